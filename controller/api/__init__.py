@@ -1,0 +1,1 @@
+"""What a release is: spec in, status out, conditions. Standard library only; no clock, no I/O."""

@@ -1,0 +1,20 @@
+"""The words that objects in the API server carry: group, labels, annotations.
+
+They are a contract with every manifest and dashboard out there, so they stand in one place.
+"""
+
+GROUP = "pointsman.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+RELEASE_LABEL = f"{GROUP}/release"
+REVISION_LABEL = f"{GROUP}/revision"
+ATTEMPT_LABEL = f"{GROUP}/attempt"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "pointsman"
+
+TRAFFIC_FINALIZER = f"{GROUP}/traffic"
+"""On a Release while its traffic is not at 100 % stable, and at no other time."""
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""`kubectl rollout restart` writes it into a template; it makes no new version."""

@@ -1,0 +1,232 @@
+"""A Release's `spec`, read into types that cannot be wrong.
+
+Routers and steps are found in their folders and handed in as `kinds`, so this module knows none of them by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.reading import Reader, SpecError
+
+NAME_MOST = 52
+"""Letters of a Release's name: NAME-REVISION (10 letters and a dash) must fit a Service's 63."""
+
+_SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
+
+ON_TIMEOUT = ("proceed", "wait", "rollback")
+
+Parse = Callable[[Reader], Any]
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What this installation knows: the word in the manifest and how what follows is read."""
+
+    routers: Mapping[str, Parse]
+    steps: Mapping[str, Parse]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The one key that was set out of several, and what stood under it."""
+
+    kind: str
+    config: Any
+
+
+@dataclass(frozen=True)
+class Margin:
+    rollback_above: float
+    """Odds ratio canary to stable that is still tolerated."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    name: str
+    template: str
+    parameters: Mapping[str, Any]
+    margin: Margin
+    path: str
+
+
+@dataclass(frozen=True)
+class Advanced:
+    settle: float
+    """Seconds that late points are given before a look's window closes."""
+    warm_up: float
+    """Seconds after a scale-up in which latency is not compared."""
+    min_bad_units: int
+    min_units: int
+
+
+@dataclass(frozen=True)
+class Analysis:
+    interval: float
+    alpha: float
+    """Bound on statistical rollbacks of a good version, 0 to 1, for the whole release."""
+    on_timeout: str
+    metrics: tuple[Metric, ...]
+    advanced: Advanced
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Canary pods: `fixed` of them, as many as stable (`full`), or as the weight asks for."""
+
+    full: bool = False
+    fixed: int | None = None
+
+
+@dataclass(frozen=True)
+class Drain:
+    quiet: float
+    max: float
+
+
+@dataclass(frozen=True)
+class ReleaseSpec:
+    replicas: int
+    template: Mapping[str, Any]
+    progress_deadline: float
+    revision_history_limit: int
+    suspend: bool
+    ports: tuple[Mapping[str, Any], ...]
+    traffic: Choice
+    scale: Scale
+    steps: tuple[Any, ...]
+    """Objects of `core/steps`, each a `Step`."""
+    analysis: Analysis
+    drain: Drain
+    owned: bool
+    """deletionPolicy Delete: what was made goes with the Release."""
+
+
+def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
+    """Raises SpecError with the path of the first thing that is wrong."""
+    if len(name) > NAME_MOST:
+        raise SpecError("metadata.name", f"{name!r} has {len(name)} letters, {NAME_MOST} are the most")
+    if not _SERVICE_NAME.fullmatch(name):
+        problem = f"{name!r} is not a Service's name: small letters, digits and dashes, the first a letter, no dot"
+        raise SpecError("metadata.name", problem)
+    spec = Reader.of(raw, "spec").only(
+        "replicas", "template", "progressDeadlineSeconds", "revisionHistoryLimit", "suspend", "service",
+        "traffic", "strategy", "analysis", "drain", "deletionPolicy",
+    )  # fmt: skip
+    template = spec.child("template")
+    if not template.child("spec").items("containers"):
+        raise SpecError("spec.template.spec.containers", "needs at least one container")
+    traffic = spec.child("traffic").only(*kinds.routers)
+    router = traffic.one_of(kinds.routers)
+    canary = spec.child("strategy").only("canary").child("canary").only("scale", "steps")
+    steps = tuple(_parse_step(item, kinds) for item in canary.items("steps"))
+    analysis = _parse_analysis(spec.child("analysis"))
+    _check_steps(steps, analysis)
+    return ReleaseSpec(
+        replicas=spec.integer("replicas", 1),
+        template=template.raw,
+        progress_deadline=spec.integer("progressDeadlineSeconds", 600, least=1),
+        revision_history_limit=spec.integer("revisionHistoryLimit", 5, most=100),
+        suspend=spec.flag("suspend"),
+        ports=_parse_ports(spec.child("service").only("ports")),
+        traffic=Choice(router, kinds.routers[router](traffic.child(router))),
+        scale=_parse_scale(canary),
+        steps=steps,
+        analysis=analysis,
+        drain=_parse_drain(spec.child("drain")),
+        owned=spec.choice("deletionPolicy", ("Delete", "Orphan"), "Delete") == "Delete",
+    )
+
+
+def _parse_ports(service: Reader) -> tuple[Mapping[str, Any], ...]:
+    ports = service.items("ports")
+    names: set[str] = set()
+    for port in ports:
+        port.only("name", "port", "targetPort", "protocol").integer("port", least=1, most=65535)
+        name = port.text("name", "")
+        if not name and len(ports) > 1:
+            raise SpecError(port.at("name"), "is required: each of several ports needs a name")
+        if name and name in names:
+            raise SpecError(port.at("name"), f"{name!r} is there twice")
+        names.add(name)
+    return tuple(dict(port.raw) for port in ports)
+
+
+def _parse_step(step: Reader, kinds: Kinds) -> Any:
+    kind = step.one_of(kinds.steps)
+    step.only(kind, "analyze") if kind == "weight" else step.only(kind)
+    return kinds.steps[kind](step)
+
+
+def _check_steps(steps: tuple[Any, ...], analysis: Analysis) -> None:
+    last = 0.0
+    for index, step in enumerate(steps):
+        path = f"spec.strategy.canary.steps[{index}]"
+        weight = step.weight
+        if weight is not None:
+            if weight < last:
+                raise SpecError(f"{path}.weight", f"{weight:g} is less than the step before it ({last:g})")
+            last = weight
+        if step.analyzes and not analysis.metrics:
+            raise SpecError(f"{path}.analyze", "there is nothing to analyze: spec.analysis.metrics is empty")
+
+
+def _parse_scale(canary: Reader) -> Scale:
+    value = canary.raw.get("scale", "matchWeight")
+    if value == "matchWeight":
+        return Scale()
+    if value == "full":
+        return Scale(full=True)
+    if isinstance(value, Mapping):
+        return Scale(fixed=canary.child("scale").only("replicas").integer("replicas", least=1))
+    raise SpecError(canary.at("scale"), f"{value!r} is not matchWeight, full or {{replicas: n}}")
+
+
+def _parse_analysis(analysis: Reader) -> Analysis:
+    analysis.only("interval", "maxFalseRollback", "onTimeout", "metrics", "advanced")
+    advanced = analysis.child("advanced").only("settle", "warmUp", "minBadUnits", "minUnits")
+    alpha = analysis.percent("maxFalseRollback", 1.0) / 100
+    if not 0 < alpha <= 0.5:  # noqa: PLR2004 - beyond one half the promise means nothing
+        raise SpecError(analysis.at("maxFalseRollback"), "is not above 0% and at most 50%")
+    metrics = tuple(_parse_metric(item) for item in analysis.items("metrics"))
+    for index, metric in enumerate(metrics):
+        if any(metric.name == other.name for other in metrics[:index]):
+            raise SpecError(f"{metric.path}.name", f"{metric.name!r} is there twice")
+    interval = analysis.seconds("interval", 5.0)
+    if interval < 1:
+        raise SpecError(analysis.at("interval"), "is shorter than 1s")
+    return Analysis(
+        interval=interval,
+        alpha=alpha,
+        on_timeout=analysis.choice("onTimeout", ON_TIMEOUT, "proceed"),
+        metrics=metrics,
+        advanced=Advanced(
+            settle=advanced.seconds("settle", 3.0),
+            warm_up=advanced.seconds("warmUp", 30.0),
+            min_bad_units=advanced.integer("minBadUnits", 5, least=1),
+            min_units=advanced.integer("minUnits", 50),
+        ),
+    )
+
+
+def _parse_metric(metric: Reader) -> Metric:
+    metric.only("name", "template", "parameters", "margin")
+    margin = metric.child("margin").only("rollbackAbove")
+    return Metric(
+        name=metric.text("name"),
+        template=metric.text("template"),
+        parameters=metric.child("parameters").raw,
+        margin=Margin(rollback_above=margin.number("rollbackAbove", 1.1, least=1, most=100)),
+        path=metric.path,
+    )
+
+
+def _parse_drain(drain: Reader) -> Drain:
+    drain.only("quiet", "max")
+    quiet, most = drain.seconds("quiet", 30.0), drain.seconds("max", 300.0)
+    if quiet > most:
+        raise SpecError(drain.at("quiet"), "is longer than spec.drain.max")
+    return Drain(quiet=quiet, max=most)

@@ -1,0 +1,49 @@
+"""Where each kind lives in the API server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from controller.api.names import GROUP, VERSION
+
+
+@dataclass(frozen=True)
+class Resource:
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(name)
+        if subresource is not None:
+            parts.append(subresource)
+        return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+RELEASES = Resource(GROUP, VERSION, "releases", "Release")
+ANALYSIS_RUNS = Resource(GROUP, VERSION, "analysisruns", "AnalysisRun")
+METRIC_TEMPLATES = Resource(GROUP, VERSION, "metrictemplates", "MetricTemplate")
+METRIC_SOURCES = Resource(GROUP, VERSION, "metricsources", "MetricSource")
+RELEASE_ACTIONS = Resource(GROUP, VERSION, "releaseactions", "ReleaseAction")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
+SERVICES = Resource("", "v1", "services", "Service")
+PODS = Resource("", "v1", "pods", "Pod")
+SECRETS = Resource("", "v1", "secrets", "Secret")
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
+EVENTS = Resource("", "v1", "events", "Event")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")

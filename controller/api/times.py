@@ -1,0 +1,22 @@
+"""Moments as they stand in objects: RFC 3339, UTC, microseconds; in memory seconds since the epoch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def to_text(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def to_seconds_text(moment: float) -> str:
+    """Whole seconds, as metav1.Time has them."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_text(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def as_datetime(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment, UTC)

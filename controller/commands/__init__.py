@@ -1,0 +1,1 @@
+"""What the commands of `pointsman` do; `cli.py` registers them."""

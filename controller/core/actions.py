@@ -1,0 +1,91 @@
+"""What can be done. Each is idempotent: carried out twice, or again after a crash, it ends the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AddFinalizer:
+    pass
+
+
+@dataclass(frozen=True)
+class RemoveFinalizer:
+    pass
+
+
+@dataclass(frozen=True)
+class EnsureRevision:
+    """Deployment, Service and ControllerRevision of a revision; those that are there are left as they are."""
+
+    revision: str
+    replicas: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    revision: str
+    replicas: int
+
+
+@dataclass(frozen=True)
+class Retire:
+    """Takes away a revision's Deployment and Service; its ControllerRevision stays."""
+
+    revision: str
+
+
+@dataclass(frozen=True)
+class SetWeights:
+    """Percent per revision, summing to 100."""
+
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PointService:
+    """Service NAME, for callers that pass no router, selects this revision."""
+
+    revision: str
+
+
+@dataclass(frozen=True)
+class CloseRun:
+    """Writes the verdict into the attempt's AnalysisRun."""
+
+    verdict: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Writes what became of a ReleaseAction into its status."""
+
+    name: str
+    accepted: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class Tell:
+    """An event on the Release."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+Action = (
+    AddFinalizer
+    | RemoveFinalizer
+    | EnsureRevision
+    | Scale
+    | Retire
+    | SetWeights
+    | PointService
+    | CloseRun
+    | Answer
+    | Tell
+)

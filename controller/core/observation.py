@@ -1,0 +1,91 @@
+"""The world as `decide` sees it: read afresh for every decision, and nothing else counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.api.release import ReleaseSpec
+from controller.api.status import Status
+from controller.core.analysis import NO_EVIDENCE, Evidence
+from controller.core.sizing import Sizing
+
+
+@dataclass(frozen=True)
+class PodTrouble:
+    """Why pods are not ready, where they say so."""
+
+    reason: str
+    """CrashLoop, ImagePull or NoCapacity."""
+    message: str
+
+    @property
+    def is_the_versions_fault(self) -> bool:
+        """No room, or an image that cannot be pulled, says nothing about the version."""
+        return self.reason == "CrashLoop"
+
+
+@dataclass(frozen=True)
+class RevisionState:
+    """What runs of one revision."""
+
+    wanted: int
+    ready: int
+    """Pods of this revision's Deployment that are ready."""
+    endpoints: int
+    """Addresses that its Service would send to."""
+    complete: bool = True
+    """Deployment and Service are both there."""
+    trouble: PodTrouble | None = None
+
+    @property
+    def serving(self) -> int:
+        return min(self.ready, self.endpoints)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A ReleaseAction that has no answer yet."""
+
+    uid: str
+    name: str
+    action: str
+    revision: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MetricTrouble:
+    """Why looks cannot be made: nothing is concluded from it, neither way."""
+
+    reason: str
+    """SourceOutage, MetricBroken or MetricInvalid."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    spec: ReleaseSpec
+    sizing: Sizing
+    target: str
+    """Revision of the template in the spec."""
+    status: Status
+    deleting: bool = False
+    finalizer: bool = False
+    revisions: Mapping[str, RevisionState] = field(default_factory=dict)
+    weights: Mapping[str, float] | None = None
+    """Percent per revision as the router has them; None while there is no route."""
+    service: str | None = None
+    """Revision that Service NAME selects, '' for all of them; None while there is no such Service."""
+    evidence: Evidence = NO_EVIDENCE
+    step_units: int = 0
+    """Canary units in looks since the step began."""
+    metric_trouble: MetricTrouble | None = None
+    requests: tuple[Request, ...] = ()
+
+    def state(self, revision: str) -> RevisionState:
+        return self.revisions.get(revision, NOTHING_RUNS)
+
+
+NOTHING_RUNS = RevisionState(wanted=0, ready=0, endpoints=0, complete=False)

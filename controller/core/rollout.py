@@ -1,0 +1,297 @@
+"""A new version on its way: capacity, then weight, then looks, step by step; then promotion and drain."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from controller.api.phase import Phase
+from controller.api.status import Unproven
+from controller.core.actions import CloseRun
+from controller.core.observation import RevisionState
+from controller.core.plan import WHOLE, Plan
+from controller.core.sizing import Sizes, Sizing, sizes
+from controller.core.stable import keep_stable, reject, serve_stable, stay_rolled_back, take_back
+from controller.core.step import Done, Fail, StepView, Wait
+
+_NOT_ITS_TIME = {"NoCapacity", "ImagePull", "Suspended"}
+"""Reasons for which a version had no chance to start: its deadline begins when they are over."""
+
+
+def go_on(plan: Plan) -> None:
+    """The spec asks for a revision that is neither stable nor rejected."""
+    if plan.status.canary != plan.seen.target:
+        _begin(plan)
+    if _convicted(plan):
+        stay_rolled_back(plan)
+        return
+    _leave_the_dead(plan)
+    if _has_capacity(plan):
+        _walk(plan)
+    if plan.status.canary:
+        _tidy(plan)
+
+
+def stand_still(plan: Plan) -> None:
+    """Suspended: no step, no look, no new version. What protects stable's users goes on."""
+    if plan.status.canary and plan.status.stable and not _convicted(plan):
+        _leave_the_dead(plan)
+        if plan.status.held_since is None:
+            plan.update(held_since=plan.now)
+    if plan.status.weight < plan.seen.status.weight:
+        serve_stable(plan)
+    plan.settle(Phase.PAUSED, "Suspended", "spec.suspend is true: steps and looks stand still")
+
+
+def _begin(plan: Plan) -> None:
+    """A new attempt, from step one; whatever was on its way goes back to stable first."""
+    old, new = plan.status.canary, plan.seen.target
+    if old:
+        take_back(plan, "superseded", f"{new} was asked for")
+    attempt = plan.status.attempt + 1
+    plan.update(
+        canary=new,
+        canary_since=plan.now,
+        step=0,
+        step_started=plan.now,
+        held_since=None,
+        attempt=attempt,
+        approved_by="",
+        unproven=(),
+        evidence="",
+    )
+    plan.tell("NewVersion", f"{new} comes out against {plan.status.stable}" + (f", instead of {old}" if old else ""))
+
+
+def _convicted(plan: Plan) -> bool:
+    """Looks never stop, so this comes before everything that may have to wait."""
+    seen = plan.seen
+    guilty = seen.evidence.regression if plan.status.canary == seen.status.canary else None
+    if guilty is not None:
+        plan.update(evidence=guilty.sentence())
+        c = guilty.counts
+        reject(
+            plan,
+            "Regressed",
+            f"{guilty.name}: {c.canary_bad} of {c.canary_total} bad on the canary against {c.stable_bad} of "
+            f"{c.stable_total} on stable; so many have a chance of {guilty.standing.p:.2g} "
+            f"if it were no worse than tolerated (look {seen.evidence.looks})",
+        )
+        return True
+    state = seen.state(plan.status.canary)
+    if state.trouble is not None and state.trouble.is_the_versions_fault and state.serving == 0:
+        reject(plan, state.trouble.reason, state.trouble.message)
+        return True
+    return False
+
+
+def _weight_of(plan: Plan, step: int) -> float:
+    """The weight in force at a step: that of the last `weight` up to it."""
+    weights = [item.weight for item in plan.seen.spec.steps[: step + 1] if item.weight is not None]
+    return float(weights[-1]) if weights else 0.0
+
+
+def _sizes(plan: Plan, weight: float) -> Sizes:
+    spec = plan.seen.spec
+    return sizes(plan.seen.sizing, spec.scale, spec.replicas, weight)
+
+
+def _leave_the_dead(plan: Plan) -> None:
+    """A canary with weight and no pod that serves, as EndpointSlices show it: the router's own 503s then belong to
+    no version and would never convict it. Before anything that might fail.
+    """
+    seen, status = plan.seen, plan.status
+    has_work = status.weight > 0 or (seen.weights or {}).get(status.canary, 0) > 0
+    if has_work and seen.state(status.canary).serving == 0:
+        plan.set_weight(0)
+        plan.tell("CanaryUnready", f"no pod of {status.canary} serves: its work went to stable", warning=True)
+        plan.settle(Phase.WAITING, "CanaryUnready", f"no pod of {status.canary} serves")
+
+
+def _has_capacity(plan: Plan) -> bool:
+    """Capacity comes before weight. False while it is still awaited, with the phase set."""
+    seen, status = plan.seen, plan.status
+    if seen.spec.replicas == 0:
+        _wait_at_zero(plan)
+        return False
+    promoting = status.step >= len(seen.spec.steps)
+    weight = WHOLE if promoting else _weight_of(plan, status.step)
+    held = seen.metric_trouble is not None and status.weight > 0
+    if held:
+        # by pod count more pods are more work, and nothing rises while nobody watches
+        weight = min(weight, status.weight)
+    by_pods = seen.sizing is Sizing.BY_PODS
+    want = _sizes(plan, weight).canary
+    canary = seen.state(status.canary)
+    plan.ensure_pods(status.canary, want, shrink=by_pods)
+    in_force = status.weight == weight and canary.serving > 0
+    if min(canary.wanted, canary.serving) < want and not (in_force and (held or not promoting)):
+        # also what was edited by hand is put back
+        plan.set_weight(status.weight)
+        _await_pods(plan, canary, want)
+        return False
+    if by_pods and status.weight == 0 and len(seen.revisions) > 2:  # noqa: PLR2004 - stable and canary
+        # Service NAME selects all pods there are, so a version that is leaving would get work again
+        plan.set_weight(0)
+        plan.settle(Phase.PROGRESSING, "Draining", "an older version has to be gone first")
+        return False
+    return True
+
+
+def _wait_at_zero(plan: Plan) -> None:
+    """Scaled to zero, nothing can be compared, and the unjudged version must not be the one that comes back."""
+    plan.set_weight(0)
+    plan.ensure_pods(plan.status.canary, 0, shrink=True)
+    plan.settle(Phase.WAITING, "ScaledToZero", "spec.replicas is 0: there is no work to judge by")
+
+
+def _await_pods(plan: Plan, canary: RevisionState, wanted: int) -> None:
+    revision, deadline = plan.status.canary, plan.seen.spec.progress_deadline
+    found = f"{canary.serving} of {wanted} pods of {revision} serve"
+    if canary.trouble is not None and not canary.trouble.is_the_versions_fault:
+        plan.settle(Phase.WAITING, canary.trouble.reason, canary.trouble.message)
+        return
+    if plan.status.reason in _NOT_ITS_TIME:
+        plan.update(scaled_up=plan.now)
+    status = plan.status
+    moments = (status.canary_since, status.step_started, status.scaled_up, status.weight_since)
+    left = max(moment for moment in moments if moment is not None) + deadline - plan.now
+    if left <= 0:
+        message = f"{found} after {deadline:.0f} s (spec.progressDeadlineSeconds)"
+        reject(plan, "ProgressDeadlineExceeded", message)
+        stay_rolled_back(plan)
+        return
+    plan.again(left)
+    if status.reason == "CanaryUnready":
+        plan.settle(Phase.WAITING, "CanaryUnready", found)
+    else:
+        done = status.step >= len(plan.seen.spec.steps)
+        plan.settle(Phase.PROMOTING if done else Phase.PROGRESSING, "CanaryStarting", found)
+
+
+def _tidy(plan: Plan) -> None:
+    """Once the weight is set: stable has the pods for its share, Service NAME is stable's, the rest goes."""
+    status = plan.status
+    plan.ensure_pods(status.stable, _sizes(plan, status.weight).stable, shrink=True)
+    plan.point_service(status.stable)
+    plan.retire_others(status.stable, status.canary)
+
+
+def _walk(plan: Plan) -> None:
+    """As many steps as can be passed now. Setting a weight ends the walk: it must be in force before it is judged."""
+    steps = plan.seen.spec.steps
+    if plan.status.step >= len(steps):
+        _promote(plan)
+        return
+    while plan.status.step < len(steps):
+        index = plan.status.step
+        weight = _weight_of(plan, index)
+        if weight > 0 and plan.seen.metric_trouble is not None:
+            _hold(plan, weight)
+            return
+        _release_hold(plan)
+        if plan.set_weight(weight):
+            plan.tell("Weight", f"step {index + 1}/{len(steps)}: {weight:g} % of the work on {plan.status.canary}")
+            plan.update(step_started=plan.now)
+        outcome = steps[index].advance(_view(plan))
+        match outcome:
+            case Wait():
+                _wait(plan, outcome)
+                return
+            case Fail():
+                reject(plan, outcome.reason, outcome.message)
+                stay_rolled_back(plan)
+                return
+            case Done():
+                _next_step(plan, outcome)
+                if index + 1 < len(steps) and _weight_of(plan, index + 1) != weight:
+                    # more weight may need more pods, which the next decision sees to
+                    plan.settle(Phase.PROGRESSING, "NextStep", outcome.message)
+                    plan.again(0)
+                    return
+            case _:
+                assert_never(outcome)
+    plan.settle(Phase.PROMOTING, "StepsDone", "all steps are done")
+    plan.again(0)
+
+
+def _next_step(plan: Plan, outcome: Done) -> None:
+    index = plan.status.step
+    unproven = (*plan.status.unproven, Unproven(index, outcome.message)) if outcome.unproven else plan.status.unproven
+    plan.update(step=index + 1, step_started=plan.now, approved_by="", unproven=unproven)
+    plan.tell("StepDone", f"step {index + 1}/{len(plan.seen.spec.steps)}: {outcome.message}")
+
+
+def _hold(plan: Plan, weight: float) -> None:
+    """The metrics are out: no step goes on, no weight rises, and nobody is blamed."""
+    trouble = plan.seen.metric_trouble
+    if trouble is None:
+        return
+    if plan.status.held_since is None:
+        plan.update(held_since=plan.now)
+    if plan.status.reason != trouble.reason:
+        plan.tell(trouble.reason, trouble.message, warning=True)
+    plan.set_weight(min(weight, plan.status.weight))
+    plan.settle(Phase.WAITING, trouble.reason, trouble.message)
+
+
+def _release_hold(plan: Plan) -> None:
+    held, started = plan.status.held_since, plan.status.step_started
+    if held is None:
+        return
+    plan.update(held_since=None, step_started=None if started is None else started + plan.now - max(held, started))
+    plan.tell("ClockRuns", f"the step's clock stood still for {plan.now - held:.0f} s and runs again")
+
+
+def _view(plan: Plan) -> StepView:
+    seen, status = plan.seen, plan.status
+    held = next((metric for metric in seen.evidence.metrics if metric.held_back), None)
+    nearest = seen.evidence.nearest
+    plan.update(evidence=nearest.sentence() if nearest is not None else "")
+    return StepView(
+        elapsed=plan.now - (plan.now if status.step_started is None else status.step_started),
+        canary_units=seen.step_units,
+        min_units=seen.spec.analysis.advanced.min_units,
+        on_timeout=seen.spec.analysis.on_timeout,
+        suspicion=held.sentence() if held is not None else None,
+        evidence=nearest.sentence() if nearest is not None else "nothing was seen",
+        approved_by=status.approved_by or None,
+    )
+
+
+def _wait(plan: Plan, outcome: Wait) -> None:
+    phase = Phase.PAUSED if outcome.for_person else Phase.WAITING if outcome.stuck else Phase.PROGRESSING
+    steps = len(plan.seen.spec.steps)
+    if plan.status.reason != outcome.reason and outcome.for_person:
+        plan.tell(outcome.reason, outcome.message)
+    plan.settle(phase, outcome.reason, f"step {plan.status.step + 1}/{steps}: {outcome.message}")
+    plan.again(outcome.again_in)
+
+
+def _promote(plan: Plan) -> None:
+    """Full size was reached: weight, then Service NAME, and only then the old version's drain begins."""
+    old, new = plan.status.stable, plan.status.canary
+    if plan.seen.metric_trouble is not None and plan.seen.spec.analysis.metrics:
+        _hold(plan, plan.status.weight)
+        return
+    _release_hold(plan)
+    plan.set_weight(WHOLE)
+    plan.point_service(new)
+    proven = "NoMetrics" if not plan.seen.spec.analysis.metrics else "Unproven"
+    message = f"{new} took over from {old}; {plan.status.evidence or 'nothing was compared'}"
+    if plan.status.run:
+        plan.do(CloseRun("promoted", message))
+    plan.tell("Promoted", message)
+    plan.update(
+        stable=new,
+        canary="",
+        canary_since=None,
+        step=0,
+        step_started=None,
+        approved_by="",
+        weight=0.0,
+        run="",
+        judged=proven,
+        drain_since=plan.now,
+        evidence="",
+    )
+    keep_stable(plan)

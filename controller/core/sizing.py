@@ -1,0 +1,55 @@
+"""How many pods each version needs for the share of the work it gets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from controller.api.release import Scale
+
+_WHOLE = 100.0
+_HEADROOM = 1.25
+"""A canary sized exactly for its share has no room for the share's own noise."""
+
+
+class Sizing(Enum):
+    """What a share of the work means for pods, declared by each router."""
+
+    BY_WEIGHT = "by-weight"
+    """The router splits the work; pods only have to carry it."""
+    BY_PODS = "by-pods"
+    """The pods are the split: work spreads evenly over all of them."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    stable: int
+    canary: int
+
+
+def sizes(sizing: Sizing, scale: Scale, replicas: int, weight: float) -> Sizes:
+    """Pods for a canary that gets `weight` percent, and for stable beside it."""
+    if replicas == 0:
+        return Sizes(0, 0)
+    match sizing:
+        case Sizing.BY_WEIGHT:
+            return Sizes(replicas, _canary_by_weight(scale, replicas, weight))
+        case Sizing.BY_PODS:
+            if weight >= _WHOLE:
+                return Sizes(replicas, replicas)
+            if weight <= 0:
+                return Sizes(replicas, 1)
+            canary = max(1, round(replicas * weight / 100))
+            return Sizes(max(1, replicas - canary), canary)
+        case _:
+            assert_never(sizing)
+
+
+def _canary_by_weight(scale: Scale, replicas: int, weight: float) -> int:
+    if scale.full or weight >= _WHOLE:
+        return replicas
+    if scale.fixed is not None:
+        return scale.fixed
+    return min(replicas, max(1, math.ceil(weight / 100 * replicas * _HEADROOM)))

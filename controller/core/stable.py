@@ -1,0 +1,105 @@
+"""Where stable alone serves: first deployment, at rest, and after a rollback."""
+
+from __future__ import annotations
+
+from controller.api.phase import Phase
+from controller.api.status import Rejection
+from controller.core.actions import CloseRun, Retire
+from controller.core.plan import WHOLE, Plan
+
+
+def first_deployment(plan: Plan) -> None:
+    """Nothing to compare with: readiness decides, and `judged` says that nothing else did."""
+    seen = plan.seen
+    replicas = seen.spec.replicas
+    if plan.status.canary != seen.target:
+        plan.update(canary=seen.target, canary_since=plan.now)
+        plan.tell("FirstDeployment", f"deploying {seen.target}: there is no version to compare it with")
+    for revision in seen.revisions:
+        # the ones before it never served; a crash can have left one that does, which then waits for its successor
+        if revision not in (seen.target, seen.service) and not (seen.weights or {}).get(revision):
+            plan.do(Retire(revision))
+    plan.ensure_pods(seen.target, replicas, shrink=True)
+    state = seen.state(seen.target)
+    if state.serving < replicas:
+        trouble = state.trouble
+        if trouble is not None:
+            plan.settle(Phase.WAITING, trouble.reason, trouble.message)
+        else:
+            plan.settle(Phase.PENDING, "Starting", f"{state.serving} of {replicas} pods of {seen.target} serve")
+        return
+    plan.set_weight(WHOLE)
+    plan.point_service(seen.target)
+    left = any(revision != seen.target for revision in seen.revisions)
+    plan.update(
+        stable=seen.target,
+        canary="",
+        canary_since=None,
+        weight=0.0,
+        judged="FirstDeployment",
+        drain_since=plan.now if left else None,
+    )
+    keep_stable(plan)
+
+
+def keep_stable(plan: Plan) -> None:
+    """At rest. What was changed by hand is put back."""
+    serve_stable(plan)
+    settled = plan.retire_others(plan.status.stable)
+    state = plan.seen.state(plan.status.stable)
+    if not settled and plan.status.drain_since is not None:
+        plan.settle(Phase.PROMOTING, "Draining", "the old version serves what is still open")
+    elif not settled:
+        plan.settle(Phase.ROLLING_BACK, "Returning", "the canary keeps its pods until the router has followed")
+    elif plan.seen.spec.replicas > 0 and state.serving == 0:
+        plan.settle(Phase.WAITING, "StableUnready", f"no pod of stable {plan.status.stable} serves")
+    else:
+        reason = plan.status.judged or "Promoted"
+        plan.settle(Phase.HEALTHY, reason, f"{plan.status.stable} serves everything")
+    plan.update(evidence="")
+
+
+def stay_rolled_back(plan: Plan) -> None:
+    """The spec still asks for a rejected revision: it gets no work, whoever asks."""
+    serve_stable(plan)
+    rejection = next(one for one in plan.status.rejected if one.revision == plan.seen.target)
+    if plan.retire_others(plan.status.stable):
+        plan.settle(Phase.ROLLED_BACK, rejection.reason, rejection.message)
+    else:
+        plan.settle(Phase.ROLLING_BACK, rejection.reason, rejection.message)
+    plan.update(evidence=rejection.evidence)
+
+
+def take_back(plan: Plan, verdict: str, message: str) -> None:
+    """Everything to stable now, before anything else; the attempt is over."""
+    plan.set_weight(0)
+    if plan.status.run:
+        plan.do(CloseRun(verdict, message))
+    plan.update(
+        canary="",
+        canary_since=None,
+        step=0,
+        step_started=None,
+        held_since=None,
+        # also where nothing moved: the router may have been told a moment ago, by a decision whose status was lost
+        weight_since=plan.now,
+        approved_by="",
+        unproven=(),
+        run="",
+    )
+
+
+def reject(plan: Plan, reason: str, message: str) -> None:
+    """A rollback: traffic first, and the revision stays rejected."""
+    canary = plan.status.canary
+    rejection = Rejection(canary, reason, message, plan.status.evidence, plan.now)
+    take_back(plan, "aborted" if reason == "Aborted" else "regression", message)
+    plan.update(rejected=(*plan.status.rejected, rejection), last_rollback=rejection)
+    plan.tell(reason, f"{canary} rolled back: {message}", warning=True)
+
+
+def serve_stable(plan: Plan) -> None:
+    stable, replicas = plan.status.stable, plan.seen.spec.replicas
+    plan.ensure_pods(stable, replicas, shrink=True)
+    plan.set_weight(0)
+    plan.point_service(stable)

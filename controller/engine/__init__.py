@@ -1,0 +1,1 @@
+"""How it happens, and in which order: queue, observation, execution."""

@@ -1,0 +1,182 @@
+"""Carries out what was decided, action by action, in the order of the decision. Each may be done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from controller.api import times
+from controller.api.names import RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.resources import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    RELEASE_ACTIONS,
+    RELEASES,
+    SERVICES,
+    Resource,
+)
+from controller.core.actions import (
+    Action,
+    AddFinalizer,
+    Answer,
+    CloseRun,
+    EnsureRevision,
+    PointService,
+    RemoveFinalizer,
+    Retire,
+    Scale,
+    SetWeights,
+    Tell,
+)
+from controller.engine.objects import child_name, controller_revision, deployment, selector, service
+from controller.engine.observer import World
+from controller.engine.runs import RunStore
+from controller.kube.client import ConflictError, KubeClient, NotFoundError
+from controller.kube.events import Events
+from controller.ports import Weights
+
+
+class TemplateLostError(Exception):
+    """A revision has to be made again, and neither the spec nor a ControllerRevision holds its template."""
+
+
+class Executor:
+    def __init__(self, kube: KubeClient, runs: RunStore, events: Events) -> None:
+        self._kube = kube
+        self._runs = runs
+        self._events = events
+
+    async def carry_out(self, world: World, action: Action, now: float) -> None:
+        """Raises KubeError, RouterError, TemplateLostError."""
+        match action:
+            case AddFinalizer():
+                await self._set_finalizer(world, present=True)
+            case RemoveFinalizer():
+                await self._set_finalizer(world, present=False)
+            case EnsureRevision():
+                await self._ensure_revision(world, action)
+            case Scale():
+                await self._scale(world, action)
+            case Retire():
+                await self._retire(world, action.revision)
+            case SetWeights():
+                await world.router.ensure(Weights(dict(action.shares)))
+            case PointService():
+                await self._point_service(world, action.revision)
+            case CloseRun():
+                await self._runs.close(world.key, world.observation.status.run, action.verdict, action.message)
+            case Answer():
+                await self._answer(world, action, now)
+            case Tell():
+                self._events.tell(world.release, action.reason, action.message, warning=action.warning)
+            case _:
+                assert_never(action)
+
+    async def _set_finalizer(self, world: World, *, present: bool) -> None:
+        finalizers = [name for name in world.release["metadata"].get("finalizers") or [] if name != TRAFFIC_FINALIZER]
+        if present:
+            finalizers.append(TRAFFIC_FINALIZER)
+        # the version that was read: another's finalizer, written meanwhile, must not be lost
+        version = world.release["metadata"]["resourceVersion"]
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": version}}
+        try:
+            answer = await self._kube.patch(RELEASES, world.key.namespace, world.key.name, patch)
+        except NotFoundError:
+            if present:
+                raise
+            return
+        _keep_version(world.release, answer)
+
+    async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
+        key, revision = world.key, action.revision
+        template = await self._template(world, revision)
+        name = child_name(key.name, revision)
+        made = deployment(
+            key,
+            revision,
+            action.replicas,
+            template=template,
+            deadline_s=world.spec.progress_deadline,
+            owner=world.owner,
+        )
+        # the Deployment first: where the API server refuses the template, nothing is left behind
+        if revision not in world.deployments:
+            await self._create(DEPLOYMENTS, made, strict=True)
+        if name not in world.services:
+            labels = {REVISION_LABEL: revision}
+            selects = selector(key.name, revision)
+            made = service(key, name, selects, labels=labels, ports=world.spec.ports, owner=world.owner)
+            await self._create(SERVICES, made)
+        number = world.observation.status.attempt + 1
+        await self._create(
+            CONTROLLER_REVISIONS, controller_revision(key, revision, number, template=template, owner=world.owner)
+        )
+
+    async def _template(self, world: World, revision: str) -> Mapping[str, Any]:
+        if revision == world.observation.target:
+            return world.spec.template
+        kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
+        if kept is None:
+            raise TemplateLostError(
+                f"revision {revision} is gone and its ControllerRevision too: offer its template again in spec.template"
+            )
+        template: Mapping[str, Any] = kept["data"]["template"]
+        return template
+
+    async def _create(self, resource: Resource, body: Mapping[str, Any], *, strict: bool = False) -> None:
+        try:
+            await self._kube.create(resource, body["metadata"]["namespace"], body, strict=strict)
+        except ConflictError:
+            # there already, from a pass that did not get to its status; whose it is, the label tells
+            found = await self._kube.get(resource, body["metadata"]["namespace"], body["metadata"]["name"])
+            if (found["metadata"].get("labels") or {}).get(RELEASE_LABEL) != body["metadata"]["labels"][RELEASE_LABEL]:
+                raise
+
+    async def _scale(self, world: World, action: Scale) -> None:
+        name = child_name(world.key.name, action.revision)
+        patch = {"spec": {"replicas": action.replicas}}
+        await self._kube.patch(DEPLOYMENTS, world.key.namespace, name, patch, "scale")
+
+    async def _retire(self, world: World, revision: str) -> None:
+        name = child_name(world.key.name, revision)
+        # the Deployment last: it is what a later pass would find this revision by
+        await self._kube.delete(SERVICES, world.key.namespace, name)
+        await self._kube.delete(DEPLOYMENTS, world.key.namespace, name)
+        await self._forget_old_revisions(world)
+
+    async def _forget_old_revisions(self, world: World) -> None:
+        status = world.observation.status
+        kept = {world.observation.target, status.stable, status.canary}
+        labels = f"{RELEASE_LABEL}={world.key.name}"
+        known = await self._kube.list(CONTROLLER_REVISIONS, world.key.namespace, labels=labels)
+        spare = [item for item in known if item["metadata"]["labels"][REVISION_LABEL] not in kept]
+        spare.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]))
+        for item in spare[: max(0, len(spare) - world.spec.revision_history_limit)]:
+            await self._kube.delete(CONTROLLER_REVISIONS, world.key.namespace, item["metadata"]["name"])
+
+    async def _point_service(self, world: World, revision: str) -> None:
+        selects = selector(world.key.name, revision)
+        found = world.services.get(world.key.name)
+        if found is None:
+            made = service(world.key, world.key.name, selects, labels={}, ports=world.spec.ports, owner=world.owner)
+            await self._create(SERVICES, made)
+            return
+        patch = {
+            "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
+            "spec": {"selector": selects},
+        }
+        await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
+
+    async def _answer(self, world: World, action: Answer, now: float) -> None:
+        result = "Accepted" if action.accepted else "Refused"
+        status = {"result": result, "message": action.message[:1024], "at": times.to_text(now)}
+        try:
+            await self._kube.patch(RELEASE_ACTIONS, world.key.namespace, action.name, {"status": status}, "status")
+        except NotFoundError:
+            return  # whoever asked took it away: there is nobody to answer
+
+
+def _keep_version(release: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    """The status write that follows in the same pass is decided on this version."""
+    release["metadata"]["resourceVersion"] = answer["metadata"]["resourceVersion"]
+    release["metadata"]["finalizers"] = answer["metadata"].get("finalizers", [])

@@ -1,0 +1,168 @@
+"""Makes the looks: closed windows that touch and never overlap, one query per metric for both versions.
+
+Looks go on in every phase from the first weight above 0. A window that could not be asked for stays due, so an
+outage costs time and no counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.release import Analysis
+from controller.api.status import Status
+from controller.api.times import as_datetime
+from controller.core.analysis import (
+    NO_EVIDENCE,
+    AnalysisPlan,
+    Evidence,
+    MetricPlan,
+    units_between,
+)
+from controller.core.looks import Counts, Look
+from controller.core.observation import MetricTrouble
+from controller.engine.objects import Key
+from controller.engine.runs import Run, RunStore, run_name
+from controller.engine.sources import MetricTroubleError, Question, Sources
+from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
+
+_CATCH_UP = 20
+"""Windows asked for in one pass, so that a long absence does not keep a worker from the other Releases."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the looks say now."""
+
+    run: str = ""
+    evidence: Evidence = NO_EVIDENCE
+    step_units: int = 0
+    trouble: MetricTrouble | None = None
+    again_in: float | None = None
+
+
+class Looker:
+    def __init__(self, runs: RunStore, sources: Sources) -> None:
+        self._runs = runs
+        self._sources = sources
+
+    async def look(
+        self, key: Key, analysis: Analysis, status: Status, owner: Mapping[str, Any] | None, *, target: str, now: float
+    ) -> Sight:
+        """Raises KubeError. What a metric system does wrong comes back as `trouble`."""
+        if not analysis.metrics or not status.stable or target == status.stable or status.is_rejected(target):
+            return Sight()
+        try:
+            questions = await self._sources.questions(key, analysis.metrics, stable=status.stable, canary=target)
+        except MetricTroubleError as error:
+            return Sight(trouble=error.trouble, run=status.run, again_in=analysis.interval)
+        if status.canary != target or not (status.weight > 0 or status.run) or status.weight_since is None:
+            return Sight()
+        run = await self._open(key, analysis, status, owner)
+        trouble = await self._catch_up(run, analysis, status, questions, now)
+        evidence = run.judge.evidence()
+        moved = run.weight_since != status.weight_since
+        await self._runs.save(run, now, force=moved or evidence.regression is not None)
+        run.weight_since = status.weight_since
+        due = _next_end(run, analysis, status) + analysis.advanced.settle - now
+        return Sight(
+            run=run.name,
+            evidence=evidence,
+            step_units=_step_units(run, status.step_started or 0.0),
+            trouble=trouble,
+            again_in=analysis.interval if trouble is not None else max(0.0, due),
+        )
+
+    async def _open(self, key: Key, analysis: Analysis, status: Status, owner: Mapping[str, Any] | None) -> Run:
+        plan = AnalysisPlan(
+            alpha=analysis.alpha,
+            min_bad_units=analysis.advanced.min_bad_units,
+            metrics=tuple(MetricPlan(metric.name, metric.margin.rollback_above) for metric in analysis.metrics),
+        )
+        subject = {
+            "release": key.name,
+            "stableRevision": status.stable,
+            "canaryRevision": status.canary,
+            "attempt": status.attempt,
+        }
+        name = run_name(key, status.canary, status.attempt)
+        started = status.weight_since or 0.0
+        return await self._runs.open(key, name, plan=plan, subject=subject, started=started, owner=owner)
+
+    async def _catch_up(
+        self, run: Run, analysis: Analysis, status: Status, questions: tuple[Question, ...], now: float
+    ) -> MetricTrouble | None:
+        for _ in range(_CATCH_UP):
+            start, end = run.end, _next_end(run, analysis, status)
+            if end + analysis.advanced.settle > now or run.judge.evidence().regression is not None:
+                return None
+            window = Window(as_datetime(start), as_datetime(end))
+            warming = status.scaled_up is not None and start < status.scaled_up + analysis.advanced.warm_up
+            asked = [question for question in questions if not (question.warm_up and warming)]
+            try:
+                rows = await _ask(asked, window, stable=status.stable, canary=status.canary)
+            except MetricTroubleError as error:
+                self._sources.forget(run.key)  # its token may have been changed
+                return error.trouble
+            before = run.looks[-1].weight if run.looks else 0.0
+            weight = status.weight if start >= (status.weight_since or 0.0) else before
+            self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows))
+        return None
+
+
+def _step_units(run: Run, since: float) -> int:
+    return units_between(itertools.takewhile(lambda look: look.start >= since, reversed(run.looks)), since)
+
+
+def _next_end(run: Run, analysis: Analysis, status: Status) -> float:
+    """A window also ends where the weight changed: inside of a look the share is constant."""
+    end = run.end + analysis.interval
+    changed = status.weight_since
+    return changed if changed is not None and run.end < changed < end else end
+
+
+async def _ask(questions: list[Question], window: Window, *, stable: str, canary: str) -> dict[str, Counts]:
+    """Raises MetricTroubleError when any of them cannot be answered: a look is whole or it is not made."""
+    answers = await asyncio.gather(
+        *(question.provider.query(question.query, window) for question in questions), return_exceptions=True
+    )
+    rows: dict[str, Counts] = {}
+    for question, answer in zip(questions, answers, strict=True):
+        match answer:
+            case Samples():
+                rows |= _counts(question.name, answer.rows, stable=stable, canary=canary)
+            case NoData():
+                pass
+            case SourceOutageError():
+                raise MetricTroubleError("SourceOutage", f"metric {question.name}: {answer}")
+            case BrokenMetricError():
+                raise MetricTroubleError("MetricBroken", f"metric {question.name}: {answer}")
+            case BaseException():
+                raise answer
+    return rows
+
+
+def _counts(name: str, rows: tuple[Row, ...], *, stable: str, canary: str) -> dict[str, Counts]:
+    """Rows of both revisions, side by side. A revision that is not there did nothing in this window."""
+    sides: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row.revision not in (stable, canary):
+            raise MetricTroubleError(
+                "MetricBroken", f"metric {name}: revision {row.revision!r} is neither stable {stable} nor {canary}"
+            )
+        if row.threshold:
+            raise MetricTroubleError("MetricBroken", f"metric {name}: rows with a threshold are not judged yet")
+        sides.setdefault(name, {})[row.revision] = row
+    nothing = Row("", 0, 0)
+    return {
+        label: Counts(
+            side.get(canary, nothing).bad,
+            side.get(canary, nothing).total,
+            side.get(stable, nothing).bad,
+            side.get(stable, nothing).total,
+        )
+        for label, side in sides.items()
+    }

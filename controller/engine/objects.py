@@ -1,0 +1,117 @@
+"""The objects a Release is made of: pure, from what the user wrote to what the API server gets."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.names import API_VERSION, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL
+from controller.api.release import ReleaseSpec
+
+
+@dataclass(frozen=True)
+class Key:
+    """A Release."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def child_name(name: str, revision: str) -> str:
+    return f"{name}-{revision}"
+
+
+def selector(name: str, revision: str) -> dict[str, str]:
+    return {RELEASE_LABEL: name, REVISION_LABEL: revision}
+
+
+def selector_text(name: str, revision: str) -> str:
+    """As /scale wants it, for an HPA: stable's pods."""
+    return ",".join(f"{key}={value}" for key, value in selector(name, revision).items())
+
+
+def owner_of(release: Mapping[str, Any], spec: ReleaseSpec) -> dict[str, Any] | None:
+    if not spec.owned:
+        return None
+    metadata = release["metadata"]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Release",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _metadata(key: Key, name: str, labels: Mapping[str, str], owner: Mapping[str, Any] | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": key.namespace,
+        "labels": {RELEASE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY, **labels},
+    }
+    if owner is not None:
+        metadata["ownerReferences"] = [dict(owner)]
+    return metadata
+
+
+def deployment(
+    key: Key,
+    revision: str,
+    replicas: int,
+    *,
+    template: Mapping[str, Any],
+    deadline_s: float,
+    owner: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Its selector and template never change; it is touched through /scale only."""
+    pods = copy.deepcopy(dict(template))
+    metadata = pods.setdefault("metadata", {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), **selector(key.name, revision)}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(key, child_name(key.name, revision), {REVISION_LABEL: revision}, owner),
+        "spec": {
+            "replicas": replicas,
+            "progressDeadlineSeconds": int(deadline_s),
+            "revisionHistoryLimit": 0,
+            "selector": {"matchLabels": selector(key.name, revision)},
+            "template": pods,
+        },
+    }
+
+
+def service(
+    key: Key,
+    name: str,
+    selects: Mapping[str, str],
+    *,
+    labels: Mapping[str, str],
+    ports: tuple[Mapping[str, Any], ...],
+    owner: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(key, name, labels, owner),
+        "spec": {"selector": dict(selects), "ports": [dict(port) for port in ports]},
+    }
+
+
+def controller_revision(
+    key: Key, revision: str, number: int, *, template: Mapping[str, Any], owner: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Keeps the template as the user wrote it, so that stable can be made again while the spec asks for another."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": _metadata(key, child_name(key.name, revision), {REVISION_LABEL: revision}, owner),
+        "data": {"template": copy.deepcopy(dict(template))},
+        "revision": number,
+    }

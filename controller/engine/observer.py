@@ -1,0 +1,158 @@
+"""Reads the world afresh for one Release: everything a decision counts on, and the objects it will act on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller import plugins
+from controller.api.names import RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.release import ReleaseSpec
+from controller.api.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, RELEASE_ACTIONS, SERVICES
+from controller.api.revision import revision_of
+from controller.api.status import Status
+from controller.core.observation import NOTHING_RUNS, Observation, Request, RevisionState
+from controller.engine.objects import Key, child_name, owner_of
+from controller.engine.pods import trouble_of
+from controller.kube.client import KubeClient
+from controller.ports import Router, Target
+
+_SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+
+
+@dataclass(frozen=True)
+class World:
+    """What was read: the observation for `decide`, and what the executor needs beside it."""
+
+    key: Key
+    release: Mapping[str, Any]
+    spec: ReleaseSpec
+    router: Router
+    observation: Observation
+    owner: Mapping[str, Any] | None
+    deployments: Mapping[str, Mapping[str, Any]]
+    services: Mapping[str, Mapping[str, Any]]
+
+
+class Observer:
+    def __init__(self, kube: KubeClient, cluster: str) -> None:
+        self._kube = kube
+        self._cluster = cluster
+
+    async def observe(
+        self, key: Key, release: Mapping[str, Any], spec: ReleaseSpec, status: Status, actions: Iterable[str]
+    ) -> World:
+        """Raises KubeError. `actions` are the names of ReleaseActions that may still have no answer."""
+        labels = f"{RELEASE_LABEL}={key.name}"
+        module = plugins.modules("routers")[spec.traffic.kind]
+        owner = owner_of(release, spec)
+        router = module.create(spec.traffic.config, Target(key.namespace, key.name, owner, spec.ports), self._kube)
+        weights, deployments, services, slices, requests = await asyncio.gather(
+            router.observe(),
+            self._kube.list(DEPLOYMENTS, key.namespace, labels=labels),
+            self._kube.list(SERVICES, key.namespace, labels=labels),
+            self._kube.list(ENDPOINT_SLICES, key.namespace, labels=labels),
+            self._requests(key, actions),
+        )
+        by_revision = {item["metadata"]["labels"][REVISION_LABEL]: item for item in deployments}
+        by_name = {item["metadata"]["name"]: item for item in services}
+        endpoints = _ready_endpoints(slices)
+        pods = await self._pods_of_unready(key, by_revision)
+        revisions = {
+            revision: _state(
+                item,
+                has_service=child_name(key.name, revision) in by_name,
+                endpoints=endpoints[child_name(key.name, revision)],
+                pods=pods.get(revision, []),
+            )
+            for revision, item in by_revision.items()
+        }
+        metadata = release["metadata"]
+        observation = Observation(
+            spec=spec,
+            sizing=module.SIZING,
+            target=revision_of(self._cluster, key.namespace, key.name, spec.template),
+            status=status,
+            deleting="deletionTimestamp" in metadata,
+            finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
+            revisions=revisions,
+            weights=None if weights is None else weights.shares,
+            service=_selected(by_name.get(key.name)),
+            requests=requests,
+        )
+        return World(key, release, spec, router, observation, owner, by_revision, by_name)
+
+    async def _requests(self, key: Key, names: Iterable[str]) -> tuple[Request, ...]:
+        found = await asyncio.gather(*(self._kube.find(RELEASE_ACTIONS, key.namespace, name) for name in names))
+        unanswered = [
+            item
+            for item in found
+            if item is not None
+            and item["spec"]["release"] == key.name
+            and not item.get("status", {}).get("result")
+            and "deletionTimestamp" not in item["metadata"]
+        ]
+        unanswered.sort(key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
+        return tuple(
+            Request(
+                uid=item["metadata"]["uid"],
+                name=item["metadata"]["name"],
+                action=item["spec"]["action"],
+                revision=item["spec"]["revision"],
+                by=item["spec"].get("requestedBy") or f"ReleaseAction {item['metadata']['name']}",
+                reason=item["spec"].get("reason", ""),
+            )
+            for item in unanswered
+        )
+
+    async def _pods_of_unready(
+        self, key: Key, deployments: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Pods are only read where some are missing: they are the largest objects of all."""
+        short = [
+            revision
+            for revision, item in deployments.items()
+            if item["spec"].get("replicas", 1) > item.get("status", {}).get("readyReplicas", 0)
+        ]
+        lists = await asyncio.gather(
+            *(
+                self._kube.list(PODS, key.namespace, labels=f"{RELEASE_LABEL}={key.name},{REVISION_LABEL}={revision}")
+                for revision in short
+            )
+        )
+        return dict(zip(short, lists, strict=True))
+
+
+def _state(
+    deployment: Mapping[str, Any], *, has_service: bool, endpoints: int, pods: list[dict[str, Any]]
+) -> RevisionState:
+    if "deletionTimestamp" in deployment["metadata"]:
+        return NOTHING_RUNS
+    return RevisionState(
+        wanted=int(deployment["spec"].get("replicas", 1)),
+        ready=int(deployment.get("status", {}).get("readyReplicas", 0)),
+        endpoints=endpoints,
+        complete=has_service,
+        trouble=trouble_of(pods, deployment),
+    )
+
+
+def _ready_endpoints(slices: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """Distinct ready addresses per Service; an IPv4 and an IPv6 slice of one Service name the same pods."""
+    seen: dict[str, set[str]] = {}
+    for piece in slices:
+        name = piece["metadata"]["labels"].get(_SERVICE_NAME_LABEL, "")
+        for endpoint in piece.get("endpoints") or []:
+            if endpoint.get("conditions", {}).get("ready", True):
+                pod = endpoint.get("targetRef", {}).get("uid") or endpoint["addresses"][0]
+                seen.setdefault(name, set()).add(pod)
+    return Counter({name: len(pods) for name, pods in seen.items()})
+
+
+def _selected(service: Mapping[str, Any] | None) -> str | None:
+    if service is None:
+        return None
+    return str((service["spec"].get("selector") or {}).get(REVISION_LABEL, ""))

@@ -1,0 +1,167 @@
+"""`reconcile(key)`: read afresh, decide, act, write the status once, say when to come again.
+
+Nothing here ends the loop: what fails comes back with a back-off, and what was done before a crash is found done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controller import plugins
+from controller.api.phase import Phase, conditions_of, write_conditions
+from controller.api.reading import SpecError
+from controller.api.release import parse_release
+from controller.api.resources import RELEASES
+from controller.api.status import Status, status_from_raw, status_to_raw
+from controller.core.decide import decide
+from controller.engine.executor import Executor, TemplateLostError
+from controller.engine.looking import Looker, Sight
+from controller.engine.objects import Key, selector_text
+from controller.engine.observer import Observer, World
+from controller.engine.runs import RunStore
+from controller.engine.sources import Sources
+from controller.kube.client import InvalidError, KubeClient, NotFoundError
+from controller.ports import RouterError
+
+_LOG = logging.getLogger(__name__)
+_TIMEOUT_S = 60.0
+_QUIET_WRITE_S = 15.0
+"""How often a status is written in which only the evidence moved."""
+_ROUTER_AGAIN_S = 5.0
+
+
+@dataclass
+class Reconciler:
+    """One per process. Safe to call at once for different keys; the work queue keeps one key to one caller."""
+
+    kube: KubeClient
+    observer: Observer
+    executor: Executor
+    looker: Looker
+    runs: RunStore
+    sources: Sources
+    clock: Callable[[], float] = time.time
+    pending: dict[Key, set[str]] = field(default_factory=dict)
+    """Names of ReleaseActions that were seen without an answer; a hint for where to look, and no more than that."""
+    versions: dict[Key, str] = field(default_factory=dict)
+    """resourceVersion of each Release as it was last read or written here; the resync compares with it."""
+    _written: dict[Key, float] = field(default_factory=dict)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Seconds until time alone may change something. Raises KubeError, TimeoutError."""
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await self._reconcile(key)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        try:
+            release = await self.kube.get(RELEASES, key.namespace, key.name)
+        except NotFoundError:
+            self._forget(key)
+            return None
+        self.versions[key] = release["metadata"]["resourceVersion"]
+        status = status_from_raw(release.get("status", {}))
+        try:
+            spec = parse_release(key.name, release["spec"], plugins.kinds())
+        except SpecError as error:
+            await self._write(key, release, replace(status, phase=Phase.INVALID, reason="Invalid", message=str(error)))
+            return None
+        asked = frozenset(self.pending.get(key, ()))
+        world = await self.observer.observe(key, release, spec, status, asked)
+        self._drop_answered(key, asked, world)
+        now = self.clock()
+        sight = await self._look(world, status, now)
+        observation = replace(
+            world.observation,
+            status=replace(status, run=sight.run or status.run),
+            evidence=sight.evidence,
+            step_units=sight.step_units,
+            metric_trouble=sight.trouble,
+        )
+        world = replace(world, observation=observation)
+        decision = decide(observation, now)
+        try:
+            for action in decision.actions:
+                await self.executor.carry_out(world, action, now)
+        except (InvalidError, TemplateLostError) as error:
+            return await self._refused(world, decision.status, error)
+        except RouterError as error:
+            waiting = replace(status, phase=Phase.WAITING, reason="RouterRefused", message=str(error))
+            await self._write(key, release, waiting)
+            return _ROUTER_AGAIN_S
+        await self._write(key, release, self._complete(world, decision.status))
+        for action in decision.after:
+            await self.executor.carry_out(world, action, now)
+        return _soonest(decision.again_in, sight.again_in)
+
+    async def _look(self, world: World, status: Status, now: float) -> Sight:
+        if world.spec.suspend or world.observation.deleting:
+            return Sight()
+        target = world.observation.target
+        return await self.looker.look(world.key, world.spec.analysis, status, world.owner, target=target, now=now)
+
+    async def _refused(self, world: World, decided: Status, error: Exception) -> float | None:
+        """The API server will never take what the template says: its sentence is the message.
+
+        What was decided about the attempt stands, for the traffic was moved before the objects were made.
+        """
+        before = world.observation.status
+        kept = decided if decided.canary == world.observation.target else before
+        message = f"spec.template: {error}"
+        invalid = replace(kept, phase=Phase.INVALID, reason="TemplateRefused", message=message)
+        await self._write(world.key, world.release, self._complete(world, invalid))
+        # quota or admission may change their minds; the template's author is told at once
+        return _QUIET_WRITE_S if isinstance(error, InvalidError) and error.reason == "Forbidden" else None
+
+    @staticmethod
+    def _complete(world: World, status: Status) -> Status:
+        revision = status.stable or status.canary
+        return replace(status, selector=selector_text(world.key.name, revision) if revision else "")
+
+    async def _write(self, key: Key, release: Mapping[str, Any], status: Status) -> None:
+        """Once a pass, and only what changed; raises ConflictError when somebody else was faster."""
+        before = release.get("status", {})
+        generation = release["metadata"]["generation"]
+        raw = status_to_raw(status)
+        raw["observedGeneration"] = generation
+        conditions = conditions_of(status.phase, status.reason, status.message)
+        raw["conditions"] = write_conditions(conditions, before.get("conditions", []), generation, self.clock())
+        if raw == before or (_without_evidence(raw) == _without_evidence(before) and not self._is_due(key)):
+            return
+        body = {**release, "status": raw}
+        try:
+            answer = await self.kube.replace(RELEASES, body, "status")
+        except NotFoundError:
+            return
+        self.versions[key] = answer["metadata"]["resourceVersion"]
+        self._written[key] = time.monotonic()
+
+    def _is_due(self, key: Key) -> bool:
+        return time.monotonic() - self._written.get(key, 0.0) >= _QUIET_WRITE_S
+
+    def _drop_answered(self, key: Key, asked: frozenset[str], world: World) -> None:
+        """What was answered, or is gone, is not read again; what came meanwhile stays."""
+        left = self.pending.get(key, set()) - asked | {request.name for request in world.observation.requests}
+        if left:
+            self.pending[key] = left
+        else:
+            self.pending.pop(key, None)
+
+    def _forget(self, key: Key) -> None:
+        self.pending.pop(key, None)
+        self.versions.pop(key, None)
+        self._written.pop(key, None)
+        self.runs.forget(key)
+        self.sources.forget(key)
+
+
+def _without_evidence(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name != "evidence"}
+
+
+def _soonest(*seconds: float | None) -> float | None:
+    return min((second for second in seconds if second is not None), default=None)

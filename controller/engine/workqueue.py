@@ -1,0 +1,106 @@
+"""A work queue with client-go's semantics.
+
+A key that is added while it waits is there once; added while it is being worked on, it comes again afterwards, so
+no two workers ever hold the same key and no event is lost. Failures come back with a back-off of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+_FIRST_DELAY_S = 0.1
+_MOST_DELAY_S = 60.0
+_MOST_FAILURES = 16
+
+
+class WorkQueue(Generic[K]):
+    """One event loop's; times are that loop's monotonic clock."""
+
+    def __init__(self) -> None:
+        self._ready: deque[K] = deque()
+        self._waiting: set[K] = set()
+        self._active: set[K] = set()
+        self._again: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._arrived = asyncio.Event()
+        self.done = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def active(self) -> int:
+        return len(self._active)
+
+    def add(self, key: K) -> None:
+        if key in self._active:
+            self._again.add(key)
+            return
+        if key in self._waiting:
+            return
+        self._cancel_timer(key)
+        self._waiting.add(key)
+        self._ready.append(key)
+        self._arrived.set()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """The earliest of several timers for a key counts."""
+        if seconds <= 0:
+            self.add(key)
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        timer = self._timers.get(key)
+        if timer is not None and timer.when() <= due:
+            return
+        self._cancel_timer(key)
+        self._timers[key] = loop.call_at(due, self._timer_rang, key)
+
+    def add_failed(self, key: K) -> float:
+        """Comes back later each time, with jitter so that a thousand do not come at once. Returns the delay."""
+        failures = min(self._failures.get(key, 0), _MOST_FAILURES)
+        self._failures[key] = failures + 1
+        delay: float = min(_MOST_DELAY_S, _FIRST_DELAY_S * 2**failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        self.add_after(key, delay)
+        return delay
+
+    def forget_failures(self, key: K) -> None:
+        self._failures.pop(key, None)
+
+    async def get(self) -> K:
+        """Whoever got a key calls `finish` with it, whatever happened."""
+        while not self._ready:
+            self._arrived.clear()
+            await self._arrived.wait()
+        key = self._ready.popleft()
+        self._waiting.discard(key)
+        self._active.add(key)
+        return key
+
+    def finish(self, key: K) -> None:
+        self._active.discard(key)
+        self.done += 1
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def close(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _timer_rang(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _cancel_timer(self, key: K) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()

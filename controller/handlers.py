@@ -1,0 +1,83 @@
+"""Where events come in: each becomes a key in the work queue, and nothing else.
+
+Only `on.event`: kopf's create, update, timer and daemon handlers die silently on a patch that is refused, and an
+event handler that patches loops. These return nothing and patch nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from controller.api.names import GROUP, RELEASE_LABEL, VERSION
+from controller.engine.objects import Key
+from controller.engine.reconciler import Reconciler
+from controller.engine.workqueue import WorkQueue
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Turns what was seen into keys."""
+
+    queue: WorkQueue[Key]
+    reconciler: Reconciler
+
+    def release(self, metadata: Mapping[str, Any]) -> None:
+        self.queue.add(Key(metadata["namespace"], metadata["name"]))
+
+    def child(self, metadata: Mapping[str, Any]) -> None:
+        self.queue.add(Key(metadata["namespace"], metadata["labels"][RELEASE_LABEL]))
+
+    def action(self, body: Mapping[str, Any]) -> None:
+        if body.get("status", {}).get("result"):
+            return
+        key = Key(body["metadata"]["namespace"], body["spec"]["release"])
+        self.reconciler.pending.setdefault(key, set()).add(body["metadata"]["name"])
+        self.queue.add(key)
+
+    def metrics(self) -> None:
+        """A source or a template changed: whoever waits for it looks again by its own timer."""
+        self.reconciler.sources.changed()
+
+
+def registry_of(intake: Intake) -> kopf.OperatorRegistry:
+    """The handlers, in a registry of their own: one process can hold several operators, as tests do."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.event(GROUP, VERSION, "releases", registry=registry)
+    def release_seen(body: kopf.Body, **_: Any) -> None:
+        intake.release(body["metadata"])
+
+    @kopf.on.event(GROUP, VERSION, "releaseactions", registry=registry)
+    def action_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
+        if type != "DELETED":
+            intake.action(body)
+
+    @kopf.on.event(GROUP, VERSION, "metrictemplates", registry=registry)
+    def template_seen(**_: Any) -> None:
+        intake.metrics()
+
+    @kopf.on.event(GROUP, VERSION, "metricsources", registry=registry)
+    def source_seen(**_: Any) -> None:
+        intake.metrics()
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
+
+    return registry
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True  # the CRDs are there before the operator; watching them would need more rights
+    settings.watching.server_timeout = 290
+    settings.watching.client_timeout = 320
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    return settings

@@ -1,0 +1,75 @@
+"""`/healthz`, `/readyz` and `/metrics`.
+
+Health is answered from the queue's heartbeat: that a task runs proves nothing, that keys are finished does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+_STUCK_S = 150.0
+"""A reconcile ends within a minute; a queue that finishes nothing for longer is stuck."""
+
+
+@dataclass
+class Telemetry:
+    """The operator's own metrics."""
+
+    registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
+
+    def __post_init__(self) -> None:
+        self.reconciles = Counter(
+            "pointsman_reconciles", "Reconciles by how they ended.", ["result"], registry=self.registry
+        )
+        self.leads = Gauge("pointsman_leader", "1 while this process leads.", registry=self.registry)
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self.registry).set_function(read)
+
+
+@dataclass
+class Heart:
+    """When the queue last finished something."""
+
+    busy: Callable[[], bool]
+    ready: bool = False
+    last_beat: float = field(default_factory=time.monotonic)
+
+    def beat(self) -> None:
+        self.last_beat = time.monotonic()
+
+    @property
+    def stuck(self) -> bool:
+        return self.busy() and time.monotonic() - self.last_beat > _STUCK_S
+
+
+async def serve(heart: Heart, telemetry: Telemetry, address: str, port: int) -> web.AppRunner:
+    """Starts answering; the caller cleans the runner up. Port 0 takes a free one."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        if heart.stuck:
+            return web.Response(status=503, text="the work queue finishes nothing\n")
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        if not heart.ready:
+            return web.Response(status=503, text="starting\n")
+        return web.Response(text="ok\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(telemetry.registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+        )
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, address, port).start()
+    return runner

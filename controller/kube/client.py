@@ -1,0 +1,249 @@
+"""A narrow client over `kubernetes.aio`: raw JSON in and out, every call with a timeout and typed errors.
+
+The generated classes cost more CPU to build than the requests do, and drop fields they do not know; what a
+person wrote must pass through unchanged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import (
+    ConfigException,
+    list_kube_config_contexts,
+    load_incluster_config,
+    load_kube_config,
+)
+
+from controller.api.resources import Resource
+
+_TIMEOUT_S = 10.0
+_PAGE = 500
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class KubeError(Exception):
+    """The API server refused: `status` is HTTP's, `reason` its word, the text its sentence."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class NotFoundError(KubeError):
+    """404."""
+
+
+class ConflictError(KubeError):
+    """409: the object changed since it was read, or exists already."""
+
+
+class InvalidError(KubeError):
+    """400, 403 or 422: what was asked can never be granted as it stands."""
+
+
+class UnavailableError(KubeError):
+    """No answer, 429 or 5xx: try again later. The outcome of a write is unknown."""
+
+
+_INVALID = (400, 403, 422)
+_NOT_FOUND, _CONFLICT, _FIRST_ERROR = 404, 409, 400
+
+
+def _error(status: int, body: Mapping[str, Any]) -> KubeError:
+    reason, message = str(body.get("reason", "")), str(body.get("message", f"HTTP {status}"))
+    if status == _NOT_FOUND:
+        return NotFoundError(status, reason, message)
+    if status == _CONFLICT:
+        return ConflictError(status, reason, message)
+    if status in _INVALID:
+        return InvalidError(status, reason, message)
+    return UnavailableError(status, reason, message)
+
+
+def _in_pod() -> bool:
+    """In a pod, and not told to look elsewhere."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+
+
+class KubeClient:
+    """One connection pool to one API server."""
+
+    def __init__(self, api: ApiClient, namespace: str = "default") -> None:
+        self._api = api
+        self.namespace = namespace
+        """What the kubeconfig's context names, for commands that are given none."""
+        self.requests = 0
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None = None) -> KubeClient:
+        """From a kubeconfig file, from KUBECONFIG or ~/.kube/config, or from within a pod."""
+        configuration = Configuration()
+        namespace = "default"
+        try:
+            if kubeconfig is None and _in_pod():
+                load_incluster_config(client_configuration=configuration)
+            else:
+                await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+                _, context = list_kube_config_contexts(config_file=kubeconfig)
+                namespace = context.get("context", {}).get("namespace") or namespace
+        except ConfigException as error:
+            raise UnavailableError(
+                0, "NoConfig", f"no cluster to talk to: set KUBECONFIG, or run in a pod with a service account ({error})"
+            ) from error
+        configuration.connection_pool_maxsize = 64
+        return cls(ApiClient(configuration), namespace)
+
+    @property
+    def configuration(self) -> Configuration:
+        configuration: Configuration = self._api.configuration
+        return configuration
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        timeout_s: float = _TIMEOUT_S,
+    ) -> dict[str, Any]:
+        """Raises KubeError. A cut connection is an UnavailableError, whatever it was cut by."""
+        self.requests += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._send(
+                    method, path, query, body, {"Accept": accept, "Content-Type": content_type}, timeout_s
+                )
+                raw = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise UnavailableError(
+                0, "NoAnswer", f"the API server did not answer {method} {path}: {error!r}"
+            ) from error
+        try:
+            answer = json.loads(raw) if raw else {}
+        except ValueError:
+            answer = {"message": raw[:200].decode(errors="replace")}
+        if response.status >= _FIRST_ERROR:
+            raise _error(response.status, answer)
+        return dict(answer)
+
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, accept: str, timeout_s: float
+    ) -> aiohttp.ClientResponse:
+        """An answer that is still open, for watches. The caller releases it."""
+        self.requests += 1
+        try:
+            response = await self._send("GET", path, query, None, {"Accept": accept}, timeout_s)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise UnavailableError(0, "NoAnswer", f"the API server did not answer a watch: {error!r}") from error
+        if response.status >= _FIRST_ERROR:
+            async with response:
+                raise _error(response.status, {"message": (await response.text())[:500]})
+        return response
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: object,
+        headers: dict[str, str],
+        timeout_s: float,
+    ) -> aiohttp.ClientResponse:
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        answer = await self._api.rest_client.request(
+            method, url, headers=headers, body=body, _request_timeout=aiohttp.ClientTimeout(total=timeout_s)
+        )
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    # -- verbs ---------------------------------------------------------------------------------------------------
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        return await self.request("GET", resource.path(namespace, name))
+
+    async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """The object, or None where there is none."""
+        try:
+            return await self.get(resource, namespace, name)
+        except NotFoundError:
+            return None
+
+    async def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[dict[str, Any]]:
+        """All pages."""
+        items: list[dict[str, Any]] = []
+        query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        while True:
+            page = await self.request("GET", resource.path(namespace), query=query)
+            for item in page.get("items") or []:
+                item.setdefault("apiVersion", resource.api_version)
+                item.setdefault("kind", resource.kind)
+                items.append(item)
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return items
+            query["continue"] = token
+
+    async def list_versions(self, resource: Resource, namespace: str | None = None) -> dict[tuple[str, str], str]:
+        """ResourceVersion by namespace and name, of all namespaces: metadata only, page by page."""
+        versions: dict[tuple[str, str], str] = {}
+        query = {"limit": str(_PAGE)}
+        while True:
+            page = await self.request("GET", resource.path(namespace), query=query, accept=METADATA_LIST)
+            for item in page.get("items") or []:
+                metadata = item["metadata"]
+                versions[metadata["namespace"], metadata["name"]] = metadata["resourceVersion"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return versions
+            query["continue"] = token
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False
+    ) -> dict[str, Any]:
+        """`strict`: an unknown field is refused (InvalidError) and not dropped."""
+        query = {"fieldValidation": "Strict"} if strict else None
+        return await self.request("POST", resource.path(namespace), body=body, query=query)
+
+    async def replace(
+        self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None
+    ) -> dict[str, Any]:
+        """With the resourceVersion in `body`: ConflictError when the object has changed since."""
+        metadata = body["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
+        return await self.request("PUT", path, body=body)
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        subresource: str | None = None,
+    ) -> dict[str, Any]:
+        path = resource.path(namespace, name, subresource)
+        return await self.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str) -> bool:
+        """False when it was gone already. Dependents go in the background."""
+        try:
+            await self.request("DELETE", resource.path(namespace, name), query={"propagationPolicy": "Background"})
+        except NotFoundError:
+            return False
+        return True

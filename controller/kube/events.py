@@ -1,0 +1,95 @@
+"""Events on Releases: sent in the background, never in the way of traffic.
+
+An event that repeats within ten minutes counts up the one that is there, as client-go does, and a backlog that
+grows too long loses its oldest: they are for people, and the status has what counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from controller.api.resources import EVENTS
+from controller.kube.client import KubeClient, KubeError
+
+_LOG = logging.getLogger(__name__)
+_BACKLOG = 1000
+_REMEMBERED = 2000
+_REPEAT_S = 600.0
+_COMPONENT = "pointsman"
+
+
+class Events:
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+        self._backlog: deque[dict[str, Any]] = deque(maxlen=_BACKLOG)
+        self._arrived = asyncio.Event()
+        self._sent: OrderedDict[tuple[str, str, str], tuple[str, int, datetime]] = OrderedDict()
+
+    def tell(self, release: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
+        now = datetime.now(UTC)
+        metadata = release["metadata"]
+        self._backlog.append(
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{secrets.token_hex(8)}"},
+                "involvedObject": {
+                    "apiVersion": release["apiVersion"],
+                    "kind": release["kind"],
+                    "namespace": metadata["namespace"],
+                    "name": metadata["name"],
+                    "uid": metadata["uid"],
+                },
+                "reason": reason,
+                "message": message[:1024],
+                "type": "Warning" if warning else "Normal",
+                "source": {"component": _COMPONENT},
+                "firstTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "lastTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "count": 1,
+            }
+        )
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            while self._backlog:
+                event = self._backlog.popleft()
+                try:
+                    await self._send(event)
+                except KubeError as error:
+                    _LOG.warning("event %s of %s was lost: %s", event["reason"], event["involvedObject"]["name"], error)
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def flush(self, seconds: float) -> None:
+        """Gives what is still waiting a last chance."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._backlog:
+                    await self._send(self._backlog.popleft())
+        except (TimeoutError, KubeError) as error:
+            _LOG.warning("%d events were lost at the end: %s", len(self._backlog) + 1, error)
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        subject = event["involvedObject"]
+        same = (subject["uid"], event["reason"], event["message"])
+        now = datetime.now(UTC)
+        name, count, last = self._sent.pop(same, ("", 0, now))
+        namespace = subject["namespace"]
+        if name and (now - last).total_seconds() < _REPEAT_S:
+            patch = {"count": count + 1, "lastTimestamp": event["lastTimestamp"]}
+            await self._kube.patch(EVENTS, namespace, name, patch)
+            self._sent[same] = (name, count + 1, now)
+        else:
+            await self._kube.create(EVENTS, namespace, event)
+            self._sent[same] = (event["metadata"]["name"], 1, now)
+        while len(self._sent) > _REMEMBERED:
+            self._sent.popitem(last=False)

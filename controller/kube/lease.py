@@ -1,0 +1,136 @@
+"""Leader election on a Lease, as client-go does it: others' clocks are never believed, only how long a record stands.
+
+Losing the lease ends the process. A frozen one that wakes may still hold a decision, so every write carries the
+version it was decided on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from controller.api.resources import LEASES
+from controller.kube.client import ConflictError, KubeClient, KubeError
+
+_LOG = logging.getLogger(__name__)
+
+_RENEW_WITHIN = 2 / 3
+"""After this part of the duration without success the holder gives up: well before another one can have begun."""
+_RETRY = 2 / 15
+"""Part of the duration between two tries; client-go's 15, 10 and 2 seconds."""
+
+
+class LeaseLostError(Exception):
+    """Somebody else may lead now: stop at once."""
+
+
+class Lease:
+    def __init__(
+        self,
+        kube: KubeClient,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        duration_s: float = 15.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._duration = duration_s
+        self._monotonic = monotonic
+        self._seen: tuple[str, float] | None = None
+        """resourceVersion of the record, and since when it stands on our own clock."""
+        self._renewed = 0.0
+        self._current: dict[str, Any] | None = None
+        self.held = False
+
+    async def acquire(self) -> None:
+        """Returns once this process leads."""
+        waiting = False
+        while True:
+            try:
+                if await self._try():
+                    self.held = True
+                    _LOG.info("%s leads (Lease %s/%s)", self._identity, self._namespace, self._name)
+                    return
+            except KubeError as error:
+                _LOG.warning("cannot ask for the Lease: %s", error)
+            if not waiting:
+                waiting = True
+                _LOG.info("another operator leads; standing by")
+            await asyncio.sleep(self._duration * _RETRY * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+    async def keep(self) -> None:
+        """Renews until that fails for too long; raises LeaseLostError."""
+        while True:
+            await asyncio.sleep(self._duration * _RETRY)
+            if self._monotonic() - self._renewed > self._duration * _RENEW_WITHIN:
+                # the process may have been frozen: what was true then is not looked at again
+                raise LeaseLostError(f"the Lease was not renewed for {self._duration * _RENEW_WITHIN:.0f} s")
+            try:
+                renewed = await self._try()
+            except KubeError as error:
+                _LOG.warning("the Lease could not be renewed: %s", error)
+                continue
+            if not renewed:
+                raise LeaseLostError("another operator took the Lease")
+
+    async def release(self) -> None:
+        """Lets the next one begin at once."""
+        if not self.held or self._current is None:
+            return
+        self.held = False
+        self._current["spec"]["holderIdentity"] = ""
+        self._current["spec"]["leaseDurationSeconds"] = 1
+        try:
+            await self._kube.replace(LEASES, self._current)
+        except KubeError as error:
+            _LOG.info("the Lease was left to run out: %s", error)
+
+    async def _try(self) -> bool:
+        asked = self._monotonic()
+        lease = await self._kube.find(LEASES, self._namespace, self._name)
+        if lease is None:
+            return await self._write(asked, None)
+        version = lease["metadata"]["resourceVersion"]
+        if self._seen is None or self._seen[0] != version:
+            self._seen = (version, asked)
+        holder = lease["spec"].get("holderIdentity")
+        if holder and holder != self._identity:
+            duration = float(lease["spec"].get("leaseDurationSeconds") or self._duration)
+            if asked - self._seen[1] < duration:
+                return False
+        return await self._write(asked, lease)
+
+    async def _write(self, asked: float, lease: dict[str, Any] | None) -> bool:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        taken_over = lease is None or lease["spec"].get("holderIdentity") != self._identity
+        spec = dict(lease["spec"]) if lease is not None else {}
+        spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": math.ceil(self._duration), "renewTime": now}
+        if taken_over:
+            spec |= {"acquireTime": now, "leaseTransitions": int(spec.get("leaseTransitions") or 0) + 1}
+        try:
+            if lease is None:
+                body = {
+                    "apiVersion": LEASES.api_version,
+                    "kind": LEASES.kind,
+                    "metadata": {"name": self._name, "namespace": self._namespace},
+                    "spec": spec,
+                }
+                self._current = await self._kube.create(LEASES, self._namespace, body)
+            else:
+                self._current = await self._kube.replace(LEASES, {**lease, "spec": spec})
+        except ConflictError:
+            return False
+        self._seen = (self._current["metadata"]["resourceVersion"], asked)
+        self._renewed = asked
+        return True

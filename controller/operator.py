@@ -1,0 +1,154 @@
+"""The operator as a process: lease, watches, workers, health; and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from typing import Any, cast
+
+import kopf
+from aiohttp import web
+
+from controller import plugins
+from controller.api.names import RELEASE_LABEL
+from controller.api.resources import DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, RELEASES, SERVICES
+from controller.engine.executor import Executor
+from controller.engine.looking import Looker
+from controller.engine.objects import Key
+from controller.engine.observer import Observer
+from controller.engine.reconciler import Reconciler
+from controller.engine.runs import RunStore
+from controller.engine.sources import Sources
+from controller.engine.worker import work
+from controller.engine.workqueue import WorkQueue
+from controller.handlers import Intake, kopf_settings, registry_of
+from controller.health import Heart, Telemetry, serve
+from controller.kube.client import KubeClient, KubeError
+from controller.kube.events import Events
+from controller.kube.lease import Lease
+from controller.kube.watch import MetadataWatch
+from controller.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+_RESYNC_S = 300.0
+_LAST_WORDS_S = 3.0
+LEASE_NAME = "pointsman"
+
+
+@dataclass
+class Operator:
+    """Parts that live as long as the process leads."""
+
+    kube: KubeClient
+    queue: WorkQueue[Key]
+    reconciler: Reconciler
+    intake: Intake
+    events: Events
+    telemetry: Telemetry
+    heart: Heart
+
+    @classmethod
+    async def assemble(cls, kube: KubeClient, own_namespace: str) -> Operator:
+        """Raises KubeError. The cluster's identity is that of its kube-system namespace."""
+        cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
+        queue: WorkQueue[Key] = WorkQueue()
+        events, runs = Events(kube), RunStore(kube)
+        sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
+        telemetry = Telemetry()
+        heart = Heart(busy=lambda: queue.active > 0 or len(queue) > 0)
+        reconciler = Reconciler(
+            kube=kube,
+            observer=Observer(kube, cluster),
+            executor=Executor(kube, runs, events),
+            looker=Looker(runs, sources),
+            runs=runs,
+            sources=sources,
+        )
+        telemetry.gauge("pointsman_queue_depth", "Keys that wait for a worker.", lambda: float(len(queue)))
+        telemetry.gauge("pointsman_queue_active", "Keys that are worked on.", lambda: float(queue.active))
+        telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
+        return cls(kube, queue, reconciler, Intake(queue, reconciler), events, telemetry, heart)
+
+    def watches(self, only: str | None) -> list[MetadataWatch]:
+        """Of everything that is made for a Release, and may be changed by somebody else."""
+        of_routers = {resource for module in plugins.modules("routers").values() for resource in module.WATCHES}
+        return [
+            MetadataWatch(self.kube, resource, RELEASE_LABEL, self.intake.child, namespace=only)
+            for resource in (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES, *sorted(of_routers - {SERVICES}, key=str))
+        ]
+
+    def _finished(self, result: str) -> None:
+        self.heart.beat()
+        self.telemetry.reconciles.labels(result).inc()
+
+    async def resync(self, only: str | None) -> None:
+        """Finds what every watch lost: a list of versions, and a key only for what differs."""
+        while True:
+            await asyncio.sleep(_RESYNC_S)
+            try:
+                listed = await self.kube.list_versions(RELEASES, only)
+            except KubeError as error:
+                _LOG.warning("the resync could not list Releases: %s", error)
+                continue
+            versions = {Key(namespace, name): version for (namespace, name), version in listed.items()}
+            for key in versions.keys() | self.reconciler.versions.keys():
+                if versions.get(key) != self.reconciler.versions.get(key):
+                    self.queue.add(key)
+
+    async def run(self, settings: Settings) -> None:
+        """Until kopf is told to stop, by a signal or by `stop`; then what runs is let go."""
+        watches = self.watches(settings.only)
+        background: list[Coroutine[Any, Any, None]] = [
+            *(watch.run() for watch in watches),
+            *(work(self.queue, self.reconciler, self._finished) for _ in range(settings.workers)),
+            self.events.run(),
+            self.resync(settings.only),
+        ]
+        async with _background(background):
+            self.heart.ready = True
+            await kopf.operator(
+                registry=registry_of(self.intake),
+                settings=kopf_settings(),
+                identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
+                clusterwide=settings.only is None,
+                namespaces=[settings.only] if settings.only is not None else (),
+                standalone=True,
+            )
+        self.queue.close()
+        await self.events.flush(_LAST_WORDS_S)
+        await self.reconciler.sources.close()
+
+
+@contextlib.asynccontextmanager
+async def _background(coroutines: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Runs them beside the block. One that fails ends the block with its error; the block's end cancels them."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def run(settings: Settings) -> None:
+    """Stands by, leads, and lets go. Raises LeaseLostError, KubeError."""
+    kube = await KubeClient.connect()
+    runner: web.AppRunner | None = None
+    try:
+        operator = await Operator.assemble(kube, settings.namespace)
+        runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port)
+        operator.heart.ready = True
+        lease = Lease(kube, settings.namespace, LEASE_NAME, settings.identity, duration_s=settings.lease_s)
+        await lease.acquire()
+        operator.telemetry.leads.set(1)
+        try:
+            async with _background([lease.keep()]):
+                await operator.run(settings)
+        finally:
+            await lease.release()
+    finally:
+        if runner is not None:
+            await runner.cleanup()
+        await kube.close()

@@ -1,0 +1,135 @@
+"""What the engine asks of the outside world, as narrow as it can be asked.
+
+A router, a metric provider or a store is whatever fulfils one of these; nothing above this module knows
+which one it talks to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from controller.api.resources import Resource
+from controller.core.sizing import Sizing
+
+
+@dataclass(frozen=True)
+class Window:
+    """Half-open, `[start, end)`, both with a time zone."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one revision did in one window: `bad` of `total` units. `threshold` names the row of a metric that has
+    several (seconds, as text), and is empty otherwise.
+    """
+
+    revision: str
+    bad: int
+    total: int
+    threshold: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class NoData:
+    """The source answered, and had nothing for either revision."""
+
+
+class SourceOutageError(Exception):
+    """The source did not answer: refused, timed out, 5xx, 401. Says nothing about the canary."""
+
+
+class BrokenMetricError(Exception):
+    """The source answered with what cannot be counts: a wrong column, NaN, bad > total. It waits, it never convicts."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A rendered query. `text` holds START_TOKEN and STOP_TOKEN where the window goes, so it is rendered once a
+    rollout and not once a look.
+    """
+
+    language: str
+    text: str
+
+
+class MetricProvider(Protocol):
+    """One place where metrics come from; safe for concurrent use."""
+
+    async def query(self, query: Query, window: Window) -> Samples | NoData:
+        """Raises SourceOutageError, BrokenMetricError."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Percent of the work per revision: they sum to 100. A revision that is not named gets none."""
+
+    shares: Mapping[str, float]
+
+    def of(self, revision: str) -> float:
+        return self.shares.get(revision, 0.0)
+
+
+class KubeApi(Protocol):
+    """The part of the API server that routers need (`kube.client.KubeClient` has it all)."""
+
+    async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None: ...
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = ""
+    ) -> list[dict[str, Any]]: ...
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    async def replace(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+class RouterError(Exception):
+    """The router cannot do what was asked; the sentence says what is missing."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The service a router moves work for. `owner` is the ownerReferences entry for what it creates, or None."""
+
+    namespace: str
+    name: str
+    owner: Mapping[str, Any] | None
+    ports: tuple[Mapping[str, Any], ...]
+
+
+class Router(Protocol):
+    async def observe(self) -> Weights | None:
+        """The weights that are written, or None while there is no route."""
+        ...
+
+    async def ensure(self, weights: Weights) -> bool:
+        """Idempotent: True when something had to be written. Raises RouterError."""
+        ...
+
+
+class RouterModule(Protocol):
+    """A module of `routers/`."""
+
+    KIND: ClassVar[str]
+    SCHEMA: ClassVar[dict[str, Any]]
+    EXAMPLE: ClassVar[dict[str, Any]]
+    SIZING: ClassVar[Sizing]
+    WATCHES: ClassVar[tuple[Resource, ...]]
+    """Kinds it writes to: what somebody else does to them is seen, and put right."""
+    Config: ClassVar[Any]
+    """With `parse(reader)`, which raises SpecError."""
+    create: Callable[[Any, Target, KubeApi], Router]

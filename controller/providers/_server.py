@@ -1,0 +1,81 @@
+"""The InfluxDB that is asked: tells its outage from a query it cannot answer, and says either in one sentence
+without the token.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from ssl import SSLContext
+
+from controller.ports import BrokenMetricError, SourceOutageError
+
+MAX_ANSWER_BYTES = 1024 * 1024
+_MAX_SENTENCE = 300
+_TRANSIENT = ("context canceled", "deadline exceeded", "timeout", "interrupted", "max-concurrent", "engine is closed")
+"""What InfluxDB says of a query that began to run and was stopped from outside."""
+
+_OF_THE_QUERY = frozenset((400, 404, 413, 422))
+_REASONS = {
+    401: "refuses the token (401)",
+    403: "does not let the token read this bucket (403)",
+    429: "has too much to do (429)",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """`where` is its name in messages. One query takes at most `timeout_s` seconds."""
+
+    url: str
+    where: str
+    token: str = field(repr=False)
+    timeout_s: float
+    tls: SSLContext
+
+    def unreachable(self, cause: str) -> SourceOutageError:
+        return SourceOutageError(f"InfluxDB at {self.where} cannot be asked: {cause}")
+
+    def refusal(self, status: int, body: bytes) -> BrokenMetricError | SourceOutageError:
+        """What an answer other than 200 means. Only InfluxDB's own words make it the query's fault: a gateway in
+        between answers 400 and 404 too.
+        """
+        message = _message(body)
+        said = f": {self.shortened(message)}" if message else ""
+        if status in _OF_THE_QUERY and message:
+            return BrokenMetricError(f"InfluxDB at {self.where} cannot answer the query ({status}){said}")
+        if 300 <= status < 400:  # noqa: PLR2004 - the HTTP class
+            return SourceOutageError(f"{self.where} redirects ({status}), which is not followed; correct the url")
+        return SourceOutageError(f"InfluxDB at {self.where} {_REASONS.get(status, f'answered {status}')}{said}")
+
+    def failed_query(self, message: str) -> BrokenMetricError | SourceOutageError:
+        """What an error inside an answer 200 means."""
+        sentence = f"InfluxDB at {self.where} could not finish the query: {self.shortened(message)}"
+        if any(word in message for word in _TRANSIENT):
+            return SourceOutageError(sentence)
+        return BrokenMetricError(sentence)
+
+    def too_large(self) -> BrokenMetricError:
+        return BrokenMetricError(
+            f"InfluxDB at {self.where} answered with more than {MAX_ANSWER_BYTES} bytes; the query must sum up"
+        )
+
+    def nonsense(self, expected: str) -> SourceOutageError:
+        return SourceOutageError(f"{self.where} answered with something that is not InfluxDB's {expected}")
+
+    def shortened(self, text: str) -> str:
+        """One line that can stand in a status: a server may say anything, even what it was sent."""
+        line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+        line = line.replace(self.token, "[token]")
+        return line if len(line) <= _MAX_SENTENCE else f"{line[:_MAX_SENTENCE]}…"
+
+
+def _message(body: bytes) -> str:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(answer, dict):
+        return ""
+    message = answer.get("message") or answer.get("error")
+    return message if isinstance(message, str) else ""

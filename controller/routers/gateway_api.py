@@ -1,0 +1,192 @@
+"""`gatewayAPI`: the weights of an HTTPRoute that Pointsman owns.
+
+Git never holds the route, so git and cluster never differ about its weights.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
+from controller.api.reading import Reader, SpecError
+from controller.api.resources import HTTP_ROUTES
+from controller.core.sizing import Sizing
+from controller.ports import KubeApi, RouterError, Target, Weights
+
+KIND = "gatewayAPI"
+SIZING = Sizing.BY_WEIGHT
+WATCHES = (HTTP_ROUTES,)
+_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+SCHEMA: dict[str, Any] = {
+    "description": "Weights of an HTTPRoute with the Release's name, which Pointsman owns.",
+    "type": "object",
+    "required": ["parentRefs"],
+    "properties": {
+        "parentRefs": {
+            "description": "Gateways (or Services, in a mesh) the route hangs on, as in an HTTPRoute.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 32,
+            "items": {
+                **_OPEN,
+                "required": ["name"],
+                "properties": {
+                    "name": {"description": "Of the Gateway.", "type": "string", "minLength": 1, "maxLength": 253}
+                },
+            },
+        },
+        "hostnames": {
+            "description": "Host names the route answers, as in an HTTPRoute.",
+            "type": "array",
+            "maxItems": 16,
+            "items": {"type": "string", "minLength": 1, "maxLength": 253},
+        },
+        "rules": {
+            "description": "Rules as in an HTTPRoute, without backendRefs; default: one rule for everything.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 16,
+            "items": {
+                **_OPEN,
+                "x-kubernetes-validations": [
+                    {"rule": "!has(self.backendRefs)", "message": "backendRefs are Pointsman's: leave them out"}
+                ],
+                "properties": {
+                    "backendRefs": {"description": "Not to be set.", "type": "array", "maxItems": 16, "items": _OPEN}
+                },
+            },
+        },
+    },
+}
+EXAMPLE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["shop.example.com"]}
+
+_PARTS = 10_000
+"""Weights are parts of ten thousand, so that 0.5 % is a whole number."""
+
+
+@dataclass(frozen=True)
+class Config:
+    parent_refs: tuple[Mapping[str, Any], ...]
+    hostnames: tuple[str, ...]
+    rules: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Config:
+        reader.only("parentRefs", "hostnames", "rules")
+        parents = reader.items("parentRefs")
+        if not parents:
+            raise SpecError(reader.at("parentRefs"), "needs at least one parent, such as {name: public}")
+        for parent in parents:
+            parent.text("name")
+        rules = reader.items("rules")
+        for rule in rules:
+            if rule.has("backendRefs"):
+                raise SpecError(rule.at("backendRefs"), "backendRefs are Pointsman's: leave them out")
+        return cls(
+            parent_refs=tuple(parent.raw for parent in parents),
+            hostnames=tuple(str(name) for name in reader.raw.get("hostnames") or ()),
+            rules=tuple(rule.raw for rule in rules) or ({},),
+        )
+
+
+def create(config: Config, target: Target, kube: KubeApi) -> GatewayRouter:
+    return GatewayRouter(config, target, kube)
+
+
+class GatewayRouter:
+    def __init__(self, config: Config, target: Target, kube: KubeApi) -> None:
+        self._config = config
+        self._target = target
+        self._kube = kube
+        self._seen: dict[str, Any] | None = None
+
+    async def observe(self) -> Weights | None:
+        self._seen = await self._kube.find(HTTP_ROUTES, self._target.namespace, self._target.name)
+        if self._seen is None:
+            return None
+        rules = self._seen.get("spec", {}).get("rules") or [{}]
+        weights = self._weights_of(rules[0].get("backendRefs") or [])
+        # a route that was changed by hand anywhere else is as good as one whose weights were: it is written anew
+        return weights if _contains(self._seen["spec"], self._spec(weights)) else Weights({})
+
+    async def ensure(self, weights: Weights) -> bool:
+        wanted = self._spec(weights)
+        if self._seen is None:
+            self._seen = await self._kube.create(HTTP_ROUTES, self._target.namespace, self._route(wanted))
+            return True
+        self._refuse_foreign(self._seen)
+        if _contains(self._seen.get("spec"), wanted):
+            return False
+        route = copy.deepcopy(self._seen)
+        route["spec"] = wanted
+        # the resourceVersion that was read goes along: a stale decision is answered 409
+        self._seen = await self._kube.replace(HTTP_ROUTES, route)
+        return True
+
+    def _refuse_foreign(self, route: Mapping[str, Any]) -> None:
+        labels = route["metadata"].get("labels") or {}
+        if labels.get(RELEASE_LABEL) != self._target.name:
+            name = self._target.name
+            raise RouterError(f"HTTPRoute {name} is there already and not Pointsman's: rename or delete it")
+
+    def _route(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        metadata: dict[str, Any] = {
+            "name": self._target.name,
+            "namespace": self._target.namespace,
+            "labels": {RELEASE_LABEL: self._target.name, MANAGED_BY_LABEL: MANAGED_BY},
+        }
+        if self._target.owner is not None:
+            metadata["ownerReferences"] = [dict(self._target.owner)]
+        return {
+            "apiVersion": HTTP_ROUTES.api_version,
+            "kind": HTTP_ROUTES.kind,
+            "metadata": metadata,
+            "spec": dict(spec),
+        }
+
+    def _spec(self, weights: Weights) -> dict[str, Any]:
+        backends = [
+            {"name": self._service(revision), "port": self._port(), "weight": round(share * _PARTS / 100)}
+            for revision, share in sorted(weights.shares.items())
+        ]
+        spec: dict[str, Any] = {
+            "parentRefs": [dict(parent) for parent in self._config.parent_refs],
+            "rules": [{**rule, "backendRefs": backends} for rule in self._config.rules],
+        }
+        if self._config.hostnames:
+            spec["hostnames"] = list(self._config.hostnames)
+        return spec
+
+    def _service(self, revision: str) -> str:
+        return f"{self._target.name}-{revision}"
+
+    def _port(self) -> int:
+        if not self._target.ports:
+            raise RouterError("spec.service.ports is empty: a route needs a port to send to")
+        return int(self._target.ports[0]["port"])
+
+    def _weights_of(self, backends: list[Mapping[str, Any]]) -> Weights:
+        prefix = f"{self._target.name}-"
+        parts = {
+            str(backend["name"]).removeprefix(prefix): int(backend.get("weight", 1))
+            for backend in backends
+            if str(backend.get("name", "")).startswith(prefix)
+        }
+        total = sum(parts.values())
+        return Weights({revision: part * 100 / total for revision, part in parts.items() if part} if total else {})
+
+
+def _contains(actual: Any, wanted: Any) -> bool:
+    """Whether everything that is wanted is there; what the API server filled in by default does not count."""
+    if isinstance(wanted, Mapping):
+        return isinstance(actual, Mapping) and all(_contains(actual.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return (
+            isinstance(actual, list)
+            and len(actual) == len(wanted)
+            and all(_contains(one, other) for one, other in zip(actual, wanted, strict=True))
+        )
+    return bool(actual == wanted)

@@ -1,0 +1,78 @@
+"""`replicas`: Service NAME selects the pods of both versions, so their number is the split.
+
+For callers inside the cluster without a router. The share is approximate; the test conditions on the share that
+was seen, so that costs power and not validity.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.names import RELEASE_LABEL, REVISION_LABEL
+from controller.api.reading import Reader
+from controller.api.resources import DEPLOYMENTS, SERVICES
+from controller.core.sizing import Sizing
+from controller.ports import KubeApi, RouterError, Target, Weights
+
+KIND = "replicas"
+SIZING = Sizing.BY_PODS
+WATCHES = (SERVICES,)
+SCHEMA: dict[str, Any] = {
+    "description": "By pod count: Service NAME selects both versions. For callers inside without a router.",
+    "type": "object",
+    "properties": {},
+}
+EXAMPLE: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Config:
+    @classmethod
+    def parse(cls, reader: Reader) -> Config:
+        reader.only()
+        return cls()
+
+
+def create(config: Config, target: Target, kube: KubeApi) -> ReplicasRouter:
+    del config
+    return ReplicasRouter(target, kube)
+
+
+class ReplicasRouter:
+    def __init__(self, target: Target, kube: KubeApi) -> None:
+        self._target = target
+        self._kube = kube
+        self._service: dict[str, Any] | None = None
+
+    async def observe(self) -> Weights | None:
+        self._service = await self._kube.find(SERVICES, self._target.namespace, self._target.name)
+        if self._service is None:
+            return None
+        selector = self._service["spec"].get("selector") or {}
+        if REVISION_LABEL in selector:
+            return Weights({selector[REVISION_LABEL]: 100.0})
+        labelled = await self._kube.list(
+            DEPLOYMENTS, self._target.namespace, labels=f"{RELEASE_LABEL}={self._target.name}"
+        )
+        wanted = {
+            item["metadata"]["labels"][REVISION_LABEL]: int(item.get("spec", {}).get("replicas") or 0)
+            for item in labelled
+        }
+        total = sum(wanted.values())
+        return Weights({revision: count * 100 / total for revision, count in wanted.items() if count} if total else {})
+
+    async def ensure(self, weights: Weights) -> bool:
+        if self._service is None:
+            raise RouterError(f"Service {self._target.name} is missing; it is made again at the next look")
+        served = [revision for revision, share in weights.shares.items() if share > 0]
+        selector = {RELEASE_LABEL: self._target.name}
+        if len(served) == 1:
+            selector[REVISION_LABEL] = served[0]
+        if self._service["spec"].get("selector") == selector:
+            return False
+        service = copy.deepcopy(self._service)
+        service["spec"]["selector"] = selector
+        self._service = await self._kube.replace(SERVICES, service)
+        return True

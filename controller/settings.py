@@ -1,0 +1,52 @@
+"""What an installation can set about the operator: by option, or by environment in a pod."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class Settings:
+    namespace: str
+    """The operator's own: its Lease and the shared library of metric templates live there."""
+    identity: str
+    """Who holds the Lease; new for each process, so that a restarted container waits for its own ghost."""
+    address: str
+    port: int
+    workers: int
+    only: str | None
+    """The one namespace whose Releases are worked on; None: all."""
+    lease_s: float
+    """How long a Lease that is not renewed keeps others from leading."""
+
+
+def settings(
+    *,
+    namespace: str | None = None,
+    address: str = "0.0.0.0",  # noqa: S104 - the kubelet probes the pod's address
+    port: int = 8081,
+    workers: int = 8,
+    only: str | None = None,
+    lease_s: float = 15.0,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    own = namespace or environ.get("POD_NAMESPACE")
+    if own is None and _SERVICE_ACCOUNT_NAMESPACE.exists():
+        own = _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+    host = environ.get("POD_NAME") or socket.gethostname()
+    return Settings(
+        namespace=own or "pointsman-system",
+        identity=f"{host}_{secrets.token_hex(4)}",
+        address=address,
+        port=port,
+        workers=workers,
+        only=only,
+        lease_s=lease_s,
+    )

@@ -1,0 +1,56 @@
+"""A git repository with one Release in it, and commits that change its version."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from hack.install import CHECKOUT, Kubectl
+from hack.node.trouble import TroubleError
+
+_COMMIT = "pointsman.dev/commit"
+
+
+class Repository:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.manifest = directory / "release.yaml"
+
+    def create(self) -> None:
+        """With the manifest of gitops/demo; one from an earlier demo is replaced."""
+        if shutil.which("git") is None:
+            raise TroubleError("git is needed for the demo: apt-get install git.")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        self._git("init", "--quiet", "--initial-branch=main")
+        self.manifest.write_text((CHECKOUT / "gitops" / "demo" / "release.yaml").read_text())
+
+    def commit(self, message: str, **values: str) -> str:
+        """Sets environment values of the subject and commits; returns the short hash."""
+        text = self.manifest.read_text()
+        for name, value in values.items():
+            pattern = rf'(- name: {name}\b.*\n\s+value: )".*"'
+            text, found = re.subn(pattern, rf'\g<1>"{value}"', text)
+            if found != 1:
+                raise TroubleError(f"{self.manifest} has no variable {name}: the demo and its manifest do not fit.")
+        self.manifest.write_text(text)
+        self._git("add", "release.yaml")
+        self._git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self._git("rev-parse", "--short", "HEAD")
+
+    def apply(self, kubectl: Kubectl) -> None:
+        """What a GitOps agent does: the manifest as committed, marked with the commit it comes from."""
+        manifest = yaml.safe_load(self._git("show", "HEAD:release.yaml"))
+        commit = self._git("log", "-1", "--format=%h %s")
+        manifest["metadata"].setdefault("annotations", {})[_COMMIT] = commit
+        kubectl.apply("-f", "-", text=yaml.safe_dump(manifest))
+
+    def _git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=Pointsman demo", "-c", "user.email=demo@pointsman.invalid")
+        command = ["git", "-C", str(self.directory), *identity, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise TroubleError(f"`git {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        return done.stdout.strip()

@@ -1,0 +1,17 @@
+# Sourced by every script of this folder: brings uv where there is none, goes to
+# the top of the checkout, and defines `run`, which runs in the locked environment.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/pointsman"
+export UV_PYTHON_DOWNLOADS=never # a package registry is enough: the machine's own Python serves
+if ! command -v uv >/dev/null; then
+  export PATH="$cache/uv/bin:$PATH"
+  if ! command -v uv >/dev/null; then
+    python3 -m venv "$cache/uv" 2>/dev/null || {
+      echo "hack: python3 (3.11 or later) with venv is needed: apt-get install python3-venv" >&2
+      exit 2
+    }
+    "$cache/uv/bin/pip" install --quiet 'uv>=0.9'
+  fi
+fi
+run() { uv run --locked --quiet "$@"; }

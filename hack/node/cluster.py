@@ -1,0 +1,66 @@
+"""What a user of a running cluster needs to know; `hack/cluster up` writes it, tests read it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hack.node import paths
+from hack.node.trouble import TroubleError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Influx:
+    url: str
+    token: str
+    org: str
+    bucket: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InCluster:
+    """The same servers, as pods reach them."""
+
+    influx_url: str
+    telegraf_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    backend: str
+    kubeconfig: Path
+    kubectl: Path
+    gateway_url: str
+    influx: Influx
+    in_cluster: InCluster
+
+    def save(self, state: Path) -> None:
+        """Only for its owner: it holds the token."""
+        file = cluster_file(state)
+        temporary = file.with_suffix(".new")
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
+        temporary.rename(file)
+
+    @classmethod
+    def parse(cls, content: dict[str, Any]) -> "Cluster":
+        return cls(
+            backend=content["backend"],
+            kubeconfig=Path(content["kubeconfig"]),
+            kubectl=Path(content["kubectl"]),
+            gateway_url=content["gateway_url"],
+            influx=Influx(**content["influx"]),
+            in_cluster=InCluster(**content["in_cluster"]),
+        )
+
+
+def cluster_file(state: Path) -> Path:
+    return state / "cluster.json"
+
+
+def load_cluster(state: Path = paths.STATE) -> Cluster:
+    """Raises TroubleError if this checkout has no cluster that is up."""
+    try:
+        return Cluster.parse(json.loads(cluster_file(state).read_text()))
+    except FileNotFoundError:
+        raise TroubleError("this checkout has no cluster: run `hack/cluster up`.") from None

@@ -1,0 +1,79 @@
+"""The programs that come from Debian: container runtime, network plugins, image building."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hack.node.trouble import TroubleError
+
+# What a package is needed for: a file that tells whether it is installed.
+PACKAGES = {
+    "buildah": "/usr/bin/buildah",
+    "conntrack": "/usr/sbin/conntrack",
+    "containerd": "/usr/bin/containerd",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "iproute2": "/usr/sbin/ip",
+    "mmdebstrap": "/usr/bin/mmdebstrap",
+    "nftables": "/usr/sbin/nft",
+    "openssl": "/usr/bin/openssl",
+    "runc": "/usr/sbin/runc",
+    "util-linux": "/usr/bin/nsenter",
+}
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def missing() -> list[str]:
+    absent = [name for name, file in PACKAGES.items() if not Path(file).exists()]
+    # Docker's own packages bring the same programs and conflict with Debian's.
+    elsewhere = {"containerd": "containerd", "runc": "runc"}
+    return [name for name in absent if name not in elsewhere or shutil.which(elsewhere[name]) is None]
+
+
+def ensure() -> None:
+    """Installs what is missing; raises TroubleError where that is not possible."""
+    packages = missing()
+    if not packages:
+        return
+    wanted = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        raise TroubleError(f"the native cluster needs {wanted}, by their Debian names: install them and run it again.")
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    if os.geteuid() != 0:
+        raise TroubleError(f"the native cluster needs {wanted}: run `sudo {' '.join(command)}`.")
+    print(f"installing {wanted} from Debian", file=sys.stderr, flush=True)
+    with _no_services():
+        failure = _apt(command)
+        if failure:
+            # Lists are missing in a fresh image, or name versions that are gone.
+            failure = _apt(["apt-get", "update"]) or _apt(command)
+    if failure:
+        raise TroubleError(
+            f"`{' '.join(command)}` failed and without it there is no native cluster. It said:\n{failure}"
+        )
+    if "containerd" in packages and Path("/run/systemd/system").exists():
+        subprocess.run(["systemctl", "--quiet", "disable", "containerd"], check=True)
+
+
+def _apt(command: Sequence[str]) -> str:
+    """What it said, if it failed."""
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Debian starts a daemon when it installs one; the cluster runs its own containerd."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink()

@@ -1,0 +1,3 @@
+module pointsman/pause
+
+go 1.26.0

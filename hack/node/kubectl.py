@@ -1,0 +1,47 @@
+"""Applies the objects that every cluster starts with."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hack.node import build, paths
+from hack.node.trouble import TroubleError
+
+_USED_HERE = [f"crd/{kind}.gateway.networking.k8s.io" for kind in ("gatewayclasses", "gateways", "httproutes")]
+_MANIFESTS = paths.NODE / "manifests"
+
+
+class Kubectl:
+    def __init__(self, kubeconfig: Path) -> None:
+        self._base = [str(build.program("kubectl")), f"--kubeconfig={kubeconfig}"]
+
+    def __call__(self, *arguments: str | Path, text: str | None = None, seconds: float = 60) -> str:
+        command = [*self._base, *map(str, arguments)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=seconds)
+        if done.returncode:
+            raise TroubleError(f"`kubectl {' '.join(command[2:])}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply(self, *files: Path) -> None:
+        self("apply", *self._apply, *(f"--filename={file}" for file in files))
+
+    def apply_object(self, content: dict[str, Any]) -> None:
+        self("apply", *self._apply, "--filename=-", text=json.dumps(content))
+
+    def apply_defaults(self, *, influx_token: str) -> None:
+        crds = build.program("gateway-api")
+        self.apply(crds, _MANIFESTS / "namespaces.yaml")
+        self("wait", "--for=condition=Established", "--timeout=30s", *_USED_HERE)
+        self.apply(*(_MANIFESTS / name for name in ("dns.yaml", "monitoring.yaml", "gateway.yaml")))
+        self.apply_object(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "influxdb", "namespace": "monitoring"},
+                "stringData": {"token": influx_token},
+            }
+        )
+
+    _apply: Sequence[str] = ("--server-side", "--force-conflicts", "--field-manager=pointsman-cluster")

@@ -1,0 +1,216 @@
+"""Kubernetes as processes of this machine: no container engine, no registry, no download.
+
+Everything it keeps lies in the checkout's state directory; what must lie
+elsewhere (the bridge, firewall tables, control groups) bears its name, so `down`
+finds it whatever was killed before.
+"""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from hack.node import build, cgroups, claim, debian, images, kubelet, leftovers, mounts, network, paths, pause, services
+from hack.node.backend import Part, Status
+from hack.node.binaries import NATIVE
+from hack.node.cluster import Cluster, InCluster, Influx, cluster_file, load_cluster
+from hack.node.containers import PAUSE_IMAGE, Containers
+from hack.node.controlplane import ControlPlane, Ports
+from hack.node.influx import InfluxDB
+from hack.node.kubectl import Kubectl
+from hack.node.process import Daemon, pid_file, running, stop
+from hack.node.trouble import TroubleError
+
+__all__ = ["Native", "load_cluster"]
+
+_APISERVER_PORT = 16443
+_READY_SECONDS = 60
+_SOCKET_PATH = 107  # sun_path of unix(7) without its end
+# Started in this order; stopped in the opposite one, so that nothing mends what is being taken down.
+_PARTS = (
+    "containerd",
+    "influxd",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "coredns",
+    "telegraf",
+    "traefik",
+)
+
+
+class Native:
+    def __init__(self, state: Path = paths.STATE) -> None:
+        self.state = state.resolve()
+        self.plane = ControlPlane(
+            self.state,
+            scheduler=True,
+            bind="0.0.0.0",  # noqa: S104  (the firewall table keeps other machines out)
+            advertise=network.ADDRESS,
+            ports=Ports(apiserver=_APISERVER_PORT, etcd=12379, etcd_peer=12380),
+        )
+        self.containers = Containers(self.state)
+        self.influx = InfluxDB(self.state, address=network.ADDRESS, port=services.INFLUX_PORT)
+
+    def up(self) -> Cluster:
+        self._check_machine()
+        with claim.exclusive():
+            self._take_machine()
+            debian.ensure()
+            programs = build.ensure(*NATIVE)
+            self._start()
+            cluster = Cluster(
+                backend="native",
+                kubeconfig=self.plane.kubeconfig,
+                kubectl=programs["kubectl"],
+                gateway_url=f"http://127.0.0.1:{services.GATEWAY_PORT}",
+                influx=Influx(
+                    url=self.influx.url, token=self.influx.token, org=self.influx.org, bucket=self.influx.bucket
+                ),
+                in_cluster=InCluster(
+                    influx_url="http://influxdb.monitoring:8086", telegraf_url="http://telegraf.monitoring:8186"
+                ),
+            )
+            cluster.save(self.state)
+            return cluster
+
+    def down(self) -> None:
+        _check_root()
+        with claim.exclusive():
+            if claim.owner() in {None, self.state}:
+                self._take_down()
+            else:  # another checkout's runs; here may lie what a reboot has left
+                mounts.unmount(self.state)
+                _remove(self.state)
+
+    def status(self) -> Status:
+        found = {name: running(pid_file(self.state, name)) for name in _PARTS}
+        parts = tuple(
+            Part(name=name, pid=identity.pid if identity else None, log=self.logs()[name])
+            for name, identity in found.items()
+        )
+        complete = cluster_file(self.state).exists() and all(found.values())
+        return Status(parts=parts, ready=complete and self._node_ready())
+
+    def logs(self) -> Mapping[str, Path]:
+        return {name: self.state / "log" / f"{name}.log" for name in _PARTS}
+
+    def load_image(self, archive: Path) -> None:
+        load_cluster(self.state)  # tells if there is none
+        with claim.exclusive():
+            if not images.names(archive).items() <= self.containers.images().items():
+                self.containers.load(archive)
+
+    def _check_machine(self) -> None:
+        if sys.platform != "linux":
+            raise TroubleError("the native cluster needs Linux: run hack/cluster within a Linux machine, as root.")
+        _check_root()
+        longest = self.state / "kubelet" / "pod-resources" / "kubelet.sock"
+        if len(os.fsencode(longest)) > _SOCKET_PATH:
+            raise TroubleError(f"{longest} is too long for a socket's name: move the checkout to a shorter path.")
+
+    def _take_machine(self) -> None:
+        owner = claim.owner()
+        if owner is None and network.foreign_proxy():
+            raise TroubleError(
+                "another Kubernetes keeps its Service rules on this machine (nft table kube-proxy): stop it."
+            )
+        if owner not in {None, self.state} and not (owner.parent / "hack" / "cluster").exists():
+            Native(owner)._take_down()  # noqa: SLF001  (its checkout was deleted while its cluster ran)
+        claim.take(self.state)
+
+    def _start(self) -> None:
+        began = time.monotonic()
+
+        def tell(what: str) -> None:
+            print(f"{time.monotonic() - began:5.1f} s  {what}", file=sys.stderr, flush=True)
+
+        self.state.mkdir(exist_ok=True)
+        network.up(self.state, apiserver_port=_APISERVER_PORT)
+        cgroups.create()
+        self.containers.start()
+        tell("containerd runs")
+        self.influx.start()
+        tell("InfluxDB is set up")
+        self.plane.start()
+        tell("the API server answers")
+        self._load_pause()
+        node = kubelet.kubelet(self.state, self.plane, runtime=self.containers.socket)
+        proxy = kubelet.kube_proxy(self.state, self.plane)
+        node.start()
+        proxy.start()
+        kubectl = Kubectl(self.plane.kubeconfig)
+        kubectl.apply_defaults(influx_token=self.influx.token)
+        tell("Gateway API and the cluster's own objects are there")
+        hosted = {
+            services.coredns(self.state, self.plane): services.COREDNS_HEALTH,
+            services.telegraf(self.state, self.influx): services.TELEGRAF_HEALTH,
+            services.traefik(self.state, self.plane, self.influx): services.TRAEFIK_HEALTH,
+        }
+        self._wait_for({node: kubelet.KUBELET_HEALTH, proxy: kubelet.PROXY_HEALTH} | hosted)
+        tell("DNS, Telegraf and Traefik run")
+        node.wait_until(self._node_ready, seconds=_READY_SECONDS)
+        tell("the node is ready")
+        kubectl("wait", "--for=condition=Programmed", "--timeout=30s", "--namespace=gateways", "gateway/public")
+        tell("the gateway is ready")
+
+    def _wait_for(self, daemons: Mapping[Daemon, str]) -> None:
+        for daemon in daemons:
+            daemon.start()
+        for daemon, url in daemons.items():
+            daemon.wait_until(lambda url=url: _answers(url), seconds=_READY_SECONDS)  # type: ignore[misc]
+
+    def _load_pause(self) -> None:
+        if PAUSE_IMAGE not in self.containers.images():
+            archive = self.state / "pause.tar"
+            pause.write_image(archive, name=PAUSE_IMAGE, binary=build.program("pause"))
+            self.containers.load(archive)
+            archive.unlink()
+
+    def _node_ready(self) -> bool:
+        try:
+            with self.plane.http() as client:
+                node = client.get(f"/api/v1/nodes/{kubelet.NODE}").json()
+        except (httpx.TransportError, OSError):
+            return False
+        conditions = {c["type"]: c["status"] for c in node.get("status", {}).get("conditions", ())}
+        tainted = any(
+            taint["key"].startswith("node.kubernetes.io/") for taint in node.get("spec", {}).get("taints", ())
+        )
+        return conditions.get("Ready") == "True" and not tainted
+
+    def _take_down(self) -> None:
+        for name in reversed(_PARTS):
+            stop(pid_file(self.state, name), seconds=0)  # at once: what it would still write goes too
+        leftovers.end_processes(self.state)
+        cgroups.destroy()
+        outside = leftovers.outside_files(self.state)
+        mounts.unmount(self.state)
+        network.down(self.state)
+        leftovers.remove(outside)
+        _remove(self.state)
+        claim.release(self.state)
+
+
+def _check_root() -> None:
+    if os.geteuid() != 0:
+        raise TroubleError("the native cluster makes network interfaces and mounts: run hack/cluster as root.")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _remove(state: Path) -> None:
+    if state.exists():
+        shutil.rmtree(state)

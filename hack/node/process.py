@@ -1,0 +1,206 @@
+"""Starts and ends daemons that outlive the command that started them.
+
+A pid file is the daemon's line of /proc/PID/stat and the boot's id, written by
+the process that becomes the daemon before it does. So none is ever started
+without a trace, and a pid that the kernel gave to somebody else in the meantime
+is recognized by its start time and left alone.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hack.node.trouble import TroubleError
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_LOG_LINES = 20
+_POLL = 0.05
+
+# $1: pid file, $2: directory to run in; the rest is the daemon. `exec` keeps pid and start time.
+_BECOME = 'pid="$1"; cd "$2" || exit; shift 2; cat /proc/$$/stat /proc/sys/kernel/random/boot_id >"$pid"; exec "$@"'
+
+
+@dataclass(frozen=True)
+class Identity:
+    pid: int
+    started: int  # clock ticks after boot
+    boot: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Identity | None":
+        """None for a pid file whose writer was interrupted."""
+        try:
+            stat, boot = text.splitlines()
+            pid, rest = stat.split(" ", 1)
+            return cls(pid=int(pid), started=_start_time(rest), boot=boot)
+        except (ValueError, IndexError):
+            return None
+
+    def alive(self) -> bool:
+        stat = _stat(self.pid)
+        return (
+            stat is not None
+            and _start_time(stat) == self.started
+            and _state(stat) not in {"Z", "X"}
+            and _BOOT.read_text().strip() == self.boot
+        )
+
+    def send(self, signum: signal.Signals) -> None:
+        """The process may have ended meanwhile; its pid cannot have been given away within that instant."""
+        if self.alive():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
+
+
+def _stat(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _after_name(stat: str) -> list[str]:
+    return stat[stat.rindex(")") + 2 :].split()  # the name, in brackets, may hold spaces and brackets
+
+
+def _state(stat: str) -> str:
+    return _after_name(stat)[0]
+
+
+def _start_time(stat: str) -> int:
+    return int(_after_name(stat)[19])  # field 22 of proc(5)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Daemon:
+    name: str
+    command: Sequence[str | Path]
+    directory: Path  # holds run/NAME.pid and log/NAME.log
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pid_file(self) -> Path:
+        return pid_file(self.directory, self.name)
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "log" / f"{self.name}.log"
+
+    def identity(self) -> Identity | None:
+        """Of the running process, if there is one."""
+        return running(self.pid_file)
+
+    def start(self) -> None:
+        """Does nothing if it runs already."""
+        if self.identity():
+            return
+        for file in (self.pid_file, self.log):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        self.pid_file.unlink(missing_ok=True)
+        _reap()
+        with self.log.open("ab") as log:
+            child = subprocess.Popen(
+                ["sh", "-c", _BECOME, "sh", self.pid_file, self.directory, *map(str, self.command)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**_environment(), **self.env},
+                start_new_session=True,  # Ctrl-C at the terminal is not meant for it
+            )
+        _children[child.pid] = child
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
+        """Raises TroubleError with the log's last lines when it ends or is not ready in time."""
+        deadline = time.monotonic() + seconds
+        while not (ready() and self.identity()):  # somebody else may answer on its port
+            if self._has_ended():
+                raise TroubleError(f"{self.name} ended while starting; {self._log_end()}")
+            if time.monotonic() > deadline:
+                raise TroubleError(f"{self.name} was not ready within {seconds:.0f} s; {self._log_end()}")
+            time.sleep(_POLL)
+
+    def _has_ended(self) -> bool:
+        identity = _read(self.pid_file)
+        return identity is not None and not identity.alive()
+
+    def _log_end(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        return f"its log {self.log} ends:\n" + "\n".join(lines)
+
+    def stop(self, *, seconds: float = 10) -> None:
+        stop(self.pid_file, seconds=seconds)
+
+
+def _environment() -> dict[str, str]:
+    """A caller's proxies, KUBECONFIG or, within a pod, KUBERNETES_SERVICE_HOST must not lead a daemon astray."""
+    places = [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+    return {"PATH": ":".join(filter(None, places)), "HOME": str(Path.home())}
+
+
+_children: dict[int, subprocess.Popen[bytes]] = {}  # until reaped
+
+
+def _reap() -> None:
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            del _children[pid]
+
+
+def pid_file(directory: Path, name: str) -> Path:
+    return directory / "run" / f"{name}.pid"
+
+
+def running(file: Path) -> Identity | None:
+    identity = _read(file)
+    return identity if identity and identity.alive() else None
+
+
+def _read(file: Path) -> Identity | None:
+    try:
+        return Identity.parse(file.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def stop(file: Path, *, seconds: float) -> None:
+    """Asks to end, and after `seconds` ends it. Stopping what does not run is fine."""
+    identity = running(file)
+    if identity:
+        if seconds:
+            identity.send(signal.SIGTERM)
+        if not gone(identity, seconds=seconds):
+            identity.send(signal.SIGKILL)
+            gone(identity, seconds=10)
+        if identity.alive():
+            raise TroubleError(f"process {identity.pid} ({file.stem}) does not end; see `ps -p {identity.pid}`.")
+    _reap()
+    file.unlink(missing_ok=True)
+
+
+def gone(identity: Identity, *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while identity.alive():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on; never the same one twice from one process."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = int(listener.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port

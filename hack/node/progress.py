@@ -1,0 +1,77 @@
+"""Tells on standard error what is being built and how long it may take.
+
+A terminal gets bars that follow the estimates, everything else plain lines,
+which survive in a CI log.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+class Steps:
+    """Several may run at once, each in a thread of its own."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("of about {task.fields[estimate]}"),
+        )
+        self._bars = Progress(*columns, console=console) if console.is_terminal else None
+        self._running: dict[TaskID, float] = {}
+        self._end = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._bars:
+            self._bars.start()
+            self._ticker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        if self._bars:
+            self._ticker.join()
+            self._bars.stop()
+
+    def _tick(self) -> None:
+        while self._bars and not self._end.wait(0.5):
+            for task, since in list(self._running.items()):
+                self._bars.update(task, completed=time.monotonic() - since)
+
+    def say(self, sentence: str) -> None:
+        if self._bars:
+            self._bars.console.print(sentence, highlight=False)
+        else:
+            print(sentence, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def step(self, name: str, *, seconds: int) -> Iterator[None]:
+        began = time.monotonic()
+        task = None
+        if self._bars:
+            task = self._bars.add_task(name, total=seconds, estimate=duration(seconds))
+            self._running[task] = began
+        else:
+            self.say(f"{name} … (about {duration(seconds)})")
+        try:
+            yield
+        finally:
+            if self._bars and task is not None:
+                del self._running[task]
+                self._bars.remove_task(task)
+        self.say(f"{name}: done in {duration(time.monotonic() - began)}")
+
+
+def duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60:02d} s"  # noqa: PLR2004

@@ -1,0 +1,25 @@
+"""Fixtures that every integration test may ask for."""
+
+import pytest
+
+from tests.integration.cluster_fixture import api_server, kube, namespace
+from tests.integration.node import Node
+from tests.integration.operator_fixture import OperatorProcess, Shop
+
+__all__ = ["api_server", "kube", "namespace"]
+
+
+@pytest.fixture
+async def shop(api_server, kube, namespace, tmp_path):
+    """A namespace with a node that makes pods ready, and an operator at work."""
+    operator = OperatorProcess(api_server, namespace, tmp_path / "operator.log")
+    async with Node(kube, namespace).running() as node:
+        with operator.running():
+            yield Shop(kube, namespace, node, operator, api_server)
+
+
+@pytest.fixture
+def second_operator(api_server, namespace, tmp_path):
+    operator = OperatorProcess(api_server, namespace, tmp_path / "second.log")
+    yield operator
+    operator.kill()

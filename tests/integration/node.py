@@ -1,0 +1,126 @@
+"""A node without a kubelet: pods that the controllers make become ready, crash or wait, as a test says.
+
+The API server, the Deployment and the EndpointSlice controllers are real; only what a container does is played.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from controller.api.names import REVISION_LABEL
+from controller.api.resources import PODS, Resource
+from controller.kube.client import KubeClient, KubeError
+
+_NODES = Resource("", "v1", "nodes", "Node")
+
+Behave = Callable[[dict[str, Any]], str]
+"""Says of a pod: ready, unready, crash, pull or unschedulable."""
+
+
+class Node:
+    """Plays kubelet and scheduler for one namespace. `behave` may be changed at any time."""
+
+    def __init__(self, kube: KubeClient, namespace: str) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._name = f"node-{namespace}"
+        self._address = 0
+        self._addresses: dict[str, str] = {}
+        self.behave: Behave = lambda _: "ready"
+
+    def let(self, revision: str, state: str) -> None:
+        """Pods of this revision do this from now on; all others go on as they did."""
+        before = self.behave
+        self.behave = lambda pod: state if pod["metadata"]["labels"].get(REVISION_LABEL) == revision else before(pod)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Node"]:
+        await self._kube.create(_NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self._name}})
+        task = asyncio.create_task(self._run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await self._kube.delete(_NODES, None, self._name)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                for pod in await self._kube.list(PODS, self._namespace):
+                    await self._tend(pod)
+            except KubeError as error:
+                if error.status not in (404, 409):
+                    raise
+            await asyncio.sleep(0.1)
+
+    async def _tend(self, pod: dict[str, Any]) -> None:
+        metadata = pod["metadata"]
+        if "deletionTimestamp" in metadata:
+            path = PODS.path(self._namespace, metadata["name"])
+            await self._kube.request("DELETE", path, query={"gracePeriodSeconds": "0"})
+            return
+        state = self.behave(pod)
+        if state != "unschedulable" and not pod["spec"].get("nodeName"):
+            await self._bind(metadata["name"])
+        wanted = self._status(pod, state)
+        if not _has(pod.get("status", {}), wanted):
+            await self._kube.patch(PODS, self._namespace, metadata["name"], {"status": wanted}, "status")
+
+    async def _bind(self, pod: str) -> None:
+        target = {"apiVersion": "v1", "kind": "Node", "name": self._name}
+        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        await self._kube.request("POST", PODS.path(self._namespace, pod, "binding"), body=body)
+
+    def _status(self, pod: dict[str, Any], state: str) -> dict[str, Any]:
+        container = pod["spec"]["containers"][0]["name"]
+        ready = state == "ready"
+        conditions = [
+            {"type": "PodScheduled", "status": "False" if state == "unschedulable" else "True", "message": "0/1 nodes"},
+            {"type": "Ready", "status": "True" if ready else "False"},
+        ]
+        if state == "unschedulable":
+            return {"phase": "Pending", "conditions": conditions}
+        waiting = {
+            "crash": {"reason": "CrashLoopBackOff", "message": "back-off"},
+            "pull": {"reason": "ImagePullBackOff", "message": "no such image"},
+        }.get(state)
+        status = {
+            "name": container,
+            "image": "image",
+            "imageID": "",
+            "ready": ready,
+            "restartCount": 3 if state == "crash" else 0,
+            "state": {"waiting": waiting} if waiting else {"running": {}},
+        }
+        uid = pod["metadata"]["uid"]
+        if uid not in self._addresses:
+            self._address += 1
+            self._addresses[uid] = f"10.99.{self._address // 250}.{self._address % 250 + 1}"
+        address = self._addresses[uid]
+        return {
+            "phase": "Running",
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "conditions": conditions,
+            "containerStatuses": [status],
+        }
+
+
+def _has(actual: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    conditions = {condition["type"]: condition["status"] for condition in actual.get("conditions", [])}
+    containers = [
+        (status["ready"], status["restartCount"], status.get("state", {}).get("waiting", {}).get("reason"))
+        for status in actual.get("containerStatuses", [])
+    ]
+    expected = [
+        (status["ready"], status["restartCount"], status["state"].get("waiting", {}).get("reason"))
+        for status in wanted.get("containerStatuses", [])
+    ]
+    return (
+        all(conditions.get(condition["type"]) == condition["status"] for condition in wanted["conditions"])
+        and actual.get("podIP") == wanted.get("podIP")
+        and containers == expected
+    )

@@ -1,0 +1,95 @@
+"""The name of a version: what the user wrote and where, and nothing else."""
+
+import copy
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.api.names import RESTARTED_AT
+from controller.api.revision import canonical_template, revision_of
+
+TEMPLATE = {
+    "metadata": {"labels": {"app": "shop", "tier": "web"}, "annotations": {"team": "a"}},
+    "spec": {"containers": [{"name": "main", "image": "shop:1", "env": [{"name": "A", "value": "1"}]}]},
+}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def of(template, cluster="c1", namespace="shop", name="web"):
+    return revision_of(cluster, namespace, name, template)
+
+
+def restarted(template):
+    again = copy.deepcopy(template)
+    metadata = again["metadata"] = again.get("metadata") or {}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), RESTARTED_AT: "2026-01-01T00:00:00Z"}
+    return again
+
+
+def turned(value):
+    """The same, with every mapping written the other way round."""
+    if isinstance(value, dict):
+        return {key: turned(value[key]) for key in reversed(value)}
+    return [turned(item) for item in value] if isinstance(value, list) else value
+
+
+def test_it_is_ten_letters_that_fit_a_label_and_a_name():
+    assert re.fullmatch("[a-z2-7]{10}", of(TEMPLATE))
+
+
+def test_it_never_changes_with_a_new_version_of_pointsman():
+    assert of(TEMPLATE) == "7gx7xtimt2"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [None, {}, {"annotations": None}, {"annotations": {}}, {"labels": {"a": "b"}}, {"annotations": {"a": "b"}}],
+)
+def test_a_restart_is_no_new_version(metadata):
+    template = {"spec": TEMPLATE["spec"]} | ({} if metadata is None else {"metadata": metadata})
+    assert of(restarted(template)) == of(template)
+    assert of(restarted(restarted(template))) == of(template)
+
+
+def test_what_was_written_is_left_as_it_is():
+    template = restarted(TEMPLATE)
+    before = copy.deepcopy(template)
+    canonical_template(template)
+    assert template == before
+
+
+@pytest.mark.parametrize("place", [{"cluster": "c2"}, {"namespace": "bank"}, {"name": "web2"}])
+def test_the_same_template_elsewhere_is_another_revision(place):
+    assert of(TEMPLATE, **place) != of(TEMPLATE)
+
+
+def test_cluster_namespace_and_name_cannot_be_shifted_into_each_other():
+    assert revision_of("a", "b", "cd", {}) != revision_of("a", "bc", "d", {})
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(st.dictionaries(st.text(max_size=6), json_values, max_size=4))
+def test_the_order_of_keys_does_not_matter(template):
+    assert of(turned(template)) == of(template)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t["spec"]["containers"][0].update(image="shop:2"),
+        lambda t: t["spec"]["containers"][0]["env"].append({"name": "B", "value": "2"}),
+        lambda t: t["metadata"]["annotations"].update(team="b"),
+        lambda t: t["metadata"]["labels"].pop("tier"),
+    ],
+)
+def test_every_other_change_is_a_new_version(change):
+    template = copy.deepcopy(TEMPLATE)
+    change(template)
+    assert of(template) != of(TEMPLATE)

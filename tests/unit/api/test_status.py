@@ -1,0 +1,147 @@
+"""Status: what is written is what is read, and conditions keep the rules of kstatus and Flux."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.api import times
+from controller.api.phase import Phase, conditions_of, write_conditions
+from controller.api.status import Rejection, Status, Unproven, status_from_raw, status_to_raw
+
+quick = settings(deadline=None, derandomize=True, max_examples=150)
+
+words = st.text(min_size=1, max_size=40)
+moments = st.integers(0, 4_000_000_000 * 10**6).map(lambda micros: times.from_text(times.to_text(micros / 10**6)))
+maybe = st.none() | moments
+rejections = st.builds(Rejection, words, words, st.text(max_size=50), st.text(max_size=20), moments)
+statuses = st.builds(
+    Status,
+    phase=st.sampled_from(Phase),
+    reason=words,
+    message=st.text(max_size=100),
+    evidence=st.text(max_size=30),
+    stable=st.text(max_size=10),
+    canary=st.text(max_size=10),
+    attempt=st.integers(0, 1000),
+    step=st.integers(0, 30),
+    steps=st.integers(0, 30),
+    weight=st.sampled_from((0.0, 0.5, 5.0, 33.3, 100.0)),
+    canary_since=maybe,
+    step_started=maybe,
+    held_since=maybe,
+    weight_since=maybe,
+    scaled_up=maybe,
+    drain_since=maybe,
+    approved_by=st.text(max_size=10),
+    handled=st.lists(words, max_size=20).map(tuple),
+    unproven=st.lists(st.builds(Unproven, st.integers(0, 30), st.text(max_size=50)), max_size=5).map(tuple),
+    rejected=st.lists(rejections, max_size=20).map(tuple),
+    last_rollback=st.none() | rejections,
+    run=st.text(max_size=10),
+    judged=st.text(max_size=10),
+    replicas=st.integers(0, 100),
+    ready_replicas=st.integers(0, 100),
+    selector=st.text(max_size=20),
+)
+
+
+@quick
+@given(statuses)
+def test_what_is_written_is_what_is_read(status):
+    raw = json.loads(json.dumps(status_to_raw(status)))
+    assert status_from_raw(raw) == status
+    assert status_to_raw(status_from_raw(raw)) == raw
+
+
+@quick
+@given(st.floats(0, 4e9))
+def test_a_moment_keeps_its_microsecond(moment):
+    again = times.from_text(times.to_text(moment))
+    assert abs(again - moment) < 1e-6
+    assert times.to_text(again) == times.to_text(moment)
+
+
+def test_what_the_crd_fills_in_is_no_status_yet():
+    assert status_from_raw({"observedGeneration": -1}) == Status()
+
+
+def test_a_weight_is_a_whole_number_where_it_is_one():
+    assert status_to_raw(Status(weight=5.0))["weight"] == 5
+    assert isinstance(status_to_raw(Status(weight=5.0))["weight"], int)
+    assert status_to_raw(Status(weight=0.5))["weight"] == 0.5
+
+
+def test_progress_counts_from_one_and_is_there_only_during_a_release():
+    assert status_to_raw(Status(canary="b", step=0, steps=4))["progress"] == "1/4"
+    assert status_to_raw(Status(canary="b", step=4, steps=4))["progress"] == "4/4"
+    assert "progress" not in status_to_raw(Status(stable="a", steps=4))
+
+
+def test_lists_and_sentences_have_an_end():
+    rejection = Rejection("r", "Regressed", "x" * 5000, "", 0.0)
+    status = Status(
+        message="x" * 5000,
+        handled=tuple(str(number) for number in range(50)),
+        rejected=tuple(replace(rejection, revision=str(number)) for number in range(50)),
+        unproven=(Unproven(0, "x" * 5000),),
+    )
+    raw = status_to_raw(status)
+    assert raw["handledActions"][-1] == "49"
+    assert [len(raw[key]) for key in ("handledActions", "rejected", "message")] == [20, 20, 1024]
+    assert raw["rejected"][-1]["revision"] == "49"
+    assert len(json.dumps(raw)) < 40_000
+
+
+TABLE = {
+    Phase.PENDING: ("False", "Reconciling", "Why"),
+    Phase.PROGRESSING: ("False", "Reconciling", "Why"),
+    Phase.PROMOTING: ("False", "Reconciling", "Why"),
+    Phase.BAKING: ("False", "Reconciling", "Why"),
+    Phase.WAITING: ("False", "Reconciling", "Why"),
+    Phase.PAUSED: ("False", "Reconciling", "Paused"),
+    Phase.ROLLING_BACK: ("False", "Reconciling", "Why"),
+    Phase.ROLLED_BACK: ("False", "Stalled", "RevisionRejected"),
+    Phase.INVALID: ("False", "Stalled", "Why"),
+    Phase.HEALTHY: ("True", None, ""),
+}
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_each_phase_means_the_conditions_of_the_table(phase):
+    ready, other, reason = TABLE[phase]
+    written = write_conditions(conditions_of(phase, "Why", "because"), [], 3, 0.0)
+    by_type = {condition["type"]: condition for condition in written}
+    assert by_type["Ready"]["status"] == ready
+    assert by_type["Ready"]["reason"] == "Why"
+    assert set(by_type) == {"Ready"} | ({other} if other else set())
+    if other:
+        assert (by_type[other]["status"], by_type[other]["reason"]) == ("True", reason)
+    for condition in written:
+        assert condition["observedGeneration"] == 3
+        assert condition["message"] == "because"
+
+
+@quick
+@given(st.lists(st.tuples(st.sampled_from(Phase), words), min_size=1, max_size=12))
+def test_conditions_turn_only_when_their_status_does(lives):
+    before: list[dict[str, object]] = []
+    for moment, (phase, reason) in enumerate(lives):
+        after = write_conditions(conditions_of(phase, reason, "m"), before, moment, 60.0 * moment)
+        kinds = [condition["type"] for condition in after]
+        assert kinds == sorted(set(kinds))
+        assert "Ready" in kinds
+        assert not {"Reconciling", "Stalled"} <= set(kinds)
+        for condition in after:
+            old = next((one for one in before if one["type"] == condition["type"]), None)
+            same = old is not None and old["status"] == condition["status"]
+            now = times.to_seconds_text(60.0 * moment)
+            assert condition["lastTransitionTime"] == (old["lastTransitionTime"] if same and old else now)
+        before = after
+
+
+def test_a_long_message_is_cut():
+    (ready,) = write_conditions(conditions_of(Phase.HEALTHY, "Why", "x" * 5000), [], 1, 0.0)
+    assert len(ready["message"]) == 1024

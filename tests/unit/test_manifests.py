@@ -1,0 +1,224 @@
+"""What is installed and what the demo releases, read as the API server and the operator read them."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller import plugins
+from controller.api import resources
+from controller.api.metrics import parse_source
+from controller.api.names import API_VERSION, GROUP, RELEASE_LABEL, REVISION_LABEL
+from controller.api.reading import parse_duration
+from controller.api.release import parse_release
+from workloads import pin
+from workloads.common.http_metrics import EDGES
+from workloads.subject.settings import read
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+GITOPS = CHECKOUT / "gitops"
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def objects(folder: str) -> list[dict[str, Any]]:
+    kustomization = yaml.safe_load((GITOPS / folder / "kustomization.yaml").read_text())
+    return [document for name in kustomization["resources"] for document in documents(GITOPS / folder / name)]
+
+
+def the(kind: str, name: str, folder: str = "install") -> dict[str, Any]:
+    (found,) = [item for item in objects(folder) if (item["kind"], item["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def rules(item: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(group, resource, verb) of each rule."""
+    for rule in item["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                for verb in rule["verbs"]:
+                    yield group, resource, verb
+
+
+VERBS = {"get": "get", "find": "get", "list": "list", "list_versions": "list", "create": "create"} | {
+    "replace": "update",
+    "patch": "patch",
+    "delete": "delete",
+}
+
+
+def calls() -> Iterator[tuple[str, str, str]]:
+    """(group, resource, verb) of each call of the operator that names its resource where it stands."""
+    for file in sorted((CHECKOUT / "controller").rglob("*.py")):
+        if file.is_relative_to(CHECKOUT / "controller" / "commands"):
+            continue  # runs with the rights of the person
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name() | ast.Attribute() as client, attr=method),
+                    args=[ast.Name(id=constant), *rest],
+                ) if method in VERBS and ast.unparse(client).endswith("kube") and hasattr(resources, constant):
+                    resource = getattr(resources, constant)
+                    last = rest[-1].value if rest and isinstance(rest[-1], ast.Constant) else None
+                    subresource = f"/{last}" if last in {"status", "scale"} else ""
+                    yield resource.group, resource.plural + subresource, VERBS[method]
+                case ast.FunctionDef(name="watches"):
+                    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+                    for resource in (getattr(resources, name) for name in names if hasattr(resources, name)):
+                        if isinstance(resource, resources.Resource):
+                            yield from ((resource.group, resource.plural, verb) for verb in ("list", "watch"))
+                case ast.Call(func=ast.Attribute(attr="event"), args=[*_, ast.Constant(value=str() as plural)]):
+                    yield from ((GROUP, plural, verb) for verb in ("list", "watch"))
+
+
+def pod_specs() -> Iterator[dict[str, Any]]:
+    yield the("Deployment", "pointsman")["spec"]["template"]["spec"]
+    yield from (release["spec"]["template"]["spec"] for release in releases())
+
+
+def releases() -> list[dict[str, Any]]:
+    return [item for item in objects("demo") if item["kind"] == "Release"]
+
+
+@pytest.mark.parametrize("folder", ["install", "demo"])
+def test_every_file_of_a_folder_is_applied_once_and_names_what_it_is(folder: str) -> None:
+    listed = yaml.safe_load((GITOPS / folder / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(
+        file.name for file in (GITOPS / folder).glob("*.yaml") if file.name != "kustomization.yaml"
+    )
+    seen = [(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in objects(folder)]
+    assert len(set(seen)) == len(seen)
+    assert all(item["apiVersion"] for item in objects(folder))
+
+
+def test_the_operator_gets_no_wildcard_and_nothing_that_makes_more_of_it() -> None:
+    granted = {*rules(the("ClusterRole", "pointsman-operator")), *rules(the("Role", "pointsman-operator"))}
+    assert not [rule for rule in granted if "*" in rule]
+    verbs = {verb for _, _, verb in granted}
+    assert verbs.isdisjoint({"impersonate", "escalate", "bind", "deletecollection"})
+    assert {"rbac.authorization.k8s.io", "admissionregistration.k8s.io"}.isdisjoint(group for group, _, _ in granted)
+    assert {verb for group, resource, verb in granted if (group, resource) == ("", "pods")} <= {"get", "list", "watch"}
+    assert ("pointsman.dev", "releases", "create") not in granted
+    assert ("pointsman.dev", "releases", "delete") not in granted
+
+
+def test_the_operator_may_do_what_its_code_does() -> None:
+    granted = {*rules(the("ClusterRole", "pointsman-operator")), *rules(the("Role", "pointsman-operator"))}
+    of_routers = [resource for module in plugins.modules("routers").values() for resource in module.WATCHES]
+    done = {*calls(), *((of.group, of.plural, verb) for of in of_routers for verb in ("list", "watch"))}
+    # the reading works: a call, a watch of children, a handler of kopf's
+    read = {("apps", "deployments/scale", "patch"), ("apps", "deployments", "watch"), (GROUP, "releases", "watch")}
+    assert read <= done
+    assert sorted(done - granted) == []
+
+
+def test_secrets_and_leases_are_the_operators_in_its_own_namespace_only() -> None:
+    cluster = {resource for _, resource, _ in rules(the("ClusterRole", "pointsman-operator"))}
+    assert cluster.isdisjoint({"secrets", "leases", "configmaps"})
+    own = the("Role", "pointsman-operator")
+    assert own["metadata"]["namespace"] == "pointsman-system"
+    assert {verb for _, resource, verb in rules(own) if resource == "secrets"} == {"get"}
+
+
+def test_approving_needs_no_right_to_edit() -> None:
+    approve = set(rules(the("ClusterRole", "pointsman-approve")))
+    assert {(resource, verb) for _, resource, verb in approve if verb not in {"get", "list", "watch"}} == {
+        ("releaseactions", "create")
+    }
+    assert "labels" not in the("ClusterRole", "pointsman-approve")["metadata"]
+
+
+def test_viewing_changes_nothing() -> None:
+    assert {verb for _, _, verb in rules(the("ClusterRole", "pointsman-view"))} == {"get", "list", "watch"}
+
+
+def test_pods_fit_the_restricted_standard_and_a_read_only_root() -> None:
+    for pod in pod_specs():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 10_000
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert container["imagePullPolicy"] == "IfNotPresent"
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+            assert container["livenessProbe"]
+            assert container["readinessProbe"]
+
+
+@pytest.mark.parametrize("release", releases(), ids=lambda release: release["metadata"]["name"])
+def test_the_operator_reads_every_release(release: dict[str, Any]) -> None:
+    assert release["apiVersion"] == API_VERSION
+    spec = parse_release(release["metadata"]["name"], release["spec"], plugins.kinds())
+    templates = {item["metadata"]["name"] for item in objects("library")}
+    assert {metric.template for metric in spec.analysis.metrics} <= templates
+    assert [step.weight for step in spec.steps] == [10, 50]
+
+
+@pytest.mark.parametrize("release", releases(), ids=lambda release: release["metadata"]["name"])
+def test_the_subject_reads_the_environment_of_every_release(release: dict[str, Any]) -> None:
+    pod = release["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    entries = {entry["name"]: entry for entry in container["env"]}
+    settings = read({name: entry["value"] for name, entry in entries.items() if "value" in entry})
+    assert settings.telemetry_url.startswith("http://")
+    assert pod["terminationGracePeriodSeconds"] > settings.shutdown.drain + settings.shutdown.finish + 3
+    paths = {
+        name: entry["valueFrom"]["fieldRef"]["fieldPath"] for name, entry in entries.items() if "value" not in entry
+    }
+    assert paths == {
+        "SERVICE": f"metadata.labels['{RELEASE_LABEL}']",
+        "REVISION": f"metadata.labels['{REVISION_LABEL}']",
+        "POD": "metadata.name",
+    }
+
+
+def test_a_version_is_changed_on_a_line_of_its_own() -> None:
+    text = (GITOPS / "demo" / "release.yaml").read_text()
+    for name in ("VERSION", "ERROR_RATE", "EXTRA_LATENCY", "LATENCY_SHARE"):
+        assert len(re.findall(rf'- name: {name}(?: #.*)?\n +value: "[^"]*"\n', text)) == 1
+
+
+def test_a_good_version_of_the_demo_is_through_its_steps_in_a_minute() -> None:
+    (release,) = releases()
+    steps = release["spec"]["strategy"]["canary"]["steps"]
+    at_most = sum(parse_duration(step["analyze"]["atMost"], "") for step in steps)
+    assert at_most <= 60
+
+
+def test_the_metric_source_is_one_the_operator_reads_and_serves_the_demo() -> None:
+    source = the("MetricSource", "default", "demo")
+    providers = {kind: module.Config.parse for kind, module in plugins.modules("providers").items()}
+    parsed = parse_source(source["spec"], "spec", providers)
+    assert parsed.serves("shop", own=source["metadata"]["namespace"])
+
+
+def test_latency_is_asked_for_at_an_edge_that_is_there() -> None:
+    edges = {f"{edge:g}" for edge in EDGES}
+    for template in objects("library"):
+        for parameter in template["spec"].get("parameters", ()):
+            if parameter["name"] == "threshold":
+                assert f"{parameter['default']:g}" in edges
+
+
+@pytest.mark.parametrize("path", sorted(pin.IMAGES))
+def test_images_install_what_is_locked(path: str) -> None:
+    assert (CHECKOUT / path).read_text() == pin.requirements(pin.IMAGES[path])
+
+
+@pytest.mark.parametrize("dockerfile", ["controller/Dockerfile", "workloads/subject/Dockerfile"])
+def test_images_take_any_base_run_as_a_number_and_copy_what_exists(dockerfile: str) -> None:
+    text = (CHECKOUT / dockerfile).read_text()
+    assert "ARG BASE=python:3.13-slim\n" in text
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "${BASE}"]
+    assert re.search(r"^USER \d+:\d+$", text, re.MULTILINE)
+    for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        assert all(list(CHECKOUT.glob(source)) for source in sources.split()), sources

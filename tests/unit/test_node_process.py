@@ -1,0 +1,137 @@
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hack.node.process import Daemon, Identity, free_port, gone, running, stop
+from hack.node.trouble import TroubleError
+
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text()
+
+
+@pytest.fixture
+def directory(tmp_path):
+    yield tmp_path
+    for pid_file in (tmp_path / "run").glob("*.pid"):
+        stop(pid_file, seconds=0)
+
+
+def sleeper(directory, *, name="sleeper", command=("sleep", "60")):
+    return Daemon(name=name, command=command, directory=directory)
+
+
+def started(daemon):
+    daemon.start()
+    daemon.wait_until(lambda: daemon.identity() is not None, seconds=5)
+    return daemon.identity()
+
+
+def test_a_pid_file_is_read_back_whatever_the_process_is_called():
+    stat = "17 (a (b) c) S " + " ".join(str(n) for n in range(4, 53))
+    assert Identity.parse(f"{stat}\nboot\n") == Identity(pid=17, started=22, boot="boot")
+
+
+@pytest.mark.parametrize("text", ["", "17", "17 (sh", "17 (sh) S 1\nboot\n", "17 (sh) S 1\n"])
+def test_a_pid_file_whose_writer_was_interrupted_names_nobody(text):
+    assert Identity.parse(text) is None
+
+
+def test_a_started_daemon_is_found_again_and_not_started_twice(directory):
+    first = started(sleeper(directory))
+    assert started(sleeper(directory)) == first
+    sleeper(directory).stop()
+    assert not first.alive()
+    assert sleeper(directory).identity() is None
+
+
+def test_a_pid_that_belongs_to_somebody_else_by_now_is_not_killed(directory):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        stat = Path(f"/proc/{other.pid}/stat").read_text()
+        fields = stat.split(" ")
+        fields[21] = str(int(fields[21]) - 1)  # an earlier process's start time
+        pid_file = directory / "run" / "recycled.pid"
+        pid_file.parent.mkdir()
+        pid_file.write_text(" ".join(fields) + BOOT)
+        assert running(pid_file) is None
+        stop(pid_file, seconds=0)
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_pid_of_an_earlier_boot_is_not_killed(directory):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        pid_file = directory / "run" / "before.pid"
+        pid_file.parent.mkdir()
+        pid_file.write_text(Path(f"/proc/{other.pid}/stat").read_text() + "another-boot\n")
+        assert running(pid_file) is None
+        other.kill()
+
+
+def test_who_does_not_listen_is_ended_after_the_grace(directory):
+    stubborn = sleeper(directory, command=("sh", "-c", "trap '' TERM; touch deaf; while :; do sleep 0.1; done"))
+    stubborn.start()
+    stubborn.wait_until((directory / "deaf").exists, seconds=5)
+    identity = stubborn.identity()
+    stubborn.stop(seconds=0.2)
+    assert not identity.alive()
+
+
+def test_ending_while_starting_is_told_with_the_end_of_the_log(directory):
+    failing = sleeper(directory, command=("sh", "-c", "echo the port is taken >&2; exit 3"))
+    failing.start()
+    with pytest.raises(TroubleError, match=r"sleeper ended while starting(?s:.*)the port is taken"):
+        failing.wait_until(lambda: False, seconds=5)
+
+
+def test_a_program_that_is_missing_is_told_too(directory):
+    missing = sleeper(directory, command=("/nowhere/program",))
+    missing.start()
+    with pytest.raises(TroubleError, match=r"(?s)ended while starting.*/nowhere/program"):
+        missing.wait_until(lambda: False, seconds=5)
+
+
+def test_not_being_ready_in_time_is_told(directory):
+    slow = sleeper(directory)
+    slow.start()
+    with pytest.raises(TroubleError, match="sleeper was not ready within 0 s"):
+        slow.wait_until(lambda: False, seconds=0.2)
+
+
+def test_another_programs_answer_on_the_port_is_not_taken_for_the_daemons(directory):
+    failing = sleeper(directory, command=("false",))
+    failing.start()
+    with pytest.raises(TroubleError, match="ended while starting"):
+        failing.wait_until(lambda: True, seconds=5)
+
+
+def test_a_killed_daemon_is_started_anew(directory):
+    first = started(sleeper(directory))
+    os.kill(first.pid, signal.SIGKILL)
+    assert gone(first, seconds=5)
+    second = started(sleeper(directory))
+    assert second != first
+
+
+def test_daemons_do_not_see_the_callers_kubeconfig_or_proxies(directory, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", "/somebody/elses")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid")
+    daemon = Daemon(
+        name="env", command=("sh", "-c", "env; touch told; sleep 60"), directory=directory, env={"KEPT": "yes"}
+    )
+    daemon.start()
+    daemon.wait_until((directory / "told").exists, seconds=5)
+    said = daemon.log.read_text()
+    assert "KEPT=yes" in said
+    assert "KUBECONFIG" not in said
+    assert "PROXY" not in said
+
+
+def test_stopping_what_never_ran_is_fine(directory):
+    stop(directory / "run" / "nobody.pid", seconds=0)
+
+
+def test_free_ports_are_not_given_twice():
+    ports = [free_port() for _ in range(200)]
+    assert len(set(ports)) == 200

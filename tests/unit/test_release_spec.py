@@ -1,0 +1,173 @@
+"""A Release's spec, parsed: what comes out, and the sentence for each thing that cannot be meant."""
+
+import pytest
+
+from controller import plugins
+from controller.api.reading import SpecError
+from controller.api.release import Scale, parse_release
+from tests import golden
+
+STEPS = "spec.strategy.canary.steps"
+
+
+def parse(name="shop", **spec):
+    return parse_release(name, golden.release(name, **spec)["spec"], plugins.kinds())
+
+
+def steps(*entries, metrics=True):
+    analysis = {"metrics": [{"name": "errors", "template": "http-errors"}]} if metrics else {}
+    return {"strategy": {"canary": {"steps": list(entries)}}, "analysis": analysis}
+
+
+def test_the_smallest_release_has_defaults_for_everything():
+    spec = parse()
+    assert (spec.replicas, spec.progress_deadline, spec.revision_history_limit, spec.suspend) == (1, 600, 5, False)
+    assert (spec.traffic.kind, spec.scale, spec.steps, spec.ports, spec.owned) == ("replicas", Scale(), (), (), True)
+    analysis = spec.analysis
+    assert (analysis.interval, analysis.alpha, analysis.on_timeout, analysis.metrics) == (5.0, 0.01, "proceed", ())
+    advanced = analysis.advanced
+    assert (advanced.settle, advanced.warm_up, advanced.min_bad_units, advanced.min_units) == (3.0, 30.0, 5, 50)
+    assert (spec.drain.quiet, spec.drain.max) == (30.0, 300.0)
+
+
+def test_what_is_written_comes_out():
+    (file,) = [file for file in golden.valid() if file.stem == "release-full"]
+    raw = golden.load(file)
+    spec = parse_release("invitation-api", raw["spec"], plugins.kinds())
+    assert spec.scale == Scale(fixed=2)
+    assert [step.weight for step in spec.steps] == [0.5, 5, None, None, 50, 100]
+    assert [step.analyzes for step in spec.steps] == [True, True, False, False, True, False]
+    assert [metric.path for metric in spec.analysis.metrics] == ["spec.analysis.metrics[0]", "spec.analysis.metrics[1]"]
+    assert spec.analysis.metrics[1].parameters["threshold"] == 0.25
+    assert spec.analysis.metrics[1].margin.rollback_above == 1.1
+    assert spec.analysis.alpha == pytest.approx(0.005)
+    assert [port["port"] for port in spec.ports] == [80, 81]
+    assert spec.template == raw["spec"]["template"]
+    assert not spec.owned
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"), [("matchWeight", Scale()), ("full", Scale(full=True)), ({"replicas": 3}, Scale(fixed=3))]
+)
+def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
+    assert parse(strategy={"canary": {"scale": scale}}).scale == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({"replicas": -1}, "spec.replicas: -1 is not between 0 and 2147483647"),
+        ({"replicas": True}, "spec.replicas: True is not a whole number"),
+        ({"template": {}}, "spec.template.spec.containers: needs at least one container"),
+        ({"template": "web:1"}, "spec.template: expected fields, found 'web:1'"),
+        ({"progressDeadlineSeconds": 0}, "spec.progressDeadlineSeconds: 0 is not between 1 and 2147483647"),
+        ({"revisionHistoryLimit": 101}, "spec.revisionHistoryLimit: 101 is not between 0 and 100"),
+        ({"suspend": "yes"}, "spec.suspend: 'yes' is not true or false"),
+        ({"deletionPolicy": "Keep"}, "spec.deletionPolicy: 'Keep' is not one of Delete, Orphan"),
+        ({"service": {"port": 80}}, "spec.service.port: is not a known field (known: ports)"),
+        ({"service": {"ports": [{}]}}, "spec.service.ports[0].port: is required"),
+        ({"service": {"ports": [{"port": 0}]}}, "spec.service.ports[0].port: 0 is not between 1 and 65535"),
+        (
+            {"service": {"ports": [{"port": 80, "name": "a"}, {"port": 81}]}},
+            "spec.service.ports[1].name: is required: each of several ports needs a name",
+        ),
+        (
+            {"service": {"ports": [{"port": 80, "name": "a"}, {"port": 81, "name": "a"}]}},
+            "spec.service.ports[1].name: 'a' is there twice",
+        ),
+        ({"traffic": {}}, "spec.traffic: needs exactly one of gatewayAPI, replicas; found none"),
+        (
+            {"traffic": {"replicas": {}, "gatewayAPI": {"parentRefs": [{"name": "a"}]}}},
+            "spec.traffic: needs exactly one of gatewayAPI, replicas; found replicas, gatewayAPI",
+        ),
+        ({"traffic": {"replicas": {"a": 1}}}, "spec.traffic.replicas.a: is not a known field (known: none)"),
+        (
+            {"traffic": {"gatewayAPI": {}}},
+            "spec.traffic.gatewayAPI.parentRefs: needs at least one parent, such as {name: public}",
+        ),
+        ({"strategy": {"blueGreen": {}}}, "spec.strategy.blueGreen: is not a known field (known: canary)"),
+        (
+            {"strategy": {"canary": {"scale": "half"}}},
+            "spec.strategy.canary.scale: 'half' is not matchWeight, full or {replicas: n}",
+        ),
+        (
+            {"strategy": {"canary": {"scale": 5}}},
+            "spec.strategy.canary.scale: 5 is not matchWeight, full or {replicas: n}",
+        ),
+        ({"strategy": {"canary": {"scale": {}}}}, "spec.strategy.canary.scale.replicas: is required"),
+        ({"analysis": {"interval": "500ms"}}, "spec.analysis.interval: is shorter than 1s"),
+        ({"analysis": {"maxFalseRollback": 0}}, "spec.analysis.maxFalseRollback: is not above 0% and at most 50%"),
+        ({"analysis": {"maxFalseRollback": "51%"}}, "spec.analysis.maxFalseRollback: is not above 0% and at most 50%"),
+        ({"analysis": {"onTimeout": "go"}}, "spec.analysis.onTimeout: 'go' is not one of proceed, wait, rollback"),
+        ({"analysis": {"metrics": [{"name": "a"}]}}, "spec.analysis.metrics[0].template: is required"),
+        (
+            {"analysis": {"metrics": [{"name": "a", "template": "b"}, {"name": "a", "template": "c"}]}},
+            "spec.analysis.metrics[1].name: 'a' is there twice",
+        ),
+        (
+            {"analysis": {"metrics": [{"name": "a", "template": "b", "margin": {"rollbackAbove": 0.9}}]}},
+            "spec.analysis.metrics[0].margin.rollbackAbove: 0.9 is not between 1 and 100",
+        ),
+        (
+            {"analysis": {"metrics": [{"name": "a", "template": "b", "parameters": [1]}]}},
+            "spec.analysis.metrics[0].parameters: expected fields, found [1]",
+        ),
+        (
+            {"analysis": {"advanced": {"minBadUnits": 0}}},
+            "spec.analysis.advanced.minBadUnits: 0 is not between 1 and 2147483647",
+        ),
+        ({"drain": {"quiet": "6m"}}, "spec.drain.quiet: is longer than spec.drain.max"),
+        ({"drain": {"max": 5}}, "spec.drain.max: 5 is not a duration such as 90s, 10m or 1h30m"),
+        ({"bake": {}}, "spec.bake: is not a known field (known: replicas, template, progressDeadlineSeconds, "),
+        (steps({}), f"{STEPS}[0]: needs exactly one of approve, pause, weight; found none"),
+        (
+            steps({"weight": 5, "pause": {}}),
+            f"{STEPS}[0]: needs exactly one of approve, pause, weight; found weight, pause",
+        ),
+        (steps({"approve": {"by": "ann"}}), f"{STEPS}[0].approve.by: is not a known field (known: none)"),
+        (steps({"approve": {}, "analyze": {}}), f"{STEPS}[0].analyze: is not a known field (known: approve)"),
+        (steps({"weight": 140}), f"{STEPS}[0].weight: 140 is not between 0 and 100"),
+        (
+            steps({"weight": 50}, {"approve": {}}, {"weight": "25%"}),
+            f"{STEPS}[2].weight: 25 is less than the step before it (50)",
+        ),
+        (steps({"weight": "5%"}, {"weight": "0.5%"}), f"{STEPS}[1].weight: 0.5 is less than the step before it (5)"),
+        (steps({"weight": 5, "analyze": {"atLeast": "1m"}}), f"{STEPS}[0].analyze.atMost: is required"),
+        (
+            steps({"weight": 5, "analyze": {"atLeast": "1d", "atMost": "23h"}}),
+            f"{STEPS}[0].analyze.atLeast: is longer than atMost",
+        ),
+        (
+            steps({"weight": 5, "analyze": {"atMost": "1m"}}, metrics=False),
+            f"{STEPS}[0].analyze: there is nothing to analyze: spec.analysis.metrics is empty",
+        ),
+        (steps({"pause": {}}), f"{STEPS}[0].pause.for: is required"),
+        (
+            steps({"pause": {"for": "soon"}}),
+            f"{STEPS}[0].pause.for: 'soon' is not a duration such as 90s, 10m or 1h30m",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_said_with_its_path(spec, sentence):
+    with pytest.raises(SpecError) as refused:
+        parse(**spec)
+    assert str(refused.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("a" * 53, f"'{'a' * 53}' has 53 letters, 52 are the most"),
+        ("a.b", "'a.b' is not a Service's name: small letters, digits and dashes, the first a letter, no dot"),
+        ("1a", "'1a' is not a Service's name: small letters, digits and dashes, the first a letter, no dot"),
+        ("", "'' is not a Service's name: small letters, digits and dashes, the first a letter, no dot"),
+    ],
+)
+def test_a_name_must_fit_the_services(name, problem):
+    with pytest.raises(SpecError) as refused:
+        parse(name)
+    assert str(refused.value) == f"metadata.name: {problem}"
+
+
+def test_the_longest_name_is_fine():
+    assert parse("a" * 52).replicas == 1

@@ -1,0 +1,86 @@
+"""What a version of the subject is like, read from its environment once, at the start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workloads.common.http_metrics import Identity
+
+LONGEST_S = 60.0
+"""No request is held longer, whatever the environment says."""
+
+
+class SettingError(ValueError):
+    """Names the variable, what it holds and what it may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Shares are 0..1, times seconds. `extra_latency` is the median of what is added, `spread` its log-sigma."""
+
+    error_rate: float = 0.0
+    extra_latency: float = 0.0
+    latency_share: float = 1.0
+    spread: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Seconds. Their sum, and three for the last flush, must fit terminationGracePeriodSeconds."""
+
+    drain: float = 5.0
+    finish: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    version: str
+    identity: Identity
+    faults: Faults
+    shutdown: Shutdown
+    host: str
+    port: int
+    seed: str
+    telemetry_url: str
+    telemetry_bucket: str
+    telemetry_token: str
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Raises SettingError. SERVICE, REVISION and POD come from the pod's labels and name (Downward API)."""
+
+    def number(name: str, default: float, *, highest: float) -> float:
+        text = environment.get(name, "") or str(default)
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= highest:
+            raise SettingError(f"{name}: {text!r} is not a number between 0 and {highest:g}")
+        return value
+
+    def text(name: str, default: str) -> str:
+        return environment.get(name, "") or default
+
+    port = number("PORT", 8080, highest=65535)
+    if not port.is_integer():
+        raise SettingError(f"PORT: {environment['PORT']!r} is not a whole number")
+    identity = Identity(service=text("SERVICE", "subject"), revision=text("REVISION", "none"), pod=text("POD", "local"))
+    return Settings(
+        version=text("VERSION", "dev"),
+        identity=identity,
+        faults=Faults(
+            error_rate=number("ERROR_RATE", 0, highest=1),
+            extra_latency=number("EXTRA_LATENCY", 0, highest=LONGEST_S),
+            latency_share=number("LATENCY_SHARE", 1, highest=1),
+            spread=number("LATENCY_SPREAD", 0.3, highest=3),
+        ),
+        shutdown=Shutdown(
+            drain=number("DRAIN_SECONDS", 5, highest=600), finish=number("FINISH_SECONDS", 15, highest=600)
+        ),
+        host=text("HOST", "0.0.0.0"),  # noqa: S104 - in a pod that is the pod's own address
+        port=int(port),
+        seed=text("SEED", f"{identity.revision}/{identity.pod}"),
+        telemetry_url=text("TELEMETRY_URL", ""),
+        telemetry_bucket=text("TELEMETRY_BUCKET", "metrics"),
+        telemetry_token=text("TELEMETRY_TOKEN", ""),
+    )
