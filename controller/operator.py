@@ -53,6 +53,8 @@ class Operator:
     @classmethod
     async def assemble(cls, kube: KubeClient, own_namespace: str) -> Operator:
         """Raises KubeError. The cluster's identity is that of its kube-system namespace."""
+        for folder in plugins.FOLDERS:
+            plugins.modules(folder)  # now: importing a provider takes a second that a leader does not have
         cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
         queue: WorkQueue[Key] = WorkQueue()
         events, runs = Events(kube), RunStore(kube)

@@ -16,7 +16,7 @@ from typing import Any
 
 from controller.api.release import Kinds
 
-_FOLDERS = {
+FOLDERS = {
     "routers": "controller.routers",
     "providers": "controller.providers",
     "steps": "controller.core.steps",
@@ -31,7 +31,7 @@ class PluginError(Exception):
 @cache
 def modules(folder: str) -> Mapping[str, Any]:
     """The modules of one folder by their KIND, in the order of their names."""
-    package = importlib.import_module(_FOLDERS[folder])
+    package = importlib.import_module(FOLDERS[folder])
     own = [
         importlib.import_module(f"{package.__name__}.{found.name}")
         for found in pkgutil.iter_modules(package.__path__)

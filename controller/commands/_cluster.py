@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,7 @@ class CommandError(Exception):
 
 def with_cluster(kubeconfig: Path | None, do: Callable[[KubeClient], Awaitable[T]]) -> T:
     """Runs `do` with a client and turns every expected failure into a sentence and exit code 1."""
+    logging.getLogger("kubernetes").setLevel(logging.ERROR)  # what it warns of is told below, in one sentence
 
     async def connected() -> T:
         kube = await KubeClient.connect(str(kubeconfig) if kubeconfig else None)

@@ -41,6 +41,7 @@ def run(
     pointsman run
     KUBECONFIG=~/.kube/config pointsman run --namespace pointsman-system --port 0
     """  # noqa: D301 - \b keeps the lines of the examples
+    logging.getLogger("kubernetes").setLevel(logging.ERROR)  # it warns of a file that is not there, and so do we
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.DEBUG if verbose else logging.INFO,

@@ -53,6 +53,7 @@ class Plan:
         self._weights = dict(seen.weights) if seen.weights is not None else None
         self._finalizer = seen.finalizer
         self._service = seen.service
+        self._retired: set[str] = set()
         self.update(steps=len(seen.spec.steps))
 
     def do(self, action: Action) -> None:
@@ -85,8 +86,9 @@ class Plan:
     def ensure_pods(self, revision: str, replicas: int, *, shrink: bool = False) -> None:
         """Brings a revision to `replicas` pods; it is made smaller only where that is said."""
         state = self.seen.state(revision)
-        if not state.complete:
-            self.do(EnsureRevision(revision, replicas))
+        ensured = EnsureRevision(revision, replicas)
+        if not state.complete and ensured not in self._actions:
+            self.do(ensured)
         if state.wanted < replicas or (shrink and state.wanted > replicas):
             if revision in self.seen.revisions:
                 self.do(Scale(revision, replicas))
@@ -98,7 +100,7 @@ class Plan:
 
         A canary waits for the router to follow; an old stable for the end of its drain.
         """
-        others = [revision for revision in self.seen.revisions if revision not in kept]
+        others = [one for one in self.seen.revisions if one not in kept and one not in self._retired]
         left = 0.0
         if self.status.weight_since is not None:
             left = self.status.weight_since + ROUTER_FOLLOWS_S - self.now
@@ -108,9 +110,13 @@ class Plan:
             self.again(left)
             return False
         for revision in others:
-            self.do(Retire(revision))
+            self.retire(revision)
         self.update(drain_since=None)
         return True
+
+    def retire(self, revision: str) -> None:
+        self.do(Retire(revision))
+        self._retired.add(revision)
 
     # -- traffic -------------------------------------------------------------------------------------------------
 

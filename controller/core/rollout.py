@@ -122,9 +122,12 @@ def _has_capacity(plan: Plan) -> bool:
     by_pods = seen.sizing is Sizing.BY_PODS
     want = _sizes(plan, weight).canary
     canary = seen.state(status.canary)
-    plan.ensure_pods(status.canary, want, shrink=by_pods)
     in_force = status.weight == weight and canary.serving > 0
-    if min(canary.wanted, canary.serving) < want and not (in_force and (held or not promoting)):
+    lacking = min(canary.wanted, canary.serving) < want and not (in_force and (held or not promoting))
+    if lacking and _overdue(plan, canary, want):
+        return False
+    plan.ensure_pods(status.canary, want, shrink=by_pods)
+    if lacking:
         # also what was edited by hand is put back
         plan.set_weight(status.weight)
         _await_pods(plan, canary, want)
@@ -144,27 +147,41 @@ def _wait_at_zero(plan: Plan) -> None:
     plan.settle(Phase.WAITING, "ScaledToZero", "spec.replicas is 0: there is no work to judge by")
 
 
+def _time_left(plan: Plan) -> float:
+    status = plan.status
+    moments = (status.canary_since, status.step_started, status.scaled_up, status.weight_since)
+    since = max(moment for moment in moments if moment is not None)
+    return since + plan.seen.spec.progress_deadline - plan.now
+
+
+def _not_its_fault(canary: RevisionState) -> bool:
+    return canary.trouble is not None and not canary.trouble.is_the_versions_fault
+
+
+def _overdue(plan: Plan, canary: RevisionState, wanted: int) -> bool:
+    """Takes the canary back when it had its pods, and its time, and still does not serve."""
+    excused = canary.wanted < wanted or _not_its_fault(canary) or plan.status.reason in _NOT_ITS_TIME
+    if excused or _time_left(plan) > 0:
+        return False
+    deadline = f"{plan.seen.spec.progress_deadline:.0f} s (spec.progressDeadlineSeconds)"
+    found = f"{canary.serving} of {wanted} pods of {plan.status.canary} serve"
+    reject(plan, "ProgressDeadlineExceeded", f"{found} after {deadline}")
+    stay_rolled_back(plan)
+    return True
+
+
 def _await_pods(plan: Plan, canary: RevisionState, wanted: int) -> None:
-    revision, deadline = plan.status.canary, plan.seen.spec.progress_deadline
-    found = f"{canary.serving} of {wanted} pods of {revision} serve"
-    if canary.trouble is not None and not canary.trouble.is_the_versions_fault:
+    if canary.trouble is not None and _not_its_fault(canary):
         plan.settle(Phase.WAITING, canary.trouble.reason, canary.trouble.message)
         return
     if plan.status.reason in _NOT_ITS_TIME:
         plan.update(scaled_up=plan.now)
-    status = plan.status
-    moments = (status.canary_since, status.step_started, status.scaled_up, status.weight_since)
-    left = max(moment for moment in moments if moment is not None) + deadline - plan.now
-    if left <= 0:
-        message = f"{found} after {deadline:.0f} s (spec.progressDeadlineSeconds)"
-        reject(plan, "ProgressDeadlineExceeded", message)
-        stay_rolled_back(plan)
-        return
-    plan.again(left)
-    if status.reason == "CanaryUnready":
+    plan.again(_time_left(plan))
+    found = f"{canary.serving} of {wanted} pods of {plan.status.canary} serve"
+    if plan.status.reason == "CanaryUnready":
         plan.settle(Phase.WAITING, "CanaryUnready", found)
     else:
-        done = status.step >= len(plan.seen.spec.steps)
+        done = plan.status.step >= len(plan.seen.spec.steps)
         plan.settle(Phase.PROMOTING if done else Phase.PROGRESSING, "CanaryStarting", found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.api.phase import Phase
 from controller.api.status import Rejection
-from controller.core.actions import CloseRun, Retire
+from controller.core.actions import CloseRun
 from controller.core.plan import WHOLE, Plan
 
 
@@ -15,10 +15,12 @@ def first_deployment(plan: Plan) -> None:
     if plan.status.canary != seen.target:
         plan.update(canary=seen.target, canary_since=plan.now)
         plan.tell("FirstDeployment", f"deploying {seen.target}: there is no version to compare it with")
-    for revision in seen.revisions:
-        # the ones before it never served; a crash can have left one that does, which then waits for its successor
-        if revision not in (seen.target, seen.service) and not (seen.weights or {}).get(revision):
-            plan.do(Retire(revision))
+    others = [revision for revision in seen.revisions if revision != seen.target]
+    # the ones before it never served; a crash can have left one that does, which then waits for its successor
+    serving = [revision for revision in others if revision == seen.service or (seen.weights or {}).get(revision)]
+    for revision in others:
+        if revision not in serving:
+            plan.retire(revision)
     plan.ensure_pods(seen.target, replicas, shrink=True)
     state = seen.state(seen.target)
     if state.serving < replicas:
@@ -30,14 +32,13 @@ def first_deployment(plan: Plan) -> None:
         return
     plan.set_weight(WHOLE)
     plan.point_service(seen.target)
-    left = any(revision != seen.target for revision in seen.revisions)
     plan.update(
         stable=seen.target,
         canary="",
         canary_since=None,
         weight=0.0,
         judged="FirstDeployment",
-        drain_since=plan.now if left else None,
+        drain_since=plan.now if serving else None,
     )
     keep_stable(plan)
 

@@ -98,7 +98,7 @@ class KubeClient:
                 namespace = context.get("context", {}).get("namespace") or namespace
         except ConfigException as error:
             raise UnavailableError(
-                0, "NoConfig", f"no cluster to talk to: set KUBECONFIG, or run in a pod with a service account ({error})"
+                0, "NoConfig", f"no cluster: set KUBECONFIG, or run in a pod with a service account ({error})"
             ) from error
         configuration.connection_pool_maxsize = 64
         return cls(ApiClient(configuration), namespace)

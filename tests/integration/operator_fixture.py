@@ -20,8 +20,8 @@ from controller.api.resources import (
 from controller.kube.client import ConflictError, KubeClient
 from tests.integration.node import Node
 
-LEASE_S = 1.0
-DEADLINE_S = 40.0
+LEASE_S = 4.0
+DEADLINE_S = 60.0
 _POINTSMAN = Path(sys.executable).parent / "pointsman"
 
 
@@ -71,7 +71,9 @@ class Shop:
 
     name = "web"
 
-    def __init__(self, kube: KubeClient, namespace: str, node: Node, operator: OperatorProcess, kubeconfig: Path) -> None:
+    def __init__(
+        self, kube: KubeClient, namespace: str, node: Node, operator: OperatorProcess, kubeconfig: Path
+    ) -> None:
         self.kube = kube
         self.namespace = namespace
         self.node = node
@@ -85,6 +87,7 @@ class Shop:
 
     async def commit(self, version: str, **spec: Any) -> None:
         """Offers a version, as `kubectl apply` of a changed manifest does."""
+
         def offer(release: dict[str, Any]) -> None:
             set_version(release, version)
             release["spec"].update(spec)
@@ -122,7 +125,9 @@ class Shop:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             log = self.operator.log.read_text()[-3000:]
-            raise AssertionError(f"not within {seconds:g} s; the status is {status}; the operator said:\n{log}") from None
+            raise AssertionError(
+                f"not within {seconds:g} s; the status is {status}; the operator said:\n{log}"
+            ) from None
 
     async def until_phase(self, *phases: str) -> dict[str, Any]:
         return await self.until(lambda status: status.get("phase") in phases)

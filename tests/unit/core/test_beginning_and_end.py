@@ -174,3 +174,12 @@ def test_what_was_scaled_by_hand_is_put_back(world):
         world.cluster.deployments["v1"].scale(count, 0.0)
         world.settle()
         assert world.cluster.deployments["v1"].wanted == 4
+
+
+def test_a_first_deployment_is_settled_in_one_decision_whatever_was_tried_before_it(world):
+    world.given(release(by=BY_PODS).first())
+    world.commit("v1")
+    world.commit("v2")
+    world.edit(replicas=0)
+    assert (world.release.phase, world.release.stable) == ("Healthy", "v2")
+    assert set(world.cluster.deployments) == {"v2"}

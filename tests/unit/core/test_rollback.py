@@ -162,6 +162,19 @@ def test_pods_that_never_serve_exceed_the_progress_deadline(world):
     assert "0 of 1 pods of v2 serve after 120 s" in world.release.message
 
 
+def test_a_version_whose_time_is_over_gets_nothing_more_before_it_goes(world):
+    world.given(release(deadline="2m"))
+    world.unready("v2")
+    world.commit("v2")
+    world.advance(seconds=115)
+    world.log.clear()
+    world.cluster.deployments["v2"].service = False
+    world.cluster.now += 10
+    world.settle()
+    assert not [line for line in world.log if line.startswith(("make v2", "scale v2"))]
+    assert world.release.is_rejected("v2")
+
+
 @pytest.mark.parametrize(("trouble", "reason"), [("no_room", "NoCapacity"), ("no_image", "ImagePull")])
 def test_what_is_not_the_versions_fault_is_never_rejected(world, trouble, reason):
     world.given(release(deadline="2m"))

@@ -1,0 +1,175 @@
+"""Evidence from a real InfluxDB moves real objects: conviction, patience in an outage, and the record of both."""
+
+import asyncio
+import base64
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controller.api.resources import ANALYSIS_RUNS, METRIC_SOURCES, METRIC_TEMPLATES, SECRETS
+from hack.node.influx import InfluxDB
+from tests.integration.operator_fixture import LEASE_S, release, weight
+from tests.integration.traffic import Traffic
+
+LIBRARY = Path(__file__).parents[2] / "gitops" / "library"
+ERRORS = {"name": "errors", "template": "http-errors"}
+
+
+def judged(*steps, **analysis):
+    settings = {"interval": "1s", "metrics": [ERRORS], "advanced": {"settle": "700ms", "minUnits": 10}, **analysis}
+    return release(*steps, analysis=settings)
+
+
+@pytest.fixture
+def influx(tmp_path):
+    with InfluxDB(tmp_path / "influx") as server:
+        yield server
+
+
+@pytest.fixture
+async def traffic(shop, influx):
+    """The shipped template, a source for it, and requests that are counted there."""
+    template = yaml.safe_load((LIBRARY / "http-errors.yaml").read_text())
+    await shop.kube.create(METRIC_TEMPLATES, shop.namespace, template)
+    await _token(shop, influx.token)
+    where = {"url": influx.url, "org": influx.org, "bucket": influx.bucket, "timeout": "1s"}
+    source = {
+        "apiVersion": METRIC_SOURCES.api_version,
+        "kind": METRIC_SOURCES.kind,
+        "metadata": {"name": "default"},
+        "spec": {"influxdb": {**where, "tokenSecretRef": {"name": "influxdb"}}},
+    }
+    await shop.kube.create(METRIC_SOURCES, shop.namespace, source)
+    async with Traffic(shop.kube, shop.namespace, shop.name, influx).running() as traffic:
+        yield traffic
+
+
+async def test_a_bad_version_is_convicted_and_the_counts_are_told(shop, traffic):
+    await shop.given(judged(weight(10, atMost="60s")))
+    stable = (await shop.status())["stableRevision"]
+    traffic.bad[stable] = 0.01
+    await shop.commit("2")
+    canary = (await shop.until(lambda status: status.get("weight") == 10))["canaryRevision"]
+    traffic.bad[canary] = 0.2
+    done = await shop.until_phase("RolledBack")
+    assert done["reason"] == "Regressed"
+    assert await shop.shares() == {stable: 10000}
+    assert "bad on the canary" in done["lastRollback"]["message"]
+    run = await shop.kube.get(ANALYSIS_RUNS, shop.namespace, f"web-{canary}-1")
+    assert run["status"]["verdict"] == "regression"
+    bad, total = (sum(look["rows"]["errors"][index] for look in run["status"]["looks"]) for index in (0, 1))
+    assert f"errors: {bad} of {total} bad on the canary" in done["message"], "the record is what convicted"
+    assert _gaps(run) == []
+    code, text = await shop.command("explain", "web")
+    assert code == 0
+    assert f"canary {bad} of {total}" in text
+
+
+async def test_a_good_version_goes_on_unproven_and_that_is_recorded(shop, traffic):
+    await shop.given(judged(weight(10, atMost="3s"), weight(50, atMost="3s")))
+    stable = (await shop.status())["stableRevision"]
+    traffic.bad.default_factory = lambda: 0.01
+    await shop.commit("2")
+    done = await shop.until_phase("Healthy")
+    assert done["stableRevision"] != stable
+    assert [item["step"] for item in done["unproven"]] == [0, 1]
+    assert all("went on unproven" in item["message"] for item in done["unproven"])
+    run = await shop.kube.get(ANALYSIS_RUNS, shop.namespace, f"web-{done['stableRevision']}-1")
+    assert run["status"]["verdict"] == "promoted"
+    assert {look["weight"] for look in run["status"]["looks"]} >= {10, 50}
+
+
+async def test_an_outage_is_waited_for_and_the_clock_stands_still(shop, traffic, influx):
+    await shop.given(judged(weight(10, atMost="5s")))
+    await shop.commit("2")
+    before = await shop.until(lambda status: status.get("weight") == 10)
+    influx.stop()
+    out = await shop.until(lambda status: status.get("reason") == "SourceOutage")
+    assert (out["phase"], out["weight"]) == ("Waiting", 10)
+    await asyncio.sleep(7)  # longer than atMost: time alone must not promote
+    still = await shop.status()
+    assert (still["reason"], still["weight"], still["canaryRevision"]) == ("SourceOutage", 10, before["canaryRevision"])
+    influx.start()
+    done = await shop.until_phase("Healthy")
+    assert done["stableRevision"] == before["canaryRevision"]
+    assert "rejected" not in done
+
+
+async def test_a_version_that_is_bad_is_convicted_after_an_outage_too(shop, traffic, influx):
+    await shop.given(judged(weight(10, atMost="60s")))
+    stable = (await shop.status())["stableRevision"]
+    await shop.commit("2")
+    canary = (await shop.until(lambda status: status.get("weight") == 10))["canaryRevision"]
+    influx.stop()
+    await shop.until(lambda status: status.get("reason") == "SourceOutage")
+    traffic.bad[canary] = 0.5
+    influx.start()
+    await shop.until_phase("RolledBack")
+    assert await shop.shares() == {stable: 10000}
+
+
+async def test_without_traffic_nothing_is_promoted(shop, traffic):
+    traffic._rate = 0
+    await shop.given(judged(weight(10, atMost="2s")))
+    await shop.commit("2")
+    waiting = await shop.until(lambda status: status.get("reason") == "AwaitingTraffic")
+    assert (waiting["phase"], waiting["weight"]) == ("Waiting", 10)
+    assert (await shop.command("approve", "web"))[0] == 0
+    await shop.until_phase("Healthy")
+
+
+async def test_a_wrong_token_waits_and_a_mended_one_goes_on(shop, traffic, influx):
+    await shop.given(judged(weight(10, atMost="2s")))
+    await _token(shop, "wrong")
+    await shop.commit("2")
+    waiting = await shop.until(lambda status: status.get("reason") == "SourceOutage")
+    assert "wrong" not in waiting["message"], "what is taken for a token is never told"
+    await _token(shop, influx.token)
+    await shop.until_phase("Healthy")
+
+
+async def test_a_metric_nobody_knows_waits_before_any_weight(shop, traffic):
+    await shop.given(judged(weight(10, atMost="2s")))
+    await shop.edit(lambda body: body["spec"]["analysis"]["metrics"][0].update(template="nowhere"))
+    await shop.commit("2")
+    waiting = await shop.until(lambda status: status.get("reason") == "MetricInvalid")
+    assert waiting["weight"] == 0
+    assert "there is no MetricTemplate 'nowhere'" in waiting["message"]
+
+
+async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
+    await shop.given(judged(weight(10, atMost="60s")))
+    stable = (await shop.status())["stableRevision"]
+    await shop.commit("2")
+    canary = (await shop.until(lambda status: status.get("weight") == 10))["canaryRevision"]
+    for _ in range(3):
+        await asyncio.sleep(LEASE_S + 3)
+        shop.operator.kill()
+        shop.operator.start()
+    traffic.bad[canary] = 0.3
+    await shop.until_phase("RolledBack")
+    run = await shop.kube.get(ANALYSIS_RUNS, shop.namespace, f"web-{canary}-1")
+    looks = run["status"]["looks"]
+    assert _gaps(run) == []
+    assert [look["n"] for look in looks] == list(range(1, len(looks) + 1))
+    assert await shop.shares() == {stable: 10000}
+
+
+def _gaps(run):
+    looks = run["status"]["looks"]
+    return [(one["to"], other["from"]) for one, other in itertools.pairwise(looks) if one["to"] != other["from"]]
+
+
+async def _token(shop, token):
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "influxdb"},
+        "data": {"token": base64.b64encode(token.encode()).decode()},
+    }
+    if await shop.kube.find(SECRETS, shop.namespace, "influxdb") is None:
+        await shop.kube.create(SECRETS, shop.namespace, body)
+    else:
+        await shop.kube.patch(SECRETS, shop.namespace, "influxdb", {"data": body["data"]})

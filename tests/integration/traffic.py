@@ -1,0 +1,73 @@
+"""Requests as Traefik reports them: played, pushed once a second to a real InfluxDB.
+
+The split is that of the route as it stands, so what the operator writes is what is counted.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+import httpx
+
+from controller.api.resources import HTTP_ROUTES
+from controller.kube.client import KubeClient
+from hack.node.influx import InfluxDB
+
+PUSH_S = 0.25
+
+
+class Traffic:
+    """`rate` requests per second; `bad[version]` of them fail. Exact, without noise: remainders are carried over."""
+
+    def __init__(self, kube: KubeClient, namespace: str, name: str, influx: InfluxDB, rate: float = 200.0) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._name = name
+        self._influx = influx
+        self._rate = rate
+        self.bad: dict[str, float] = defaultdict(float)
+        """Share of a revision's requests that fail."""
+        self._left: dict[tuple[str, str], float] = defaultdict(float)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Traffic"]:
+        task = asyncio.create_task(self._run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        headers = {"Authorization": f"Token {self._influx.token}"}
+        params = {"org": self._influx.org, "bucket": self._influx.bucket}
+        async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
+            while True:
+                route = await self._kube.find(HTTP_ROUTES, self._namespace, self._name)
+                lines = self._lines(route["spec"]["rules"][0]["backendRefs"]) if route else []
+                with contextlib.suppress(httpx.TransportError):  # a stopped InfluxDB loses what a router pushes
+                    await client.post(f"{self._influx.url}/api/v2/write", params=params, content="\n".join(lines))
+                await asyncio.sleep(PUSH_S)
+
+    def _lines(self, backends: list[dict]) -> list[str]:
+        now, lines = time.time_ns(), []
+        parts = sum(backend["weight"] for backend in backends)
+        for backend in backends:
+            revision = backend["name"].removeprefix(f"{self._name}-")
+            units = self._rate * PUSH_S * backend["weight"] / parts
+            for code, share in (("200", 1 - self.bad[revision]), ("500", self.bad[revision])):
+                whole = self._whole(revision, code, units * share)
+                service = f"{self._namespace}-{self._name}-{revision}-http-80@kubernetesgateway"
+                if whole:
+                    tags = f"traefik.service.requests.total,code={code},service={service}"
+                    lines.append(f"{tags} count={whole} {now}")
+        return lines
+
+    def _whole(self, revision: str, code: str, units: float) -> int:
+        self._left[revision, code] += units
+        whole = int(self._left[revision, code])
+        self._left[revision, code] -= whole
+        return whole
