@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from hack.node import build, paths
-from hack.node.binaries import PROGRAMS, GoTool, Wheel, cached, folder
+from hack.node.binaries import PROGRAMS, GoFiles, GoTool, Wheel, cached, folder
 from hack.node.progress import duration
 from hack.node.trouble import TroubleError
 
@@ -65,6 +65,7 @@ def test_wheels_are_pinned_to_the_version_named(program):
 )
 def test_go_modules_are_pinned_to_the_version_named(name, module):
     program = PROGRAMS[name]
+    assert isinstance(program.source, GoTool | GoFiles)
     pins = (paths.NODE / "go" / program.source.module / "go.mod").read_text()
     assert re.search(rf"{re.escape(module)} v{re.escape(program.version)}( |$)", pins, re.MULTILINE)
 

@@ -103,13 +103,19 @@ def test_the_images_of_an_archive_are_read_from_its_index(tmp_path):
     assert images.names(tmp_path / "image.tar") == {"localhost/web:1": "sha256:abc"}
 
 
+def _content(tar, name):
+    member = tar.extractfile(name)
+    assert member is not None
+    return member.read()
+
+
 def test_the_pause_image_is_whole(tmp_path):
     (tmp_path / "pause").write_bytes(b"program")
     pause.write_image(tmp_path / "pause.tar", name="localhost/pause:1", binary=tmp_path / "pause")
     with tarfile.open(tmp_path / "pause.tar") as tar:
-        manifest = json.load(tar.extractfile("manifest.json"))[0]
-        config = json.load(tar.extractfile(manifest["Config"]))
-        layer = tar.extractfile(manifest["Layers"][0]).read()
+        manifest = json.loads(_content(tar, "manifest.json"))[0]
+        config = json.loads(_content(tar, manifest["Config"]))
+        layer = _content(tar, manifest["Layers"][0])
     assert manifest["RepoTags"] == ["localhost/pause:1"]
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:

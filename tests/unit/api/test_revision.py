@@ -58,6 +58,11 @@ def test_a_restart_is_no_new_version(metadata):
     assert of(restarted(restarted(template))) == of(template)
 
 
+def test_an_empty_metadata_is_no_metadata():
+    spec = {"spec": TEMPLATE["spec"]}
+    assert of(spec) == of(spec | {"metadata": None}) == of(spec | {"metadata": {}})
+
+
 def test_what_was_written_is_left_as_it_is():
     template = restarted(TEMPLATE)
     before = copy.deepcopy(template)

@@ -183,3 +183,12 @@ def test_a_first_deployment_is_settled_in_one_decision_whatever_was_tried_before
     world.edit(replicas=0)
     assert (world.release.phase, world.release.stable) == ("Healthy", "v2")
     assert set(world.cluster.deployments) == {"v2"}
+
+
+def test_a_lost_service_and_lost_pods_come_back_in_one_decision(world):
+    world.given(release())
+    world.cluster.deployments["v1"].scale(1, 0.0)
+    world.cluster.deployments["v1"].service = False
+    world.reconcile()
+    assert world.cluster.deployments["v1"].service
+    assert world.cluster.deployments["v1"].wanted == 4

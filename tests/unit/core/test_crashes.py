@@ -118,12 +118,57 @@ def test_service_name_is_stables_again_when_a_promotion_was_lost_and_another_ver
     world.given(release([weight(50, analyze("5s", "30s"))]).on("v2"))
     world.until(lambda: world.release.step == 1)
     world.cluster.now += START_S
-    world.crash_at = (world.decisions + 1, 2)
-    with pytest.raises(CrashError):
-        world.reconcile()
+    _stops(world, 2)
     assert (world.cluster.service, world.traffic.of("v2")) == ("v2", 100)
     world.commit("v3")
     assert world.cluster.service == "v1"
     assert world.traffic.of("v1") == 100
     world.advance(minutes=3)
     assert world.release.stable == "v3"
+
+
+def _stops(world: World, after: int) -> None:
+    world.crash_at = (world.decisions + 1, after)
+    with pytest.raises(CrashError):
+        world.reconcile()
+
+
+def test_two_lost_statuses_in_a_row_still_leave_the_router_its_time(world):
+    world.given(release())
+    world.commit("v2")
+    world.cluster.now += START_S
+    _stops(world, 2)
+    assert world.traffic.of("v2") == 5
+    world.target = "v3"
+    _stops(world, 1)
+    assert world.traffic.of("v2") == 0
+    world.settle()
+    assert "v2" in world.cluster.deployments
+    world.advance(seconds=5)
+    assert "v2" not in world.cluster.deployments
+
+
+def test_a_first_weight_whose_status_was_lost_is_taken_back_when_the_metrics_go_dark(world):
+    world.given(release())
+    world.commit("v2")
+    world.cluster.now += START_S
+    _stops(world, 2)
+    world.metrics.go_dark()
+    world.settle()
+    assert world.traffic.of("v2") == 0
+    assert not world.cluster.finalizer
+
+
+def test_a_first_version_that_served_before_its_status_was_lost_drains(world):
+    world.given(release().first())
+    world.settle()
+    world.cluster.now += START_S
+    _stops(world, 2)
+    world.commit("v2")
+    assert world.traffic.of("v1") == 100
+    world.advance(seconds=START_S)
+    assert (world.release.phase, world.release.reason) == ("Promoting", "Draining")
+    world.advance(seconds=25)
+    assert "v1" in world.cluster.deployments
+    world.advance(seconds=5)
+    assert "v1" not in world.cluster.deployments

@@ -129,3 +129,12 @@ def test_without_metrics_there_is_no_outage(world):
     world.commit("v2")
     world.advance(minutes=3)
     assert world.release.stable == "v2"
+
+
+def test_by_pods_what_was_added_for_the_next_weight_goes_while_nobody_watches(world):
+    world.given(release([weight(25, analyze("5s", "30s")), weight(50, analyze("5s", "30s"))], by=BY_PODS).on("v2"))
+    world.until(lambda: world.release.step == 1)
+    assert world.cluster.deployments["v2"].wanted == 2
+    world.metrics.go_dark()
+    world.advance(minutes=1)
+    assert world.traffic.canary == 25
