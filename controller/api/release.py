@@ -143,6 +143,8 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
 
 def _parse_ports(service: Reader) -> tuple[Mapping[str, Any], ...]:
     ports = service.items("ports")
+    if not ports:
+        raise SpecError(service.at("ports"), "needs at least one port, such as {port: 80, targetPort: 8080}")
     names: set[str] = set()
     for port in ports:
         port.only("name", "port", "targetPort", "protocol").integer("port", least=1, most=65535)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +13,8 @@ import typer
 
 import crds
 from controller.commands._checks import Problem, Report, check
+from controller.commands._cluster import FAILED, WRONG_USE, Output
 from controller.commands._documents import STDIN, Document, UnreadableError, documents, files_of
-
-_FAILED, _WRONG_USE = 1, 2
-
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +34,7 @@ def print_crds(
     texts = crds.texts()
     if name and name not in texts:
         typer.echo(f"pointsman crd: there is no CRD {name!r}; there are: {', '.join(texts)}", err=True)
-        raise typer.Exit(_WRONG_USE)
+        raise typer.Exit(WRONG_USE)
     chosen = [texts[name]] if name else list(texts.values())
     typer.echo("---\n".join(chosen), nl=False)
 
@@ -68,7 +61,7 @@ def validate(
         names = files_of(files)
     except UnreadableError as error:
         typer.echo(f"pointsman validate: {error.file}: {error.problem}", err=True)
-        raise typer.Exit(_WRONG_USE) from error
+        raise typer.Exit(WRONG_USE) from error
     found: list[Document] = []
     unreadable: list[Problem] = []
     for name in names:
@@ -80,7 +73,7 @@ def validate(
     report.problems = sorted([*unreadable, *report.problems], key=lambda problem: (problem.file, problem.line))
     _say(report, output)
     if report.problems:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 def _read(name: str) -> list[Document]:

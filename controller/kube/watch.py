@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from controller.api.resources import Resource
-from controller.kube.client import METADATA_LIST, KubeClient, KubeError, NotFoundError, UnavailableError
+from controller.kube.client import METADATA_LIST, InvalidError, KubeClient, KubeError, NotFoundError, UnavailableError
 
 _LOG = logging.getLogger(__name__)
 _ITEM = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -54,6 +54,10 @@ class MetadataWatch:
             except NotFoundError:
                 # a router whose CRDs are not installed here; they may come
                 pause = _ABSENT_S
+            except InvalidError as error:
+                # forbidden, most likely: asking every second changes nothing and fills the log
+                pause = _ABSENT_S
+                _LOG.warning("watching %s: %s", self._resource.plural, error)
             except KubeError as error:
                 if error.status != _GONE:
                     _LOG.warning("watching %s: %s", self._resource.plural, error)

@@ -68,7 +68,12 @@ def release(name: str = "shop", **spec: Any) -> dict[str, Any]:
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "Release",
         "metadata": {"name": name},
-        "spec": {"template": {"spec": {"containers": [container]}}, "traffic": {"replicas": {}}, **spec},
+        "spec": {
+            "template": {"spec": {"containers": [container]}},
+            "service": {"ports": [{"port": 80}]},
+            "traffic": {"replicas": {}},
+            **spec,
+        },
     }
 
 

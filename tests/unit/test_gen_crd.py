@@ -177,6 +177,7 @@ def test_every_default_of_a_release_is_written_out_by_the_schema():
         "progressDeadlineSeconds": 600,
         "revisionHistoryLimit": 5,
         "suspend": False,
+        "service": {"ports": [{"port": 80, "protocol": "TCP"}]},
         "traffic": {"replicas": {}},
         "strategy": {"canary": {"scale": "matchWeight", "steps": []}},
         "analysis": {

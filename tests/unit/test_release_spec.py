@@ -22,7 +22,7 @@ def steps(*entries, metrics=True):
 def test_the_smallest_release_has_defaults_for_everything():
     spec = parse()
     assert (spec.replicas, spec.progress_deadline, spec.revision_history_limit, spec.suspend) == (1, 600, 5, False)
-    assert (spec.traffic.kind, spec.scale, spec.steps, spec.ports, spec.owned) == ("replicas", Scale(), (), (), True)
+    assert (spec.traffic.kind, spec.scale, spec.steps, spec.owned) == ("replicas", Scale(), (), True)
     analysis = spec.analysis
     assert (analysis.interval, analysis.alpha, analysis.on_timeout, analysis.metrics) == (5.0, 0.01, "proceed", ())
     advanced = analysis.advanced

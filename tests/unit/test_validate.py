@@ -98,6 +98,7 @@ def test_a_problem_has_its_file_line_and_field(run, written):
                 image: example.com/web:1
           traffic:
             replicas: {}
+          service: {ports: [{port: 80}]}
           strategy:
             canary:
               steps:
@@ -110,9 +111,9 @@ def test_a_problem_has_its_file_line_and_field(run, written):
         """
     written("a.yaml", "kind: ConfigMap\napiVersion: v1\n", dedent(text))
     assert lines(run("validate", "a.yaml")) == [
-        "a.yaml:21: spec.strategy.canary.steps[1]: needs exactly one of approve, pause, weight; found approve, pause",
-        "a.yaml:23: spec.strategy.canary.steps[2].weight: 140 is not between 0 and 100",
-        "a.yaml:25: spec.drain.quiet: 'soon' is not a duration such as 90s, 10m or 1h30m",
+        "a.yaml:22: spec.strategy.canary.steps[1]: needs exactly one of approve, pause, weight; found approve, pause",
+        "a.yaml:24: spec.strategy.canary.steps[2].weight: 140 is not between 0 and 100",
+        "a.yaml:26: spec.drain.quiet: 'soon' is not a duration such as 90s, 10m or 1h30m",
     ]
 
 
@@ -139,7 +140,7 @@ def test_standard_input_is_read_for_a_dash(run):
 
 def test_a_list_is_what_is_in_it(run, written):
     written("a.yaml", {"apiVersion": "v1", "kind": "List", "items": [golden.release(), golden.release(replicas=-1)]})
-    assert "a.yaml:28: spec.replicas: -1 is not between 0 and 2147483647" in lines(run("validate", "a.yaml"))
+    assert "a.yaml:34: spec.replicas: -1 is not between 0 and 2147483647" in lines(run("validate", "a.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_as_json_everything_is_one_object(run, written):
         "problems": [
             {
                 "file": "a.yaml",
-                "line": 14,
+                "line": 17,
                 "object": "Release shop/shop",
                 "path": "spec.replicas",
                 "problem": "-1 is not between 0 and 2147483647",
