@@ -157,6 +157,12 @@ def _parse_ports(service: Reader) -> tuple[Mapping[str, Any], ...]:
     return tuple(dict(port.raw) for port in ports)
 
 
+def parse_what_runs(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
+    """As much of a spec that cannot be read as is needed to move its traffic. Raises SpecError when not even that."""
+    needed = ("replicas", "template", "service", "traffic", "deletionPolicy")
+    return parse_release(name, {key: raw[key] for key in needed if key in raw}, kinds)
+
+
 def _parse_step(step: Reader, kinds: Kinds) -> Any:
     kind = step.one_of(kinds.steps)
     step.only(kind, "analyze") if kind == "weight" else step.only(kind)

@@ -126,7 +126,7 @@ def status_to_raw(status: Status) -> dict[str, Any]:
         if moment is not None:
             raw[key] = times.to_text(moment)
     raw["message"] = status.message[:1024]
-    if status.steps and status.canary:
+    if status.steps and (status.canary or status.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)):
         raw["progress"] = f"{min(status.step + 1, status.steps)}/{status.steps}"
     if status.handled:
         raw["handledActions"] = list(status.handled[-_KEPT:])

@@ -28,6 +28,20 @@ def decide(seen: Observation, now: float) -> Decision:
     return plan.decision()
 
 
+def withdraw(seen: Observation, now: float, problem: str) -> Decision:
+    """For a spec that cannot be meant, of which only pods and traffic could be read: nobody can judge the canary by
+    it, so its work goes back to stable. Nothing is rejected; a mended spec goes on where it was.
+    """
+    plan = Plan(seen, now)
+    if seen.deleting:
+        _let_go(plan)
+    else:
+        if plan.status.stable:
+            plan.set_weight(0)
+        plan.settle(Phase.INVALID, "Invalid", problem)
+    return plan.decision()
+
+
 def _choose(plan: Plan) -> None:
     seen, status = plan.seen, plan.status
     if not status.stable:

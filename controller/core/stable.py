@@ -57,7 +57,7 @@ def keep_stable(plan: Plan) -> None:
     else:
         reason = plan.status.judged or "Promoted"
         plan.settle(Phase.HEALTHY, reason, f"{plan.status.stable} serves everything")
-    plan.update(evidence="")
+    plan.update(evidence="", step=0)
 
 
 def stay_rolled_back(plan: Plan) -> None:
@@ -92,10 +92,10 @@ def take_back(plan: Plan, verdict: str, message: str) -> None:
 
 def reject(plan: Plan, reason: str, message: str) -> None:
     """A rollback: traffic first, and the revision stays rejected."""
-    canary = plan.status.canary
+    canary, step = plan.status.canary, plan.status.step
     rejection = Rejection(canary, reason, message, plan.status.evidence, plan.now)
     take_back(plan, "aborted" if reason == "Aborted" else "regression", message)
-    plan.update(rejected=(*plan.status.rejected, rejection), last_rollback=rejection)
+    plan.update(rejected=(*plan.status.rejected, rejection), last_rollback=rejection, step=step)
     plan.tell(reason, f"{canary} rolled back: {message}", warning=True)
 
 

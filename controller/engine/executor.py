@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, assert_never
 
@@ -50,9 +51,9 @@ class Executor:
         """Raises KubeError, RouterError, TemplateLostError."""
         match action:
             case AddFinalizer():
-                await self._set_finalizer(world, present=True)
+                await self._set_finalizer(world.release, present=True)
             case RemoveFinalizer():
-                await self._set_finalizer(world, present=False)
+                await self.drop_finalizer(world.release)
             case EnsureRevision():
                 await self._ensure_revision(world, action)
             case Scale():
@@ -72,20 +73,22 @@ class Executor:
             case _:
                 assert_never(action)
 
-    async def _set_finalizer(self, world: World, *, present: bool) -> None:
-        finalizers = [name for name in world.release["metadata"].get("finalizers") or [] if name != TRAFFIC_FINALIZER]
+    async def drop_finalizer(self, release: Mapping[str, Any]) -> None:
+        """Harmless where it is gone, or the Release with it."""
+        with contextlib.suppress(NotFoundError):
+            await self._set_finalizer(release, present=False)
+
+    async def _set_finalizer(self, release: Mapping[str, Any], *, present: bool) -> None:
+        metadata = release["metadata"]
+        finalizers = [name for name in metadata.get("finalizers") or [] if name != TRAFFIC_FINALIZER]
         if present:
             finalizers.append(TRAFFIC_FINALIZER)
         # the version that was read: another's finalizer, written meanwhile, must not be lost
-        version = world.release["metadata"]["resourceVersion"]
-        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": version}}
-        try:
-            answer = await self._kube.patch(RELEASES, world.key.namespace, world.key.name, patch)
-        except NotFoundError:
-            if present:
-                raise
-            return
-        _keep_version(world.release, answer)
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        answer = await self._kube.patch(RELEASES, metadata["namespace"], metadata["name"], patch)
+        # the status write that follows in the same pass is decided on this version
+        metadata["resourceVersion"] = answer["metadata"]["resourceVersion"]
+        metadata["finalizers"] = answer["metadata"].get("finalizers", [])
 
     async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
         key, revision = world.key, action.revision
@@ -174,9 +177,3 @@ class Executor:
             await self._kube.patch(RELEASE_ACTIONS, world.key.namespace, action.name, {"status": status}, "status")
         except NotFoundError:
             return  # whoever asked took it away: there is nobody to answer
-
-
-def _keep_version(release: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-    """The status write that follows in the same pass is decided on this version."""
-    release["metadata"]["resourceVersion"] = answer["metadata"]["resourceVersion"]
-    release["metadata"]["finalizers"] = answer["metadata"].get("finalizers", [])

@@ -15,10 +15,11 @@ from typing import Any
 from controller import plugins
 from controller.api.phase import Phase, conditions_of, write_conditions
 from controller.api.reading import SpecError
-from controller.api.release import parse_release
+from controller.api.release import parse_release, parse_what_runs
 from controller.api.resources import RELEASES
 from controller.api.status import Status, status_from_raw, status_to_raw
-from controller.core.decide import decide
+from controller.core.decide import decide, withdraw
+from controller.core.plan import Decision
 from controller.engine.executor import Executor, TemplateLostError
 from controller.engine.looking import Looker, Sight
 from controller.engine.objects import Key, selector_text
@@ -68,8 +69,7 @@ class Reconciler:
         try:
             spec = parse_release(key.name, release["spec"], plugins.kinds())
         except SpecError as error:
-            await self._write(key, release, replace(status, phase=Phase.INVALID, reason="Invalid", message=str(error)))
-            return None
+            return await self._withdraw(key, release, status, str(error))
         asked = frozenset(self.pending.get(key, ()))
         world = await self.observer.observe(key, release, spec, status, asked)
         self._drop_answered(key, asked, world)
@@ -83,20 +83,37 @@ class Reconciler:
             metric_trouble=sight.trouble,
         )
         world = replace(world, observation=observation)
-        decision = decide(observation, now)
+        return _soonest(await self._carry_out(world, decide(observation, now), now), sight.again_in)
+
+    async def _withdraw(self, key: Key, release: dict[str, Any], status: Status, problem: str) -> float | None:
+        """The spec was let in and cannot be meant. What of it can be read is used to protect its users."""
+        try:
+            spec = parse_what_runs(key.name, release["spec"], plugins.kinds())
+        except SpecError:
+            if "deletionTimestamp" in release["metadata"]:
+                await self.executor.drop_finalizer(release)
+                return None
+            await self._write(key, release, replace(status, phase=Phase.INVALID, reason="Invalid", message=problem))
+            return None
+        world = await self.observer.observe(key, release, spec, status, ())
+        now = self.clock()
+        return await self._carry_out(world, withdraw(world.observation, now, problem), now)
+
+    async def _carry_out(self, world: World, decision: Decision, now: float) -> float | None:
         try:
             for action in decision.actions:
                 await self.executor.carry_out(world, action, now)
         except (InvalidError, TemplateLostError) as error:
             return await self._refused(world, decision.status, error)
         except RouterError as error:
-            waiting = replace(status, phase=Phase.WAITING, reason="RouterRefused", message=str(error))
-            await self._write(key, release, waiting)
+            before = world.observation.status
+            waiting = replace(before, phase=Phase.WAITING, reason="RouterRefused", message=str(error))
+            await self._write(world.key, world.release, waiting)
             return _ROUTER_AGAIN_S
-        await self._write(key, release, self._complete(world, decision.status))
+        await self._write(world.key, world.release, self._complete(world, decision.status))
         for action in decision.after:
             await self.executor.carry_out(world, action, now)
-        return _soonest(decision.again_in, sight.again_in)
+        return decision.again_in
 
     async def _look(self, world: World, status: Status, now: float) -> Sight:
         if world.spec.suspend or world.observation.deleting:

@@ -94,6 +94,22 @@ async def test_a_template_the_api_server_refuses_moves_nothing_and_says_its_sent
     await shop.until_phase("Healthy")
 
 
+async def test_a_spec_that_cannot_be_meant_takes_the_canary_off_and_a_mended_one_goes_on(shop):
+    await shop.given(release(weight(10), pause(60)))
+    stable = (await shop.status())["stableRevision"]
+    await shop.commit("2")
+    await shop.until(lambda status: status.get("weight") == 10)
+    shrinking = [{"weight": 10}, {"weight": "0.5%"}]
+    await shop.edit(lambda body: body["spec"]["strategy"]["canary"].update(steps=shrinking))
+    invalid = await shop.until_phase("Invalid")
+    assert invalid["message"].startswith("spec.strategy.canary.steps[1].weight: 0.5 is less than the step before it")
+    assert await shop.shares() == {stable: 10000}
+    await shop.edit(lambda body: body["spec"]["strategy"]["canary"].update(steps=[weight(10), pause(1)]))
+    done = await shop.until_phase("Healthy")
+    assert done["attempt"] == 1
+    assert done["stableRevision"] == invalid["canaryRevision"]
+
+
 async def test_another_version_in_mid_release_starts_at_step_one_and_stable_again_ends_it(shop):
     await shop.given(release(weight(10), pause(60)))
     stable = (await shop.status())["stableRevision"]
