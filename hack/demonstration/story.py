@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
 from controller.api.resources import RELEASES
 from controller.api.status import Status, status_from_raw
@@ -54,6 +55,7 @@ class Story:
 
     async def _tell(self, kube: KubeClient) -> Summary:
         self._repository.create()
+        await asyncio.to_thread(self._forget_earlier)
         await self._commit("version 1", VERSION="1")
         await self._until_over(kube, _is_over)
         self._began = time.monotonic()
@@ -73,6 +75,12 @@ class Story:
             counted = await load.stop()
         revision = bad.last_rollback.revision if bad.last_rollback else ""
         return _summary(counted, revision, promoted=promoted, rolled_back=rolled_back, status=bad)
+
+    def _forget_earlier(self) -> None:
+        """To the Release of an earlier demo, version 1 would be a new version that waits for traffic."""
+        self._kubectl("delete", "release", NAME, f"--namespace={NAMESPACE}", "--ignore-not-found")
+        made = ("deployments,services,analysisruns,pods", f"--selector={RELEASE_LABEL}={NAME}")
+        self._kubectl("wait", "--for=delete", *made, f"--namespace={NAMESPACE}", "--timeout=60s")
 
     async def _commit(self, message: str, **values: str) -> None:
         commit = await asyncio.to_thread(self._repository.commit, message, **values)
