@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from controller.commands import acting, offline, running, viewing
+from controller.commands import acting, offline, replay, running, viewing
 
 app = typer.Typer(
     name="pointsman",
@@ -13,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (running, viewing, acting, offline):
+for module in (running, viewing, acting, offline, replay):
     module.register(app)
 
 

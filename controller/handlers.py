@@ -26,9 +26,13 @@ class Intake:
     reconciler: Reconciler
 
     def release(self, metadata: Mapping[str, Any]) -> None:
+        if self.reconciler.kube.is_own_write(metadata):
+            return
         self.queue.add(Key(metadata["namespace"], metadata["name"]))
 
     def child(self, metadata: Mapping[str, Any]) -> None:
+        if self.reconciler.kube.is_own_write(metadata):
+            return
         self.queue.add(Key(metadata["namespace"], metadata["labels"][RELEASE_LABEL]))
 
     def action(self, body: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from controller.engine.observer import Observer
 from controller.engine.reconciler import Reconciler
 from controller.engine.runs import RunStore
 from controller.engine.sources import Sources
+from controller.engine.sweeping import EVERY_S, sweep
 from controller.engine.worker import work
 from controller.engine.workqueue import WorkQueue
 from controller.handlers import Intake, kopf_settings, registry_of
@@ -100,6 +101,15 @@ class Operator:
                 if versions.get(key) != self.reconciler.versions.get(key):
                     self.queue.add(key)
 
+    async def sweep(self, only: str | None) -> None:
+        """ReleaseActions are kept for a week."""
+        while True:
+            try:
+                await sweep(self.kube, only, self.reconciler.clock())
+            except KubeError as error:
+                _LOG.warning("old ReleaseActions could not be taken away: %s", error)
+            await asyncio.sleep(EVERY_S)
+
     async def run(self, settings: Settings) -> None:
         """Until kopf is told to stop, by a signal or by `stop`; then what runs is let go."""
         watches = self.watches(settings.only)
@@ -108,6 +118,7 @@ class Operator:
             *(work(self.queue, self.reconciler, self._finished) for _ in range(settings.workers)),
             self.events.run(),
             self.resync(settings.only),
+            self.sweep(settings.only),
         ]
         async with _background(background):
             self.heart.ready = True

@@ -18,3 +18,9 @@ TRAFFIC_FINALIZER = f"{GROUP}/traffic"
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """`kubectl rollout restart` writes it into a template; it makes no new version."""
+
+RETRY = f"{GROUP}/retry"
+"""On a Release: the rejected revision that is to come out again, for those who ask in git."""
+
+MANUAL_UNTIL = f"{GROUP}/manual"
+"""Break-glass, on a Release: until this moment (RFC 3339) a person has the route in hand, and it is not put back."""

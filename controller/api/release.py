@@ -42,6 +42,8 @@ class Choice:
 class Margin:
     rollback_above: float
     """Odds ratio canary to stable that is still tolerated."""
+    promote_below: float | None = None
+    """Odds ratio that has to be excluded to call the canary no worse; None: no proof is looked for."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,16 @@ class Advanced:
     """Seconds after a scale-up in which latency is not compared."""
     min_bad_units: int
     min_units: int
+    max_false_promotion: float = 0.05
+    """Chance of calling a canary no worse that is not, 0 to 1; per metric and release."""
+
+
+@dataclass(frozen=True)
+class OnOutage:
+    """What becomes of the canary's work while nobody can see what it does."""
+
+    wait_at_most: float
+    to_stable: bool
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,9 @@ class Analysis:
     on_timeout: str
     metrics: tuple[Metric, ...]
     advanced: Advanced
+    on_outage: OnOutage = OnOutage(wait_at_most=900.0, to_stable=True)
+    max_harmed: int | None = None
+    """Bad canary units beyond what stable's rate would have given, after which nothing is waited for."""
 
 
 @dataclass(frozen=True)
@@ -194,11 +209,9 @@ def _parse_scale(canary: Reader) -> Scale:
 
 
 def _parse_analysis(analysis: Reader) -> Analysis:
-    analysis.only("interval", "maxFalseRollback", "onTimeout", "metrics", "advanced")
-    advanced = analysis.child("advanced").only("settle", "warmUp", "minBadUnits", "minUnits")
-    alpha = analysis.percent("maxFalseRollback", 1.0) / 100
-    if not 0 < alpha <= 0.5:  # noqa: PLR2004 - beyond one half the promise means nothing
-        raise SpecError(analysis.at("maxFalseRollback"), "is not above 0% and at most 50%")
+    analysis.only("interval", "maxFalseRollback", "onTimeout", "onOutage", "maxHarmed", "metrics", "advanced")
+    advanced = analysis.child("advanced").only("settle", "warmUp", "minBadUnits", "minUnits", "maxFalsePromotion")
+    alpha = _parse_chance(analysis, "maxFalseRollback", 1.0)
     metrics = tuple(_parse_metric(item) for item in analysis.items("metrics"))
     for index, metric in enumerate(metrics):
         if any(metric.name == other.name for other in metrics[:index]):
@@ -210,24 +223,43 @@ def _parse_analysis(analysis: Reader) -> Analysis:
         interval=interval,
         alpha=alpha,
         on_timeout=analysis.choice("onTimeout", ON_TIMEOUT, "proceed"),
+        on_outage=_parse_on_outage(analysis.child("onOutage")),
+        max_harmed=analysis.integer("maxHarmed", least=1) if analysis.has("maxHarmed") else None,
         metrics=metrics,
         advanced=Advanced(
             settle=advanced.seconds("settle", 3.0),
             warm_up=advanced.seconds("warmUp", 30.0),
             min_bad_units=advanced.integer("minBadUnits", 5, least=1),
             min_units=advanced.integer("minUnits", 50),
+            max_false_promotion=_parse_chance(advanced, "maxFalsePromotion", 5.0),
         ),
     )
 
 
+def _parse_chance(reader: Reader, key: str, default: float) -> float:
+    chance = reader.percent(key, default) / 100
+    if not 0 < chance <= 0.5:  # noqa: PLR2004 - beyond one half a promise means nothing
+        raise SpecError(reader.at(key), "is not above 0% and at most 50%")
+    return chance
+
+
+def _parse_on_outage(outage: Reader) -> OnOutage:
+    outage.only("waitAtMost", "then")
+    then = outage.choice("then", ("stable", "stay"), "stable")
+    return OnOutage(wait_at_most=outage.seconds("waitAtMost", 900.0), to_stable=then == "stable")
+
+
 def _parse_metric(metric: Reader) -> Metric:
     metric.only("name", "template", "parameters", "margin")
-    margin = metric.child("margin").only("rollbackAbove")
+    margin = metric.child("margin").only("rollbackAbove", "promoteBelow")
     return Metric(
         name=metric.text("name"),
         template=metric.text("template"),
         parameters=metric.child("parameters").raw,
-        margin=Margin(rollback_above=margin.number("rollbackAbove", 1.1, least=1, most=100)),
+        margin=Margin(
+            rollback_above=margin.number("rollbackAbove", 1.1, least=1, most=100),
+            promote_below=margin.number("promoteBelow", 1.5, least=1, most=100),
+        ),
         path=metric.path,
     )
 

@@ -9,7 +9,8 @@ from typing import Any
 from controller.api import times
 from controller.api.phase import Phase
 
-_KEPT = 20
+KEPT = 20
+"""ReleaseActions and rejections that are remembered."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,19 @@ class Status:
     run: str = ""
     judged: str = ""
     """How stable came to be: FirstDeployment, NoMetrics, Unproven, Watched."""
+    paused_by: str = ""
+    """Who stopped the steps of this attempt, and why."""
+    paused_since: float | None = None
+    full_by: str = ""
+    """Who ended the judging of this attempt, and why: everything goes to the canary."""
+    previous: str = ""
+    """The version that was stable before, to go back to."""
+    returning: str = ""
+    """The older version that stable is being left for."""
+    returning_why: str = ""
+    returning_since: float | None = None
+    retry_seen: str = ""
+    """What the annotation that retries said last: it counts once for each time it is written."""
     replicas: int = 0
     ready_replicas: int = 0
     selector: str = ""
@@ -80,6 +94,12 @@ _TEXTS = {
     "approved_by": "approvedBy",
     "run": "analysisRun",
     "judged": "judged",
+    "paused_by": "pausedBy",
+    "full_by": "fullPromotionBy",
+    "previous": "previousStable",
+    "returning": "returningTo",
+    "returning_why": "returningWhy",
+    "retry_seen": "retrySeen",
     "selector": "selector",
 }
 _MOMENTS = {
@@ -89,6 +109,8 @@ _MOMENTS = {
     "weight_since": "weightSince",
     "scaled_up": "scaledUpAt",
     "drain_since": "drainSince",
+    "paused_since": "pausedSince",
+    "returning_since": "returningSince",
 }
 _NUMBERS = {
     "attempt": "attempt",
@@ -129,11 +151,11 @@ def status_to_raw(status: Status) -> dict[str, Any]:
     if status.steps and (status.canary or status.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)):
         raw["progress"] = f"{min(status.step + 1, status.steps)}/{status.steps}"
     if status.handled:
-        raw["handledActions"] = list(status.handled[-_KEPT:])
+        raw["handledActions"] = list(status.handled[-KEPT:])
     if status.unproven:
         raw["unproven"] = [{"step": item.step, "message": item.message[:1024]} for item in status.unproven]
     if status.rejected:
-        raw["rejected"] = [_rejection_to_raw(item) for item in status.rejected[-_KEPT:]]
+        raw["rejected"] = [_rejection_to_raw(item) for item in status.rejected[-KEPT:]]
     if status.last_rollback is not None:
         raw["lastRollback"] = _rejection_to_raw(status.last_rollback)
     return raw

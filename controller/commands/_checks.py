@@ -10,6 +10,7 @@ from typing import Any
 import crds
 from controller import plugins
 from controller.api import metrics
+from controller.api.action import parse_action
 from controller.api.names import API_VERSION, GROUP
 from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
@@ -138,6 +139,7 @@ _PARSERS: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
     "Release": lambda name, spec: parse_release(name, spec, plugins.kinds()),
     "MetricSource": _source,
     "MetricTemplate": _template,
+    "ReleaseAction": lambda _, spec: parse_action(spec),
 }
 
 

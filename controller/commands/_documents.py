@@ -70,7 +70,7 @@ class Document:
         return _line(self.node, path)
 
 
-def files_of(paths: list[str]) -> list[str]:
+def files_of(paths: list[str], suffixes: tuple[str, ...] = _SUFFIXES) -> list[str]:
     """Folders are searched for YAML and JSON, all the way down. Raises UnreadableError."""
     found = []
     for text in paths:
@@ -78,7 +78,7 @@ def files_of(paths: list[str]) -> list[str]:
         if text == STDIN or path.is_file():
             found.append(text)
         elif path.is_dir():
-            found += [str(file) for file in sorted(path.rglob("*")) if file.suffix in _SUFFIXES and file.is_file()]
+            found += [str(file) for file in sorted(path.rglob("*")) if file.suffix in suffixes and file.is_file()]
         else:
             raise UnreadableError(text, 1, "there is no such file or folder")
     return list(dict.fromkeys(found))

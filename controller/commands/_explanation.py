@@ -46,6 +46,11 @@ class Explanation:
         if status.canary:
             since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
             yield f"canary  {status.canary}, {status.weight:g} % of the work{since}"
+        if status.paused_by:
+            since = f" {_span(now - status.paused_since)} ago" if status.paused_since else ""
+            yield f"paused  by {status.paused_by}{since}"
+        if status.full_by:
+            yield f"judging ended by {status.full_by}"
         commit = (self.release["metadata"].get("annotations") or {}).get(_COMMIT)
         if commit:
             yield f"commit  {commit}"
@@ -111,6 +116,8 @@ def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
     match status.phase:
         case Phase.PAUSED if status.reason == "Suspended":
             return [f'kubectl patch release {here} --type merge -p \'{{"spec":{{"suspend":false}}}}\'']
+        case Phase.PAUSED if status.reason == "PausedByPerson":
+            return [f"pointsman resume {here}", f"pointsman abort {here} --reason TEXT"]
         case Phase.PAUSED:
             return [f"pointsman approve {here}", f"pointsman abort {here} --reason TEXT"]
         case Phase.WAITING if status.reason in {"AwaitingTraffic", "Suspicious"}:
@@ -120,11 +127,12 @@ def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
         case Phase.PROGRESSING | Phase.PROMOTING | Phase.BAKING:
             return [f"pointsman wait {here}", f"pointsman abort {here} --reason TEXT"]
         case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
-            return ["commit a version that is mended, or the stable one again"]
+            again = [f"pointsman retry {name} {one.revision} -n {namespace}" for one in status.rejected[-1:]]
+            return ["commit a version that is mended, or the stable one again", *again]
         case Phase.INVALID:
             return ["pointsman validate FILE"]
         case Phase.HEALTHY:
-            return ["commit a new version"]
+            return ["commit a new version", *([f"pointsman rollback {here}"] if status.previous else [])]
 
 
 def _rate(bad: int, total: int) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from controller.core.bound import upper_bound
 from controller.core.looks import NOTHING, Counts, Look
-from controller.core.xgs import Standing, UpperTail
+from controller.core.spending import Spending
+from controller.core.xgs import LowerTail, Standing, UpperTail
 
 
 class Verdict(Enum):
     UNDECIDED = "undecided"
     REGRESSION = "regression"
+    NO_WORSE = "no-worse"
     NO_DATA = "no-data"
 
 
@@ -23,6 +26,13 @@ class MetricPlan:
     name: str
     odds: float
     """Odds ratio canary to stable that is still tolerated (ψ)."""
+    promote: float | None = None
+    """Odds ratio below which the canary has to be proven to be (ψ1); None: no proof is looked for."""
+
+    @property
+    def metric(self) -> str:
+        """The metric of `metric` or `metric/threshold`."""
+        return self.name.partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -32,11 +42,38 @@ class AnalysisPlan:
     alpha: float
     min_bad_units: int
     metrics: tuple[MetricPlan, ...]
+    horizon: int | None = None
+    """Number of looks, where it is known beforehand."""
+    max_false_promotion: float = 0.05
+    """Chance that a canary at `promote` or above is called no worse; per metric and release."""
+
+    def alpha_of(self, metric: MetricPlan) -> float:
+        """The union bound: metrics share the promise equally, and the thresholds of one share that metric's part."""
+        names = {other.metric for other in self.metrics}
+        thresholds = [other for other in self.metrics if other.metric == metric.metric]
+        return self.alpha / (len(names) * len(thresholds))
+
+    def spending(self, metric: MetricPlan) -> Spending:
+        return Spending(self.alpha_of(metric), self.horizon)
 
     @property
-    def alpha_each(self) -> float:
-        """The union bound shares the promise out equally."""
-        return self.alpha / max(1, len(self.metrics))
+    def proof_spending(self) -> Spending:
+        """Not shared out: the canary is no worse when each metric is proven so, every one at this chance."""
+        return Spending(self.max_false_promotion, self.horizon)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a metric's proof is made of: the looks' numbers and counts."""
+
+    looked: Sequence[tuple[int, Counts]]
+    length: int
+    """The list grows with each look; this evidence ends here."""
+    spending: Spending
+
+    @property
+    def rows(self) -> Sequence[tuple[int, Counts]]:
+        return self.looked[: self.length]
 
 
 @dataclass(frozen=True)
@@ -48,6 +85,24 @@ class MetricEvidence:
     standing: Standing
     held_back: bool = False
     """The boundary was crossed, with fewer bad units than a rollback asks for."""
+    proof: Standing | None = None
+    """Where the test for "no worse" stands, if there is one."""
+    record: Record | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def proven(self) -> bool:
+        return self.verdict is Verdict.NO_WORSE
+
+    def bound(self) -> str | None:
+        """`errors at most 3.2 times stable's, 95 %`: what was not excluded. Costs some nine tests over all looks."""
+        if self.record is None:
+            return None
+        bound = upper_bound(self.record.rows, self.record.spending)
+        confidence = f"{1 - self.record.spending.alpha:.4g}"
+        percent = f"{float(confidence) * 100:g} %"
+        if bound is None:
+            return f"{self.name}: no bound on the ratio to stable's, {percent}"
+        return f"{self.name} at most {bound:.2g} times stable's, {percent}"
 
     def sentence(self) -> str:
         """`errors 3/812 vs 31/16240`, as the EVIDENCE column has it."""
@@ -68,6 +123,26 @@ class Evidence:
         return next((metric for metric in self.metrics if metric.verdict is Verdict.REGRESSION), None)
 
     @property
+    def proven(self) -> bool:
+        """Every metric is proven no worse."""
+        return bool(self.metrics) and all(metric.proven for metric in self.metrics)
+
+    def not_excluded(self) -> str:
+        """The bounds of the metrics that are not proven, as a sentence; empty where none are to be had."""
+        bounds = (metric.bound() for metric in self.metrics if not metric.proven)
+        return ", ".join(bound for bound in bounds if bound is not None)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the release."""
+        if self.regression is not None:
+            return Verdict.REGRESSION
+        if self.proven:
+            return Verdict.NO_WORSE
+        seen = any(metric.verdict is not Verdict.NO_DATA for metric in self.metrics)
+        return Verdict.UNDECIDED if seen else Verdict.NO_DATA
+
+    @property
     def nearest(self) -> MetricEvidence | None:
         """The metric nearest to a decision."""
         with_data = [metric for metric in self.metrics if metric.verdict is not Verdict.NO_DATA]
@@ -80,6 +155,8 @@ NO_EVIDENCE = Evidence(looks=0, metrics=())
 @dataclass
 class _Judged:
     test: UpperTail
+    proof: LowerTail | None
+    looked: list[tuple[int, Counts]] = field(default_factory=list)
     counts: Counts = NOTHING
     seen: bool = False
 
@@ -93,8 +170,14 @@ class Judge:
     _metrics: dict[str, _Judged] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        alpha = self.plan.alpha_each
-        self._metrics = {metric.name: _Judged(UpperTail(metric.odds, alpha)) for metric in self.plan.metrics}
+        plan = self.plan
+        self._metrics = {
+            metric.name: _Judged(
+                test=UpperTail(metric.odds, plan.spending(metric)),
+                proof=None if metric.promote is None else LowerTail(metric.promote, plan.proof_spending),
+            )
+            for metric in plan.metrics
+        }
 
     @classmethod
     def over(cls, plan: AnalysisPlan, looks: Iterable[Look]) -> Judge:
@@ -109,22 +192,30 @@ class Judge:
             counts = look.rows.get(name)
             if counts is None:
                 continue
-            judged.seen = True
+            judged.seen = judged.seen or counts != NOTHING
             judged.counts += counts
             judged.test.add(look.number, counts)
+            if judged.proof is not None:
+                judged.proof.add(look.number, counts)
+                judged.looked.append((look.number, counts))
 
     def evidence(self) -> Evidence:
         metrics = tuple(self._evidence_of(name, judged) for name, judged in self._metrics.items())
         return Evidence(self.looks, metrics, max((metric.counts.canary_total for metric in metrics), default=0))
 
     def _evidence_of(self, name: str, judged: _Judged) -> MetricEvidence:
-        standing = judged.test.standing
+        standing, proof = judged.test.standing, judged.proof.standing if judged.proof is not None else None
         enough = judged.counts.canary_bad >= self.plan.min_bad_units
-        if standing.crossed and enough:
-            verdict = Verdict.REGRESSION
-        else:
-            verdict = Verdict.UNDECIDED if judged.seen else Verdict.NO_DATA
-        return MetricEvidence(name, verdict, judged.counts, standing, held_back=standing.crossed and not enough)
+        verdict = Verdict.UNDECIDED
+        if standing.crossed:
+            verdict = Verdict.REGRESSION if enough else Verdict.UNDECIDED
+        elif proof is not None and proof.crossed:
+            verdict = Verdict.NO_WORSE
+        elif not judged.seen:
+            verdict = Verdict.NO_DATA
+        held_back = standing.crossed and not enough
+        record = None if proof is None else Record(judged.looked, len(judged.looked), self.plan.proof_spending)
+        return MetricEvidence(name, verdict, judged.counts, standing, held_back=held_back, proof=proof, record=record)
 
 
 def units_between(looks: Iterable[Look], start: float) -> int:
@@ -138,23 +229,48 @@ def units_between(looks: Iterable[Look], start: float) -> int:
 
 
 def plan_to_raw(plan: AnalysisPlan) -> dict[str, object]:
-    return {
+    raw: dict[str, object] = {
         "test": "xgs",
-        "spending": "open",
+        "spending": "open" if plan.horizon is None else "horizon",
         "alpha": plan.alpha,
         "minBadUnits": plan.min_bad_units,
-        "metrics": [{"name": metric.name, "rollbackAbove": metric.odds} for metric in plan.metrics],
+        "metrics": [_metric_to_raw(metric) for metric in plan.metrics],
     }
+    if plan.horizon is not None:
+        raw["looks"] = plan.horizon
+    if any(metric.promote is not None for metric in plan.metrics):
+        raw["maxFalsePromotion"] = plan.max_false_promotion
+    return raw
+
+
+def _metric_to_raw(metric: MetricPlan) -> dict[str, object]:
+    proof = {} if metric.promote is None else {"promoteBelow": metric.promote}
+    return {"name": metric.name, "rollbackAbove": metric.odds, **proof}
 
 
 def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
-    metrics = raw["metrics"]
-    alpha = raw["alpha"]
-    least = raw["minBadUnits"]
-    if not isinstance(metrics, list) or not isinstance(alpha, int | float) or not isinstance(least, int):
+    """Raises TypeError for what is no method."""
+    metrics, alpha, least, looks = raw.get("metrics"), raw.get("alpha"), raw.get("minBadUnits"), raw.get("looks")
+    proof = raw.get("maxFalsePromotion", 0.05)
+    if not (
+        isinstance(metrics, list)
+        and isinstance(alpha, int | float)
+        and isinstance(least, int)
+        and isinstance(looks, int | None)
+        and isinstance(proof, int | float)
+    ):
         raise TypeError(f"not a method: {raw!r}")
     return AnalysisPlan(
         alpha=float(alpha),
         min_bad_units=least,
-        metrics=tuple(MetricPlan(str(metric["name"]), float(metric["rollbackAbove"])) for metric in metrics),
+        metrics=tuple(_metric_from_raw(metric) for metric in metrics),
+        horizon=looks,
+        max_false_promotion=float(proof),
     )
+
+
+def _metric_from_raw(raw: Mapping[str, object]) -> MetricPlan:
+    name, odds, promote = raw.get("name"), raw.get("rollbackAbove"), raw.get("promoteBelow")
+    if not (isinstance(name, str) and isinstance(odds, int | float) and isinstance(promote, int | float | None)):
+        raise TypeError(f"not a metric of a method: {raw!r}")
+    return MetricPlan(name, float(odds), None if promote is None else float(promote))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from controller.api.phase import Phase
 from controller.core.actions import RemoveFinalizer
+from controller.core.going_back import go_back
 from controller.core.observation import Observation
 from controller.core.plan import Decision, Plan
 from controller.core.requests import take_requests
@@ -18,13 +19,19 @@ from controller.core.stable import first_deployment, keep_stable, stay_rolled_ba
 def decide(seen: Observation, now: float) -> Decision:
     """Actions in the order in which they must happen, the status once they have, and when to look again."""
     plan = Plan(seen, now)
-    take_requests(plan)
+    told = take_requests(plan)
     if seen.deleting:
         _let_go(plan)
-    elif seen.spec.suspend:
-        stand_still(plan)
-    else:
-        _choose(plan)
+    elif seen.manual_until is not None and now < seen.manual_until:
+        plan.again(seen.manual_until - now)
+        plan.settle(Phase.PAUSED, "Manual", "a person has the route in hand (annotation pointsman.dev/manual)")
+    elif go_back(plan):
+        if seen.spec.suspend:
+            stand_still(plan)
+        else:
+            _choose(plan)
+    for reason, message in told:
+        plan.tell(reason, message)
     return plan.decision()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from controller.api.release import ReleaseSpec
 from controller.api.status import Status
 from controller.core.analysis import NO_EVIDENCE, Evidence
+from controller.core.disaster import Disaster
 from controller.core.sizing import Sizing
 
 
@@ -53,6 +54,13 @@ class Request:
     revision: str
     by: str
     reason: str
+    to: str = ""
+    """Where a rollback goes; the version that was stable before when it is not said."""
+
+    @property
+    def whose(self) -> str:
+        """Who asks, and why, as it is kept in the status."""
+        return f"{self.by}: {self.reason}"[:1024] if self.reason else self.by
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class MetricTrouble:
     """Why looks cannot be made: nothing is concluded from it, neither way."""
 
     reason: str
-    """SourceOutage, MetricBroken or MetricInvalid."""
+    """SourceOutage, MetricBroken, MetricInvalid or MetricsMissing."""
     message: str
 
 
@@ -82,7 +90,15 @@ class Observation:
     step_units: int = 0
     """Canary units in looks since the step began."""
     metric_trouble: MetricTrouble | None = None
+    disaster: Disaster | None = None
+    """From provisional counts, which are in no look."""
+    manual_until: float | None = None
+    """Until then a person has the route in hand."""
     requests: tuple[Request, ...] = ()
+    retry: str = ""
+    """The revision that annotation pointsman.dev/retry names."""
+    kept: tuple[str, ...] = ()
+    """Revisions that can be made again, the youngest first. Only read when somebody wants to go back."""
 
     def state(self, revision: str) -> RevisionState:
         return self.revisions.get(revision, NOTHING_RUNS)

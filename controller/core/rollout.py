@@ -7,8 +7,12 @@ from typing import assert_never
 from controller.api.phase import Phase
 from controller.api.status import Unproven
 from controller.core.actions import CloseRun
+from controller.core.analysis import NO_EVIDENCE
+from controller.core.conviction import convicted
 from controller.core.observation import RevisionState
+from controller.core.outage import hold, release_hold
 from controller.core.plan import WHOLE, Plan
+from controller.core.requests import settle_paused
 from controller.core.sizing import Sizes, Sizing, sizes
 from controller.core.stable import keep_stable, reject, serve_stable, stay_rolled_back, take_back
 from controller.core.step import Done, Fail, StepView, Wait
@@ -21,7 +25,7 @@ def go_on(plan: Plan) -> None:
     """The spec asks for a revision that is neither stable nor rejected."""
     if plan.status.canary != plan.seen.target:
         _begin(plan)
-    if _convicted(plan):
+    if convicted(plan):
         stay_rolled_back(plan)
         return
     _leave_the_dead(plan)
@@ -33,7 +37,7 @@ def go_on(plan: Plan) -> None:
 
 def stand_still(plan: Plan) -> None:
     """Suspended: no step, no look, no new version. What protects stable's users goes on."""
-    if plan.status.canary and plan.status.stable and not _convicted(plan):
+    if plan.status.canary and plan.status.stable and not convicted(plan):
         _leave_the_dead(plan)
         if plan.status.held_since is None:
             plan.update(held_since=plan.now)
@@ -62,28 +66,6 @@ def _begin(plan: Plan) -> None:
     plan.tell("NewVersion", f"{new} comes out against {plan.status.stable}" + (f", instead of {old}" if old else ""))
 
 
-def _convicted(plan: Plan) -> bool:
-    """Looks never stop, so this comes before everything that may have to wait."""
-    seen = plan.seen
-    guilty = seen.evidence.regression if plan.status.canary == seen.status.canary else None
-    if guilty is not None:
-        plan.update(evidence=guilty.sentence())
-        c = guilty.counts
-        reject(
-            plan,
-            "Regressed",
-            f"{guilty.name}: {c.canary_bad} of {c.canary_total} bad on the canary against {c.stable_bad} of "
-            f"{c.stable_total} on stable; so many have a chance of {guilty.standing.p:.2g} "
-            f"if it were no worse than tolerated (look {seen.evidence.looks})",
-        )
-        return True
-    state = seen.state(plan.status.canary)
-    if state.trouble is not None and state.trouble.is_the_versions_fault and state.serving == 0:
-        reject(plan, state.trouble.reason, state.trouble.message)
-        return True
-    return False
-
-
 def _weight_of(plan: Plan, step: int) -> float:
     """The weight in force at a step: that of the last `weight` up to it."""
     weights = [item.weight for item in plan.seen.spec.steps[: step + 1] if item.weight is not None]
@@ -101,7 +83,7 @@ def _leave_the_dead(plan: Plan) -> None:
     """
     seen, status = plan.seen, plan.status
     has_work = status.weight > 0 or (seen.weights or {}).get(status.canary, 0) > 0
-    if has_work and seen.state(status.canary).serving == 0:
+    if has_work and seen.state(status.canary).serving == 0 and seen.spec.replicas > 0:
         plan.set_weight(0)
         plan.tell("CanaryUnready", f"no pod of {status.canary} serves: its work went to stable", warning=True)
         plan.settle(Phase.WAITING, "CanaryUnready", f"no pod of {status.canary} serves")
@@ -110,14 +92,15 @@ def _leave_the_dead(plan: Plan) -> None:
 def _has_capacity(plan: Plan) -> bool:
     """Capacity comes before weight. False while it is still awaited, with the phase set."""
     seen, status = plan.seen, plan.status
-    if seen.spec.replicas == 0:
+    if seen.spec.replicas == 0 and seen.spec.analysis.metrics:
         _wait_at_zero(plan)
         return False
     promoting = status.step >= len(seen.spec.steps)
     weight = WHOLE if promoting else _weight_of(plan, status.step)
-    held = seen.metric_trouble is not None and status.weight > 0
+    unwatched = seen.metric_trouble is not None and status.weight > 0 and not status.full_by
+    held = unwatched or status.paused_by != ""
     if held:
-        # by pod count more pods are more work, and nothing rises while nobody watches
+        # by pod count more pods are more work, and nothing rises while nobody watches, or a person has said stop
         weight = min(weight, status.weight)
     by_pods = seen.sizing is Sizing.BY_PODS
     want = _sizes(plan, weight).canary
@@ -180,6 +163,8 @@ def _await_pods(plan: Plan, canary: RevisionState, wanted: int) -> None:
     found = f"{canary.serving} of {wanted} pods of {plan.status.canary} serve"
     if plan.status.reason == "CanaryUnready":
         plan.settle(Phase.WAITING, "CanaryUnready", found)
+    elif plan.status.paused_by:
+        settle_paused(plan)
     else:
         done = plan.status.step >= len(plan.seen.spec.steps)
         plan.settle(Phase.PROMOTING if done else Phase.PROGRESSING, "CanaryStarting", found)
@@ -196,6 +181,9 @@ def _tidy(plan: Plan) -> None:
 def _walk(plan: Plan) -> None:
     """As many steps as can be passed now. Setting a weight ends the walk: it must be in force before it is judged."""
     steps = plan.seen.spec.steps
+    if plan.status.paused_by:
+        _stay_paused(plan)
+        return
     if plan.status.step >= len(steps):
         _promote(plan)
         return
@@ -203,9 +191,9 @@ def _walk(plan: Plan) -> None:
         index = plan.status.step
         weight = _weight_of(plan, index)
         if weight > 0 and plan.seen.metric_trouble is not None:
-            _hold(plan, weight)
+            hold(plan, weight)
             return
-        _release_hold(plan)
+        release_hold(plan)
         if plan.set_weight(weight):
             plan.tell("Weight", f"step {index + 1}/{len(steps)}: {weight:g} % of the work on {plan.status.canary}")
             plan.update(step_started=plan.now)
@@ -231,32 +219,23 @@ def _walk(plan: Plan) -> None:
     plan.again(0)
 
 
+def _stay_paused(plan: Plan) -> None:
+    """A person stopped the steps: looks, what protects from an outage, and rollbacks go on."""
+    if plan.seen.metric_trouble is not None and plan.status.weight > 0:
+        hold(plan, plan.status.weight)
+        return
+    # the pause has a clock of its own, which is made up for when it ends
+    plan.update(held_since=None)
+    plan.set_weight(plan.status.weight)
+    _view(plan)
+    settle_paused(plan)
+
+
 def _next_step(plan: Plan, outcome: Done) -> None:
     index = plan.status.step
     unproven = (*plan.status.unproven, Unproven(index, outcome.message)) if outcome.unproven else plan.status.unproven
     plan.update(step=index + 1, step_started=plan.now, approved_by="", unproven=unproven)
     plan.tell("StepDone", f"step {index + 1}/{len(plan.seen.spec.steps)}: {outcome.message}")
-
-
-def _hold(plan: Plan, weight: float) -> None:
-    """The metrics are out: no step goes on, no weight rises, and nobody is blamed."""
-    trouble = plan.seen.metric_trouble
-    if trouble is None:
-        return
-    if plan.status.held_since is None:
-        plan.update(held_since=plan.now)
-    if plan.status.reason != trouble.reason:
-        plan.tell(trouble.reason, trouble.message, warning=True)
-    plan.set_weight(min(weight, plan.status.weight))
-    plan.settle(Phase.WAITING, trouble.reason, trouble.message)
-
-
-def _release_hold(plan: Plan) -> None:
-    held, started = plan.status.held_since, plan.status.step_started
-    if held is None:
-        return
-    plan.update(held_since=None, step_started=None if started is None else started + plan.now - max(held, started))
-    plan.tell("ClockRuns", f"the step's clock stood still for {plan.now - held:.0f} s and runs again")
 
 
 def _view(plan: Plan) -> StepView:
@@ -272,6 +251,8 @@ def _view(plan: Plan) -> StepView:
         suspicion=held.sentence() if held is not None else None,
         evidence=nearest.sentence() if nearest is not None else "nothing was seen",
         approved_by=status.approved_by or None,
+        # a new attempt has no evidence yet; what was seen belongs to the one before it
+        judged=seen.evidence if status.attempt == seen.status.attempt else NO_EVIDENCE,
     )
 
 
@@ -287,13 +268,17 @@ def _wait(plan: Plan, outcome: Wait) -> None:
 def _promote(plan: Plan) -> None:
     """Full size was reached: weight, then Service NAME, and only then the old version's drain begins."""
     old, new = plan.status.stable, plan.status.canary
-    if plan.seen.metric_trouble is not None and plan.seen.spec.analysis.metrics:
-        _hold(plan, plan.status.weight)
+    if plan.seen.metric_trouble is not None and plan.seen.spec.analysis.metrics and not plan.status.full_by:
+        hold(plan, plan.status.weight)
         return
-    _release_hold(plan)
+    release_hold(plan)
     plan.set_weight(WHOLE)
     plan.point_service(new)
     proven = "NoMetrics" if not plan.seen.spec.analysis.metrics else "Unproven"
+    if plan.seen.evidence.proven and not plan.status.unproven:
+        proven = "Proven"
+    if plan.status.full_by:
+        proven = "PromotedByPerson"
     message = f"{new} took over from {old}; {plan.status.evidence or 'nothing was compared'}"
     if plan.status.run:
         plan.do(CloseRun("promoted", message))
@@ -305,6 +290,10 @@ def _promote(plan: Plan) -> None:
         step=0,
         step_started=None,
         approved_by="",
+        paused_by="",
+        paused_since=None,
+        full_by="",
+        previous=old,
         weight=0.0,
         run="",
         judged=proven,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.api.phase import Phase
-from controller.api.status import Rejection
+from controller.api.status import KEPT, Rejection
 from controller.core.actions import CloseRun
 from controller.core.plan import WHOLE, Plan
 
@@ -85,6 +85,9 @@ def take_back(plan: Plan, verdict: str, message: str) -> None:
         # also where nothing moved: the router may have been told a moment ago, by a decision whose status was lost
         weight_since=plan.now,
         approved_by="",
+        paused_by="",
+        paused_since=None,
+        full_by="",
         unproven=(),
         run="",
     )
@@ -95,8 +98,19 @@ def reject(plan: Plan, reason: str, message: str) -> None:
     canary, step = plan.status.canary, plan.status.step
     rejection = Rejection(canary, reason, message, plan.status.evidence, plan.now)
     take_back(plan, "aborted" if reason == "Aborted" else "regression", message)
-    plan.update(rejected=(*plan.status.rejected, rejection), last_rollback=rejection, step=step)
+    plan.update(last_rollback=rejection, step=step)
+    remember(plan, rejection)
     plan.tell(reason, f"{canary} rolled back: {message}", warning=True)
+
+
+def remember(plan: Plan, rejection: Rejection) -> None:
+    """A status has room for so many. The oldest is forgotten, never the one the spec asks for, and it is said."""
+    rejected = [*plan.status.rejected, rejection]
+    while len(rejected) > KEPT:
+        oldest = next(one for one in rejected if one.revision != plan.seen.target)
+        rejected.remove(oldest)
+        plan.tell("RejectionForgotten", f"{oldest.revision} was rejected so long ago that it may come out again")
+    plan.update(rejected=tuple(rejected))
 
 
 def serve_stable(plan: Plan) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from controller.core.analysis import NO_EVIDENCE, Evidence
+
 
 @dataclass(frozen=True)
 class StepView:
@@ -23,6 +25,8 @@ class StepView:
     """A metric whose boundary was crossed with too few bad units for a rollback; the sentence about it."""
     evidence: str
     approved_by: str | None
+    judged: Evidence = NO_EVIDENCE
+    """Of the attempt that is under way."""
 
 
 @dataclass(frozen=True)

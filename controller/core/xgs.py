@@ -1,49 +1,34 @@
-"""The exact conditional group-sequential test (XGS), upper tail: is the canary's odds ratio above what is tolerated?
+"""The exact conditional group-sequential test (XGS): is the canary's odds ratio above, or below, what is tolerated?
 
 Given a look's totals, the canary's part of the bad units follows Fisher's noncentral hypergeometric law, whatever
 the base rate is. The test keeps the law of S, the canary's bad units over all looks, restricted to the paths that
-have not been rejected, and at each look cuts off the largest upper tail that the error budget affords. Each look is
-a stratum of its own, so weights may change and the rates of both versions may drift together.
+have not been rejected, and at each look cuts off the largest tail that the error budget affords. Each look is a
+stratum of its own, so weights may change and the rates of both versions may drift together.
 
-Law: https://en.wikipedia.org/wiki/Fisher%27s_noncentral_hypergeometric_distribution
+Where the law of S gets so wide that adding a look would cost more than about half a millisecond, neighbouring values
+are taken together: S is then counted in steps of 2, 4, 8 … units, each look's part rounded down. That is another
+statistic of the same counts, its law is as exact, and the promise is the same; the steps stay below an eighth of a
+look's standard deviation, which costs less than a thousandth of the information. Tests on fewer than some thousand bad
+units a look never do it.
 """
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from controller.core.fisher import NEGLIGIBLE, Array, central_law, fisher_law
 from controller.core.looks import Counts
+from controller.core.spending import Spending
 
-Array = NDArray[np.float64]
+__all__ = ["LowerTail", "Standing", "UpperTail", "central_law", "fisher_law"]
 
-_HALF_SPENT_LOOKS = 20
-_NEGLIGIBLE = 1e-18
-"""Mass that is dropped at the ends of a law; what falls off the upper end is booked as spent."""
-
-
-def fisher_law(canary_total: int, stable_total: int, bad: int, odds: float) -> tuple[int, Array]:
-    """Law of the canary's part of `bad` units: the smallest possible count, and the probabilities from there on.
-
-    Built outwards from the mode by p(k+1)/p(k) = ψ (nc−k)(X−k) / ((k+1)(ns−X+k+1)), so the largest terms are the
-    most exact ones.
-    """
-    low, high = max(0, bad - stable_total), min(canary_total, bad)
-    if low == high:
-        return low, np.ones(1)
-    k = np.arange(low, high, dtype=np.float64)
-    log_ratio = np.log(odds * (canary_total - k) * (bad - k) / ((k + 1) * (stable_total - bad + k + 1)))
-    mode = int(np.searchsorted(-log_ratio, 0.0))
-    log_p = np.concatenate((-np.cumsum(log_ratio[:mode][::-1])[::-1], [0.0], np.cumsum(log_ratio[mode:])))
-    p = np.exp(log_p)
-    return low, p / p.sum()
-
-
-def open_budget(alpha: float, look: int) -> float:
-    """A(t) = α t/(t+20), the spending for a release whose number of looks is not known beforehand."""
-    return alpha * look / (look + _HALF_SPENT_LOOKS)
+_DEAREST = 2_000_000
+"""Products of probabilities that one convolution may cost: about half a millisecond."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +38,27 @@ class Standing:
     bad: int
     """S: the canary's bad units over all looks."""
     boundary: int | None
-    """The smallest S that would have convicted at this look; None while nothing could."""
+    """The S, nearest to what is normal, that would have decided at this look; None while nothing could."""
     p: float
-    """Mass of {S or more} at this look, on the paths that were left."""
+    """Mass of S and what is farther out at this look, on the paths that were left."""
     budget: float
     """What this look could spend."""
     crossed: bool
+    spent: float = 0.0
+    """Of the error budget, after this look."""
 
 
 class UpperTail:
-    """State of one test. `add` looks in their order."""
+    """Rejects "the odds ratio canary to stable is at most `odds`". State of one test; `add` looks in their order."""
 
-    def __init__(self, odds: float, alpha: float) -> None:
+    def __init__(self, odds: float, spending: Spending) -> None:
         self._odds = odds
-        self._alpha = alpha
+        self._spending = spending
         self._low = 0
+        self._unit = 1
         self._law: Array = np.ones(1)
+        self._at = 0
+        """S in units, as the law counts it."""
         self._spent = 0.0
         self._bad = 0
         self._crossed = False
@@ -77,39 +67,113 @@ class UpperTail:
     def add(self, look: int, counts: Counts) -> Standing:
         """A look without bad units on either side is no test: its budget carries over."""
         bad = counts.canary_bad + counts.stable_bad
+        before, self._bad = self._bad, self._bad + counts.canary_bad
         if bad == 0 or self._crossed:
-            self._bad += counts.canary_bad
-            self.standing = Standing(self._bad, self.standing.boundary, self.standing.p, 0.0, self._crossed)
+            last = self.standing
+            self.standing = Standing(self._bad, last.boundary, last.p, 0.0, self._crossed, self._spent)
             return self.standing
-        low, law = fisher_law(counts.canary_total, counts.stable_total, bad, self._odds)
-        # half of the requests can be "bad" (slower than the median): only a few sigma of such a law are not 0
-        first, last = _kept(law)
-        self._spent += float(law[last:].sum())
-        self._low += low + first
-        self._law = np.convolve(self._law, law[first:last])
-        self._bad += counts.canary_bad
-        budget = max(0.0, open_budget(self._alpha, look) - self._spent)
-        tails = np.cumsum(self._law[::-1])[::-1]
-        cut = int(np.searchsorted(-tails, -budget))
-        boundary = self._low + cut if cut < len(tails) else None
-        at = self._bad - self._low
+        low, law, lost = central_law(counts.canary_total, counts.stable_total, bad, self._odds)
+        if self._unit > 1:
+            law = _grouped(law, self._unit)
+        while len(law) * len(self._law) > _DEAREST:
+            law = self._coarser(law)
+        self._spent += lost
+        at = self._at
+        self._at += (counts.canary_bad - low) // self._unit
+        self._law = np.convolve(self._law, law)
+        budget = max(0.0, self._spending.until(look) - self._spent)
+        tails = self._law[::-1].cumsum()[::-1]
+        cut = int((-tails).searchsorted(-budget))
+        here = self._at - self._low
         # a canary that is much better than stable lies below the part of the law that is kept
-        p = max(_NEGLIGIBLE, float(tails[max(at, 0)]) if at < len(tails) else 0.0)
-        self._crossed = at >= cut
+        p = max(NEGLIGIBLE, float(tails[max(here, 0)]) if here < len(tails) else 0.0)
+        boundary = None
+        if cut < len(tails):
+            boundary = before + low + (self._low + cut - at) * self._unit
+        self._crossed = here >= cut
         if not self._crossed:
             self._spent += float(tails[cut]) if cut < len(tails) else 0.0
             self._law = self._law[:cut]
             self._drop_negligible()
-        self.standing = Standing(self._bad, boundary, p, budget, self._crossed)
+        self.standing = Standing(self._bad, boundary, p, budget, self._crossed, self._spent)
         return self.standing
 
+    def _coarser(self, law: Array) -> Array:
+        """Takes pairs together, in the law of S and in the look's."""
+        self._unit *= 2
+        if self._low % 2:
+            self._law = np.concatenate(([0.0], self._law))
+            self._low -= 1
+        self._law = _grouped(self._law, 2)
+        self._low //= 2
+        self._at //= 2
+        return _grouped(law, 2)
+
     def _drop_negligible(self) -> None:
-        first, last = _kept(self._law)
-        self._spent += float(self._law[last:].sum())
+        kept = (self._law > NEGLIGIBLE).nonzero()[0]
+        if not len(kept):
+            return
+        first, last = int(kept[0]), int(kept[-1]) + 1
+        self._spent += float(self._law[:first].sum()) + float(self._law[last:].sum())
         self._law = self._law[first:last]
         self._low += first
 
+    def to_raw(self) -> dict[str, Any]:
+        """The state as JSON has it, to the last bit; the method itself is not in it."""
+        last = self.standing
+        return {
+            "low": self._low,
+            "unit": self._unit,
+            "law": base64.b64encode(self._law.astype("<f8").tobytes()).decode(),
+            "at": self._at,
+            "spent": self._spent,
+            "standing": [last.bad, last.boundary, last.p, last.budget, last.crossed],
+        }
 
-def _kept(law: Array) -> tuple[int, int]:
-    kept = np.flatnonzero(law > _NEGLIGIBLE)
-    return (int(kept[0]), int(kept[-1]) + 1) if len(kept) else (0, len(law))
+    def restore(self, raw: Mapping[str, Any]) -> None:
+        """Goes on from `to_raw` of a test with the same odds and spending."""
+        self._low, self._unit, self._at = raw["low"], raw["unit"], raw["at"]
+        self._law = np.frombuffer(base64.b64decode(raw["law"]), dtype="<f8").astype(np.float64)
+        self._spent = raw["spent"]
+        bad, boundary, p, budget, crossed = raw["standing"]
+        self._bad, self._crossed = bad, crossed
+        self.standing = Standing(bad, boundary, p, budget, crossed, self._spent)
+
+
+class LowerTail:
+    """Rejects "the odds ratio canary to stable is `odds` or more".
+
+    It is the upper test on stable's bad units with 1/odds: given the totals, few on the canary are many on stable.
+    """
+
+    def __init__(self, odds: float, spending: Spending) -> None:
+        self._mirror = UpperTail(1 / odds, spending)
+        self._all = 0
+        self.standing = self._mirror.standing
+
+    def add(self, look: int, counts: Counts) -> Standing:
+        if not self._mirror.standing.crossed:
+            self._all += counts.canary_bad + counts.stable_bad
+        turned = Counts(counts.stable_bad, counts.stable_total, counts.canary_bad, counts.canary_total)
+        seen = self._mirror.add(look, turned)
+        boundary = None if seen.boundary is None else self._all - seen.boundary
+        bad = self.standing.bad + counts.canary_bad
+        self.standing = Standing(bad, boundary, seen.p, seen.budget, seen.crossed, seen.spent)
+        return self.standing
+
+    def to_raw(self) -> dict[str, Any]:
+        last = self.standing
+        return {**self._mirror.to_raw(), "all": self._all, "bad": last.bad, "boundary": last.boundary}
+
+    def restore(self, raw: Mapping[str, Any]) -> None:
+        self._mirror.restore(raw)
+        self._all = raw["all"]
+        seen = self._mirror.standing
+        self.standing = Standing(raw["bad"], raw["boundary"], seen.p, seen.budget, seen.crossed, seen.spent)
+
+
+def _grouped(law: Array, unit: int) -> Array:
+    missing = -len(law) % unit
+    if missing:
+        law = np.concatenate((law, np.zeros(missing)))
+    return np.asarray(law.reshape(-1, unit).sum(axis=1))

@@ -149,7 +149,7 @@ class Executor:
 
     async def _forget_old_revisions(self, world: World) -> None:
         status = world.observation.status
-        kept = {world.observation.target, status.stable, status.canary}
+        kept = {world.observation.target, status.stable, status.canary, status.previous, status.returning}
         labels = f"{RELEASE_LABEL}={world.key.name}"
         known = await self._kube.list(CONTROLLER_REVISIONS, world.key.namespace, labels=labels)
         spare = [item for item in known if item["metadata"]["labels"][REVISION_LABEL] not in kept]

@@ -22,13 +22,19 @@ from controller.core.analysis import (
     MetricPlan,
     units_between,
 )
-from controller.core.looks import Counts, Look
+from controller.core.disaster import Disaster, disaster
+from controller.core.looks import NOTHING, Counts, Look
 from controller.core.observation import MetricTrouble
+from controller.core.silence import missing
 from controller.engine.objects import Key
 from controller.engine.runs import Run, RunStore, run_name
 from controller.engine.sources import MetricTroubleError, Question, Sources
 from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
 
+_FAST_S = 1.0
+_FAST_FOR_S = 30.0
+"""After each change of weight, provisional counts are asked for this often, for so long."""
+_USUAL_S = 30.0
 _CATCH_UP = 20
 """Windows asked for in one pass, so that a long absence does not keep a worker from the other Releases."""
 
@@ -41,6 +47,7 @@ class Sight:
     evidence: Evidence = NO_EVIDENCE
     step_units: int = 0
     trouble: MetricTrouble | None = None
+    disaster: Disaster | None = None
     again_in: float | None = None
 
 
@@ -61,26 +68,41 @@ class Looker:
             return Sight(trouble=error.trouble, run=status.run, again_in=analysis.interval)
         if status.canary != target or not (status.weight > 0 or status.run) or status.weight_since is None:
             return Sight()
-        run = await self._open(key, analysis, status, owner)
-        trouble = await self._catch_up(run, analysis, status, questions, now)
+        run = await self._open(key, analysis, status, owner, questions)
+        trouble = await self._catch_up(run, analysis, status, questions, now) or _missing(run, status)
         evidence = run.judge.evidence()
         moved = run.weight_since != status.weight_since
         await self._runs.save(run, now, force=moved or evidence.regression is not None)
         run.weight_since = status.weight_since
-        due = _next_end(run, analysis, status) + analysis.advanced.settle - now
+        due = max(0.0, _next_end(run, analysis, status) + analysis.advanced.settle - now)
+        found, fast = None, _is_fresh(status, now)
+        if fast and evidence.regression is None:
+            found = await _provisional(run, questions, status, now)
         return Sight(
             run=run.name,
             evidence=evidence,
             step_units=_step_units(run, status.step_started or 0.0),
             trouble=trouble,
-            again_in=analysis.interval if trouble is not None else max(0.0, due),
+            disaster=found,
+            again_in=min(due, _FAST_S) if fast else analysis.interval if trouble is not None else due,
         )
 
-    async def _open(self, key: Key, analysis: Analysis, status: Status, owner: Mapping[str, Any] | None) -> Run:
+    async def _open(
+        self,
+        key: Key,
+        analysis: Analysis,
+        status: Status,
+        owner: Mapping[str, Any] | None,
+        questions: tuple[Question, ...],
+    ) -> Run:
         plan = AnalysisPlan(
             alpha=analysis.alpha,
             min_bad_units=analysis.advanced.min_bad_units,
-            metrics=tuple(MetricPlan(metric.name, metric.margin.rollback_above) for metric in analysis.metrics),
+            metrics=tuple(
+                MetricPlan(metric.name, metric.margin.rollback_above, metric.margin.promote_below)
+                for metric in analysis.metrics
+            ),
+            max_false_promotion=analysis.advanced.max_false_promotion,
         )
         subject = {
             "release": key.name,
@@ -90,7 +112,11 @@ class Looker:
         }
         name = run_name(key, status.canary, status.attempt)
         started = status.weight_since or 0.0
-        return await self._runs.open(key, name, plan=plan, subject=subject, started=started, owner=owner)
+
+        async def usual() -> dict[str, float]:
+            return await _usual(questions, started, stable=status.stable, canary=status.canary)
+
+        return await self._runs.open(key, name, plan=plan, subject=subject, started=started, owner=owner, usual=usual)
 
     async def _catch_up(
         self, run: Run, analysis: Analysis, status: Status, questions: tuple[Question, ...], now: float
@@ -111,6 +137,40 @@ class Looker:
             weight = status.weight if start >= (status.weight_since or 0.0) else before
             self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows))
         return None
+
+
+def _missing(run: Run, status: Status) -> MetricTrouble | None:
+    sentence = missing(run.looks, run.usual) if status.weight > 0 else None
+    return MetricTrouble("MetricsMissing", sentence) if sentence is not None else None
+
+
+def _is_fresh(status: Status, now: float) -> bool:
+    """Disasters show at once; later ones are the looks' business, so that a long release costs no query a second."""
+    return status.weight > 0 and status.weight_since is not None and now - status.weight_since <= _FAST_FOR_S
+
+
+async def _provisional(run: Run, questions: tuple[Question, ...], status: Status, now: float) -> Disaster | None:
+    """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
+    if now <= run.end:
+        return None
+    window = Window(as_datetime(run.end), as_datetime(now))
+    try:
+        rows = await _ask(list(questions), window, stable=status.stable, canary=status.canary)
+    except MetricTroubleError:
+        return None
+    odds = {metric.name: metric.odds for metric in run.plan.metrics}
+    found = (disaster(name, counts, odds[name]) for name, counts in rows.items() if name in odds)
+    return next((one for one in found if one is not None), None)
+
+
+async def _usual(questions: tuple[Question, ...], until: float, *, stable: str, canary: str) -> dict[str, float]:
+    """Units per second just before the canary; nothing where the source does not say."""
+    window = Window(as_datetime(until - _USUAL_S), as_datetime(until))
+    try:
+        rows = await _ask(list(questions), window, stable=stable, canary=canary)
+    except MetricTroubleError:
+        return {}
+    return {name: (counts.canary_total + counts.stable_total) / _USUAL_S for name, counts in rows.items()}
 
 
 def _step_units(run: Run, since: float) -> int:
@@ -135,7 +195,7 @@ async def _ask(questions: list[Question], window: Window, *, stable: str, canary
             case Samples():
                 rows |= _counts(question.name, answer.rows, stable=stable, canary=canary)
             case NoData():
-                pass
+                rows[question.name] = NOTHING  # asked, and had nothing: a metric that was not asked has no row
             case SourceOutageError():
                 raise MetricTroubleError("SourceOutage", f"metric {question.name}: {answer}")
             case BrokenMetricError():

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from controller import plugins
-from controller.api.names import RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api import times
+from controller.api.names import MANUAL_UNTIL, RELEASE_LABEL, RETRY, REVISION_LABEL, TRAFFIC_FINALIZER
 from controller.api.release import ReleaseSpec
-from controller.api.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, RELEASE_ACTIONS, SERVICES
+from controller.api.resources import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    PODS,
+    RELEASE_ACTIONS,
+    SERVICES,
+)
 from controller.api.revision import revision_of
 from controller.api.status import Status
 from controller.core.observation import NOTHING_RUNS, Observation, Request, RevisionState
@@ -20,6 +29,7 @@ from controller.engine.pods import trouble_of
 from controller.kube.client import KubeClient
 from controller.ports import Router, Target
 
+_LOG = logging.getLogger(__name__)
 _SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
@@ -82,6 +92,9 @@ class Observer:
             weights=None if weights is None else weights.shares,
             service=_selected(by_name.get(key.name)),
             requests=requests,
+            retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],
+            kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
+            manual_until=_manual_until(metadata),
         )
         return World(key, release, spec, router, observation, owner, by_revision, by_name)
 
@@ -104,9 +117,17 @@ class Observer:
                 revision=item["spec"]["revision"],
                 by=item["spec"].get("requestedBy") or f"ReleaseAction {item['metadata']['name']}",
                 reason=item["spec"].get("reason", ""),
+                to=item["spec"].get("to", ""),
             )
             for item in unanswered
         )
+
+    async def _kept(self, key: Key) -> tuple[str, ...]:
+        """Revisions whose templates are still there, the youngest first."""
+        labels = f"{RELEASE_LABEL}={key.name}"
+        found = await self._kube.list(CONTROLLER_REVISIONS, key.namespace, labels=labels)
+        found.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]), reverse=True)
+        return tuple(item["metadata"]["labels"][REVISION_LABEL] for item in found)
 
     async def _pods_of_unready(
         self, key: Key, deployments: Mapping[str, Mapping[str, Any]]
@@ -150,6 +171,17 @@ def _ready_endpoints(slices: Iterable[Mapping[str, Any]]) -> Counter[str]:
                 pod = endpoint.get("targetRef", {}).get("uid") or endpoint["addresses"][0]
                 seen.setdefault(name, set()).add(pod)
     return Counter({name: len(pods) for name, pods in seen.items()})
+
+
+def _manual_until(metadata: Mapping[str, Any]) -> float | None:
+    text = (metadata.get("annotations") or {}).get(MANUAL_UNTIL)
+    try:
+        return times.from_text(text) if text else None
+    except ValueError:
+        _LOG.warning(
+            "%s: annotation %s: %r is not a moment such as 2026-01-31T12:00:00Z", metadata["name"], MANUAL_UNTIL, text
+        )
+        return None
 
 
 def _selected(service: Mapping[str, Any] | None) -> str | None:

@@ -81,6 +81,7 @@ class Reconciler:
             evidence=sight.evidence,
             step_units=sight.step_units,
             metric_trouble=sight.trouble,
+            disaster=sight.disaster,
         )
         world = replace(world, observation=observation)
         return _soonest(await self._carry_out(world, decide(observation, now), now), sight.again_in)

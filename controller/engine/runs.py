@@ -7,7 +7,7 @@ A page that is full is never touched again, so the writes stay small however lon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ class Run:
     name: str
     plan: AnalysisPlan
     started: float
+    usual: Mapping[str, float]
+    """Units per second of each metric before the canary came."""
     judge: Judge
     looks: list[Look]
     pages: list[dict[str, Any]]
@@ -69,6 +71,7 @@ class RunStore:
         subject: Mapping[str, Any],
         started: float,
         owner: Mapping[str, Any] | None,
+        usual: Callable[[], Awaitable[Mapping[str, float]]],
     ) -> Run:
         """The run of this name: the one in memory, the one that is written, or a new one. Raises KubeError."""
         known = self._open.get(key)
@@ -76,7 +79,8 @@ class RunStore:
             return known
         pages = await _read_pages(self._kube, key, name)
         if not pages:
-            spec = {**subject, "startedAt": times.to_text(started), "method": plan_to_raw(plan)}
+            rates = {metric: round(rate, 3) for metric, rate in (await usual()).items()}
+            spec = {**subject, "startedAt": times.to_text(started), "usual": rates, "method": plan_to_raw(plan)}
             pages = [await self._create(key, name, spec, 0, owner)]
         run = _from_pages(key, name, pages)
         self._open[key] = run
@@ -196,6 +200,7 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
         name=name,
         plan=plan,
         started=times.from_text(spec["startedAt"]),
+        usual=spec.get("usual", {}),
         judge=Judge.over(plan, looks),
         looks=looks,
         pages=pages,

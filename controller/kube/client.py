@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ from controller.api.resources import Resource
 
 _TIMEOUT_S = 10.0
 _PAGE = 500
+_REMEMBERED_WRITES = 20_000
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -83,6 +85,7 @@ class KubeClient:
         self.namespace = namespace
         """What the kubeconfig's context names, for commands that are given none."""
         self.requests = 0
+        self._wrote: OrderedDict[str, str] = OrderedDict()
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> KubeClient:
@@ -173,6 +176,19 @@ class KubeClient:
         response: aiohttp.ClientResponse = answer.response
         return response
 
+    def is_own_write(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether a watch shows what this process wrote itself: it knows that already, and decided on it."""
+        return self._wrote.get(metadata["uid"], "") == str(metadata["resourceVersion"])
+
+    def _note_write(self, answer: dict[str, Any]) -> dict[str, Any]:
+        metadata = answer.get("metadata", {})
+        if "uid" in metadata and "resourceVersion" in metadata:
+            self._wrote[metadata["uid"]] = metadata["resourceVersion"]
+            self._wrote.move_to_end(metadata["uid"])
+            if len(self._wrote) > _REMEMBERED_WRITES:
+                self._wrote.popitem(last=False)
+        return answer
+
     # -- verbs ---------------------------------------------------------------------------------------------------
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
@@ -219,7 +235,7 @@ class KubeClient:
     ) -> dict[str, Any]:
         """`strict`: an unknown field is refused (InvalidError) and not dropped."""
         query = {"fieldValidation": "Strict"} if strict else None
-        return await self.request("POST", resource.path(namespace), body=body, query=query)
+        return self._note_write(await self.request("POST", resource.path(namespace), body=body, query=query))
 
     async def replace(
         self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None
@@ -227,7 +243,7 @@ class KubeClient:
         """With the resourceVersion in `body`: ConflictError when the object has changed since."""
         metadata = body["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        return await self.request("PUT", path, body=body)
+        return self._note_write(await self.request("PUT", path, body=body))
 
     async def patch(
         self,
@@ -238,7 +254,7 @@ class KubeClient:
         subresource: str | None = None,
     ) -> dict[str, Any]:
         path = resource.path(namespace, name, subresource)
-        return await self.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+        return self._note_write(await self.request("PATCH", path, body=body, content_type=MERGE_PATCH))
 
     async def delete(self, resource: Resource, namespace: str | None, name: str) -> bool:
         """False when it was gone already. Dependents go in the background."""

@@ -26,6 +26,7 @@ _CLIENT_TIMEOUT_S = 320.0
 _AGAIN_S = (0.5, 1.5)
 _ABSENT_S = 30.0
 _GONE = 410
+_KEPT = ("name", "namespace", "labels", "uid", "resourceVersion")
 
 Seen = Callable[[Mapping[str, Any]], None]
 
@@ -84,7 +85,11 @@ class MetadataWatch:
 
     @staticmethod
     def _note(known: dict[str, tuple[str, dict[str, Any]]], metadata: Mapping[str, Any]) -> None:
-        kept = {name: metadata[name] for name in ("name", "namespace", "labels") if name in metadata}
+        kept = {
+            name: metadata[name]
+            for name in ("name", "namespace", "labels", "uid", "resourceVersion")
+            if name in metadata
+        }
         known[metadata["uid"]] = (metadata["resourceVersion"], kept)
 
     async def _watch(self, version: str) -> str:

@@ -68,7 +68,7 @@ def _shared(directory: Path) -> Iterator[Path]:
                 try:
                     plane.start()
                     with plane.http() as http:
-                        _define(http, [*crds.definitions(), *_gateway_api()])
+                        define(http, [*crds.definitions(), *gateway_api()])
                 except BaseException:
                     plane.stop()
                     raise
@@ -96,7 +96,7 @@ def _is_last(users: IO[str]) -> bool:
     return False
 
 
-def _gateway_api() -> list[dict[str, Any]]:
+def gateway_api() -> list[dict[str, Any]]:
     found = [
         document
         for file in build.program("gateway-api").glob("*.yaml")
@@ -105,7 +105,7 @@ def _gateway_api() -> list[dict[str, Any]]:
     return [document for document in found if document and document["kind"] == CRDS.kind]
 
 
-def _define(http: httpx.Client, definitions: Sequence[Mapping[str, Any]]) -> None:
+def define(http: httpx.Client, definitions: Sequence[Mapping[str, Any]]) -> None:
     """Creates CRDs, and returns when objects of theirs can be made."""
     for definition in definitions:
         answer = http.post(CRDS.path(), json=definition)

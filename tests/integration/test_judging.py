@@ -110,8 +110,48 @@ async def test_a_version_that_is_bad_is_convicted_after_an_outage_too(shop, traf
     assert await shop.shares() == {stable: 10000}
 
 
+async def test_a_version_that_fails_everything_is_gone_before_its_first_look_ends(shop, traffic):
+    await shop.given(judged(weight(10, atMost="60s"), interval="30s"))
+    stable = (await shop.status())["stableRevision"]
+    await shop.commit("2")
+    status = await shop.until(lambda status: status.get("canaryRevision"))
+    traffic.bad[status["canaryRevision"]] = 1.0
+    done = await shop.until_phase("RolledBack")
+    assert done["reason"] == "AllBad"
+    assert "every one of" in done["message"]
+    assert await shop.shares() == {stable: 10000}
+
+
+async def test_a_canary_that_nobody_counts_waits_and_is_convicted_when_it_is_counted(shop, traffic):
+    await shop.given(judged(weight(10, atMost="3s")))
+    stable = (await shop.status())["stableRevision"]
+    await shop.commit("2")
+    canary = (await shop.until(lambda status: status.get("canaryRevision")))["canaryRevision"]
+    traffic.uncounted.add(canary)
+    traffic.bad[canary] = 0.5
+    waiting = await shop.until(lambda status: status.get("reason") == "MetricsMissing")
+    assert (waiting["phase"], waiting["weight"]) == ("Waiting", 10)
+    assert "no units of the canary" in waiting["message"]
+    await asyncio.sleep(5)  # more than atMost
+    assert (await shop.status())["reason"] == "MetricsMissing"
+    traffic.uncounted.clear()
+    await shop.until_phase("RolledBack")
+    assert await shop.shares() == {stable: 10000}
+
+
+async def test_a_source_that_answers_and_has_nothing_waits_where_there_was_work_before(shop, traffic):
+    await shop.given(judged(weight(10, atMost="3s")))
+    await asyncio.sleep(5)  # work that is remembered
+    traffic.silent = True
+    await shop.commit("2")
+    waiting = await shop.until(lambda status: status.get("reason") == "MetricsMissing")
+    assert "no units at all" in waiting["message"]
+    traffic.silent = False
+    await shop.until_phase("Healthy")
+
+
 async def test_without_traffic_nothing_is_promoted(shop, traffic):
-    traffic._rate = 0
+    traffic.rate = 0
     await shop.given(judged(weight(10, atMost="2s")))
     await shop.commit("2")
     waiting = await shop.until(lambda status: status.get("reason") == "AwaitingTraffic")

@@ -26,9 +26,13 @@ class Traffic:
         self._namespace = namespace
         self._name = name
         self._influx = influx
-        self._rate = rate
+        self.rate = rate
         self.bad: dict[str, float] = defaultdict(float)
         """Share of a revision's requests that fail."""
+        self.uncounted: set[str] = set()
+        """Revisions whose requests nobody counts, as with a wrong tag."""
+        self.silent = False
+        """Nothing is pushed, though there is work."""
         self._left: dict[tuple[str, str], float] = defaultdict(float)
 
     @contextlib.asynccontextmanager
@@ -54,10 +58,14 @@ class Traffic:
 
     def _lines(self, backends: list[dict]) -> list[str]:
         now, lines = time.time_ns(), []
+        if self.silent:
+            return []
         parts = sum(backend["weight"] for backend in backends)
         for backend in backends:
             revision = backend["name"].removeprefix(f"{self._name}-")
-            units = self._rate * PUSH_S * backend["weight"] / parts
+            if revision in self.uncounted:
+                continue
+            units = self.rate * PUSH_S * backend["weight"] / parts
             for code, share in (("200", 1 - self.bad[revision]), ("500", self.bad[revision])):
                 whole = self._whole(revision, code, units * share)
                 service = f"{self._namespace}-{self._name}-{revision}-http-80@kubernetesgateway"

@@ -129,7 +129,8 @@ def test_secrets_and_leases_are_the_operators_in_its_own_namespace_only() -> Non
 def test_approving_needs_no_right_to_edit() -> None:
     approve = set(rules(the("ClusterRole", "pointsman-approve")))
     assert {(resource, verb) for _, resource, verb in approve if verb not in {"get", "list", "watch"}} == {
-        ("releaseactions", "create")
+        ("releaseactions", "create"),
+        ("releases", "approve"),
     }
     assert "labels" not in the("ClusterRole", "pointsman-approve")["metadata"]
 

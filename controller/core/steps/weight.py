@@ -49,11 +49,14 @@ class Weight:
     def advance(self, view: StepView) -> Outcome:
         if self.at_most is None:
             return Done(f"{self.weight:g} % of the work on the canary")
+        if view.judged.proven and view.elapsed >= self.at_least and view.canary_units >= view.min_units:
+            return Done(f"proven no worse after {view.elapsed:.0f} s ({view.evidence})")
         left = self.at_most - view.elapsed
         if left > 0:
-            return Wait("Analyzing", f"watching at {self.weight:g} % for at most {self.at_most:g} s", again_in=left)
+            due = self.at_least - view.elapsed if view.judged.proven and view.elapsed < self.at_least else left
+            return Wait("Analyzing", f"watching at {self.weight:g} % for at most {self.at_most:g} s", again_in=due)
         if view.approved_by is not None:
-            return Done(f"approved unproven by {view.approved_by} ({view.evidence})", unproven=True)
+            return Done(f"approved unproven by {view.approved_by} ({_unproven(view)})", unproven=True)
         return self._at_most(view)
 
     def _at_most(self, view: StepView) -> Outcome:
@@ -65,11 +68,11 @@ class Weight:
             return Wait("Suspicious", f"not going on: {view.suspicion}", stuck=True)
         match view.on_timeout:
             case "rollback":
-                return Fail("Unproven", f"not proven no worse within {self.at_most:g} s ({view.evidence})")
+                return Fail("Unproven", f"not proven no worse within {self.at_most:g} s ({_unproven(view)})")
             case "wait":
                 return Wait("Unproven", f"not proven no worse, waiting for approval ({view.evidence})", for_person=True)
             case _:
-                return Done(f"went on unproven after {self.at_most:g} s ({view.evidence})", unproven=True)
+                return Done(f"went on unproven after {self.at_most:g} s ({_unproven(view)})", unproven=True)
 
     @classmethod
     def parse(cls, step: Reader) -> Weight:
@@ -81,6 +84,12 @@ class Weight:
         if at_least > at_most:
             raise SpecError(analyze.at("atLeast"), "is longer than atMost")
         return cls(weight, at_least, at_most)
+
+
+def _unproven(view: StepView) -> str:
+    """The counts, and what they do not exclude. Worked out only where something hangs on it: it takes its time."""
+    bound = view.judged.not_excluded()
+    return f"{view.evidence}; not excluded: {bound}" if bound else view.evidence
 
 
 Config = Weight

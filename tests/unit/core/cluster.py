@@ -93,9 +93,12 @@ class Cluster:
         self.now = 1_700_000_000.0
         self.behaviors: dict[str, Behavior] = {}
         self.deployments: dict[str, Deployment] = {}
+        self.templates: dict[str, None] = {}
+        """Revisions of which there is a ControllerRevision, the oldest first."""
         self.route: dict[str, float] | None = None
         self.service: str | None = None
         """Service NAME: the revision it selects, '' for all."""
+        self.retired = 0
         self.finalizer = False
         self.gone = False
         self.runs: dict[str, str] = {}
@@ -138,12 +141,14 @@ class Cluster:
                     self.deployments[revision] = Deployment(0)
                     self.deployments[revision].scale(replicas, self.now)
                 self.deployments[revision].service = True
+                self.templates.setdefault(revision)
             case Scale(revision, replicas):
                 self.deployments[revision].scale(replicas, self.now)
             case Retire(revision):
                 assert not (self.weights() or {}).get(revision), f"{revision} is retired while it has work"
                 assert self.service != revision, f"{revision} is retired while Service NAME selects it"
                 del self.deployments[revision]
+                self.retired += 1
             case SetWeights(shares):
                 self._set_weights(dict(shares))
             case PointService(revision):

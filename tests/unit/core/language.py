@@ -74,6 +74,7 @@ def release(
     deadline: str = "10m",
     alpha: float = 0.01,
     min_units: int = 50,
+    promote_below: float | None = None,
 ) -> Given:
     if steps is None:
         steps = [weight(5, analyze("30s", "1m")), weight(50, analyze("30s", "1m"))]
@@ -92,7 +93,7 @@ def release(
                 interval=5.0,
                 alpha=alpha,
                 on_timeout=on_timeout,
-                metrics=tuple(Metric(name, "http", {}, Margin(1.1), "spec") for name in metrics),
+                metrics=tuple(Metric(name, "http", {}, Margin(1.1, promote_below), "spec") for name in metrics),
                 advanced=Advanced(settle=3.0, warm_up=30.0, min_bad_units=5, min_units=min_units),
             ),
             drain=Drain(quiet=30.0, max=300.0),

@@ -31,7 +31,7 @@ def _shares(decision: Decision) -> list[SetWeights]:
 
 def _rises_only_with_pods_and_metrics(seen: Observation, decision: Decision) -> None:
     canary, before = seen.target, seen.status
-    if not before.stable or canary == before.stable:
+    if not before.stable or canary == before.stable or _goes_back(seen, decision):
         return
     state = seen.state(canary)
     known = before.weight if before.canary == canary else 0.0
@@ -42,8 +42,24 @@ def _rises_only_with_pods_and_metrics(seen: Observation, decision: Decision) -> 
             continue
         need = sizes(seen.sizing, seen.spec.scale, seen.spec.replicas, share).canary
         assert state.serving >= need, f"{share:g} % for {state.serving} of {need} pods"
-        assert seen.metric_trouble is None, f"{share:g} % while the metrics are out"
+        full = before.full_by or decision.status.full_by
+        assert seen.metric_trouble is None or full, f"{share:g} % while the metrics are out"
+        resumed = any(request.action == "resume" for request in seen.requests)
+        paused = decision.status.paused_by or (before.paused_by and before.canary == canary and not resumed)
+        assert not paused, f"{share:g} % while a person has paused it"
         assert not seen.spec.suspend, f"{share:g} % while suspended"
+
+
+def _goes_back(seen: Observation, decision: Decision) -> bool:
+    """A person left stable: the older version has its pods, or stable has none."""
+    left, older = seen.status.stable, decision.status.stable
+    if left == older or not decision.status.is_rejected(left) or seen.status.is_rejected(left):
+        return False
+    ready = seen.state(older).serving >= seen.spec.replicas
+    assert ready or seen.state(left).serving == 0, f"{older} gets the work of {left} without its pods"
+    assert decision.status.last_rollback is not None
+    assert decision.status.last_rollback.revision == left
+    return True
 
 
 def _rollback_is_first(seen: Observation, decision: Decision) -> None:
@@ -68,7 +84,8 @@ def _rejected_gets_nothing(status: Status, action: SetWeights | Scale | EnsureRe
 def hold_after(cluster: Cluster, seen: Observation, action: Action, before: Mapping[str, float] | None) -> None:
     """Of the cluster, after each single action: a crash may leave it there."""
     if isinstance(action, SetWeights):
-        canary = seen.status.canary or seen.target
+        back = seen.status.returning or any(request.action == "rollback" for request in seen.requests)
+        canary = seen.status.canary or ("" if back else seen.target)
         if seen.status.stable and action.shares.get(canary, 0) > 0 and canary != seen.status.stable:
             assert cluster.finalizer, "a canary has weight and the finalizer is not there"
     stable = seen.status.stable

@@ -16,6 +16,7 @@ from controller.core.analysis import (
 from controller.core.looks import NOTHING, Counts, Look
 from tests.unit.core.test_xgs import counts
 
+PROVING = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5), MetricPlan("slow/0.3", 1.25, 1.4)), 60, 0.1)
 PLAN = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1), MetricPlan("slow/0.3", 1.25)))
 quick = settings(deadline=None, derandomize=True, max_examples=80)
 
@@ -30,14 +31,14 @@ rows = st.lists(
 
 
 @quick
-@given(rows, st.integers(0, 30))
-def test_a_restart_at_any_look_gives_the_same_evidence_to_the_last_bit(many, stop):
+@given(rows, st.integers(0, 30), st.sampled_from((PLAN, PROVING)))
+def test_a_restart_at_any_look_gives_the_same_evidence_to_the_last_bit(many, stop, plan):
     looks = [Look(number, number * 5.0, number * 5.0 + 5, 5.0, row) for number, row in enumerate(many, start=1)]
-    running = Judge(PLAN)
+    running = Judge(plan)
     for one in looks[:stop]:
         running.add(one)
-    assert Judge.over(PLAN, looks[:stop]).evidence() == running.evidence()
-    again = Judge.over(plan_from_raw(plan_to_raw(PLAN)), looks[:stop])
+    assert Judge.over(plan, looks[:stop]).evidence() == running.evidence()
+    again = Judge.over(plan_from_raw(plan_to_raw(plan)), looks[:stop])
     for one in looks[stop:]:
         running.add(one)
         again.add(one)
@@ -60,8 +61,34 @@ def test_neither_the_order_of_metrics_nor_their_names_matter(many):
 
 
 def test_the_promise_is_shared_out_equally():
-    assert PLAN.alpha_each == 0.005
-    assert AnalysisPlan(0.01, 5, ()).alpha_each == 0.01
+    assert [PLAN.alpha_of(metric) for metric in PLAN.metrics] == [0.005, 0.005]
+    only = MetricPlan("errors", 1.1)
+    assert AnalysisPlan(0.01, 5, (only,)).alpha_of(only) == 0.01
+
+
+def test_the_thresholds_of_a_metric_share_its_part():
+    names = ("errors", "slow/0.1", "slow/0.3", "slow/1", "slow/5")
+    plan = AnalysisPlan(0.01, 5, tuple(MetricPlan(name, 1.1) for name in names))
+    assert [plan.alpha_of(metric) for metric in plan.metrics] == [0.005, *[0.00125] * 4]
+
+
+def test_a_canary_is_no_worse_when_every_metric_is_proven():
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5), MetricPlan("slow", 1.25, 1.5)))
+    judge = Judge(plan)
+    judge.add(look(1, errors=Counts(5, 500, 50, 500), slow=Counts(1, 500, 1, 500)))
+    assert [metric.verdict for metric in judge.evidence().metrics] == [Verdict.NO_WORSE, Verdict.UNDECIDED]
+    assert judge.evidence().verdict is Verdict.UNDECIDED
+    judge.add(look(2, slow=Counts(5, 500, 80, 500)))
+    assert judge.evidence().proven
+    judge.add(look(3, slow=Counts(400, 500, 5, 500)))
+    assert judge.evidence().verdict is Verdict.REGRESSION, "looks go on after a proof"
+
+
+def test_without_a_margin_for_promotion_nothing_is_proven():
+    judge = Judge.over(PLAN, [look(1, errors=Counts(0, 500, 500, 500))])
+    assert judge.evidence().metrics[0].proof is None
+    assert not judge.evidence().proven
+    assert Judge(PLAN).evidence().verdict is Verdict.NO_DATA
 
 
 def test_a_metric_without_data_says_so_and_decides_nothing():

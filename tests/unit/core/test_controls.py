@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from controller.api.status import Status
+from controller.core import conviction, rollout, stable
 from controller.core import plan as planning
-from controller.core import rollout, stable
 from controller.core.actions import Action, AddFinalizer
 from controller.core.analysis import Judge
 from controller.core.plan import Plan
@@ -47,7 +47,7 @@ def test_without_the_guard_of_the_outage_steps_go_on(monkeypatch: Patch):
 
 
 def test_without_the_guard_of_the_clock_an_outage_uses_up_the_step(monkeypatch: Patch):
-    monkeypatch.setattr(rollout, "_release_hold", lambda plan: plan.update(held_since=None))
+    monkeypatch.setattr(rollout, "release_hold", lambda plan: plan.update(held_since=None))
     fails(test_outage.test_the_steps_clock_stands_still_meanwhile)
 
 
@@ -94,7 +94,7 @@ def test_without_the_guard_of_weight_first_a_rollback_tidies_before_it_helps(mon
         plan.tell("Sorry", message)
         stable.reject(plan, reason, message)
 
-    monkeypatch.setattr(rollout, "reject", polite)
+    monkeypatch.setattr(conviction, "reject", polite)
     fails(test_rollback.test_a_crash_loop_needs_no_statistics)
 
 

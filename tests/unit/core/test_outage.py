@@ -10,18 +10,43 @@ from tests.unit.core.test_rollout import told
 def test_outage_waits_and_neither_promotes_nor_rejects(world, reason):
     world.given(release([weight(5, analyze("1m", "10m"))]).on("v2"))
     world.metrics.go_dark(reason)
-    world.advance(minutes=60)
+    world.advance(minutes=14)
     assert (world.release.phase, world.release.reason) == ("Waiting", reason)
     assert world.traffic.canary == 5
     assert world.release.rejected == ()
     assert world.release.stable == "v1"
 
 
+def test_a_long_outage_gives_the_work_to_stable_and_the_step_is_entered_again(world):
+    world.given(release([weight(5, analyze("1m", "10m")), weight(50, analyze("1m", "10m"))]).on("v2", at_step=1))
+    world.metrics.go_dark()
+    world.advance(minutes=16)
+    assert world.traffic.canary == 0
+    assert (world.release.phase, world.release.rejected) == ("Waiting", ())
+    assert "no work until data are back" in world.release.message
+    world.advance(minutes=60)
+    assert (world.traffic.canary, world.release.canary) == (0, "v2")
+    world.metrics.come_back()
+    world.settle()
+    assert (world.traffic.canary, world.release.step) == (50, 1)
+
+
+def test_a_long_outage_after_the_last_step_does_not_promote_what_nobody_watches(world):
+    world.given(release([weight(50, analyze("5s", "30s"))]).on("v2"))
+    world.until(lambda: world.release.step == 1)
+    world.metrics.go_dark()
+    world.advance(minutes=16)
+    assert (world.traffic.canary, world.release.step) == (0, 0)
+    world.metrics.come_back()
+    world.settle()
+    assert (world.traffic.canary, world.release.stable) == (50, "v1")
+
+
 def test_the_steps_clock_stands_still_meanwhile(world):
     world.given(release([weight(5, analyze("1m", "10m"))]).on("v2"))
     world.advance(minutes=4)
     world.metrics.go_dark()
-    world.advance(minutes=30)
+    world.advance(minutes=14)
     world.metrics.come_back()
     world.advance(seconds=5 * 60 + 50)
     assert world.release.reason == "Analyzing"
@@ -65,7 +90,7 @@ def test_an_outage_at_the_end_of_the_steps_does_not_promote(world):
     world.given(release([weight(50, analyze("5s", "30s"))]).on("v2"))
     world.until(lambda: world.release.step == 1)
     world.metrics.go_dark()
-    world.advance(minutes=20)
+    world.advance(minutes=14)
     assert (world.release.phase, world.release.stable) == ("Waiting", "v1")
     assert world.traffic.canary == 50
     world.metrics.come_back()

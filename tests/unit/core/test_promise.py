@@ -5,12 +5,13 @@ import math
 import numpy as np
 
 from controller.core.looks import Counts
+from controller.core.spending import Spending
 from controller.core.xgs import UpperTail
 
 
 def simulate(rng, *, looks: int, units: int, share: float, stable: float, canary: float, odds: float) -> int | None:
     """The look that convicted, or None. Alpha is 5 %, so that 2,000 runs can tell."""
-    test = UpperTail(odds, 0.05)
+    test = UpperTail(odds, Spending(0.05))
     totals = rng.poisson(units, looks)
     canary_units = rng.binomial(totals, share)
     canary_bad = rng.binomial(canary_units, canary)
@@ -54,7 +55,7 @@ def test_rates_that_drift_together_convict_nobody():
     rng = np.random.default_rng(7)
     found = 0
     for _ in range(200):
-        test = UpperTail(1.0, 0.05)
+        test = UpperTail(1.0, Spending(0.05))
         for look in range(30):
             share, rate = (0.05, 0.2, 0.5)[look // 10], 0.003 + 0.017 * look / 30
             canary = int(500 * share)

@@ -17,6 +17,7 @@ from tests.unit.core.language import BY_PODS, BY_WEIGHT, analyze, approve, pause
 from tests.unit.core.world import World
 
 REVISIONS = ("v1", "v2", "v3", "v4")
+ACTIONS = ("approve", "approve", "abort", "skip", "promote", "pause", "resume", "retry", "rollback")
 BEHAVIORS = (HEALTHY, HEALTHY, UNREADY, CRASHING, NO_ROOM, NO_IMAGE)
 
 STEPS: tuple[list[Step], ...] = (
@@ -63,14 +64,30 @@ class Life(RuleBasedStateMachine):
             self.world.metrics.go_dark(reason)
         self.world.settle()
 
-    @rule(action=st.sampled_from(("approve", "approve", "abort")), revision=st.sampled_from(("", *REVISIONS)))
-    def ask(self, action, revision):
-        canary = self.world.release.canary
-        self.world.ask(action, revision)
+    @rule(
+        action=st.sampled_from(ACTIONS),
+        revision=st.sampled_from(("", "", *REVISIONS)),
+        to=st.sampled_from(("", *REVISIONS)),
+    )
+    def ask(self, action, revision, to):
+        canary, attempt = self.world.release.canary, self.world.release.attempt
+        if action in ("rollback", "retry"):
+            revision = revision or (self.world.release.stable if action == "rollback" else self.world.target)
+        name = self.world.ask(action, revision, to=to if action == "rollback" else "")
+        accepted = not self.world.answer(name).startswith("refused")
+        if action == "retry" and accepted and revision == self.world.target:
+            busy = self.world.spec.suspend or self.world.release.returning
+            assert busy or self.world.release.attempt == attempt + 1
+        if action == "promote" and accepted and self.world.release.canary:
+            assert self.world.release.step == len(self.world.spec.steps)
         named = revision or canary
         if action == "abort" and canary and named == canary and self.world.release.stable:
             assert self.world.traffic.of(canary) == 0
             assert self.world.release.is_rejected(canary)
+
+    @rule(revision=st.sampled_from(("", *REVISIONS)))
+    def annotate(self, revision):
+        self.world.annotate(revision)
 
     @rule(replicas=st.sampled_from((0, 1, 2, 4, 9)))
     def autoscaler(self, replicas):
@@ -130,7 +147,7 @@ class Life(RuleBasedStateMachine):
         for _ in range(40):
             world.advance(seconds=20)
             if world.release.phase == "Paused":
-                world.ask("approve")
+                world.ask("resume" if world.release.reason == "PausedByPerson" else "approve")
         status = world.release
         fell = status.is_rejected(world.target)
         assert status.phase == ("RolledBack" if fell else "Healthy"), status

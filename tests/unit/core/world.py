@@ -20,6 +20,7 @@ from controller.api.status import Status, status_from_raw, status_to_raw
 from controller.core import decide as decider
 from controller.core.actions import Action, Tell
 from controller.core.analysis import NO_EVIDENCE, AnalysisPlan, Evidence, Judge, MetricPlan, units_between
+from controller.core.disaster import Disaster
 from controller.core.looks import Look
 from controller.core.observation import Observation, Request
 from controller.core.plan import Decision
@@ -55,6 +56,9 @@ class World:
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """Each decision that did something, and the places in it where the operator can stop."""
     checked: bool = True
+    disaster: Disaster | None = None
+    """What provisional counts say of the canary under way."""
+    manual_until: float | None = None
 
     # -- given ---------------------------------------------------------------------------------------------------
 
@@ -66,6 +70,7 @@ class World:
         self.requests: list[Request] = []
         self.attempts: dict[str, Run] = {}
         self.deleting = False
+        self.retry = ""
         self.last_look = self.cluster.now
         if given.serving:
             self.advance(minutes=1)
@@ -111,12 +116,17 @@ class World:
     def regress(self, revision: str, errors: float = 0.2) -> None:
         self.cluster.behavior(revision).errors = errors
 
-    def ask(self, action: str, revision: str = "", *, by: str = "ana", reason: str = "") -> str:
+    def ask(self, action: str, revision: str = "", *, by: str = "ana", reason: str = "", to: str = "") -> str:
         """Creates a ReleaseAction; returns its name."""
         name = f"{action}-{len(self.requests) + 1}"
-        self.requests.append(Request(f"uid-{name}", name, action, revision or self.release.canary, by, reason))
+        self.requests.append(Request(f"uid-{name}", name, action, revision or self.release.canary, by, reason, to))
         self.settle()
         return name
+
+    def annotate(self, retry: str) -> None:
+        """Writes annotation pointsman.dev/retry, or takes it away."""
+        self.retry = retry
+        self.settle()
 
     def answer(self, name: str) -> str:
         return self.cluster.answers[name].message if name in self.cluster.answers else ""
@@ -189,7 +199,7 @@ class World:
         states = self.cluster.states().items()
         return {
             revision: (state.serving, state.trouble) for revision, state in states if state.serving or state.trouble
-        }
+        } | {"retired": self.cluster.retired}
 
     def observe(self) -> Observation:
         status, run = self.release, self.attempts.get(self.release.run)
@@ -206,7 +216,11 @@ class World:
             evidence=self._evidence(run),
             step_units=units_between(run.looks, status.step_started or 0) if run else 0,
             metric_trouble=self.metrics.trouble if status.canary and self.spec.analysis.metrics else None,
+            disaster=self.disaster if status.canary else None,
+            manual_until=self.manual_until,
             requests=tuple(one for one in self.requests if one.name not in self.cluster.answers),
+            retry=self.retry,
+            kept=tuple(reversed(self.cluster.templates)),
         )
 
     def reconcile(self) -> Decision | None:
@@ -277,7 +291,10 @@ class World:
         plan = AnalysisPlan(
             analysis.alpha,
             analysis.advanced.min_bad_units,
-            tuple(MetricPlan(metric.name, metric.margin.rollback_above) for metric in analysis.metrics),
+            tuple(
+                MetricPlan(metric.name, metric.margin.rollback_above, metric.margin.promote_below)
+                for metric in analysis.metrics
+            ),
         )
         self.attempts.setdefault(name, Run(plan, Judge(plan)))
         self._keep({**self.raw, "analysisRun": name})

@@ -1,0 +1,233 @@
+"""False rollbacks, detection and cost of the exact test, on simulated releases.
+
+Each cell is 10,000 releases of 60 looks of 10 s under Poisson arrivals and a binomial split, judged at ψ = 1 with the
+whole 1 % on one metric, the horizon known, and no guards. The naive rules see the same traces. Limits are
+Clopper-Pearson's, one-sided 95 %. Seeds are fixed.
+"""
+
+import os
+import statistics
+import time
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, mannwhitneyu  # type: ignore[attr-defined]
+
+from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.looks import Counts, Look
+from controller.core.spending import Spending
+from controller.core.xgs import UpperTail
+from tests.bench.report import Report, Target
+from tests.bench.simulation import Looks, Traces, convictions, replayed, simulate, textbook
+
+RUNS = int(os.environ.get("DECISION_RUNS", "10000"))
+LOOKS, LOOK_S, ALPHA, CHUNK = 60, 10, 0.01, 500
+NULL = [(base, share, rate) for base in (0.1, 1.0) for share in (5, 20, 50) for rate in (50, 500)]
+"""Percent, percent, requests/s."""
+DETECTION = [
+    (0.1, 2, 5, 500, 70, 41),
+    (0.1, 2, 20, 500, 98, 16),
+    (0.1, 5, 5, 50, 70, 40),
+    (0.1, 5, 20, 50, 98, 17),
+    (0.1, 5, 5, 500, 98, 7),
+    (1, 1.5, 5, 500, 98, 18),
+    (1, 1.5, 20, 50, 66, 45),
+    (1, 2, 5, 50, 71, 41),
+    (1, 2, 20, 50, 98, 16),
+    (1, 2, 5, 500, 98, 7),
+    (1, 5, 5, 50, 98, 7),
+    (1, 5, 50, 500, 98, 2),
+]
+"""Base rate in percent, lift, share in percent, requests/s; detected at least, in percent; median look at most,
+where a release in which nothing was detected counts as one look more than there are."""
+REPLAYED = 1000
+Flags = NDArray[np.bool_]
+"""Shape (runs,)."""
+DRIFT = ((0.05, 20), (0.2, 20), (0.5, 20))
+
+
+async def run() -> Report:
+    figures: dict[str, float] = {}
+    targets: dict[str, Target] = {}
+    notes: list[str] = []
+    _false(figures, targets, notes)
+    _drift(figures, targets)
+    _detected(figures, targets)
+    figures["replayed_otherwise"] = _replayed_otherwise()
+    targets["replayed_otherwise"] = ("<=", 0)
+    figures["us_per_metric_look"] = _us_per_metric_look()
+    targets["us_per_metric_look"] = ("<=", 100)
+    figures["ms_per_look_of_100000_bad_units"] = _ms_at_a_large_site()
+    targets["ms_per_look_of_100000_bad_units"] = ("<=", 1)
+    return Report("decision", figures, targets, notes)
+
+
+def _traces(name: str, *, share: int, rate: int, base: float, lift: float) -> list[Traces]:
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    return [
+        simulate(
+            rng,
+            runs=min(CHUNK, RUNS - start),
+            looks=LOOKS,
+            units=rate * LOOK_S,
+            share=share / 100,
+            base=base / 100,
+            lift=lift,
+        )
+        for start in range(0, RUNS, CHUNK)
+    ]
+
+
+def _convictions(traces: list[Traces]) -> Looks:
+    return np.concatenate([convictions(chunk, Spending(ALPHA, LOOKS)) for chunk in traces])
+
+
+def _upper_percent(found: int, runs: int) -> float:
+    return 100 * float(beta.ppf(0.95, found + 1, runs - found)) if found < runs else 100.0
+
+
+# -- good versions -------------------------------------------------------------------------------------------------
+
+
+def _false(figures: dict[str, float], targets: dict[str, Target], notes: list[str]) -> None:
+    naive: dict[str, list[float]] = {name: [] for name in NAIVE}
+    found = 0
+    for base, share, rate in NULL:
+        cell = f"{base:g}_{share}_{rate}"
+        traces = _traces(f"null {cell}", share=share, rate=rate, base=base, lift=1)
+        convicted = int((_convictions(traces) > 0).sum())
+        found += convicted
+        figures[f"false_percent_{cell}"] = 100 * convicted / RUNS
+        figures[f"false_percent_upper_{cell}"] = _upper_percent(convicted, RUNS)
+        targets[f"false_percent_upper_{cell}"] = ("<=", 1.4)
+        for name, rule in NAIVE.items():
+            naive[name].append(100 * float(np.mean(np.concatenate([rule(chunk) for chunk in traces]))))
+    figures["false_percent_pooled"] = 100 * found / (RUNS * len(NULL))
+    targets["false_percent_pooled"] = ("<=", 1.1)
+    for name, percents in naive.items():
+        figures[f"naive_{name}_false_percent"] = statistics.fmean(percents)
+        figures[f"naive_{name}_false_percent_worst"] = max(percents)
+    notes.append("naive rules, on the traces of the same good versions:")
+    notes.extend(f"{name}: {rule.__doc__}" for name, rule in NAIVE.items())
+
+
+def _repeated_z(traces: Traces) -> Flags:
+    """After each look, on all counts so far, a pooled z-test at 1 %, one-sided; one hit is enough."""
+    xc, nc, xs, ns = np.moveaxis(np.cumsum(traces, axis=1), -1, 0).astype(float)
+    pooled = (xc + xs) / np.maximum(nc + ns, 1)
+    error = np.sqrt(pooled * (1 - pooled) * (1 / np.maximum(nc, 1) + 1 / np.maximum(ns, 1)))
+    z = (xc / np.maximum(nc, 1) - xs / np.maximum(ns, 1)) / np.where(error > 0, error, np.inf)
+    return np.asarray((z > 2.326).any(axis=1))
+
+
+def _twice_three_times(traces: Traces) -> Flags:
+    """The canary's error rate in a look is more than twice stable's, three looks in a row."""
+    xc, nc, xs, ns = np.moveaxis(traces, -1, 0)
+    over = (xc * ns > 2 * xs * nc) & (xc > 0)
+    return np.asarray((over[:, 2:] & over[:, 1:-1] & over[:, :-2]).any(axis=1))
+
+
+def _accumulated(traces: Traces) -> Flags:
+    """The canary's error rate in a look is above 1 %, five times in all (failures accumulate)."""
+    return np.asarray((traces[..., 0] > 0.01 * traces[..., 1]).sum(axis=1) >= 5)
+
+
+def _mann_whitney(traces: Traces) -> Flags:
+    """One Mann-Whitney test at 1 %, one-sided, on the error rates of the looks, at the end."""
+    xc, nc, xs, ns = np.moveaxis(traces, -1, 0)
+    rates = xc / np.maximum(nc, 1), xs / np.maximum(ns, 1)
+    return np.asarray(mannwhitneyu(*rates, alternative="greater", axis=1, method="asymptotic").pvalue < 0.01)
+
+
+NAIVE = {
+    "repeated_z": _repeated_z,
+    "twice_three_times": _twice_three_times,
+    "accumulated_threshold": _accumulated,
+    "mann_whitney": _mann_whitney,
+}
+
+
+def _drift(figures: dict[str, float], targets: dict[str, Target]) -> None:
+    """Weights 5, 20, 50 % while both versions' rates drift from 0.3 to 2 %."""
+    rng = np.random.default_rng(20260501)
+    shares = np.concatenate([np.full(looks, share) for share, looks in DRIFT])
+    rates = np.linspace(0.003, 0.02, LOOKS)
+    found = 0
+    for start in range(0, RUNS, CHUNK):
+        totals = rng.poisson(500, (min(CHUNK, RUNS - start), LOOKS))
+        canary = rng.binomial(totals, shares)
+        stable = totals - canary
+        traces = np.stack((rng.binomial(canary, rates), canary, rng.binomial(stable, rates), stable), axis=-1)
+        found += int((convictions(traces, Spending(ALPHA, LOOKS)) > 0).sum())
+    figures["false_percent_drift"] = 100 * found / RUNS
+    targets["false_percent_drift"] = ("<=", 1.2)
+
+
+# -- bad versions --------------------------------------------------------------------------------------------------
+
+
+def _detected(figures: dict[str, float], targets: dict[str, Target]) -> None:
+    for base, lift, share, rate, least, most in DETECTION:
+        cell = f"{base:g}_x{lift:g}_{share}_{rate}"
+        looks = _convictions(_traces(f"detection {cell}", share=share, rate=rate, base=base, lift=lift))
+        found = looks[looks > 0]
+        figures[f"detected_percent_{cell}"] = 100 * len(found) / RUNS
+        targets[f"detected_percent_{cell}"] = (">=", least)
+        figures[f"median_look_{cell}"] = float(np.median(np.where(looks > 0, looks, LOOKS + 1)))
+        targets[f"median_look_{cell}"] = ("<=", most)
+
+
+# -- the batched test is the operator's, and what the operator's costs ---------------------------------------------
+
+
+def _replayed_otherwise() -> int:
+    """Of 1,000 random traces, how many the operator's own code judges at another look, or not at all."""
+    rng = np.random.default_rng(20260502)
+    otherwise, plan = 0, textbook(ALPHA, LOOKS)
+    for _ in range(REPLAYED // 20):
+        base, share, rate = NULL[rng.integers(len(NULL))]
+        traces = simulate(
+            rng,
+            runs=20,
+            looks=LOOKS,
+            units=rate * LOOK_S,
+            share=share / 100,
+            base=base / 100,
+            lift=float(rng.choice([1, 1.2, 1.5, 2, 5])),
+        )
+        batched = convictions(traces, Spending(ALPHA, LOOKS))
+        otherwise += sum(replayed(trace, plan) != int(look) for trace, look in zip(traces, batched, strict=True))
+    return otherwise
+
+
+def _us_per_metric_look() -> float:
+    """A judge of one metric with the tests for rollback and for promotion, neither of which comes to an end."""
+    rng = np.random.default_rng(20260503)
+    plan = AnalysisPlan(ALPHA, 5, (MetricPlan("errors", 1.1, 1.5),))
+    took = []
+    for _ in range(20):
+        judge = Judge(plan)
+        for row in simulate(rng, runs=1, looks=LOOKS, units=5000, share=0.05, base=0.01, lift=1.25)[0]:
+            look = Look(judge.looks + 1, 0, 0, 5.0, {"errors": Counts(*map(int, row))})
+            started = time.perf_counter()
+            judge.add(look)
+            took.append(time.perf_counter() - started)
+    return 1e6 * statistics.median(took)
+
+
+def _ms_at_a_large_site() -> float:
+    rng = np.random.default_rng(20260504)
+    worst = 0.0
+    for share in (0.05, 0.5):
+        test = UpperTail(1.1, Spending(ALPHA))
+        took = []
+        for number, row in enumerate(
+            simulate(rng, runs=1, looks=1100, units=1_000_000, share=share, base=0.1, lift=1)[0], start=1
+        ):
+            counts = Counts(*map(int, row))
+            started = time.perf_counter()
+            test.add(number, counts)
+            took.append(time.perf_counter() - started)
+        worst = max(worst, statistics.median(took[1000:]))
+    return 1e3 * worst

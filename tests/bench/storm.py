@@ -1,0 +1,107 @@
+"""Many Releases change at once: steps 20 %, a pause of a second, 50 %, no analysis; three rounds.
+
+A control plane without nodes, replicas 0: what is measured is the operator and the API server, not pods.
+"""
+
+import asyncio
+import statistics
+
+from controller.api.resources import RELEASES
+from tests.bench.plane import Plane, at_once, now, plane
+from tests.bench.report import Report, Target
+from tests.bench.world import say
+
+SIZES = (100, 400)
+ROUNDS = (1, 2, 3)
+NAMESPACE = "storm"
+_PATIENCE_S = 300.0
+
+
+async def run() -> Report:
+    figures: dict[str, float] = {}
+    notes: list[str] = []
+    for size in SIZES:
+        async with plane(NAMESPACE) as world:
+            await at_once([world.kube.create(RELEASES, NAMESPACE, _release(number)) for number in range(size)])
+            world.start_operator(NAMESPACE)
+            await _until_all(world, size, 0)
+            for number in ROUNDS:
+                figures |= await _round(world, size, number, notes)
+    return Report("storm", figures, _targets(figures), notes)
+
+
+async def _round(world: Plane, size: int, number: int, notes: list[str]) -> dict[str, float]:
+    await asyncio.sleep(6)  # what the round before left to be tidied up is done
+    requests, cpu, began = world.requests(), world.cpu_s(), now()
+    await at_once([world.kube.patch(RELEASES, NAMESPACE, _name(one), _version(number)) for one in range(size)])
+    took = await _until_all(world, size, number)
+    seconds, cpu = now() - began, world.cpu_s() - cpu
+    await asyncio.sleep(1.5)  # the audit log is written in batches
+    asked = {name: count - requests.get(name, 0) for name, count in world.requests().items()}
+    without_leases = sum(count for name, count in asked.items() if not name.endswith(" leases"))
+    key = f"{size}_{number}"
+    cost = f"{without_leases / size:.1f} requests and {cpu / size:.3f} CPU s each"
+    say(f"{size} Releases, round {number}: {seconds:.1f} s, {cost}")
+    if number == ROUNDS[-1]:
+        most = sorted(asked.items(), key=lambda item: -item[1])[:8]
+        notes.append(f"{size}: requests per Release by kind: {', '.join(f'{k} {v / size:.1f}' for k, v in most)}")
+    return {
+        f"seconds_{key}": round(seconds, 2),
+        f"requests_per_release_{key}": round(without_leases / size, 2),
+        f"cpu_s_per_release_{key}": round(cpu / size, 4),
+        f"slowest_over_median_{key}": round(max(took.values()) / statistics.median(took.values()), 2),
+    }
+
+
+async def _until_all(world: Plane, size: int, version: int) -> dict[str, float]:
+    """Seconds until each was Healthy with this version."""
+    began, done = now(), dict[str, float]()
+    while len(done) < size:
+        if now() - began > _PATIENCE_S:
+            raise AssertionError(f"{len(done)} of {size} after {_PATIENCE_S:.0f} s\n{world.operator_log()[-3000:]}")
+        for release in await world.kube.list(RELEASES, NAMESPACE):
+            status, metadata = release["status"], release["metadata"]
+            current = status["observedGeneration"] >= metadata["generation"]
+            wanted = release["spec"]["template"]["spec"]["containers"][0]["image"] == f"web:{version}"
+            if current and wanted and status.get("phase") == "Healthy":
+                done.setdefault(metadata["name"], now() - began)
+        await asyncio.sleep(0.2)
+    return done
+
+
+def _name(number: int) -> str:
+    return f"web-{number}"
+
+
+def _version(number: int) -> dict[str, object]:
+    return {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": f"web:{number}"}]}}}}
+
+
+def _release(number: int) -> dict[str, object]:
+    return {
+        "apiVersion": RELEASES.api_version,
+        "kind": RELEASES.kind,
+        "metadata": {"name": _name(number)},
+        "spec": {
+            "replicas": 0,
+            "template": {"spec": {"containers": [{"name": "web", "image": "web:0"}]}},
+            "service": {"ports": [{"port": 80}]},
+            "traffic": {
+                "gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": [f"{_name(number)}.localhost"]}
+            },
+            "strategy": {"canary": {"steps": [{"weight": 20}, {"pause": {"for": "1s"}}, {"weight": 50}]}},
+            "drain": {"quiet": "0s", "max": "5s"},
+        },
+    }
+
+
+def _targets(figures: dict[str, float]) -> dict[str, Target]:
+    targets: dict[str, Target] = {}
+    for number in ROUNDS:
+        targets[f"seconds_100_{number}"] = ("<=", 10.0)
+        targets[f"requests_per_release_100_{number}"] = ("<=", 20.0)
+        targets[f"cpu_s_per_release_100_{number}"] = ("<=", 0.1)
+        targets[f"slowest_over_median_100_{number}"] = ("<=", 3.0)
+        targets[f"seconds_400_{number}"] = ("<=", round(4 * figures[f"seconds_100_{number}"], 2))
+        targets[f"slowest_over_median_400_{number}"] = ("<=", 3.0)
+    return targets

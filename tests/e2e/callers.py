@@ -1,0 +1,54 @@
+"""Callers inside the cluster, who use a Service's address and no router: the node is in the pods' network."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+_EACH_S = 0.05
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class Callers:
+    """Twenty requests a second, each on a connection of its own: a Service chooses a pod per connection."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.answers: list[tuple[float, str]] = []
+        """When each was sent, in Unix seconds, and which revision answered."""
+        self.failures: list[str] = []
+
+    @asynccontextmanager
+    async def calling(self) -> AsyncIterator["Callers"]:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), timeout=_TIMEOUT) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            ticking = group.create_task(self._tick(session, group))
+            yield self
+            ticking.cancel()
+
+    async def _tick(self, session: aiohttp.ClientSession, group: asyncio.TaskGroup) -> None:
+        while True:
+            group.create_task(self._call(session))
+            await asyncio.sleep(_EACH_S)
+
+    async def _call(self, session: aiohttp.ClientSession) -> None:
+        sent = time.time()
+        try:
+            async with session.get(self._url) as response:
+                await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            self.failures.append(repr(problem))
+            return
+        if response.ok:
+            self.answers.append((sent, response.headers["X-Revision"]))
+        else:
+            self.failures.append(f"status {response.status}")
+
+    def answered(self, *, since: float = 0.0) -> Counter[str]:
+        """Answers to what was sent since then, by revision."""
+        return Counter(revision for sent, revision in self.answers if sent >= since)

@@ -1,0 +1,78 @@
+"""The demo's story, told on the real cluster: once as it is, once with an operator that keeps on dying."""
+
+import asyncio
+import os
+import re
+import time
+
+import pytest
+
+from hack.demonstration.repository import Repository
+from hack.demonstration.story import NAME, NAMESPACE, Story
+from hack.install import Kubectl
+from tests.e2e.shop import Shop
+
+_SEED = int(os.environ.get("E2E_SEED", "20"))
+"""Of the moments at which the operator is killed."""
+
+
+@pytest.fixture
+def told():
+    """What the story says, line by line."""
+    return []
+
+
+@pytest.fixture
+async def story(cluster, tmp_path, told):
+    yield Story(cluster, Repository(tmp_path / "git"), told.append)
+    await asyncio.to_thread(
+        Kubectl(cluster), "delete", "release", NAME, f"--namespace={NAMESPACE}", "--ignore-not-found"
+    )
+
+
+async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back(cluster, kube, story, told, measured):
+    began = time.monotonic()
+    summary = await story.tell()
+    took = time.monotonic() - began
+    measured("took_s", round(took, 1))
+    measured("summary", summary)
+    assert summary.promoted
+    assert weights(told, of="version 2") == [10, 50]
+    assert summary.rolled_back
+    assert weights(told, of="version 3") == [10]
+    assert summary.failed_on_bad_version > 0
+    assert summary.failed_on_good_versions == 0
+    assert summary.seconds_to_rollback < 30
+    assert took < 300
+    shop = Shop(cluster, kube, NAMESPACE, NAME)
+    explained = await shop.pointsman("explain", NAME)
+    assert explained.code == 0
+    assert "RolledBack (Regressed)" in explained.text
+    assert summary.evidence in explained.text
+    assert "version 3: fails 20 % of its requests" in explained.text, "the commit that is to blame is named"
+    assert (await shop.pointsman("wait", NAME)).code == 1
+
+
+async def test_killing_the_operator_at_any_moment_ends_the_same(operator_pod, story, told, measured):
+    began = time.monotonic()
+
+    def moment() -> str:
+        return f"{time.monotonic() - began:.1f} s: {told[-1].strip() if told else 'nothing yet'}"
+
+    async with operator_pod.dying_again_and_again(_SEED, moment) as deaths:
+        summary = await story.tell()
+    measured("deaths", deaths)
+    measured("summary", summary)
+    assert len(deaths) >= 4
+    assert summary.promoted
+    assert summary.rolled_back
+    assert summary.failed_on_bad_version > 0
+    assert summary.failed_on_good_versions == 0
+
+
+def weights(told: list[str], *, of: str) -> list[int]:
+    """Percent that the canary had, one after the other, from the commit of a version to the end of its release."""
+    first = next(index for index, line in enumerate(told) if "git commit" in line and of in line)
+    last = next(index for index, line in enumerate(told) if f"{of} is" in line)
+    seen = [int(found[1]) for line in told[first:last] if (found := re.search(r"canary (\d+) %", line))]
+    return [share for index, share in enumerate(seen) if share and seen[index - 1 : index] != [share]]

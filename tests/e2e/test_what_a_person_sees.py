@@ -1,0 +1,99 @@
+"""kubectl and pointsman at a terminal, against the real cluster: columns, waiting, scaling, exit codes."""
+
+import asyncio
+import json
+
+import pytest
+
+from controller.api.release import NAME_MOST
+from tests.e2e.shop import APPROVE, NOT_JUDGED, SHORT_DRAIN, Typed, weight
+
+COLUMNS = ["NAME", "PHASE", "STEP", "WEIGHT", "READY", "REASON", "EVIDENCE", "AGE"]
+WIDE = [*COLUMNS, "STABLE", "CANARY", "MESSAGE"]
+LONG = "invitation-api-with-a-name-as-long-as-names-may-be-a"
+
+
+@pytest.fixture
+async def long_name(shop):
+    assert len(LONG) == NAME_MOST
+    shop.name = LONG
+    return shop
+
+
+async def test_a_release_is_followed_from_the_terminal(shop):
+    name, kubectl, pointsman = shop.name, shop.kubectl, shop.pointsman
+    stable = await shop.given(weight(10), APPROVE, analysis=NOT_JUDGED, drain=SHORT_DRAIN)
+    ready = ("wait", "--for=condition=Ready", f"release/{name}")
+    assert (await kubectl(*ready, "--timeout=10s")).code == 0
+    waited, idle = await asyncio.gather(pointsman("wait", name), pointsman("approve", name))
+    assert waited.code == 0
+    assert idle == Typed(1, f"pointsman: nothing to approve: no release of {name} is under way\n")
+
+    assert (await kubectl("scale", "release", name, "--replicas=3")).code == 0
+    grown = await kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", f"release/{name}", "--timeout=30s")
+    assert grown.code == 0, grown.text
+    scale = await scale_of(shop)
+    assert scale["spec"]["replicas"] == 3
+    assert scale["status"]["selector"] == f"pointsman.dev/release={name},pointsman.dev/revision={stable}"
+
+    await shop.commit(VERSION="2")
+    assert (await pointsman("wait", name, "--timeout", "60s")).code == 3, "it waits for a person"
+    canary = (await shop.status())["canaryRevision"]
+    assert (await kubectl(*ready, "--timeout=1s")).code == 1
+    header, row = (await kubectl("get", "releases")).text.splitlines()
+    assert header.split() == COLUMNS
+    assert row.split()[:6] == [name, "Paused", "2/2", "10", "False", "AwaitingApproval"]
+    header, row = (await kubectl("get", "releases", "-o", "wide")).text.splitlines()
+    assert header.split() == WIDE
+    assert f"{stable}   {canary}   step 2/2: waiting for approval" in row
+    explained = await pointsman("explain", name)
+    assert explained.code == 0
+    for sentence in (
+        f"{name} in {shop.namespace}: Paused (AwaitingApproval)",
+        f"stable  {stable}, 3 of 3 pods ready",
+        f"canary  {canary}, 10 % of the work",
+        f"next: pointsman approve {name} -n {shop.namespace}",
+    ):
+        assert sentence in explained.text
+
+    assert (await pointsman("approve", name)).code == 0
+    assert (await pointsman("wait", name, "--timeout", "60s")).code == 0
+    assert (await kubectl(*ready, "--timeout=1s")).code == 0
+    await shop.commit(VERSION="3")
+    await shop.until_phase("Paused")
+    assert (await pointsman("abort", name, "--reason", "customers complain")).code == 0
+    waited = await pointsman("wait", name, "--timeout", "60s")
+    assert waited.code == 1
+    assert "customers complain" in waited.text
+    assert (await kubectl("wait", "--for=condition=Stalled", f"release/{name}", "--timeout=10s")).code == 0
+
+
+async def test_what_cannot_be_done_is_said_in_a_sentence_with_the_right_exit_code(shop):
+    nobody, unknown_end, unknown_option = await asyncio.gather(
+        shop.pointsman("explain", "nobody"),
+        shop.pointsman("wait", shop.name, "--for", "ever"),
+        shop.pointsman("get", "--nonsense"),
+    )
+    sentence = f"pointsman: no Release 'nobody' in namespace {shop.namespace}; there are none; name another with -n\n"
+    assert nobody == Typed(1, sentence)
+    assert (unknown_end.code, unknown_option.code) == (2, 2)
+
+
+async def test_the_table_can_be_read_in_a_narrow_terminal_whatever_the_name(long_name):
+    shop = long_name
+    await shop.given(weight(10), APPROVE, analysis=NOT_JUDGED)
+    await shop.commit(VERSION="2")
+    await shop.until_phase("Paused")
+    listed, table = await asyncio.gather(shop.pointsman("get", "--output=json"), shop.pointsman("get", columns=80))
+    assert json.loads(listed.text)[0]["name"] == LONG
+    lines = table.text.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert lines[0].split() == COLUMNS, table.text
+    assert "".join(line.split()[0] for line in lines[1:] if line[:1].strip()) == LONG, table.text
+    for word in ("Paused", "2/2", "10", "False", "AwaitingApproval"):
+        assert word in table.text.split(), table.text
+
+
+async def scale_of(shop):
+    path = f"/apis/pointsman.dev/v1alpha1/namespaces/{shop.namespace}/releases/{shop.name}/scale"
+    return json.loads((await shop.kubectl("get", "--raw", path)).text)
