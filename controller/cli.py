@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from controller.commands import acting, offline, replay, running, viewing
+from controller.commands import acting, offline, planning, replay, running, viewing, watching
 
 app = typer.Typer(
     name="pointsman",
@@ -13,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (running, viewing, acting, offline, replay):
+for module in (running, viewing, watching, acting, offline, planning, replay):
     module.register(app)
 
 

@@ -63,7 +63,7 @@ class Status:
     last_rollback: Rejection | None = None
     run: str = ""
     judged: str = ""
-    """How stable came to be: FirstDeployment, NoMetrics, Unproven, Watched."""
+    """How stable came to be: FirstDeployment, NoMetrics, Proven, Unproven, PromotedByPerson, RolledBackByPerson."""
     paused_by: str = ""
     """Who stopped the steps of this attempt, and why."""
     paused_since: float | None = None

@@ -79,10 +79,15 @@ class Explanation:
                 )
             elif metric.held_back:
                 yield f"    suspicious: {standing.bad} bad on the canary, too few for a rollback"
+            elif metric.proven:
+                yield "    proven no worse than the margin asks for"
             elif standing.boundary is not None:
                 yield f"    undecided: {standing.bad} bad on the canary, {standing.boundary} would convict"
             else:
                 yield "    undecided: nothing bad enough to test"
+            bound = None if metric.proven or metric.verdict is Verdict.REGRESSION else metric.bound()
+            if bound is not None:
+                yield f"    not excluded: {bound}"
         if self.alpha is not None:
             yield f"  promise: at most {self.alpha:.2%} of good versions are rolled back by these tests, all together"
 
@@ -96,6 +101,7 @@ class Explanation:
                 "s": metric.standing.bad,
                 "boundary": metric.standing.boundary,
                 "p": metric.standing.p,
+                "proven": metric.proven,
             }
             for metric in (self.evidence.metrics if self.evidence else ())
         ]

@@ -6,15 +6,15 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from controller import plugins
 from controller.api.reading import SpecError, parse_percent
-from controller.api.release import Analysis, parse_release
+from controller.api.release import Analysis
 from controller.commands._cluster import WRONG_USE
-from controller.commands._documents import Document, UnreadableError, documents, files_of
+from controller.commands._documents import UnreadableError, files_of
+from controller.commands._manifest import ManifestError, read_release
 from controller.commands._traces import Trace, TraceError, read_trace
 from controller.core.analysis import AnalysisPlan, Evidence, Judge, MetricEvidence, MetricPlan, Verdict
 
@@ -94,7 +94,7 @@ def replay(
     failed = False
     try:
         settings = Settings(
-            release=None if release is None else _read_release(release),
+            release=None if release is None else read_release(release).analysis,
             alpha=None if max_false_rollback is None else _alpha(max_false_rollback),
             ratio=None if ratio is None else _ratio(ratio),
             looks=None if looks is None else _horizon(looks),
@@ -102,7 +102,7 @@ def replay(
             promotion=not no_promotion,
         )
         names = _files(files)
-    except WrongUseError as error:
+    except (WrongUseError, ManifestError) as error:
         typer.echo(f"pointsman replay: {error}", err=True)
         raise typer.Exit(WRONG_USE) from None
     for name in names:
@@ -232,26 +232,6 @@ def _horizon(looks: int) -> int:
     if looks < 1:
         raise WrongUseError(f"--looks: {looks} is not 1 or more")
     return looks
-
-
-def _read_release(file: str) -> Analysis:
-    """Raises WrongUseError with file, line and field."""
-    try:
-        with open(file, encoding="utf-8") as opened:  # noqa: PTH123 - an argument, not a path of ours
-            found: list[Document] = list(documents(file, opened.read()))
-    except UnreadableError as error:
-        raise WrongUseError(str(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongUseError(f"{file}: cannot be read: {error}") from error
-    releases = [one for one in found if one.kind == "Release"]
-    if len(releases) != 1:
-        raise WrongUseError(f"{file}: there are {len(releases)} Releases in it, and one is needed")
-    document = releases[0]
-    spec: Any = document.raw.get("spec") or {}
-    try:
-        return parse_release(document.name or "unnamed", spec, plugins.kinds()).analysis
-    except SpecError as error:
-        raise WrongUseError(f"{file}:{document.line(error.path)}: {error}") from error
 
 
 def _released(trace: Trace, analysis: Analysis) -> AnalysisPlan:

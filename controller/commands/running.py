@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from controller import operator
 from controller.kube.client import KubeError
 from controller.kube.lease import LeaseLostError
 from controller.settings import settings
@@ -41,6 +40,8 @@ def run(
     pointsman run
     KUBECONFIG=~/.kube/config pointsman run --namespace pointsman-system --port 0
     """  # noqa: D301 - \b keeps the lines of the examples
+    from controller import operator  # noqa: PLC0415 - kopf takes a second that no other command should pay
+
     logging.getLogger("kubernetes").setLevel(logging.ERROR)  # it warns of a file that is not there, and so do we
     logging.basicConfig(
         stream=sys.stderr,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -142,7 +143,7 @@ async def _until_done(kube: KubeClient, namespace: str, name: str, patience: flo
         if line != said:
             said = line
             typer.echo(line)
-        code = _exit_code(release)
+        code = exit_code(release)
         if code is not None:
             return code
         if time.monotonic() > deadline:
@@ -150,7 +151,8 @@ async def _until_done(kube: KubeClient, namespace: str, name: str, patience: flo
         await asyncio.sleep(_POLL_S)
 
 
-def _exit_code(release: dict[str, Any]) -> int | None:
+def exit_code(release: Mapping[str, Any]) -> int | None:
+    """As `wait` ends; None while it goes on."""
     raw = release.get("status", {})
     if raw.get("observedGeneration", -1) < release["metadata"]["generation"]:
         return None

@@ -133,8 +133,11 @@ def _left_open(plan: Plan) -> str:
     seen = plan.seen
     if not seen.spec.analysis.metrics:
         return "unproven: no metric is compared"
-    nearest = seen.evidence.nearest
-    return f"unproven: {nearest.sentence() if nearest is not None else 'nothing was seen'}"
+    if seen.evidence.proven:
+        return "proven no worse so far"
+    nearest, bounds = seen.evidence.nearest, seen.evidence.not_excluded()
+    counts = nearest.sentence() if nearest is not None else "nothing was seen"
+    return f"unproven: {counts} ({bounds})" if bounds else f"unproven: {counts}"
 
 
 def _leave_unproven(plan: Plan, message: str) -> None:

@@ -68,17 +68,6 @@ async def test_a_release_is_followed_from_the_terminal(shop):
     assert (await kubectl("wait", "--for=condition=Stalled", f"release/{name}", "--timeout=10s")).code == 0
 
 
-async def test_what_cannot_be_done_is_said_in_a_sentence_with_the_right_exit_code(shop):
-    nobody, unknown_end, unknown_option = await asyncio.gather(
-        shop.pointsman("explain", "nobody"),
-        shop.pointsman("wait", shop.name, "--for", "ever"),
-        shop.pointsman("get", "--nonsense"),
-    )
-    sentence = f"pointsman: no Release 'nobody' in namespace {shop.namespace}; there are none; name another with -n\n"
-    assert nobody == Typed(1, sentence)
-    assert (unknown_end.code, unknown_option.code) == (2, 2)
-
-
 async def test_the_table_can_be_read_in_a_narrow_terminal_whatever_the_name(long_name):
     shop = long_name
     await shop.given(weight(10), APPROVE, analysis=NOT_JUDGED)
@@ -92,6 +81,17 @@ async def test_the_table_can_be_read_in_a_narrow_terminal_whatever_the_name(long
     assert "".join(line.split()[0] for line in lines[1:] if line[:1].strip()) == LONG, table.text
     for word in ("Paused", "2/2", "10", "False", "AwaitingApproval"):
         assert word in table.text.split(), table.text
+
+
+async def test_what_cannot_be_done_is_said_in_a_sentence_with_the_right_exit_code(shop):
+    nobody, unknown_end, unknown_option = await asyncio.gather(
+        shop.pointsman("explain", "nobody"),
+        shop.pointsman("wait", shop.name, "--for", "ever"),
+        shop.pointsman("get", "--nonsense"),
+    )
+    sentence = f"pointsman: no Release 'nobody' in namespace {shop.namespace}; there are none; name another with -n\n"
+    assert nobody == Typed(1, sentence)
+    assert (unknown_end.code, unknown_option.code) == (2, 2)
 
 
 async def scale_of(shop):

@@ -152,3 +152,17 @@ async def test_another_version_by_then_is_left_alone(shop):
             await asyncio.sleep(0.1)
     assert found["status"]["result"] == "Refused"
     assert f"it names revision {second}, the canary is " in found["status"]["message"]
+
+
+async def test_watch_says_each_change_in_a_log_and_ends_as_wait_does(shop):
+    await shop.given(release(weight(10), APPROVE))
+    await shop.commit("2")
+    code, text = await shop.command("watch", "web", "--until-done")
+    assert code == 3
+    rows = [row.split(" ", 1)[1] for row in text.splitlines()]
+    assert rows[-1] == "Paused (AwaitingApproval), step 2/2, weight 10 %"
+    assert len(set(rows)) == len(rows)
+    assert (await shop.command("abort", "web", "--reason", "no"))[0] == 0
+    assert (await shop.command("watch", "web", "--until-done"))[0] == 1
+    code, text = await shop.command("watch", "nobody")
+    assert (code, "no Release 'nobody'" in text) == (1, True)

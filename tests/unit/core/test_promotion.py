@@ -47,13 +47,13 @@ def test_each_step_needs_units_of_its_own(world):
 
 
 def test_without_proof_the_release_waits_until_at_most_and_says_what_is_not_excluded(world):
-    world.given(release([weight(5, analyze("30s", "10m"))], promote_below=1.5).on("v2"))
-    busy(world, per_look=500, errors=0.02)
-    world.advance(minutes=9)
+    world.given(release([weight(5, analyze("30s", "2m"))], promote_below=1.5).on("v2"))
+    busy(world, per_look=500, errors=0.04)
+    world.advance(seconds=90)
     assert world.release.step == 0
     world.until(lambda: bool(world.release.unproven), minutes=2)
     said = world.release.unproven[0].message
-    assert "went on unproven after 600 s" in said
+    assert "went on unproven after 120 s" in said
     assert "not excluded: errors at most " in said
     assert said.endswith("times stable's, 95 %)")
     world.until(lambda: world.release.stable == "v2", minutes=5)
@@ -100,7 +100,7 @@ def test_the_bound_is_the_lower_test_turned_round(odds):
 def test_nothing_seen_bounds_nothing():
     assert upper_bound([], Spending(0.05)) is None
     assert upper_bound([(1, Counts(0, 10, 0, 10))], Spending(0.05)) is None
-    assert upper_bound([(1, Counts(0, 500, 400, 500))], Spending(0.05)) < MOST
+    assert (upper_bound([(1, Counts(0, 500, 400, 500))], Spending(0.05)) or MOST) < MOST
     judge = Judge(AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5),)))
     assert judge.evidence().not_excluded() == "errors: no bound on the ratio to stable's, 95 %"
 

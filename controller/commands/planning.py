@@ -1,0 +1,189 @@
+"""`pointsman plan`: what a Release's analysis can see, before anything is risked."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+
+from controller.api.reading import SpecError, parse_percent
+from controller.api.release import ReleaseSpec
+from controller.commands._cluster import WRONG_USE
+from controller.commands._manifest import ManifestError, read_release
+from controller.core.analysis import AnalysisPlan, MetricPlan
+from controller.core.foresight import Traffic, chance_to_detect, looks_to_detect, looks_to_prove
+
+LIFTS = (1.5, 2.0, 5.0)
+_LIKELY = 0.5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric at one step."""
+
+    step: int
+    weight: float
+    """Percent."""
+    metric: str
+    at_most_s: float
+    canary_units: int
+    """Until `atMost`."""
+    minutes_to_detect: dict[str, float | None]
+    """By how many times as bad the canary is; None: never."""
+    chance_to_detect: dict[str, float]
+    """Before `atMost`, 0 to 1."""
+    minutes_to_prove: float | None
+    provable: bool
+    """No worse can be proven before `atMost`, more likely than not."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("plan")(plan)
+
+
+def plan(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A manifest with one Release.")],
+    rate: Annotated[float, typer.Option(help="Requests per second of both versions together.")],
+    base: Annotated[str, typer.Option(metavar="SHARE", help="Stable's share of bad units, such as 0.1%.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Say what a Release's analysis can see with this traffic, step by step.
+
+    Minutes until a canary that is 1.5, 2 and 5 times as bad is taken back,
+    the chance that it is before atMost, and whether a good one can be proven
+    no worse by then.
+    Exit code 0: done, 2: wrong use.
+
+    \b
+    pointsman plan release.yaml --rate 50 --base 0.1%
+    """  # noqa: D301 - \b keeps the lines of the examples
+    try:
+        spec = read_release(file)
+        rate, bad = _rates(rate, base)
+    except (ManifestError, SpecError) as error:
+        typer.echo(f"pointsman plan: {error}", err=True)
+        raise typer.Exit(WRONG_USE) from None
+    rows = foresee(spec, rate, bad)
+    sentences = advice(rows, spec, rate, bad)
+    if as_json:
+        typer.echo(json.dumps({"rows": [asdict(row) for row in rows], "advice": sentences}))
+        return
+    for line in (*_table(rows), *sentences):
+        typer.echo(line)
+
+
+def _rates(rate: float, base: str) -> tuple[float, float]:
+    """Raises SpecError."""
+    bad = parse_percent(base, "--base") / 100
+    if not (math.isfinite(rate) and rate > 0):
+        raise SpecError("--rate", f"{rate:g} is not above 0")
+    if not 0 < bad < 1:
+        raise SpecError("--base", f"{base} is not above 0% and below 100%")
+    return rate, bad
+
+
+def foresee(spec: ReleaseSpec, rate: float, base: float) -> list[Row]:
+    """`rate` in units per second, `base` 0 to 1."""
+    analysis = spec.analysis
+    method = AnalysisPlan(
+        alpha=analysis.alpha,
+        min_bad_units=analysis.advanced.min_bad_units,
+        metrics=tuple(
+            MetricPlan(metric.name, metric.margin.rollback_above, metric.margin.promote_below)
+            for metric in analysis.metrics
+        ),
+        max_false_promotion=analysis.advanced.max_false_promotion,
+    )
+    rows: list[Row] = []
+    weight = 0.0
+    for number, step in enumerate(spec.steps, start=1):
+        weight = weight if step.weight is None else step.weight
+        if step.analyzes and weight > 0:
+            seen = Traffic(rate * analysis.interval, base, weight / 100)
+            at = (number, weight, step.at_most)
+            rows += [_row(at, analysis.interval, method, metric, seen) for metric in method.metrics]
+    return rows
+
+
+def _row(
+    step: tuple[int, float, float], interval: float, method: AnalysisPlan, metric: MetricPlan, seen: Traffic
+) -> Row:
+    """`step`: its number, weight in percent, and atMost in seconds."""
+    number, weight, at_most = step
+    looks = max(1, int(at_most / interval))
+    spending = method.spending(metric)
+    # what is tolerated is not seen: a canary twice as bad is 2/1.1 times as bad as the margin allows
+    lifts = {f"x{lift:g}": lift / metric.odds for lift in LIFTS}
+    return Row(
+        step=number,
+        weight=weight,
+        metric=metric.name,
+        at_most_s=at_most,
+        canary_units=int(seen.units_per_look * seen.share * looks),
+        minutes_to_detect={
+            name: _minutes(looks_to_detect(seen, lift, spending.alpha) if lift > 1 else math.inf, interval)
+            for name, lift in lifts.items()
+        },
+        chance_to_detect={
+            name: round(chance_to_detect(seen, lift, spending, looks), 4) if lift > 1 else 0.0
+            for name, lift in lifts.items()
+        },
+        minutes_to_prove=_minutes(_looks_to_prove(seen, method, metric), interval),
+        provable=_looks_to_prove(seen, method, metric) <= looks,
+    )
+
+
+def _looks_to_prove(seen: Traffic, method: AnalysisPlan, metric: MetricPlan) -> float:
+    return looks_to_prove(seen, metric.promote, method.proof_spending) if metric.promote else math.inf
+
+
+def _minutes(looks: float, interval: float) -> float | None:
+    return round(max(1.0, looks) * interval / 60, 2) if math.isfinite(looks) else None
+
+
+def advice(rows: list[Row], spec: ReleaseSpec, rate: float, base: float) -> list[str]:
+    """What cannot work, and the way out."""
+    if not rows:
+        return ["nothing is judged: no step has `analyze` with weight, or there are no metrics"]
+    said = []
+    for metric in dict.fromkeys(row.metric for row in rows):
+        of_it = [row for row in rows if row.metric == metric]
+        if all(row.chance_to_detect["x2"] < _LIKELY for row in of_it):
+            best = max(of_it, key=lambda row: row.weight)
+            takes = "for ever" if best.minutes_to_detect["x2"] is None else _span(best.minutes_to_detect["x2"])
+            said.append(
+                f"{metric}: at {rate:g} requests/s and {best.weight:g} % a doubled rate of {100 * base:g} % would take "
+                f"{takes}, and step {best.step} ends after {_span(best.at_most_s / 60)}: raise the weight or atMost"
+            )
+        if not any(row.provable for row in of_it):
+            said.append(f"{metric}: no worse is not proven in time; onTimeout ({spec.analysis.on_timeout}) decides")
+    return said
+
+
+def _table(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    width = max(len("metric"), *(len(row.metric) for row in rows))
+    head = f"{'step':>4}  {'weight':>6}  {'metric':<{width}}  {'units':>8}"
+    lines = [head + "".join(f"  {'x' + format(lift, 'g') + ' (chance)':>18}" for lift in LIFTS) + f"  {'proof':>9}"]
+    for row in rows:
+        cells = "".join(
+            f"  {_span(minutes):>9} ({row.chance_to_detect[name]:>5.0%})".ljust(20)
+            for name, minutes in row.minutes_to_detect.items()
+        )
+        proof = _span(row.minutes_to_prove)
+        lines.append(
+            f"{row.step:>4}  {row.weight:>5g}%  {row.metric:<{width}}  {row.canary_units:>8}{cells}  {proof:>9}"
+        )
+    return lines
+
+
+def _span(minutes: float | None) -> str:
+    if minutes is None:
+        return "never"
+    if minutes < 2:  # noqa: PLR2004
+        return f"{minutes * 60:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"  # noqa: PLR2004

@@ -1,0 +1,86 @@
+"""What a plan can see, before anything is risked: looks until a regression shows, and the chance to see it in time.
+
+Per request, with w the canary's share, b the base rate, r the ratio of the canary's rate to stable's, and
+ρ = w r + 1 − w, the conditional test gains the information (the Kullback-Leibler divergence of the split of the bad
+units, times their rate)
+
+    I = w r b ln(r/ρ) + (1−w) b ln(1/ρ)
+
+and needs about ln(1/α_m) of it, α_m being the metric's part of the budget. Within 1.4 looks of simulation below 20
+looks, 10 to 25 % pessimistic above.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from controller.core.spending import Spending
+
+_COST_OF_LOOKING = 0.4
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is compared at one step."""
+
+    units_per_look: float
+    """Of both versions together."""
+    base: float
+    """Stable's share of bad units, 0 to 1."""
+    share: float
+    """The canary's share of the units, 0 to 1."""
+
+
+def information(traffic: Traffic, ratio: float) -> float:
+    """Nats per unit. 0 where there is nothing bad, nothing on one side, or no difference."""
+    w, b = traffic.share, traffic.base
+    mixed = w * ratio + 1 - w
+    return w * ratio * b * math.log(ratio / mixed) + (1 - w) * b * math.log(1 / mixed)
+
+
+def looks_to_detect(traffic: Traffic, ratio: float, alpha: float) -> float:
+    """Median number of looks until a canary that is `ratio` times as bad is convicted; infinite where it never is."""
+    each = information(traffic, ratio) * traffic.units_per_look
+    return math.log(1 / alpha) / each if each > 0 else math.inf
+
+
+def looks_to_prove(traffic: Traffic, margin: float, spending: Spending) -> float:
+    """Median number of looks until a canary as good as stable is proven to be below `margin`.
+
+    The split of the bad units is compared with that at the margin: the same divergence, the other way round.
+    """
+    w, b = traffic.share, traffic.base
+    mixed = w * margin + 1 - w
+    each = b * (w * math.log(mixed / margin) + (1 - w) * math.log(mixed)) * traffic.units_per_look
+    return math.log(1 / spending.alpha) / each if each > 0 else math.inf
+
+
+def chance_to_detect(traffic: Traffic, ratio: float, spending: Spending, looks: int) -> float:
+    """Chance that a canary `ratio` times as bad is convicted within `looks`, by the normal law of the log ratio.
+
+    Given the totals, the canary's part of X bad units has the odds w/(1−w) under the null and r times that here;
+    its variance is X q (1−q) for the respective share q. Looking at every look costs as much as one test at the end
+    with 0.4 of the budget; by simulation (`hack/bench decision`) the chance is then right within 4 points.
+    """
+    bad = traffic.base * (traffic.share * ratio + 1 - traffic.share) * traffic.units_per_look * looks
+    null = traffic.share
+    here = traffic.share * ratio / (traffic.share * ratio + 1 - traffic.share)
+    level = _COST_OF_LOOKING * spending.until(looks)
+    if bad <= 0 or not 0 < null < 1 or level <= 0:
+        return 0.0
+    boundary = bad * null + _quantile(1 - level) * math.sqrt(bad * null * (1 - null)) + 0.5
+    return _normal((bad * here - boundary) / math.sqrt(bad * here * (1 - here)))
+
+
+def _normal(z: float) -> float:
+    return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
+def _quantile(p: float) -> float:
+    """Of the normal law, by bisection: exact to 1e-9, and called seldom."""
+    low, high = -40.0, 40.0
+    while high - low > 1e-9:  # noqa: PLR2004
+        middle = (low + high) / 2
+        low, high = (middle, high) if _normal(middle) < p else (low, middle)
+    return (low + high) / 2
