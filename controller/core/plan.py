@@ -143,6 +143,7 @@ class Plan:
             self._move(wanted)
         if changed:
             self.update(weight_since=self.now)
+            self.again(0)  # the looks begin with the next decision, and nothing else is bound to wake it
         if at_stable and self._finalizer and not self.seen.deleting:
             self.do(RemoveFinalizer())
             self._finalizer = False

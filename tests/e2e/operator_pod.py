@@ -53,19 +53,20 @@ class OperatorPod:
         """
         chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
         deaths: list[str] = []
-        leader = ""
+        dead = ""
 
         async def kill_on() -> None:
-            nonlocal leader
+            nonlocal dead
             while True:
-                leader = await self.until_another_leads(leader)
+                leader = await self.until_another_leads(dead)
                 await asyncio.sleep(chance.expovariate(1 / _MEAN_LIFE_S))
                 deaths.append(tell())
+                dead = leader
                 await self.kill(leader, with_its_pod=len(deaths) % 2 == 0)
 
         async with _beside(kill_on()):
             yield deaths
-        await self.until_another_leads(leader)
+        await self.until_another_leads(dead)
 
 
 @asynccontextmanager

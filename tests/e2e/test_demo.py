@@ -49,12 +49,18 @@ async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back
     assert summary.failed_on_good_versions == 0
     assert summary.seconds_to_rollback < 30
     assert took < 300
-    explained, waited = await asyncio.gather(demo_shop.pointsman("explain", NAME), demo_shop.pointsman("wait", NAME))
+    explained, waited, listed = await asyncio.gather(
+        demo_shop.pointsman("explain", NAME),
+        demo_shop.pointsman("wait", NAME),
+        demo_shop.kubectl("get", "release", NAME, "--no-headers"),
+    )
     assert explained.code == 0
     assert "RolledBack (Regressed)" in explained.text
     assert summary.evidence in explained.text
     assert "version 3: fails 20 % of its requests" in explained.text, "the commit that is to blame is named"
     assert waited.code == 1
+    row = r"subject +RolledBack +1/2 +0 +False +Regressed +errors \d+/\d+ vs \d+/\d+ \(p \S+\)"
+    assert re.match(row, listed.text), listed.text
 
 
 async def test_killing_the_operator_at_any_moment_ends_the_same(demo_shop, operator_pod, story, told, measured):

@@ -39,14 +39,19 @@ async def test_a_release_is_followed_from_the_terminal(shop):
     await shop.commit(VERSION="2")
     assert (await pointsman("wait", name, "--timeout", "60s")).code == 3, "it waits for a person"
     canary = (await shop.status())["canaryRevision"]
-    assert (await kubectl(*ready, "--timeout=1s")).code == 1
-    header, row = (await kubectl("get", "releases")).text.splitlines()
+    narrow, wide, unready, explained = await asyncio.gather(
+        kubectl("get", "releases"),
+        kubectl("get", "releases", "-o", "wide"),
+        kubectl(*ready, "--timeout=1s"),
+        pointsman("explain", name),
+    )
+    header, row = narrow.text.splitlines()
     assert header.split() == COLUMNS
     assert row.split()[:6] == [name, "Paused", "2/2", "10", "False", "AwaitingApproval"]
-    header, row = (await kubectl("get", "releases", "-o", "wide")).text.splitlines()
+    header, row = wide.text.splitlines()
     assert header.split() == WIDE
     assert f"{stable}   {canary}   step 2/2: waiting for approval" in row
-    explained = await pointsman("explain", name)
+    assert unready.code == 1
     assert explained.code == 0
     for sentence in (
         f"{name} in {shop.namespace}: Paused (AwaitingApproval)",
@@ -74,6 +79,7 @@ async def test_the_table_can_be_read_in_a_narrow_terminal_whatever_the_name(long
     await shop.commit(VERSION="2")
     await shop.until_phase("Paused")
     listed, table = await asyncio.gather(shop.pointsman("get", "--output=json"), shop.pointsman("get", columns=80))
+    assert (listed.code, table.code) == (0, 0)
     assert json.loads(listed.text)[0]["name"] == LONG
     lines = table.text.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 80
