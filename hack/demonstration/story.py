@@ -68,7 +68,7 @@ class Story:
             await asyncio.sleep(_QUIET_S)
             await self._commit("version 2: a good one", VERSION="2")
             good = await self._until_over(kube, _is_over)
-            promoted = good.phase is Phase.HEALTHY and good.stable != ""
+            promoted = good.phase is Phase.HEALTHY and good.stable != first.stable
             self._tell_step(f"version 2 is {'promoted' if promoted else 'NOT promoted'}: {good.message}")
             await self._commit("version 3: fails 20 % of its requests", VERSION="3", ERROR_RATE="0.2")
             bad = await self._until_over(kube, _is_over)
