@@ -59,7 +59,7 @@ class Story:
         self._repository.create()
         await asyncio.to_thread(self._forget_earlier)
         await self._commit("version 1", VERSION="1")
-        await self._until_over(kube, _is_over)
+        first = await self._until_over(kube, _is_over)
         await self._until_routed()
         self._began = time.monotonic()
         plan = plan_for(self._cluster.gateway_url, rate=RATE, host=HOST)

@@ -89,7 +89,13 @@ class Shop:
             "apiVersion": RELEASE_ACTIONS.api_version,
             "kind": RELEASE_ACTIONS.kind,
             "metadata": {"generateName": f"{self.name}-{action}-"},
-            "spec": {"release": self.name, "revision": revision, "action": action, "reason": "customers say so"},
+            "spec": {
+                "release": self.name,
+                "revision": revision,
+                "action": action,
+                "requestedBy": "admin",
+                "reason": "customers say so",
+            },
         }
         made = await self.kube.create(RELEASE_ACTIONS, self.namespace, body)
 
