@@ -171,13 +171,17 @@ def exit_code(release: Mapping[str, Any]) -> int | None:
 def _table(releases: list[dict[str, Any]], *, with_namespace: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="")
     columns = ["NAME", "PHASE", "STEP", "WEIGHT", "READY", "REASON", "EVIDENCE", "AGE"]
-    for column in ["NAMESPACE", *columns] if with_namespace else columns:
-        table.add_column(column, overflow="ellipsis" if column == "EVIDENCE" else "fold", no_wrap=column != "EVIDENCE")
+    if with_namespace:
+        columns.insert(0, "NAMESPACE")
     now = time.time()
-    for release in releases:
-        row = _row_json(release)
-        cells = [str(row[column.lower()]) for column in columns[:-1]] + [age_of(release, now)]
-        table.add_row(*([release["metadata"]["namespace"]] if with_namespace else []), *cells)
+    rows = [_row_json(release) | {"age": age_of(release, now)} for release in releases]
+    for column in columns:
+        # in a narrow terminal names and evidence fold; a column that shrank would lose its words without a sign
+        widest = max(len(str(row[column.lower()])) for row in rows)
+        folds = column in ("NAMESPACE", "NAME", "EVIDENCE")
+        table.add_column(column, overflow="fold", min_width=None if folds else max(len(column), widest))
+    for row in rows:
+        table.add_row(*(str(row[column.lower()]) for column in columns))
     return table
 
 

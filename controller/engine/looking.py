@@ -116,7 +116,16 @@ class Looker:
         async def usual() -> dict[str, float]:
             return await _usual(questions, started, stable=status.stable, canary=status.canary)
 
-        return await self._runs.open(key, name, plan=plan, subject=subject, started=started, owner=owner, usual=usual)
+        return await self._runs.open(
+            key,
+            name,
+            plan=plan,
+            subject=subject,
+            began=status.canary_since or 0.0,
+            started=started,
+            owner=owner,
+            usual=usual,
+        )
 
     async def _catch_up(
         self, run: Run, analysis: Analysis, status: Status, questions: tuple[Question, ...], now: float

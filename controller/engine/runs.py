@@ -69,15 +69,24 @@ class RunStore:
         *,
         plan: AnalysisPlan,
         subject: Mapping[str, Any],
+        began: float,
         started: float,
         owner: Mapping[str, Any] | None,
         usual: Callable[[], Awaitable[Mapping[str, float]]],
     ) -> Run:
-        """The run of this name: the one in memory, the one that is written, or a new one. Raises KubeError."""
+        """The run of this name: the one in memory, the one that is written, or a new one. Raises KubeError.
+
+        `began`: since when this canary is one; a run that started before is not its.
+        """
         known = self._open.get(key)
         if known is not None and known.name == name:
             return known
         pages = await _read_pages(self._kube, key, name)
+        if pages and times.from_text(pages[0]["spec"]["startedAt"]) < began:
+            # of a Release of this name that was deleted and made again: its counts convict nobody here
+            for page in pages:
+                await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"])
+            pages = []
         if not pages:
             rates = {metric: round(rate, 3) for metric, rate in (await usual()).items()}
             spec = {**subject, "startedAt": times.to_text(started), "usual": rates, "method": plan_to_raw(plan)}

@@ -99,5 +99,7 @@ def proxy_config(kubeconfig: Path) -> dict[str, Any]:
 
 def _written(path: Path, content: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content))
+    text = yaml.safe_dump(content)
+    if not path.exists() or path.read_text() != text:  # kube-proxy ends itself when its file is touched
+        path.write_text(text)
     return path

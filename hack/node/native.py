@@ -122,9 +122,14 @@ class Native:
             raise TroubleError(
                 "another Kubernetes keeps its Service rules on this machine (nft table kube-proxy): stop it."
             )
-        if owner not in {None, self.state} and not (owner.parent / "hack" / "cluster").exists():
-            Native(owner)._take_down()  # noqa: SLF001  (its checkout was deleted while its cluster ran)
+        if owner is not None and owner != self.state and Native(owner)._is_abandoned():  # noqa: SLF001
+            Native(owner)._take_down()  # noqa: SLF001
         claim.take(self.state)
+
+    def _is_abandoned(self) -> bool:
+        """Its checkout was deleted while it ran, or none of its programs lives, as after the end of a CI job."""
+        deleted = not (self.state.parent / "hack" / "cluster").exists()
+        return deleted or not any(running(pid_file(self.state, name)) for name in _PARTS)
 
     def _start(self) -> None:
         began = time.monotonic()

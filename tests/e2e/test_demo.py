@@ -63,6 +63,7 @@ async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back
     assert re.match(row, listed.text), listed.text
 
 
+@pytest.mark.timeout(450)  # the Lease of each that dies stands for 15 s: about 180 s in all, on two busy cores 240
 async def test_killing_the_operator_at_any_moment_ends_the_same(demo_shop, operator_pod, story, told, measured):
     began = time.monotonic()
 
