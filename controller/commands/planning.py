@@ -13,7 +13,7 @@ from controller.api.reading import SpecError, parse_percent
 from controller.api.release import ReleaseSpec
 from controller.commands._cluster import WRONG_USE
 from controller.commands._manifest import ManifestError, read_release
-from controller.core.analysis import AnalysisPlan, MetricPlan
+from controller.core.analysis import AnalysisPlan, MetricPlan, method_of
 from controller.core.foresight import Traffic, chance_to_detect, looks_to_detect, looks_to_prove
 
 LIFTS = (1.5, 2.0, 5.0)
@@ -88,15 +88,7 @@ def _rates(rate: float, base: str) -> tuple[float, float]:
 def foresee(spec: ReleaseSpec, rate: float, base: float) -> list[Row]:
     """`rate` in units per second, `base` 0 to 1."""
     analysis = spec.analysis
-    method = AnalysisPlan(
-        alpha=analysis.alpha,
-        min_bad_units=analysis.advanced.min_bad_units,
-        metrics=tuple(
-            MetricPlan(metric.name, metric.margin.rollback_above, metric.margin.promote_below)
-            for metric in analysis.metrics
-        ),
-        max_false_promotion=analysis.advanced.max_false_promotion,
-    )
+    method = method_of(analysis)
     rows: list[Row] = []
     weight = 0.0
     for number, step in enumerate(spec.steps, start=1):

@@ -59,10 +59,9 @@ def _choose(plan: Plan) -> None:
         stay_rolled_back(plan)
     elif seen.target != status.stable:
         go_on(plan)
-    elif status.canary:
-        take_back(plan, "superseded", "the spec asks for the stable version again")
-        keep_stable(plan)
     else:
+        if status.canary:
+            take_back(plan, "superseded", "the spec asks for the stable version again")
         keep_stable(plan)
 
 

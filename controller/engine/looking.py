@@ -15,13 +15,7 @@ from typing import Any
 from controller.api.release import Analysis
 from controller.api.status import Status
 from controller.api.times import as_datetime
-from controller.core.analysis import (
-    NO_EVIDENCE,
-    AnalysisPlan,
-    Evidence,
-    MetricPlan,
-    units_between,
-)
+from controller.core.analysis import NO_EVIDENCE, Evidence, method_of, units_between
 from controller.core.disaster import Disaster, disaster
 from controller.core.looks import NOTHING, Counts, Look
 from controller.core.observation import MetricTrouble
@@ -95,15 +89,7 @@ class Looker:
         owner: Mapping[str, Any] | None,
         questions: tuple[Question, ...],
     ) -> Run:
-        plan = AnalysisPlan(
-            alpha=analysis.alpha,
-            min_bad_units=analysis.advanced.min_bad_units,
-            metrics=tuple(
-                MetricPlan(metric.name, metric.margin.rollback_above, metric.margin.promote_below)
-                for metric in analysis.metrics
-            ),
-            max_false_promotion=analysis.advanced.max_false_promotion,
-        )
+        plan = method_of(analysis)
         subject = {
             "release": key.name,
             "stableRevision": status.stable,
