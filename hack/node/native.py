@@ -62,8 +62,8 @@ class Native:
     def up(self) -> Cluster:
         self._check_machine()
         with claim.exclusive():
+            debian.ensure()  # first: what belongs to whom is asked with programs of Debian's
             self._take_machine()
-            debian.ensure()
             programs = build.ensure(*NATIVE)
             self._start()
             cluster = Cluster(

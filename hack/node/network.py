@@ -7,6 +7,7 @@ which writes iptables chains per pod, is off.
 
 import ipaddress
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -118,6 +119,8 @@ def _setting(name: str) -> Path:
 
 
 def _has_table(family: str, table: str) -> bool:
+    if shutil.which("nft") is None:
+        return False  # `down` where nothing was ever brought up
     done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
     return f"table {family} {table}" in done.stdout.splitlines()
 

@@ -179,3 +179,9 @@ def test_a_kubeconfig_holds_its_users_key_and_is_private(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(client.key.stat().st_mode) == 0o600
     assert set(yaml.safe_load(path.read_text())["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
+
+
+def test_a_machine_without_nftables_has_no_other_kubernetes_and_nothing_to_take_down(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not network.foreign_proxy()
+    network.down(tmp_path)
