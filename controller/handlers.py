@@ -13,6 +13,7 @@ from typing import Any
 import kopf
 
 from controller.api.names import GROUP, RELEASE_LABEL, VERSION
+from controller.api.resources import RELEASES, Resource
 from controller.engine.objects import Key
 from controller.engine.reconciler import Reconciler
 from controller.engine.workqueue import WorkQueue
@@ -25,15 +26,22 @@ class Intake:
     queue: WorkQueue[Key]
     reconciler: Reconciler
 
-    def release(self, metadata: Mapping[str, Any]) -> None:
+    def release(self, body: Mapping[str, Any], *, gone: bool) -> None:
+        metadata = body["metadata"]
         if self.reconciler.kube.is_own_write(metadata):
             return
+        if gone:
+            self.reconciler.memory.changed(RELEASES, metadata["namespace"], metadata["name"])
+        else:
+            self.reconciler.memory.told(body)
         self.queue.add(Key(metadata["namespace"], metadata["name"]))
 
-    def child(self, metadata: Mapping[str, Any]) -> None:
+    def child(self, resource: Resource, metadata: Mapping[str, Any]) -> None:
         if self.reconciler.kube.is_own_write(metadata):
             return
-        self.queue.add(Key(metadata["namespace"], metadata["labels"][RELEASE_LABEL]))
+        release = metadata["labels"][RELEASE_LABEL]
+        self.reconciler.memory.changed(resource, metadata["namespace"], release)
+        self.queue.add(Key(metadata["namespace"], release))
 
     def action(self, body: Mapping[str, Any]) -> None:
         if body.get("status", {}).get("result"):
@@ -52,8 +60,8 @@ def registry_of(intake: Intake) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, "releases", registry=registry)
-    def release_seen(body: kopf.Body, **_: Any) -> None:
-        intake.release(body["metadata"])
+    def release_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
+        intake.release(dict(body), gone=type == "DELETED")
 
     @kopf.on.event(GROUP, VERSION, "releaseactions", registry=registry)
     def action_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import kopf
@@ -14,7 +15,7 @@ from aiohttp import web
 
 from controller import plugins
 from controller.api.names import RELEASE_LABEL
-from controller.api.resources import DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, RELEASES, SERVICES
+from controller.api.resources import DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, RELEASES, SERVICES, Resource
 from controller.engine.executor import Executor
 from controller.engine.looking import Looker
 from controller.engine.objects import Key
@@ -30,11 +31,14 @@ from controller.health import Heart, Telemetry, serve
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.events import Events
 from controller.kube.lease import Lease
+from controller.kube.memory import Memory
 from controller.kube.watch import MetadataWatch
 from controller.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 _RESYNC_S = 300.0
+_LISTED = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)
+"""What the observer lists for each Release."""
 _LAST_WORDS_S = 3.0
 LEASE_NAME = "pointsman"
 
@@ -58,14 +62,16 @@ class Operator:
             plugins.modules(folder)  # now: importing a provider takes a second that a leader does not have
         cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
         queue: WorkQueue[Key] = WorkQueue()
+        memory = Memory(kube)
         events, runs = Events(kube), RunStore(kube)
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
         telemetry = Telemetry()
         heart = Heart(busy=lambda: queue.active > 0 or len(queue) > 0)
         reconciler = Reconciler(
             kube=kube,
-            observer=Observer(kube, cluster),
-            executor=Executor(kube, runs, events),
+            memory=memory,
+            observer=Observer(memory, cluster),
+            executor=Executor(memory, runs, events),
             looker=Looker(runs, sources),
             runs=runs,
             sources=sources,
@@ -78,14 +84,38 @@ class Operator:
     def watches(self, only: str | None) -> list[MetadataWatch]:
         """Of everything that is made for a Release, and may be changed by somebody else."""
         of_routers = {resource for module in plugins.modules("routers").values() for resource in module.WATCHES}
-        return [
-            MetadataWatch(self.kube, resource, RELEASE_LABEL, self.intake.child, namespace=only)
-            for resource in (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES, *sorted(of_routers - {SERVICES}, key=str))
-        ]
+        memory = self.reconciler.memory
+
+        def watch(resource: Resource) -> MetadataWatch:
+            async def fill() -> None:
+                if resource in _LISTED:
+                    await memory.fill(resource, only, single=False)
+                if resource in of_routers:
+                    await memory.fill(resource, only, single=True)
+
+            return MetadataWatch(
+                self.kube,
+                resource,
+                RELEASE_LABEL,
+                partial(self.intake.child, resource),
+                namespace=only,
+                watched=partial(self._trust, resource),
+                listed=fill,
+            )
+
+        return [watch(resource) for resource in (*_LISTED, *sorted(of_routers - {*_LISTED}, key=str))]
+
+    def _trust(self, resource: Resource, watched: bool) -> None:  # noqa: FBT001
+        self.reconciler.memory.trust(resource, watched=watched)
 
     def _finished(self, result: str) -> None:
         self.heart.beat()
         self.telemetry.reconciles.labels(result).inc()
+
+    async def _work(self, watches: Sequence[MetadataWatch]) -> None:
+        """Not before everything there is was listed once: it saves each Release its own reads."""
+        await asyncio.gather(*(watch.tried.wait() for watch in watches))
+        await work(self.queue, self.reconciler, self._finished)
 
     async def resync(self, only: str | None) -> None:
         """Finds what every watch lost: a list of versions, and a key only for what differs."""
@@ -115,7 +145,7 @@ class Operator:
         watches = self.watches(settings.only)
         background: list[Coroutine[Any, Any, None]] = [
             *(watch.run() for watch in watches),
-            *(work(self.queue, self.reconciler, self._finished) for _ in range(settings.workers)),
+            *(self._work(watches) for _ in range(settings.workers)),
             self.events.run(),
             self.resync(settings.only),
             self.sweep(settings.only),

@@ -210,7 +210,8 @@ def _walk(plan: Plan) -> None:
                 _next_step(plan, outcome)
                 if index + 1 < len(steps) and _weight_of(plan, index + 1) != weight:
                     # more weight may need more pods, which the next decision sees to
-                    plan.settle(Phase.PROGRESSING, "NextStep", outcome.message)
+                    over = outcome.message or f"{weight:g} % of the work on {plan.status.canary}"
+                    plan.settle(Phase.PROGRESSING, "NextStep", over)
                     plan.again(0)
                     return
             case _:
@@ -235,7 +236,8 @@ def _next_step(plan: Plan, outcome: Done) -> None:
     index = plan.status.step
     unproven = (*plan.status.unproven, Unproven(index, outcome.message)) if outcome.unproven else plan.status.unproven
     plan.update(step=index + 1, step_started=plan.now, approved_by="", unproven=unproven)
-    plan.tell("StepDone", f"step {index + 1}/{len(plan.seen.spec.steps)}: {outcome.message}")
+    if outcome.message:
+        plan.tell("StepDone", f"step {index + 1}/{len(plan.seen.spec.steps)}: {outcome.message}")
 
 
 def _view(plan: Plan) -> StepView:

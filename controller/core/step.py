@@ -43,6 +43,7 @@ class Wait:
 @dataclass(frozen=True)
 class Done:
     message: str = ""
+    """What was found; empty where there is nothing to tell but that the step is over."""
     unproven: bool = False
 
 

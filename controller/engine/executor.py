@@ -32,8 +32,9 @@ from controller.core.actions import (
 from controller.engine.objects import child_name, controller_revision, deployment, selector, service
 from controller.engine.observer import World
 from controller.engine.runs import RunStore
-from controller.kube.client import ConflictError, KubeClient, NotFoundError
+from controller.kube.client import ConflictError, NotFoundError
 from controller.kube.events import Events
+from controller.kube.memory import Memory
 from controller.ports import Weights
 
 
@@ -42,7 +43,7 @@ class TemplateLostError(Exception):
 
 
 class Executor:
-    def __init__(self, kube: KubeClient, runs: RunStore, events: Events) -> None:
+    def __init__(self, kube: Memory, runs: RunStore, events: Events) -> None:
         self._kube = kube
         self._runs = runs
         self._events = events

@@ -26,7 +26,7 @@ from controller.api.status import Status
 from controller.core.observation import NOTHING_RUNS, Observation, Request, RevisionState
 from controller.engine.objects import Key, child_name, owner_of
 from controller.engine.pods import trouble_of
-from controller.kube.client import KubeClient
+from controller.kube.memory import Memory
 from controller.ports import Router, Target
 
 _LOG = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class World:
 
 
 class Observer:
-    def __init__(self, kube: KubeClient, cluster: str) -> None:
+    def __init__(self, kube: Memory, cluster: str) -> None:
         self._kube = kube
         self._cluster = cluster
 

@@ -27,6 +27,7 @@ from controller.engine.observer import Observer, World
 from controller.engine.runs import RunStore
 from controller.engine.sources import Sources
 from controller.kube.client import InvalidError, KubeClient, NotFoundError
+from controller.kube.memory import Memory
 from controller.ports import RouterError
 
 _LOG = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Reconciler:
     """One per process. Safe to call at once for different keys; the work queue keeps one key to one caller."""
 
     kube: KubeClient
+    memory: Memory
     observer: Observer
     executor: Executor
     looker: Looker
@@ -55,12 +57,16 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> float | None:
         """Seconds until time alone may change something. Raises KubeError, TimeoutError."""
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await self._reconcile(key)
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                return await self._reconcile(key)
+        except BaseException:
+            self.memory.forget(key.namespace, key.name)  # something was not as remembered
+            raise
 
     async def _reconcile(self, key: Key) -> float | None:
         try:
-            release = await self.kube.get(RELEASES, key.namespace, key.name)
+            release = await self.memory.get(RELEASES, key.namespace, key.name)
         except NotFoundError:
             self._forget(key)
             return None
@@ -107,6 +113,7 @@ class Reconciler:
         except (InvalidError, TemplateLostError) as error:
             return await self._refused(world, decision.status, error)
         except RouterError as error:
+            self.memory.forget(world.key.namespace, world.key.name)
             before = world.observation.status
             waiting = replace(before, phase=Phase.WAITING, reason="RouterRefused", message=str(error))
             await self._write(world.key, world.release, waiting)
@@ -127,6 +134,7 @@ class Reconciler:
 
         What was decided about the attempt stands, for the traffic was moved before the objects were made.
         """
+        self.memory.forget(world.key.namespace, world.key.name)
         before = world.observation.status
         kept = decided if decided.canary == world.observation.target else before
         message = f"spec.template: {error}"
@@ -152,7 +160,7 @@ class Reconciler:
             return
         body = {**release, "status": raw}
         try:
-            answer = await self.kube.replace(RELEASES, body, "status")
+            answer = await self.memory.replace(RELEASES, body, "status")
         except NotFoundError:
             return
         self.versions[key] = answer["metadata"]["resourceVersion"]
@@ -170,6 +178,7 @@ class Reconciler:
             self.pending.pop(key, None)
 
     def _forget(self, key: Key) -> None:
+        self.memory.forget(key.namespace, key.name)
         self.pending.pop(key, None)
         self.versions.pop(key, None)
         self._written.pop(key, None)

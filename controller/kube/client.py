@@ -28,6 +28,7 @@ from controller.api.resources import Resource
 _TIMEOUT_S = 10.0
 _PAGE = 500
 _REMEMBERED_WRITES = 20_000
+_DELETED = "deleted"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -178,16 +179,19 @@ class KubeClient:
 
     def is_own_write(self, metadata: Mapping[str, Any]) -> bool:
         """Whether a watch shows what this process wrote itself: it knows that already, and decided on it."""
-        return self._wrote.get(metadata["uid"], "") == str(metadata["resourceVersion"])
+        return self._wrote.get(metadata["uid"], "") in (str(metadata["resourceVersion"]), _DELETED)
 
     def _note_write(self, answer: dict[str, Any]) -> dict[str, Any]:
         metadata = answer.get("metadata", {})
         if "uid" in metadata and "resourceVersion" in metadata:
-            self._wrote[metadata["uid"]] = metadata["resourceVersion"]
-            self._wrote.move_to_end(metadata["uid"])
-            if len(self._wrote) > _REMEMBERED_WRITES:
-                self._wrote.popitem(last=False)
+            self._remember(metadata["uid"], metadata["resourceVersion"])
         return answer
+
+    def _remember(self, uid: str, version: str) -> None:
+        self._wrote[uid] = version
+        self._wrote.move_to_end(uid)
+        if len(self._wrote) > _REMEMBERED_WRITES:
+            self._wrote.popitem(last=False)
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -259,7 +263,12 @@ class KubeClient:
     async def delete(self, resource: Resource, namespace: str | None, name: str) -> bool:
         """False when it was gone already. Dependents go in the background."""
         try:
-            await self.request("DELETE", resource.path(namespace, name), query={"propagationPolicy": "Background"})
+            query = {"propagationPolicy": "Background"}
+            answer = await self.request("DELETE", resource.path(namespace, name), query=query)
         except NotFoundError:
             return False
+        # a Status names the object that is gone; an object may still wait for somebody's finalizer
+        uid = answer.get("details", {}).get("uid")
+        if answer.get("kind") == "Status" and uid:
+            self._remember(uid, _DELETED)
         return True

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -29,20 +29,37 @@ _GONE = 410
 _KEPT = ("name", "namespace", "labels", "uid", "resourceVersion")
 
 Seen = Callable[[Mapping[str, Any]], None]
+Watched = Callable[[bool], None]
+Listed = Callable[[], Awaitable[None]]
 
 
 class MetadataWatch:
     """Calls `seen` with the metadata of each object that appears, changes or goes."""
 
     def __init__(
-        self, kube: KubeClient, resource: Resource, labels: str, seen: Seen, *, namespace: str | None = None
+        self,
+        kube: KubeClient,
+        resource: Resource,
+        labels: str,
+        seen: Seen,
+        *,
+        namespace: str | None = None,
+        watched: Watched = lambda _: None,
+        listed: Listed | None = None,
     ) -> None:
         self._kube = kube
         self._path = resource.path(namespace)
         self._resource = resource
         self._labels = labels
         self._seen = seen
+        self._watched = watched
+        """Told whether changes are being told: not between a cut and the next list. `listed` runs once, between the
+        first list and the first event.
+        """
         self._known: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._listed = listed
+        self.tried = asyncio.Event()
+        """Set once the first list has come to an end, good or bad."""
 
     async def run(self) -> None:
         """Until cancelled; every failure ends in a new list, which finds what was missed."""
@@ -50,6 +67,10 @@ class MetadataWatch:
             pause = random.uniform(*_AGAIN_S)  # noqa: S311 - jitter
             try:
                 version = await self._list()
+                self._watched(True)  # noqa: FBT003
+                if self._listed is not None and not self.tried.is_set():
+                    await self._listed()
+                self.tried.set()
                 while True:
                     version = await self._watch(version)
             except NotFoundError:
@@ -64,6 +85,8 @@ class MetadataWatch:
                     _LOG.warning("watching %s: %s", self._resource.plural, error)
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 _LOG.warning("the watch of %s was cut: %r", self._resource.plural, error)
+            self._watched(False)  # noqa: FBT003
+            self.tried.set()
             await asyncio.sleep(pause)
 
     async def _list(self) -> str:

@@ -11,7 +11,7 @@ from textwrap import dedent
 
 from hack.node.trouble import TroubleError
 
-_FRAME = {"__main__", "plane", "report", "world"}
+_FRAME = {"__main__", "plane", "report", "tampering", "world"}
 _EXAMPLES = """\
     examples:
       hack/bench                    the names there are

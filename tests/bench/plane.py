@@ -16,11 +16,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 import crds
 from controller.api.resources import NAMESPACES
 from controller.kube.client import KubeClient
 from hack.node import build
 from hack.node.controlplane import ControlPlane
+from hack.node.process import free_port
 from tests.integration.cluster_fixture import define, gateway_api
 
 OPERATOR = "pointsman-operator"
@@ -42,9 +45,13 @@ class Plane:
         self._audit = directory / "audit.log"
         self._kubeconfig = plane.client_kubeconfig("operator", user=OPERATOR, group="system:masters")
         self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
 
     def start_operator(self, namespace: str) -> None:
-        command = [str(_POINTSMAN), "run", "--namespace", namespace, "--port", "0", "--address", "127.0.0.1"]
+        self._port = free_port()
+        command = [
+            str(_POINTSMAN), "run", "--namespace", namespace, "--port", str(self._port), "--address", "127.0.0.1"
+        ]  # fmt: skip
         with (self._directory / "operator.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, env={**os.environ, "KUBECONFIG": str(self._kubeconfig)}, stdout=log, stderr=log
@@ -68,6 +75,18 @@ class Plane:
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+    async def metrics(self) -> dict[str, float]:
+        """What the operator's /metrics says; nothing while it does not answer yet."""
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self._port}/metrics") as answer,
+            ):
+                lines = (await answer.text()).splitlines()
+        except aiohttp.ClientError:
+            return {}
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
     def requests(self) -> dict[str, int]:
         """Requests of the operator so far, by verb and kind; leases apart, under their own name."""

@@ -1,0 +1,259 @@
+"""Remembers what was read of a Release's objects for as long as the watches say that nothing has changed.
+
+Without it every pass costs six requests, and most passes come from the clock or from an event about one object. What
+is remembered may still be a moment old, as with every watch: so each write carries the resourceVersion it was decided
+on, a refused one makes the Release forget everything, and nothing is remembered of a kind whose watch is cut.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.api.names import RELEASE_LABEL
+from controller.api.resources import RELEASES, Resource
+from controller.kube.client import KubeClient, NotFoundError
+
+_MOST_SHELVES = 2500
+_AGE_S = 60.0
+_RELEASE_AGE_S = 10.0
+"""kopf does not say when its watch is cut, so what a person may have changed is not believed for long."""
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    resource: Resource
+    namespace: str
+    release: str
+    single: bool = False
+    """The object with the Release's own name, or all that carry its label."""
+
+
+@dataclass
+class _Content:
+    objects: dict[str, dict[str, Any]]
+    read_at: float
+
+
+@dataclass(eq=False)
+class _Flight:
+    """A request under way. What changes meanwhile is newer than its answer may be."""
+
+    changed: set[_Shelf] = field(default_factory=set)
+
+
+class Memory:
+    """The part of `KubeClient` that the engine uses, with the same errors. What it returns must not be changed."""
+
+    def __init__(self, kube: KubeClient, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._kube = kube
+        self._monotonic = monotonic
+        self._trusted: set[Resource] = {RELEASES}
+        self._shelves: OrderedDict[_Shelf, _Content] = OrderedDict()
+        self._flights: set[_Flight] = set()
+        self._filled: dict[_Shelf, dict[str, dict[str, Any]]] = {}
+        """From `fill`; each is believed once."""
+        self._filled_at = 0.0
+
+    # -- what the watches say ------------------------------------------------------------------------------------
+
+    def trust(self, resource: Resource, *, watched: bool) -> None:
+        """Whether changes of this kind are being told."""
+        if watched:
+            self._trusted.add(resource)
+            return
+        self._trusted.discard(resource)
+        for shelf in [shelf for shelf in (*self._shelves, *self._filled) if shelf.resource == resource]:
+            self._drop(shelf)
+        for flight in self._flights:
+            flight.changed.add(_Shelf(resource, "", ""))
+
+    def changed(self, resource: Resource, namespace: str, release: str) -> None:
+        for single in (False, True):
+            self._drop(_Shelf(resource, namespace, release, single))
+
+    def forget(self, namespace: str, release: str) -> None:
+        """Everything about one Release: something was not as remembered."""
+        for shelf in [one for one in self._shelves if (one.namespace, one.release) == (namespace, release)]:
+            self._drop(shelf)
+
+    def told(self, release: Mapping[str, Any]) -> None:
+        """A Release as its watch shows it, which is what a read would give; unless more is known since."""
+        metadata = release["metadata"]
+        shelf = _Shelf(RELEASES, metadata["namespace"], metadata["name"], single=True)
+        known = self._shelves.get(shelf)
+        if known is not None and not _is_newer(metadata, known.objects.get(metadata["name"])):
+            return
+        self._drop(shelf)
+        with self._flight() as flight:
+            self._put(flight, shelf, [{"apiVersion": RELEASES.api_version, "kind": RELEASES.kind, **release}])
+
+    def _drop(self, shelf: _Shelf) -> None:
+        self._shelves.pop(shelf, None)
+        self._filled.pop(shelf, None)
+        for flight in self._flights:
+            flight.changed.add(shelf)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        found = await self.find(resource, namespace, name)
+        if found is None:
+            raise NotFoundError(404, "NotFound", f"{resource.plural} {name!r} not found")
+        return found
+
+    async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """An object that has its Release's own name is remembered, also that there is none."""
+        if resource not in self._trusted or namespace is None:
+            return await self._kube.find(resource, namespace, name)
+        shelf = _Shelf(resource, namespace, name, single=True)
+        content = self._content(shelf)
+        if content is not None:
+            return content.objects.get(name)
+        with self._flight() as flight:
+            found = await self._kube.find(resource, namespace, name)
+            if found is None or _release_of(resource, found) == name:
+                self._put(flight, shelf, [] if found is None else [found])
+        return found
+
+    async def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[dict[str, Any]]:
+        """All pages. Only lists of everything that one Release has are remembered."""
+        label, _, release = labels.partition("=")
+        if resource not in self._trusted or namespace is None or label != RELEASE_LABEL or "," in release:
+            return await self._kube.list(resource, namespace, labels=labels)
+        shelf = _Shelf(resource, namespace, release)
+        content = self._content(shelf)
+        if content is not None:
+            return list(content.objects.values())
+        with self._flight() as flight:
+            found = await self._kube.list(resource, namespace, labels=labels)
+            self._put(flight, shelf, found)
+        return found
+
+    async def fill(self, resource: Resource, namespace: str | None, *, single: bool) -> None:
+        """Before the first pass over all Releases: what each will ask for, in pages and not one by one.
+
+        `single`: the kind is looked for by the Release's own name. Raises KubeError.
+        """
+        with self._flight() as flight:
+            filled: dict[_Shelf, dict[str, dict[str, Any]]] = {}
+            for item in await self._kube.list(resource, namespace, labels=RELEASE_LABEL):
+                name, release = item["metadata"]["name"], _release_of(resource, item)
+                if not single or name == release:
+                    shelf = _Shelf(resource, item["metadata"]["namespace"], release, single)
+                    filled.setdefault(shelf, {})[name] = item if single else _slim(item)
+            if resource in self._trusted and _Shelf(resource, "", "") not in flight.changed:
+                self._filled |= {shelf: objects for shelf, objects in filled.items() if shelf not in flight.changed}
+        self._filled_at = self._monotonic()
+
+    def _content(self, shelf: _Shelf) -> _Content | None:
+        if self._filled:
+            if self._monotonic() - self._filled_at > _AGE_S:
+                self._filled.clear()
+            elif shelf in self._filled:
+                return _Content(self._filled.pop(shelf), self._filled_at)
+        content = self._shelves.get(shelf)
+        age = _RELEASE_AGE_S if shelf.resource == RELEASES else _AGE_S
+        return content if content is not None and self._monotonic() - content.read_at < age else None
+
+    def _put(self, flight: _Flight, shelf: _Shelf, objects: Iterable[dict[str, Any]]) -> None:
+        if shelf in flight.changed or _Shelf(shelf.resource, "", "") in flight.changed:
+            return
+        now = self._monotonic()
+        self._shelves[shelf] = _Content({item["metadata"]["name"]: item for item in objects}, now)
+        self._shelves.move_to_end(shelf)
+        while len(self._shelves) > _MOST_SHELVES or self._oldest() < now - _AGE_S:
+            self._shelves.popitem(last=False)
+
+    def _oldest(self) -> float:
+        return next(iter(self._shelves.values())).read_at
+
+    @contextmanager
+    def _flight(self) -> Iterator[_Flight]:
+        flight = _Flight()
+        self._flights.add(flight)
+        try:
+            yield flight
+        finally:
+            self._flights.discard(flight)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False
+    ) -> dict[str, Any]:
+        with self._flight() as flight:
+            answer = await self._kube.create(resource, namespace, body, strict=strict)
+            self._note(flight, resource, answer)
+        return answer
+
+    async def replace(
+        self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None
+    ) -> dict[str, Any]:
+        with self._flight() as flight:
+            answer = await self._kube.replace(resource, body, subresource)
+            self._note(flight, resource, answer)
+        return answer
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        subresource: str | None = None,
+    ) -> dict[str, Any]:
+        with self._flight() as flight:
+            answer = await self._kube.patch(resource, namespace, name, body, subresource)
+            if subresource == "scale":
+                self._lose(resource, namespace, name)  # the answer is no Deployment
+            else:
+                self._note(flight, resource, answer)
+        return answer
+
+    async def delete(self, resource: Resource, namespace: str, name: str) -> bool:
+        gone = await self._kube.delete(resource, namespace, name)
+        self._lose(resource, namespace, name)
+        return gone
+
+    def _note(self, flight: _Flight, resource: Resource, answer: dict[str, Any]) -> None:
+        """The answer to a write is what a read would give, unless somebody else was faster still."""
+        metadata, release = answer["metadata"], _release_of(resource, answer)
+        for single in (False, True):
+            shelf = _Shelf(resource, metadata.get("namespace", ""), release, single)
+            content = self._shelves.get(shelf)
+            if content is None or (single and metadata["name"] != release):
+                continue
+            if shelf in flight.changed:
+                self._drop(shelf)
+            else:
+                content.objects[metadata["name"]] = answer
+
+    def _lose(self, resource: Resource, namespace: str, name: str) -> None:
+        for shelf, content in list(self._shelves.items()):
+            if shelf.resource == resource and shelf.namespace == namespace and name in content.objects:
+                self._drop(shelf)
+
+
+def _release_of(resource: Resource, item: Mapping[str, Any]) -> str:
+    metadata = item["metadata"]
+    return str(metadata["name"] if resource == RELEASES else (metadata.get("labels") or {}).get(RELEASE_LABEL, ""))
+
+
+def _slim(item: dict[str, Any]) -> dict[str, Any]:
+    """Without what a pass never looks at, which is most of it: ten thousand of them are remembered at a start."""
+    metadata = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
+    spec = {name: value for name, value in item.get("spec", {}).items() if name != "template"}
+    return {**item, "metadata": metadata, "spec": spec}
+
+
+def _is_newer(metadata: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+    """Versions of one kind can be compared as numbers (Kubernetes 1.35 promises what etcd always did)."""
+    if known is None:
+        return True
+    new, old = str(metadata["resourceVersion"]), str(known["metadata"]["resourceVersion"])
+    return not (new.isdigit() and old.isdigit()) or int(new) > int(old)

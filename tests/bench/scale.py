@@ -1,0 +1,181 @@
+"""2,000 and 10,000 Releases at rest: memory, CPU, API requests, and the time from start until all are reconciled.
+
+Each waits for an approval at 10 %, with the Deployments, Services and the route of two revisions. One is brought there
+by the operator; the others are copies of it, so that making them does not take hours. Replicas are 0: no nodes.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from controller.api.names import RELEASE_LABEL
+from controller.api.resources import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    NAMESPACES,
+    RELEASES,
+    SERVICES,
+    Resource,
+)
+from controller.api.revision import revision_of
+from tests.bench.plane import Plane, at_once, now, plane
+from tests.bench.report import Report, Target
+from tests.bench.world import say
+from tests.e2e.patience import until
+
+SIZES = (0, 2_000, 10_000)
+NAMESPACE = "scale"
+IDLE_S = 60.0
+"""The operator is watched for so long once all are reconciled."""
+_PATIENCE_S = 900.0
+_CHILDREN = (DEPLOYMENTS, SERVICES, CONTROLLER_REVISIONS, HTTP_ROUTES)
+_PARALLEL = 40
+TARGETS: dict[str, Target] = {
+    "rss_mib_2000": ("<=", 160),
+    "start_s_2000": ("<=", 10),
+    "rss_mib_10000": ("<=", 600),
+    "cpu_percent_10000": ("<=", 5),
+    "api_requests_per_s_10000": ("<=", 1),
+    "start_s_10000": ("<=", 45),
+}
+
+
+async def run() -> Report:
+    figures: dict[str, float] = {}
+    async with plane(NAMESPACE) as world:
+        made, model = 0, None
+        for size in SIZES:
+            if size and model is None:
+                model = await _model(world)
+                made = 1
+            if model is not None:
+                began = now()
+                await at_once([_copy(world, model, number) for number in range(made, size)], _PARALLEL)
+                made = size
+                await _until_controllers_are_done(world, size)
+                say(f"{size} Releases are there after {now() - began:.0f} s")
+            found = await _idle(world, size)
+            say(f"{size} Releases: {found}")
+            figures |= {f"{name}_{size}": value for name, value in found.items()}
+    return Report("scale", figures, {name: target for name, target in TARGETS.items() if name in figures})
+
+
+async def _idle(world: Plane, size: int) -> dict[str, float]:
+    began = now()
+    world.start_operator(NAMESPACE)
+
+    async def all_are_reconciled() -> bool:
+        found = await world.metrics()
+        done = found.get('pointsman_reconciles_total{result="done"}', 0.0)
+        waiting = found.get("pointsman_queue_depth", 1.0) + found.get("pointsman_queue_active", 1.0)
+        return found.get("pointsman_leader") == 1 and done >= size and waiting == 0
+
+    await until(all_are_reconciled, f"{size} Releases are reconciled", _PATIENCE_S)
+    start_s = now() - began
+    await asyncio.sleep(10)  # what the start has left to do is done
+    cpu, requests, idle_from = world.cpu_s(), world.requests_without_leases(), now()
+    await asyncio.sleep(IDLE_S)
+    seconds, cpu = now() - idle_from, world.cpu_s() - cpu
+    await asyncio.sleep(1.5)  # the audit log is written in batches
+    requests = world.requests_without_leases() - requests
+    rss = world.rss_mib()
+    world.stop_operator()
+    return {
+        "rss_mib": round(rss, 1),
+        "cpu_percent": round(100 * cpu / seconds, 2),
+        "api_requests_per_s": round(requests / seconds, 2),
+        "start_s": round(start_s, 1),
+    }
+
+
+class _Model:
+    """One Release in mid-release, and what belongs to it, as text in which names can be replaced."""
+
+    def __init__(self, cluster: str, release: dict[str, Any], children: list[tuple[Resource, dict[str, Any]]]) -> None:
+        self._cluster = cluster
+        self._name: str = release["metadata"]["name"]
+        self._revisions = (release["status"]["stableRevision"], release["status"]["canaryRevision"])
+        self._texts = [(resource, json.dumps(_stripped(item))) for resource, item in [(RELEASES, release), *children]]
+
+    def copies(self, number: int) -> list[tuple[Resource, dict[str, Any]]]:
+        name = f"web-{number}"
+        made = []
+        for resource, text in self._texts:
+            for image, revision in zip(("web:0", "web:1"), self._revisions, strict=True):
+                other = revision_of(self._cluster, NAMESPACE, name, _template(image))
+                text = text.replace(revision, other)  # noqa: PLW2901 - each revision in turn
+            made.append((resource, json.loads(text.replace(self._name, name))))
+        return made
+
+
+async def _model(world: Plane) -> _Model:
+    kube, name = world.kube, "web-0model"
+    await kube.create(RELEASES, NAMESPACE, _release(name, "web:0"))
+    world.start_operator(NAMESPACE)
+
+    async def is_in(phase: str) -> dict[str, Any]:
+        release = await kube.get(RELEASES, NAMESPACE, name)
+        status = release["status"]
+        current = status["observedGeneration"] >= release["metadata"]["generation"]
+        return release if current and status.get("phase") == phase else {}
+
+    await until(lambda: is_in("Healthy"), "version 0 is stable")
+    await kube.patch(RELEASES, NAMESPACE, name, {"spec": {"template": _template("web:1")}})
+    release = await until(lambda: is_in("Paused"), "version 1 waits for its approval")
+    world.stop_operator()
+    labels = f"{RELEASE_LABEL}={name}"
+    children = [(kind, item) for kind in _CHILDREN for item in await kube.list(kind, NAMESPACE, labels=labels)]
+    cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
+    return _Model(cluster, release, children)
+
+
+async def _copy(world: Plane, model: _Model, number: int) -> None:
+    for resource, body in model.copies(number):
+        status = body.pop("status", None)
+        made = await world.kube.create(resource, NAMESPACE, body)
+        if resource == RELEASES:
+            await world.kube.replace(resource, {**made, "status": status}, "status")
+
+
+async def _until_controllers_are_done(world: Plane, size: int) -> None:
+    """Each Deployment was seen by its controller, so that its status changes no more."""
+
+    async def all_are_seen() -> bool:
+        found = await world.kube.list(DEPLOYMENTS, NAMESPACE)
+        seen = [one for one in found if one.get("status", {}).get("observedGeneration")]
+        return len(seen) >= 2 * size
+
+    await until(all_are_seen, "the Deployments' controller has seen all", _PATIENCE_S)
+
+
+def _stripped(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what the API server or a controller fills in."""
+    kept = {name: item["metadata"][name] for name in ("name", "labels", "finalizers") if name in item["metadata"]}
+    body = {**item, "metadata": kept}
+    if item["kind"] != RELEASES.kind:
+        body.pop("status", None)
+    if item["kind"] == SERVICES.kind:
+        body["spec"] = {name: item["spec"][name] for name in ("selector", "ports")}
+    return body
+
+
+def _template(image: str) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "web", "image": image}]}}
+
+
+def _release(name: str, image: str) -> dict[str, Any]:
+    return {
+        "apiVersion": RELEASES.api_version,
+        "kind": RELEASES.kind,
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 0,
+            "deletionPolicy": "Orphan",  # owner references would name the model's uid
+            "template": _template(image),
+            "service": {"ports": [{"port": 80}]},
+            "traffic": {"gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": [f"{name}.localhost"]}},
+            "strategy": {"canary": {"steps": [{"weight": 10}, {"approve": {}}, {"weight": 50}]}},
+        },
+    }

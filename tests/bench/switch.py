@@ -1,0 +1,138 @@
+"""Every change of who serves, under 500 requests/s on kept and on new connections: what fails of 100,000.
+
+Promotion, rollback, pods deleted as `kubectl delete` does, pods evicted as a drained node's are, the operator killed.
+Last, and counted apart, a pod that is killed without a word: what was in flight on it is lost, and no more may be.
+"""
+
+import asyncio
+import signal
+from typing import Any
+
+from controller.api.resources import NAMESPACES, PODS
+from controller.kube.client import KubeClient
+from hack.load.tally import Snapshot
+from tests.bench.report import Report, Target
+from tests.bench.world import bench, say
+from tests.e2e import containers
+from tests.e2e.operator_pod import OperatorPod
+from tests.e2e.patience import until
+from tests.e2e.shop import APPROVE, NOT_JUDGED, Shop, pause, weight
+
+RATE = 500.0
+FRESH = 0.2
+ENOUGH = 100_000
+REPLICAS = 4
+_PATIENCE_S = 120.0
+NAMESPACE = "bench-switch-shop"
+TARGETS: dict[str, Target] = {
+    "requests": (">=", ENOUGH),
+    "failed": ("<=", 0),
+    "failed_by_kill_above_in_flight": ("<=", 0),
+}
+
+
+async def run() -> Report:
+    notes: list[str] = []
+    total = failed = skipped = rounds = 0
+    async with bench("switch") as world:
+        kube = world.kube
+        await kube.delete(NAMESPACES, None, NAMESPACE)
+        await _until_gone(kube)
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        await kube.create(NAMESPACES, None, body)
+        shop = Shop(world.cluster, kube, NAMESPACE)
+        try:
+            await shop.given(
+                weight(10), pause(3), weight(50), APPROVE, replicas=REPLICAS, analysis=NOT_JUDGED,
+                drain={"quiet": "3s", "max": "10s"},
+            )  # fmt: skip
+            while total < ENOUGH:
+                rounds += 1
+                counted = await _round(shop, OperatorPod(kube), rounds)
+                p99 = counted.latency_ms["p99"]
+                note = f"round {rounds}: {counted.sent} requests, {counted.failed} failed, p99 {p99:g} ms"
+                say(note)
+                notes.append(note)
+                total, failed, skipped = total + counted.sent, failed + counted.failed, skipped + counted.skipped
+            killed = await _kill(shop)
+        finally:
+            await kube.delete(NAMESPACES, None, NAMESPACE)
+    figures = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds, **killed}
+    return Report("switch", figures, TARGETS, notes)
+
+
+async def _round(shop: Shop, operator: OperatorPod, number: int) -> Snapshot:
+    async with shop.load(rate=RATE, fresh=FRESH) as load:
+        # promoted, with the operator killed on the way
+        await shop.commit(VERSION=f"good-{number}")
+        await shop.until_weight(10)
+        leader = await operator.leader()
+        await operator.kill(leader, with_its_pod=False)
+        await operator.until_another_leads(leader)
+        await shop.until_phase("Paused", seconds=120)
+        await shop.ask("approve")
+        stable = (await shop.until_phase("Healthy", seconds=120))["stableRevision"]
+        # taken back
+        await shop.commit(VERSION=f"unwanted-{number}")
+        await shop.until_phase("Paused", seconds=120)
+        await shop.ask("abort")
+        await shop.until_phase("RolledBack", seconds=120)
+        # pods deleted one after the other, then evicted
+        for how in (_delete, _evict):
+            for pod in await shop.pods(stable):
+                if "deletionTimestamp" not in pod["metadata"]:
+                    await how(shop, pod)
+                    await _until_whole(shop, stable)
+        return await load.stop()
+
+
+async def _kill(shop: Shop) -> dict[str, float]:
+    stable = (await shop.status())["stableRevision"]
+    async with shop.load(rate=RATE, fresh=FRESH) as load:
+        await asyncio.sleep(5)
+        before = load.snapshot()
+        pods = await shop.pods(stable)
+        assert containers.send(signal.SIGKILL, pods[:1])
+        await _until_whole(shop, stable, restarts=1)
+        await asyncio.sleep(2)
+        after = await load.stop()
+    lost = after.failed - before.failed
+    in_flight = max(1, before.in_flight)
+    return {
+        "failed_by_kill": lost,
+        "in_flight_at_kill_per_pod": round(in_flight / len(pods), 1),
+        "failed_by_kill_above_in_flight": max(0, lost - in_flight),
+    }
+
+
+async def _delete(shop: Shop, pod: dict[str, Any]) -> None:
+    await shop.kube.delete(PODS, shop.namespace, pod["metadata"]["name"])
+
+
+async def _evict(shop: Shop, pod: dict[str, Any]) -> None:
+    """What `kubectl drain` does to each pod of a node."""
+    name = pod["metadata"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": shop.namespace}}
+    await shop.kube.request("POST", PODS.path(shop.namespace, name, "eviction"), body=eviction)
+
+
+async def _until_whole(shop: Shop, revision: str, *, restarts: int = 0) -> None:
+    async def is_whole() -> bool:
+        pods = [pod for pod in await shop.pods(revision) if "deletionTimestamp" not in pod["metadata"]]
+        ready = [
+            condition["status"] == "True"
+            for pod in pods
+            for condition in pod["status"].get("conditions", [])
+            if condition["type"] == "Ready"
+        ]
+        begun = sum(one["restartCount"] for pod in pods for one in pod["status"].get("containerStatuses", []))
+        return len(ready) >= REPLICAS and all(ready) and begun >= restarts
+
+    await until(is_whole, f"all pods of {revision} are ready", _PATIENCE_S)
+
+
+async def _until_gone(kube: KubeClient) -> None:
+    async def is_gone() -> bool:
+        return await kube.find(NAMESPACES, None, NAMESPACE) is None
+
+    await until(is_gone, f"namespace {NAMESPACE} is gone", _PATIENCE_S)

@@ -1,0 +1,270 @@
+"""What is remembered of a Release's objects, and when it must be read again."""
+
+import asyncio
+from copy import deepcopy
+
+import pytest
+
+from controller.api.names import RELEASE_LABEL
+from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES, RELEASES, SERVICES
+from controller.kube.client import NotFoundError
+from controller.kube.memory import Memory
+
+LABELS = f"{RELEASE_LABEL}=web"
+
+
+class Cluster:
+    """Answers as an API server does, counts what it is asked, and can keep an answer back."""
+
+    def __init__(self):
+        self.objects = {}
+        self.asked = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._version = 0
+
+    def put(self, resource, name, *, release="web", **spec):
+        self._version += 1
+        labels = {RELEASE_LABEL: release} if release else {}
+        metadata = {"name": name, "namespace": "shop", "labels": labels, "resourceVersion": str(self._version)}
+        self.objects[resource, name] = {"metadata": metadata, "spec": spec}
+        return deepcopy(self.objects[resource, name])
+
+    async def _answer(self, what, answer):
+        self.asked.append(what)
+        answer = deepcopy(answer)
+        await self.gate.wait()
+        return answer
+
+    async def find(self, resource, namespace, name):
+        return await self._answer(f"find {resource.plural} {name}", self.objects.get((resource, name)))
+
+    async def list(self, resource, namespace=None, *, labels=""):
+        found = [item for (kind, _), item in self.objects.items() if kind == resource]
+        return await self._answer(f"list {resource.plural}", [item for item in found if item["metadata"]["labels"]])
+
+    async def create(self, resource, namespace, body, *, strict=False):
+        return await self._answer(f"create {resource.plural}", self.put(resource, body["metadata"]["name"]))
+
+    async def replace(self, resource, body, subresource=None):
+        name = body["metadata"]["name"]
+        return await self._answer(f"replace {resource.plural}", self.put(resource, name, **body["spec"]))
+
+    async def patch(self, resource, namespace, name, body, subresource=None):
+        self.put(resource, name, **body["spec"])
+        return await self._answer(f"patch {resource.plural}", {"kind": "Scale", **body})
+
+    async def delete(self, resource, namespace, name):
+        return await self._answer(f"delete {resource.plural}", self.objects.pop((resource, name), None) is not None)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def cluster():
+    return Cluster()
+
+
+@pytest.fixture
+def memory(cluster, clock):
+    memory = Memory(cluster, clock)
+    for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES):
+        memory.trust(resource, watched=True)
+    return memory
+
+
+def replicas(items):
+    return {item["metadata"]["name"]: item["spec"].get("replicas") for item in items}
+
+
+async def deployments(memory):
+    return replicas(await memory.list(DEPLOYMENTS, "shop", labels=LABELS))
+
+
+async def test_what_has_not_changed_is_read_once(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    assert await deployments(memory) == await deployments(memory) == {"web-a": 2}
+    assert await memory.find(HTTP_ROUTES, "shop", "web") is None
+    assert await memory.find(HTTP_ROUTES, "shop", "web") is None
+    assert cluster.asked == ["list deployments", "find httproutes web"]
+
+
+async def test_what_a_watch_calls_changed_is_read_again_and_nothing_else(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    cluster.put(SERVICES, "web-a")
+    await deployments(memory)
+    await memory.list(SERVICES, "shop", labels=LABELS)
+    cluster.put(DEPLOYMENTS, "web-a", replicas=3)
+    memory.changed(DEPLOYMENTS, "shop", "web")
+    assert await deployments(memory) == {"web-a": 3}
+    await memory.list(SERVICES, "shop", labels=LABELS)
+    assert cluster.asked == ["list deployments", "list services", "list deployments"]
+
+
+async def test_an_answer_that_was_overtaken_by_a_change_is_not_remembered(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    cluster.gate.clear()
+    reading = asyncio.create_task(deployments(memory))
+    await asyncio.sleep(0)
+    cluster.put(DEPLOYMENTS, "web-a", replicas=3)
+    memory.changed(DEPLOYMENTS, "shop", "web")
+    cluster.gate.set()
+    assert await reading == {"web-a": 2}
+    assert await deployments(memory) == {"web-a": 3}
+
+
+async def test_own_writes_are_remembered_without_reading(memory, cluster):
+    cluster.put(HTTP_ROUTES, "web", weight=5)
+    route = await memory.find(HTTP_ROUTES, "shop", "web")
+    await memory.replace(HTTP_ROUTES, {**route, "spec": {"weight": 50}})
+    assert (await memory.find(HTTP_ROUTES, "shop", "web"))["spec"] == {"weight": 50}
+    assert cluster.asked == ["find httproutes web", "replace httproutes"]
+
+
+async def test_a_write_that_was_overtaken_is_read_again(memory, cluster):
+    route = cluster.put(HTTP_ROUTES, "web", weight=5)
+    await memory.find(HTTP_ROUTES, "shop", "web")
+    cluster.gate.clear()
+    writing = asyncio.create_task(memory.replace(HTTP_ROUTES, {**route, "spec": {"weight": 50}}))
+    await asyncio.sleep(0)
+    cluster.put(HTTP_ROUTES, "web", weight=77)
+    memory.changed(HTTP_ROUTES, "shop", "web")
+    cluster.gate.set()
+    await writing
+    assert (await memory.find(HTTP_ROUTES, "shop", "web"))["spec"] == {"weight": 77}
+
+
+async def test_what_is_scaled_or_deleted_is_read_again(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    cluster.put(DEPLOYMENTS, "web-b", replicas=1)
+    await deployments(memory)
+    await memory.patch(DEPLOYMENTS, "shop", "web-a", {"spec": {"replicas": 4}}, "scale")
+    assert await deployments(memory) == {"web-a": 4, "web-b": 1}
+    await memory.delete(DEPLOYMENTS, "shop", "web-b")
+    assert await deployments(memory) == {"web-a": 4}
+
+
+async def test_nothing_is_remembered_while_a_watch_is_cut(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    await deployments(memory)
+    memory.trust(DEPLOYMENTS, watched=False)
+    cluster.put(DEPLOYMENTS, "web-a", replicas=3)
+    assert await deployments(memory) == {"web-a": 3}
+    cluster.put(DEPLOYMENTS, "web-a", replicas=4)
+    assert await deployments(memory) == {"web-a": 4}
+
+
+async def test_what_was_asked_before_a_watch_was_cut_is_not_remembered_after_it_is_back(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    cluster.gate.clear()
+    reading = asyncio.create_task(deployments(memory))
+    await asyncio.sleep(0)
+    memory.trust(DEPLOYMENTS, watched=False)
+    cluster.put(DEPLOYMENTS, "web-a", replicas=3)
+    memory.trust(DEPLOYMENTS, watched=True)
+    cluster.gate.set()
+    await reading
+    assert await deployments(memory) == {"web-a": 3}
+
+
+async def test_a_release_is_believed_for_ten_seconds_and_its_objects_for_a_minute(memory, cluster, clock):
+    cluster.put(RELEASES, "web", replicas=2)
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    for clock.now, asked in ((1000, 2), (1009, 2), (1011, 3), (1059, 4), (1061, 5)):
+        assert (await memory.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 2}
+        await deployments(memory)
+        assert len(cluster.asked) == asked, clock.now
+
+
+async def test_a_route_of_somebody_else_is_looked_at_each_time(memory, cluster):
+    cluster.put(HTTP_ROUTES, "web", release="")
+    await memory.find(HTTP_ROUTES, "shop", "web")
+    del cluster.objects[HTTP_ROUTES, "web"]
+    assert await memory.find(HTTP_ROUTES, "shop", "web") is None
+
+
+async def test_a_service_found_by_name_is_not_taken_for_all_of_them(memory, cluster):
+    cluster.put(SERVICES, "web")
+    cluster.put(SERVICES, "web-a")
+    await memory.find(SERVICES, "shop", "web")
+    assert set(replicas(await memory.list(SERVICES, "shop", labels=LABELS))) == {"web", "web-a"}
+
+
+async def test_a_release_that_is_forgotten_is_read_afresh(memory, cluster):
+    with pytest.raises(NotFoundError):
+        await memory.get(RELEASES, "shop", "web")
+    cluster.put(RELEASES, "web", replicas=1)
+    with pytest.raises(NotFoundError):
+        await memory.get(RELEASES, "shop", "web")
+    memory.forget("shop", "web")
+    assert (await memory.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 1}
+
+
+async def test_what_is_old_or_too_much_is_let_go(memory, cluster, clock):
+    for number in range(3000):
+        await memory.find(HTTP_ROUTES, "shop", f"web-{number}")
+    assert len(memory._shelves) == 2500
+    clock.now += 61
+    await memory.find(HTTP_ROUTES, "shop", "web")
+    assert len(memory._shelves) == 1
+
+
+async def test_what_was_filled_in_at_the_start_is_believed_once(memory, cluster):
+    for name in ("web", "shop"):
+        cluster.put(DEPLOYMENTS, f"{name}-a", release=name, replicas=2, template={"large": True})
+    await memory.fill(DEPLOYMENTS, "shop", single=False)
+    assert await deployments(memory) == {"web-a": 2}
+    assert cluster.asked == ["list deployments"]
+    await deployments(memory)
+    assert cluster.asked == ["list deployments"] * 2
+
+
+async def test_what_changed_while_it_was_filled_in_is_read_again(memory, cluster):
+    cluster.put(HTTP_ROUTES, "web", weight=5)
+    cluster.gate.clear()
+    filling = asyncio.create_task(memory.fill(HTTP_ROUTES, "shop", single=True))
+    await asyncio.sleep(0)
+    cluster.put(HTTP_ROUTES, "web", weight=50)
+    memory.changed(HTTP_ROUTES, "shop", "web")
+    cluster.gate.set()
+    await filling
+    assert (await memory.find(HTTP_ROUTES, "shop", "web"))["spec"] == {"weight": 50}
+
+
+async def test_what_was_filled_in_is_not_believed_after_a_change_a_cut_or_a_minute(memory, cluster, clock):
+    cluster.put(HTTP_ROUTES, "web", weight=5)
+    for ends in (
+        lambda: memory.changed(HTTP_ROUTES, "shop", "web"),
+        lambda: memory.trust(HTTP_ROUTES, watched=False),
+        lambda: setattr(clock, "now", clock.now + 61),
+    ):
+        memory.trust(HTTP_ROUTES, watched=True)
+        await memory.fill(HTTP_ROUTES, "shop", single=True)
+        ends()
+        asked = len(cluster.asked)
+        await memory.find(HTTP_ROUTES, "shop", "web")
+        assert len(cluster.asked) == asked + 1
+
+
+async def test_a_release_that_its_watch_shows_is_not_read(memory, cluster):
+    memory.told(cluster.put(RELEASES, "web", replicas=2))
+    assert (await memory.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 2}
+    assert cluster.asked == []
+
+
+async def test_an_older_event_does_not_hide_what_was_written_since(memory, cluster):
+    old = cluster.put(RELEASES, "web", replicas=2)
+    memory.told(old)
+    await memory.replace(RELEASES, {**old, "spec": {"replicas": 3}})
+    memory.told(old)
+    assert (await memory.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 3}
