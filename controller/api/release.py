@@ -17,6 +17,7 @@ NAME_MOST = 52
 
 _SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 
+ON_NEW_VERSION = ("restart", "finish", "queue")
 ON_TIMEOUT = ("proceed", "wait", "rollback")
 
 Parse = Callable[[Reader], Any]
@@ -118,6 +119,8 @@ class ReleaseSpec:
     drain: Drain
     owned: bool
     """deletionPolicy Delete: what was made goes with the Release."""
+    on_new_version: str = "restart"
+    """What a new version does to the one that is under way."""
 
 
 def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
@@ -128,7 +131,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         problem = f"{name!r} is not a Service's name: small letters, digits and dashes, the first a letter, no dot"
         raise SpecError("metadata.name", problem)
     spec = Reader.of(raw, "spec").only(
-        "replicas", "template", "progressDeadlineSeconds", "revisionHistoryLimit", "suspend", "service",
+        "replicas", "template", "progressDeadlineSeconds", "revisionHistoryLimit", "onNewVersion", "suspend", "service",
         "traffic", "strategy", "analysis", "drain", "deletionPolicy",
     )  # fmt: skip
     template = spec.child("template")
@@ -153,6 +156,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         analysis=analysis,
         drain=_parse_drain(spec.child("drain")),
         owned=spec.choice("deletionPolicy", ("Delete", "Orphan"), "Delete") == "Delete",
+        on_new_version=spec.choice("onNewVersion", ON_NEW_VERSION, "restart"),
     )
 
 

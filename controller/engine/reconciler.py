@@ -132,6 +132,8 @@ class Reconciler:
         message = f"spec.template: {error}"
         invalid = replace(kept, phase=Phase.INVALID, reason="TemplateRefused", message=message)
         await self._write(world.key, world.release, self._complete(world, invalid))
+        if world.observation.asked != world.observation.target:
+            return _ROUTER_AGAIN_S  # another one waits, and need not wait for this
         # quota or admission may change their minds; the template's author is told at once
         return _QUIET_WRITE_S if isinstance(error, InvalidError) and error.reason == "Forbidden" else None
 
