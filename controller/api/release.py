@@ -58,8 +58,8 @@ class Metric:
 
 @dataclass(frozen=True)
 class Advanced:
-    settle: float
-    """Seconds that late points are given before a look's window closes."""
+    settle: float | None
+    """Seconds that late points are given before a look's window closes; None: learnt from stable."""
     warm_up: float
     """Seconds after a scale-up in which latency is not compared."""
     min_bad_units: int
@@ -231,7 +231,7 @@ def _parse_analysis(analysis: Reader) -> Analysis:
         max_harmed=analysis.integer("maxHarmed", least=1) if analysis.has("maxHarmed") else None,
         metrics=metrics,
         advanced=Advanced(
-            settle=advanced.seconds("settle", 3.0),
+            settle=None if advanced.raw.get("settle", "auto") == "auto" else advanced.seconds("settle"),
             warm_up=advanced.seconds("warmUp", 30.0),
             min_bad_units=advanced.integer("minBadUnits", 5, least=1),
             min_units=advanced.integer("minUnits", 50),

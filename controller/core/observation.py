@@ -93,6 +93,8 @@ class Observation:
     metric_trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
     """From provisional counts, which are in no look."""
+    late: str = ""
+    """What came too late for its look, in a sentence."""
     manual_until: float | None = None
     """Until then a person has the route in hand."""
     requests: tuple[Request, ...] = ()

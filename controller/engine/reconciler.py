@@ -82,6 +82,7 @@ class Reconciler:
             step_units=sight.step_units,
             metric_trouble=sight.trouble,
             disaster=sight.disaster,
+            late=sight.late,
         )
         world = replace(world, observation=observation)
         return _soonest(await self._carry_out(world, decide(observation, now), now), sight.again_in)
@@ -176,6 +177,7 @@ class Reconciler:
         self.versions.pop(key, None)
         self._written.pop(key, None)
         self.runs.forget(key)
+        self.looker.forget(key)
         self.sources.forget(key)
 
 

@@ -188,7 +188,7 @@ def test_every_default_of_a_release_is_written_out_by_the_schema():
             "onOutage": {"waitAtMost": "15m", "then": "stable"},
             "metrics": [{"name": "a", "template": "b", "margin": {"rollbackAbove": 1.1, "promoteBelow": 1.5}}],
             "advanced": {
-                "settle": "3s",
+                "settle": "auto",
                 "warmUp": "30s",
                 "minBadUnits": 5,
                 "minUnits": 50,
