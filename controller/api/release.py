@@ -17,6 +17,7 @@ NAME_MOST = 52
 
 _SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 
+ON_NEW_VERSION = ("restart", "finish", "queue")
 ON_TIMEOUT = ("proceed", "wait", "rollback")
 
 Parse = Callable[[Reader], Any]
@@ -57,8 +58,8 @@ class Metric:
 
 @dataclass(frozen=True)
 class Advanced:
-    settle: float
-    """Seconds that late points are given before a look's window closes."""
+    settle: float | None
+    """Seconds that late points are given before a look's window closes; None: learnt from stable."""
     warm_up: float
     """Seconds after a scale-up in which latency is not compared."""
     min_bad_units: int
@@ -118,6 +119,8 @@ class ReleaseSpec:
     drain: Drain
     owned: bool
     """deletionPolicy Delete: what was made goes with the Release."""
+    on_new_version: str = "restart"
+    """What a new version does to the one that is under way."""
 
 
 def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
@@ -128,7 +131,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         problem = f"{name!r} is not a Service's name: small letters, digits and dashes, the first a letter, no dot"
         raise SpecError("metadata.name", problem)
     spec = Reader.of(raw, "spec").only(
-        "replicas", "template", "progressDeadlineSeconds", "revisionHistoryLimit", "suspend", "service",
+        "replicas", "template", "progressDeadlineSeconds", "revisionHistoryLimit", "onNewVersion", "suspend", "service",
         "traffic", "strategy", "analysis", "drain", "deletionPolicy",
     )  # fmt: skip
     template = spec.child("template")
@@ -153,6 +156,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         analysis=analysis,
         drain=_parse_drain(spec.child("drain")),
         owned=spec.choice("deletionPolicy", ("Delete", "Orphan"), "Delete") == "Delete",
+        on_new_version=spec.choice("onNewVersion", ON_NEW_VERSION, "restart"),
     )
 
 
@@ -227,7 +231,7 @@ def _parse_analysis(analysis: Reader) -> Analysis:
         max_harmed=analysis.integer("maxHarmed", least=1) if analysis.has("maxHarmed") else None,
         metrics=metrics,
         advanced=Advanced(
-            settle=advanced.seconds("settle", 3.0),
+            settle=None if advanced.raw.get("settle", "auto") == "auto" else advanced.seconds("settle"),
             warm_up=advanced.seconds("warmUp", 30.0),
             min_bad_units=advanced.integer("minBadUnits", 5, least=1),
             min_units=advanced.integer("minUnits", 50),

@@ -77,6 +77,8 @@ class Status:
     returning_since: float | None = None
     retry_seen: str = ""
     """What the annotation that retries said last: it counts once for each time it is written."""
+    queued: tuple[str, ...] = ()
+    """Versions that wait until the canary is done; the spec's is the last of them."""
     replicas: int = 0
     ready_replicas: int = 0
     selector: str = ""
@@ -129,6 +131,7 @@ def status_from_raw(raw: Mapping[str, Any]) -> Status:
     values |= {field: raw[key] for field, key in (_TEXTS | _NUMBERS).items() if key in raw}
     values |= {field: times.from_text(raw[key]) for field, key in _MOMENTS.items() if raw.get(key)}
     values["handled"] = tuple(raw.get("handledActions", ()))
+    values["queued"] = tuple(raw.get("queuedRevisions", ()))
     values["unproven"] = tuple(Unproven(item["step"], item["message"]) for item in raw.get("unproven", ()))
     values["rejected"] = tuple(_rejection_from_raw(item) for item in raw.get("rejected", ()))
     if raw.get("lastRollback"):
@@ -152,6 +155,8 @@ def status_to_raw(status: Status) -> dict[str, Any]:
         raw["progress"] = f"{min(status.step + 1, status.steps)}/{status.steps}"
     if status.handled:
         raw["handledActions"] = list(status.handled[-KEPT:])
+    if status.queued:
+        raw["queuedRevisions"] = list(status.queued)
     if status.unproven:
         raw["unproven"] = [{"step": item.step, "message": item.message[:1024]} for item in status.unproven]
     if status.rejected:

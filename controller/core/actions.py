@@ -25,6 +25,13 @@ class EnsureRevision:
 
 
 @dataclass(frozen=True)
+class KeepTemplate:
+    """Keeps what the spec says now, in a ControllerRevision: this revision comes out later."""
+
+    revision: str
+
+
+@dataclass(frozen=True)
 class Scale:
     revision: str
     replicas: int
@@ -81,6 +88,7 @@ Action = (
     AddFinalizer
     | RemoveFinalizer
     | EnsureRevision
+    | KeepTemplate
     | Scale
     | Retire
     | SetWeights

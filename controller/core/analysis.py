@@ -47,6 +47,8 @@ class AnalysisPlan:
     """Number of looks, where it is known beforehand."""
     max_false_promotion: float = 0.05
     """Chance that a canary at `promote` or above is called no worse; per metric and release."""
+    settle: float = 3.0
+    """Seconds after which a window's counts are taken for complete: so a restart looks at the same windows."""
 
     def alpha_of(self, metric: MetricPlan) -> float:
         """The union bound: metrics share the promise equally, and the thresholds of one share that metric's part."""
@@ -229,8 +231,12 @@ def units_between(looks: Iterable[Look], start: float) -> int:
     return max(totals.values(), default=0)
 
 
-def method_of(analysis: Analysis) -> AnalysisPlan:
-    """What a spec asks for: the operator judges by it, and `pointsman plan` foresees by the same."""
+def method_of(analysis: Analysis, learnt: float = 3.0) -> AnalysisPlan:
+    """What a spec asks for: the operator judges by it, and `pointsman plan` foresees by the same.
+
+    `learnt` is what `settle: auto` means here.
+    """
+    settle = analysis.advanced.settle
     return AnalysisPlan(
         alpha=analysis.alpha,
         min_bad_units=analysis.advanced.min_bad_units,
@@ -239,6 +245,7 @@ def method_of(analysis: Analysis) -> AnalysisPlan:
             for metric in analysis.metrics
         ),
         max_false_promotion=analysis.advanced.max_false_promotion,
+        settle=learnt if settle is None else settle,
     )
 
 
@@ -248,6 +255,7 @@ def plan_to_raw(plan: AnalysisPlan) -> dict[str, object]:
         "spending": "open" if plan.horizon is None else "horizon",
         "alpha": plan.alpha,
         "minBadUnits": plan.min_bad_units,
+        "settle": plan.settle,
         "metrics": [_metric_to_raw(metric) for metric in plan.metrics],
     }
     if plan.horizon is not None:
@@ -265,13 +273,14 @@ def _metric_to_raw(metric: MetricPlan) -> dict[str, object]:
 def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
     """Raises TypeError for what is no method."""
     metrics, alpha, least, looks = raw.get("metrics"), raw.get("alpha"), raw.get("minBadUnits"), raw.get("looks")
-    proof = raw.get("maxFalsePromotion", 0.05)
+    proof, settle = raw.get("maxFalsePromotion", 0.05), raw.get("settle", 3.0)
     if not (
         isinstance(metrics, list)
         and isinstance(alpha, int | float)
         and isinstance(least, int)
         and isinstance(looks, int | None)
         and isinstance(proof, int | float)
+        and isinstance(settle, int | float)
     ):
         raise TypeError(f"not a method: {raw!r}")
     return AnalysisPlan(
@@ -280,6 +289,7 @@ def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
         metrics=tuple(_metric_from_raw(metric) for metric in metrics),
         horizon=looks,
         max_false_promotion=float(proof),
+        settle=float(settle),
     )
 
 

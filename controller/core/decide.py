@@ -14,6 +14,7 @@ from controller.core.plan import Decision, Plan
 from controller.core.requests import take_requests
 from controller.core.rollout import go_on, stand_still
 from controller.core.stable import first_deployment, keep_stable, stay_rolled_back, take_back
+from controller.core.succession import line_up
 
 
 def decide(seen: Observation, now: float) -> Decision:
@@ -30,6 +31,8 @@ def decide(seen: Observation, now: float) -> Decision:
             stand_still(plan)
         else:
             _choose(plan)
+    if not seen.deleting:
+        line_up(plan)
     for reason, message in told:
         plan.tell(reason, message)
     return plan.decision()

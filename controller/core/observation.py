@@ -10,6 +10,7 @@ from controller.api.status import Status
 from controller.core.analysis import NO_EVIDENCE, Evidence
 from controller.core.disaster import Disaster
 from controller.core.sizing import Sizing
+from controller.core.succession import target_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class MetricTrouble:
 class Observation:
     spec: ReleaseSpec
     sizing: Sizing
-    target: str
+    asked: str
     """Revision of the template in the spec."""
     status: Status
     deleting: bool = False
@@ -92,6 +93,8 @@ class Observation:
     metric_trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
     """From provisional counts, which are in no look."""
+    late: str = ""
+    """What came too late for its look, in a sentence."""
     manual_until: float | None = None
     """Until then a person has the route in hand."""
     requests: tuple[Request, ...] = ()
@@ -99,6 +102,11 @@ class Observation:
     """The revision that annotation pointsman.dev/retry names."""
     kept: tuple[str, ...] = ()
     """Revisions that can be made again, the youngest first. Only read when somebody wants to go back."""
+
+    @property
+    def target(self) -> str:
+        """The revision that is to come out now: the one that is asked for, unless it has to wait."""
+        return target_of(self)
 
     def state(self, revision: str) -> RevisionState:
         return self.revisions.get(revision, NOTHING_RUNS)

@@ -263,7 +263,8 @@ def _wait(plan: Plan, outcome: Wait) -> None:
     steps = len(plan.seen.spec.steps)
     if plan.status.reason != outcome.reason and outcome.for_person:
         plan.tell(outcome.reason, outcome.message)
-    plan.settle(phase, outcome.reason, f"step {plan.status.step + 1}/{steps}: {outcome.message}")
+    late = f"; {plan.seen.late}" if plan.seen.late else ""
+    plan.settle(phase, outcome.reason, f"step {plan.status.step + 1}/{steps}: {outcome.message}{late}")
     plan.again(outcome.again_in)
 
 

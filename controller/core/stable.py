@@ -107,7 +107,7 @@ def remember(plan: Plan, rejection: Rejection) -> None:
     """A status has room for so many. The oldest is forgotten, never the one the spec asks for, and it is said."""
     rejected = [*plan.status.rejected, rejection]
     while len(rejected) > KEPT:
-        oldest = next(one for one in rejected if one.revision != plan.seen.target)
+        oldest = next(one for one in rejected if one.revision not in (plan.seen.target, plan.seen.asked))
         rejected.remove(oldest)
         plan.tell("RejectionForgotten", f"{oldest.revision} was rejected so long ago that it may come out again")
     plan.update(rejected=tuple(rejected))

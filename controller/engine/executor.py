@@ -22,6 +22,7 @@ from controller.core.actions import (
     Answer,
     CloseRun,
     EnsureRevision,
+    KeepTemplate,
     PointService,
     RemoveFinalizer,
     Retire,
@@ -57,6 +58,8 @@ class Executor:
                 await self.drop_finalizer(world.release)
             case EnsureRevision():
                 await self._ensure_revision(world, action)
+            case KeepTemplate():
+                await self._keep_template(world, action.revision, world.spec.template)
             case Scale():
                 await self._scale(world, action)
             case Retire():
@@ -106,18 +109,21 @@ class Executor:
         # the Deployment first: where the API server refuses the template, nothing is left behind
         if revision not in world.deployments:
             await self._create(DEPLOYMENTS, made, strict=True)
+        await self._keep_template(world, revision, template)
+        # the Service last: a revision that has one is whole, and can be made again when the spec asks for another
         if name not in world.services:
             labels = {REVISION_LABEL: revision}
             selects = selector(key.name, revision)
             made = service(key, name, selects, labels=labels, ports=world.spec.ports, owner=world.owner)
             await self._create(SERVICES, made)
+
+    async def _keep_template(self, world: World, revision: str, template: Mapping[str, Any]) -> None:
         number = world.observation.status.attempt + 1
-        await self._create(
-            CONTROLLER_REVISIONS, controller_revision(key, revision, number, template=template, owner=world.owner)
-        )
+        made = controller_revision(world.key, revision, number, template=template, owner=world.owner)
+        await self._create(CONTROLLER_REVISIONS, made)
 
     async def _template(self, world: World, revision: str) -> Mapping[str, Any]:
-        if revision == world.observation.target:
+        if revision == world.observation.asked:
             return world.spec.template
         kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
         if kept is None:
@@ -150,7 +156,14 @@ class Executor:
 
     async def _forget_old_revisions(self, world: World) -> None:
         status = world.observation.status
-        kept = {world.observation.target, status.stable, status.canary, status.previous, status.returning}
+        kept = {
+            world.observation.asked,
+            *status.queued,
+            status.stable,
+            status.canary,
+            status.previous,
+            status.returning,
+        }
         labels = f"{RELEASE_LABEL}={world.key.name}"
         known = await self._kube.list(CONTROLLER_REVISIONS, world.key.namespace, labels=labels)
         spare = [item for item in known if item["metadata"]["labels"][REVISION_LABEL] not in kept]

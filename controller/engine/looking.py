@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +22,14 @@ from controller.core.disaster import Disaster, disaster
 from controller.core.looks import NOTHING, Counts, Look
 from controller.core.observation import MetricTrouble
 from controller.core.silence import missing
+from controller.engine import lateness
 from controller.engine.objects import Key
 from controller.engine.runs import Run, RunStore, run_name
+from controller.engine.settling import Settling
 from controller.engine.sources import MetricTroubleError, Question, Sources
 from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
 
+_LOG = logging.getLogger(__name__)
 _FAST_S = 1.0
 _FAST_FOR_S = 30.0
 """After each change of weight, provisional counts are asked for this often, for so long."""
@@ -42,6 +47,8 @@ class Sight:
     step_units: int = 0
     trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
+    late: str = ""
+    """What came too late for its look, in a sentence."""
     again_in: float | None = None
 
 
@@ -49,6 +56,20 @@ class Looker:
     def __init__(self, runs: RunStore, sources: Sources) -> None:
         self._runs = runs
         self._sources = sources
+        self._settling = Settling(time.time)
+
+    def forget(self, key: Key) -> None:
+        self._settling.forget(key)
+
+    def _learn(self, key: Key, status: Status, questions: tuple[Question, ...], target: str) -> None:
+        async def ask(start: float, end: float) -> dict[str, Counts]:
+            window = Window(as_datetime(start), as_datetime(end))
+            try:
+                return await _ask(list(questions), window, stable=status.stable, canary=target)
+            except MetricTroubleError:
+                return {}
+
+        self._settling.begin(key, _attempt(status, target), ask)
 
     async def look(
         self, key: Key, analysis: Analysis, status: Status, owner: Mapping[str, Any] | None, *, target: str, now: float
@@ -61,14 +82,17 @@ class Looker:
         except MetricTroubleError as error:
             return Sight(trouble=error.trouble, run=status.run, again_in=analysis.interval)
         if status.canary != target or not (status.weight > 0 or status.run) or status.weight_since is None:
+            if analysis.advanced.settle is None:
+                self._learn(key, status, questions, target)
             return Sight()
         run = await self._open(key, analysis, status, owner, questions)
         trouble = await self._catch_up(run, analysis, status, questions, now) or _missing(run, status)
+        await _audit(run, questions, status)
         evidence = run.judge.evidence()
         moved = run.weight_since != status.weight_since
         await self._runs.save(run, now, force=moved or evidence.regression is not None)
         run.weight_since = status.weight_since
-        due = max(0.0, _next_end(run, analysis, status) + analysis.advanced.settle - now)
+        due = max(0.0, _next_end(run, analysis, status) + run.plan.settle - now)
         found, fast = None, _is_fresh(status, now)
         if fast and evidence.regression is None:
             found = await _provisional(run, questions, status, now)
@@ -78,6 +102,7 @@ class Looker:
             step_units=_step_units(run, status.step_started or 0.0),
             trouble=trouble,
             disaster=found,
+            late=lateness.sentence(run),
             again_in=min(due, _FAST_S) if fast else analysis.interval if trouble is not None else due,
         )
 
@@ -89,7 +114,7 @@ class Looker:
         owner: Mapping[str, Any] | None,
         questions: tuple[Question, ...],
     ) -> Run:
-        plan = method_of(analysis)
+        plan = method_of(analysis, self._settling.learnt(key, _attempt(status, status.canary)))
         subject = {
             "release": key.name,
             "stableRevision": status.stable,
@@ -118,7 +143,7 @@ class Looker:
     ) -> MetricTrouble | None:
         for _ in range(_CATCH_UP):
             start, end = run.end, _next_end(run, analysis, status)
-            if end + analysis.advanced.settle > now or run.judge.evidence().regression is not None:
+            if end + run.plan.settle > now or run.judge.evidence().regression is not None:
                 return None
             window = Window(as_datetime(start), as_datetime(end))
             warming = status.scaled_up is not None and start < status.scaled_up + analysis.advanced.warm_up
@@ -132,6 +157,24 @@ class Looker:
             weight = status.weight if start >= (status.weight_since or 0.0) else before
             self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows))
         return None
+
+
+async def _audit(run: Run, questions: tuple[Question, ...], status: Status) -> None:
+    """What cannot be asked now is asked with the next look."""
+    looks = lateness.stretch(run)
+    if not looks:
+        return
+    asked = [question for question in questions if all(question.name in look.rows for look in looks)]
+    window = Window(as_datetime(looks[0].start), as_datetime(looks[-1].end))
+    try:
+        lateness.note(run, looks, await _ask(asked, window, stable=status.stable, canary=status.canary))
+    except MetricTroubleError as error:
+        _LOG.info("%s: late points were not looked for: %s", run.name, error)
+
+
+def _attempt(status: Status, target: str) -> tuple[str, str, int]:
+    """The attempt that is under way, or about to begin."""
+    return status.stable, target, status.attempt + (status.canary != target)
 
 
 def _missing(run: Run, status: Status) -> MetricTrouble | None:

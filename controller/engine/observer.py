@@ -84,7 +84,7 @@ class Observer:
         observation = Observation(
             spec=spec,
             sizing=module.SIZING,
-            target=revision_of(self._cluster, key.namespace, key.name, spec.template),
+            asked=revision_of(self._cluster, key.namespace, key.name, spec.template),
             status=status,
             deleting="deletionTimestamp" in metadata,
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),

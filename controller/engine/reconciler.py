@@ -88,6 +88,7 @@ class Reconciler:
             step_units=sight.step_units,
             metric_trouble=sight.trouble,
             disaster=sight.disaster,
+            late=sight.late,
         )
         world = replace(world, observation=observation)
         return _soonest(await self._carry_out(world, decide(observation, now), now), sight.again_in)
@@ -140,6 +141,8 @@ class Reconciler:
         message = f"spec.template: {error}"
         invalid = replace(kept, phase=Phase.INVALID, reason="TemplateRefused", message=message)
         await self._write(world.key, world.release, self._complete(world, invalid))
+        if world.observation.asked != world.observation.target:
+            return _ROUTER_AGAIN_S  # another one waits, and need not wait for this
         # quota or admission may change their minds; the template's author is told at once
         return _QUIET_WRITE_S if isinstance(error, InvalidError) and error.reason == "Forbidden" else None
 
@@ -183,6 +186,7 @@ class Reconciler:
         self.versions.pop(key, None)
         self._written.pop(key, None)
         self.runs.forget(key)
+        self.looker.forget(key)
         self.sources.forget(key)
 
 

@@ -8,7 +8,7 @@ A page that is full is never touched again, so the writes stay small however lon
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.api import times
@@ -41,6 +41,10 @@ class Run:
     """Looks that are in the API server."""
     written_at: float = 0.0
     weight_since: float | None = None
+    late: dict[str, int] = field(default_factory=dict)
+    """Units of each metric that came after their look."""
+    audited: int = 0
+    """Looks that were asked for once more."""
 
     @property
     def end(self) -> float:
@@ -151,6 +155,8 @@ class RunStore:
             **page.get("status", {}),
             "looks": [_look_to_raw(look) for look in run.looks[number * PAGE : until]],
             "total": until,
+            "late": dict(run.late),
+            "audited": run.audited,
             "evidence": nearest.sentence() if nearest is not None else "",
         }
         run.pages[number] = await self._kube.replace(ANALYSIS_RUNS, page)
@@ -204,6 +210,8 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
     spec = pages[0]["spec"]
     plan = plan_from_raw(spec["method"])
     looks = [_look_from_raw(raw) for page in pages for raw in page.get("status", {}).get("looks", [])]
+    written = [page["status"] for page in pages if "audited" in page.get("status", {})]
+    last: Mapping[str, Any] = written[-1] if written else {}
     return Run(
         key=key,
         name=name,
@@ -214,6 +222,8 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
         looks=looks,
         pages=pages,
         written=len(looks),
+        late=dict(last.get("late", {})),
+        audited=last.get("audited", 0),
     )
 
 

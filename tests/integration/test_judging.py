@@ -180,9 +180,12 @@ async def test_a_metric_nobody_knows_waits_before_any_weight(shop, traffic):
 
 
 async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
-    await shop.given(judged(weight(10, atMost="60s")))
+    await shop.given(judged(weight(10, atMost="60s"), advanced={"minUnits": 10}))
     stable = (await shop.status())["stableRevision"]
+    shop.node.behave = lambda pod: "ready" if stable in pod["metadata"]["name"] else "unready"
     await shop.commit("2")
+    await asyncio.sleep(6)  # in which it is learnt how late the counts are
+    shop.node.behave = lambda _: "ready"
     canary = (await shop.until(lambda status: status.get("weight") == 10))["canaryRevision"]
     for _ in range(3):
         await asyncio.sleep(LEASE_S + 3)
@@ -192,6 +195,8 @@ async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
     await shop.until_phase("RolledBack")
     run = await shop.kube.get(ANALYSIS_RUNS, shop.namespace, f"web-{canary}-1")
     looks = run["status"]["looks"]
+    assert run["spec"]["method"]["settle"] < 3, "learnt, and the same after each restart"
+    assert run["status"]["late"] == {}
     assert _gaps(run) == []
     assert [look["n"] for look in looks] == list(range(1, len(looks) + 1))
     assert await shop.shares() == {stable: 10000}

@@ -35,6 +35,25 @@ async def test_a_good_version_is_promoted_step_by_step_and_the_old_one_goes(shop
     assert len(objects["ControllerRevision"]) == 2
 
 
+async def test_each_version_has_its_turn_with_the_template_it_was_asked_for_with(shop):
+    await shop.given(release(weight(10), pause(2), onNewVersion="queue"))
+    versions = {}
+    for version in ("2", "3", "4"):
+        await shop.commit(version)
+        seen = await shop.until(lambda status: status.get("canaryRevision"))
+        versions[version] = (seen.get("queuedRevisions") or [seen["canaryRevision"]])[-1]
+    assert seen["canaryRevision"] == versions["2"]
+    assert seen["message"].endswith(f"; {versions['3']}, then {versions['4']} will follow")
+    shop.operator.kill()
+    shop.operator.start()
+    for version in ("3", "4"):
+        await shop.until(lambda status, wanted=versions[version]: status.get("canaryRevision") == wanted)
+        made = await shop.kube.get(DEPLOYMENTS, shop.namespace, f"web-{versions[version]}")
+        assert made["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] == version
+    done = await shop.until_phase("Healthy")
+    assert done["stableRevision"] == versions["4"]
+
+
 async def test_a_first_deployment_is_never_called_judged(shop):
     await shop.given(release(weight(10), pause(1)))
     status = await shop.status()

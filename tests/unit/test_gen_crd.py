@@ -176,6 +176,7 @@ def test_every_default_of_a_release_is_written_out_by_the_schema():
         "template": {},
         "progressDeadlineSeconds": 600,
         "revisionHistoryLimit": 5,
+        "onNewVersion": "restart",
         "suspend": False,
         "service": {"ports": [{"port": 80, "protocol": "TCP"}]},
         "traffic": {"replicas": {}},
@@ -187,7 +188,7 @@ def test_every_default_of_a_release_is_written_out_by_the_schema():
             "onOutage": {"waitAtMost": "15m", "then": "stable"},
             "metrics": [{"name": "a", "template": "b", "margin": {"rollbackAbove": 1.1, "promoteBelow": 1.5}}],
             "advanced": {
-                "settle": "3s",
+                "settle": "auto",
                 "warmUp": "30s",
                 "minBadUnits": 5,
                 "minUnits": 50,
@@ -243,6 +244,7 @@ def test_the_schemas_words_and_bounds_are_the_parsers():
 
 def test_every_field_of_a_release_is_one_the_parser_knows():
     known = "replicas template progressDeadlineSeconds revisionHistoryLimit suspend service traffic strategy analysis"
+    known += " onNewVersion"
     assert set(field("Release", "spec")["properties"]) == {*known.split(), "drain", "deletionPolicy"}
     for name in field("Release", "spec")["properties"]:
         with pytest.raises(ValueError, match=f"spec.{name}"):  # refused for its value, and not as unknown

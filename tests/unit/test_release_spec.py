@@ -26,7 +26,7 @@ def test_the_smallest_release_has_defaults_for_everything():
     analysis = spec.analysis
     assert (analysis.interval, analysis.alpha, analysis.on_timeout, analysis.metrics) == (5.0, 0.01, "proceed", ())
     advanced = analysis.advanced
-    assert (advanced.settle, advanced.warm_up, advanced.min_bad_units, advanced.min_units) == (3.0, 30.0, 5, 50)
+    assert (advanced.settle, advanced.warm_up, advanced.min_bad_units, advanced.min_units) == (None, 30.0, 5, 50)
     assert (spec.drain.quiet, spec.drain.max) == (30.0, 300.0)
 
 

@@ -11,6 +11,7 @@ from controller.core.actions import (
     Answer,
     CloseRun,
     EnsureRevision,
+    KeepTemplate,
     PointService,
     RemoveFinalizer,
     Retire,
@@ -137,10 +138,8 @@ class Cluster:
             case RemoveFinalizer():
                 self.finalizer = False
             case EnsureRevision(revision, replicas):
-                if revision not in self.deployments or not self.deployments[revision].deployment:
-                    self.deployments[revision] = Deployment(0)
-                    self.deployments[revision].scale(replicas, self.now)
-                self.deployments[revision].service = True
+                self._make(revision, replicas)
+            case KeepTemplate(revision):
                 self.templates.setdefault(revision)
             case Scale(revision, replicas):
                 self.deployments[revision].scale(replicas, self.now)
@@ -161,6 +160,13 @@ class Cluster:
                 self.answers[name] = action
             case Tell():
                 self.events.append(action)
+
+    def _make(self, revision: str, replicas: int) -> None:
+        if revision not in self.deployments or not self.deployments[revision].deployment:
+            self.deployments[revision] = Deployment(0)
+            self.deployments[revision].scale(replicas, self.now)
+        self.deployments[revision].service = True
+        self.templates.setdefault(revision)
 
     def _set_weights(self, shares: dict[str, float]) -> None:
         assert sum(shares.values()) == 100, f"{shares} do not sum to 100"
@@ -186,6 +192,7 @@ def words(action: Action) -> str:
     names = {
         "RemoveFinalizer": "finalizer off",
         "EnsureRevision": "make",
+        "KeepTemplate": "keep",
         "Scale": "scale",
         "Retire": "retire",
         "SetWeights": "weights",

@@ -75,6 +75,7 @@ def release(
     alpha: float = 0.01,
     min_units: int = 50,
     promote_below: float | None = None,
+    on_new_version: str = "restart",
 ) -> Given:
     if steps is None:
         steps = [weight(5, analyze("30s", "1m")), weight(50, analyze("30s", "1m"))]
@@ -98,6 +99,7 @@ def release(
             ),
             drain=Drain(quiet=30.0, max=300.0),
             owned=True,
+            on_new_version=on_new_version,
         ),
         sizing=by,
     )

@@ -35,9 +35,12 @@ class Life(RuleBasedStateMachine):
         by=st.sampled_from((BY_WEIGHT, BY_PODS)),
         first=st.booleans(),
         on_timeout=st.sampled_from(("proceed", "wait", "rollback")),
+        on_new_version=st.sampled_from(("restart", "finish", "queue")),
     )
-    def begin(self, steps, replicas, by, first, on_timeout):
-        given = release(steps=steps, replicas=replicas, by=by, on_timeout=on_timeout, deadline="2m")
+    def begin(self, steps, replicas, by, first, on_timeout, on_new_version):
+        given = release(
+            steps=steps, replicas=replicas, by=by, on_timeout=on_timeout, deadline="2m", on_new_version=on_new_version
+        )
         self.world = World().given(given.first() if first else given)
         self.world.settle()
 

@@ -18,7 +18,7 @@ from typing import Any
 from controller.api.phase import conditions_of, write_conditions
 from controller.api.status import Status, status_from_raw, status_to_raw
 from controller.core import decide as decider
-from controller.core.actions import Action, Tell
+from controller.core.actions import Action, EnsureRevision, Tell
 from controller.core.analysis import NO_EVIDENCE, AnalysisPlan, Evidence, Judge, MetricPlan, units_between
 from controller.core.disaster import Disaster
 from controller.core.looks import Look
@@ -206,7 +206,7 @@ class World:
         return Observation(
             spec=self.spec,
             sizing=self.cluster.sizing,
-            target=self.target,
+            asked=self.target,
             status=status,
             deleting=self.deleting,
             finalizer=self.cluster.finalizer,
@@ -257,6 +257,9 @@ class World:
             raise CrashError
 
     def _carry_out(self, action: Action, seen: Observation) -> None:
+        if isinstance(action, EnsureRevision):
+            kept = (self.target, *self.cluster.templates)
+            assert action.revision in kept, f"the template of {action.revision} is lost"
         before = self.cluster.weights()
         self.cluster.carry_out(action, seen.status.run)
         if not isinstance(action, Tell):

@@ -1,0 +1,113 @@
+"""Learns how late a source's counts are, from stable's work, while the canary's pods start (`settle: auto`).
+
+Some moments' recent past is asked for in slices, and asked for once more a little later. A slice that has not grown
+was whole when it was as old as it was then. Nothing waits for the lesson: where pods are faster, or stable has too
+little work to tell, a safe value is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from controller.core.looks import Counts
+from controller.engine.objects import Key
+
+SAFE_S = 3.0
+LEAST_S, MOST_S = 0.5, 15.0
+_AGES = (0.0, 0.5, 1.0, 2.0, 5.0, 15.0)
+_ROUNDS: tuple[tuple[float, ...], ...] = ((0.0, 0.85, 1.55), *[(0.0,)] * 5)
+"""Moments of each round in seconds, uneven, so that they meet a source that writes once a second at different times.
+The later rounds are for those that write every ten seconds.
+"""
+_LATER_S = 2.5
+_WHOLE = 0.99
+"""The share of a slice that has to be there: the 99th percentile of the delay."""
+_LEAST_UNITS = 30
+
+Ask = Callable[[float, float], Awaitable[Mapping[str, Counts]]]
+"""Counts by metric between two moments, seconds since the epoch; empty where the source does not say."""
+Slices = Mapping[str, list[int]]
+"""Units of each slice by metric, the youngest first."""
+
+
+async def learn(
+    ask: Ask, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+) -> AsyncIterator[float]:
+    """Seconds after which at least 99 % of the units are counted, within bounds, as far as it is known after four
+    seconds, and then after every other two or three, until sixteen have passed.
+    """
+    ages: list[float] = []
+    for moments in _ROUNDS:
+        first: list[tuple[float, Slices]] = []
+        for before, after in itertools.pairwise((0.0, *moments)):
+            await sleep(after - before)
+            moment = clock()
+            first.append((moment, await _slices(ask, moment)))
+        await sleep(_LATER_S)
+        found = [settled(seen, await _slices(ask, moment)) for moment, seen in first]
+        ages += [age for age in found if age is not None]
+        yield min(MOST_S, max(LEAST_S, 1.5 * max(ages))) if ages else SAFE_S
+
+
+async def _slices(ask: Ask, moment: float) -> Slices:
+    parts = await asyncio.gather(*(ask(moment - old, moment - young) for young, old in itertools.pairwise(_AGES)))
+    names = {name for part in parts for name in part}
+    return {name: [_units(part.get(name)) for part in parts] for name in names}
+
+
+def _units(counts: Counts | None) -> int:
+    return 0 if counts is None else counts.canary_total + counts.stable_total
+
+
+def settled(seen: Slices, later: Slices) -> float | None:
+    """The age from which every slice of every metric was whole; None where no metric has enough work to tell."""
+    ages = [_age(seen.get(name, []), units) for name, units in later.items() if sum(units) >= _LEAST_UNITS]
+    return max(ages, default=None)
+
+
+def _age(seen: Sequence[int], later: Sequence[int]) -> float:
+    age = _AGES[-1]
+    for index in reversed(range(len(later))):
+        if (seen[index] if seen else 0) < _WHOLE * later[index]:
+            break
+        age = _AGES[index]
+    return age
+
+
+@dataclass
+class _Lesson:
+    subject: object
+    learnt: float = SAFE_S
+    task: asyncio.Task[None] | None = None
+
+
+class Settling:
+    """One lesson for each attempt, beside everything else."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lessons: dict[Key, _Lesson] = {}
+
+    def begin(self, key: Key, subject: object, ask: Ask) -> None:
+        known = self._lessons.get(key)
+        if known is None or known.subject != subject:
+            self.forget(key)
+            lesson = self._lessons[key] = _Lesson(subject)
+            lesson.task = asyncio.create_task(self._attend(lesson, ask))
+
+    async def _attend(self, lesson: _Lesson, ask: Ask) -> None:
+        async for learnt in learn(ask, self._clock, asyncio.sleep):
+            lesson.learnt = learnt
+
+    def learnt(self, key: Key, subject: object) -> float:
+        """As far as it is known now."""
+        lesson = self._lessons.get(key)
+        return lesson.learnt if lesson is not None and lesson.subject == subject else SAFE_S
+
+    def forget(self, key: Key) -> None:
+        lesson = self._lessons.pop(key, None)
+        if lesson is not None and lesson.task is not None:
+            lesson.task.cancel()

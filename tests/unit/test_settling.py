@@ -1,0 +1,97 @@
+"""`settle: auto` learns how late counts are; what came later still is told."""
+
+import pytest
+
+from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.looks import Counts, Look
+from controller.engine import lateness
+from controller.engine.objects import Key
+from controller.engine.runs import Run
+from controller.engine.settling import MOST_S, SAFE_S, learn
+
+
+class Source:
+    """Units come `every` so many seconds, `delay` after the moment they are counted at. Time passes by sleeping."""
+
+    def __init__(self, *, every=0.1, delay=0.0, batch=0.0, units=5):
+        self.now = 1_000.0
+        self.every, self.delay, self.batch, self.units = every, delay, batch, units
+
+    async def sleep(self, seconds):
+        self.now += seconds
+
+    async def ask(self, start, end):
+        moments = (number * self.every for number in range(int(start / self.every), int(end / self.every) + 2))
+        seen = [moment for moment in moments if start <= moment < end and self._comes(moment) <= self.now]
+        units = self.units * len(seen)
+        return {"errors": Counts(0, 0, 0, units)} if units else {}
+
+    def _comes(self, moment):
+        if self.batch:
+            moment = (moment // self.batch + 1) * self.batch
+        return moment + self.delay
+
+    async def lesson(self):
+        return [learnt async for learnt in learn(self.ask, lambda: self.now, self.sleep)][-1]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.3, 0.9, 1.8, 4.0, 9.0])
+async def test_what_is_learnt_covers_the_delay_and_is_no_more_than_thrice_it(delay):
+    learnt = await Source(delay=delay).lesson()
+    assert delay <= learnt <= max(0.75, min(MOST_S, 3.1 * delay))
+
+
+async def test_a_router_that_writes_each_second_needs_well_under_a_second_more():
+    assert await Source(every=1.0, delay=0.05, units=50).lesson() <= 0.75
+
+
+@pytest.mark.parametrize("batch", [2.0, 5.0, 10.0])
+async def test_a_source_that_hands_over_in_batches_is_given_the_time_of_one(batch):
+    assert await Source(batch=batch).lesson() >= batch
+
+
+async def test_a_delay_beyond_all_bounds_ends_at_the_bound():
+    assert await Source(delay=14.0).lesson() == MOST_S
+
+
+@pytest.mark.parametrize("source", [Source(units=0), Source(every=2.0, units=1), Source(delay=1000.0)])
+async def test_with_too_little_work_to_tell_a_safe_value_is_taken(source):
+    assert await source.lesson() == SAFE_S
+
+
+def run_of(*units):
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1),), settle=2.0)
+    looks = [Look(n, n * 5.0, n * 5.0 + 5, 10.0, {"errors": Counts(0, 10, 0, u)}) for n, u in enumerate(units, start=1)]
+    return Run(Key("shop", "web"), "web-1", plan, 5.0, {}, Judge.over(plan, looks), looks, [], 0)
+
+
+def test_looks_are_asked_for_once_more_when_the_youngest_has_settled_too():
+    assert lateness.stretch(run_of(*[90] * 5)) == ()
+    run = run_of(*[90] * 11)
+    first = lateness.stretch(run)
+    assert [look.number for look in first] == [1, 2, 3, 4, 5]
+    lateness.note(run, first, {"errors": Counts(0, 50, 0, 450)})
+    assert [look.number for look in lateness.stretch(run)] == [6, 7, 8, 9, 10]
+    assert (run.late, lateness.sentence(run)) == ({}, "")
+
+
+def test_what_came_late_is_told_and_never_judged():
+    run = run_of(*[90] * 6)
+    before = run.judge.evidence()
+    lateness.note(run, lateness.stretch(run), {"errors": Counts(20, 70, 0, 455)})
+    assert run.late == {"errors": 25}
+    assert lateness.sentence(run).startswith("4% of the units of errors came later than 2 s")
+    assert run.judge.evidence() == before
+
+
+def test_a_metric_that_was_not_asked_in_every_look_is_left_out():
+    run = run_of(*[90] * 6)
+    run.looks[2] = Look(3, 15.0, 20.0, 10.0, {})
+    lateness.note(run, lateness.stretch(run), {"errors": Counts(0, 50, 0, 450)})
+    assert (run.late, run.audited) == ({}, 5)
+
+
+def test_counts_that_have_gone_are_not_late():
+    run = run_of(*[90] * 6)
+    lateness.note(run, lateness.stretch(run), {"errors": Counts(0, 1, 0, 4)})
+    assert run.late == {}
