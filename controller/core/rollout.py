@@ -57,6 +57,7 @@ def _begin(plan: Plan) -> None:
         canary_since=plan.now,
         step=0,
         step_started=plan.now,
+        step_entered=plan.now,
         held_since=None,
         attempt=attempt,
         approved_by="",
@@ -196,7 +197,7 @@ def _walk(plan: Plan) -> None:
         release_hold(plan)
         if plan.set_weight(weight):
             plan.tell("Weight", f"step {index + 1}/{len(steps)}: {weight:g} % of the work on {plan.status.canary}")
-            plan.update(step_started=plan.now)
+            plan.update(step_started=plan.now, step_entered=plan.now)
         outcome = steps[index].advance(_view(plan))
         match outcome:
             case Wait():
@@ -234,7 +235,7 @@ def _stay_paused(plan: Plan) -> None:
 def _next_step(plan: Plan, outcome: Done) -> None:
     index = plan.status.step
     unproven = (*plan.status.unproven, Unproven(index, outcome.message)) if outcome.unproven else plan.status.unproven
-    plan.update(step=index + 1, step_started=plan.now, approved_by="", unproven=unproven)
+    plan.update(step=index + 1, step_started=plan.now, step_entered=plan.now, approved_by="", unproven=unproven)
     plan.tell("StepDone", f"step {index + 1}/{len(plan.seen.spec.steps)}: {outcome.message}")
 
 
@@ -290,6 +291,7 @@ def _promote(plan: Plan) -> None:
         canary_since=None,
         step=0,
         step_started=None,
+        step_entered=None,
         approved_by="",
         paused_by="",
         paused_since=None,

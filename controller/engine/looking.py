@@ -95,11 +95,11 @@ class Looker:
         due = max(0.0, _next_end(run, analysis, status) + run.plan.settle - now)
         found, fast = None, _is_fresh(status, now)
         if fast and evidence.regression is None:
-            found = await _provisional(run, questions, status, now)
+            found = await provisional(run, questions, status, now)
         return Sight(
             run=run.name,
             evidence=evidence,
-            step_units=_step_units(run, status.step_started or 0.0),
+            step_units=_step_units(run, status.step_since),
             trouble=trouble,
             disaster=found,
             late=lateness.sentence(run),
@@ -185,6 +185,15 @@ def _missing(run: Run, status: Status) -> MetricTrouble | None:
 def _is_fresh(status: Status, now: float) -> bool:
     """Disasters show at once; later ones are the looks' business, so that a long release costs no query a second."""
     return status.weight > 0 and status.weight_since is not None and now - status.weight_since <= _FAST_FOR_S
+
+
+async def provisional(run: Run, questions: tuple[Question, ...], status: Status, now: float) -> Disaster | None:
+    """Asked once a second, however often it is passed by: pods that come and go wake a Release many times."""
+    if now - run.provisional_at >= _FAST_S:
+        run.provisional_at = now
+        run.provisional = await _provisional(run, questions, status, now)
+    # what was found stays found until it is asked again: the write that acts on it may meet a conflict
+    return run.provisional
 
 
 async def _provisional(run: Run, questions: tuple[Question, ...], status: Status, now: float) -> Disaster | None:

@@ -15,6 +15,7 @@ from controller.api import times
 from controller.api.names import API_VERSION, ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import ANALYSIS_RUNS
 from controller.core.analysis import AnalysisPlan, Judge, plan_from_raw, plan_to_raw
+from controller.core.disaster import Disaster
 from controller.core.looks import Counts, Look
 from controller.engine.objects import Key
 from controller.kube.client import ConflictError, KubeClient, NotFoundError
@@ -41,6 +42,9 @@ class Run:
     """Looks that are in the API server."""
     written_at: float = 0.0
     weight_since: float | None = None
+    provisional_at: float = 0.0
+    provisional: Disaster | None = None
+    """What was last seen in counts that are in no look yet, and when it was asked for."""
     late: dict[str, int] = field(default_factory=dict)
     """Units of each metric that came after their look."""
     audited: int = 0

@@ -214,7 +214,7 @@ class World:
             weights=self.cluster.weights(),
             service=self.cluster.service,
             evidence=self._evidence(run),
-            step_units=units_between(run.looks, status.step_started or 0) if run else 0,
+            step_units=units_between(run.looks, status.step_since) if run else 0,
             metric_trouble=self.metrics.trouble if status.canary and self.spec.analysis.metrics else None,
             disaster=self.disaster if status.canary else None,
             manual_until=self.manual_until,
