@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,8 @@ class Looker:
         if status.canary != target or not (status.weight > 0 or status.run) or status.weight_since is None:
             if analysis.advanced.settle is None:
                 self._learn(key, status, questions, target)
-            return Sight()
+            silent = await heartbeats(questions, now, analysis.interval)
+            return Sight(trouble=silent, again_in=None if silent is None else analysis.interval)
         run = await self._open(key, analysis, status, owner, questions)
         trouble = await self._catch_up(run, analysis, status, questions, now) or _missing(run, status)
         await _audit(run, questions, status)
@@ -153,6 +154,11 @@ class Looker:
             except MetricTroubleError as error:
                 self._sources.forget(run.key)  # its token may have been changed
                 return error.trouble
+            if NOTHING in rows.values():
+                # nobody called, or nobody counted: without a sign of life the window stays due
+                silent = await heartbeats(asked, now, analysis.interval)
+                if silent is not None:
+                    return silent
             before = run.looks[-1].weight if run.looks else 0.0
             weight = status.weight if start >= (status.weight_since or 0.0) else before
             self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows))
@@ -175,6 +181,16 @@ async def _audit(run: Run, questions: tuple[Question, ...], status: Status) -> N
 def _attempt(status: Status, target: str) -> tuple[str, str, int]:
     """The attempt that is under way, or about to begin."""
     return status.stable, target, status.attempt + (status.canary != target)
+
+
+async def heartbeats(questions: Iterable[Question], now: float, every: float) -> MetricTrouble | None:
+    """The first source that gives no sign of life."""
+    beating = {id(question.heartbeat): question.heartbeat for question in questions if question.heartbeat is not None}
+    for heartbeat in beating.values():
+        trouble = await heartbeat.trouble(now, every)
+        if trouble is not None:
+            return trouble
+    return None
 
 
 def _missing(run: Run, status: Status) -> MetricTrouble | None:
