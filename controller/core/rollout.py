@@ -262,8 +262,15 @@ def _wait(plan: Plan, outcome: Wait) -> None:
     steps = len(plan.seen.spec.steps)
     if plan.status.reason != outcome.reason and outcome.for_person:
         plan.tell(outcome.reason, outcome.message)
-    late = f"; {plan.seen.late}" if plan.seen.late else ""
-    plan.settle(phase, outcome.reason, f"step {plan.status.step + 1}/{steps}: {outcome.message}{late}")
+    reason, said = outcome.reason, [outcome.message]
+    if plan.seen.following and reason == "Analyzing" and plan.seen.sizing is Sizing.BY_WEIGHT:
+        reason = "RouterSlow"
+        said.append(plan.seen.following)
+        if plan.status.reason != reason:
+            plan.tell(reason, plan.seen.following, warning=True)
+    if plan.seen.late:
+        said.append(plan.seen.late)
+    plan.settle(phase, reason, f"step {plan.status.step + 1}/{steps}: {'; '.join(said)}")
     plan.again(outcome.again_in)
 
 

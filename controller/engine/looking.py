@@ -19,6 +19,7 @@ from controller.api.status import Status
 from controller.api.times import as_datetime
 from controller.core.analysis import NO_EVIDENCE, Evidence, method_of, units_between
 from controller.core.disaster import Disaster, disaster
+from controller.core.following import follows_slowly
 from controller.core.looks import NOTHING, Counts, Look
 from controller.core.observation import MetricTrouble
 from controller.core.silence import missing
@@ -47,6 +48,8 @@ class Sight:
     step_units: int = 0
     trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
+    following: str = ""
+    """That the router does not follow, in a sentence."""
     late: str = ""
     """What came too late for its look, in a sentence."""
     again_in: float | None = None
@@ -103,6 +106,7 @@ class Looker:
             step_units=_step_units(run, status.step_since),
             trouble=trouble,
             disaster=found,
+            following=follows_slowly(run.looks, status.weight, status.weight_since) or "",
             late=lateness.sentence(run),
             again_in=min(due, _FAST_S) if fast else analysis.interval if trouble is not None else due,
         )

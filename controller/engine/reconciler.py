@@ -82,6 +82,7 @@ class Reconciler:
             step_units=sight.step_units,
             metric_trouble=sight.trouble,
             disaster=sight.disaster,
+            following=sight.following,
             late=sight.late,
         )
         world = replace(world, observation=observation)
