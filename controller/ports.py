@@ -70,6 +70,10 @@ class MetricProvider(Protocol):
         """Raises SourceOutageError, BrokenMetricError."""
         ...
 
+    async def has_rows(self, query: Query, window: Window) -> bool:
+        """Whether the query has any answer at all, whatever its columns. Raises as `query` does."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -73,6 +73,15 @@ class MetricTemplate:
 
 
 @dataclass(frozen=True)
+class HeartbeatSpec:
+    """A query that has an answer as long as the pipeline lives; `max_age` in seconds."""
+
+    language: str
+    query: str
+    max_age: float
+
+
+@dataclass(frozen=True)
 class MetricSource:
     """Where metrics come from. `config` is what the provider's own parser made of its part."""
 
@@ -80,6 +89,7 @@ class MetricSource:
     config: Any
     allowed_namespaces: tuple[str, ...] = ()
     allow_inline: bool = False
+    heartbeat: HeartbeatSpec | None = None
 
     def serves(self, namespace: str, *, own: str) -> bool:
         """Whether a Release in `namespace` may ask; `own` is the namespace the source lies in."""
@@ -119,14 +129,31 @@ CONTEXT_NAMES = frozenset(("cluster", "namespace", "service", "stable", "canary"
 
 def parse_source(raw_spec: object, path: str, providers: Mapping[str, Callable[[Reader], Any]]) -> MetricSource:
     """`providers` maps each kind to the parser of its part. Raises SpecError."""
-    reader = Reader.of(raw_spec, path).only(*providers, "allowedNamespaces", "allowInline")
+    reader = Reader.of(raw_spec, path).only(*providers, "allowedNamespaces", "allowInline", "heartbeat")
     kind = reader.one_of(providers)
     return MetricSource(
         kind=kind,
         config=providers[kind](reader.child(kind)),
         allowed_namespaces=_namespaces(reader),
         allow_inline=reader.flag("allowInline"),
+        heartbeat=_heartbeat(reader.child("heartbeat")) if reader.has("heartbeat") else None,
     )
+
+
+def _heartbeat(reader: Reader) -> HeartbeatSpec:
+    reader.only("language", "query", "maxAge")
+    max_age = reader.seconds("maxAge", 30.0)
+    if max_age < 1:
+        raise SpecError(reader.at("maxAge"), "is shorter than 1s")
+    return HeartbeatSpec(reader.text("language"), _query(reader), max_age)
+
+
+def _query(reader: Reader) -> str:
+    query = reader.text("query")
+    size = len(query.encode())
+    if size > MAX_QUERY_BYTES:
+        raise SpecError(reader.at("query"), f"is {size} bytes long, at most {MAX_QUERY_BYTES} are allowed")
+    return query
 
 
 def parse_template(raw_spec: object, path: str, *, languages: Collection[str]) -> MetricTemplate:
@@ -138,14 +165,10 @@ def parse_template(raw_spec: object, path: str, *, languages: Collection[str]) -
     language = reader.text("language")
     if language not in languages:
         raise SpecError(reader.at("language"), f"{language!r} is not one of {', '.join(sorted(languages))}")
-    query = reader.text("query")
-    size = len(query.encode())
-    if size > MAX_QUERY_BYTES:
-        raise SpecError(reader.at("query"), f"is {size} bytes long, at most {MAX_QUERY_BYTES} are allowed")
     return MetricTemplate(
         source=source,
         language=language,
-        query=query,
+        query=_query(reader),
         parameters=_parameters(reader),
         warm_up=reader.flag("warmUp"),
         description=reader.text("description", ""),

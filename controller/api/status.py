@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.api import times
@@ -39,6 +39,8 @@ class Status:
     phase: Phase = Phase.PENDING
     reason: str = "New"
     message: str = ""
+    behind: str = ""
+    """The reason that stands behind RouterRefused, and counts again when the router takes what it is told."""
     evidence: str = ""
     stable: str = ""
     canary: str = ""
@@ -50,6 +52,8 @@ class Status:
     """Percent of the work on the canary."""
     canary_since: float | None = None
     step_started: float | None = None
+    step_entered: float | None = None
+    """When the step began; its clock, `step_started`, is moved on by outages and pauses."""
     held_since: float | None = None
     """Since when the step's clock stands still."""
     weight_since: float | None = None
@@ -83,13 +87,26 @@ class Status:
     ready_replicas: int = 0
     selector: str = ""
 
+    @property
+    def step_since(self) -> float:
+        """The step's looks are those that began then or later."""
+        moments = (self.step_entered, self.step_started)
+        return min((moment for moment in moments if moment is not None), default=0.0)
+
     def is_rejected(self, revision: str) -> bool:
         return any(rejection.revision == revision for rejection in self.rejected)
+
+
+def refused_by_router(status: Status, message: str) -> Status:
+    """The router did not take what it was told. The reason before it counts on: for approvals, for deadlines."""
+    behind = status.behind or status.reason
+    return replace(status, phase=Phase.WAITING, reason="RouterRefused", behind=behind, message=message)
 
 
 _TEXTS = {
     "reason": "reason",
     "message": "message",
+    "behind": "reasonBehind",
     "evidence": "evidence",
     "stable": "stableRevision",
     "canary": "canaryRevision",
@@ -107,6 +124,7 @@ _TEXTS = {
 _MOMENTS = {
     "canary_since": "canarySince",
     "step_started": "stepStartedAt",
+    "step_entered": "stepEnteredAt",
     "held_since": "heldSince",
     "weight_since": "weightSince",
     "scaled_up": "scaledUpAt",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from controller.api.release import Analysis
 from controller.core.bound import upper_bound
@@ -189,7 +190,34 @@ class Judge:
             judge.add(look)
         return judge
 
+    @classmethod
+    def resumed(cls, plan: AnalysisPlan, looks: Iterable[Look], raw: Mapping[str, Any]) -> Judge:
+        """As `over`, from what `to_raw` said after the last of these looks. Raises KeyError for another plan's."""
+        judge = cls(plan)
+        for look in looks:
+            for _ in judge._counted(look):
+                pass
+        for name, judged in judge._metrics.items():
+            judged.test.restore(raw[name]["test"])
+            if judged.proof is not None:
+                judged.proof.restore(raw[name]["proof"])
+        return judge
+
+    def to_raw(self) -> dict[str, Any]:
+        """The tests' state, to the last bit. Without the counts, which the looks have."""
+        return {
+            name: {"test": judged.test.to_raw(), "proof": judged.proof.to_raw() if judged.proof is not None else None}
+            for name, judged in self._metrics.items()
+        }
+
     def add(self, look: Look) -> None:
+        for judged, counts in self._counted(look):
+            judged.test.add(look.number, counts)
+            if judged.proof is not None:
+                judged.proof.add(look.number, counts)
+
+    def _counted(self, look: Look) -> Iterator[tuple[_Judged, Counts]]:
+        """What was asked in this look, added up."""
         self.looks = look.number
         for name, judged in self._metrics.items():
             counts = look.rows.get(name)
@@ -197,10 +225,9 @@ class Judge:
                 continue
             judged.seen = judged.seen or counts != NOTHING
             judged.counts += counts
-            judged.test.add(look.number, counts)
             if judged.proof is not None:
-                judged.proof.add(look.number, counts)
                 judged.looked.append((look.number, counts))
+            yield judged, counts
 
     def evidence(self) -> Evidence:
         metrics = tuple(self._evidence_of(name, judged) for name, judged in self._metrics.items())

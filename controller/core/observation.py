@@ -93,6 +93,8 @@ class Observation:
     metric_trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
     """From provisional counts, which are in no look."""
+    following: str = ""
+    """That the share that is seen is not the one that was written, in a sentence."""
     late: str = ""
     """What came too late for its look, in a sentence."""
     manual_until: float | None = None

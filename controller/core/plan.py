@@ -54,7 +54,7 @@ class Plan:
         self._finalizer = seen.finalizer
         self._service = seen.service
         self._retired: set[str] = set()
-        self.update(steps=len(seen.spec.steps))
+        self.update(steps=len(seen.spec.steps), reason=seen.status.behind or seen.status.reason, behind="")
 
     def do(self, action: Action) -> None:
         self._actions.append(action)

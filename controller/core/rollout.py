@@ -57,6 +57,7 @@ def _begin(plan: Plan) -> None:
         canary_since=plan.now,
         step=0,
         step_started=plan.now,
+        step_entered=plan.now,
         held_since=None,
         attempt=attempt,
         approved_by="",
@@ -196,7 +197,7 @@ def _walk(plan: Plan) -> None:
         release_hold(plan)
         if plan.set_weight(weight):
             plan.tell("Weight", f"step {index + 1}/{len(steps)}: {weight:g} % of the work on {plan.status.canary}")
-            plan.update(step_started=plan.now)
+            plan.update(step_started=plan.now, step_entered=plan.now)
         outcome = steps[index].advance(_view(plan))
         match outcome:
             case Wait():
@@ -235,7 +236,7 @@ def _stay_paused(plan: Plan) -> None:
 def _next_step(plan: Plan, outcome: Done) -> None:
     index = plan.status.step
     unproven = (*plan.status.unproven, Unproven(index, outcome.message)) if outcome.unproven else plan.status.unproven
-    plan.update(step=index + 1, step_started=plan.now, approved_by="", unproven=unproven)
+    plan.update(step=index + 1, step_started=plan.now, step_entered=plan.now, approved_by="", unproven=unproven)
     if outcome.message:
         plan.tell("StepDone", f"step {index + 1}/{len(plan.seen.spec.steps)}: {outcome.message}")
 
@@ -263,8 +264,15 @@ def _wait(plan: Plan, outcome: Wait) -> None:
     steps = len(plan.seen.spec.steps)
     if plan.status.reason != outcome.reason and outcome.for_person:
         plan.tell(outcome.reason, outcome.message)
-    late = f"; {plan.seen.late}" if plan.seen.late else ""
-    plan.settle(phase, outcome.reason, f"step {plan.status.step + 1}/{steps}: {outcome.message}{late}")
+    reason, said = outcome.reason, [outcome.message]
+    if plan.seen.following and reason == "Analyzing" and plan.seen.sizing is Sizing.BY_WEIGHT:
+        reason = "RouterSlow"
+        said.append(plan.seen.following)
+        if plan.status.reason != reason:
+            plan.tell(reason, plan.seen.following, warning=True)
+    if plan.seen.late:
+        said.append(plan.seen.late)
+    plan.settle(phase, reason, f"step {plan.status.step + 1}/{steps}: {'; '.join(said)}")
     plan.again(outcome.again_in)
 
 
@@ -292,6 +300,7 @@ def _promote(plan: Plan) -> None:
         canary_since=None,
         step=0,
         step_started=None,
+        step_entered=None,
         approved_by="",
         paused_by="",
         paused_since=None,

@@ -23,7 +23,7 @@ def target_of(seen: Observation) -> str:
     if mode == "restart" or not status.stable or asked == status.stable or status.is_rejected(asked):
         return asked
     # what the API server has refused has no end to wait for
-    refused = status.reason == "TemplateRefused" and not seen.state(status.canary).complete
+    refused = (status.behind or status.reason) == "TemplateRefused" and not seen.state(status.canary).complete
     if status.canary and not refused:
         return status.canary
     if mode == "queue":

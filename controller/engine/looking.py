@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from controller.api.status import Status
 from controller.api.times import as_datetime
 from controller.core.analysis import NO_EVIDENCE, Evidence, method_of, units_between
 from controller.core.disaster import Disaster, disaster
+from controller.core.following import follows_slowly
 from controller.core.looks import NOTHING, Counts, Look
 from controller.core.observation import MetricTrouble
 from controller.core.silence import missing
@@ -47,6 +48,8 @@ class Sight:
     step_units: int = 0
     trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
+    following: str = ""
+    """That the router does not follow, in a sentence."""
     late: str = ""
     """What came too late for its look, in a sentence."""
     again_in: float | None = None
@@ -84,7 +87,8 @@ class Looker:
         if status.canary != target or not (status.weight > 0 or status.run) or status.weight_since is None:
             if analysis.advanced.settle is None:
                 self._learn(key, status, questions, target)
-            return Sight()
+            silent = await heartbeats(questions, now, analysis.interval)
+            return Sight(trouble=silent, again_in=None if silent is None else analysis.interval)
         run = await self._open(key, analysis, status, owner, questions)
         trouble = await self._catch_up(run, analysis, status, questions, now) or _missing(run, status)
         await _audit(run, questions, status)
@@ -95,13 +99,14 @@ class Looker:
         due = max(0.0, _next_end(run, analysis, status) + run.plan.settle - now)
         found, fast = None, _is_fresh(status, now)
         if fast and evidence.regression is None:
-            found = await _provisional(run, questions, status, now)
+            found = await provisional(run, questions, status, now)
         return Sight(
             run=run.name,
             evidence=evidence,
-            step_units=_step_units(run, status.step_started or 0.0),
+            step_units=_step_units(run, status.step_since),
             trouble=trouble,
             disaster=found,
+            following=follows_slowly(run.looks, status.weight, status.weight_since) or "",
             late=lateness.sentence(run),
             again_in=min(due, _FAST_S) if fast else analysis.interval if trouble is not None else due,
         )
@@ -153,6 +158,11 @@ class Looker:
             except MetricTroubleError as error:
                 self._sources.forget(run.key)  # its token may have been changed
                 return error.trouble
+            if NOTHING in rows.values():
+                # nobody called, or nobody counted: without a sign of life the window stays due
+                silent = await heartbeats(asked, now, analysis.interval)
+                if silent is not None:
+                    return silent
             before = run.looks[-1].weight if run.looks else 0.0
             weight = status.weight if start >= (status.weight_since or 0.0) else before
             self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows))
@@ -177,6 +187,16 @@ def _attempt(status: Status, target: str) -> tuple[str, str, int]:
     return status.stable, target, status.attempt + (status.canary != target)
 
 
+async def heartbeats(questions: Iterable[Question], now: float, every: float) -> MetricTrouble | None:
+    """The first source that gives no sign of life."""
+    beating = {id(question.heartbeat): question.heartbeat for question in questions if question.heartbeat is not None}
+    for heartbeat in beating.values():
+        trouble = await heartbeat.trouble(now, every)
+        if trouble is not None:
+            return trouble
+    return None
+
+
 def _missing(run: Run, status: Status) -> MetricTrouble | None:
     sentence = missing(run.looks, run.usual) if status.weight > 0 else None
     return MetricTrouble("MetricsMissing", sentence) if sentence is not None else None
@@ -185,6 +205,15 @@ def _missing(run: Run, status: Status) -> MetricTrouble | None:
 def _is_fresh(status: Status, now: float) -> bool:
     """Disasters show at once; later ones are the looks' business, so that a long release costs no query a second."""
     return status.weight > 0 and status.weight_since is not None and now - status.weight_since <= _FAST_FOR_S
+
+
+async def provisional(run: Run, questions: tuple[Question, ...], status: Status, now: float) -> Disaster | None:
+    """Asked once a second, however often it is passed by: pods that come and go wake a Release many times."""
+    if now - run.provisional_at >= _FAST_S:
+        run.provisional_at = now
+        run.provisional = await _provisional(run, questions, status, now)
+    # what was found stays found until it is asked again: the write that acts on it may meet a conflict
+    return run.provisional
 
 
 async def _provisional(run: Run, questions: tuple[Question, ...], status: Status, now: float) -> Disaster | None:

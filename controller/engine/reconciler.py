@@ -17,7 +17,7 @@ from controller.api.phase import Phase, conditions_of, write_conditions
 from controller.api.reading import SpecError
 from controller.api.release import parse_release, parse_what_runs
 from controller.api.resources import RELEASES
-from controller.api.status import Status, status_from_raw, status_to_raw
+from controller.api.status import Status, refused_by_router, status_from_raw, status_to_raw
 from controller.core.decide import decide, withdraw
 from controller.core.plan import Decision
 from controller.engine.executor import Executor, TemplateLostError
@@ -88,6 +88,7 @@ class Reconciler:
             step_units=sight.step_units,
             metric_trouble=sight.trouble,
             disaster=sight.disaster,
+            following=sight.following,
             late=sight.late,
         )
         world = replace(world, observation=observation)
@@ -115,8 +116,7 @@ class Reconciler:
             return await self._refused(world, decision.status, error)
         except RouterError as error:
             self.memory.forget(world.key.namespace, world.key.name)
-            before = world.observation.status
-            waiting = replace(before, phase=Phase.WAITING, reason="RouterRefused", message=str(error))
+            waiting = refused_by_router(world.observation.status, str(error))
             await self._write(world.key, world.release, waiting)
             return _ROUTER_AGAIN_S
         await self._write(world.key, world.release, self._complete(world, decision.status))
@@ -139,7 +139,7 @@ class Reconciler:
         before = world.observation.status
         kept = decided if decided.canary == world.observation.target else before
         message = f"spec.template: {error}"
-        invalid = replace(kept, phase=Phase.INVALID, reason="TemplateRefused", message=message)
+        invalid = replace(kept, phase=Phase.INVALID, reason="TemplateRefused", behind="", message=message)
         await self._write(world.key, world.release, self._complete(world, invalid))
         if world.observation.asked != world.observation.target:
             return _ROUTER_AGAIN_S  # another one waits, and need not wait for this

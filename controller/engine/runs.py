@@ -15,7 +15,9 @@ from controller.api import times
 from controller.api.names import API_VERSION, ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import ANALYSIS_RUNS
 from controller.core.analysis import AnalysisPlan, Judge, plan_from_raw, plan_to_raw
+from controller.core.disaster import Disaster
 from controller.core.looks import Counts, Look
+from controller.engine import checkpoints
 from controller.engine.objects import Key
 from controller.kube.client import ConflictError, KubeClient, NotFoundError
 
@@ -41,6 +43,11 @@ class Run:
     """Looks that are in the API server."""
     written_at: float = 0.0
     weight_since: float | None = None
+    provisional_at: float = 0.0
+    provisional: Disaster | None = None
+    """What was last seen in counts that are in no look yet, and when it was asked for."""
+    states: dict[int, str] = field(default_factory=dict)
+    """The tests' state at the end of each full page that is not written yet."""
     late: dict[str, int] = field(default_factory=dict)
     """Units of each metric that came after their look."""
     audited: int = 0
@@ -128,6 +135,8 @@ class RunStore:
     def add(self, run: Run, look: Look) -> None:
         run.looks.append(look)
         run.judge.add(look)
+        if len(run.looks) % PAGE == 0:
+            run.states[len(run.looks) // PAGE - 1] = checkpoints.packed(run.judge)
 
     async def save(self, run: Run, now: float, *, force: bool) -> None:
         """Writes what is new, when it is time. Raises KubeError; a ConflictError means another one writes too."""
@@ -159,7 +168,10 @@ class RunStore:
             "audited": run.audited,
             "evidence": nearest.sentence() if nearest is not None else "",
         }
+        if run.states.get(number):
+            page["status"]["state"] = run.states[number]
         run.pages[number] = await self._kube.replace(ANALYSIS_RUNS, page)
+        run.states.pop(number, None)
         run.written = until
 
     async def close(self, key: Key, name: str, verdict: str, message: str) -> None:
@@ -210,6 +222,11 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
     spec = pages[0]["spec"]
     plan = plan_from_raw(spec["method"])
     looks = [_look_from_raw(raw) for page in pages for raw in page.get("status", {}).get("looks", [])]
+    states = [
+        ((number + 1) * PAGE, page["status"]["state"])
+        for number, page in enumerate(pages)
+        if page.get("status", {}).get("state")
+    ]
     written = [page["status"] for page in pages if "audited" in page.get("status", {})]
     last: Mapping[str, Any] = written[-1] if written else {}
     return Run(
@@ -218,7 +235,7 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
         plan=plan,
         started=times.from_text(spec["startedAt"]),
         usual=spec.get("usual", {}),
-        judge=Judge.over(plan, looks),
+        judge=checkpoints.resumed(plan, looks, states),
         looks=looks,
         pages=pages,
         written=len(looks),

@@ -20,6 +20,7 @@ from controller.api.reading import SpecError
 from controller.api.release import Metric
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource
 from controller.core.observation import MetricTrouble
+from controller.engine.heartbeat import Heartbeat
 from controller.engine.objects import Key
 from controller.kube.client import InvalidError, KubeClient
 from controller.ports import MetricProvider, Query, SourceOutageError
@@ -44,6 +45,8 @@ class Question:
     query: Query
     provider: MetricProvider
     warm_up: bool
+    heartbeat: Heartbeat | None = None
+    """Of the source, shared by all who ask there."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Sources:
         self._renderer = Renderer()
         self._resolved: dict[Key, _Resolved] = {}
         self._providers: dict[tuple[str, str], tuple[object, MetricProvider]] = {}
+        self._heartbeats: dict[str, Heartbeat] = {}
         self._lock = asyncio.Lock()
 
     def changed(self) -> None:
@@ -92,7 +96,7 @@ class Sources:
             home, raw = await self._find(METRIC_TEMPLATES, key.namespace, metric.template, path)
             where = f"MetricTemplate {home}/{metric.template} spec"
             template = parse_template(raw["spec"], where, languages=_languages())
-            source, provider = await self._provider(key, template, where, home)
+            source, provider, beaten = await self._provider(key, template, where, home)
             context = Context(
                 cluster=self._cluster,
                 namespace=key.namespace,
@@ -103,11 +107,26 @@ class Sources:
             )
             parameters = bind(template, metric.parameters, f"{metric.path}.parameters")
             query = await self._renderer.render(template, parameters, context)
+            heartbeat = await self._heartbeat(beaten, source, provider)
         except (SpecError, RenderError) as error:
             raise MetricTroubleError("MetricInvalid", f"metric {metric.name}: {error}") from error
         except SourceOutageError as error:
             raise MetricTroubleError("SourceOutage", f"metric {metric.name}: {error}") from error
-        return Question(metric.name, query, provider, template.warm_up)
+        return Question(metric.name, query, provider, template.warm_up, heartbeat)
+
+    async def _heartbeat(self, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:
+        spec = source.heartbeat
+        if spec is None:
+            return None
+        languages = plugins.modules("providers")[source.kind].LANGUAGES
+        if spec.language not in languages:
+            path = f"MetricSource {name} spec.heartbeat.language"
+            raise SpecError(path, f"{spec.language!r} is not one of {', '.join(sorted(languages))}")
+        query = await self._renderer.render_heartbeat(spec, getattr(source.config, "bucket", ""))
+        known = self._heartbeats.get(name)
+        if known is None or (known.provider, known.query, known.max_age) != (provider, query, spec.max_age):
+            known = self._heartbeats[name] = Heartbeat(name, provider, query, spec.max_age)
+        return known
 
     async def _find(self, resource: Resource, namespace: str, name: str, path: str) -> tuple[str, Mapping[str, Any]]:
         for home in dict.fromkeys((namespace, self._own)):
@@ -118,7 +137,7 @@ class Sources:
 
     async def _provider(
         self, key: Key, template: MetricTemplate, where: str, template_home: str
-    ) -> tuple[MetricSource, MetricProvider]:
+    ) -> tuple[MetricSource, MetricProvider, str]:
         home, raw = await self._find(METRIC_SOURCES, key.namespace, template.source, f"{where}.source")
         modules = plugins.modules("providers")
         parsers = {kind: module.Config.parse for kind, module in modules.items()}
@@ -136,12 +155,12 @@ class Sources:
             made_of = (source.kind, source.config, token)
             known = self._providers.get((home, template.source))
             if known is not None and known[0] == made_of:
-                return source, known[1]
+                return source, known[1], f"{home}/{template.source}"
             provider: MetricProvider = modules[source.kind].create(source.config, token)
             self._providers[home, template.source] = (made_of, provider)
             if known is not None:
                 await known[1].close()
-            return source, provider
+            return source, provider, f"{home}/{template.source}"
 
     async def _secret(self, namespace: str, source: MetricSource) -> str:
         reference = source.config.token_secret

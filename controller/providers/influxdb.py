@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -133,6 +134,13 @@ class InfluxDB:
 
     async def query(self, query: Query, window: Window) -> Samples | NoData:
         """Raises SourceOutageError, BrokenMetricError; takes no longer than the source's timeout."""
+        return samples(await self._records(query, window))
+
+    async def has_rows(self, query: Query, window: Window) -> bool:
+        """Raises as `query` does."""
+        return bool(await self._records(query, window))
+
+    async def _records(self, query: Query, window: Window) -> list[Mapping[str, object]]:
         text = windowed(query, window)
         client: FluxClient | InfluxQLClient
         match query.language:
@@ -144,7 +152,7 @@ class InfluxDB:
                 raise BrokenMetricError(f"InfluxDB speaks {' and '.join(LANGUAGES)}, not {other}")
         try:
             async with asyncio.timeout(self._server.timeout_s):
-                return samples(await client.records(text))
+                return await client.records(text)
         except TimeoutError as error:
             raise SourceOutageError(
                 f"InfluxDB at {self._server.where} did not answer within {self._server.timeout_s:g} s"

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, MetricTemplate, Value
+from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, HeartbeatSpec, MetricTemplate, Value
 from controller.ports import Query
 
 _PROGRAM = Path(__file__).with_name("_sandbox.py")
@@ -49,15 +49,23 @@ class Renderer:
         types = template.types()
         values: dict[str, tuple[str, Value]] = {name: (types[name], value) for name, value in parameters.items()}
         values |= {name: ("string", value) for name, value in context.values().items()}
-        values |= {"start": ("verbatim", START_TOKEN), "stop": ("verbatim", STOP_TOKEN)}
-        request = json.dumps(
-            {"template": template.query, "language": template.language, "values": values}, sort_keys=True
-        )
+        return await self._render(template.language, template.query, values)
+
+    async def render_heartbeat(self, heartbeat: HeartbeatSpec, bucket: str) -> Query:
+        """Of no service and no version, so these have no names here. Raises RenderError."""
+        query = await self._render(heartbeat.language, heartbeat.query, {"bucket": ("string", bucket)})
+        if START_TOKEN not in query.text:
+            raise RenderError("the heartbeat's query has no start, so it would beat for ever")
+        return query
+
+    async def _render(self, language: str, text: str, values: Mapping[str, tuple[str, Value]]) -> Query:
+        window = {"start": ("verbatim", START_TOKEN), "stop": ("verbatim", STOP_TOKEN)}
+        request = json.dumps({"template": text, "language": language, "values": {**values, **window}}, sort_keys=True)
         key = sha256(request.encode()).digest()
         async with self._lock:
             known = self._cache.get(key)
             if known is None:
-                known = await self._fresh(template.language, request, key)
+                known = await self._fresh(language, request, key)
             else:
                 self._cache.move_to_end(key)
         if isinstance(known, RenderError):

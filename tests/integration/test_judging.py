@@ -160,6 +160,23 @@ async def test_without_traffic_nothing_is_promoted(shop, traffic):
     await shop.until_phase("Healthy")
 
 
+async def test_a_service_that_nobody_calls_is_not_taken_for_one_whose_metrics_are_dead(shop, traffic):
+    source = await shop.kube.get(METRIC_SOURCES, shop.namespace, "default")
+    query = 'SELECT count("count") FROM "alive" WHERE time >= {{ start }} AND time < {{ stop }}'
+    source["spec"]["heartbeat"] = {"language": "influxql", "query": query, "maxAge": "2s"}
+    await shop.kube.replace(METRIC_SOURCES, source)
+    traffic.rate = 0
+    await shop.given(judged(weight(10, atMost="2s")))
+    await shop.commit("2")
+    await shop.until(lambda status: status.get("reason") == "AwaitingTraffic")
+    traffic.beats = False
+    out = await shop.until(lambda status: status.get("reason") == "SourceOutage")
+    assert (out["phase"], out["weight"]) == ("Waiting", 10)
+    assert "heartbeat" in out["message"]
+    traffic.beats = True
+    await shop.until(lambda status: status.get("reason") == "AwaitingTraffic")
+
+
 async def test_a_wrong_token_waits_and_a_mended_one_goes_on(shop, traffic, influx):
     await shop.given(judged(weight(10, atMost="2s")))
     await _token(shop, "wrong")

@@ -31,6 +31,8 @@ class Traffic:
         """Share of a revision's requests that fail."""
         self.uncounted: set[str] = set()
         """Revisions whose requests nobody counts, as with a wrong tag."""
+        self.beats = True
+        """A series that never rests is pushed."""
         self.silent = False
         """Nothing is pushed, though there is work."""
         self._left: dict[tuple[str, str], float] = defaultdict(float)
@@ -52,6 +54,8 @@ class Traffic:
             while True:
                 route = await self._kube.find(HTTP_ROUTES, self._namespace, self._name)
                 lines = self._lines(route["spec"]["rules"][0]["backendRefs"]) if route else []
+                if self.beats:
+                    lines.append(f"alive count=1 {time.time_ns()}")
                 with contextlib.suppress(httpx.TransportError):  # a stopped InfluxDB loses what a router pushes
                     await client.post(f"{self._influx.url}/api/v2/write", params=params, content="\n".join(lines))
                 await asyncio.sleep(PUSH_S)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, bind, parse_template
+from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, HeartbeatSpec, bind, parse_template
 from controller.providers import rendering
 from controller.providers.rendering import Renderer, RenderError
 
@@ -286,3 +286,16 @@ async def test_the_shipped_templates_render_without_a_parameter(renderer: Render
     assert START_TOKEN in query.text
     assert STOP_TOKEN in query.text
     assert CANARY in query.text
+
+
+async def test_a_heartbeat_knows_the_bucket_and_the_window_and_no_version(renderer: Renderer) -> None:
+    spec = HeartbeatSpec("flux", "from(bucket: {{ bucket }}) |> range(start: {{ start }}, stop: {{ stop }})", 30.0)
+    query = await renderer.render_heartbeat(spec, "b")
+    assert query.text == f'from(bucket: "b") |> range(start: {START_TOKEN}, stop: {STOP_TOKEN})'
+    with pytest.raises(RenderError, match="stable"):
+        await renderer.render_heartbeat(HeartbeatSpec("flux", "{{ start }} {{ stable }}", 30.0), "b")
+
+
+async def test_a_heartbeat_that_would_beat_for_ever_is_refused(renderer: Renderer) -> None:
+    with pytest.raises(RenderError, match="has no start"):
+        await renderer.render_heartbeat(HeartbeatSpec("flux", "buckets()", 30.0), "b")

@@ -54,6 +54,27 @@ def test_the_steps_clock_stands_still_meanwhile(world):
     assert world.release.phase == "Promoting"
 
 
+def test_looks_before_an_outage_count_for_the_step(world):
+    world.given(release([weight(5, analyze("1m", "10m"))]).on("v2"))
+    world.advance(minutes=1)
+    before = world.observe().step_units
+    world.metrics.go_dark()
+    world.advance(minutes=10)
+    world.metrics.come_back()
+    world.settle()
+    assert world.observe().step_units == before > 0
+
+
+def test_after_an_outage_that_took_the_work_away_the_step_counts_anew(world):
+    world.given(release([weight(5, analyze("1m", "10m"))]).on("v2"))
+    world.advance(minutes=1)
+    world.metrics.go_dark()
+    world.advance(minutes=16)
+    world.metrics.come_back()
+    world.settle()
+    assert (world.traffic.canary, world.observe().step_units) == (5, 0)
+
+
 def test_the_status_stands_still_too(world):
     world.given(release([weight(5, analyze("1m", "10m"))]).on("v2"))
     world.metrics.go_dark()

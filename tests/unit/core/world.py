@@ -21,6 +21,7 @@ from controller.core import decide as decider
 from controller.core.actions import Action, EnsureRevision, Tell
 from controller.core.analysis import NO_EVIDENCE, AnalysisPlan, Evidence, Judge, MetricPlan, units_between
 from controller.core.disaster import Disaster
+from controller.core.following import follows_slowly
 from controller.core.looks import Look
 from controller.core.observation import Observation, Request
 from controller.core.plan import Decision
@@ -59,6 +60,8 @@ class World:
     disaster: Disaster | None = None
     """What provisional counts say of the canary under way."""
     manual_until: float | None = None
+    follows: bool = True
+    """The router does what was written."""
 
     # -- given ---------------------------------------------------------------------------------------------------
 
@@ -214,7 +217,8 @@ class World:
             weights=self.cluster.weights(),
             service=self.cluster.service,
             evidence=self._evidence(run),
-            step_units=units_between(run.looks, status.step_started or 0) if run else 0,
+            step_units=units_between(run.looks, status.step_since) if run else 0,
+            following=self._following(run),
             metric_trouble=self.metrics.trouble if status.canary and self.spec.analysis.metrics else None,
             disaster=self.disaster if status.canary else None,
             manual_until=self.manual_until,
@@ -222,6 +226,10 @@ class World:
             retry=self.retry,
             kept=tuple(reversed(self.cluster.templates)),
         )
+
+    def _following(self, run: Run | None) -> str:
+        status = self.release
+        return (run and follows_slowly(run.looks, status.weight, status.weight_since or 0.0)) or ""
 
     def reconcile(self) -> Decision | None:
         if self.cluster.gone:
@@ -309,7 +317,9 @@ class World:
         start, self.last_look = self.last_look, self.cluster.now
         if run is None or not share or self.metrics.trouble or self.spec.suspend:
             return
-        counts = self.metrics.counts(share, self.cluster.behavior(status.canary), self.cluster.behavior(status.stable))
+        seen = share if self.follows else 0.0
+        canary, stable = (self.cluster.behavior(one) for one in (status.canary, status.stable))
+        counts = self.metrics.counts(seen, canary, stable)
         look = Look(len(run.looks) + 1, start, self.cluster.now, share, {one.name: counts for one in run.plan.metrics})
         run.looks.append(look)
         run.judge.add(look)

@@ -1,0 +1,87 @@
+"""How often, and for what, a source is asked."""
+
+from controller.api.status import Status
+from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.engine.heartbeat import Heartbeat
+from controller.engine.looking import heartbeats, provisional
+from controller.engine.objects import Key
+from controller.engine.runs import Run
+from controller.engine.sources import Question
+from controller.ports import Query, Row, Samples, SourceOutageError
+
+STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
+PLAN = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1),))
+
+
+class Source:
+    """Counts how often it is asked; everything the canary answers is bad."""
+
+    asked = 0
+    beats = True
+    out = False
+
+    async def has_rows(self, query, window):
+        self.asked += 1
+        if self.out:
+            raise SourceOutageError("refused")
+        assert (window.end - window.start).total_seconds() == 30
+        return self.beats
+
+    async def query(self, query, window):
+        self.asked += 1
+        return Samples((Row(CANARY, 10, 10), Row(STABLE, 0, 90)))
+
+    async def close(self):
+        pass
+
+
+async def test_provisional_counts_are_asked_for_once_a_second_and_what_they_said_stays_true_meanwhile():
+    source, run = Source(), Run(Key("shop", "web"), "web-1", PLAN, 100.0, {}, Judge(PLAN), [], [], 0)
+    questions = (Question("errors", Query("flux", ""), source, warm_up=False),)
+    status = Status(stable=STABLE, canary=CANARY, weight=10.0, weight_since=100.0)
+    passes = [await provisional(run, questions, status, 101.0 + tenth / 10) for tenth in range(25)]
+    assert source.asked == 3
+    assert all(found is not None and found.metric == "errors" for found in passes)
+
+
+def questions_of(*heartbeats):
+    return [Question("errors", Query("flux", ""), one.provider, warm_up=False, heartbeat=one) for one in heartbeats]
+
+
+async def test_one_answer_of_a_heartbeat_does_for_all_who_ask_within_a_look():
+    source = Source()
+    heartbeat = Heartbeat("shop/default", source, Query("flux", ""), 30.0)
+    for _ in range(3):
+        assert await heartbeats(questions_of(heartbeat, heartbeat), 1000.0, 5.0) is None
+    assert source.asked == 1
+    assert await heartbeats(questions_of(heartbeat), 1005.0, 5.0) is None
+    assert source.asked == 2
+
+
+async def test_a_heartbeat_that_is_not_seen_is_an_outage_and_ends_with_the_next_beat():
+    source = Source()
+    source.beats = False
+    questions = questions_of(Heartbeat("shop/default", source, Query("flux", ""), 30.0))
+    trouble = await heartbeats(questions, 1000.0, 5.0)
+    assert trouble is not None
+    assert trouble.reason == "SourceOutage"
+    assert trouble.message.startswith("MetricSource shop/default: its heartbeat was not seen for 30 s")
+    source.beats = True
+    assert await heartbeats(questions, 1004.0, 5.0) == trouble
+    assert await heartbeats(questions, 1005.0, 5.0) is None
+
+
+async def test_one_dead_source_of_two_is_enough():
+    alive, dead = Source(), Source()
+    dead.out = True
+    both = questions_of(*(Heartbeat(str(one), one, Query("flux", ""), 30.0) for one in (alive, dead)))
+    trouble = await heartbeats(both, 1000.0, 5.0)
+    assert trouble is not None
+    assert (trouble.reason, "refused" in trouble.message) == ("SourceOutage", True)
+
+
+async def test_a_source_without_a_heartbeat_is_not_asked_for_one():
+    source = Source()
+    question = Question("errors", Query("flux", ""), source, warm_up=False)
+    assert await heartbeats([question], 1000.0, 5.0) is None
+    assert source.asked == 0
