@@ -56,24 +56,27 @@ class Intake:
 
 
 def registry_of(intake: Intake) -> kopf.OperatorRegistry:
-    """The handlers, in a registry of their own: one process can hold several operators, as tests do."""
+    """The handlers, in a registry of their own: one process can hold several operators, as tests do.
+
+    Coroutines, though they await nothing: kopf runs plain functions in threads, and the queue is the loop's alone.
+    """
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, "releases", registry=registry)
-    def release_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
+    async def release_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
         intake.release(dict(body), gone=type == "DELETED")
 
     @kopf.on.event(GROUP, VERSION, "releaseactions", registry=registry)
-    def action_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
+    async def action_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
         if type != "DELETED":
             intake.action(body)
 
     @kopf.on.event(GROUP, VERSION, "metrictemplates", registry=registry)
-    def template_seen(**_: Any) -> None:
+    async def template_seen(**_: Any) -> None:
         intake.metrics()
 
     @kopf.on.event(GROUP, VERSION, "metricsources", registry=registry)
-    def source_seen(**_: Any) -> None:
+    async def source_seen(**_: Any) -> None:
         intake.metrics()
 
     @kopf.on.login(registry=registry)

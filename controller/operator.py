@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -15,7 +15,15 @@ from aiohttp import web
 
 from controller import plugins
 from controller.api.names import RELEASE_LABEL
-from controller.api.resources import DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, RELEASES, SERVICES, Resource
+from controller.api.resources import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    RELEASE_ACTIONS,
+    RELEASES,
+    SERVICES,
+    Resource,
+)
 from controller.engine.executor import Executor
 from controller.engine.looking import Looker
 from controller.engine.objects import Key
@@ -37,10 +45,14 @@ from controller.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 _RESYNC_S = 300.0
+_RESYNC_AGAIN_S = 30.0
 _LISTED = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)
 """What the observer lists for each Release."""
 _LAST_WORDS_S = 3.0
 LEASE_NAME = "pointsman"
+
+Feed = Callable[[Intake, Settings], Awaitable[None]]
+"""Hands what people write to the intake, until it is time to stop."""
 
 
 @dataclass
@@ -118,18 +130,28 @@ class Operator:
         await work(self.queue, self.reconciler, self._finished)
 
     async def resync(self, only: str | None) -> None:
-        """Finds what every watch lost: a list of versions, and a key only for what differs."""
+        """Finds what kopf's watches lost: a list of versions, a key only for what differs, and what nobody answered.
+
+        Watches of children begin with a list each time (see kube/watch.py).
+        """
+        pause = _RESYNC_S
         while True:
-            await asyncio.sleep(_RESYNC_S)
+            await asyncio.sleep(pause)
             try:
-                listed = await self.kube.list_versions(RELEASES, only)
+                await self._compare(only)
+                pause = _RESYNC_S
             except KubeError as error:
-                _LOG.warning("the resync could not list Releases: %s", error)
-                continue
-            versions = {Key(namespace, name): version for (namespace, name), version in listed.items()}
-            for key in versions.keys() | self.reconciler.versions.keys():
-                if versions.get(key) != self.reconciler.versions.get(key):
-                    self.queue.add(key)
+                pause = max(_RESYNC_AGAIN_S, error.retry_after)
+                _LOG.warning("the resync could not list: %s", error)
+
+    async def _compare(self, only: str | None) -> None:
+        listed = await self.kube.list_versions(RELEASES, only)
+        versions = {Key(namespace, name): version for (namespace, name), version in listed.items()}
+        for key in versions.keys() | self.reconciler.versions.keys():
+            if versions.get(key) != self.reconciler.versions.get(key):
+                self.queue.add(key)
+        for action in await self.kube.list(RELEASE_ACTIONS, only):
+            self.intake.action(action)
 
     async def sweep(self, only: str | None) -> None:
         """ReleaseActions are kept for a week."""
@@ -140,8 +162,8 @@ class Operator:
                 _LOG.warning("old ReleaseActions could not be taken away: %s", error)
             await asyncio.sleep(EVERY_S)
 
-    async def run(self, settings: Settings) -> None:
-        """Until kopf is told to stop, by a signal or by `stop`; then what runs is let go."""
+    async def run(self, settings: Settings, feed: Feed) -> None:
+        """As long as `feed` does; then what runs is let go."""
         watches = self.watches(settings.only)
         background: list[Coroutine[Any, Any, None]] = [
             *(watch.run() for watch in watches),
@@ -152,17 +174,22 @@ class Operator:
         ]
         async with _background(background):
             self.heart.ready = True
-            await kopf.operator(
-                registry=registry_of(self.intake),
-                settings=kopf_settings(),
-                identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
-                clusterwide=settings.only is None,
-                namespaces=[settings.only] if settings.only is not None else (),
-                standalone=True,
-            )
+            await feed(self.intake, settings)
         self.queue.close()
         await self.events.flush(_LAST_WORDS_S)
         await self.reconciler.sources.close()
+
+
+async def watch_with_kopf(intake: Intake, settings: Settings) -> None:
+    """Until kopf is told to stop, by a signal."""
+    await kopf.operator(
+        registry=registry_of(intake),
+        settings=kopf_settings(),
+        identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
+        clusterwide=settings.only is None,
+        namespaces=[settings.only] if settings.only is not None else (),
+        standalone=True,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -184,14 +211,20 @@ async def run(settings: Settings) -> None:
         runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port)
         operator.heart.ready = True
         lease = Lease(kube, settings.namespace, LEASE_NAME, settings.identity, duration_s=settings.lease_s)
-        await lease.acquire()
-        operator.telemetry.leads.set(1)
-        try:
-            async with _background([lease.keep()]):
-                await operator.run(settings)
-        finally:
-            await lease.release()
+        await lead(operator, lease, settings, watch_with_kopf)
     finally:
         if runner is not None:
             await runner.cleanup()
         await kube.close()
+
+
+async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed) -> None:
+    """Stands by until this process leads, and works as long as it does. Raises LeaseLostError in a group."""
+    await lease.acquire()
+    operator.telemetry.leads.set(1)
+    operator.kube.may_write = lease.is_fresh
+    try:
+        async with _background([lease.keep()]):
+            await operator.run(settings, feed)
+    finally:
+        await lease.release()

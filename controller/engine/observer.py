@@ -45,6 +45,8 @@ class World:
     owner: Mapping[str, Any] | None
     deployments: Mapping[str, Mapping[str, Any]]
     services: Mapping[str, Mapping[str, Any]]
+    asked: Mapping[str, str]
+    """resourceVersion of each ReleaseAction that has no answer, by name."""
 
 
 class Observer:
@@ -60,14 +62,19 @@ class Observer:
         module = plugins.modules("routers")[spec.traffic.kind]
         owner = owner_of(release, spec)
         router = module.create(spec.traffic.config, Target(key.namespace, key.name, owner, spec.ports), self._kube)
-        weights, deployments, services, slices, requests = await asyncio.gather(
+        weights, deployments, services, slices, unanswered = await asyncio.gather(
             router.observe(),
             self._kube.list(DEPLOYMENTS, key.namespace, labels=labels),
             self._kube.list(SERVICES, key.namespace, labels=labels),
             self._kube.list(ENDPOINT_SLICES, key.namespace, labels=labels),
-            self._requests(key, actions),
+            self._unanswered(key, actions),
         )
-        by_revision = {item["metadata"]["labels"][REVISION_LABEL]: item for item in deployments}
+        # somebody else's may carry our first label, and is none of our revisions
+        by_revision = {
+            item["metadata"]["labels"][REVISION_LABEL]: item
+            for item in deployments
+            if REVISION_LABEL in item["metadata"]["labels"]
+        }
         by_name = {item["metadata"]["name"]: item for item in services}
         endpoints = _ready_endpoints(slices)
         pods = await self._pods_of_unready(key, by_revision)
@@ -80,7 +87,7 @@ class Observer:
             )
             for revision, item in by_revision.items()
         }
-        metadata = release["metadata"]
+        metadata, requests = release["metadata"], tuple(map(_request, unanswered))
         observation = Observation(
             spec=spec,
             sizing=module.SIZING,
@@ -96,9 +103,10 @@ class Observer:
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
             manual_until=_manual_until(metadata),
         )
-        return World(key, release, spec, router, observation, owner, by_revision, by_name)
+        asked = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
+        return World(key, release, spec, router, observation, owner, by_revision, by_name, asked)
 
-    async def _requests(self, key: Key, names: Iterable[str]) -> tuple[Request, ...]:
+    async def _unanswered(self, key: Key, names: Iterable[str]) -> list[dict[str, Any]]:
         found = await asyncio.gather(*(self._kube.find(RELEASE_ACTIONS, key.namespace, name) for name in names))
         unanswered = [
             item
@@ -108,19 +116,7 @@ class Observer:
             and not item.get("status", {}).get("result")
             and "deletionTimestamp" not in item["metadata"]
         ]
-        unanswered.sort(key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
-        return tuple(
-            Request(
-                uid=item["metadata"]["uid"],
-                name=item["metadata"]["name"],
-                action=item["spec"]["action"],
-                revision=item["spec"]["revision"],
-                by=item["spec"].get("requestedBy") or f"ReleaseAction {item['metadata']['name']}",
-                reason=item["spec"].get("reason", ""),
-                to=item["spec"].get("to", ""),
-            )
-            for item in unanswered
-        )
+        return sorted(unanswered, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
 
     async def _kept(self, key: Key) -> tuple[str, ...]:
         """Revisions whose templates are still there, the youngest first."""
@@ -145,6 +141,19 @@ class Observer:
             )
         )
         return dict(zip(short, lists, strict=True))
+
+
+def _request(item: Mapping[str, Any]) -> Request:
+    metadata, spec = item["metadata"], item["spec"]
+    return Request(
+        uid=metadata["uid"],
+        name=metadata["name"],
+        action=spec["action"],
+        revision=spec["revision"],
+        by=spec.get("requestedBy") or f"ReleaseAction {metadata['name']}",
+        reason=spec.get("reason", ""),
+        to=spec.get("to", ""),
+    )
 
 
 def _state(

@@ -20,13 +20,13 @@ from controller.api.resources import RELEASES
 from controller.api.status import Status, refused_by_router, status_from_raw, status_to_raw
 from controller.core.decide import decide, withdraw
 from controller.core.plan import Decision
-from controller.engine.executor import Executor, TemplateLostError
+from controller.engine.executor import Executor, RefusedError, TemplateLostError
 from controller.engine.looking import Looker, Sight
 from controller.engine.objects import Key, selector_text
 from controller.engine.observer import Observer, World
 from controller.engine.runs import RunStore
 from controller.engine.sources import Sources
-from controller.kube.client import InvalidError, KubeClient, NotFoundError
+from controller.kube.client import KubeClient, NotFoundError
 from controller.kube.memory import Memory
 from controller.ports import RouterError
 
@@ -35,6 +35,7 @@ _TIMEOUT_S = 60.0
 _QUIET_WRITE_S = 15.0
 """How often a status is written in which only the evidence moved."""
 _ROUTER_AGAIN_S = 5.0
+_REFUSED_AGAIN_S = 60.0
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Reconciler:
         try:
             for action in decision.actions:
                 await self.executor.carry_out(world, action, now)
-        except (InvalidError, TemplateLostError) as error:
+        except (RefusedError, TemplateLostError) as error:
             return await self._refused(world, decision.status, error)
         except RouterError as error:
             self.memory.forget(world.key.namespace, world.key.name)
@@ -130,21 +131,23 @@ class Reconciler:
         target = world.observation.target
         return await self.looker.look(world.key, world.spec.analysis, status, world.owner, target=target, now=now)
 
-    async def _refused(self, world: World, decided: Status, error: Exception) -> float | None:
-        """The API server will never take what the template says: its sentence is the message.
+    async def _refused(self, world: World, decided: Status, error: RefusedError | TemplateLostError) -> float | None:
+        """The API server does not take what the spec says: its sentence is the message.
 
         What was decided about the attempt stands, for the traffic was moved before the objects were made.
         """
         self.memory.forget(world.key.namespace, world.key.name)
         before = world.observation.status
         kept = decided if decided.canary == world.observation.target else before
-        message = f"spec.template: {error}"
+        message = str(error) if isinstance(error, RefusedError) else f"spec.template: {error}"
         invalid = replace(kept, phase=Phase.INVALID, reason="TemplateRefused", behind="", message=message)
         await self._write(world.key, world.release, self._complete(world, invalid))
         if world.observation.asked != world.observation.target:
             return _ROUTER_AGAIN_S  # another one waits, and need not wait for this
-        # quota or admission may change their minds; the template's author is told at once
-        return _QUIET_WRITE_S if isinstance(error, InvalidError) and error.reason == "Forbidden" else None
+        if isinstance(error, TemplateLostError):
+            return None
+        # quota or admission may change their minds soon, and a webhook that refused may have been wrong
+        return _QUIET_WRITE_S if error.forbidden else _REFUSED_AGAIN_S
 
     @staticmethod
     def _complete(world: World, status: Status) -> Status:
@@ -167,10 +170,10 @@ class Reconciler:
         except NotFoundError:
             return
         self.versions[key] = answer["metadata"]["resourceVersion"]
-        self._written[key] = time.monotonic()
+        self._written[key] = asyncio.get_running_loop().time()
 
     def _is_due(self, key: Key) -> bool:
-        return time.monotonic() - self._written.get(key, 0.0) >= _QUIET_WRITE_S
+        return asyncio.get_running_loop().time() - self._written.get(key, -_QUIET_WRITE_S) >= _QUIET_WRITE_S
 
     def _drop_answered(self, key: Key, asked: frozenset[str], world: World) -> None:
         """What was answered, or is gone, is not read again; what came meanwhile stays."""

@@ -96,7 +96,7 @@ class RunStore:
         if pages and times.from_text(pages[0]["spec"]["startedAt"]) < began:
             # of a Release of this name that was deleted and made again: its counts convict nobody here
             for page in pages:
-                await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"])
+                await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
             pages = []
         if not pages:
             rates = {metric: round(rate, 3) for metric, rate in (await usual()).items()}
@@ -127,10 +127,7 @@ class RunStore:
             "spec": {**spec, "page": page},
             "status": {"verdict": "undecided", "looks": []},
         }
-        try:
-            return await self._kube.create(ANALYSIS_RUNS, key.namespace, body)
-        except ConflictError:
-            return await self._kube.get(ANALYSIS_RUNS, key.namespace, metadata["name"])
+        return await self._kube.create(ANALYSIS_RUNS, key.namespace, body)
 
     def add(self, run: Run, look: Look) -> None:
         run.looks.append(look)
@@ -177,9 +174,17 @@ class RunStore:
     async def close(self, key: Key, name: str, verdict: str, message: str) -> None:
         """Writes the verdict on the first page, where people look; twice is harmless."""
         run = self._open.pop(key, None)
-        if run is not None and run.name == name and run.written < len(run.looks):
+        first: Mapping[str, Any] | None
+        if run is not None and run.name == name:
             await self.save(run, 0.0, force=True)
-        patch = {"status": {"verdict": verdict, "message": message[:1024]}}
+            first = run.pages[0]
+        else:
+            first = await self._kube.find(ANALYSIS_RUNS, key.namespace, name)
+        if first is None:
+            return
+        # the version goes along: another one may have judged meanwhile
+        version = {"resourceVersion": first["metadata"]["resourceVersion"]}
+        patch = {"metadata": version, "status": {"verdict": verdict, "message": message[:1024]}}
         try:
             await self._kube.patch(ANALYSIS_RUNS, key.namespace, name, patch)
         except NotFoundError:
@@ -192,7 +197,7 @@ class RunStore:
         attempts = sorted({int(page["spec"]["attempt"]) for page in pages}, reverse=True)
         for page in pages:
             if int(page["spec"]["attempt"]) not in attempts[:KEPT_RUNS]:
-                await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"])
+                await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
 
 
 async def read_run(kube: KubeClient, key: Key, name: str) -> Run | None:

@@ -29,6 +29,7 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._not_before: dict[K, float] = {}
         self._arrived = asyncio.Event()
         self.done = 0
 
@@ -45,6 +46,11 @@ class WorkQueue(Generic[K]):
             return
         if key in self._waiting:
             return
+        left = self._not_before.get(key, 0.0) - asyncio.get_running_loop().time()
+        if left > 0:
+            self.add_after(key, left)
+            return
+        self._not_before.pop(key, None)
         self._cancel_timer(key)
         self._waiting.add(key)
         self._ready.append(key)
@@ -63,11 +69,17 @@ class WorkQueue(Generic[K]):
         self._cancel_timer(key)
         self._timers[key] = loop.call_at(due, self._timer_rang, key)
 
-    def add_failed(self, key: K) -> float:
-        """Comes back later each time, with jitter so that a thousand do not come at once. Returns the delay."""
+    def add_failed(self, key: K, *, not_before: float = 0.0) -> float:
+        """Comes back later each time, with jitter so that a thousand do not come at once. Returns the delay.
+
+        `not_before`: seconds for which nothing brings it back, events neither: the server asked for them.
+        """
         failures = min(self._failures.get(key, 0), _MOST_FAILURES)
         self._failures[key] = failures + 1
         delay: float = min(_MOST_DELAY_S, _FIRST_DELAY_S * 2**failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        if not_before > 0:
+            delay = max(delay, not_before * random.uniform(1.0, 1.25))  # noqa: S311 - jitter
+            self._not_before[key] = asyncio.get_running_loop().time() + not_before
         self.add_after(key, delay)
         return delay
 

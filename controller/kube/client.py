@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,7 +23,7 @@ from kubernetes.aio.config import (
     load_kube_config,
 )
 
-from controller.api.resources import Resource
+from controller.api.resources import LEASES, Resource
 
 _TIMEOUT_S = 10.0
 _PAGE = 500
@@ -36,10 +36,12 @@ MERGE_PATCH = "application/merge-patch+json"
 class KubeError(Exception):
     """The API server refused: `status` is HTTP's, `reason` its word, the text its sentence."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, *, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
+        """Seconds for which the server wants to be left alone."""
 
 
 class NotFoundError(KubeError):
@@ -58,11 +60,17 @@ class UnavailableError(KubeError):
     """No answer, 429 or 5xx: try again later. The outcome of a write is unknown."""
 
 
+class FencedError(KubeError):
+    """The Lease was not renewed in time, so nothing is written: whoever leads now decides afresh."""
+
+
 _INVALID = (400, 403, 422)
+_LONGEST_WAIT_S = 300.0
+_LEADING = f"/apis/{LEASES.group}/"
 _NOT_FOUND, _CONFLICT, _FIRST_ERROR = 404, 409, 400
 
 
-def _error(status: int, body: Mapping[str, Any]) -> KubeError:
+def _error(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> KubeError:
     reason, message = str(body.get("reason", "")), str(body.get("message", f"HTTP {status}"))
     if status == _NOT_FOUND:
         return NotFoundError(status, reason, message)
@@ -70,7 +78,12 @@ def _error(status: int, body: Mapping[str, Any]) -> KubeError:
         return ConflictError(status, reason, message)
     if status in _INVALID:
         return InvalidError(status, reason, message)
-    return UnavailableError(status, reason, message)
+    return UnavailableError(status, reason, message, retry_after=_seconds(headers.get("Retry-After", "")))
+
+
+def _seconds(text: str) -> float:
+    """The API server says seconds; a date, which a proxy may send, is not worth a parser here."""
+    return min(float(text), _LONGEST_WAIT_S) if text.isdecimal() else 0.0
 
 
 def _in_pod() -> bool:
@@ -86,6 +99,8 @@ class KubeClient:
         self.namespace = namespace
         """What the kubeconfig's context names, for commands that are given none."""
         self.requests = 0
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked right before each write; a leader that was frozen finds out here, and not when its Lease is renewed."""
         self._wrote: OrderedDict[str, str] = OrderedDict()
 
     @classmethod
@@ -128,6 +143,8 @@ class KubeClient:
     ) -> dict[str, Any]:
         """Raises KubeError. A cut connection is an UnavailableError, whatever it was cut by."""
         self.requests += 1
+        if method != "GET" and not path.startswith(_LEADING) and not self.may_write():
+            raise FencedError(0, "Fenced", f"{method} {path} was not sent: the Lease was not renewed in time")
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._send(
@@ -143,7 +160,7 @@ class KubeClient:
         except ValueError:
             answer = {"message": raw[:200].decode(errors="replace")}
         if response.status >= _FIRST_ERROR:
-            raise _error(response.status, answer)
+            raise _error(response.status, answer, response.headers)
         return dict(answer)
 
     async def stream(
@@ -157,7 +174,7 @@ class KubeClient:
             raise UnavailableError(0, "NoAnswer", f"the API server did not answer a watch: {error!r}") from error
         if response.status >= _FIRST_ERROR:
             async with response:
-                raise _error(response.status, {"message": (await response.text())[:500]})
+                raise _error(response.status, {"message": (await response.text())[:500]}, response.headers)
         return response
 
     async def _send(
@@ -260,11 +277,19 @@ class KubeClient:
         path = resource.path(namespace, name, subresource)
         return self._note_write(await self.request("PATCH", path, body=body, content_type=MERGE_PATCH))
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str) -> bool:
-        """False when it was gone already. Dependents go in the background."""
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, seen: Mapping[str, Any] | None = None
+    ) -> bool:
+        """False when it was gone already. Dependents go in the background.
+
+        `seen`: as the object was when this was decided; ConflictError when it has changed since, or is another one.
+        """
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if seen is not None:
+            metadata = seen["metadata"]
+            options["preconditions"] = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
         try:
-            query = {"propagationPolicy": "Background"}
-            answer = await self.request("DELETE", resource.path(namespace, name), query=query)
+            answer = await self.request("DELETE", resource.path(namespace, name), body=options)
         except NotFoundError:
             return False
         # a Status names the object that is gone; an object may still wait for somebody's finalizer

@@ -73,16 +73,22 @@ class Lease:
         """Renews until that fails for too long; raises LeaseLostError."""
         while True:
             await asyncio.sleep(self._duration * _RETRY)
-            if self._monotonic() - self._renewed > self._duration * _RENEW_WITHIN:
+            if not self.is_fresh():
                 # the process may have been frozen: what was true then is not looked at again
                 raise LeaseLostError(f"the Lease was not renewed for {self._duration * _RENEW_WITHIN:.0f} s")
             try:
-                renewed = await self._try()
-            except KubeError as error:
-                _LOG.warning("the Lease could not be renewed: %s", error)
+                # a request that hangs must not outlast the right to lead
+                async with asyncio.timeout(self._renewed + self._duration * _RENEW_WITHIN - self._monotonic()):
+                    renewed = await self._try()
+            except (KubeError, TimeoutError) as error:
+                _LOG.warning("the Lease could not be renewed: %s", error or "no answer in time")
                 continue
             if not renewed:
                 raise LeaseLostError("another operator took the Lease")
+
+    def is_fresh(self) -> bool:
+        """Whether nobody else can lead yet, by this process's own clock."""
+        return self._monotonic() - self._renewed < self._duration * _RENEW_WITHIN
 
     async def release(self) -> None:
         """Lets the next one begin at once."""
@@ -92,9 +98,10 @@ class Lease:
         self._current["spec"]["holderIdentity"] = ""
         self._current["spec"]["leaseDurationSeconds"] = 1
         try:
-            await self._kube.replace(LEASES, self._current)
-        except KubeError as error:
-            _LOG.info("the Lease was left to run out: %s", error)
+            async with asyncio.timeout(self._duration * _RETRY):  # an end that waits is no end
+                await self._kube.replace(LEASES, self._current)
+        except (KubeError, TimeoutError) as error:
+            _LOG.info("the Lease was left to run out: %s", error or "no answer in time")
 
     async def _try(self) -> bool:
         asked = self._monotonic()

@@ -215,8 +215,10 @@ class Memory:
                 self._note(flight, resource, answer)
         return answer
 
-    async def delete(self, resource: Resource, namespace: str, name: str) -> bool:
-        gone = await self._kube.delete(resource, namespace, name)
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, seen: Mapping[str, Any] | None = None
+    ) -> bool:
+        gone = await self._kube.delete(resource, namespace, name, seen=seen)
         self._lose(resource, namespace, name)
         return gone
 

@@ -21,9 +21,10 @@ from controller.kube.client import METADATA_LIST, InvalidError, KubeClient, Kube
 _LOG = logging.getLogger(__name__)
 _ITEM = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _PAGE = "500"
-_SERVER_TIMEOUT_S = 290
+_SERVER_TIMEOUT_S = (240, 300)
+"""Drawn for each watch, so that not all of them list at once."""
 _CLIENT_TIMEOUT_S = 320.0
-_AGAIN_S = (0.5, 1.5)
+_AGAIN_S = (1.0, 30.0)
 _ABSENT_S = 30.0
 _GONE = 410
 _KEPT = ("name", "namespace", "labels", "uid", "resourceVersion")
@@ -62,17 +63,23 @@ class MetadataWatch:
         """Set once the first list has come to an end, good or bad."""
 
     async def run(self) -> None:
-        """Until cancelled; every failure ends in a new list, which finds what was missed."""
+        """Until cancelled. Each watch begins with a list, which finds what the one before has missed: no error tells
+        of events that a proxy, or a server that is being replaced, has swallowed.
+        """
+        pause = 0.0
         while True:
-            pause = random.uniform(*_AGAIN_S)  # noqa: S311 - jitter
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            again = min(max(_AGAIN_S[0], pause * 2), _AGAIN_S[1])
             try:
                 version = await self._list()
                 self._watched(True)  # noqa: FBT003
                 if self._listed is not None and not self.tried.is_set():
                     await self._listed()
                 self.tried.set()
-                while True:
-                    version = await self._watch(version)
+                again = _AGAIN_S[0]
+                await self._watch(version)
+                pause = 0.0
+                continue
             except NotFoundError:
                 # a router whose CRDs are not installed here; they may come
                 pause = _ABSENT_S
@@ -81,64 +88,61 @@ class MetadataWatch:
                 pause = _ABSENT_S
                 _LOG.warning("watching %s: %s", self._resource.plural, error)
             except KubeError as error:
+                pause = max(again, error.retry_after)
                 if error.status != _GONE:
                     _LOG.warning("watching %s: %s", self._resource.plural, error)
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                pause = again
                 _LOG.warning("the watch of %s was cut: %r", self._resource.plural, error)
             self._watched(False)  # noqa: FBT003
             self.tried.set()
-            await asyncio.sleep(pause)
 
     async def _list(self) -> str:
-        found: dict[str, tuple[str, dict[str, Any]]] = {}
         query = {"labelSelector": self._labels, "limit": _PAGE}
+        listed, changed = set[str](), list[Mapping[str, Any]]()
         while True:
             page = await self._kube.request("GET", self._path, query=query, accept=METADATA_LIST)
             for item in page.get("items") or []:
-                self._note(found, item["metadata"])
+                metadata = item["metadata"]
+                listed.add(metadata["uid"])
+                if self._known.get(metadata["uid"], ("", {}))[0] != metadata["resourceVersion"]:
+                    self._note(metadata)
+                    changed.append(metadata)
             token = page["metadata"].get("continue")
             if not token:
                 break
             query["continue"] = token
-        before, self._known = self._known, found
-        for uid in before.keys() | found.keys():
-            if before.get(uid, ("", {}))[0] != found.get(uid, ("", {}))[0]:
-                self._seen((found.get(uid) or before[uid])[1])
+        gone = [self._known.pop(uid)[1] for uid in self._known.keys() - listed]
+        for metadata in (*changed, *gone):
+            self._seen(metadata)
         return str(page["metadata"]["resourceVersion"])
 
-    @staticmethod
-    def _note(known: dict[str, tuple[str, dict[str, Any]]], metadata: Mapping[str, Any]) -> None:
-        kept = {
-            name: metadata[name]
-            for name in ("name", "namespace", "labels", "uid", "resourceVersion")
-            if name in metadata
-        }
-        known[metadata["uid"]] = (metadata["resourceVersion"], kept)
+    def _note(self, metadata: Mapping[str, Any]) -> None:
+        kept = {name: metadata[name] for name in _KEPT if name in metadata}
+        self._known[metadata["uid"]] = (metadata["resourceVersion"], kept)
 
-    async def _watch(self, version: str) -> str:
+    async def _watch(self, version: str) -> None:
         query = {
             "watch": "true",
             "labelSelector": self._labels,
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
-            "timeoutSeconds": str(_SERVER_TIMEOUT_S),
+            "timeoutSeconds": str(random.randint(*_SERVER_TIMEOUT_S)),  # noqa: S311 - jitter
         }
         response = await self._kube.stream(self._path, query, accept=_ITEM, timeout_s=_CLIENT_TIMEOUT_S)
         async with response:
             async for line in response.content:
-                version = self._take(json.loads(line))
-        return version
+                self._take(json.loads(line))
 
-    def _take(self, event: Mapping[str, Any]) -> str:
+    def _take(self, event: Mapping[str, Any]) -> None:
         item = event["object"]
         match event["type"]:
             case "BOOKMARK":
-                return str(item["metadata"]["resourceVersion"])
+                return
             case "ADDED" | "MODIFIED":
-                self._note(self._known, item["metadata"])
+                self._note(item["metadata"])
             case "DELETED":
                 self._known.pop(item["metadata"]["uid"], None)
             case _:
                 raise UnavailableError(int(item.get("code", 0)), str(item.get("reason")), str(item.get("message")))
         self._seen(item["metadata"])
-        return str(item["metadata"]["resourceVersion"])

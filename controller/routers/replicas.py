@@ -59,6 +59,7 @@ class ReplicasRouter:
         wanted = {
             item["metadata"]["labels"][REVISION_LABEL]: int(item.get("spec", {}).get("replicas") or 0)
             for item in labelled
+            if REVISION_LABEL in item["metadata"]["labels"]
         }
         total = sum(wanted.values())
         return Weights({revision: count * 100 / total for revision, count in wanted.items() if count} if total else {})

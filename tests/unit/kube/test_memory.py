@@ -54,7 +54,7 @@ class Cluster:
         self.put(resource, name, **body["spec"])
         return await self._answer(f"patch {resource.plural}", {"kind": "Scale", **body})
 
-    async def delete(self, resource, namespace, name):
+    async def delete(self, resource, namespace, name, *, seen=None):
         return await self._answer(f"delete {resource.plural}", self.objects.pop((resource, name), None) is not None)
 
 
