@@ -105,15 +105,16 @@ class Executor:
         # the Deployment first: where the API server refuses the template, nothing is left behind
         if revision not in world.deployments:
             await self._create(DEPLOYMENTS, made, strict=True)
+        number = world.observation.status.attempt + 1
+        await self._create(
+            CONTROLLER_REVISIONS, controller_revision(key, revision, number, template=template, owner=world.owner)
+        )
+        # the Service last: a revision that has both it and the Deployment is complete, and nothing is made again
         if name not in world.services:
             labels = {REVISION_LABEL: revision}
             selects = selector(key.name, revision)
             made = service(key, name, selects, labels=labels, ports=world.spec.ports, owner=world.owner)
             await self._create(SERVICES, made)
-        number = world.observation.status.attempt + 1
-        await self._create(
-            CONTROLLER_REVISIONS, controller_revision(key, revision, number, template=template, owner=world.owner)
-        )
 
     async def _template(self, world: World, revision: str) -> Mapping[str, Any]:
         if revision == world.observation.target:
