@@ -33,6 +33,14 @@ class Unproven:
 
 
 @dataclass(frozen=True)
+class RouteEdits:
+    """When what somebody else had done to the route was put back lately, and who that was, where it is known."""
+
+    at: tuple[float, ...] = ()
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class Status:
     """Moments are seconds since the epoch. The empty text means: none."""
 
@@ -52,6 +60,8 @@ class Status:
     step_started: float | None = None
     held_since: float | None = None
     """Since when the step's clock stands still."""
+    unready_since: float | None = None
+    """Since when the canary has not been steadily ready."""
     weight_since: float | None = None
     scaled_up: float | None = None
     drain_since: float | None = None
@@ -77,6 +87,7 @@ class Status:
     returning_since: float | None = None
     retry_seen: str = ""
     """What the annotation that retries said last: it counts once for each time it is written."""
+    route_edits: RouteEdits = RouteEdits()
     replicas: int = 0
     ready_replicas: int = 0
     selector: str = ""
@@ -106,6 +117,7 @@ _MOMENTS = {
     "canary_since": "canarySince",
     "step_started": "stepStartedAt",
     "held_since": "heldSince",
+    "unready_since": "unreadySince",
     "weight_since": "weightSince",
     "scaled_up": "scaledUpAt",
     "drain_since": "drainSince",
@@ -131,6 +143,9 @@ def status_from_raw(raw: Mapping[str, Any]) -> Status:
     values["handled"] = tuple(raw.get("handledActions", ()))
     values["unproven"] = tuple(Unproven(item["step"], item["message"]) for item in raw.get("unproven", ()))
     values["rejected"] = tuple(_rejection_from_raw(item) for item in raw.get("rejected", ()))
+    if raw.get("routePutBack"):
+        edits = raw["routePutBack"]
+        values["route_edits"] = RouteEdits(tuple(times.from_text(text) for text in edits["at"]), edits.get("by", ""))
     if raw.get("lastRollback"):
         values["last_rollback"] = _rejection_from_raw(raw["lastRollback"])
     return Status(**values)
@@ -156,6 +171,9 @@ def status_to_raw(status: Status) -> dict[str, Any]:
         raw["unproven"] = [{"step": item.step, "message": item.message[:1024]} for item in status.unproven]
     if status.rejected:
         raw["rejected"] = [_rejection_to_raw(item) for item in status.rejected[-KEPT:]]
+    if status.route_edits.at:
+        at = [times.to_text(moment) for moment in status.route_edits.at]
+        raw["routePutBack"] = {"at": at, "by": status.route_edits.by[:128]}
     if status.last_rollback is not None:
         raw["lastRollback"] = _rejection_to_raw(status.last_rollback)
     return raw

@@ -80,6 +80,13 @@ class OperatorInProcess:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    async def looks(self, times: int) -> None:
+        """Returns once it has looked at the Release so often again."""
+        until = self.passes + times
+        async with asyncio.timeout(60):
+            while self.passes < until:  # noqa: ASYNC110 - a count, and nobody who tells of it
+                await asyncio.sleep(0.05)
+
     async def _run(self) -> None:
         connection = await KubeClient.connect(str(self._kubeconfig))
         try:

@@ -212,6 +212,7 @@ class World:
             finalizer=self.cluster.finalizer,
             revisions=self.cluster.states(),
             weights=self.cluster.weights(),
+            route_by="" if self.cluster.route == self.cluster.written else "robot",
             service=self.cluster.service,
             evidence=self._evidence(run),
             step_units=units_between(run.looks, status.step_started or 0) if run else 0,
