@@ -7,7 +7,7 @@ which one it talks to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
@@ -82,6 +82,8 @@ class Weights:
     """Percent of the work per revision: they sum to 100. A revision that is not named gets none."""
 
     shares: Mapping[str, float]
+    by: str = field(default="", compare=False)
+    """Where they were read: who wrote them last beside Pointsman, if anybody did."""
 
     def of(self, revision: str) -> float:
         return self.shares.get(revision, 0.0)

@@ -33,6 +33,14 @@ class Unproven:
 
 
 @dataclass(frozen=True)
+class RouteEdits:
+    """When what somebody else had done to the route was put back lately, and who that was, where it is known."""
+
+    at: tuple[float, ...] = ()
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class Status:
     """Moments are seconds since the epoch. The empty text means: none."""
 
@@ -56,6 +64,8 @@ class Status:
     """When the step began; its clock, `step_started`, is moved on by outages and pauses."""
     held_since: float | None = None
     """Since when the step's clock stands still."""
+    unready_since: float | None = None
+    """Since when the canary has not been steadily ready."""
     weight_since: float | None = None
     scaled_up: float | None = None
     drain_since: float | None = None
@@ -83,6 +93,7 @@ class Status:
     """What the annotation that retries said last: it counts once for each time it is written."""
     queued: tuple[str, ...] = ()
     """Versions that wait until the canary is done; the spec's is the last of them."""
+    route_edits: RouteEdits = RouteEdits()
     replicas: int = 0
     ready_replicas: int = 0
     selector: str = ""
@@ -126,6 +137,7 @@ _MOMENTS = {
     "step_started": "stepStartedAt",
     "step_entered": "stepEnteredAt",
     "held_since": "heldSince",
+    "unready_since": "unreadySince",
     "weight_since": "weightSince",
     "scaled_up": "scaledUpAt",
     "drain_since": "drainSince",
@@ -152,6 +164,9 @@ def status_from_raw(raw: Mapping[str, Any]) -> Status:
     values["queued"] = tuple(raw.get("queuedRevisions", ()))
     values["unproven"] = tuple(Unproven(item["step"], item["message"]) for item in raw.get("unproven", ()))
     values["rejected"] = tuple(_rejection_from_raw(item) for item in raw.get("rejected", ()))
+    if raw.get("routePutBack"):
+        edits = raw["routePutBack"]
+        values["route_edits"] = RouteEdits(tuple(times.from_text(text) for text in edits["at"]), edits.get("by", ""))
     if raw.get("lastRollback"):
         values["last_rollback"] = _rejection_from_raw(raw["lastRollback"])
     return Status(**values)
@@ -179,6 +194,9 @@ def status_to_raw(status: Status) -> dict[str, Any]:
         raw["unproven"] = [{"step": item.step, "message": item.message[:1024]} for item in status.unproven]
     if status.rejected:
         raw["rejected"] = [_rejection_to_raw(item) for item in status.rejected[-KEPT:]]
+    if status.route_edits.at:
+        at = [times.to_text(moment) for moment in status.route_edits.at]
+        raw["routePutBack"] = {"at": at, "by": status.route_edits.by[:128]}
     if status.last_rollback is not None:
         raw["lastRollback"] = _rejection_to_raw(status.last_rollback)
     return raw

@@ -6,12 +6,15 @@ any two actions, a lost event or a doubled one all end the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from controller.api.phase import Phase
+from controller.core import contention
 from controller.core.actions import RemoveFinalizer
 from controller.core.going_back import go_back
 from controller.core.observation import Observation
 from controller.core.plan import Decision, Plan
-from controller.core.requests import take_requests
+from controller.core.requests import Telling, take_requests
 from controller.core.rollout import go_on, stand_still
 from controller.core.stable import first_deployment, keep_stable, stay_rolled_back, take_back
 from controller.core.succession import line_up
@@ -20,7 +23,7 @@ from controller.core.succession import line_up
 def decide(seen: Observation, now: float) -> Decision:
     """Actions in the order in which they must happen, the status once they have, and when to look again."""
     plan = Plan(seen, now)
-    told = take_requests(plan)
+    told = [*_enter_a_step_that_is_left(plan), *take_requests(plan)]
     if seen.deleting:
         _let_go(plan)
     elif seen.manual_until is not None and now < seen.manual_until:
@@ -31,6 +34,7 @@ def decide(seen: Observation, now: float) -> Decision:
             stand_still(plan)
         else:
             _choose(plan)
+        _say_who_else_writes(plan)
     if not seen.deleting:
         line_up(plan)
     for reason, message in told:
@@ -48,8 +52,29 @@ def withdraw(seen: Observation, now: float, problem: str) -> Decision:
     else:
         if plan.status.stable:
             plan.set_weight(0)
+        # how many there were is what tells, once it is mended, whether all of them were done
+        plan.update(steps=seen.status.steps)
         plan.settle(Phase.INVALID, "Invalid", problem)
     return plan.decision()
+
+
+def _enter_a_step_that_is_left(plan: Plan) -> Iterator[Telling]:
+    """Steps went from the spec while one of them was under way: those that are left are not done by that."""
+    before, left = plan.seen.status, len(plan.seen.spec.steps)
+    if before.canary and not before.full_by and 0 < left <= before.step < before.steps:
+        plan.update(step=left - 1, step_started=plan.now, step_entered=plan.now, approved_by="")
+        yield "StepsChanged", f"{before.canary} was at step {before.step + 1}, now it is at the last of {left}"
+
+
+def _say_who_else_writes(plan: Plan) -> None:
+    """What is waited for already keeps its reason, which other decisions hang on, and gets the sentence too."""
+    if not plan.contended or plan.status.reason == contention.REASON:
+        return
+    sentence = contention.sentence(plan.status.route_edits)
+    if plan.status.phase in (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY):
+        plan.settle(Phase.WAITING, contention.REASON, sentence)
+    else:
+        plan.update(message=f"{plan.status.message}; {sentence}")
 
 
 def _choose(plan: Plan) -> None:

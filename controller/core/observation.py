@@ -85,6 +85,8 @@ class Observation:
     revisions: Mapping[str, RevisionState] = field(default_factory=dict)
     weights: Mapping[str, float] | None = None
     """Percent per revision as the router has them; None while there is no route."""
+    route_by: str = ""
+    """Who wrote the route last beside us, as the API server knows them."""
     service: str | None = None
     """Revision that Service NAME selects, '' for all of them; None while there is no such Service."""
     evidence: Evidence = NO_EVIDENCE

@@ -20,6 +20,7 @@ from controller.core.actions import (
     SetWeights,
     Tell,
 )
+from controller.core.contention import is_contended, noted, remembered, seconds_to_calm, seconds_to_keep_off
 from controller.core.observation import Observation
 from controller.core.sizing import Sizing
 
@@ -54,7 +55,17 @@ class Plan:
         self._finalizer = seen.finalizer
         self._service = seen.service
         self._retired: set[str] = set()
-        self.update(steps=len(seen.spec.steps), reason=seen.status.behind or seen.status.reason, behind="")
+        self.update(
+            steps=len(seen.spec.steps),
+            reason=seen.status.behind or seen.status.reason,
+            behind="",
+            route_edits=remembered(seen.status.route_edits, now),
+        )
+
+    @property
+    def contended(self) -> bool:
+        """Somebody else writes the route as well, and does not stop."""
+        return is_contended(self.status.route_edits)
 
     def do(self, action: Action) -> None:
         self._actions.append(action)
@@ -77,6 +88,7 @@ class Plan:
             self._again_in = seconds if self._again_in is None else min(self._again_in, seconds)
 
     def decision(self) -> Decision:
+        self.again(seconds_to_calm(self.status.route_edits, self.now))
         serving = self.seen.state(self.status.stable or self.status.canary)
         self.update(replicas=serving.wanted, ready_replicas=serving.ready)
         return Decision(tuple(self._actions), self.status, self._again_in, tuple(self._after))
@@ -101,6 +113,8 @@ class Plan:
         A canary waits for the router to follow; an old stable for the end of its drain.
         """
         others = [one for one in self.seen.revisions if one not in kept and one not in self._retired]
+        if self.contended and any(self._routed(one) for one in others):
+            return False  # whoever else writes the route sends work there
         left = 0.0
         if self.status.weight_since is not None:
             left = self.status.weight_since + ROUTER_FOLLOWS_S - self.now
@@ -114,6 +128,9 @@ class Plan:
         self.update(drain_since=None)
         return True
 
+    def _routed(self, revision: str) -> bool:
+        return self.seen.sizing is Sizing.BY_WEIGHT and (self._weights or {}).get(revision, 0) > 0
+
     def retire(self, revision: str) -> None:
         self.do(Retire(revision))
         self._retired.add(revision)
@@ -121,10 +138,7 @@ class Plan:
     # -- traffic -------------------------------------------------------------------------------------------------
 
     def shares(self, weight: float) -> Mapping[str, float]:
-        stable, canary = self.status.stable, self.status.canary
-        if not stable or weight >= WHOLE:
-            return {canary: WHOLE}
-        return {stable: WHOLE - weight, canary: weight} if weight > 0 else {stable: WHOLE}
+        return _shares(self.status, weight)
 
     def set_weight(self, weight: float) -> bool:
         """Gives the canary `weight` percent; True when that changed something, in the router or in the status.
@@ -132,7 +146,7 @@ class Plan:
         The finalizer is there before the first share moves and goes after the last one is back.
         """
         wanted = dict(self.shares(weight))
-        moved = not self._has(wanted)
+        moved = not self._has(wanted) and not self._keeps_off(wanted)
         # after a crash the router may have it already while the status, and so `weight_since`, know nothing of it
         changed = moved or self.status.weight != weight
         at_stable = not self.status.stable or weight <= 0
@@ -149,6 +163,18 @@ class Plan:
             self._finalizer = False
         self.update(weight=weight)
         return changed
+
+    def _keeps_off(self, wanted: Mapping[str, float]) -> bool:
+        """Whether the router is left as somebody else has made it, for now. What we change ourselves never waits."""
+        before = self.seen.status
+        if not before.stable or dict(wanted) != dict(_shares(before, before.weight)):
+            return False
+        seconds = seconds_to_keep_off(self.status.route_edits, self.now)
+        if seconds > 0:
+            self.again(seconds)
+            return True
+        self.update(route_edits=noted(self.status.route_edits, self.seen.route_by, self.now))
+        return False
 
     def _move(self, wanted: Mapping[str, float]) -> None:
         if self.seen.sizing is Sizing.BY_PODS:
@@ -176,6 +202,13 @@ class Plan:
         if self._service is None or (self.seen.sizing is Sizing.BY_WEIGHT and self._service != revision):
             self.do(PointService(revision))
             self._service = revision
+
+
+def _shares(status: Status, weight: float) -> Mapping[str, float]:
+    stable, canary = status.stable, status.canary
+    if not stable or weight >= WHOLE:
+        return {canary: WHOLE}
+    return {stable: WHOLE - weight, canary: weight} if weight > 0 else {stable: WHOLE}
 
 
 def _selected(shares: Mapping[str, float]) -> str:

@@ -6,12 +6,14 @@ from typing import assert_never
 
 from controller.api.phase import Phase
 from controller.api.status import Unproven
+from controller.core import contention
 from controller.core.actions import CloseRun
 from controller.core.analysis import NO_EVIDENCE
 from controller.core.conviction import convicted
 from controller.core.observation import RevisionState
 from controller.core.outage import hold, release_hold
 from controller.core.plan import WHOLE, Plan
+from controller.core.readiness import leave_the_dead, trust_the_steady
 from controller.core.requests import settle_paused
 from controller.core.sizing import Sizes, Sizing, sizes
 from controller.core.stable import keep_stable, reject, serve_stable, stay_rolled_back, take_back
@@ -28,7 +30,8 @@ def go_on(plan: Plan) -> None:
     if convicted(plan):
         stay_rolled_back(plan)
         return
-    _leave_the_dead(plan)
+    leave_the_dead(plan)
+    trust_the_steady(plan)
     if _has_capacity(plan):
         _walk(plan)
     if plan.status.canary:
@@ -38,7 +41,7 @@ def go_on(plan: Plan) -> None:
 def stand_still(plan: Plan) -> None:
     """Suspended: no step, no look, no new version. What protects stable's users goes on."""
     if plan.status.canary and plan.status.stable and not convicted(plan):
-        _leave_the_dead(plan)
+        leave_the_dead(plan)
         if plan.status.held_since is None:
             plan.update(held_since=plan.now)
     if plan.status.weight < plan.seen.status.weight:
@@ -59,6 +62,7 @@ def _begin(plan: Plan) -> None:
         step_started=plan.now,
         step_entered=plan.now,
         held_since=None,
+        unready_since=None,
         attempt=attempt,
         approved_by="",
         unproven=(),
@@ -78,18 +82,6 @@ def _sizes(plan: Plan, weight: float) -> Sizes:
     return sizes(plan.seen.sizing, spec.scale, spec.replicas, weight)
 
 
-def _leave_the_dead(plan: Plan) -> None:
-    """A canary with weight and no pod that serves, as EndpointSlices show it: the router's own 503s then belong to
-    no version and would never convict it. Before anything that might fail.
-    """
-    seen, status = plan.seen, plan.status
-    has_work = status.weight > 0 or (seen.weights or {}).get(status.canary, 0) > 0
-    if has_work and seen.state(status.canary).serving == 0 and seen.spec.replicas > 0:
-        plan.set_weight(0)
-        plan.tell("CanaryUnready", f"no pod of {status.canary} serves: its work went to stable", warning=True)
-        plan.settle(Phase.WAITING, "CanaryUnready", f"no pod of {status.canary} serves")
-
-
 def _has_capacity(plan: Plan) -> bool:
     """Capacity comes before weight. False while it is still awaited, with the phase set."""
     seen, status = plan.seen, plan.status
@@ -99,9 +91,10 @@ def _has_capacity(plan: Plan) -> bool:
     promoting = status.step >= len(seen.spec.steps)
     weight = WHOLE if promoting else _weight_of(plan, status.step)
     unwatched = seen.metric_trouble is not None and status.weight > 0 and not status.full_by
-    held = unwatched or status.paused_by != ""
+    held = unwatched or status.paused_by != "" or plan.contended
     if held:
-        # by pod count more pods are more work, and nothing rises while nobody watches, or a person has said stop
+        # by pod count more pods are more work, and nothing rises while nobody watches, a person has said stop, or
+        # somebody else moves the work
         weight = min(weight, status.weight)
     by_pods = seen.sizing is Sizing.BY_PODS
     want = _sizes(plan, weight).canary
@@ -134,7 +127,8 @@ def _wait_at_zero(plan: Plan) -> None:
 def _time_left(plan: Plan) -> float:
     status = plan.status
     moments = (status.canary_since, status.step_started, status.scaled_up, status.weight_since)
-    since = max(moment for moment in moments if moment is not None)
+    # coming back for a moment gives no new time
+    since = status.unready_since or max(moment for moment in moments if moment is not None)
     return since + plan.seen.spec.progress_deadline - plan.now
 
 
@@ -149,7 +143,8 @@ def _overdue(plan: Plan, canary: RevisionState, wanted: int) -> bool:
         return False
     deadline = f"{plan.seen.spec.progress_deadline:.0f} s (spec.progressDeadlineSeconds)"
     found = f"{canary.serving} of {wanted} pods of {plan.status.canary} serve"
-    reject(plan, "ProgressDeadlineExceeded", f"{found} after {deadline}")
+    steady = "" if plan.status.unready_since is None else ", and it was not steady in all that time"
+    reject(plan, "ProgressDeadlineExceeded", f"{found} after {deadline}{steady}")
     stay_rolled_back(plan)
     return True
 
@@ -160,6 +155,8 @@ def _await_pods(plan: Plan, canary: RevisionState, wanted: int) -> None:
         return
     if plan.status.reason in _NOT_ITS_TIME:
         plan.update(scaled_up=plan.now)
+        if plan.status.unready_since is not None:
+            plan.update(unready_since=plan.now)
     plan.again(_time_left(plan))
     found = f"{canary.serving} of {wanted} pods of {plan.status.canary} serve"
     if plan.status.reason == "CanaryUnready":
@@ -185,6 +182,9 @@ def _walk(plan: Plan) -> None:
     if plan.status.paused_by:
         _stay_paused(plan)
         return
+    if plan.contended:
+        _wait_for_the_route(plan)
+        return
     if plan.status.step >= len(steps):
         _promote(plan)
         return
@@ -194,10 +194,12 @@ def _walk(plan: Plan) -> None:
         if weight > 0 and plan.seen.metric_trouble is not None:
             hold(plan, weight)
             return
+        returns = _lost_its_pods_in_this_step(plan)
         release_hold(plan)
         if plan.set_weight(weight):
             plan.tell("Weight", f"step {index + 1}/{len(steps)}: {weight:g} % of the work on {plan.status.canary}")
-            plan.update(step_started=plan.now, step_entered=plan.now)
+            if not returns:
+                plan.update(step_started=plan.now, step_entered=plan.now)
         outcome = steps[index].advance(_view(plan))
         match outcome:
             case Wait():
@@ -221,6 +223,12 @@ def _walk(plan: Plan) -> None:
     plan.again(0)
 
 
+def _lost_its_pods_in_this_step(plan: Plan) -> bool:
+    """Its clock goes on where it stood: one that begins anew each time never comes to an end."""
+    lost, started = plan.status.unready_since, plan.status.step_started
+    return lost is not None and started is not None and started <= lost
+
+
 def _stay_paused(plan: Plan) -> None:
     """A person stopped the steps: looks, what protects from an outage, and rollbacks go on."""
     if plan.seen.metric_trouble is not None and plan.status.weight > 0:
@@ -231,6 +239,19 @@ def _stay_paused(plan: Plan) -> None:
     plan.set_weight(plan.status.weight)
     _view(plan)
     settle_paused(plan)
+
+
+def _wait_for_the_route(plan: Plan) -> None:
+    """Somebody else writes it as well: what is given more work there might get anything."""
+    if plan.seen.metric_trouble is not None and plan.status.weight > 0:
+        hold(plan, plan.status.weight)
+        return
+    if plan.status.held_since is None:
+        plan.update(held_since=plan.now)
+        plan.tell(contention.REASON, contention.sentence(plan.status.route_edits), warning=True)
+    plan.set_weight(plan.status.weight)
+    _view(plan)
+    plan.settle(Phase.WAITING, contention.REASON, contention.sentence(plan.status.route_edits))
 
 
 def _next_step(plan: Plan, outcome: Done) -> None:
@@ -301,6 +322,7 @@ def _promote(plan: Plan) -> None:
         step=0,
         step_started=None,
         step_entered=None,
+        unready_since=None,
         approved_by="",
         paused_by="",
         paused_since=None,

@@ -83,6 +83,7 @@ def take_back(plan: Plan, verdict: str, message: str) -> None:
         step_started=None,
         step_entered=None,
         held_since=None,
+        unready_since=None,
         # also where nothing moved: the router may have been told a moment ago, by a decision whose status was lost
         weight_since=plan.now,
         approved_by="",

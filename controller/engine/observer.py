@@ -97,6 +97,7 @@ class Observer:
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
             revisions=revisions,
             weights=None if weights is None else weights.shares,
+            route_by="" if weights is None else weights.by,
             service=_selected(by_name.get(key.name)),
             requests=requests,
             retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],

@@ -23,6 +23,7 @@ from kubernetes.aio.config import (
     load_kube_config,
 )
 
+from controller.api.names import MANAGED_BY
 from controller.api.resources import LEASES, Resource
 
 _TIMEOUT_S = 10.0
@@ -30,6 +31,8 @@ _PAGE = 500
 _REMEMBERED_WRITES = 20_000
 _DELETED = "deleted"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_MANAGER = {"fieldManager": MANAGED_BY}
+"""So that managedFields tell our writes from those of others, whatever they are written in."""
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -255,7 +258,7 @@ class KubeClient:
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False
     ) -> dict[str, Any]:
         """`strict`: an unknown field is refused (InvalidError) and not dropped."""
-        query = {"fieldValidation": "Strict"} if strict else None
+        query = _MANAGER | ({"fieldValidation": "Strict"} if strict else {})
         return self._note_write(await self.request("POST", resource.path(namespace), body=body, query=query))
 
     async def replace(
@@ -264,7 +267,7 @@ class KubeClient:
         """With the resourceVersion in `body`: ConflictError when the object has changed since."""
         metadata = body["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        return self._note_write(await self.request("PUT", path, body=body))
+        return self._note_write(await self.request("PUT", path, body=body, query=_MANAGER))
 
     async def patch(
         self,
@@ -275,7 +278,7 @@ class KubeClient:
         subresource: str | None = None,
     ) -> dict[str, Any]:
         path = resource.path(namespace, name, subresource)
-        return self._note_write(await self.request("PATCH", path, body=body, content_type=MERGE_PATCH))
+        return self._note_write(await self.request("PATCH", path, body=body, content_type=MERGE_PATCH, query=_MANAGER))
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, seen: Mapping[str, Any] | None = None

@@ -15,6 +15,7 @@ from controller.api.reading import Reader, SpecError
 from controller.api.resources import HTTP_ROUTES
 from controller.core.sizing import Sizing
 from controller.ports import KubeApi, RouterError, Target, Weights
+from controller.routers._writers import other_writer
 
 KIND = "gatewayAPI"
 SIZING = Sizing.BY_WEIGHT
@@ -110,7 +111,8 @@ class GatewayRouter:
         rules = self._seen.get("spec", {}).get("rules") or [{}]
         weights = self._weights_of(rules[0].get("backendRefs") or [])
         # a route that was changed by hand anywhere else is as good as one whose weights were: it is written anew
-        return weights if _contains(self._seen["spec"], self._spec(weights)) else Weights({})
+        as_written = _contains(self._seen["spec"], self._spec(weights))
+        return Weights(weights.shares if as_written else {}, by=other_writer(self._seen["metadata"]))
 
     async def ensure(self, weights: Weights) -> bool:
         wanted = self._spec(weights)

@@ -15,6 +15,7 @@ from controller.api.reading import Reader
 from controller.api.resources import DEPLOYMENTS, SERVICES
 from controller.core.sizing import Sizing
 from controller.ports import KubeApi, RouterError, Target, Weights
+from controller.routers._writers import other_writer
 
 KIND = "replicas"
 SIZING = Sizing.BY_PODS
@@ -51,8 +52,9 @@ class ReplicasRouter:
         if self._service is None:
             return None
         selector = self._service["spec"].get("selector") or {}
+        by = other_writer(self._service["metadata"])
         if REVISION_LABEL in selector:
-            return Weights({selector[REVISION_LABEL]: 100.0})
+            return Weights({selector[REVISION_LABEL]: 100.0}, by)
         labelled = await self._kube.list(
             DEPLOYMENTS, self._target.namespace, labels=f"{RELEASE_LABEL}={self._target.name}"
         )
@@ -62,7 +64,9 @@ class ReplicasRouter:
             if REVISION_LABEL in item["metadata"]["labels"]
         }
         total = sum(wanted.values())
-        return Weights({revision: count * 100 / total for revision, count in wanted.items() if count} if total else {})
+        return Weights(
+            {revision: count * 100 / total for revision, count in wanted.items() if count} if total else {}, by
+        )
 
     async def ensure(self, weights: Weights) -> bool:
         if self._service is None:

@@ -100,7 +100,7 @@ def gateway_api() -> list[dict[str, Any]]:
     found = [
         document
         for file in build.program("gateway-api").glob("*.yaml")
-        for document in yaml.safe_load_all(file.read_text())
+        for document in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader)
     ]
     return [document for document in found if document and document["kind"] == CRDS.kind]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.integration.cluster_fixture import api_server, kube, namespace
+from tests.integration.in_process import Stall
 from tests.integration.node import Node
 from tests.integration.operator_fixture import OperatorProcess, Shop
 
@@ -16,6 +17,20 @@ async def shop(api_server, kube, namespace, tmp_path):
     async with Node(kube, namespace).running() as node:
         with operator.running():
             yield Shop(kube, namespace, node, operator, api_server)
+
+
+@pytest.fixture
+async def node(kube, namespace):
+    """A namespace with a node that makes pods ready, and no operator."""
+    async with Node(kube, namespace).running() as node:
+        yield node
+
+
+@pytest.fixture
+async def stall(api_server, kube, node, tmp_path):
+    """A namespace with a node that makes pods ready, and an operator in this process."""
+    async with Stall.open(kube, node, api_server, tmp_path / "operator.log") as stall:
+        yield stall
 
 
 @pytest.fixture

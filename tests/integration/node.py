@@ -23,7 +23,7 @@ class Node:
 
     def __init__(self, kube: KubeClient, namespace: str) -> None:
         self._kube = kube
-        self._namespace = namespace
+        self.namespace = namespace
         self._name = f"node-{namespace}"
         self._address = 0
         self._addresses: dict[str, str] = {}
@@ -49,7 +49,7 @@ class Node:
     async def _run(self) -> None:
         while True:
             try:
-                for pod in await self._kube.list(PODS, self._namespace):
+                for pod in await self._kube.list(PODS, self.namespace):
                     await self._tend(pod)
             except KubeError as error:
                 if error.status not in (404, 409):
@@ -59,7 +59,7 @@ class Node:
     async def _tend(self, pod: dict[str, Any]) -> None:
         metadata = pod["metadata"]
         if "deletionTimestamp" in metadata:
-            path = PODS.path(self._namespace, metadata["name"])
+            path = PODS.path(self.namespace, metadata["name"])
             await self._kube.request("DELETE", path, query={"gracePeriodSeconds": "0"})
             return
         state = self.behave(pod)
@@ -67,12 +67,12 @@ class Node:
             await self._bind(metadata["name"])
         wanted = self._status(pod, state)
         if not _has(pod.get("status", {}), wanted):
-            await self._kube.patch(PODS, self._namespace, metadata["name"], {"status": wanted}, "status")
+            await self._kube.patch(PODS, self.namespace, metadata["name"], {"status": wanted}, "status")
 
     async def _bind(self, pod: str) -> None:
         target = {"apiVersion": "v1", "kind": "Node", "name": self._name}
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
-        await self._kube.request("POST", PODS.path(self._namespace, pod, "binding"), body=body)
+        await self._kube.request("POST", PODS.path(self.namespace, pod, "binding"), body=body)
 
     def _status(self, pod: dict[str, Any], state: str) -> dict[str, Any]:
         container = pod["spec"]["containers"][0]["name"]

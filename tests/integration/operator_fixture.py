@@ -70,10 +70,11 @@ class Shop:
     """One Release and what became of it, in the words of the domain."""
 
     name = "web"
+    poll_s = 0.05
+    operator: Any
+    """An OperatorProcess, or another that writes a `log`."""
 
-    def __init__(
-        self, kube: KubeClient, namespace: str, node: Node, operator: OperatorProcess, kubeconfig: Path
-    ) -> None:
+    def __init__(self, kube: KubeClient, namespace: str, node: Node, operator: Any, kubeconfig: Path) -> None:
         self.kube = kube
         self.namespace = namespace
         self.node = node
@@ -122,7 +123,7 @@ class Shop:
                     status = release["status"]
                     if status["observedGeneration"] >= release["metadata"]["generation"] and met(status):
                         return status
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(self.poll_s)
         except TimeoutError:
             log = self.operator.log.read_text()[-3000:]
             raise AssertionError(

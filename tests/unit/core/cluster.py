@@ -97,6 +97,8 @@ class Cluster:
         self.templates: dict[str, None] = {}
         """Revisions of which there is a ControllerRevision, the oldest first."""
         self.route: dict[str, float] | None = None
+        self.written: dict[str, float] | None = None
+        """The route as we wrote it last."""
         self.service: str | None = None
         """Service NAME: the revision it selects, '' for all."""
         self.retired = 0
@@ -172,7 +174,7 @@ class Cluster:
         assert sum(shares.values()) == 100, f"{shares} do not sum to 100"
         assert set(shares) <= set(self.deployments), f"{shares} name what does not run"
         if self.sizing is Sizing.BY_WEIGHT:
-            self.route = shares
+            self.route, self.written = shares, dict(shares)
         else:
             assert self.service is not None, "the router by pods needs Service NAME first"
             served = [revision for revision, share in shares.items() if share > 0]

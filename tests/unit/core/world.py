@@ -215,6 +215,7 @@ class World:
             finalizer=self.cluster.finalizer,
             revisions=self.cluster.states(),
             weights=self.cluster.weights(),
+            route_by="" if self.cluster.route == self.cluster.written else "robot",
             service=self.cluster.service,
             evidence=self._evidence(run),
             step_units=units_between(run.looks, status.step_since) if run else 0,

@@ -1,0 +1,19 @@
+"""Who wrote an object, as its managedFields tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.api.names import MANAGED_BY
+
+
+def other_writer(metadata: Mapping[str, Any]) -> str:
+    """The manager that wrote it last beside Pointsman; '' where there is none. What writes a status does not count."""
+    others = [
+        entry
+        for entry in metadata.get("managedFields") or []
+        if entry.get("manager") != MANAGED_BY and not entry.get("subresource")
+    ]
+    latest = max(others, key=lambda entry: str(entry.get("time", "")), default=None)
+    return "" if latest is None else str(latest.get("manager", ""))

@@ -1,0 +1,81 @@
+"""Somebody else writes the route of a release under way."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from controller.api.resources import HTTP_ROUTES
+from controller.core.contention import AGAIN_S, WINDOW_S
+from controller.kube.client import MERGE_PATCH, NotFoundError
+from tests.integration.operator_fixture import pause, release, weight
+
+
+class Robot:
+    """Writes the route again and again, or deletes it, whatever is done about it."""
+
+    def __init__(self, shop, backend, *, deletes):
+        self._shop = shop
+        self._backend = backend
+        self._deletes = deletes
+        self.met = 0
+        """How often it found its own work undone."""
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        task = asyncio.create_task(self._run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self):
+        kube, path = self._shop.kube, HTTP_ROUTES.path(self._shop.namespace, self._shop.name)
+        rule = {"backendRefs": [{"name": self._backend, "port": 80, "weight": 1}]}
+        while True:
+            found = await kube.find(HTTP_ROUTES, self._shop.namespace, self._shop.name)
+            if found is not None and (self._deletes or len(found["spec"]["rules"][0]["backendRefs"]) > 1):
+                self.met += 1
+                with contextlib.suppress(NotFoundError):
+                    if self._deletes:
+                        await kube.delete(HTTP_ROUTES, self._shop.namespace, self._shop.name)
+                    else:
+                        body, query = {"spec": {"rules": [rule]}}, {"fieldManager": "robot"}
+                        await kube.request("PATCH", path, body=body, query=query, content_type=MERGE_PATCH)
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+async def test_a_robot_gets_no_war_of_writes_and_no_more_weight_and_the_release_goes_on_when_it_stops(stall, deletes):
+    ahead, stopped = 0.0, None
+    stall.operator.clock = lambda: (time.time() if stopped is None else stopped) + ahead
+    await stall.given(release(weight(10), pause(200), weight(50), pause(1), progressDeadlineSeconds=3600))
+    stable = (await stall.status())["stableRevision"]
+    await stall.commit("2")
+    canary = (await stall.until(lambda status: status.get("reason") == "Pausing"))["canaryRevision"]
+    async with Robot(stall, f"web-{stable}", deletes=deletes).running() as robot:
+        contended = await stall.until(lambda status: status.get("reason") == "RouteContended")
+        assert (contended["phase"], contended["weight"], contended["step"]) == ("Waiting", 10, 1)
+        assert deletes or "'robot'" in contended["message"]
+        assert "pointsman.dev/manual" in contended["message"]
+        stopped = time.time()  # so that no half minute passes by itself, however slow the machine is
+        await stall.operator.looks(2)
+        for half_minutes in range(3):
+            met = robot.met
+            await stall.operator.looks(4)
+            assert robot.met == met, f"in half a minute it is put back once, here after {half_minutes} of them"
+            ahead += AGAIN_S
+            await stall.operator.looks(4)
+            assert robot.met == met + 1
+        assert (await stall.status())["weight"] == 10
+    stopped = None
+    ahead += AGAIN_S
+    await stall.operator.looks(2)
+    assert await stall.shares() == {stable: 9000, canary: 1000}
+    ahead += WINDOW_S
+    await stall.until(lambda status: status.get("reason") == "Pausing")
+    ahead += 200
+    assert (await stall.until_phase("Healthy"))["stableRevision"] == canary
