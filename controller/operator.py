@@ -46,8 +46,6 @@ from controller.settings import Settings
 _LOG = logging.getLogger(__name__)
 _RESYNC_S = 300.0
 _RESYNC_AGAIN_S = 30.0
-_LISTED = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)
-"""What the observer lists for each Release."""
 _LAST_WORDS_S = 3.0
 LEASE_NAME = "pointsman"
 
@@ -97,10 +95,11 @@ class Operator:
         """Of everything that is made for a Release, and may be changed by somebody else."""
         of_routers = {resource for module in plugins.modules("routers").values() for resource in module.WATCHES}
         memory = self.reconciler.memory
+        listed = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)  # by the observer, for each Release
 
         def watch(resource: Resource) -> MetadataWatch:
             async def fill() -> None:
-                if resource in _LISTED:
+                if resource in listed:
                     await memory.fill(resource, only, single=False)
                 if resource in of_routers:
                     await memory.fill(resource, only, single=True)
@@ -115,7 +114,7 @@ class Operator:
                 listed=fill,
             )
 
-        return [watch(resource) for resource in (*_LISTED, *sorted(of_routers - {*_LISTED}, key=str))]
+        return [watch(resource) for resource in (*listed, *sorted(of_routers - {*listed}, key=str))]
 
     def _trust(self, resource: Resource, watched: bool) -> None:  # noqa: FBT001
         self.reconciler.memory.trust(resource, watched=watched)

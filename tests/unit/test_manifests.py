@@ -63,7 +63,11 @@ def calls() -> Iterator[tuple[str, str, str]]:
                 case ast.Call(
                     func=ast.Attribute(value=ast.Name() | ast.Attribute() as client, attr=method),
                     args=[ast.Name(id=constant), *rest],
-                ) if method in VERBS and ast.unparse(client).endswith("kube") and hasattr(resources, constant):
+                ) if (
+                    method in VERBS
+                    and ast.unparse(client).endswith(("kube", "memory"))
+                    and hasattr(resources, constant)
+                ):
                     resource = getattr(resources, constant)
                     last = rest[-1].value if rest and isinstance(rest[-1], ast.Constant) else None
                     subresource = f"/{last}" if last in {"status", "scale"} else ""

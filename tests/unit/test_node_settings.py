@@ -183,5 +183,6 @@ def test_a_kubeconfig_holds_its_users_key_and_is_private(tmp_path):
 
 def test_a_machine_without_nftables_has_no_other_kubernetes_and_nothing_to_take_down(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(network, "BRIDGE", "pointsman-none")  # the machine of the tests may have ours
     assert not network.foreign_proxy()
     network.down(tmp_path)

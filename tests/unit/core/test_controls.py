@@ -31,7 +31,7 @@ def test_without_the_guard_of_capacity_work_goes_to_pods_that_do_not_serve(monke
 
 
 def test_without_the_guard_of_endpoints_a_dead_canary_keeps_its_work(monkeypatch: Patch):
-    monkeypatch.setattr(rollout, "_leave_the_dead", lambda _: None)
+    monkeypatch.setattr(rollout, "leave_the_dead", lambda _: None)
     fails(test_rollback.test_a_canary_without_endpoints_gets_no_work_and_comes_back_at_the_same_step)
 
 

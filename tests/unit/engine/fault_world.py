@@ -29,6 +29,7 @@ from controller.api.resources import (
 )
 from controller.engine.looking import Looker
 from controller.handlers import Intake
+from controller.health import Heart
 from controller.kube.lease import Lease
 from controller.operator import LEASE_NAME, Operator, lead
 from controller.settings import Settings, settings
@@ -42,6 +43,16 @@ SHOP = "shop"
 LEASE_S = 15.0
 
 
+class Pulse(Heart):
+    """Counts reconciles; what one asks of the API server depends on what is remembered."""
+
+    moments: list[float]
+
+    def beat(self) -> None:
+        super().beat()
+        self.moments.append(asyncio.get_running_loop().time())
+
+
 class RunningOperator:
     """One process, as far as anybody can tell."""
 
@@ -49,6 +60,8 @@ class RunningOperator:
         self.name = name
         self.kube = FakeClient(world.api, lambda: world.weather, name)
         self.operator: Operator | None = None
+        self.reconciles: list[float] = []
+        """When each ended."""
         self.may_end = False
         """Whether a test expects it to lose its Lease."""
         self._world = world
@@ -58,6 +71,8 @@ class RunningOperator:
         operator = await Operator.assemble(self.kube, HOME)
         loop, reconciler = asyncio.get_running_loop(), operator.reconciler
         sources = CountingSources(self._world.api, self._world.failing)
+        operator.heart = Pulse(operator.heart.busy)
+        operator.heart.moments = self.reconciles
         reconciler.clock, reconciler.sources = self._world.now, sources
         reconciler.looker = Looker(reconciler.runs, sources)
         self.operator = operator

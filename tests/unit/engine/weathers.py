@@ -71,6 +71,21 @@ class InTurn(Weather):
 
 
 @dataclass
+class FirstTime(Weather):
+    """Each request that is meant fares badly when it is made for the first time."""
+
+    fault: int
+    meant: Callable[[Request], bool]
+    hit: dict[str, None] = field(default_factory=dict)
+
+    async def serve(self, request: Request, execute: Callable[[], Answer]) -> Answer:
+        if request.place.collection in _SPARED or not self.meant(request) or str(request) in self.hit:
+            return execute()
+        self.hit[str(request)] = None
+        return await trouble(self.fault, execute)
+
+
+@dataclass
 class Late(Weather):
     """Answers take their time, some longer than anybody waits; also those of writes that were carried out."""
 
