@@ -8,7 +8,7 @@ import asyncio
 import time
 from typing import Any
 
-from controller.api.resources import HTTP_ROUTES, METRIC_SOURCES, SECRETS
+from controller.api.resources import HTTP_ROUTES, METRIC_SOURCES, SECRETS, Resource
 from tests.bench.report import Report, Target
 from tests.bench.tampering import LIES, TRUE, Door
 from tests.bench.world import NAME, Bench, bench, say
@@ -22,6 +22,8 @@ CONVICTING_S = 600.0
 _POLL_S = 0.1
 _PATIENCE_S = 120.0
 _STEP = {"atLeast": "1s", "atMost": "20s"}
+_ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
+_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 TARGETS: dict[str, Target] = {
     "raised": ("<=", 0),
     "promoted": ("<=", 0),
@@ -64,6 +66,16 @@ async def _use(world: Bench, door: Door) -> None:
         world.namespace,
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}, "data": token["data"]},
     )
+    # Secrets are the operator's in its own namespace only; here it is let in
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get"]}
+    operator = {"kind": "ServiceAccount", "name": "pointsman", "namespace": "pointsman-system"}
+    metadata, group = {"name": "pointsman-reads-its-token"}, "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
+    reference = {"apiGroup": group, "kind": "Role", "name": metadata["name"]}
+    binding = {**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [operator]}
+    del binding["rules"]
+    await world.kube.create(_ROLES, world.namespace, role)
+    await world.kube.create(_ROLE_BINDINGS, world.namespace, binding)
     body = {
         "apiVersion": METRIC_SOURCES.api_version,
         "kind": METRIC_SOURCES.kind,

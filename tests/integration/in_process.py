@@ -120,6 +120,7 @@ class OperatorInProcess:
                 for action in await kube.list(RELEASE_ACTIONS, self.key.namespace):
                     if action["spec"]["release"] == self.key.name:
                         operator.intake.action(action)
+                operator.reconciler.memory.forget(self.key.namespace, self.key.name)  # no watch tells it of changes
                 again = await operator.reconciler.reconcile(self.key)
                 self.passes += 1
             except (KubeError, TimeoutError) as error:
