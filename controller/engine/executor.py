@@ -164,6 +164,8 @@ class Executor:
             raise RouterError(f"the API server refuses the route: {error}") from error
 
     async def _scale(self, world: World, action: Scale) -> None:
+        if action.revision not in world.deployments:
+            return  # it was made a moment ago, at this size
         name, metadata = child_name(world.key.name, action.revision), world.deployments[action.revision]["metadata"]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"replicas": action.replicas}}
         answer = await self._kube.patch(DEPLOYMENTS, world.key.namespace, name, patch, "scale")
@@ -203,7 +205,7 @@ class Executor:
             return
         patch = {
             "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
-            "spec": {"selector": selects},
+            "spec": {"selector": dict.fromkeys(found["spec"].get("selector") or {}) | selects},
         }
         await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
 

@@ -24,13 +24,15 @@ from controller.api.resources import (
 from controller.api.revision import revision_of
 from controller.api.status import Status
 from controller.core.observation import NOTHING_RUNS, Observation, Request, RevisionState
-from controller.engine.objects import Key, child_name, owner_of
+from controller.engine.objects import Key, child_name, owner_of, selector
 from controller.engine.pods import trouble_of
 from controller.kube.memory import Memory
 from controller.ports import Router, Target
 
 _LOG = logging.getLogger(__name__)
 _SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+_STRANGE = "?"
+"""In place of a revision: a selector that somebody has edited."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,9 @@ class Observer:
             )
             for revision, item in by_revision.items()
         }
+        # what a leader that was frozen made afterwards, or whose Deployment somebody took away: it has to go as well
+        left = {item["metadata"]["labels"].get(REVISION_LABEL) for item in services} - {None}
+        revisions |= dict.fromkeys(left - revisions.keys(), NOTHING_RUNS)
         metadata, requests = release["metadata"], tuple(map(_request, unanswered))
         observation = Observation(
             spec=spec,
@@ -98,7 +103,7 @@ class Observer:
             revisions=revisions,
             weights=None if weights is None else weights.shares,
             route_by="" if weights is None else weights.by,
-            service=_selected(by_name.get(key.name)),
+            service=_selected(by_name.get(key.name), key.name),
             requests=requests,
             retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
@@ -194,7 +199,11 @@ def _manual_until(metadata: Mapping[str, Any]) -> float | None:
         return None
 
 
-def _selected(service: Mapping[str, Any] | None) -> str | None:
+def _selected(service: Mapping[str, Any] | None, name: str) -> str | None:
+    """A selector that says anything else selects no revision of ours, nor all of them."""
     if service is None:
         return None
-    return str((service["spec"].get("selector") or {}).get(REVISION_LABEL, ""))
+    selects = service["spec"].get("selector") or {}
+    revision = str(selects.get(REVISION_LABEL, ""))
+    wanted = selector(name, revision) if revision else {RELEASE_LABEL: name}
+    return revision if selects == wanted else _STRANGE

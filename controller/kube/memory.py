@@ -7,7 +7,7 @@ on, a refused one makes the Release forget everything, and nothing is remembered
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -49,9 +49,9 @@ class _Flight:
 class Memory:
     """The part of `KubeClient` that the engine uses, with the same errors. What it returns must not be changed."""
 
-    def __init__(self, kube: KubeClient, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, kube: KubeClient, monotonic: Callable[[], float] | None = None) -> None:
         self._kube = kube
-        self._monotonic = monotonic
+        self._monotonic = monotonic or asyncio.get_running_loop().time
         self._trusted: set[Resource] = {RELEASES}
         self._shelves: OrderedDict[_Shelf, _Content] = OrderedDict()
         self._flights: set[_Flight] = set()

@@ -130,14 +130,14 @@ class FakeClient(KubeClient):
         try:
             while loop.time() < min(end, cut):
                 arrived.clear()
+                if self._fake.compacted > version:
+                    yield _line("ERROR", refusal(410, "Expired", "too old resource version").body)
+                    return
                 for change in list(self._fake.since(version, place.collection)):
                     version = change.version
                     if selects(query.get("labelSelector", ""), change.object):
                         for delivered in self._weather().deliver(self.name, change):
                             yield _line(delivered.type, {"metadata": delivered.object["metadata"]})
-                if self._fake.compacted > version:
-                    yield _line("ERROR", refusal(410, "Expired", "too old resource version").body)
-                    return
                 try:
                     async with asyncio.timeout(min(_BOOKMARK_S, max(0.0, end - loop.time()))):
                         await arrived.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -48,41 +49,31 @@ class Random(Weather):
 
 @dataclass
 class InTurn(Weather):
-    """One of `every` requests that are meant fares badly. With each `first` another one: all of them have their turn.
-
-    `every` has to be more than there are in one reconcile, or none would ever succeed.
+    """Requests that are meant fare badly one after the other, each once: those that others had in an earlier life do
+    well. Between two are some that do well, for a reconcile must be able to succeed.
     """
 
     faults: tuple[int, ...]
-    every: int
-    first: int
+    gap: int
     meant: Callable[[Request], bool]
-    count: int = 0
+    had: set[str] = field(default_factory=set)
+    """What has had its fault: the request, and how many of its kind succeeded before."""
+    since: int = 0
+    succeeded: Counter[str] = field(default_factory=Counter)
     hit: list[str] = field(default_factory=list)
 
     async def serve(self, request: Request, execute: Callable[[], Answer]) -> Answer:
         if request.place.collection in _SPARED or not self.meant(request):
             return execute()
-        self.count += 1
-        if self.count % self.every != self.first:
+        self.since += 1
+        which = f"{request} {self.succeeded[str(request)]}"
+        if self.since <= self.gap or which in self.had:
+            self.succeeded[str(request)] += 1
             return execute()
+        self.since = 0
+        self.had.add(which)
         self.hit.append(str(request))
-        return await trouble(self.faults[len(self.hit) % len(self.faults)], execute)
-
-
-@dataclass
-class FirstTime(Weather):
-    """Each request that is meant fares badly when it is made for the first time."""
-
-    fault: int
-    meant: Callable[[Request], bool]
-    hit: dict[str, None] = field(default_factory=dict)
-
-    async def serve(self, request: Request, execute: Callable[[], Answer]) -> Answer:
-        if request.place.collection in _SPARED or not self.meant(request) or str(request) in self.hit:
-            return execute()
-        self.hit[str(request)] = None
-        return await trouble(self.fault, execute)
+        return await trouble(self.faults[len(self.had) % len(self.faults)], execute)
 
 
 @dataclass

@@ -76,7 +76,7 @@ def cluster():
 
 
 @pytest.fixture
-def memory(cluster, clock):
+async def memory(cluster, clock):
     memory = Memory(cluster, clock)
     for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES):
         memory.trust(resource, watched=True)
