@@ -35,7 +35,7 @@ async def _one(queue: WorkQueue[Key], reconciler: Reconciler, key: Key) -> str:
         return "conflict"
     except (KubeError, TimeoutError) as error:
         delay = queue.add_failed(key, not_before=error.retry_after if isinstance(error, KubeError) else 0.0)
-        _LOG.warning("%s failed, again in %.1f s: %s", key, delay, error or "it took too long")
+        _LOG.warning("%s failed, again in %.1f s: %s", key, delay, str(error) or "it took too long")
         return "failed"
     except Exception:  # nothing may end the loop: the release would be lost until somebody restarts us
         delay = queue.add_failed(key)

@@ -81,7 +81,7 @@ class Lease:
                 async with asyncio.timeout(self._renewed + self._duration * _RENEW_WITHIN - self._monotonic()):
                     renewed = await self._try()
             except (KubeError, TimeoutError) as error:
-                _LOG.warning("the Lease could not be renewed: %s", error or "no answer in time")
+                _LOG.warning("the Lease could not be renewed: %s", str(error) or "no answer in time")
                 continue
             if not renewed:
                 raise LeaseLostError("another operator took the Lease")
@@ -101,7 +101,7 @@ class Lease:
             async with asyncio.timeout(self._duration * _RETRY):  # an end that waits is no end
                 await self._kube.replace(LEASES, self._current)
         except (KubeError, TimeoutError) as error:
-            _LOG.info("the Lease was left to run out: %s", error or "no answer in time")
+            _LOG.info("the Lease was left to run out: %s", str(error) or "no answer in time")
 
     async def _try(self) -> bool:
         asked = self._monotonic()

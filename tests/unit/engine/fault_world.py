@@ -64,6 +64,8 @@ class RunningOperator:
         """When each ended."""
         self.may_end = False
         """Whether a test expects it to lose its Lease."""
+        self.ends_within = 0.0
+        """Seconds for which its watches hold up its end, as kopf's can, while workers go on."""
         self._world = world
         self.task = asyncio.get_running_loop().create_task(self._run())
 
@@ -101,6 +103,7 @@ class RunningOperator:
                         intake.action(seen.object)
         finally:
             self._world.api.listeners.remove(told)
+            await asyncio.sleep(self.ends_within)
 
     async def stop(self) -> None:
         self.task.cancel()

@@ -176,7 +176,7 @@ def _freeze(nth: int, change: Callable[[World], None], version: int, replicas: i
 
     async def story(world: World) -> None:
         a = await healthy(world)
-        a.may_end = True
+        a.may_end, a.ends_within = True, 5.0
 
         def meanwhile() -> None:
             change(world)
