@@ -62,7 +62,7 @@ def _enter_a_step_that_is_left(plan: Plan) -> Iterator[Telling]:
     """Steps went from the spec while one of them was under way: those that are left are not done by that."""
     before, left = plan.seen.status, len(plan.seen.spec.steps)
     if before.canary and not before.full_by and 0 < left <= before.step < before.steps:
-        plan.update(step=left - 1, step_started=plan.now, step_entered=plan.now, approved_by="")
+        plan.enter_step(left - 1)
         yield "StepsChanged", f"{before.canary} was at step {before.step + 1}, now it is at the last of {left}"
 
 

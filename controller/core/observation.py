@@ -10,7 +10,6 @@ from controller.api.status import Status
 from controller.core.analysis import NO_EVIDENCE, Evidence
 from controller.core.disaster import Disaster
 from controller.core.sizing import Sizing
-from controller.core.succession import target_of
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,26 @@ class Observation:
 
     @property
     def target(self) -> str:
-        """The revision that is to come out now: the one that is asked for, unless it has to wait."""
-        return target_of(self)
+        """The revision that is to come out now, by spec.onNewVersion where another one is under way.
+
+        `restart`: the one that is asked for, at once. `finish`: the one under way goes on to its end, and then the
+        newest comes; what was asked for in between is skipped. `queue`: each that was asked for, in its order. The
+        stable version, and a rejected one, are obeyed at once in every mode.
+        """
+        asked, status, mode = self.asked, self.status, self.spec.on_new_version
+        if mode == "restart" or not status.stable or not self.can_come(asked):
+            return asked
+        # what the API server has refused has no end to wait for
+        refused = (status.behind or status.reason) == "TemplateRefused" and not self.state(status.canary).complete
+        if status.canary and not refused:
+            return status.canary
+        if mode == "queue":
+            return next((one for one in status.queued if self.can_come(one) and one != status.canary), asked)
+        return asked
+
+    def can_come(self, revision: str) -> bool:
+        """It is neither stable nor rejected."""
+        return revision != self.status.stable and not self.status.is_rejected(revision)
 
     def state(self, revision: str) -> RevisionState:
         return self.revisions.get(revision, NOTHING_RUNS)

@@ -80,6 +80,28 @@ class Plan:
     def update(self, **changes: Any) -> None:
         self.status = replace(self.status, **changes)
 
+    def enter_step(self, step: int, **changes: Any) -> None:
+        """The step's clock and its count of units begin, and nobody has approved it yet."""
+        self.update(step=step, step_started=self.now, step_entered=self.now, approved_by="", **changes)
+
+    def end_attempt(self, **changes: Any) -> None:
+        """There is no canary any more, and nothing that was said about it counts for the next one."""
+        self.update(
+            canary="",
+            canary_since=None,
+            step=0,
+            step_started=None,
+            step_entered=None,
+            held_since=None,
+            unready_since=None,
+            approved_by="",
+            paused_by="",
+            paused_since=None,
+            full_by="",
+            run="",
+            **changes,
+        )
+
     def settle(self, phase: Phase, reason: str, message: str) -> None:
         self.update(phase=phase, reason=reason, message=message)
 

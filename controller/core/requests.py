@@ -79,7 +79,7 @@ def _skip(plan: Plan, request: Request) -> str:
     index = plan.status.step
     sentence = f"step {index + 1}/{len(plan.seen.spec.steps)} skipped, {_left_open(plan)}"
     _leave_unproven(plan, f"skipped by {request.whose}; {_left_open(plan)}")
-    plan.update(step=index + 1, step_started=plan.now, step_entered=plan.now, approved_by="")
+    plan.enter_step(index + 1)
     return sentence
 
 
@@ -87,13 +87,7 @@ def _promote(plan: Plan, request: Request) -> str:
     sentence = f"judging ends, everything goes to {plan.status.canary}; {_left_open(plan)}"
     if plan.status.step < len(plan.seen.spec.steps):
         _leave_unproven(plan, f"promoted in full by {request.whose}; {_left_open(plan)}")
-    plan.update(
-        full_by=request.whose,
-        step=len(plan.seen.spec.steps),
-        step_started=plan.now,
-        step_entered=plan.now,
-        approved_by="",
-    )
+    plan.enter_step(len(plan.seen.spec.steps), full_by=request.whose)
     return sentence
 
 

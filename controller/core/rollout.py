@@ -55,16 +55,13 @@ def _begin(plan: Plan) -> None:
     if old:
         take_back(plan, "superseded", f"{new} was asked for")
     attempt = plan.status.attempt + 1
-    plan.update(
+    plan.enter_step(
+        0,
         canary=new,
         canary_since=plan.now,
-        step=0,
-        step_started=plan.now,
-        step_entered=plan.now,
         held_since=None,
         unready_since=None,
         attempt=attempt,
-        approved_by="",
         unproven=(),
         evidence="",
     )
@@ -179,11 +176,8 @@ def _tidy(plan: Plan) -> None:
 def _walk(plan: Plan) -> None:
     """As many steps as can be passed now. Setting a weight ends the walk: it must be in force before it is judged."""
     steps = plan.seen.spec.steps
-    if plan.status.paused_by:
-        _stay_paused(plan)
-        return
-    if plan.contended:
-        _wait_for_the_route(plan)
+    if plan.status.paused_by or plan.contended:
+        _stand_by(plan)
         return
     if plan.status.step >= len(steps):
         _promote(plan)
@@ -229,11 +223,18 @@ def _lost_its_pods_in_this_step(plan: Plan) -> bool:
     return lost is not None and started is not None and started <= lost
 
 
-def _stay_paused(plan: Plan) -> None:
-    """A person stopped the steps: looks, what protects from an outage, and rollbacks go on."""
+def _stand_by(plan: Plan) -> None:
+    """No step goes on: looks, what protects from an outage, and rollbacks do."""
     if plan.seen.metric_trouble is not None and plan.status.weight > 0:
         hold(plan, plan.status.weight)
-        return
+    elif plan.status.paused_by:
+        _stay_paused(plan)
+    else:
+        _wait_for_the_route(plan)
+
+
+def _stay_paused(plan: Plan) -> None:
+    """A person stopped the steps."""
     # the pause has a clock of its own, which is made up for when it ends
     plan.update(held_since=None)
     plan.set_weight(plan.status.weight)
@@ -243,9 +244,6 @@ def _stay_paused(plan: Plan) -> None:
 
 def _wait_for_the_route(plan: Plan) -> None:
     """Somebody else writes it as well: what is given more work there might get anything."""
-    if plan.seen.metric_trouble is not None and plan.status.weight > 0:
-        hold(plan, plan.status.weight)
-        return
     if plan.status.held_since is None:
         plan.update(held_since=plan.now)
         plan.tell(contention.REASON, contention.sentence(plan.status.route_edits), warning=True)
@@ -257,7 +255,7 @@ def _wait_for_the_route(plan: Plan) -> None:
 def _next_step(plan: Plan, outcome: Done) -> None:
     index = plan.status.step
     unproven = (*plan.status.unproven, Unproven(index, outcome.message)) if outcome.unproven else plan.status.unproven
-    plan.update(step=index + 1, step_started=plan.now, step_entered=plan.now, approved_by="", unproven=unproven)
+    plan.enter_step(index + 1, unproven=unproven)
     if outcome.message:
         plan.tell("StepDone", f"step {index + 1}/{len(plan.seen.spec.steps)}: {outcome.message}")
 
@@ -315,21 +313,10 @@ def _promote(plan: Plan) -> None:
     if plan.status.run:
         plan.do(CloseRun("promoted", message))
     plan.tell("Promoted", message)
-    plan.update(
+    plan.end_attempt(
         stable=new,
-        canary="",
-        canary_since=None,
-        step=0,
-        step_started=None,
-        step_entered=None,
-        unready_since=None,
-        approved_by="",
-        paused_by="",
-        paused_since=None,
-        full_by="",
         previous=old,
         weight=0.0,
-        run="",
         judged=proven,
         drain_since=plan.now,
         evidence="",

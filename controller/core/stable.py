@@ -76,23 +76,8 @@ def take_back(plan: Plan, verdict: str, message: str) -> None:
     plan.set_weight(0)
     if plan.status.run:
         plan.do(CloseRun(verdict, message))
-    plan.update(
-        canary="",
-        canary_since=None,
-        step=0,
-        step_started=None,
-        step_entered=None,
-        held_since=None,
-        unready_since=None,
-        # also where nothing moved: the router may have been told a moment ago, by a decision whose status was lost
-        weight_since=plan.now,
-        approved_by="",
-        paused_by="",
-        paused_since=None,
-        full_by="",
-        unproven=(),
-        run="",
-    )
+    # also where nothing moved: the router may have been told a moment ago, by a decision whose status was lost
+    plan.end_attempt(weight_since=plan.now, unproven=())
 
 
 def reject(plan: Plan, reason: str, message: str) -> None:

@@ -1,38 +1,14 @@
-"""Which version comes out now, where the spec asks for another one in mid-release (spec.onNewVersion).
+"""Who waits for the version under way, where the spec asks for another one in mid-release (spec.onNewVersion).
 
-`restart`: the new one, at once. `finish`: the one under way goes on to its end, and then the newest comes; what was
-asked for in between is skipped. `queue`: each one that was asked for, in its order.
+Which one comes out now is `Observation.target`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from controller.core.actions import KeepTemplate
-
-if TYPE_CHECKING:
-    from controller.core.observation import Observation
-    from controller.core.plan import Plan
+from controller.core.plan import Plan
 
 MOST_QUEUED = 10
-
-
-def target_of(seen: Observation) -> str:
-    """The revision to bring out. The stable version, and a rejected one, are obeyed at once in every mode."""
-    asked, status, mode = seen.asked, seen.status, seen.spec.on_new_version
-    if mode == "restart" or not status.stable or asked == status.stable or status.is_rejected(asked):
-        return asked
-    # what the API server has refused has no end to wait for
-    refused = (status.behind or status.reason) == "TemplateRefused" and not seen.state(status.canary).complete
-    if status.canary and not refused:
-        return status.canary
-    if mode == "queue":
-        return next((one for one in status.queued if _can_come(seen, one) and one != status.canary), asked)
-    return asked
-
-
-def _can_come(seen: Observation, revision: str) -> bool:
-    return revision != seen.status.stable and not seen.status.is_rejected(revision)
 
 
 def line_up(plan: Plan) -> None:
@@ -41,7 +17,7 @@ def line_up(plan: Plan) -> None:
     waiting: list[str] = []
     if seen.asked != seen.target:
         if seen.spec.on_new_version == "queue":
-            waiting = [one for one in known if one not in (seen.asked, seen.target) and _can_come(seen, one)]
+            waiting = [one for one in known if one not in (seen.asked, seen.target) and seen.can_come(one)]
         waiting.append(seen.asked)
         if seen.asked not in known:
             # its turn may come when the spec has long asked for another one
