@@ -13,6 +13,9 @@ from controller.core.looks import NOTHING, Counts, Look
 from controller.core.spending import Spending
 from controller.core.xgs import LowerTail, Standing, UpperTail
 
+SETTLE_S = 3.0
+"""Where nothing is said, and nothing was learnt."""
+
 
 class Verdict(Enum):
     UNDECIDED = "undecided"
@@ -48,7 +51,7 @@ class AnalysisPlan:
     """Number of looks, where it is known beforehand."""
     max_false_promotion: float = 0.05
     """Chance that a canary at `promote` or above is called no worse; per metric and release."""
-    settle: float = 3.0
+    settle: float = SETTLE_S
     """Seconds after which a window's counts are taken for complete: so a restart looks at the same windows."""
 
     def alpha_of(self, metric: MetricPlan) -> float:
@@ -258,7 +261,7 @@ def units_between(looks: Iterable[Look], start: float) -> int:
     return max(totals.values(), default=0)
 
 
-def method_of(analysis: Analysis, learnt: float = 3.0) -> AnalysisPlan:
+def method_of(analysis: Analysis, learnt: float = SETTLE_S) -> AnalysisPlan:
     """What a spec asks for: the operator judges by it, and `pointsman plan` foresees by the same.
 
     `learnt` is what `settle: auto` means here.
@@ -300,7 +303,7 @@ def _metric_to_raw(metric: MetricPlan) -> dict[str, object]:
 def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
     """Raises TypeError for what is no method."""
     metrics, alpha, least, looks = raw.get("metrics"), raw.get("alpha"), raw.get("minBadUnits"), raw.get("looks")
-    proof, settle = raw.get("maxFalsePromotion", 0.05), raw.get("settle", 3.0)
+    proof, settle = raw.get("maxFalsePromotion", 0.05), raw.get("settle", SETTLE_S)
     if not (
         isinstance(metrics, list)
         and isinstance(alpha, int | float)

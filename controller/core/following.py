@@ -36,15 +36,15 @@ def follows_slowly(looks: Sequence[Look], weight: float, since: float) -> str | 
 
 def _in_band(rows: Iterable[Counts | None], share: float) -> bool | None:
     """Whether it ever was; None where there were too few units to say."""
-    units, said = NOTHING, None
+    counts, said = NOTHING, None
     for row in rows:
-        units += row or NOTHING
-        total = units.canary_total + units.stable_total
+        counts += row or NOTHING
+        total = counts.units
         smaller = min(share, 1 - share)
         if total * smaller < _UNITS:
             continue
         band = _SIGMAS * math.sqrt(total * share * (1 - share)) + _SLACK * total * smaller
-        if abs(units.canary_total - total * share) <= band:
+        if abs(counts.canary_total - total * share) <= band:
             return True
-        units, said = NOTHING, False
+        counts, said = NOTHING, False
     return said

@@ -20,6 +20,11 @@ class Counts:
             if not 0 <= bad <= total:
                 raise ValueError(f"{bad} bad of {total} units is impossible")
 
+    @property
+    def units(self) -> int:
+        """Of both versions."""
+        return self.canary_total + self.stable_total
+
     def __add__(self, other: Counts) -> Counts:
         return Counts(
             self.canary_bad + other.canary_bad,

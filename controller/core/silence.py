@@ -64,4 +64,4 @@ def _expected(look: Look, counts: Counts, rate: float) -> float:
 
 def _rate(heard: Sequence[tuple[Look, Counts]]) -> float:
     seconds = sum(look.end - look.start for look, _ in heard)
-    return sum(counts.canary_total + counts.stable_total for _, counts in heard) / seconds if seconds else 0.0
+    return sum(counts.units for _, counts in heard) / seconds if seconds else 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from controller.core.looks import NOTHING, Counts, Look
+from controller.core.looks import Counts, Look
 from controller.engine.runs import Run
 
 STRETCH = 5
@@ -26,7 +26,7 @@ def note(run: Run, looks: Sequence[Look], again: Mapping[str, Counts]) -> None:
     for name in again:
         rows = [look.rows.get(name) for look in looks]
         asked = [row for row in rows if row is not None]
-        missing = _units(again[name]) - sum(_units(row) for row in asked)
+        missing = again[name].units - sum(row.units for row in asked)
         if len(asked) == len(rows) and missing > 0:
             run.late[name] = run.late.get(name, 0) + missing
     run.audited += len(looks)
@@ -39,12 +39,8 @@ def sentence(run: Run) -> str:
         return ""
     for metric in run.judge.evidence().metrics:
         late = run.late.get(metric.name, 0)
-        share = late / (late + _units(metric.counts)) if late else 0.0
+        share = late / (late + metric.counts.units) if late else 0.0
         if share >= _WORTH_TELLING:
             settle = f"later than {run.plan.settle:g} s (spec.analysis.advanced.settle)"
             parts.append(f"{share:.0%} of the units of {metric.name} came {settle} and are in no look")
     return "; ".join(parts)
-
-
-def _units(counts: Counts = NOTHING) -> int:
-    return counts.canary_total + counts.stable_total

@@ -12,10 +12,10 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from controller.core.looks import Counts
+from controller.core.analysis import SETTLE_S
+from controller.core.looks import NOTHING, Counts
 from controller.engine.objects import Key
 
-SAFE_S = 3.0
 LEAST_S, MOST_S = 0.5, 15.0
 _AGES = (0.0, 0.5, 1.0, 2.0, 5.0, 15.0)
 _ROUNDS: tuple[tuple[float, ...], ...] = ((0.0, 0.85, 1.55), *[(0.0,)] * 5)
@@ -49,17 +49,13 @@ async def learn(
         await sleep(_LATER_S)
         found = [settled(seen, await _slices(ask, moment)) for moment, seen in first]
         ages += [age for age in found if age is not None]
-        yield min(MOST_S, max(LEAST_S, 1.5 * max(ages))) if ages else SAFE_S
+        yield min(MOST_S, max(LEAST_S, 1.5 * max(ages))) if ages else SETTLE_S
 
 
 async def _slices(ask: Ask, moment: float) -> Slices:
     parts = await asyncio.gather(*(ask(moment - old, moment - young) for young, old in itertools.pairwise(_AGES)))
     names = {name for part in parts for name in part}
-    return {name: [_units(part.get(name)) for part in parts] for name in names}
-
-
-def _units(counts: Counts | None) -> int:
-    return 0 if counts is None else counts.canary_total + counts.stable_total
+    return {name: [part.get(name, NOTHING).units for part in parts] for name in names}
 
 
 def settled(seen: Slices, later: Slices) -> float | None:
@@ -80,7 +76,7 @@ def _age(seen: Sequence[int], later: Sequence[int]) -> float:
 @dataclass
 class _Lesson:
     subject: object
-    learnt: float = SAFE_S
+    learnt: float = SETTLE_S
     task: asyncio.Task[None] | None = None
 
 
@@ -105,7 +101,7 @@ class Settling:
     def learnt(self, key: Key, subject: object) -> float:
         """As far as it is known now."""
         lesson = self._lessons.get(key)
-        return lesson.learnt if lesson is not None and lesson.subject == subject else SAFE_S
+        return lesson.learnt if lesson is not None and lesson.subject == subject else SETTLE_S
 
     def forget(self, key: Key) -> None:
         lesson = self._lessons.pop(key, None)

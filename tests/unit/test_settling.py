@@ -2,12 +2,12 @@
 
 import pytest
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import SETTLE_S, AnalysisPlan, Judge, MetricPlan
 from controller.core.looks import Counts, Look
 from controller.engine import lateness
 from controller.engine.objects import Key
 from controller.engine.runs import Run
-from controller.engine.settling import MOST_S, SAFE_S, learn
+from controller.engine.settling import MOST_S, learn
 
 
 class Source:
@@ -56,7 +56,7 @@ async def test_a_delay_beyond_all_bounds_ends_at_the_bound():
 
 @pytest.mark.parametrize("source", [Source(units=0), Source(every=2.0, units=1), Source(delay=1000.0)])
 async def test_with_too_little_work_to_tell_a_safe_value_is_taken(source):
-    assert await source.lesson() == SAFE_S
+    assert await source.lesson() == SETTLE_S
 
 
 def run_of(*units):
