@@ -98,26 +98,17 @@ class Operator:
         listed = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)  # by the observer, for each Release
 
         def watch(resource: Resource) -> MetadataWatch:
-            async def fill() -> None:
-                if resource in listed:
-                    await memory.fill(resource, only, single=False)
-                if resource in of_routers:
-                    await memory.fill(resource, only, single=True)
-
             return MetadataWatch(
                 self.kube,
                 resource,
                 RELEASE_LABEL,
                 partial(self.intake.child, resource),
                 namespace=only,
-                watched=partial(self._trust, resource),
-                listed=fill,
+                watched=partial(memory.trust, resource),
+                listed=partial(memory.fill, resource, only, listed=resource in listed, single=resource in of_routers),
             )
 
         return [watch(resource) for resource in (*listed, *sorted(of_routers - {*listed}, key=str))]
-
-    def _trust(self, resource: Resource, watched: bool) -> None:  # noqa: FBT001
-        self.reconciler.memory.trust(resource, watched=watched)
 
     def _finished(self, result: str) -> None:
         self.heart.beat()

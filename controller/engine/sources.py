@@ -139,28 +139,25 @@ class Sources:
         self, key: Key, template: MetricTemplate, where: str, template_home: str
     ) -> tuple[MetricSource, MetricProvider, str]:
         home, raw = await self._find(METRIC_SOURCES, key.namespace, template.source, f"{where}.source")
+        name = f"{home}/{template.source}"
         modules = plugins.modules("providers")
         parsers = {kind: module.Config.parse for kind, module in modules.items()}
-        source = parse_source(raw["spec"], f"MetricSource {home}/{template.source} spec", parsers)
+        source = parse_source(raw["spec"], f"MetricSource {name} spec", parsers)
         if not source.serves(key.namespace, own=home):
-            raise SpecError(
-                f"MetricSource {home}/{template.source} spec.allowedNamespaces", f"does not name {key.namespace}"
-            )
+            raise SpecError(f"MetricSource {name} spec.allowedNamespaces", f"does not name {key.namespace}")
         if home not in (template_home, key.namespace) and not source.allow_inline:
-            raise SpecError(
-                f"{where}.source", f"MetricSource {home}/{template.source} takes templates of its own namespace only"
-            )
+            raise SpecError(f"{where}.source", f"MetricSource {name} takes templates of its own namespace only")
         token = await self._secret(home, source)
         async with self._lock:
             made_of = (source.kind, source.config, token)
             known = self._providers.get((home, template.source))
             if known is not None and known[0] == made_of:
-                return source, known[1], f"{home}/{template.source}"
+                return source, known[1], name
             provider: MetricProvider = modules[source.kind].create(source.config, token)
             self._providers[home, template.source] = (made_of, provider)
             if known is not None:
                 await known[1].close()
-            return source, provider, f"{home}/{template.source}"
+            return source, provider, name
 
     async def _secret(self, namespace: str, source: MetricSource) -> str:
         reference = source.config.token_secret

@@ -78,8 +78,8 @@ class Memory:
 
     def forget(self, namespace: str, release: str) -> None:
         """Everything about one Release: something was not as remembered."""
-        for shelf in [one for one in self._shelves if (one.namespace, one.release) == (namespace, release)]:
-            self._drop(shelf)
+        for resource in self._trusted:
+            self.changed(resource, namespace, release)
 
     def told(self, release: Mapping[str, Any]) -> None:
         """A Release as its watch shows it, which is what a read would give; unless more is known since."""
@@ -134,18 +134,21 @@ class Memory:
             self._put(flight, shelf, found)
         return found
 
-    async def fill(self, resource: Resource, namespace: str | None, *, single: bool) -> None:
+    async def fill(self, resource: Resource, namespace: str | None, *, listed: bool, single: bool) -> None:
         """Before the first pass over all Releases: what each will ask for, in pages and not one by one.
 
-        `single`: the kind is looked for by the Release's own name. Raises KubeError.
+        `listed`: all that a Release has of the kind will be asked for; `single`: the one with its own name. Raises
+        KubeError.
         """
         with self._flight() as flight:
             filled: dict[_Shelf, dict[str, dict[str, Any]]] = {}
             for item in await self._kube.list(resource, namespace, labels=RELEASE_LABEL):
                 name, release = item["metadata"]["name"], _release_of(resource, item)
-                if not single or name == release:
-                    shelf = _Shelf(resource, item["metadata"]["namespace"], release, single)
-                    filled.setdefault(shelf, {})[name] = item if single else _slim(item)
+                where = resource, item["metadata"]["namespace"], release
+                if listed:
+                    filled.setdefault(_Shelf(*where), {})[name] = _slim(item)
+                if single and name == release:
+                    filled[_Shelf(*where, single=True)] = {name: item}
             if resource in self._trusted and _Shelf(resource, "", "") not in flight.changed:
                 self._filled |= {shelf: objects for shelf, objects in filled.items() if shelf not in flight.changed}
         self._filled_at = self._monotonic()

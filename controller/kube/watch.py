@@ -11,7 +11,7 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -30,7 +30,12 @@ _GONE = 410
 _KEPT = ("name", "namespace", "labels", "uid", "resourceVersion")
 
 Seen = Callable[[Mapping[str, Any]], None]
-Watched = Callable[[bool], None]
+
+
+class Watched(Protocol):
+    def __call__(self, *, watched: bool) -> None: ...
+
+
 Listed = Callable[[], Awaitable[None]]
 
 
@@ -45,7 +50,7 @@ class MetadataWatch:
         seen: Seen,
         *,
         namespace: str | None = None,
-        watched: Watched = lambda _: None,
+        watched: Watched | None = None,
         listed: Listed | None = None,
     ) -> None:
         self._kube = kube
@@ -72,7 +77,7 @@ class MetadataWatch:
             again = min(max(_AGAIN_S[0], pause * 2), _AGAIN_S[1])
             try:
                 version = await self._list()
-                self._watched(True)  # noqa: FBT003
+                self._tell(watched=True)
                 if self._listed is not None and not self.tried.is_set():
                     await self._listed()
                 self.tried.set()
@@ -94,8 +99,12 @@ class MetadataWatch:
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 pause = again
                 _LOG.warning("the watch of %s was cut: %r", self._resource.plural, error)
-            self._watched(False)  # noqa: FBT003
+            self._tell(watched=False)
             self.tried.set()
+
+    def _tell(self, *, watched: bool) -> None:
+        if self._watched is not None:
+            self._watched(watched=watched)
 
     async def _list(self) -> str:
         query = {"labelSelector": self._labels, "limit": _PAGE}

@@ -222,7 +222,7 @@ async def test_what_is_old_or_too_much_is_let_go(memory, cluster, clock):
 async def test_what_was_filled_in_at_the_start_is_believed_once(memory, cluster):
     for name in ("web", "shop"):
         cluster.put(DEPLOYMENTS, f"{name}-a", release=name, replicas=2, template={"large": True})
-    await memory.fill(DEPLOYMENTS, "shop", single=False)
+    await memory.fill(DEPLOYMENTS, "shop", listed=True, single=False)
     assert await deployments(memory) == {"web-a": 2}
     assert cluster.asked == ["list deployments"]
     await deployments(memory)
@@ -232,7 +232,7 @@ async def test_what_was_filled_in_at_the_start_is_believed_once(memory, cluster)
 async def test_what_changed_while_it_was_filled_in_is_read_again(memory, cluster):
     cluster.put(HTTP_ROUTES, "web", weight=5)
     cluster.gate.clear()
-    filling = asyncio.create_task(memory.fill(HTTP_ROUTES, "shop", single=True))
+    filling = asyncio.create_task(memory.fill(HTTP_ROUTES, "shop", listed=False, single=True))
     await asyncio.sleep(0)
     cluster.put(HTTP_ROUTES, "web", weight=50)
     memory.changed(HTTP_ROUTES, "shop", "web")
@@ -249,7 +249,7 @@ async def test_what_was_filled_in_is_not_believed_after_a_change_a_cut_or_a_minu
         lambda: setattr(clock, "now", clock.now + 61),
     ):
         memory.trust(HTTP_ROUTES, watched=True)
-        await memory.fill(HTTP_ROUTES, "shop", single=True)
+        await memory.fill(HTTP_ROUTES, "shop", listed=False, single=True)
         ends()
         asked = len(cluster.asked)
         await memory.find(HTTP_ROUTES, "shop", "web")
