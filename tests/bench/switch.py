@@ -8,8 +8,7 @@ import asyncio
 import signal
 from typing import Any
 
-from controller.api.resources import NAMESPACES, PODS
-from controller.kube.client import KubeClient
+from controller.api.resources import PODS
 from hack.load.tally import Snapshot
 from tests.bench.report import Report, Target
 from tests.bench.world import bench, say
@@ -23,7 +22,6 @@ FRESH = 0.2
 ENOUGH = 100_000
 REPLICAS = 4
 _PATIENCE_S = 120.0
-NAMESPACE = "bench-switch-shop"
 TARGETS: dict[str, Target] = {
     "requests": (">=", ENOUGH),
     "failed": ("<=", 0),
@@ -36,27 +34,20 @@ async def run() -> Report:
     total = failed = skipped = rounds = 0
     async with bench("switch") as world:
         kube = world.kube
-        await kube.delete(NAMESPACES, None, NAMESPACE)
-        await _until_gone(kube)
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-        await kube.create(NAMESPACES, None, body)
-        shop = Shop(world.cluster, kube, NAMESPACE)
-        try:
-            await shop.given(
-                weight(10), pause(3), weight(50), APPROVE, replicas=REPLICAS, analysis=NOT_JUDGED,
-                drain={"quiet": "3s", "max": "10s"},
-            )  # fmt: skip
-            while total < ENOUGH:
-                rounds += 1
-                counted = await _round(shop, OperatorPod(kube), rounds)
-                p99 = counted.latency_ms["p99"]
-                note = f"round {rounds}: {counted.sent} requests, {counted.failed} failed, p99 {p99:g} ms"
-                say(note)
-                notes.append(note)
-                total, failed, skipped = total + counted.sent, failed + counted.failed, skipped + counted.skipped
-            killed = await _kill(shop)
-        finally:
-            await kube.delete(NAMESPACES, None, NAMESPACE)
+        shop = Shop(world.cluster, kube, world.namespace)
+        await shop.given(
+            weight(10), pause(3), weight(50), APPROVE, replicas=REPLICAS, analysis=NOT_JUDGED,
+            drain={"quiet": "3s", "max": "10s"},
+        )  # fmt: skip
+        while total < ENOUGH:
+            rounds += 1
+            counted = await _round(shop, OperatorPod(kube), rounds)
+            p99 = counted.latency_ms["p99"]
+            note = f"round {rounds}: {counted.sent} requests, {counted.failed} failed, p99 {p99:g} ms"
+            say(note)
+            notes.append(note)
+            total, failed, skipped = total + counted.sent, failed + counted.failed, skipped + counted.skipped
+        killed = await _kill(shop)
     figures = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds, **killed}
     return Report("switch", figures, TARGETS, notes)
 
@@ -129,10 +120,3 @@ async def _until_whole(shop: Shop, revision: str, *, restarts: int = 0) -> None:
         return len(ready) >= REPLICAS and all(ready) and begun >= restarts
 
     await until(is_whole, f"all pods of {revision} are ready", _PATIENCE_S)
-
-
-async def _until_gone(kube: KubeClient) -> None:
-    async def is_gone() -> bool:
-        return await kube.find(NAMESPACES, None, NAMESPACE) is None
-
-    await until(is_gone, f"namespace {NAMESPACE} is gone", _PATIENCE_S)

@@ -16,6 +16,7 @@ from controller.api.resources import RELEASE_ACTIONS
 from controller.engine.objects import Key
 from controller.kube.client import KubeClient, KubeError
 from controller.operator import Operator
+from tests.beside import beside
 from tests.integration.node import Node
 from tests.integration.operator_fixture import Shop
 
@@ -71,14 +72,8 @@ class OperatorInProcess:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["OperatorInProcess"]:
-        task = asyncio.create_task(self._run())
-        try:
+        async with beside(self._run()):
             yield self
-        finally:
-            if not task.done():
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def looks(self, times: int) -> None:
         """Returns once it has looked at the Release so often again."""

@@ -11,6 +11,7 @@ from typing import Any
 from controller.api.names import REVISION_LABEL
 from controller.api.resources import PODS, Resource
 from controller.kube.client import KubeClient, KubeError
+from tests.beside import beside
 
 _NODES = Resource("", "v1", "nodes", "Node")
 
@@ -37,13 +38,10 @@ class Node:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Node"]:
         await self._kube.create(_NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self._name}})
-        task = asyncio.create_task(self._run())
         try:
-            yield self
+            async with beside(self._run()):
+                yield self
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self._kube.delete(_NODES, None, self._name)
 
     async def _run(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from controller.api.resources import HTTP_ROUTES
 from controller.core.contention import AGAIN_S, WINDOW_S
 from controller.kube.client import MERGE_PATCH, NotFoundError
+from tests.beside import beside
 from tests.integration.operator_fixture import pause, release, weight
 
 
@@ -24,13 +25,8 @@ class Robot:
 
     @contextlib.asynccontextmanager
     async def running(self):
-        task = asyncio.create_task(self._run())
-        try:
+        async with beside(self._run()):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self):
         kube, path = self._shop.kube, HTTP_ROUTES.path(self._shop.namespace, self._shop.name)

@@ -14,6 +14,7 @@ import httpx
 from controller.api.resources import HTTP_ROUTES
 from controller.kube.client import KubeClient
 from hack.node.influx import InfluxDB
+from tests.beside import beside
 
 PUSH_S = 0.25
 
@@ -39,13 +40,8 @@ class Traffic:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Traffic"]:
-        task = asyncio.create_task(self._run())
-        try:
+        async with beside(self._run()):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         headers = {"Authorization": f"Token {self._influx.token}"}
