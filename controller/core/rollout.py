@@ -25,7 +25,9 @@ _NOT_ITS_TIME = {"NoCapacity", "ImagePull", "Suspended"}
 
 def go_on(plan: Plan) -> None:
     """The spec asks for a revision that is neither stable nor rejected."""
-    if plan.status.canary != plan.seen.target:
+    before = plan.status.canary
+    begins = before != plan.seen.target
+    if begins:
         _begin(plan)
     if convicted(plan):
         stay_rolled_back(plan)
@@ -33,7 +35,13 @@ def go_on(plan: Plan) -> None:
     leave_the_dead(plan)
     trust_the_steady(plan)
     if _has_capacity(plan):
-        _walk(plan)
+        if begins and before:
+            # what was taken back is written before the next one gets work: a pass that moves the work down and up
+            # again undoes itself whenever the operator dies before its status
+            plan.settle(Phase.PROGRESSING, "CanaryStarting", f"{before} has no work any more, its successor is ready")
+            plan.again(0)
+        else:
+            _walk(plan)
     if plan.status.canary:
         _tidy(plan)
 

@@ -172,3 +172,17 @@ def test_a_first_version_that_served_before_its_status_was_lost_drains(world):
     assert "v1" in world.cluster.deployments
     world.advance(seconds=5)
     assert "v1" not in world.cluster.deployments
+
+
+def test_a_version_gets_work_only_once_it_is_written_that_the_one_before_it_has_none(world):
+    world.given(release([weight(25), approve()]).on("v2"))
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.target = "v3"
+    _stops(world, 5)
+    assert "v3" in world.cluster.deployments
+    world.cluster.now += START_S
+    world.reconcile()
+    assert (world.traffic.of("v1"), world.traffic.of("v3")) == (100, 0)
+    assert world.release.canary == "v3"
+    world.reconcile()
+    assert world.traffic.of("v3") == 25
