@@ -14,4 +14,7 @@ if ! command -v uv >/dev/null; then
     "$cache/uv/bin/pip" install --quiet 'uv>=0.9'
   fi
 fi
+# Tests and tools start many short processes: each would compile what it imports again.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache"
 run() { uv run --locked --quiet "$@"; }

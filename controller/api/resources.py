@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from controller.api.names import GROUP, VERSION
@@ -28,7 +29,12 @@ class Resource:
             parts.append(name)
         if subresource is not None:
             parts.append(subresource)
-        return "/" + "/".join(quote(part, safe="") for part in parts)
+        return "/" + "/".join(map(_quoted, parts))
+
+
+@lru_cache(maxsize=4096)
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
 
 
 RELEASES = Resource(GROUP, VERSION, "releases", "Release")

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 
 def to_text(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def to_seconds_text(moment: float) -> str:
     """Whole seconds, as metav1.Time has them."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")[: -len("+00:00")] + "Z"
 
 
 def from_text(text: str) -> float:

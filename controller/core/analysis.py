@@ -251,13 +251,17 @@ class Judge:
         return MetricEvidence(name, verdict, judged.counts, standing, held_back=held_back, proof=proof, record=record)
 
 
-def units_between(looks: Iterable[Look], start: float) -> int:
-    """Canary units in looks that began at `start` or later, by the metric that saw most of them."""
+def units_since(looks: Sequence[Look], start: float) -> int:
+    """Canary units in looks that began at `start` or later, by the metric that saw most of them.
+
+    `looks` are in order, so that only those that count are read.
+    """
     totals: dict[str, int] = {}
-    for look in looks:
-        if look.start >= start:
-            for name, counts in look.rows.items():
-                totals[name] = totals.get(name, 0) + counts.canary_total
+    for look in reversed(looks):
+        if look.start < start:
+            break
+        for name, counts in look.rows.items():
+            totals[name] = totals.get(name, 0) + counts.canary_total
     return max(totals.values(), default=0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from controller.api.phase import Phase
@@ -78,7 +78,7 @@ class Plan:
         self.do(Tell(reason, message, warning))
 
     def update(self, **changes: Any) -> None:
-        self.status = replace(self.status, **changes)
+        self.status = self.status.changed(**changes)
 
     def enter_step(self, step: int, **changes: Any) -> None:
         """The step's clock and its count of units begin, and nobody has approved it yet."""

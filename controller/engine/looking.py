@@ -7,7 +7,6 @@ outage costs time and no counts.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from typing import Any
 from controller.api.release import Analysis
 from controller.api.status import Status
 from controller.api.times import as_datetime
-from controller.core.analysis import NO_EVIDENCE, Evidence, method_of, units_between
+from controller.core.analysis import NO_EVIDENCE, Evidence, method_of, units_since
 from controller.core.disaster import Disaster, disaster
 from controller.core.following import follows_slowly
 from controller.core.looks import NOTHING, Counts, Look
@@ -103,7 +102,7 @@ class Looker:
         return Sight(
             run=run.name,
             evidence=evidence,
-            step_units=_step_units(run, status.step_since),
+            step_units=units_since(run.looks, status.step_since),
             trouble=trouble,
             disaster=found,
             following=follows_slowly(run.looks, status.weight, status.weight_since) or "",
@@ -238,10 +237,6 @@ async def _usual(questions: tuple[Question, ...], until: float, *, stable: str, 
     except MetricTroubleError:
         return {}
     return {name: (counts.canary_total + counts.stable_total) / _USUAL_S for name, counts in rows.items()}
-
-
-def _step_units(run: Run, since: float) -> int:
-    return units_between(itertools.takewhile(lambda look: look.start >= since, reversed(run.looks)), since)
 
 
 def _next_end(run: Run, analysis: Analysis, status: Status) -> float:

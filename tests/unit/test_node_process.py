@@ -100,8 +100,10 @@ def test_not_being_ready_in_time_is_told(directory):
 
 
 def test_another_programs_answer_on_the_port_is_not_taken_for_the_daemons(directory):
-    failing = sleeper(directory, command=("false",))
-    failing.start()
+    failing = sleeper(directory, command=("sh", "-c", "until [ -e bound ]; do sleep 0.02; done"))
+    identity = started(failing)
+    (directory / "bound").touch()
+    assert gone(identity, seconds=5)
     with pytest.raises(TroubleError, match="ended while starting"):
         failing.wait_until(lambda: True, seconds=5)
 

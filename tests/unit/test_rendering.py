@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml
 
 from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, HeartbeatSpec, bind, parse_template
@@ -19,11 +20,20 @@ LIBRARY = Path(__file__).parents[2] / "gitops" / "library"
 STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
 
 
-@pytest.fixture
-async def renderer() -> AsyncIterator[Renderer]:
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting its process takes longer than most tests
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def warm() -> AsyncIterator[Renderer]:
     renderer = Renderer()
     yield renderer
     await renderer.close()
+
+
+@pytest.fixture
+def renderer(warm: Renderer) -> Renderer:
+    warm._cache.clear()
+    return warm
 
 
 def context(**changes: str) -> Context:

@@ -11,7 +11,7 @@ from controller.core.analysis import (
     Verdict,
     plan_from_raw,
     plan_to_raw,
-    units_between,
+    units_since,
 )
 from controller.core.looks import NOTHING, Counts, Look
 from tests.unit.core.test_xgs import counts
@@ -131,11 +131,11 @@ def test_the_nearest_metric_is_the_one_closest_to_conviction():
 
 def test_units_since_a_moment_count_whole_looks_of_the_busiest_metric():
     looks = [look(1, errors=Counts(0, 10, 0, 90)), look(2, errors=Counts(0, 10, 0, 90), slow=Counts(0, 30, 0, 70))]
-    assert units_between(looks, 0) == 30
-    assert units_between(looks[:1], 0) == 10
-    assert units_between(looks, 7) == 30
-    assert units_between(looks, 11) == 0
-    assert units_between([], 0) == 0
+    assert units_since(looks, 0) == 30
+    assert units_since(looks[:1], 0) == 10
+    assert units_since(looks, 7) == 30
+    assert units_since(looks, 11) == 0
+    assert units_since([], 0) == 0
     assert NOTHING + looks[0].rows["errors"] == looks[0].rows["errors"]
 
 

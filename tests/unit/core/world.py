@@ -19,7 +19,7 @@ from controller.api.phase import conditions_of, write_conditions
 from controller.api.status import Status, status_from_raw, status_to_raw
 from controller.core import decide as decider
 from controller.core.actions import Action, EnsureRevision, Tell
-from controller.core.analysis import NO_EVIDENCE, AnalysisPlan, Evidence, Judge, MetricPlan, units_between
+from controller.core.analysis import NO_EVIDENCE, AnalysisPlan, Evidence, Judge, MetricPlan, units_since
 from controller.core.disaster import Disaster
 from controller.core.following import follows_slowly
 from controller.core.looks import Look
@@ -218,7 +218,7 @@ class World:
             route_by="" if self.cluster.route == self.cluster.written else "robot",
             service=self.cluster.service,
             evidence=self._evidence(run),
-            step_units=units_between(run.looks, status.step_since) if run else 0,
+            step_units=units_since(run.looks, status.step_since) if run else 0,
             following=self._following(run),
             metric_trouble=self.metrics.trouble if status.canary and self.spec.analysis.metrics else None,
             disaster=self.disaster if status.canary else None,
