@@ -9,7 +9,7 @@ import yaml
 
 import crds
 from controller.api.resources import RELEASE_ACTIONS, Resource
-from controller.kube.client import InvalidError, KubeClient
+from controller.kube.client import InvalidError, KubeClient, UnavailableError
 from hack.node.controlplane import ControlPlane
 from tests.integration.cluster_fixture import define
 
@@ -173,7 +173,7 @@ async def test_the_author_is_filled_in_where_the_cluster_can(rights, admin):
             while True:
                 try:
                     made = await _ask(kube, "pause")
-                except InvalidError:
+                except (InvalidError, UnavailableError):  # its plugin may not have heard of the kind yet
                     await asyncio.sleep(0.1)
                 else:
                     break
