@@ -40,8 +40,10 @@ class Intake:
         if self.reconciler.kube.is_own_write(metadata):
             return
         release = metadata["labels"][RELEASE_LABEL]
-        self.reconciler.memory.changed(resource, metadata["namespace"], release)
-        self.queue.add(Key(metadata["namespace"], release))
+        key = Key(metadata["namespace"], release)
+        self.reconciler.memory.changed(resource, key.namespace, key.name)
+        if key in self.reconciler.versions:  # what was never looked at is told of by itself, and then read anew
+            self.queue.add(key)
 
     def action(self, body: Mapping[str, Any]) -> None:
         if body.get("status", {}).get("result"):

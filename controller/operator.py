@@ -18,6 +18,8 @@ from controller.api.names import RELEASE_LABEL
 from controller.api.resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
+    METRIC_SOURCES,
+    METRIC_TEMPLATES,
     NAMESPACES,
     RELEASE_ACTIONS,
     RELEASES,
@@ -36,7 +38,7 @@ from controller.engine.worker import work
 from controller.engine.workqueue import WorkQueue
 from controller.handlers import Intake, kopf_settings, registry_of
 from controller.health import Heart, Telemetry, serve
-from controller.kube.client import KubeClient, KubeError
+from controller.kube.client import METADATA_LIST, KubeClient, KubeError, NotFoundError
 from controller.kube.events import Events
 from controller.kube.lease import Lease
 from controller.kube.memory import Memory
@@ -47,6 +49,8 @@ _LOG = logging.getLogger(__name__)
 _RESYNC_S = 300.0
 _RESYNC_AGAIN_S = 30.0
 _LAST_WORDS_S = 3.0
+_KINDS_AGAIN_S = 2.0
+_WRITTEN_BY_PEOPLE = (RELEASES, RELEASE_ACTIONS, METRIC_TEMPLATES, METRIC_SOURCES)
 LEASE_NAME = "pointsman"
 
 Feed = Callable[[Intake, Settings], Awaitable[None]]
@@ -199,6 +203,7 @@ async def run(settings: Settings) -> None:
     try:
         operator = await Operator.assemble(kube, settings.namespace)
         runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port)
+        await kinds_are_served(kube, settings.only)
         operator.heart.ready = True
         lease = Lease(kube, settings.namespace, LEASE_NAME, settings.identity, duration_s=settings.lease_s)
         await lead(operator, lease, settings, watch_with_kopf)
@@ -206,6 +211,27 @@ async def run(settings: Settings) -> None:
         if runner is not None:
             await runner.cleanup()
         await kube.close()
+
+
+async def kinds_are_served(kube: KubeClient, only: str | None) -> None:
+    """Waits for the CRDs: kopf looks for them once, at its start, and would be deaf to what comes later.
+
+    It ends, and this process with it, when they are taken away. Raises KubeError.
+    """
+    told: list[str] = []
+    while missing := [resource.plural for resource in _WRITTEN_BY_PEOPLE if not await _is_served(kube, resource, only)]:
+        if missing != told:
+            _LOG.warning("waiting for the CRDs of %s; to install them: kubectl apply -f crds/", ", ".join(missing))
+            told = missing
+        await asyncio.sleep(_KINDS_AGAIN_S)
+
+
+async def _is_served(kube: KubeClient, resource: Resource, only: str | None) -> bool:
+    try:
+        await kube.request("GET", resource.path(only), query={"limit": "1"}, accept=METADATA_LIST)
+    except NotFoundError:
+        return False
+    return True
 
 
 async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed) -> None:

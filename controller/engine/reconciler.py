@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller import plugins
-from controller.api.phase import Phase, conditions_of, write_conditions
+from controller.api.conditions import conditions_of, write_conditions
+from controller.api.phase import Phase
 from controller.api.reading import SpecError
 from controller.api.release import parse_release, parse_what_runs
 from controller.api.resources import RELEASES
@@ -160,8 +161,8 @@ class Reconciler:
         generation = release["metadata"]["generation"]
         raw = status_to_raw(status)
         raw["observedGeneration"] = generation
-        conditions = conditions_of(status.phase, status.reason, status.message)
-        raw["conditions"] = write_conditions(conditions, before.get("conditions", []), generation, self.clock())
+        known = before.get("conditions", [])
+        raw["conditions"] = write_conditions(conditions_of(status), known, generation, self.clock())
         if raw == before or (_without_evidence(raw) == _without_evidence(before) and not self._is_due(key)):
             return
         body = {**release, "status": raw}

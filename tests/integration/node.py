@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.api.names import REVISION_LABEL
 from controller.api.resources import PODS, Resource
-from controller.kube.client import KubeClient, KubeError
+from controller.kube.client import KubeClient, KubeError, UnavailableError
 from tests.beside import beside
 
 _NODES = Resource("", "v1", "nodes", "Node")
@@ -50,7 +50,7 @@ class Node:
                 for pod in await self._kube.list(PODS, self.namespace):
                     await self._tend(pod)
             except KubeError as error:
-                if error.status not in (404, 409):
+                if not isinstance(error, UnavailableError) and error.status not in (404, 409):
                     raise
             await asyncio.sleep(0.1)
 

@@ -26,10 +26,10 @@ _POINTSMAN = Path(sys.executable).parent / "pointsman"
 
 
 class OperatorProcess:
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *, lease_s: float = LEASE_S) -> None:
         self._command = [
             str(_POINTSMAN), "run", "--namespace", namespace, "--only-namespace", namespace,
-            "--port", "0", "--address", "127.0.0.1", "--lease-seconds", str(LEASE_S),
+            "--port", "0", "--address", "127.0.0.1", "--lease-seconds", str(lease_s),
         ]  # fmt: skip
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
         self.log = log
@@ -38,6 +38,16 @@ class OperatorProcess:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    async def ends(self, seconds: float = 30) -> int:
+        """By itself; its exit code."""
+        process, self._process = self._process, None
+        assert process is not None
+        return await asyncio.to_thread(process.wait, seconds)
 
     def kill(self) -> None:
         """As the kernel does it: no last words."""

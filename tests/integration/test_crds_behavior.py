@@ -1,12 +1,14 @@
 """What the API server makes of the CRDs beyond validation: defaults, subresources, columns, merging."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 import crds
+from controller.api.conditions import conditions_of, write_conditions
 from controller.api.names import API_VERSION
-from controller.api.phase import Phase, conditions_of, write_conditions
+from controller.api.phase import Phase
 from controller.api.resources import ANALYSIS_RUNS, CRDS, HTTP_ROUTES, METRIC_TEMPLATES, RELEASE_ACTIONS, RELEASES
 from controller.api.status import Rejection, Status, Unproven, status_from_raw, status_to_raw
 from controller.kube.client import InvalidError
@@ -77,7 +79,7 @@ def _full_status():
         rejected=(rejection,) * 25,
         last_rollback=rejection,
         run="shop-7",
-        judged="Watched",
+        judged="Proven",
         replicas=4,
         ready_replicas=3,
         selector="pointsman.dev/release=shop,pointsman.dev/revision=abcdefghij",
@@ -87,11 +89,9 @@ def _full_status():
 @pytest.mark.parametrize("phase", Phase)
 async def test_what_the_operator_writes_fits_the_status_in_every_phase(kube, namespace, phase):
     created = await kube.create(RELEASES, namespace, golden.release())
-    raw = status_to_raw(_full_status()) | {
-        "phase": str(phase),
-        "observedGeneration": 1,
-        "conditions": write_conditions(conditions_of(phase, "Because", "m" * 2000), [], 1, NOW),
-    }
+    status = replace(_full_status(), phase=phase, message="m" * 2000)
+    conditions = write_conditions(conditions_of(status), [], 1, NOW)
+    raw = status_to_raw(status) | {"observedGeneration": 1, "conditions": conditions}
     path = RELEASES.path(namespace, "shop", "status")
     strict = {"fieldValidation": "Strict"}
     await kube.request("PUT", path, query=strict, body={**created, "status": raw})
@@ -126,9 +126,8 @@ async def test_writing_the_status_leaves_the_spec_and_the_generation(kube, names
 
 async def test_people_see_the_columns_that_the_product_promises(kube, namespace):
     created = await kube.create(RELEASES, namespace, golden.release())
-    status = status_to_raw(_full_status()) | {
-        "conditions": write_conditions(conditions_of(Phase.HEALTHY, "Done", ""), [], 1, NOW)
-    }
+    healthy = replace(_full_status(), phase=Phase.HEALTHY)
+    status = status_to_raw(healthy) | {"conditions": write_conditions(conditions_of(healthy), [], 1, NOW)}
     await kube.replace(RELEASES, {**created, "status": status}, "status")
     columns = await _columns(kube, RELEASES, namespace)
     assert [name for name, (priority, _) in columns.items() if priority == 0] == [

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.api import times
-from controller.api.phase import Phase, conditions_of, write_conditions
+from controller.api.conditions import conditions_of, write_conditions
+from controller.api.phase import Phase
 from controller.api.status import Rejection, Status, Unproven, status_from_raw, status_to_raw
 
 quick = settings(deadline=None, derandomize=True, max_examples=150)
@@ -115,16 +116,19 @@ TABLE = {
 @pytest.mark.parametrize("phase", Phase)
 def test_each_phase_means_the_conditions_of_the_table(phase):
     ready, other, reason = TABLE[phase]
-    written = write_conditions(conditions_of(phase, "Why", "because"), [], 3, 0.0)
+    status = Status(phase=phase, reason="Why", message="because")
+    written = write_conditions(conditions_of(status), [], 3, 0.0)
     by_type = {condition["type"]: condition for condition in written}
     assert by_type["Ready"]["status"] == ready
     assert by_type["Ready"]["reason"] == "Why"
-    assert set(by_type) == {"Ready"} | ({other} if other else set())
+    assert set(by_type) == {"Ready", "Available", "Judged"} | ({other} if other else set())
     if other:
         assert (by_type[other]["status"], by_type[other]["reason"]) == ("True", reason)
     for condition in written:
         assert condition["observedGeneration"] == 3
-        assert condition["message"] == "because"
+        assert condition["message"] == (
+            "because" if condition["type"] in ("Ready", other) else "no version has come out yet"
+        )
 
 
 @quick
@@ -132,7 +136,8 @@ def test_each_phase_means_the_conditions_of_the_table(phase):
 def test_conditions_turn_only_when_their_status_does(lives):
     before: list[dict[str, object]] = []
     for moment, (phase, reason) in enumerate(lives):
-        after = write_conditions(conditions_of(phase, reason, "m"), before, moment, 60.0 * moment)
+        status = Status(phase=phase, reason=reason, message="m")
+        after = write_conditions(conditions_of(status), before, moment, 60.0 * moment)
         kinds = [condition["type"] for condition in after]
         assert kinds == sorted(set(kinds))
         assert "Ready" in kinds
@@ -146,5 +151,38 @@ def test_conditions_turn_only_when_their_status_does(lives):
 
 
 def test_a_long_message_is_cut():
-    (ready,) = write_conditions(conditions_of(Phase.HEALTHY, "Why", "x" * 5000), [], 1, 0.0)
-    assert len(ready["message"]) == 1024
+    long = Status(phase=Phase.HEALTHY, reason="Why", message="x" * 5000)
+    by_type = {one["type"]: one for one in write_conditions(conditions_of(long), [], 1, 0.0)}
+    assert len(by_type["Ready"]["message"]) == 1024
+
+
+@pytest.mark.parametrize(
+    ("status", "available", "reason"),
+    [
+        (Status(canary="v1", replicas=2, ready_replicas=2), "False", "NoStable"),
+        (Status(stable="v1", replicas=2, ready_replicas=1), "True", "StableServes"),
+        (
+            Status(stable="v1", canary="v2", phase=Phase.PROGRESSING, replicas=2, ready_replicas=2),
+            "True",
+            "StableServes",
+        ),
+        (Status(stable="v1", phase=Phase.ROLLED_BACK, replicas=2, ready_replicas=2), "True", "StableServes"),
+        (Status(stable="v1", replicas=2, ready_replicas=0), "False", "StableUnready"),
+        (Status(stable="v1", replicas=0, ready_replicas=0), "True", "ScaledToZero"),
+    ],
+)
+def test_available_says_whether_stable_serves_whatever_becomes_of_the_canary(status, available, reason):
+    by_type = {one["type"]: one for one in write_conditions(conditions_of(status), [], 1, 0.0)}
+    assert (by_type["Available"]["status"], by_type["Available"]["reason"]) == (available, reason)
+
+
+@pytest.mark.parametrize("how", ["Unproven", "NoMetrics", "FirstDeployment", "PromotedByPerson", "RolledBackByPerson"])
+def test_judged_is_true_for_what_was_proven_and_for_nothing_else(how):
+    def judged(status):
+        return next(one for one in conditions_of(status) if one.type == "Judged")
+
+    assert judged(Status(stable="v1", judged="Proven")).status
+    other = judged(Status(stable="v1", judged=how))
+    assert (other.status, other.reason) == (False, how)
+    assert other.message.startswith("v1: ")
+    assert judged(Status()).reason == "NoStable"

@@ -14,6 +14,7 @@ from controller.core.sizing import Sizing, sizes
 from tests.unit.core.cluster import Cluster
 
 _TOLERANCE = 1e-9
+_CONDITIONS = {"Ready", "Available", "Judged", "Reconciling", "Stalled"}
 
 
 def hold_for(seen: Observation, decision: Decision) -> None:
@@ -116,18 +117,22 @@ def hold_at_rest(cluster: Cluster, seen: Observation, status: Status) -> None:
     assert status.stable != status.canary or not status.stable
 
 
-def conditions_hold(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
+def conditions_hold(status: Status, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
     """The rules of kstatus and Flux."""
     kinds = [one["type"] for one in after]
     assert len(kinds) == len(set(kinds))
-    assert "Ready" in kinds
+    assert {"Ready", "Available", "Judged"} <= set(kinds) <= _CONDITIONS
     assert not {"Reconciling", "Stalled"} <= set(kinds)
     by_kind = {one["type"]: one for one in after}
     ready = by_kind["Ready"]["status"] == "True"
     assert ready == (not {"Reconciling", "Stalled"} & set(kinds))
+    assert by_kind["Available"]["status"] == "False" or status.stable, "available, and no version has come out"
+    assert by_kind["Judged"]["status"] == "False" or status.judged == "Proven"
+    assert not (ready and status.canary), "Ready in the midst of a rollout"
     for one in after:
         assert one["reason"], one
-        assert one["type"] == "Ready" or one["status"] == "True", "Reconciling and Stalled are there only while true"
+        lasting = one["type"] not in ("Reconciling", "Stalled")
+        assert lasting or one["status"] == "True", "Reconciling and Stalled are there only while true"
         old = next((other for other in before if other["type"] == one["type"]), None)
         if old is not None:
             moved = old["lastTransitionTime"] != one["lastTransitionTime"]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from controller.api.phase import conditions_of, write_conditions
+from controller.api.conditions import conditions_of, write_conditions
 from controller.api.status import Status, status_from_raw, status_to_raw
 from controller.core import decide as decider
 from controller.core.actions import Action, EnsureRevision, Tell
@@ -281,9 +281,8 @@ class World:
         if raw == self.raw:
             return
         before = self.conditions
-        wanted = conditions_of(status.phase, status.reason, status.message)
-        self.conditions = write_conditions(wanted, before, 1, self.cluster.now)
-        rules.conditions_hold(before, self.conditions)
+        self.conditions = write_conditions(conditions_of(status), before, 1, self.cluster.now)
+        rules.conditions_hold(status, before, self.conditions)
         self._keep(raw)
         self.log.append(f"status {status.phase} {status.reason}")
 

@@ -1,18 +1,22 @@
 """What watches lose, double, or tell in the wrong order is found all the same, within five minutes."""
 
 import asyncio
+import itertools
 
 import pytest
 
+from controller.api.names import RELEASE_LABEL
 from controller.api.resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     HTTP_ROUTES,
+    LEASES,
     RELEASE_ACTIONS,
     RELEASES,
     SERVICES,
     Resource,
 )
+from tests.beside import beside
 from tests.unit.engine.fake_api import Object
 from tests.unit.engine.fault_world import SHOP, World, release, run
 from tests.unit.engine.test_faults_of_requests import MOST_A_MINUTE, fair, short_life, spins
@@ -90,11 +94,45 @@ def test_a_history_that_is_forgotten_again_and_again_ends_the_same():
     assert 6 < len(watched) < 2 * watched[-1], "it begins again at each 410, and not without a pause"
 
 
+def test_ten_thousand_events_a_second_on_unrelated_objects_cost_no_request_and_no_time():
+    a_tick_s, a_tick = 0.01, 100
+
+    async def noise(world: World) -> None:
+        """Children of no Release there is, as after an uninstallation, and Services that are not Pointsman's."""
+        stranger: Object = {"name": "stranger", "namespace": "elsewhere", "labels": {RELEASE_LABEL: "stranger"}}
+        unlabelled: Object = {"name": "unlabelled", "namespace": "elsewhere"}
+        for turn in itertools.count():
+            for number in range(a_tick):
+                metadata = stranger if number % 2 else unlabelled
+                changed = {"metadata": metadata, "endpoints": [turn, number]}
+                path = ENDPOINT_SLICES.path("elsewhere", metadata["name"])
+                assert world.api.handle("PUT" if turn or number > 1 else "POST", path, {}, changed).status < 300
+            await asyncio.sleep(a_tick_s)
+
+    async def story(world: World) -> None:
+        operator = await _healthy(world)
+        await asyncio.sleep(20)
+        began, quiet = asyncio.get_running_loop().time(), len(operator.kube.log)
+        async with beside(noise(world)):
+            await asyncio.sleep(1)
+            assert [str(request) for _, request, _ in operator.kube.log[quiet:] if not _leads(request)] == []
+            world.commit("web", 2)
+            await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+        assert asyncio.get_running_loop().time() - began < 5
+        assert spins(operator) <= MOST_A_MINUTE
+
+    run(story)
+
+
 async def _healthy(world: World):
     world.create(RELEASES, release("web", {"weight": 20}, {"approve": {}}, {"weight": 50}))
     operator = world.start()
     await world.until_phase("web", "Healthy")
     return operator
+
+
+def _leads(request) -> bool:
+    return bool(request.place.collection == LEASES.path())
 
 
 def _watches(request) -> bool:
