@@ -52,8 +52,11 @@ class Metric:
     name: str
     template: str
     parameters: Mapping[str, Any]
-    margin: Margin
+    margin: Margin | None
+    """Compared with stable; None where a limit is set."""
     path: str
+    limit: float | None = None
+    """Rate of bad units, 0 to 1, that the canary may not exceed whatever stable does."""
 
 
 @dataclass(frozen=True)
@@ -254,18 +257,36 @@ def _parse_on_outage(outage: Reader) -> OnOutage:
 
 
 def _parse_metric(metric: Reader) -> Metric:
-    metric.only("name", "template", "parameters", "margin")
-    margin = metric.child("margin").only("rollbackAbove", "promoteBelow")
+    metric.only("name", "template", "parameters", "margin", "limit")
+    margin = limit = None
+    if metric.has("limit"):
+        if metric.has("margin"):
+            raise SpecError(metric.at("limit"), "stands beside a margin: give two metrics, one of each")
+        limit = _parse_limit(metric.child("limit").only("max"))
+    else:
+        margin = _parse_margin(metric.child("margin").only("rollbackAbove", "promoteBelow"))
     return Metric(
         name=metric.text("name"),
         template=metric.text("template"),
         parameters=metric.child("parameters").raw,
-        margin=Margin(
-            rollback_above=margin.number("rollbackAbove", 1.1, least=1, most=100),
-            promote_below=margin.number("promoteBelow", 1.5, least=1, most=100),
-        ),
+        margin=margin,
         path=metric.path,
+        limit=limit,
     )
+
+
+def _parse_margin(margin: Reader) -> Margin:
+    return Margin(
+        rollback_above=margin.number("rollbackAbove", 1.1, least=1, most=100),
+        promote_below=margin.number("promoteBelow", 1.5, least=1, most=100),
+    )
+
+
+def _parse_limit(limit: Reader) -> float:
+    most = limit.percent("max") / 100
+    if not 0 < most <= 0.5:  # noqa: PLR2004 - what half of all may be is no limit
+        raise SpecError(limit.at("max"), "is not above 0% and at most 50%")
+    return most
 
 
 def _parse_drain(drain: Reader) -> Drain:

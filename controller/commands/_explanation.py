@@ -72,11 +72,15 @@ class Explanation:
                 f"  {metric.name}: canary {_rate(c.canary_bad, c.canary_total)}, "
                 f"stable {_rate(c.stable_bad, c.stable_total)}"
             )
+            if metric.limit is not None:
+                yield f"    limit: at most {metric.limit:.2%} of the canary's may be bad"
             if metric.verdict is Verdict.REGRESSION:
                 yield (
                     f"    regression: {standing.bad} bad on the canary, {standing.boundary} convict; "
                     f"chance of so many if no worse than tolerated {standing.p:.2g}"
                 )
+            elif metric.verdict is Verdict.COMMON_CAUSE:
+                yield "    common cause: stable breaks the limit too, so nobody is blamed"
             elif metric.held_back:
                 yield f"    suspicious: {standing.bad} bad on the canary, too few for a rollback"
             elif metric.proven:

@@ -14,7 +14,7 @@ from controller.api.release import ReleaseSpec
 from controller.commands._cluster import WRONG_USE
 from controller.commands._manifest import ManifestError, read_release
 from controller.core.analysis import AnalysisPlan, MetricPlan, method_of
-from controller.core.foresight import Traffic, chance_to_detect, looks_to_detect, looks_to_prove
+from controller.core.foresight import Traffic, chance_to_detect, looks_to_convict, looks_to_detect, looks_to_prove
 
 LIFTS = (1.5, 2.0, 5.0)
 _LIKELY = 0.5
@@ -96,7 +96,8 @@ def foresee(spec: ReleaseSpec, rate: float, base: float) -> list[Row]:
         if step.analyzes and weight > 0:
             seen = Traffic(rate * analysis.interval, base, weight / 100)
             at = (number, weight, step.at_most)
-            rows += [_row(at, analysis.interval, method, metric, seen) for metric in method.metrics]
+            compared = [metric for metric in method.metrics if metric.limit is None]
+            rows += [_row(at, analysis.interval, method, metric, seen) for metric in compared]
     return rows
 
 
@@ -108,7 +109,7 @@ def _row(
     looks = max(1, int(at_most / interval))
     spending = method.spending(metric)
     # what is tolerated is not seen: a canary twice as bad is 2/1.1 times as bad as the margin allows
-    lifts = {f"x{lift:g}": lift / metric.odds for lift in LIFTS}
+    lifts = {f"x{lift:g}": lift / (metric.odds or 1.0) for lift in LIFTS}
     return Row(
         step=number,
         weight=weight,
@@ -138,9 +139,9 @@ def _minutes(looks: float, interval: float) -> float | None:
 
 def advice(rows: list[Row], spec: ReleaseSpec, rate: float, base: float) -> list[str]:
     """What cannot work, and the way out."""
-    if not rows:
+    said = _limits(spec, rate)
+    if not rows and not said:
         return ["nothing is judged: no step has `analyze` with weight, or there are no metrics"]
-    said = []
     for metric in dict.fromkeys(row.metric for row in rows):
         of_it = [row for row in rows if row.metric == metric]
         if all(row.chance_to_detect["x2"] < _LIKELY for row in of_it):
@@ -152,6 +153,22 @@ def advice(rows: list[Row], spec: ReleaseSpec, rate: float, base: float) -> list
             )
         if not any(row.provable for row in of_it):
             said.append(f"{metric}: no worse is not proven in time; onTimeout ({spec.analysis.on_timeout}) decides")
+    return said
+
+
+def _limits(spec: ReleaseSpec, rate: float) -> list[str]:
+    """When a canary at twice its limit is found, at the greatest weight that is analyzed."""
+    weights, weight = [0.0], 0.0
+    for step in spec.steps:
+        weight = weight if step.weight is None else step.weight
+        weights += [weight] if step.analyzes else []
+    most, method, said = max(weights), method_of(spec.analysis), []
+    for metric in method.metrics:
+        if metric.limit is not None and most > 0:
+            units = rate * spec.analysis.interval * most / 100
+            takes = _minutes(looks_to_convict(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval)
+            twice = f"{metric.name}: a canary at twice its limit of {metric.limit:.2%}"
+            said.append(f"{twice} is found in {_span(takes)} at {most:g} % of the work")
     return said
 
 

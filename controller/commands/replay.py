@@ -16,7 +16,7 @@ from controller.commands._cluster import WRONG_USE
 from controller.commands._documents import UnreadableError, files_of
 from controller.commands._manifest import ManifestError, read_release
 from controller.commands._traces import Trace, TraceError, read_trace
-from controller.core.analysis import AnalysisPlan, Evidence, Judge, MetricEvidence, MetricPlan, Verdict
+from controller.core.analysis import AnalysisPlan, Evidence, Judge, MetricEvidence, MetricPlan, Verdict, metric_plan
 
 _ALPHA, _RATIO, _PROMOTE, _BAD_UNITS = 0.01, 1.1, 1.5, 5
 _MOST = 0.5
@@ -52,7 +52,7 @@ class Settings:
         metrics = tuple(
             replace(
                 metric,
-                odds=metric.odds if self.ratio is None else self.ratio,
+                odds=metric.odds if self.ratio is None or metric.odds is None else self.ratio,
                 promote=metric.promote if self.promotion else None,
             )
             for metric in plan.metrics
@@ -243,7 +243,7 @@ def _released(trace: Trace, analysis: Analysis) -> AnalysisPlan:
     metrics: list[MetricPlan] = []
     for name, metric in known.items():
         labels = [label for label in trace.labels if label.partition("/")[0] == name] or [name]
-        metrics += [MetricPlan(label, metric.margin.rollback_above, metric.margin.promote_below) for label in labels]
+        metrics += [metric_plan(metric, label) for label in labels]
     return AnalysisPlan(
         alpha=analysis.alpha,
         min_bad_units=analysis.advanced.min_bad_units,

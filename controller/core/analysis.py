@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from controller.api.release import Analysis
+from controller.api.release import Analysis, Metric
 from controller.core.bound import upper_bound
+from controller.core.limits import LimitTest
 from controller.core.looks import NOTHING, Counts, Look
 from controller.core.spending import Spending
 from controller.core.xgs import LowerTail, Standing, UpperTail
 
+LIMITS_SHARE = 0.1
 SETTLE_S = 3.0
 """Where nothing is said, and nothing was learnt."""
 
@@ -22,6 +24,7 @@ class Verdict(Enum):
     REGRESSION = "regression"
     NO_WORSE = "no-worse"
     NO_DATA = "no-data"
+    COMMON_CAUSE = "common-cause"
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class MetricPlan:
     """One metric as it is judged; fixed before the first look."""
 
     name: str
-    odds: float
-    """Odds ratio canary to stable that is still tolerated (ψ)."""
+    odds: float | None
+    """Odds ratio canary to stable that is still tolerated (ψ); None where there is a limit."""
     promote: float | None = None
     """Odds ratio below which the canary has to be proven to be (ψ1); None: no proof is looked for."""
+    limit: float | None = None
+    """Rate of bad units, 0 to 1, that is tolerated of the canary alone."""
 
     @property
     def metric(self) -> str:
@@ -55,10 +60,17 @@ class AnalysisPlan:
     """Seconds after which a window's counts are taken for complete: so a restart looks at the same windows."""
 
     def alpha_of(self, metric: MetricPlan) -> float:
-        """The union bound: metrics share the promise equally, and the thresholds of one share that metric's part."""
-        names = {other.metric for other in self.metrics}
-        thresholds = [other for other in self.metrics if other.metric == metric.metric]
-        return self.alpha / (len(names) * len(thresholds))
+        """The union bound over all tests of the release.
+
+        A tenth goes to the limits, where there are any beside compared metrics; each of a kind has an equal part, and
+        the thresholds of one metric share that metric's.
+        """
+        alike = [other for other in self.metrics if (other.limit is None) == (metric.limit is None)]
+        part = self.alpha
+        if len(alike) < len(self.metrics):
+            part *= 1 - LIMITS_SHARE if metric.limit is None else LIMITS_SHARE
+        thresholds = [other for other in alike if other.metric == metric.metric]
+        return part / (len({other.metric for other in alike}) * len(thresholds))
 
     def spending(self, metric: MetricPlan) -> Spending:
         return Spending(self.alpha_of(metric), self.horizon)
@@ -94,6 +106,8 @@ class MetricEvidence:
     """The boundary was crossed, with fewer bad units than a rollback asks for."""
     proof: Standing | None = None
     """Where the test for "no worse" stands, if there is one."""
+    limit: float | None = None
+    """Where the canary is held to a rate of its own."""
     record: Record | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -114,8 +128,23 @@ class MetricEvidence:
     def sentence(self) -> str:
         """`errors 3/812 vs 31/16240`, as the EVIDENCE column has it."""
         c = self.counts
-        text = f"{self.name} {c.canary_bad}/{c.canary_total} vs {c.stable_bad}/{c.stable_total}"
+        against = f"vs {c.stable_bad}/{c.stable_total}" if self.limit is None else f"limit {self.limit:.2g}"
+        text = f"{self.name} {c.canary_bad}/{c.canary_total} {against}"
         return f"{text} (p {self.standing.p:.2g})" if self.verdict is Verdict.REGRESSION else text
+
+    def conviction(self, looks: int) -> str:
+        """Why the version goes back, as a sentence."""
+        c, p = self.counts, self.standing.p
+        if self.limit is not None:
+            return (
+                f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary, where at most {self.limit:.2%} "
+                f"are allowed; so many have a chance of {p:.2g} if it kept to that (look {looks})"
+            )
+        return (
+            f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary against {c.stable_bad} of "
+            f"{c.stable_total} on stable; so many have a chance of {p:.2g} "
+            f"if it were no worse than tolerated (look {looks})"
+        )
 
 
 @dataclass(frozen=True)
@@ -131,8 +160,13 @@ class Evidence:
 
     @property
     def proven(self) -> bool:
-        """Every metric is proven no worse."""
-        return bool(self.metrics) and all(metric.proven for metric in self.metrics)
+        """Every metric that is compared with stable is proven no worse, and there is one."""
+        compared = [metric for metric in self.metrics if metric.limit is None]
+        return bool(compared) and all(metric.proven for metric in compared)
+
+    @property
+    def common_cause(self) -> MetricEvidence | None:
+        return next((metric for metric in self.metrics if metric.verdict is Verdict.COMMON_CAUSE), None)
 
     def not_excluded(self) -> str:
         """The bounds of the metrics that are not proven, as a sentence; empty where none are to be had."""
@@ -146,6 +180,8 @@ class Evidence:
             return Verdict.REGRESSION
         if self.proven:
             return Verdict.NO_WORSE
+        if self.common_cause is not None:
+            return Verdict.COMMON_CAUSE
         seen = any(metric.verdict is not Verdict.NO_DATA for metric in self.metrics)
         return Verdict.UNDECIDED if seen else Verdict.NO_DATA
 
@@ -161,8 +197,9 @@ NO_EVIDENCE = Evidence(looks=0, metrics=())
 
 @dataclass
 class _Judged:
-    test: UpperTail
+    test: UpperTail | LimitTest
     proof: LowerTail | None
+    limit: float | None = None
     looked: list[tuple[int, Counts]] = field(default_factory=list)
     counts: Counts = NOTHING
     seen: bool = False
@@ -180,8 +217,9 @@ class Judge:
         plan = self.plan
         self._metrics = {
             metric.name: _Judged(
-                test=UpperTail(metric.odds, plan.spending(metric)),
+                test=_test_of(metric, plan),
                 proof=None if metric.promote is None else LowerTail(metric.promote, plan.proof_spending),
+                limit=metric.limit,
             )
             for metric in plan.metrics
         }
@@ -240,7 +278,9 @@ class Judge:
         standing, proof = judged.test.standing, judged.proof.standing if judged.proof is not None else None
         enough = judged.counts.canary_bad >= self.plan.min_bad_units
         verdict = Verdict.UNDECIDED
-        if standing.crossed:
+        if isinstance(judged.test, LimitTest) and judged.test.common_cause:
+            verdict = Verdict.COMMON_CAUSE
+        elif standing.crossed:
             verdict = Verdict.REGRESSION if enough else Verdict.UNDECIDED
         elif proof is not None and proof.crossed:
             verdict = Verdict.NO_WORSE
@@ -248,7 +288,23 @@ class Judge:
             verdict = Verdict.NO_DATA
         held_back = standing.crossed and not enough
         record = None if proof is None else Record(judged.looked, len(judged.looked), self.plan.proof_spending)
-        return MetricEvidence(name, verdict, judged.counts, standing, held_back=held_back, proof=proof, record=record)
+        return MetricEvidence(
+            name,
+            verdict,
+            judged.counts,
+            standing,
+            held_back=held_back,
+            proof=proof,
+            limit=judged.limit,
+            record=record,
+        )
+
+
+def _test_of(metric: MetricPlan, plan: AnalysisPlan) -> UpperTail | LimitTest:
+    if metric.limit is not None:
+        return LimitTest(metric.limit, plan.alpha_of(metric))
+    assert metric.odds is not None, f"{metric.name} has neither a margin nor a limit"  # noqa: S101 - read so
+    return UpperTail(metric.odds, plan.spending(metric))
 
 
 def units_since(looks: Sequence[Look], start: float) -> int:
@@ -274,13 +330,17 @@ def method_of(analysis: Analysis, learnt: float = SETTLE_S) -> AnalysisPlan:
     return AnalysisPlan(
         alpha=analysis.alpha,
         min_bad_units=analysis.advanced.min_bad_units,
-        metrics=tuple(
-            MetricPlan(metric.name, metric.margin.rollback_above, metric.margin.promote_below)
-            for metric in analysis.metrics
-        ),
+        metrics=tuple(metric_plan(metric, metric.name) for metric in analysis.metrics),
         max_false_promotion=analysis.advanced.max_false_promotion,
         settle=learnt if settle is None else settle,
     )
+
+
+def metric_plan(metric: Metric, name: str) -> MetricPlan:
+    """`name` is the metric's, or that of one threshold of it."""
+    if metric.margin is None:
+        return MetricPlan(name, None, limit=metric.limit)
+    return MetricPlan(name, metric.margin.rollback_above, metric.margin.promote_below)
 
 
 def plan_to_raw(plan: AnalysisPlan) -> dict[str, object]:
@@ -300,6 +360,8 @@ def plan_to_raw(plan: AnalysisPlan) -> dict[str, object]:
 
 
 def _metric_to_raw(metric: MetricPlan) -> dict[str, object]:
+    if metric.limit is not None:
+        return {"name": metric.name, "limit": metric.limit}
     proof = {} if metric.promote is None else {"promoteBelow": metric.promote}
     return {"name": metric.name, "rollbackAbove": metric.odds, **proof}
 
@@ -329,6 +391,9 @@ def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
 
 def _metric_from_raw(raw: Mapping[str, object]) -> MetricPlan:
     name, odds, promote = raw.get("name"), raw.get("rollbackAbove"), raw.get("promoteBelow")
+    limit = raw.get("limit")
+    if isinstance(name, str) and isinstance(limit, int | float) and odds is None:
+        return MetricPlan(name, None, limit=float(limit))
     if not (isinstance(name, str) and isinstance(odds, int | float) and isinstance(promote, int | float | None)):
         raise TypeError(f"not a metric of a method: {raw!r}")
     return MetricPlan(name, float(odds), None if promote is None else float(promote))

@@ -25,14 +25,7 @@ def _by_its_work(plan: Plan) -> bool:
     guilty = evidence.regression
     if guilty is not None:
         plan.update(evidence=guilty.sentence())
-        c = guilty.counts
-        reject(
-            plan,
-            "Regressed",
-            f"{guilty.name}: {c.canary_bad} of {c.canary_total} bad on the canary against {c.stable_bad} of "
-            f"{c.stable_total} on stable; so many have a chance of {guilty.standing.p:.2g} "
-            f"if it were no worse than tolerated (look {evidence.looks})",
-        )
+        reject(plan, "Regressed", guilty.conviction(evidence.looks))
         return True
     if disaster is not None:
         c = disaster.counts
@@ -46,7 +39,8 @@ def _harms_too_many(plan: Plan) -> bool:
     most = plan.seen.spec.analysis.max_harmed
     if most is None:
         return False
-    worst = max(plan.seen.evidence.metrics, key=_harmed, default=None)
+    compared = [metric for metric in plan.seen.evidence.metrics if metric.limit is None]
+    worst = max(compared, key=_harmed, default=None)
     if worst is None or _harmed(worst) <= most:
         return False
     plan.update(evidence=worst.sentence())

@@ -68,8 +68,17 @@ class MetricTrouble:
     """Why looks cannot be made: nothing is concluded from it, neither way."""
 
     reason: str
-    """SourceOutage, MetricBroken, MetricInvalid or MetricsMissing."""
+    """SourceOutage, MetricBroken, MetricInvalid, MetricsMissing or CommonCause."""
     message: str
+
+
+def common_cause(evidence: Evidence) -> MetricTrouble | None:
+    """What breaks stable too is not the canary's doing: it is waited for, as for an outage."""
+    metric = evidence.common_cause
+    if metric is None or metric.limit is None:
+        return None
+    sentence = f"{metric.name}: stable is above the limit of {metric.limit:.2%} as well, so the canary is not blamed"
+    return MetricTrouble("CommonCause", sentence)
 
 
 @dataclass(frozen=True)

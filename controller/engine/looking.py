@@ -20,7 +20,7 @@ from controller.core.analysis import NO_EVIDENCE, Evidence, method_of, units_sin
 from controller.core.disaster import Disaster, disaster
 from controller.core.following import follows_slowly
 from controller.core.looks import NOTHING, Counts, Look
-from controller.core.observation import MetricTrouble
+from controller.core.observation import MetricTrouble, common_cause
 from controller.core.silence import missing
 from controller.engine import lateness
 from controller.engine.objects import Key
@@ -92,6 +92,7 @@ class Looker:
         trouble = await self._catch_up(run, analysis, status, questions, now) or _missing(run, status)
         await _audit(run, questions, status)
         evidence = run.judge.evidence()
+        trouble = trouble or common_cause(evidence)
         moved = run.weight_since != status.weight_since
         await self._runs.save(run, now, force=moved or evidence.regression is not None)
         run.weight_since = status.weight_since
@@ -224,7 +225,7 @@ async def _provisional(run: Run, questions: tuple[Question, ...], status: Status
         rows = await _ask(list(questions), window, stable=status.stable, canary=status.canary)
     except MetricTroubleError:
         return None
-    odds = {metric.name: metric.odds for metric in run.plan.metrics}
+    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
     found = (disaster(name, counts, odds[name]) for name, counts in rows.items() if name in odds)
     return next((one for one in found if one is not None), None)
 

@@ -7,7 +7,7 @@ import pytest
 from controller.api.release import NAME_MOST
 from controller.api.resources import RELEASES
 from controller.kube.client import InvalidError
-from tests.integration.operator_fixture import APPROVE, pause, release, weight
+from tests.integration.operator_fixture import APPROVE, pause, release, set_version, weight
 
 
 async def test_steps_shortened_below_the_one_under_way_promote_nothing(stall):
@@ -29,6 +29,25 @@ async def test_replicas_changed_in_mid_release_change_nothing_else(stall):
     await stall.edit(lambda body: body["spec"].update(replicas=5))
     after = await stall.until(lambda status: status.get("readyReplicas") == 5)
     assert (after["attempt"], after["step"], after["weight"]) == (before["attempt"], before["step"], 50)
+
+
+async def test_template_steps_and_replicas_changed_at_once_start_at_step_one(stall):
+    await stall.given(release(weight(10), APPROVE))
+    await stall.commit("2")
+    before = await stall.until_phase("Paused")
+
+    def everything(body):
+        set_version(body, "3")
+        body["spec"].update(replicas=3, strategy={"canary": {"steps": [weight(20), APPROVE]}})
+
+    await stall.edit(everything)
+    waiting = await stall.until(lambda status: status.get("weight") == 20)
+    assert waiting["canaryRevision"] != before["canaryRevision"]
+    assert (waiting["phase"], waiting["progress"], waiting["attempt"]) == ("Paused", "2/2", before["attempt"] + 1)
+    assert waiting["stableRevision"] == before["stableRevision"]
+    await stall.ask("approve", waiting["canaryRevision"])
+    done = await stall.until(lambda status: status.get("phase") == "Healthy" and status.get("readyReplicas") == 3)
+    assert done["stableRevision"] == waiting["canaryRevision"]
 
 
 async def test_good_bad_worse_good_within_a_minute(stall):

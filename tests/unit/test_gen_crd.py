@@ -166,10 +166,9 @@ def test_the_schemas_defaults_are_the_parsers(file):
 
 
 def test_every_default_of_a_release_is_written_out_by_the_schema():
-    """So that `kubectl get -o yaml` shows what is in force."""
-    full = filled(
-        field("Release", "spec"), golden.release(analysis={"metrics": [{"name": "a", "template": "b"}]})["spec"]
-    )
+    """So that `kubectl get -o yaml` shows what is in force. A margin has to be begun: a limit may be in its place."""
+    metric = {"name": "a", "template": "b", "margin": {}}
+    full = filled(field("Release", "spec"), golden.release(analysis={"metrics": [metric]})["spec"])
     full["template"] = {}
     assert full == {
         "replicas": 1,

@@ -56,6 +56,18 @@ def test_a_plan_that_cannot_work_is_told_in_a_sentence(manifest):
     assert "errors: no worse is not proven in time; onTimeout (proceed) decides" in result.stdout
 
 
+def test_a_limit_is_foreseen_in_a_sentence(manifest):
+    limited = [{"name": "floor", "template": "http", "limit": {"max": "2%"}}]
+    path = manifest()
+    raw = yaml.safe_load(path.read_text())
+    raw["spec"]["analysis"]["metrics"] = limited
+    path.write_text(yaml.safe_dump(raw))
+    found = planned(path, "--rate", 500, "--base", "0.1%")
+    assert found["rows"] == []
+    # ln(100) nats at 0.02 · (2 ln 2 − 1) a unit, 125 units a look of 5 s
+    assert found["advice"] == ["floor: a canary at twice its limit of 2.00% is found in 24 s at 5 % of the work"]
+
+
 def test_what_the_margin_tolerates_is_never_detected(manifest):
     path = manifest()
     raw = yaml.safe_load(path.read_text())

@@ -37,9 +37,12 @@ def test_what_is_written_comes_out():
     assert spec.scale == Scale(fixed=2)
     assert [step.weight for step in spec.steps] == [0.5, 5, None, None, 50, 100]
     assert [step.analyzes for step in spec.steps] == [True, True, False, False, True, False]
-    assert [metric.path for metric in spec.analysis.metrics] == ["spec.analysis.metrics[0]", "spec.analysis.metrics[1]"]
-    assert spec.analysis.metrics[1].parameters["threshold"] == 0.25
-    assert spec.analysis.metrics[1].margin.rollback_above == 1.1
+    errors, slow, floor = spec.analysis.metrics
+    assert [metric.path for metric in (errors, slow, floor)] == [f"spec.analysis.metrics[{at}]" for at in range(3)]
+    assert (floor.margin, floor.limit) == (None, 0.02)
+    assert slow.parameters["threshold"] == 0.25
+    assert slow.margin is not None
+    assert slow.margin.rollback_above == 1.1
     assert spec.analysis.alpha == pytest.approx(0.005)
     assert [port["port"] for port in spec.ports] == [80, 81]
     assert spec.template == raw["spec"]["template"]
@@ -107,6 +110,18 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
         (
             {"analysis": {"metrics": [{"name": "a", "template": "b", "margin": {"rollbackAbove": 0.9}}]}},
             "spec.analysis.metrics[0].margin.rollbackAbove: 0.9 is not between 1 and 100",
+        ),
+        (
+            {"analysis": {"metrics": [{"name": "a", "template": "b", "limit": {}}]}},
+            "spec.analysis.metrics[0].limit.max: is required",
+        ),
+        (
+            {"analysis": {"metrics": [{"name": "a", "template": "b", "limit": {"max": "60%"}}]}},
+            "spec.analysis.metrics[0].limit.max: is not above 0% and at most 50%",
+        ),
+        (
+            {"analysis": {"metrics": [{"name": "a", "template": "b", "limit": {"max": 2}, "margin": {}}]}},
+            "spec.analysis.metrics[0].limit: stands beside a margin: give two metrics, one of each",
         ),
         (
             {"analysis": {"metrics": [{"name": "a", "template": "b", "parameters": [1]}]}},

@@ -125,7 +125,7 @@ def test_the_settings_of_a_release_are_used_and_thresholds_share_their_metrics_p
     assert [(one["metric"], one["threshold"]) for one in looks] == [("errors", None), ("slow", 0.1), ("slow", 1)]
     result = replay(csv("1,other,,0,1,0,1"), "--release", release)
     assert result.exit_code == 2
-    assert "'other' is not in the Release (there are: errors, slow)" in result.stderr
+    assert "'other' is not in the Release (there are: errors, slow, floor)" in result.stderr
 
 
 def test_guards_hold_back_and_can_be_left_out(csv):

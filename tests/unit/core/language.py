@@ -5,6 +5,7 @@ world.given(release(steps=[weight(5, analyze("1m", "10m")), approve()]).on("v2",
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,6 +76,7 @@ def release(
     alpha: float = 0.01,
     min_units: int = 50,
     promote_below: float | None = None,
+    limits: Mapping[str, float] | None = None,
     on_new_version: str = "restart",
 ) -> Given:
     if steps is None:
@@ -94,7 +96,10 @@ def release(
                 interval=5.0,
                 alpha=alpha,
                 on_timeout=on_timeout,
-                metrics=tuple(Metric(name, "http", {}, Margin(1.1, promote_below), "spec") for name in metrics),
+                metrics=(
+                    *(Metric(name, "http", {}, Margin(1.1, promote_below), "spec") for name in metrics),
+                    *(Metric(name, "http", {}, None, "spec", most) for name, most in (limits or {}).items()),
+                ),
                 advanced=Advanced(settle=3.0, warm_up=30.0, min_bad_units=5, min_units=min_units),
             ),
             drain=Drain(quiet=30.0, max=300.0),

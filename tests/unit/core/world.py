@@ -19,11 +19,11 @@ from controller.api.conditions import conditions_of, write_conditions
 from controller.api.status import Status, status_from_raw, status_to_raw
 from controller.core import decide as decider
 from controller.core.actions import Action, EnsureRevision, Tell
-from controller.core.analysis import NO_EVIDENCE, AnalysisPlan, Evidence, Judge, MetricPlan, units_since
+from controller.core.analysis import NO_EVIDENCE, AnalysisPlan, Evidence, Judge, metric_plan, units_since
 from controller.core.disaster import Disaster
 from controller.core.following import follows_slowly
 from controller.core.looks import Look
-from controller.core.observation import Observation, Request
+from controller.core.observation import MetricTrouble, Observation, Request, common_cause
 from controller.core.plan import Decision
 from tests.unit.core import rules
 from tests.unit.core.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Cluster, Metrics, words
@@ -220,13 +220,18 @@ class World:
             evidence=self._evidence(run),
             step_units=units_since(run.looks, status.step_since) if run else 0,
             following=self._following(run),
-            metric_trouble=self.metrics.trouble if status.canary and self.spec.analysis.metrics else None,
+            metric_trouble=self._trouble(run),
             disaster=self.disaster if status.canary else None,
             manual_until=self.manual_until,
             requests=tuple(one for one in self.requests if one.name not in self.cluster.answers),
             retry=self.retry,
             kept=tuple(reversed(self.cluster.templates)),
         )
+
+    def _trouble(self, run: Run | None) -> MetricTrouble | None:
+        if not (self.release.canary and self.spec.analysis.metrics):
+            return None
+        return self.metrics.trouble or common_cause(self._evidence(run))
 
     def _following(self, run: Run | None) -> str:
         status = self.release
@@ -302,10 +307,7 @@ class World:
         plan = AnalysisPlan(
             analysis.alpha,
             analysis.advanced.min_bad_units,
-            tuple(
-                MetricPlan(metric.name, metric.margin.rollback_above, metric.margin.promote_below)
-                for metric in analysis.metrics
-            ),
+            tuple(metric_plan(metric, metric.name) for metric in analysis.metrics),
         )
         self.attempts.setdefault(name, Run(plan, Judge(plan)))
         self._keep({**self.raw, "analysisRun": name})

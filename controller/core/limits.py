@@ -1,0 +1,103 @@
+"""The limit of a rate, whatever stable's is: an e-process on the canary alone, and a watch on stable for common causes.
+
+For a unit that is bad with a chance of at most c, e = (t/c)^bad · exp(−units (t−c)) has an expectation of at most 1,
+whatever t above c is: a Bernoulli unit gives (1 + p(t/c − 1)) exp(−(t−c)) ≤ exp((p/c − 1)(t−c)). So the product over
+looks, averaged over several t, is a test martingale, and by Ville's inequality it ever reaches 1/α with a chance of at
+most α, however many looks there are and whenever one stops looking.
+
+A look in which stable itself is above the limit says nothing about the canary and is left out of its product. That is
+decided by stable's counts alone, which given both rates are independent of the canary's, so the bound stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from controller.core.looks import Counts
+from controller.core.xgs import Standing
+
+_TIMES = (1.5, 2.0, 4.0, 8.0)
+"""Rates that are looked for, in limits."""
+_COMMON_TIMES = 2.0
+_COMMON_CAP = 2.0
+"""In thresholds: how far above its alarm the watch on stable can rise, so that it ends soon after its cause."""
+
+
+class LimitTest:
+    """Rejects "the canary's rate of bad units is at most `most`" (0 to 1). `add` looks in their order."""
+
+    def __init__(self, most: float, alpha: float) -> None:
+        self._weights = [(math.log(times), most * (times - 1)) for times in _TIMES]
+        self._most = most
+        self._alpha = alpha
+        self._needed = math.log(1 / alpha)
+        self._logs = [0.0] * len(_TIMES)
+        self._bad = 0
+        self._crossed = False
+        self._stable = 0.0
+        self.standing = Standing(bad=0, boundary=None, p=1.0, budget=alpha, crossed=False)
+
+    @property
+    def common_cause(self) -> bool:
+        """Stable breaks the limit too: what is wrong is not the canary's doing.
+
+        Nobody is convicted by it, so it is a plain one-sided CUSUM with a cap, and not another test with a promise.
+        """
+        return self._stable >= self._needed
+
+    def add(self, look: int, counts: Counts) -> Standing:
+        """`look` is its number, which does not matter here: the bound holds at all looks together."""
+        del look
+        before, self._bad = self._bad, self._bad + counts.canary_bad
+        gain = counts.stable_bad * math.log(_COMMON_TIMES) - counts.stable_total * self._most * (_COMMON_TIMES - 1)
+        self._stable = min(max(0.0, self._stable + gain), _COMMON_CAP * self._needed)
+        said = self.standing
+        if self._crossed or counts.canary_total == 0 or counts.stable_bad > self._most * counts.stable_total:
+            self.standing = Standing(self._bad, said.boundary, said.p, self._alpha, self._crossed)
+            return self.standing
+        units, logs = counts.canary_total, self._logs
+        needed = self._bad_to_cross(units)
+        boundary = None if needed is None else before + needed
+        self._logs = self._after(counts.canary_bad, units, logs)
+        log_e = _log_mean(self._logs)
+        self._crossed = log_e >= self._needed
+        self.standing = Standing(self._bad, boundary, math.exp(-max(0.0, log_e)), self._alpha, self._crossed)
+        return self.standing
+
+    def _after(self, bad: int, units: int, logs: list[float]) -> list[float]:
+        return [log + bad * gain - units * cost for log, (gain, cost) in zip(logs, self._weights, strict=True)]
+
+    def _bad_to_cross(self, units: int) -> int | None:
+        """The fewest bad units in this look that would cross; None: not even all of them."""
+        if _log_mean(self._after(units, units, self._logs)) < self._needed:
+            return None
+        low, high = -1, units
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _log_mean(self._after(middle, units, self._logs)) >= self._needed:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def to_raw(self) -> dict[str, Any]:
+        last = self.standing
+        return {
+            "logs": self._logs,
+            "stable": self._stable,
+            "standing": [last.bad, last.boundary, last.p, last.crossed],
+        }
+
+    def restore(self, raw: Mapping[str, Any]) -> None:
+        """Goes on from `to_raw` of a test with the same limit and α."""
+        self._logs, self._stable = list(raw["logs"]), raw["stable"]
+        bad, boundary, p, crossed = raw["standing"]
+        self._bad, self._crossed = bad, crossed
+        self.standing = Standing(bad, boundary, p, self._alpha, crossed)
+
+
+def _log_mean(logs: list[float]) -> float:
+    most = max(logs)
+    return most + math.log(sum(math.exp(log - most) for log in logs) / len(logs))
