@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+_LAGS_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _STUCK_S = 150.0
 """A reconcile ends within a minute; a queue that finishes nothing for longer is stuck."""
 
@@ -26,6 +27,12 @@ class Telemetry:
     def __post_init__(self) -> None:
         self.reconciles = Counter(
             "pointsman_reconciles", "Reconciles by how they ended.", ["result"], registry=self.registry
+        )
+        self.look_lag = Histogram(
+            "pointsman_look_lag_seconds",
+            "From the moment at which a look's counts were complete until the look was made.",
+            buckets=_LAGS_S,
+            registry=self.registry,
         )
         self.leads = Gauge("pointsman_leader", "1 while this process leads.", registry=self.registry)
 

@@ -86,7 +86,7 @@ class Operator:
             memory=memory,
             observer=Observer(memory, cluster),
             executor=Executor(memory, runs, events),
-            looker=Looker(runs, sources),
+            looker=Looker(runs, sources, telemetry.look_lag.observe),
             runs=runs,
             sources=sources,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,11 @@ class Sight:
 
 
 class Looker:
-    def __init__(self, runs: RunStore, sources: Sources) -> None:
+    def __init__(self, runs: RunStore, sources: Sources, lagged: Callable[[float], object] = lambda _: None) -> None:
+        """`lagged` is told of each look how many seconds after its counts were complete it was made."""
         self._runs = runs
         self._sources = sources
+        self._lagged = lagged
         self._settling = Settling(time.time)
 
     def forget(self, key: Key) -> None:
@@ -146,6 +148,7 @@ class Looker:
     async def _catch_up(
         self, run: Run, analysis: Analysis, status: Status, questions: tuple[Question, ...], now: float
     ) -> MetricTrouble | None:
+        began = time.monotonic()
         for _ in range(_CATCH_UP):
             start, end = run.end, _next_end(run, analysis, status)
             if end + run.plan.settle > now or run.judge.evidence().regression is not None:
@@ -166,6 +169,7 @@ class Looker:
             before = run.looks[-1].weight if run.looks else 0.0
             weight = status.weight if start >= (status.weight_since or 0.0) else before
             self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows))
+            self._lagged(now - end - run.plan.settle + time.monotonic() - began)
         return None
 
 

@@ -107,7 +107,8 @@ class Plane:
 
 
 @asynccontextmanager
-async def plane(*namespaces: str) -> AsyncIterator[Plane]:
+async def plane(*namespaces: str, controllers: bool = True) -> AsyncIterator[Plane]:
+    """Without `controllers` no Deployment gets pods, and what is written into a status stays."""
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as name:
         directory = Path(name)
         policy = directory / "audit-policy.json"
@@ -122,7 +123,7 @@ async def plane(*namespaces: str) -> AsyncIterator[Plane]:
             "--max-requests-inflight=3000",
             "--max-mutating-requests-inflight=1500",
         ]
-        with ControlPlane(directory / "plane", apiserver_flags=flags) as control:
+        with ControlPlane(directory / "plane", apiserver_flags=flags, controller_manager=controllers) as control:
             with control.http() as http:
                 define(http, [*crds.definitions(), *gateway_api()])
             kube = await KubeClient.connect(str(control.kubeconfig))
