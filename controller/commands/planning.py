@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from controller import plugins
 from controller.api.reading import SpecError, parse_percent
-from controller.api.release import ReleaseSpec
-from controller.commands._cluster import WRONG_USE
+from controller.api.release import ReleaseSpec, parse_release
+from controller.api.resources import NAMESPACES
+from controller.api.status import status_from_raw
+from controller.commands._cluster import WRONG_USE, CommandError, Kubeconfig, Namespace, find_release, with_cluster
 from controller.commands._manifest import ManifestError, read_release
 from controller.core.analysis import AnalysisPlan, MetricPlan, method_of
-from controller.core.foresight import Traffic, chance_to_detect, looks_to_convict, looks_to_detect, looks_to_prove
+from controller.core.foresight import (
+    Level,
+    Traffic,
+    chance_to_detect,
+    looks_to_convict,
+    looks_to_detect,
+    looks_to_prove,
+)
+from controller.engine.looking import usual_counts
+from controller.engine.objects import Key
+from controller.engine.sources import MetricTroubleError, Sources
+from controller.kube.client import InvalidError, KubeClient
 
 LIFTS = (1.5, 2.0, 5.0)
 _LIKELY = 0.5
+_ASKED_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -45,29 +63,47 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A manifest with one Release.")],
-    rate: Annotated[float, typer.Option(help="Requests per second of both versions together.")],
-    base: Annotated[str, typer.Option(metavar="SHARE", help="Stable's share of bad units, such as 0.1%.")],
+    subject: Annotated[
+        str, typer.Argument(metavar="RELEASE|FILE", help="A Release of the cluster, or a manifest with one.")
+    ],
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second of both versions together. A file needs it.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Stable's share of bad units, such as 0.1%. A file needs it.")
+    ] = None,
+    namespace: Namespace = None,
+    operator_namespace: Annotated[
+        str, typer.Option(help="Where shared templates and sources are.")
+    ] = "pointsman-system",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Say what a Release's analysis can see with this traffic, step by step.
+    """Say what a Release's analysis can see with its traffic, step by step.
 
     Minutes until a canary that is 1.5, 2 and 5 times as bad is taken back,
     the chance that it is before atMost, and whether a good one can be proven
-    no worse by then.
-    Exit code 0: done, 2: wrong use.
+    no worse by then. For a Release of the cluster the traffic of the last ten
+    minutes is asked of its MetricSources, with your right to read their Secret.
+    Exit code 0: done, 1: the cluster or a source refused, 2: wrong use.
 
     \b
     pointsman plan release.yaml --rate 50 --base 0.1%
+    pointsman plan invitation-api -n shop
     """  # noqa: D301 - \b keeps the lines of the examples
     try:
-        spec = read_release(file)
-        rate, bad = _rates(rate, base)
+        given = _given(rate, base)
+        if _is_file(subject):
+            spec, levels, notes = _of_file(subject, given)
+        else:
+            spec, levels, notes = with_cluster(
+                kubeconfig, partial(_of_cluster, subject, namespace, operator_namespace, given)
+            )
     except (ManifestError, SpecError) as error:
         typer.echo(f"pointsman plan: {error}", err=True)
         raise typer.Exit(WRONG_USE) from None
-    rows = foresee(spec, rate, bad)
-    sentences = advice(rows, spec, rate, bad)
+    rows = foresee(spec, levels)
+    sentences = [*notes, *advice(rows, spec, levels)]
     if as_json:
         typer.echo(json.dumps({"rows": [asdict(row) for row in rows], "advice": sentences}))
         return
@@ -75,18 +111,89 @@ def plan(
         typer.echo(line)
 
 
-def _rates(rate: float, base: str) -> tuple[float, float]:
+_Planned = tuple[ReleaseSpec, Mapping[str, Level], list[str]]
+"""What is planned, with what traffic by metric, and what has to be said about that."""
+
+
+def _is_file(subject: str) -> bool:
+    path = Path(subject)
+    return path.suffix in {".yaml", ".yml", ".json"} or path.is_file() or len(path.parts) > 1
+
+
+def _given(rate: float | None, base: str | None) -> Level | None:
     """Raises SpecError."""
+    if rate is None and base is None:
+        return None
+    if rate is None or base is None:
+        raise SpecError("--rate" if rate is None else "--base", "is needed with the other of the two")
     bad = parse_percent(base, "--base") / 100
     if not (math.isfinite(rate) and rate > 0):
         raise SpecError("--rate", f"{rate:g} is not above 0")
     if not 0 < bad < 1:
         raise SpecError("--base", f"{base} is not above 0% and below 100%")
-    return rate, bad
+    return Level(rate, bad)
 
 
-def foresee(spec: ReleaseSpec, rate: float, base: float) -> list[Row]:
-    """`rate` in units per second, `base` 0 to 1."""
+def _of_file(file: str, given: Level | None) -> _Planned:
+    """Raises ManifestError, SpecError."""
+    spec = read_release(file)
+    if given is None:
+        raise SpecError("--rate", "is needed with a file, and --base too: nobody can be asked")
+    return spec, _same(spec, given), []
+
+
+def _same(spec: ReleaseSpec, level: Level) -> dict[str, Level]:
+    return {metric.name: level for metric in spec.analysis.metrics}
+
+
+async def _of_cluster(
+    name: str, namespace: str | None, operator_namespace: str, given: Level | None, kube: KubeClient
+) -> _Planned:
+    """Raises CommandError, KubeError."""
+    release = await find_release(kube, namespace or kube.namespace, name)
+    key = Key(release["metadata"]["namespace"], name)
+    try:
+        spec = parse_release(name, release["spec"], plugins.kinds())
+    except SpecError as error:
+        raise CommandError(str(error)) from error
+    if given is not None:
+        return spec, _same(spec, given), []
+    status = status_from_raw(release.get("status", {}))
+    if not status.stable:
+        raise CommandError(f"no version of {name} serves yet, so nothing can be asked: give --rate and --base")
+    sources = Sources(kube, cluster=await _cluster_id(kube), own_namespace=operator_namespace)
+    try:
+        found = await usual_counts(sources, key, spec.analysis.metrics, status, seconds=_ASKED_S)
+    except MetricTroubleError as error:
+        raise CommandError(f"{error}; or give --rate and --base") from error
+    finally:
+        await sources.close()
+    return spec, *_levels(found)
+
+
+def _levels(found: Mapping[str, tuple[int, int]]) -> tuple[dict[str, Level], list[str]]:
+    """Raises CommandError where nobody called."""
+    levels, notes = {}, []
+    for name, (bad, total) in found.items():
+        if total == 0:
+            minutes = f"{_ASKED_S / 60:.0f} min"
+            raise CommandError(f"metric {name} counted nothing in the last {minutes}: give --rate and --base")
+        if bad == 0:
+            notes.append(f"{name}: none of {total} was bad in the last {_ASKED_S / 60:.0f} min; reckoned with a half")
+        levels[name] = Level(total / _ASKED_S, max(bad, 0.5) / total)
+    return levels, notes
+
+
+async def _cluster_id(kube: KubeClient) -> str:
+    """Only templates that name the cluster need it, and not everybody may read it."""
+    try:
+        return str((await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"])
+    except InvalidError:
+        return ""
+
+
+def foresee(spec: ReleaseSpec, levels: Mapping[str, Level]) -> list[Row]:
+    """`levels` by metric."""
     analysis = spec.analysis
     method = method_of(analysis)
     rows: list[Row] = []
@@ -94,10 +201,12 @@ def foresee(spec: ReleaseSpec, rate: float, base: float) -> list[Row]:
     for number, step in enumerate(spec.steps, start=1):
         weight = weight if step.weight is None else step.weight
         if step.analyzes and weight > 0:
-            seen = Traffic(rate * analysis.interval, base, weight / 100)
             at = (number, weight, step.at_most)
-            compared = [metric for metric in method.metrics if metric.limit is None]
-            rows += [_row(at, analysis.interval, method, metric, seen) for metric in compared]
+            for metric in method.metrics:
+                if metric.limit is None:
+                    level = levels[metric.metric]
+                    seen = Traffic(level.rate * analysis.interval, level.base, weight / 100)
+                    rows.append(_row(at, analysis.interval, method, metric, seen))
     return rows
 
 
@@ -137,18 +246,19 @@ def _minutes(looks: float, interval: float) -> float | None:
     return round(max(1.0, looks) * interval / 60, 2) if math.isfinite(looks) else None
 
 
-def advice(rows: list[Row], spec: ReleaseSpec, rate: float, base: float) -> list[str]:
+def advice(rows: list[Row], spec: ReleaseSpec, levels: Mapping[str, Level]) -> list[str]:
     """What cannot work, and the way out."""
-    said = _limits(spec, rate)
+    said = _limits(spec, levels)
     if not rows and not said:
         return ["nothing is judged: no step has `analyze` with weight, or there are no metrics"]
     for metric in dict.fromkeys(row.metric for row in rows):
-        of_it = [row for row in rows if row.metric == metric]
+        of_it, level = [row for row in rows if row.metric == metric], levels[metric]
         if all(row.chance_to_detect["x2"] < _LIKELY for row in of_it):
             best = max(of_it, key=lambda row: row.weight)
             takes = "for ever" if best.minutes_to_detect["x2"] is None else _span(best.minutes_to_detect["x2"])
             said.append(
-                f"{metric}: at {rate:g} requests/s and {best.weight:g} % a doubled rate of {100 * base:g} % would take "
+                f"{metric}: at {level.rate:.3g} requests/s and {best.weight:g} % a doubled rate of "
+                f"{100 * level.base:.3g} % would take "
                 f"{takes}, and step {best.step} ends after {_span(best.at_most_s / 60)}: raise the weight or atMost"
             )
         if not any(row.provable for row in of_it):
@@ -156,7 +266,7 @@ def advice(rows: list[Row], spec: ReleaseSpec, rate: float, base: float) -> list
     return said
 
 
-def _limits(spec: ReleaseSpec, rate: float) -> list[str]:
+def _limits(spec: ReleaseSpec, levels: Mapping[str, Level]) -> list[str]:
     """When a canary at twice its limit is found, at the greatest weight that is analyzed."""
     weights, weight = [0.0], 0.0
     for step in spec.steps:
@@ -165,7 +275,7 @@ def _limits(spec: ReleaseSpec, rate: float) -> list[str]:
     most, method, said = max(weights), method_of(spec.analysis), []
     for metric in method.metrics:
         if metric.limit is not None and most > 0:
-            units = rate * spec.analysis.interval * most / 100
+            units = levels[metric.metric].rate * spec.analysis.interval * most / 100
             takes = _minutes(looks_to_convict(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval)
             twice = f"{metric.name}: a canary at twice its limit of {metric.limit:.2%}"
             said.append(f"{twice} is found in {_span(takes)} at {most:g} % of the work")

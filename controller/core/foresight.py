@@ -32,6 +32,16 @@ class Traffic:
     """The canary's share of the units, 0 to 1."""
 
 
+@dataclass(frozen=True)
+class Level:
+    """What a metric counts of both versions together, whatever the weights are."""
+
+    rate: float
+    """Units per second."""
+    base: float
+    """Share of bad units, 0 to 1."""
+
+
 def information(traffic: Traffic, ratio: float) -> float:
     """Nats per unit. 0 where there is nothing bad, nothing on one side, or no difference."""
     w, b = traffic.share, traffic.base

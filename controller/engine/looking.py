@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.api.release import Analysis
+from controller.api.release import Analysis, Metric
 from controller.api.status import Status
 from controller.api.times import as_datetime
 from controller.core.analysis import NO_EVIDENCE, Evidence, method_of, units_since
@@ -232,6 +232,24 @@ async def _provisional(run: Run, questions: tuple[Question, ...], status: Status
     odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
     found = (disaster(name, counts, odds[name]) for name, counts in rows.items() if name in odds)
     return next((one for one in found if one is not None), None)
+
+
+async def usual_counts(
+    sources: Sources, key: Key, metrics: tuple[Metric, ...], status: Status, *, seconds: float
+) -> dict[str, tuple[int, int]]:
+    """Bad and all units of the versions that serve, by metric, in the last `seconds`. Raises MetricTroubleError."""
+    canary = status.canary or status.stable
+    questions = await sources.questions(key, metrics, stable=status.stable, canary=canary)
+    until = time.time()
+    window = Window(as_datetime(until - seconds), as_datetime(until))
+    rows = await _ask(list(questions), window, stable=status.stable, canary=canary)
+    alone = status.stable == canary  # then both sides of a row are the same counts
+    return {
+        name: (counts.stable_bad, counts.stable_total)
+        if alone
+        else (counts.canary_bad + counts.stable_bad, counts.units)
+        for name, counts in rows.items()
+    }
 
 
 async def _usual(questions: tuple[Question, ...], until: float, *, stable: str, canary: str) -> dict[str, float]:

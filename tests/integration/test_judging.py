@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,20 @@ async def test_a_bad_version_is_convicted_and_the_counts_are_told(shop, traffic)
     code, text = await shop.command("explain", "web")
     assert code == 0
     assert f"canary {bad} of {total}" in text
+
+
+async def test_a_plan_asks_the_source_what_traffic_there_is(shop, traffic):
+    await shop.given(judged(weight(10, atMost="10m")))
+    plan = ("plan", shop.name, "--operator-namespace", shop.namespace)
+    traffic.bad[(await shop.status())["stableRevision"]] = 0.02
+    await asyncio.sleep(3)
+    code, said = await shop.command(*plan, "--json")
+    assert code == 0, said
+    found = json.loads(said)
+    # 200 requests/s for some seconds, spread over ten minutes; 10 % of them for ten minutes
+    (row,) = found["rows"]
+    assert 30 < row["canary_units"] < 600
+    assert any("a doubled rate of " in sentence for sentence in found["advice"])
 
 
 async def test_a_good_version_goes_on_unproven_and_that_is_recorded(shop, traffic):

@@ -56,6 +56,20 @@ def test_a_plan_that_cannot_work_is_told_in_a_sentence(manifest):
     assert "errors: no worse is not proven in time; onTimeout (proceed) decides" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ((), "--rate: is needed with a file, and --base too: nobody can be asked"),
+        (("--rate", 5), "--base: is needed with the other of the two"),
+        (("--base", "1%"), "--rate: is needed with the other of the two"),
+    ],
+)
+def test_a_file_needs_both_figures(manifest, options, sentence):
+    result = plan(manifest(), *options)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+
+
 def test_a_limit_is_foreseen_in_a_sentence(manifest):
     limited = [{"name": "floor", "template": "http", "limit": {"max": "2%"}}]
     path = manifest()
