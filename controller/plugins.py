@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from controller.api.release import Kinds
+from controller.core.bake import Bake
 
 FOLDERS = {
     "routers": "controller.routers",
@@ -57,4 +58,5 @@ def kinds() -> Kinds:
     return Kinds(
         routers={kind: module.Config.parse for kind, module in modules("routers").items()},
         steps={kind: module.Config.parse for kind, module in modules("steps").items()},
+        bake=Bake.parse,
     )

@@ -29,6 +29,8 @@ class Kinds:
 
     routers: Mapping[str, Parse]
     steps: Mapping[str, Parse]
+    bake: Parse
+    """Of `spec.bake`, into the step it stands for."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class ReleaseSpec:
     traffic: Choice
     scale: Scale
     steps: tuple[Any, ...]
-    """Objects of `core/steps`, each a `Step`."""
+    """Objects of `core/steps`, each a `Step`; the last one is the bake, where there is one."""
     analysis: Analysis
     drain: Drain
     owned: bool
@@ -135,7 +137,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         raise SpecError("metadata.name", problem)
     spec = Reader.of(raw, "spec").only(
         "replicas", "template", "progressDeadlineSeconds", "revisionHistoryLimit", "onNewVersion", "suspend", "service",
-        "traffic", "strategy", "analysis", "drain", "deletionPolicy",
+        "traffic", "strategy", "analysis", "bake", "drain", "deletionPolicy",
     )  # fmt: skip
     template = spec.child("template")
     if not template.child("spec").items("containers"):
@@ -146,6 +148,8 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
     steps = tuple(_parse_step(item, kinds) for item in canary.items("steps"))
     analysis = _parse_analysis(spec.child("analysis"))
     _check_steps(steps, analysis)
+    if spec.has("bake"):
+        steps = (*steps, _parse_bake(spec.child("bake"), steps, kinds))
     return ReleaseSpec(
         replicas=spec.integer("replicas", 1),
         template=template.raw,
@@ -202,6 +206,15 @@ def _check_steps(steps: tuple[Any, ...], analysis: Analysis) -> None:
             last = weight
         if step.analyzes and not analysis.metrics:
             raise SpecError(f"{path}.analyze", "there is nothing to analyze: spec.analysis.metrics is empty")
+
+
+def _parse_bake(bake: Reader, steps: tuple[Any, ...], kinds: Kinds) -> Any:
+    parsed = kinds.bake(bake)
+    before = max((step.weight for step in steps if step.weight is not None), default=0.0)
+    if before > parsed.weight:
+        problem = f"leaves {parsed.weight:g} % to the new version, which has {before:g} % after the last step"
+        raise SpecError(bake.at("holdback"), problem)
+    return parsed
 
 
 def _parse_scale(canary: Reader) -> Scale:

@@ -288,6 +288,7 @@ def _view(plan: Plan) -> StepView:
 
 def _wait(plan: Plan, outcome: Wait) -> None:
     phase = Phase.PAUSED if outcome.for_person else Phase.WAITING if outcome.stuck else Phase.PROGRESSING
+    phase = Phase.BAKING if outcome.baking else phase
     steps = len(plan.seen.spec.steps)
     if plan.status.reason != outcome.reason and outcome.for_person:
         plan.tell(outcome.reason, outcome.message)

@@ -10,6 +10,8 @@ from typing import assert_never
 from controller.api.release import Scale
 
 _WHOLE = 100.0
+_NEARLY_WHOLE = 80.0
+"""From here on a canary is about to be stable: it gets all its pods, whatever `scale` says."""
 _HEADROOM = 1.25
 """A canary sized exactly for its share has no room for the share's own noise."""
 
@@ -48,7 +50,7 @@ def sizes(sizing: Sizing, scale: Scale, replicas: int, weight: float) -> Sizes:
 
 
 def _canary_by_weight(scale: Scale, replicas: int, weight: float) -> int:
-    if scale.full or weight >= _WHOLE:
+    if scale.full or weight >= _NEARLY_WHOLE:
         return replicas
     if scale.fixed is not None:
         return scale.fixed

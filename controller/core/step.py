@@ -38,6 +38,8 @@ class Wait:
     for_person: bool = False
     stuck: bool = False
     """Waiting for something that is not bound to come: phase Waiting rather than Progressing."""
+    baking: bool = False
+    """All steps are done, and the old version is still there to compare with: phase Baking."""
 
 
 @dataclass(frozen=True)

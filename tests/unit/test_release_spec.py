@@ -111,6 +111,13 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
             {"analysis": {"metrics": [{"name": "a", "template": "b", "margin": {"rollbackAbove": 0.9}}]}},
             "spec.analysis.metrics[0].margin.rollbackAbove: 0.9 is not between 1 and 100",
         ),
+        ({"bake": {}}, "spec.bake.for: is required"),
+        ({"bake": {"for": "1m", "holdback": 0}}, "spec.bake.holdback: is not above 0% and at most 20%"),
+        ({"bake": {"for": "1m", "holdback": "21%"}}, "spec.bake.holdback: is not above 0% and at most 20%"),
+        (
+            {"bake": {"for": "1m"}, "strategy": {"canary": {"steps": [{"weight": 100}]}}},
+            "spec.bake.holdback: leaves 95 % to the new version, which has 100 % after the last step",
+        ),
         (
             {"analysis": {"metrics": [{"name": "a", "template": "b", "limit": {}}]}},
             "spec.analysis.metrics[0].limit.max: is required",
@@ -133,7 +140,7 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
         ),
         ({"drain": {"quiet": "6m"}}, "spec.drain.quiet: is longer than spec.drain.max"),
         ({"drain": {"max": 5}}, "spec.drain.max: 5 is not a duration such as 90s, 10m or 1h30m"),
-        ({"bake": {}}, "spec.bake: is not a known field (known: replicas, template, progressDeadlineSeconds, "),
+        ({"mood": {}}, "spec.mood: is not a known field (known: replicas, template, progressDeadlineSeconds, "),
         (steps({}), f"{STEPS}[0]: needs exactly one of approve, pause, weight; found none"),
         (
             steps({"weight": 5, "pause": {}}),

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from controller.core.bake import Bake
 from controller.core.step import Step
 from tests.unit.core.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Deployment
 from tests.unit.core.language import BY_PODS, BY_WEIGHT, analyze, approve, pause, release, weight
@@ -25,6 +26,7 @@ STEPS: tuple[list[Step], ...] = (
     [weight(5, analyze("10s", "30s")), weight(50, analyze("10s", "30s"))],
     [weight(25), approve(), weight(25, analyze("10s", "20s")), weight(100, analyze("5s", "10s"))],
     [approve(), weight(10, analyze("10s", "20s")), pause("20s"), weight(60), pause("10s")],
+    [weight(25, analyze("10s", "30s")), Bake(95, 60)],
 )
 
 
