@@ -84,7 +84,8 @@ def plan(
     Minutes until a canary that is 1.5, 2 and 5 times as bad is taken back,
     the chance that it is before atMost, and whether a good one can be proven
     no worse by then. For a Release of the cluster the traffic of the last ten
-    minutes is asked of its MetricSources, with your right to read their Secret.
+    minutes is asked of its MetricSources, which you have to reach from here,
+    with your right to read their Secret.
     Exit code 0: done, 1: the cluster or a source refused, 2: wrong use.
 
     \b
