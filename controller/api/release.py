@@ -47,6 +47,8 @@ class Margin:
     """Odds ratio canary to stable that is still tolerated."""
     promote_below: float | None = None
     """Odds ratio that has to be excluded to call the canary no worse; None: no proof is looked for."""
+    slack: float = 0.0
+    """Rate of bad units, 0 to 1, that is tolerated beyond the ratio, which then is one of rates."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,7 @@ def _parse_scale(canary: Reader) -> Scale:
 def _parse_analysis(analysis: Reader) -> Analysis:
     analysis.only("interval", "maxFalseRollback", "onTimeout", "onOutage", "maxHarmed", "metrics", "advanced")
     advanced = analysis.child("advanced").only("settle", "warmUp", "minBadUnits", "minUnits", "maxFalsePromotion")
-    alpha = _parse_chance(analysis, "maxFalseRollback", 1.0)
+    alpha = _parse_share(analysis, "maxFalseRollback", 1.0)
     metrics = tuple(_parse_metric(item) for item in analysis.items("metrics"))
     for index, metric in enumerate(metrics):
         if any(metric.name == other.name for other in metrics[:index]):
@@ -251,16 +253,17 @@ def _parse_analysis(analysis: Reader) -> Analysis:
             warm_up=advanced.seconds("warmUp", 30.0),
             min_bad_units=advanced.integer("minBadUnits", 5, least=1),
             min_units=advanced.integer("minUnits", 50),
-            max_false_promotion=_parse_chance(advanced, "maxFalsePromotion", 5.0),
+            max_false_promotion=_parse_share(advanced, "maxFalsePromotion", 5.0),
         ),
     )
 
 
-def _parse_chance(reader: Reader, key: str, default: float) -> float:
-    chance = reader.percent(key, default) / 100
-    if not 0 < chance <= 0.5:  # noqa: PLR2004 - beyond one half a promise means nothing
+def _parse_share(reader: Reader, key: str, default: float | None = None) -> float:
+    """0 to 1; given in percent."""
+    share = reader.percent(key, default) / 100
+    if not 0 < share <= 0.5:  # noqa: PLR2004 - beyond one half neither a promise nor a limit means anything
         raise SpecError(reader.at(key), "is not above 0% and at most 50%")
-    return chance
+    return share
 
 
 def _parse_on_outage(outage: Reader) -> OnOutage:
@@ -275,9 +278,9 @@ def _parse_metric(metric: Reader) -> Metric:
     if metric.has("limit"):
         if metric.has("margin"):
             raise SpecError(metric.at("limit"), "stands beside a margin: give two metrics, one of each")
-        limit = _parse_limit(metric.child("limit").only("max"))
+        limit = _parse_share(metric.child("limit").only("max"), "max")
     else:
-        margin = _parse_margin(metric.child("margin").only("rollbackAbove", "promoteBelow"))
+        margin = _parse_margin(metric.child("margin").only("rollbackAbove", "promoteBelow", "slack"))
     return Metric(
         name=metric.text("name"),
         template=metric.text("template"),
@@ -292,14 +295,8 @@ def _parse_margin(margin: Reader) -> Margin:
     return Margin(
         rollback_above=margin.number("rollbackAbove", 1.1, least=1, most=100),
         promote_below=margin.number("promoteBelow", 1.5, least=1, most=100),
+        slack=_parse_share(margin, "slack") if margin.has("slack") else 0.0,
     )
-
-
-def _parse_limit(limit: Reader) -> float:
-    most = limit.percent("max") / 100
-    if not 0 < most <= 0.5:  # noqa: PLR2004 - what half of all may be is no limit
-        raise SpecError(limit.at("max"), "is not above 0% and at most 50%")
-    return most
 
 
 def _parse_drain(drain: Reader) -> Drain:

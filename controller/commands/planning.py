@@ -22,6 +22,7 @@ from controller.commands._manifest import ManifestError, read_release
 from controller.core.analysis import AnalysisPlan, MetricPlan, method_of
 from controller.core.foresight import (
     Level,
+    Slacked,
     Traffic,
     chance_to_detect,
     looks_to_convict,
@@ -217,29 +218,36 @@ def _row(
     """`step`: its number, weight in percent, and atMost in seconds."""
     number, weight, at_most = step
     looks = max(1, int(at_most / interval))
-    spending = method.spending(metric)
-    # what is tolerated is not seen: a canary twice as bad is 2/1.1 times as bad as the margin allows
-    lifts = {f"x{lift:g}": lift / (metric.odds or 1.0) for lift in LIFTS}
+    outlook = {f"x{lift:g}": _outlook(method, metric, seen, lift, looks) for lift in LIFTS}
     return Row(
         step=number,
         weight=weight,
         metric=metric.name,
         at_most_s=at_most,
         canary_units=int(seen.units_per_look * seen.share * looks),
-        minutes_to_detect={
-            name: _minutes(looks_to_detect(seen, lift, spending.alpha) if lift > 1 else math.inf, interval)
-            for name, lift in lifts.items()
-        },
-        chance_to_detect={
-            name: round(chance_to_detect(seen, lift, spending, looks), 4) if lift > 1 else 0.0
-            for name, lift in lifts.items()
-        },
+        minutes_to_detect={name: _minutes(needed, interval) for name, (needed, _) in outlook.items()},
+        chance_to_detect={name: round(chance, 4) for name, (_, chance) in outlook.items()},
         minutes_to_prove=_minutes(_looks_to_prove(seen, method, metric), interval),
         provable=_looks_to_prove(seen, method, metric) <= looks,
     )
 
 
+def _outlook(method: AnalysisPlan, metric: MetricPlan, seen: Traffic, lift: float, looks: int) -> tuple[float, float]:
+    """Looks until a canary `lift` times as bad is convicted, and the chance that it is within `looks`."""
+    odds = metric.odds or 1.0
+    if metric.slack:
+        slacked = Slacked(odds, metric.slack, method.alpha_of(metric))
+        return slacked.looks_to_detect(seen, lift), slacked.chance_to_detect(seen, lift, looks)
+    # what is tolerated is not seen: a canary twice as bad is 2/1.1 times as bad as the margin allows
+    beyond, spending = lift / odds, method.spending(metric)
+    if beyond <= 1:
+        return math.inf, 0.0
+    return looks_to_detect(seen, beyond, spending.alpha), chance_to_detect(seen, beyond, spending, looks)
+
+
 def _looks_to_prove(seen: Traffic, method: AnalysisPlan, metric: MetricPlan) -> float:
+    if metric.slack and metric.promote:
+        return Slacked(metric.promote, metric.slack, method.max_false_promotion).looks_to_prove(seen)
     return looks_to_prove(seen, metric.promote, method.proof_spending) if metric.promote else math.inf
 
 

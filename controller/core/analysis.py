@@ -11,6 +11,7 @@ from controller.api.release import Analysis, Metric
 from controller.core.bound import upper_bound
 from controller.core.limits import LimitTest
 from controller.core.looks import NOTHING, Counts, Look
+from controller.core.margins import MarginProof, MarginTest
 from controller.core.spending import Spending
 from controller.core.xgs import LowerTail, Standing, UpperTail
 
@@ -38,6 +39,8 @@ class MetricPlan:
     """Odds ratio below which the canary has to be proven to be (ψ1); None: no proof is looked for."""
     limit: float | None = None
     """Rate of bad units, 0 to 1, that is tolerated of the canary alone."""
+    slack: float = 0.0
+    """Rate, 0 to 1, that is tolerated beyond the ratio. Then `odds` and `promote` are ratios of rates."""
 
     @property
     def metric(self) -> str:
@@ -197,8 +200,8 @@ NO_EVIDENCE = Evidence(looks=0, metrics=())
 
 @dataclass
 class _Judged:
-    test: UpperTail | LimitTest
-    proof: LowerTail | None
+    test: UpperTail | LimitTest | MarginTest
+    proof: LowerTail | MarginProof | None
     limit: float | None = None
     looked: list[tuple[int, Counts]] = field(default_factory=list)
     counts: Counts = NOTHING
@@ -218,7 +221,7 @@ class Judge:
         self._metrics = {
             metric.name: _Judged(
                 test=_test_of(metric, plan),
-                proof=None if metric.promote is None else LowerTail(metric.promote, plan.proof_spending),
+                proof=_proof_of(metric, plan),
                 limit=metric.limit,
             )
             for metric in plan.metrics
@@ -287,7 +290,8 @@ class Judge:
         elif not judged.seen:
             verdict = Verdict.NO_DATA
         held_back = standing.crossed and not enough
-        record = None if proof is None else Record(judged.looked, len(judged.looked), self.plan.proof_spending)
+        exact = isinstance(judged.proof, LowerTail)
+        record = None if not exact else Record(judged.looked, len(judged.looked), self.plan.proof_spending)
         return MetricEvidence(
             name,
             verdict,
@@ -300,11 +304,21 @@ class Judge:
         )
 
 
-def _test_of(metric: MetricPlan, plan: AnalysisPlan) -> UpperTail | LimitTest:
+def _test_of(metric: MetricPlan, plan: AnalysisPlan) -> UpperTail | LimitTest | MarginTest:
     if metric.limit is not None:
         return LimitTest(metric.limit, plan.alpha_of(metric))
     assert metric.odds is not None, f"{metric.name} has neither a margin nor a limit"  # noqa: S101 - read so
+    if metric.slack:
+        return MarginTest(metric.odds, metric.slack, plan.alpha_of(metric))
     return UpperTail(metric.odds, plan.spending(metric))
+
+
+def _proof_of(metric: MetricPlan, plan: AnalysisPlan) -> LowerTail | MarginProof | None:
+    if metric.promote is None:
+        return None
+    if metric.slack:
+        return MarginProof(metric.promote, metric.slack, plan.max_false_promotion)
+    return LowerTail(metric.promote, plan.proof_spending)
 
 
 def units_since(looks: Sequence[Look], start: float) -> int:
@@ -340,7 +354,8 @@ def metric_plan(metric: Metric, name: str) -> MetricPlan:
     """`name` is the metric's, or that of one threshold of it."""
     if metric.margin is None:
         return MetricPlan(name, None, limit=metric.limit)
-    return MetricPlan(name, metric.margin.rollback_above, metric.margin.promote_below)
+    margin = metric.margin
+    return MetricPlan(name, margin.rollback_above, margin.promote_below, slack=margin.slack)
 
 
 def plan_to_raw(plan: AnalysisPlan) -> dict[str, object]:
@@ -363,7 +378,8 @@ def _metric_to_raw(metric: MetricPlan) -> dict[str, object]:
     if metric.limit is not None:
         return {"name": metric.name, "limit": metric.limit}
     proof = {} if metric.promote is None else {"promoteBelow": metric.promote}
-    return {"name": metric.name, "rollbackAbove": metric.odds, **proof}
+    slack = {"slack": metric.slack} if metric.slack else {}
+    return {"name": metric.name, "rollbackAbove": metric.odds, **proof, **slack}
 
 
 def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
@@ -391,9 +407,14 @@ def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
 
 def _metric_from_raw(raw: Mapping[str, object]) -> MetricPlan:
     name, odds, promote = raw.get("name"), raw.get("rollbackAbove"), raw.get("promoteBelow")
-    limit = raw.get("limit")
+    limit, slack = raw.get("limit"), raw.get("slack", 0)
     if isinstance(name, str) and isinstance(limit, int | float) and odds is None:
         return MetricPlan(name, None, limit=float(limit))
-    if not (isinstance(name, str) and isinstance(odds, int | float) and isinstance(promote, int | float | None)):
+    if not (
+        isinstance(name, str)
+        and isinstance(odds, int | float)
+        and isinstance(promote, int | float | None)
+        and isinstance(slack, int | float)
+    ):
         raise TypeError(f"not a metric of a method: {raw!r}")
-    return MetricPlan(name, float(odds), None if promote is None else float(promote))
+    return MetricPlan(name, float(odds), None if promote is None else float(promote), slack=float(slack))

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from controller.core.margins import nearest
 from controller.core.spending import Spending
 
 _COST_OF_LOOKING = 0.4
@@ -70,6 +71,44 @@ def looks_to_prove(traffic: Traffic, margin: float, spending: Spending) -> float
     mixed = w * margin + 1 - w
     each = b * (w * math.log(mixed / margin) + (1 - w) * math.log(mixed)) * traffic.units_per_look
     return math.log(1 / spending.alpha) / each if each > 0 else math.inf
+
+
+@dataclass(frozen=True)
+class Slacked:
+    """A margin of rates, `ratio` times stable's plus `slack`, as the e-process judges it."""
+
+    ratio: float
+    slack: float
+    alpha: float
+
+    def _gain(self, traffic: Traffic, canary: float) -> tuple[float, float]:
+        """Mean and variance of log e for each unit of both versions, where the canary's rate is known beforehand."""
+        w, stable = traffic.share, traffic.base
+        b = nearest(self.ratio, self.slack, (canary, stable), (w, 1 - w))
+        a = self.ratio * b + self.slack
+        mean = w * (canary * math.log(canary / a) - canary + a) + (1 - w) * (stable * math.log(stable / b) - stable + b)
+        return mean, w * canary * math.log(canary / a) ** 2 + (1 - w) * stable * math.log(stable / b) ** 2
+
+    def _is_beyond(self, traffic: Traffic, canary: float) -> bool:
+        return canary > self.ratio * traffic.base + self.slack
+
+    def looks_to_detect(self, traffic: Traffic, times: float) -> float:
+        canary = min(1.0, times * traffic.base)
+        mean, _ = self._gain(traffic, canary) if self._is_beyond(traffic, canary) else (0.0, 0.0)
+        return math.log(1 / self.alpha) / (mean * traffic.units_per_look) if mean > 0 else math.inf
+
+    def chance_to_detect(self, traffic: Traffic, times: float, looks: int) -> float:
+        """By the normal law of log e after all looks."""
+        canary = min(1.0, times * traffic.base)
+        if not self._is_beyond(traffic, canary):
+            return 0.0
+        mean, variance = (each * traffic.units_per_look * looks for each in self._gain(traffic, canary))
+        return _normal((mean - math.log(1 / self.alpha)) / math.sqrt(variance)) if variance > 0 else 0.0
+
+    def looks_to_prove(self, traffic: Traffic) -> float:
+        """That a canary as good as stable is within the margin."""
+        mean, _ = self._gain(traffic, traffic.base)
+        return math.log(1 / self.alpha) / (mean * traffic.units_per_look) if mean > 0 else math.inf
 
 
 def chance_to_detect(traffic: Traffic, ratio: float, spending: Spending, looks: int) -> float:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.core.looks import Counts
+from controller.core.martingales import chance, fewest, log_mean
 from controller.core.xgs import Standing
 
 _TIMES = (1.5, 2.0, 4.0, 8.0)
@@ -58,29 +59,16 @@ class LimitTest:
             self.standing = Standing(self._bad, said.boundary, said.p, self._alpha, self._crossed)
             return self.standing
         units, logs = counts.canary_total, self._logs
-        needed = self._bad_to_cross(units)
+        needed = fewest(lambda bad: log_mean(self._after(bad, units, logs)) >= self._needed, units)
         boundary = None if needed is None else before + needed
         self._logs = self._after(counts.canary_bad, units, logs)
-        log_e = _log_mean(self._logs)
+        log_e = log_mean(self._logs)
         self._crossed = log_e >= self._needed
-        self.standing = Standing(self._bad, boundary, math.exp(-max(0.0, log_e)), self._alpha, self._crossed)
+        self.standing = Standing(self._bad, boundary, chance(log_e), self._alpha, self._crossed)
         return self.standing
 
     def _after(self, bad: int, units: int, logs: list[float]) -> list[float]:
         return [log + bad * gain - units * cost for log, (gain, cost) in zip(logs, self._weights, strict=True)]
-
-    def _bad_to_cross(self, units: int) -> int | None:
-        """The fewest bad units in this look that would cross; None: not even all of them."""
-        if _log_mean(self._after(units, units, self._logs)) < self._needed:
-            return None
-        low, high = -1, units
-        while high - low > 1:
-            middle = (low + high) // 2
-            if _log_mean(self._after(middle, units, self._logs)) >= self._needed:
-                high = middle
-            else:
-                low = middle
-        return high
 
     def to_raw(self) -> dict[str, Any]:
         last = self.standing
@@ -96,8 +84,3 @@ class LimitTest:
         bad, boundary, p, crossed = raw["standing"]
         self._bad, self._crossed = bad, crossed
         self.standing = Standing(bad, boundary, p, self._alpha, crossed)
-
-
-def _log_mean(logs: list[float]) -> float:
-    most = max(logs)
-    return most + math.log(sum(math.exp(log - most) for log in logs) / len(logs))

@@ -82,6 +82,19 @@ def test_a_limit_is_foreseen_in_a_sentence(manifest):
     assert found["advice"] == ["floor: a canary at twice its limit of 2.00% is found in 24 s at 5 % of the work"]
 
 
+def test_a_slack_takes_away_what_is_within_it(manifest):
+    path = manifest()
+    raw = yaml.safe_load(path.read_text())
+    raw["spec"]["analysis"]["metrics"][0]["margin"] = {"slack": "1%"}
+    path.write_text(yaml.safe_dump(raw))
+    (row,) = planned(path, "--rate", 500, "--base", "0.5%")["rows"]
+    # 1.1 times 0.5 % and 1 % more are tolerated: twice as bad is no news, five times is
+    assert row["minutes_to_detect"]["x2"] is None
+    assert row["chance_to_detect"]["x2"] == 0
+    assert 0 < row["minutes_to_detect"]["x5"] < 5
+    assert row["provable"]
+
+
 def test_what_the_margin_tolerates_is_never_detected(manifest):
     path = manifest()
     raw = yaml.safe_load(path.read_text())

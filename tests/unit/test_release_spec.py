@@ -111,6 +111,10 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
             {"analysis": {"metrics": [{"name": "a", "template": "b", "margin": {"rollbackAbove": 0.9}}]}},
             "spec.analysis.metrics[0].margin.rollbackAbove: 0.9 is not between 1 and 100",
         ),
+        (
+            {"analysis": {"metrics": [{"name": "a", "template": "b", "margin": {"slack": 0}}]}},
+            "spec.analysis.metrics[0].margin.slack: is not above 0% and at most 50%",
+        ),
         ({"bake": {}}, "spec.bake.for: is required"),
         ({"bake": {"for": "1m", "holdback": 0}}, "spec.bake.holdback: is not above 0% and at most 20%"),
         ({"bake": {"for": "1m", "holdback": "21%"}}, "spec.bake.holdback: is not above 0% and at most 20%"),
