@@ -25,7 +25,7 @@ from controller.core.silence import missing
 from controller.engine import lateness
 from controller.engine.objects import Key
 from controller.engine.runs import Run, RunStore, run_name
-from controller.engine.settling import Settling
+from controller.engine.settling import Ask, Settling, usual
 from controller.engine.sources import MetricTroubleError, Question, Sources
 from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
 
@@ -33,7 +33,6 @@ _LOG = logging.getLogger(__name__)
 _FAST_S = 1.0
 _FAST_FOR_S = 30.0
 """After each change of weight, provisional counts are asked for this often, for so long."""
-_USUAL_S = 30.0
 _CATCH_UP = 20
 """Windows asked for in one pass, so that a long absence does not keep a worker from the other Releases."""
 
@@ -65,15 +64,8 @@ class Looker:
     def forget(self, key: Key) -> None:
         self._settling.forget(key)
 
-    def _learn(self, key: Key, status: Status, questions: tuple[Question, ...], target: str) -> None:
-        async def ask(start: float, end: float) -> dict[str, Counts]:
-            window = Window(as_datetime(start), as_datetime(end))
-            try:
-                return await _ask(list(questions), window, stable=status.stable, canary=target)
-            except MetricTroubleError:
-                return {}
-
-        self._settling.begin(key, _attempt(status, target), ask)
+    def _learn(self, key: Key, status: Status, questions: tuple[Question, ...], target: str, *, settle: bool) -> None:
+        self._settling.begin(key, _attempt(status, target), _asking(questions, status, target), settle=settle)
 
     async def look(
         self, key: Key, analysis: Analysis, status: Status, owner: Mapping[str, Any] | None, *, target: str, now: float
@@ -86,8 +78,7 @@ class Looker:
         except MetricTroubleError as error:
             return Sight(trouble=error.trouble, run=status.run, again_in=analysis.interval)
         if status.canary != target or not (status.weight > 0 or status.run) or status.weight_since is None:
-            if analysis.advanced.settle is None:
-                self._learn(key, status, questions, target)
+            self._learn(key, status, questions, target, settle=analysis.advanced.settle is None)
             silent = await heartbeats(questions, now, analysis.interval)
             return Sight(trouble=silent, again_in=None if silent is None else analysis.interval)
         run = await self._open(key, analysis, status, owner, questions)
@@ -131,8 +122,11 @@ class Looker:
         name = run_name(key, status.canary, status.attempt)
         started = status.weight_since or 0.0
 
-        async def usual() -> dict[str, float]:
-            return await _usual(questions, started, stable=status.stable, canary=status.canary)
+        async def rates() -> dict[str, float]:
+            """Asked once more: what was learnt may be older, or lost with the process that learnt it."""
+            learnt = self._settling.usual(key, _attempt(status, status.canary))
+            asked = await usual(_asking(questions, status, status.canary), started)
+            return {name: max(learnt.get(name, 0.0), asked.get(name, 0.0)) for name in {**learnt, **asked}}
 
         return await self._runs.open(
             key,
@@ -142,7 +136,7 @@ class Looker:
             began=status.canary_since or 0.0,
             started=started,
             owner=owner,
-            usual=usual,
+            usual=rates,
         )
 
     async def _catch_up(
@@ -252,14 +246,17 @@ async def usual_counts(
     }
 
 
-async def _usual(questions: tuple[Question, ...], until: float, *, stable: str, canary: str) -> dict[str, float]:
-    """Units per second just before the canary; nothing where the source does not say."""
-    window = Window(as_datetime(until - _USUAL_S), as_datetime(until))
-    try:
-        rows = await _ask(list(questions), window, stable=stable, canary=canary)
-    except MetricTroubleError:
-        return {}
-    return {name: (counts.canary_total + counts.stable_total) / _USUAL_S for name, counts in rows.items()}
+def _asking(questions: tuple[Question, ...], status: Status, target: str) -> Ask:
+    """What the source says between two moments; nothing where it cannot."""
+
+    async def ask(start: float, end: float) -> dict[str, Counts]:
+        window = Window(as_datetime(start), as_datetime(end))
+        try:
+            return await _ask(list(questions), window, stable=status.stable, canary=target)
+        except MetricTroubleError:
+            return {}
+
+    return ask
 
 
 def _next_end(run: Run, analysis: Analysis, status: Status) -> float:

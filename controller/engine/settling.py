@@ -1,4 +1,5 @@
-"""Learns how late a source's counts are, from stable's work, while the canary's pods start (`settle: auto`).
+"""Learns from stable's work, while the canary's pods start: how late a source's counts are (`settle: auto`), and how
+many there usually are, so that a source that falls silent with the first look is noticed.
 
 Some moments' recent past is asked for in slices, and asked for once more a little later. A slice that has not grown
 was whole when it was as old as it was then. Nothing waits for the lesson: where pods are faster, or stable has too
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.core.analysis import SETTLE_S
 from controller.core.looks import NOTHING, Counts
@@ -26,6 +27,7 @@ _LATER_S = 2.5
 _WHOLE = 0.99
 """The share of a slice that has to be there: the 99th percentile of the delay."""
 _LEAST_UNITS = 30
+USUAL_S = 30.0
 
 Ask = Callable[[float, float], Awaitable[Mapping[str, Counts]]]
 """Counts by metric between two moments, seconds since the epoch; empty where the source does not say."""
@@ -73,10 +75,17 @@ def _age(seen: Sequence[int], later: Sequence[int]) -> float:
     return age
 
 
+async def usual(ask: Ask, until: float) -> dict[str, float]:
+    """Units of both versions per second by metric, just before `until`; nothing where the source does not say."""
+    rows = await ask(until - USUAL_S, until)
+    return {name: counts.units / USUAL_S for name, counts in rows.items()}
+
+
 @dataclass
 class _Lesson:
     subject: object
     learnt: float = SETTLE_S
+    usual: Mapping[str, float] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
 
@@ -87,16 +96,25 @@ class Settling:
         self._clock = clock
         self._lessons: dict[Key, _Lesson] = {}
 
-    def begin(self, key: Key, subject: object, ask: Ask) -> None:
+    def begin(self, key: Key, subject: object, ask: Ask, *, settle: bool) -> None:
+        """`settle`: its delay is to be learnt as well."""
         known = self._lessons.get(key)
         if known is None or known.subject != subject:
             self.forget(key)
             lesson = self._lessons[key] = _Lesson(subject)
-            lesson.task = asyncio.create_task(self._attend(lesson, ask))
+            lesson.task = asyncio.create_task(self._attend(lesson, ask, settle=settle))
 
-    async def _attend(self, lesson: _Lesson, ask: Ask) -> None:
+    async def _attend(self, lesson: _Lesson, ask: Ask, *, settle: bool) -> None:
+        lesson.usual = await usual(ask, self._clock())
+        if not settle:
+            return
         async for learnt in learn(ask, self._clock, asyncio.sleep):
             lesson.learnt = learnt
+
+    def usual(self, key: Key, subject: object) -> Mapping[str, float]:
+        """Units per second by metric, from before the canary had any; nothing where it is not known."""
+        lesson = self._lessons.get(key)
+        return lesson.usual if lesson is not None and lesson.subject == subject else {}
 
     def learnt(self, key: Key, subject: object) -> float:
         """As far as it is known now."""

@@ -1,5 +1,7 @@
 """`settle: auto` learns how late counts are; what came later still is told."""
 
+import asyncio
+
 import pytest
 
 from controller.core.analysis import SETTLE_S, AnalysisPlan, Judge, MetricPlan
@@ -7,7 +9,7 @@ from controller.core.looks import Counts, Look
 from controller.engine import lateness
 from controller.engine.objects import Key
 from controller.engine.runs import Run
-from controller.engine.settling import MOST_S, learn
+from controller.engine.settling import MOST_S, Settling, learn
 
 
 class Source:
@@ -95,3 +97,19 @@ def test_counts_that_have_gone_are_not_late():
     run = run_of(*[90] * 6)
     lateness.note(run, lateness.stretch(run), {"errors": Counts(0, 1, 0, 4)})
     assert run.late == {}
+
+
+async def test_what_there_usually_is_is_known_before_the_first_look_even_where_settle_is_given():
+    asked = []
+
+    async def ask(start, end):
+        asked.append(end - start)
+        return {"errors": Counts(0, 0, 1, 600)}
+
+    settling, key = Settling(lambda: 1000.0), Key("shop", "web")
+    settling.begin(key, "attempt", ask, settle=False)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert settling.usual(key, "attempt") == {"errors": 20.0}
+    assert settling.usual(key, "another") == {}
+    assert asked == [30.0]
