@@ -49,7 +49,7 @@ def test_e_has_an_expectation_of_at_most_one_over_the_whole_null(stable, inside,
     assert proof <= 1 + 1e-9
 
 
-def simulate(test, rng, *, canary: float, stable: float, looks: int = 120, units=(100, 900)) -> int | None:
+def simulate(test, rng, *, canary: float, stable: float, looks: int = 80, units=(100, 900)) -> int | None:
     for look in range(1, looks + 1):
         counts = Counts(int(rng.binomial(units[0], canary)), units[0], int(rng.binomial(units[1], stable)), units[1])
         if test.add(look, counts).crossed:
@@ -58,7 +58,7 @@ def simulate(test, rng, *, canary: float, stable: float, looks: int = 120, units
 
 
 def test_a_canary_at_the_margin_is_convicted_at_most_as_often_as_promised():
-    rng, runs = np.random.default_rng(3), 300
+    rng, runs = np.random.default_rng(3), 250
     edge = RATIO * 0.01 + SLACK
     found = sum(
         simulate(MarginTest(RATIO, SLACK, ALPHA), rng, canary=edge, stable=0.01) is not None for _ in range(runs)
