@@ -20,5 +20,5 @@ if [ -z "${UV_PYTHON:-}" ] && /usr/bin/python3 -c 'import sys; sys.exit(sys.vers
 fi
 # Tests and tools start many short processes: each would compile what it imports again.
 unset PYTHONDONTWRITEBYTECODE
-export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache"
+export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache" UV_COMPILE_BYTECODE=1
 run() { uv run --locked --quiet "$@"; }

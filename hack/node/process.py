@@ -7,6 +7,7 @@ is recognized by its start time and left alone.
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -193,14 +194,26 @@ def gone(identity: Identity, *, seconds: float) -> bool:
 
 
 _given: set[int] = set()
+_PORTS = (20_000, 30_000)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on; never the same one twice from one process."""
+    """A port of 127.0.0.1 that nobody listens on; never the same one twice from one process.
+
+    It lies below those that outgoing connections take: while a daemon is restarted, a client that asks for it would
+    else now and then be given that very port, and keep it from coming back.
+    """
     while True:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = int(listener.getsockname()[1])
-        if port not in _given:
+        port = random.randrange(*_PORTS)  # noqa: S311 - no secret
+        if port not in _given and _is_free(port):
             _given.add(port)
             return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -5,11 +5,15 @@ import asyncio
 import importlib
 import json
 import pkgutil
+import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 from hack.node.trouble import TroubleError
+from tests.bench.report import Report
 
 _FRAME = {"__main__", "plane", "report", "tampering", "world"}
 _EXAMPLES = """\
@@ -39,7 +43,10 @@ def main() -> int:
             print(f"{name:<12} {(module.__doc__ or '').splitlines()[0]}")
         return 0
     try:
-        report = asyncio.run(importlib.import_module(f"tests.bench.{arguments.name}").run())
+        report = asyncio.run(_until_told(importlib.import_module(f"tests.bench.{arguments.name}").run()))
+    except asyncio.CancelledError:
+        print("hack/bench: told to stop", file=sys.stderr)
+        return 2
     except TroubleError as trouble:
         print(f"hack/bench: {trouble}", file=sys.stderr)
         return 2
@@ -47,6 +54,13 @@ def main() -> int:
     if arguments.json:
         print(json.dumps(report.as_json()))
     return 0 if report.met else 1
+
+
+async def _until_told(benchmark: Coroutine[Any, Any, Report]) -> Report:
+    """A SIGTERM ends it as Ctrl-C does: what was started is stopped."""
+    task = asyncio.ensure_future(benchmark)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":
