@@ -84,10 +84,11 @@ def test_more_than_the_bounds_is_refused(too_much: dict[str, Any]) -> None:
 
 
 async def test_the_rate_is_kept_and_every_request_counted(server: Server) -> None:
+    began = time.monotonic()
     seen = await all_of(plan_for(server.url, rate=200, seconds=0.5, host="shop.localhost"))
     assert (seen.sent, seen.answered, seen.failed, seen.in_flight, seen.skipped) == (100, 100, 0, 0, 0)
     assert len(server.requests) == 100
-    assert 0.4 < server.requests[-1] - server.requests[0] < 2
+    assert 0.4 < server.requests[-1] - began < 3  # the first may come late, and none early
     assert server.hosts == {"shop.localhost"}
     assert seen.revisions["stable"].codes == {"200": 100}
 

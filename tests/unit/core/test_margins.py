@@ -58,7 +58,7 @@ def simulate(test, rng, *, canary: float, stable: float, looks: int = 80, units=
 
 
 def test_a_canary_at_the_margin_is_convicted_at_most_as_often_as_promised():
-    rng, runs = np.random.default_rng(3), 250
+    rng, runs = np.random.default_rng(3), 150
     edge = RATIO * 0.01 + SLACK
     found = sum(
         simulate(MarginTest(RATIO, SLACK, ALPHA), rng, canary=edge, stable=0.01) is not None for _ in range(runs)
