@@ -30,7 +30,7 @@ from controller.kube.client import KubeClient
 from hack.install import CHECKOUT
 from hack.node import build
 from hack.node.influx import InfluxDB
-from tests.bench.plane import Plane, at_once, now, plane
+from tests.bench.plane import Plane, at_once, now, plane, release_of, template_of
 from tests.bench.report import Report, Target
 from tests.bench.world import say
 from tests.beside import beside
@@ -133,7 +133,7 @@ async def _grow(kube: KubeClient, made: int, size: int) -> None:
     names = [f"web-{number}" for number in range(made, size)]
     await at_once([kube.create(RELEASES, NAMESPACE, _release(name)) for name in names])
     await _until_all(kube, size, lambda status: status.get("stableRevision"))
-    template = _template("web:1")
+    template = template_of("web:1")
     await at_once([kube.patch(RELEASES, NAMESPACE, name, {"spec": {"template": template}}) for name in names])
     await _until_all(kube, size, lambda status: status.get("weight") == 10)
 
@@ -215,26 +215,12 @@ def _lines(statuses: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
                 yield f"http.server.request.duration,{tags} count={units}i,{edges} {at}"
 
 
-def _template(image: str) -> dict[str, Any]:
-    return {"spec": {"containers": [{"name": "web", "image": image}]}}
-
-
 def _release(name: str) -> dict[str, Any]:
     metrics: list[dict[str, Any]] = [{"name": "errors", "template": "http-errors-app"}]
     metrics += [
         {"name": f"slow-{number}", "template": "http-latency", "parameters": {"threshold": float(edge)}}
         for number, edge in enumerate(_EDGES)
     ]
-    return {
-        "apiVersion": RELEASES.api_version,
-        "kind": RELEASES.kind,
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": 1,
-            "template": _template("web:0"),
-            "service": {"ports": [{"port": 80}]},
-            "traffic": {"gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": [f"{name}.localhost"]}},
-            "strategy": {"canary": {"steps": [{"weight": 10, "analyze": {"atLeast": "2h", "atMost": "3h"}}]}},
-            "analysis": {"interval": f"{_INTERVAL_S}s", "metrics": metrics},
-        },
-    }
+    analysis = {"interval": f"{_INTERVAL_S}s", "metrics": metrics}
+    step = {"weight": 10, "analyze": {"atLeast": "2h", "atMost": "3h"}}
+    return release_of(name, "web:0", step, replicas=1, analysis=analysis)

@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 
 import crds
-from controller.api.resources import NAMESPACES
+from controller.api.resources import NAMESPACES, RELEASES
 from controller.kube.client import KubeClient
 from hack.node import build
 from hack.node.controlplane import ControlPlane
@@ -147,6 +147,27 @@ async def at_once(tasks: list[Any], most: int = 20) -> None:
             await task
 
     await asyncio.gather(*(one(task) for task in tasks))
+
+
+def template_of(image: str) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "web", "image": image}]}}
+
+
+def release_of(name: str, image: str, *steps: dict[str, Any], replicas: int = 0, **spec: Any) -> dict[str, Any]:
+    """As little of a Release as will do; `spec` adds fields."""
+    return {
+        "apiVersion": RELEASES.api_version,
+        "kind": RELEASES.kind,
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "template": template_of(image),
+            "service": {"ports": [{"port": 80}]},
+            "traffic": {"gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": [f"{name}.localhost"]}},
+            "strategy": {"canary": {"steps": list(steps)}},
+            **spec,
+        },
+    }
 
 
 def now() -> float:

@@ -20,7 +20,7 @@ from controller.api.resources import (
     Resource,
 )
 from controller.api.revision import revision_of
-from tests.bench.plane import Plane, at_once, now, plane
+from tests.bench.plane import Plane, at_once, now, plane, release_of, template_of
 from tests.bench.report import Report, Target
 from tests.bench.world import say
 from tests.e2e.patience import until
@@ -104,7 +104,7 @@ class _Model:
         made = []
         for resource, text in self._texts:
             for image, revision in zip(("web:0", "web:1"), self._revisions, strict=True):
-                other = revision_of(self._cluster, NAMESPACE, name, _template(image))
+                other = revision_of(self._cluster, NAMESPACE, name, template_of(image))
                 text = text.replace(revision, other)  # noqa: PLW2901 - each revision in turn
             made.append((resource, json.loads(text.replace(self._name, name))))
         return made
@@ -122,7 +122,7 @@ async def _model(world: Plane) -> _Model:
         return release if current and status.get("phase") == phase else {}
 
     await until(lambda: is_in("Healthy"), "version 0 is stable")
-    await kube.patch(RELEASES, NAMESPACE, name, {"spec": {"template": _template("web:1")}})
+    await kube.patch(RELEASES, NAMESPACE, name, {"spec": {"template": template_of("web:1")}})
     release = await until(lambda: is_in("Paused"), "version 1 waits for its approval")
     world.stop_operator()
     labels = f"{RELEASE_LABEL}={name}"
@@ -161,21 +161,7 @@ def _stripped(item: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _template(image: str) -> dict[str, Any]:
-    return {"spec": {"containers": [{"name": "web", "image": image}]}}
-
-
 def _release(name: str, image: str) -> dict[str, Any]:
-    return {
-        "apiVersion": RELEASES.api_version,
-        "kind": RELEASES.kind,
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": 0,
-            "deletionPolicy": "Orphan",  # owner references would name the model's uid
-            "template": _template(image),
-            "service": {"ports": [{"port": 80}]},
-            "traffic": {"gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": [f"{name}.localhost"]}},
-            "strategy": {"canary": {"steps": [{"weight": 10}, {"approve": {}}, {"weight": 50}]}},
-        },
-    }
+    steps: list[dict[str, Any]] = [{"weight": 10}, {"approve": {}}, {"weight": 50}]
+    # with an owner's reference the copies would name the model's uid
+    return release_of(name, image, *steps, deletionPolicy="Orphan")

@@ -5,9 +5,10 @@ A control plane without nodes, replicas 0: what is measured is the operator and 
 
 import asyncio
 import statistics
+from typing import Any
 
 from controller.api.resources import RELEASES
-from tests.bench.plane import Plane, at_once, now, plane
+from tests.bench.plane import Plane, at_once, now, plane, release_of, template_of
 from tests.bench.report import Report, Target
 from tests.bench.world import say
 
@@ -74,25 +75,12 @@ def _name(number: int) -> str:
 
 
 def _version(number: int) -> dict[str, object]:
-    return {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": f"web:{number}"}]}}}}
+    return {"spec": {"template": template_of(f"web:{number}")}}
 
 
-def _release(number: int) -> dict[str, object]:
-    return {
-        "apiVersion": RELEASES.api_version,
-        "kind": RELEASES.kind,
-        "metadata": {"name": _name(number)},
-        "spec": {
-            "replicas": 0,
-            "template": {"spec": {"containers": [{"name": "web", "image": "web:0"}]}},
-            "service": {"ports": [{"port": 80}]},
-            "traffic": {
-                "gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": [f"{_name(number)}.localhost"]}
-            },
-            "strategy": {"canary": {"steps": [{"weight": 20}, {"pause": {"for": "1s"}}, {"weight": 50}]}},
-            "drain": {"quiet": "0s", "max": "5s"},
-        },
-    }
+def _release(number: int) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"weight": 20}, {"pause": {"for": "1s"}}, {"weight": 50}]
+    return release_of(_name(number), "web:0", *steps, drain={"quiet": "0s", "max": "5s"})
 
 
 def _targets(figures: dict[str, float]) -> dict[str, Target]:
