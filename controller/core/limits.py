@@ -35,8 +35,6 @@ class LimitTest:
         self._alpha = alpha
         self._needed = math.log(1 / alpha)
         self._logs = [0.0] * len(_TIMES)
-        self._bad = 0
-        self._crossed = False
         self._stable = 0.0
         self.standing = Standing(bad=0, boundary=None, p=1.0, budget=alpha, crossed=False)
 
@@ -51,20 +49,19 @@ class LimitTest:
     def add(self, look: int, counts: Counts) -> Standing:
         """`look` is its number, which does not matter here: the bound holds at all looks together."""
         del look
-        before, self._bad = self._bad, self._bad + counts.canary_bad
+        said = self.standing
+        bad = said.bad + counts.canary_bad
         gain = counts.stable_bad * math.log(_COMMON_TIMES) - counts.stable_total * self._most * (_COMMON_TIMES - 1)
         self._stable = min(max(0.0, self._stable + gain), _COMMON_CAP * self._needed)
-        said = self.standing
-        if self._crossed or counts.canary_total == 0 or counts.stable_bad > self._most * counts.stable_total:
-            self.standing = Standing(self._bad, said.boundary, said.p, self._alpha, self._crossed)
+        if said.crossed or counts.canary_total == 0 or counts.stable_bad > self._most * counts.stable_total:
+            self.standing = Standing(bad, said.boundary, said.p, self._alpha, said.crossed)
             return self.standing
         units, logs = counts.canary_total, self._logs
-        needed = fewest(lambda bad: log_mean(self._after(bad, units, logs)) >= self._needed, units)
-        boundary = None if needed is None else before + needed
+        needed = fewest(lambda found: log_mean(self._after(found, units, logs)) >= self._needed, units)
+        boundary = None if needed is None else said.bad + needed
         self._logs = self._after(counts.canary_bad, units, logs)
         log_e = log_mean(self._logs)
-        self._crossed = log_e >= self._needed
-        self.standing = Standing(self._bad, boundary, chance(log_e), self._alpha, self._crossed)
+        self.standing = Standing(bad, boundary, chance(log_e), self._alpha, log_e >= self._needed)
         return self.standing
 
     def _after(self, bad: int, units: int, logs: list[float]) -> list[float]:
@@ -82,5 +79,4 @@ class LimitTest:
         """Goes on from `to_raw` of a test with the same limit and α."""
         self._logs, self._stable = list(raw["logs"]), raw["stable"]
         bad, boundary, p, crossed = raw["standing"]
-        self._bad, self._crossed = bad, crossed
         self.standing = Standing(bad, boundary, p, self._alpha, crossed)

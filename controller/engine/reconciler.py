@@ -85,7 +85,7 @@ class Reconciler:
         sight = await self._look(world, status, now)
         observation = replace(
             world.observation,
-            status=replace(status, run=sight.run or status.run),
+            status=status.changed(run=sight.run or status.run),
             evidence=sight.evidence,
             step_units=sight.step_units,
             metric_trouble=sight.trouble,
@@ -104,7 +104,7 @@ class Reconciler:
             if "deletionTimestamp" in release["metadata"]:
                 await self.executor.drop_finalizer(release)
                 return None
-            await self._write(key, release, replace(status, phase=Phase.INVALID, reason="Invalid", message=problem))
+            await self._write(key, release, status.changed(phase=Phase.INVALID, reason="Invalid", message=problem))
             return None
         world = await self.observer.observe(key, release, spec, status, ())
         now = self.clock()
@@ -141,7 +141,7 @@ class Reconciler:
         before = world.observation.status
         kept = decided if decided.canary == world.observation.target else before
         message = str(error) if isinstance(error, RefusedError) else f"spec.template: {error}"
-        invalid = replace(kept, phase=Phase.INVALID, reason="TemplateRefused", behind="", message=message)
+        invalid = kept.changed(phase=Phase.INVALID, reason="TemplateRefused", behind="", message=message)
         await self._write(world.key, world.release, self._complete(world, invalid))
         if world.observation.asked != world.observation.target:
             return _ROUTER_AGAIN_S  # another one waits, and need not wait for this
@@ -153,7 +153,7 @@ class Reconciler:
     @staticmethod
     def _complete(world: World, status: Status) -> Status:
         revision = status.stable or status.canary
-        return replace(status, selector=selector_text(world.key.name, revision) if revision else "")
+        return status.changed(selector=selector_text(world.key.name, revision) if revision else "")
 
     async def _write(self, key: Key, release: Mapping[str, Any], status: Status) -> None:
         """Once a pass, and only what changed; raises ConflictError when somebody else was faster."""
