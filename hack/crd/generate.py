@@ -32,7 +32,7 @@ def render() -> dict[str, str]:
     """The generated files by their names."""
     files = {}
     for base in sorted((CRDS / "base").glob("*.yaml")):
-        raw = yaml.safe_load(base.read_text())
+        raw = yaml.load(base.read_text(), Loader=yaml.CSafeLoader)
         names = raw["spec"]["names"]
         crd = _expand(raw, base.name)
         _check_descriptions(crd, base.name)

@@ -38,7 +38,7 @@ class Invalid:
 
 
 def load(file: Path) -> dict[str, Any]:
-    raw: dict[str, Any] = yaml.safe_load(file.read_text())
+    raw: dict[str, Any] = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
     return raw
 
 

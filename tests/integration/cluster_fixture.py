@@ -9,7 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -47,6 +47,12 @@ async def kube(api_server: Path) -> AsyncIterator[KubeClient]:
 @pytest.fixture
 async def namespace(kube: KubeClient) -> AsyncIterator[str]:
     """An empty one of the test's own, in which pods can be made."""
+    async with new_namespace(kube) as name:
+        yield name
+
+
+@asynccontextmanager
+async def new_namespace(kube: KubeClient) -> AsyncIterator[str]:
     name = f"test-{uuid4().hex[:10]}"
     await kube.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     async with asyncio.timeout(_DEADLINE_S):

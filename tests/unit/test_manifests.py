@@ -24,11 +24,11 @@ GITOPS = CHECKOUT / "gitops"
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+    return [document for document in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader) if document]
 
 
 def objects(folder: str) -> list[dict[str, Any]]:
-    kustomization = yaml.safe_load((GITOPS / folder / "kustomization.yaml").read_text())
+    kustomization = yaml.load((GITOPS / folder / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)
     return [document for name in kustomization["resources"] for document in documents(GITOPS / folder / name)]
 
 
@@ -92,7 +92,7 @@ def releases() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("folder", ["install", "demo"])
 def test_every_file_of_a_folder_is_applied_once_and_names_what_it_is(folder: str) -> None:
-    listed = yaml.safe_load((GITOPS / folder / "kustomization.yaml").read_text())["resources"]
+    listed = yaml.load((GITOPS / folder / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)["resources"]
     assert sorted(listed) == sorted(
         file.name for file in (GITOPS / folder).glob("*.yaml") if file.name != "kustomization.yaml"
     )

@@ -15,7 +15,7 @@ from hack.node.trouble import TroubleError
 
 
 def manifests(name):
-    return list(yaml.safe_load_all((paths.NODE / "manifests" / name).read_text()))
+    return list(yaml.load_all((paths.NODE / "manifests" / name).read_text(), Loader=yaml.CSafeLoader))
 
 
 def slices(name):
@@ -178,7 +178,10 @@ def test_a_kubeconfig_holds_its_users_key_and_is_private(tmp_path):
     path = authority.kubeconfig(tmp_path / "admin.kubeconfig", server="https://127.0.0.1:1", client=client)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(client.key.stat().st_mode) == 0o600
-    assert set(yaml.safe_load(path.read_text())["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
+    assert set(yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["users"][0]["user"]) == {
+        "client-certificate-data",
+        "client-key-data",
+    }
 
 
 def test_a_machine_without_nftables_has_no_other_kubernetes_and_nothing_to_take_down(monkeypatch, tmp_path):

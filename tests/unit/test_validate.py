@@ -250,7 +250,7 @@ def test_wrong_use_is_2(run, arguments):
 def test_the_crds_are_printed_for_kubectl(run):
     result = run("crd")
     assert result.exit_code == 0
-    assert list(yaml.safe_load_all(result.stdout)) == crds.definitions()
+    assert list(yaml.load_all(result.stdout, Loader=yaml.CSafeLoader)) == crds.definitions()
     assert [one["metadata"]["name"] for one in crds.definitions()] == [
         "analysisruns.pointsman.dev",
         "metricsources.pointsman.dev",
@@ -261,7 +261,8 @@ def test_the_crds_are_printed_for_kubectl(run):
 
 
 def test_one_crd_is_printed_by_its_name(run):
-    assert yaml.safe_load(run("crd", "--name", "releases").stdout)["metadata"]["name"] == "releases.pointsman.dev"
+    printed = run("crd", "--name", "releases").stdout
+    assert yaml.load(printed, Loader=yaml.CSafeLoader)["metadata"]["name"] == "releases.pointsman.dev"
     result = run("crd", "--name", "relaeses")
     assert result.exit_code == 2
     assert result.stderr.startswith("pointsman crd: there is no CRD 'relaeses'; there are: analysisruns, ")

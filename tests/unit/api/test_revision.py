@@ -79,7 +79,7 @@ def test_cluster_namespace_and_name_cannot_be_shifted_into_each_other():
     assert revision_of("a", "b", "cd", {}) != revision_of("a", "bc", "d", {})
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.dictionaries(st.text(max_size=6), json_values, max_size=4))
 def test_the_order_of_keys_does_not_matter(template):
     assert of(turned(template)) == of(template)

@@ -12,7 +12,7 @@ from controller.api.conditions import conditions_of, write_conditions
 from controller.api.phase import Phase
 from controller.api.status import Rejection, Status, Unproven, status_from_raw, status_to_raw
 
-quick = settings(deadline=None, derandomize=True, max_examples=150)
+quick = settings(deadline=None, derandomize=True, max_examples=60)
 
 words = st.text(min_size=1, max_size=40)
 moments = st.integers(0, 4_000_000_000 * 10**6).map(lambda micros: times.from_text(times.to_text(micros / 10**6)))

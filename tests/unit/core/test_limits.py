@@ -16,7 +16,7 @@ from tests.unit.core.language import analyze, release, weight
 
 LIMIT, ALPHA = 0.02, 0.05
 QUIET = Counts(0, 0, 0, 0)
-quick = settings(deadline=None, derandomize=True, max_examples=60)
+quick = settings(deadline=None, derandomize=True, max_examples=40)
 
 
 def canary(bad: int, units: int, stable_bad: int = 0, stable_units: int = 0) -> Counts:

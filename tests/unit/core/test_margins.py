@@ -14,7 +14,7 @@ from controller.core.margins import MarginProof, MarginTest
 
 RATIO, SLACK, ALPHA = 1.1, 0.005, 0.05
 HISTORY = Counts(0, 0, 10, 1000)
-quick = settings(deadline=None, derandomize=True, max_examples=60)
+quick = settings(deadline=None, derandomize=True, max_examples=40)
 
 
 def binomial(units: int, rate: float) -> list[float]:

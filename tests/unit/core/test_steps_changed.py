@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from controller.api.status import status_to_raw
 from controller.core.decide import withdraw
 from tests.unit.core.language import analyze, approve, pause, release, weight
 from tests.unit.core.world import World
@@ -47,7 +48,8 @@ def test_steps_shortened_while_suspended_promote_nothing_afterwards(world):
 def test_steps_that_come_back_shorter_after_an_invalid_spec_promote_nothing(world):
     at_the_third(world)
     readable = replace(world.observe(), spec=replace(world.spec, steps=()))
-    world._write(withdraw(readable, world.cluster.now, "cannot be meant").status)
+    withdrawn = withdraw(readable, world.cluster.now, "cannot be meant").status
+    world._write(withdrawn, status_to_raw(withdrawn))
     world.cluster.route = {"v1": 100.0}
     shorten(world)
     assert (world.release.step, world.traffic.canary) == (1, 5)

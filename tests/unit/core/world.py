@@ -246,7 +246,8 @@ class World:
         self.decisions += 1
         if self.checked:
             rules.hold_for(seen, decision)
-        changes = bool(decision.actions or decision.after) or _still(status_to_raw(decision.status)) != _still(self.raw)
+        raw = status_to_raw(decision.status)
+        changes = bool(decision.actions or decision.after) or _still(raw) != _still(self.raw)
         if changes:
             self.sizes.append((self.decisions, len(decision.actions) + len(decision.after) + 1))
         done = 0
@@ -255,7 +256,7 @@ class World:
             self._carry_out(action, seen)
             done += 1
         self._crash(done)
-        self._write(decision.status)
+        self._write(decision.status, raw)
         if self.checked:
             rules.hold_at_rest(self.cluster, seen, self.release)
         for action in decision.after:
@@ -281,8 +282,7 @@ class World:
         if self.checked:
             rules.hold_after(self.cluster, seen, action, before)
 
-    def _write(self, status: Status) -> None:
-        raw = status_to_raw(status)
+    def _write(self, status: Status, raw: dict[str, Any]) -> None:
         if raw == self.raw:
             return
         before = self.conditions
