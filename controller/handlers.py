@@ -17,6 +17,7 @@ from controller.api.resources import RELEASES, Resource
 from controller.engine.objects import Key
 from controller.engine.reconciler import Reconciler
 from controller.engine.workqueue import WorkQueue
+from controller.kube.watch import Change
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,15 @@ class Intake:
         if gone:
             self.reconciler.memory.changed(RELEASES, metadata["namespace"], metadata["name"])
         else:
-            self.reconciler.memory.told(body)
+            self.reconciler.memory.told_release(body)
         self.queue.add(Key(metadata["namespace"], metadata["name"]))
 
-    def child(self, resource: Resource, metadata: Mapping[str, Any]) -> None:
+    def child(self, resource: Resource, change: Change) -> None:
+        metadata = change.metadata
         if self.reconciler.kube.is_own_write(metadata):
             return
-        release = metadata["labels"][RELEASE_LABEL]
-        key = Key(metadata["namespace"], release)
-        self.reconciler.memory.changed(resource, key.namespace, key.name)
+        key = Key(metadata["namespace"], metadata["labels"][RELEASE_LABEL])
+        self.reconciler.memory.told(resource, key.name, change)
         if key in self.reconciler.versions:  # what was never looked at is told of by itself, and then read anew
             self.queue.add(key)
 
@@ -88,8 +89,26 @@ def registry_of(intake: Intake) -> kopf.OperatorRegistry:
     return registry
 
 
+class _NoEssence(kopf.DiffBaseStorage):
+    """kopf works out what of an object has changed for handlers of changes. There are none, and each event costs a
+    deep copy of its object three times over.
+    """
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        del body, extra_fields
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        del body
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        raise NotImplementedError("there is no handler whose state could be kept")
+
+
 def kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = _NoEssence()
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True  # the CRDs are there before the operator; watching them would need more rights

@@ -42,7 +42,7 @@ from controller.kube.client import METADATA_LIST, KubeClient, KubeError, NotFoun
 from controller.kube.events import Events
 from controller.kube.lease import Lease
 from controller.kube.memory import Memory
-from controller.kube.watch import MetadataWatch
+from controller.kube.watch import ChildWatch
 from controller.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -95,14 +95,14 @@ class Operator:
         telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
         return cls(kube, queue, reconciler, Intake(queue, reconciler), events, telemetry, heart)
 
-    def watches(self, only: str | None) -> list[MetadataWatch]:
+    def watches(self, only: str | None) -> list[ChildWatch]:
         """Of everything that is made for a Release, and may be changed by somebody else."""
         of_routers = {resource for module in plugins.modules("routers").values() for resource in module.WATCHES}
         memory = self.reconciler.memory
         listed = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)  # by the observer, for each Release
 
-        def watch(resource: Resource) -> MetadataWatch:
-            return MetadataWatch(
+        def watch(resource: Resource) -> ChildWatch:
+            return ChildWatch(
                 self.kube,
                 resource,
                 RELEASE_LABEL,
@@ -118,7 +118,7 @@ class Operator:
         self.heart.beat()
         self.telemetry.reconciles.labels(result).inc()
 
-    async def _work(self, watches: Sequence[MetadataWatch]) -> None:
+    async def _work(self, watches: Sequence[ChildWatch]) -> None:
         """Not before everything there is was listed once: it saves each Release its own reads."""
         await asyncio.gather(*(watch.tried.wait() for watch in watches))
         await work(self.queue, self.reconciler, self._finished)
@@ -205,7 +205,9 @@ async def run(settings: Settings) -> None:
         runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port)
         await kinds_are_served(kube, settings.only)
         operator.heart.ready = True
-        lease = Lease(kube, settings.namespace, LEASE_NAME, settings.identity, duration_s=settings.lease_s)
+        lease = Lease(
+            kube, settings.namespace, LEASE_NAME, settings.identity, pod=settings.pod, duration_s=settings.lease_s
+        )
         await lead(operator, lease, settings, watch_with_kopf)
     finally:
         if runner is not None:

@@ -17,7 +17,9 @@ class Settings:
     namespace: str
     """The operator's own: its Lease and the shared library of metric templates live there."""
     identity: str
-    """Who holds the Lease; new for each process, so that a restarted container waits for its own ghost."""
+    """Who holds the Lease; new for each process."""
+    pod: str
+    """The pod this process runs in; empty outside a cluster."""
     address: str
     port: int
     workers: int
@@ -40,10 +42,11 @@ def settings(
     own = namespace or environ.get("POD_NAMESPACE")
     if own is None and _SERVICE_ACCOUNT_NAMESPACE.exists():
         own = _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
-    host = environ.get("POD_NAME") or socket.gethostname()
+    pod = environ.get("POD_NAME", "")
     return Settings(
         namespace=own or "pointsman-system",
-        identity=f"{host}_{secrets.token_hex(4)}",
+        identity=f"{pod or socket.gethostname()}_{secrets.token_hex(4)}",
+        pod=pod,
         address=address,
         port=port,
         workers=workers,

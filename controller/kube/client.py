@@ -94,6 +94,9 @@ def _in_pod() -> bool:
     return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
 
 
+Items = list[dict[str, Any]]
+
+
 class KubeClient:
     """One connection pool to one API server."""
 
@@ -166,13 +169,11 @@ class KubeClient:
             raise _error(response.status, answer, response.headers)
         return dict(answer)
 
-    async def stream(
-        self, path: str, query: Mapping[str, str], *, accept: str, timeout_s: float
-    ) -> aiohttp.ClientResponse:
+    async def stream(self, path: str, query: Mapping[str, str], *, timeout_s: float) -> aiohttp.ClientResponse:
         """An answer that is still open, for watches. The caller releases it."""
         self.requests += 1
         try:
-            response = await self._send("GET", path, query, None, {"Accept": accept}, timeout_s)
+            response = await self._send("GET", path, query, None, {"Accept": "application/json"}, timeout_s)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnavailableError(0, "NoAnswer", f"the API server did not answer a watch: {error!r}") from error
         if response.status >= _FIRST_ERROR:
@@ -227,7 +228,11 @@ class KubeClient:
 
     async def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[dict[str, Any]]:
         """All pages."""
-        items: list[dict[str, Any]] = []
+        return (await self.listing(resource, namespace, labels=labels))[0]
+
+    async def listing(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> tuple[Items, str]:
+        """All pages, and the version as of which they are: what is older and is not among them is gone."""
+        items: Items = []
         query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
         while True:
             page = await self.request("GET", resource.path(namespace), query=query)
@@ -237,7 +242,7 @@ class KubeClient:
                 items.append(item)
             token = page.get("metadata", {}).get("continue")
             if not token:
-                return items
+                return items, str(page.get("metadata", {}).get("resourceVersion", ""))
             query["continue"] = token
 
     async def list_versions(self, resource: Resource, namespace: str | None = None) -> dict[tuple[str, str], str]:
@@ -283,7 +288,7 @@ class KubeClient:
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, seen: Mapping[str, Any] | None = None
     ) -> bool:
-        """False when it was gone already. Dependents go in the background.
+        """True when it is gone, False while it waits for somebody's finalizer. Dependents go in the background.
 
         `seen`: as the object was when this was decided; ConflictError when it has changed since, or is another one.
         """
@@ -294,9 +299,10 @@ class KubeClient:
         try:
             answer = await self.request("DELETE", resource.path(namespace, name), body=options)
         except NotFoundError:
-            return False
+            return True
         # a Status names the object that is gone; an object may still wait for somebody's finalizer
         uid = answer.get("details", {}).get("uid")
         if answer.get("kind") == "Status" and uid:
             self._remember(uid, _DELETED)
-        return True
+            return True
+        return False

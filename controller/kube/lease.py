@@ -38,13 +38,16 @@ class Lease:
         name: str,
         identity: str,
         *,
+        pod: str = "",
         duration_s: float = 15.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`pod`: this process runs alone in it; its identity is the pod's name, `_` and a word of its own."""
         self._kube = kube
         self._namespace = namespace
         self._name = name
         self._identity = identity
+        self._pod = pod
         self._duration = duration_s
         self._monotonic = monotonic
         self._seen: tuple[str, float] | None = None
@@ -112,11 +115,15 @@ class Lease:
         if self._seen is None or self._seen[0] != version:
             self._seen = (version, asked)
         holder = lease["spec"].get("holderIdentity")
-        if holder and holder != self._identity:
+        if holder and holder != self._identity and not self._is_dead(holder):
             duration = float(lease["spec"].get("leaseDurationSeconds") or self._duration)
             if asked - self._seen[1] < duration:
                 return False
         return await self._write(asked, lease)
+
+    def _is_dead(self, holder: str) -> bool:
+        """The process before this one in the same container: the kubelet starts none beside one that lives."""
+        return bool(self._pod) and holder.rpartition("_")[0] == self._pod
 
     async def _write(self, asked: float, lease: dict[str, Any] | None) -> bool:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""Remembers what was read of a Release's objects for as long as the watches say that nothing has changed.
+"""Remembers what was read of a Release's objects, and keeps it as the watches and our own writes say it is now.
 
 Without it every pass costs six requests, and most passes come from the clock or from an event about one object. What
 is remembered may still be a moment old, as with every watch: so each write carries the resourceVersion it was decided
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import RELEASES, Resource
 from controller.kube.client import KubeClient, NotFoundError
+from controller.kube.watch import Change
 
 _MOST_SHELVES = 2500
 _AGE_S = 60.0
@@ -37,6 +38,8 @@ class _Shelf:
 class _Content:
     objects: dict[str, dict[str, Any]]
     read_at: float
+    version: str = ""
+    """What is older and not among the objects is gone; empty where that is not known."""
 
 
 @dataclass(eq=False)
@@ -81,12 +84,44 @@ class Memory:
         for resource in self._trusted:
             self.changed(resource, namespace, release)
 
-    def told(self, release: Mapping[str, Any]) -> None:
+    def told(self, resource: Resource, release: str, change: Change) -> None:
+        """Something that was made for this Release, as its watch shows it."""
+        metadata = change.metadata
+        for single in (False, True):
+            shelf = _Shelf(resource, metadata["namespace"], release, single)
+            if single and metadata["name"] != release:
+                continue
+            if self._is_up_to_date(shelf, change):
+                self._mark(shelf)
+            else:
+                self._drop(shelf)
+
+    def _is_up_to_date(self, shelf: _Shelf, change: Change) -> bool:
+        """Puts in what is new. An event may come late, and tell of what is long gone."""
+        content, name = self._shelves.get(shelf), change.metadata["name"]
+        if content is None or change.item is None:
+            return False
+        known = content.objects.get(name)
+        version = str(change.metadata["resourceVersion"])
+        is_late = not _is_newer(version, content.version if known is None else _version(known))
+        if known is None and not change.gone and (is_late or not content.version):
+            return False
+        if not is_late:
+            if change.gone:
+                content.objects.pop(name, None)
+            else:
+                content.objects[name] = change.item
+        if content.version and _is_newer(version, content.version):
+            content.version = version
+        return True
+
+    def told_release(self, release: Mapping[str, Any]) -> None:
         """A Release as its watch shows it, which is what a read would give; unless more is known since."""
         metadata = release["metadata"]
         shelf = _Shelf(RELEASES, metadata["namespace"], metadata["name"], single=True)
         known = self._shelves.get(shelf)
-        if known is not None and not _is_newer(metadata, known.objects.get(metadata["name"])):
+        found = known and known.objects.get(metadata["name"])
+        if found and not _is_newer(_version(release), _version(found)):
             return
         self._drop(shelf)
         with self._flight() as flight:
@@ -95,6 +130,9 @@ class Memory:
     def _drop(self, shelf: _Shelf) -> None:
         self._shelves.pop(shelf, None)
         self._filled.pop(shelf, None)
+        self._mark(shelf)
+
+    def _mark(self, shelf: _Shelf) -> None:
         for flight in self._flights:
             flight.changed.add(shelf)
 
@@ -130,8 +168,8 @@ class Memory:
         if content is not None:
             return list(content.objects.values())
         with self._flight() as flight:
-            found = await self._kube.list(resource, namespace, labels=labels)
-            self._put(flight, shelf, found)
+            found, version = await self._kube.listing(resource, namespace, labels=labels)
+            self._put(flight, shelf, found, version)
         return found
 
     async def fill(self, resource: Resource, namespace: str | None, *, listed: bool, single: bool) -> None:
@@ -163,11 +201,11 @@ class Memory:
         age = _RELEASE_AGE_S if shelf.resource == RELEASES else _AGE_S
         return content if content is not None and self._monotonic() - content.read_at < age else None
 
-    def _put(self, flight: _Flight, shelf: _Shelf, objects: Iterable[dict[str, Any]]) -> None:
+    def _put(self, flight: _Flight, shelf: _Shelf, objects: Iterable[dict[str, Any]], version: str = "") -> None:
         if shelf in flight.changed or _Shelf(shelf.resource, "", "") in flight.changed:
             return
         now = self._monotonic()
-        self._shelves[shelf] = _Content({item["metadata"]["name"]: item for item in objects}, now)
+        self._shelves[shelf] = _Content({item["metadata"]["name"]: item for item in objects}, now, version)
         self._shelves.move_to_end(shelf)
         while len(self._shelves) > _MOST_SHELVES or self._oldest() < now - _AGE_S:
             self._shelves.popitem(last=False)
@@ -213,7 +251,7 @@ class Memory:
         with self._flight() as flight:
             answer = await self._kube.patch(resource, namespace, name, body, subresource)
             if subresource == "scale":
-                self._lose(resource, namespace, name)  # the answer is no Deployment
+                self._note_scale(resource, namespace, name, answer)  # it is no Deployment
             else:
                 self._note(flight, resource, answer)
         return answer
@@ -222,7 +260,12 @@ class Memory:
         self, resource: Resource, namespace: str, name: str, *, seen: Mapping[str, Any] | None = None
     ) -> bool:
         gone = await self._kube.delete(resource, namespace, name, seen=seen)
-        self._lose(resource, namespace, name)
+        for shelf, content in self._with(resource, namespace, name):
+            if gone:
+                del content.objects[name]
+                self._mark(shelf)
+            else:
+                self._drop(shelf)
         return gone
 
     def _note(self, flight: _Flight, resource: Resource, answer: dict[str, Any]) -> None:
@@ -233,15 +276,33 @@ class Memory:
             content = self._shelves.get(shelf)
             if content is None or (single and metadata["name"] != release):
                 continue
-            if shelf in flight.changed:
-                self._drop(shelf)
-            else:
+            known = content.objects.get(metadata["name"])
+            if known is None and shelf in flight.changed:
+                self._drop(shelf)  # it may be gone again
+            elif known is None or _is_newer(_version(answer), _version(known)):
                 content.objects[metadata["name"]] = answer
+                if single:  # that is all there is of it, and as it is now
+                    content.read_at = self._monotonic()
+                    self._shelves.move_to_end(shelf)
 
-    def _lose(self, resource: Resource, namespace: str, name: str) -> None:
-        for shelf, content in list(self._shelves.items()):
-            if shelf.resource == resource and shelf.namespace == namespace and name in content.objects:
-                self._drop(shelf)
+    def _note_scale(self, resource: Resource, namespace: str, name: str, scale: Mapping[str, Any]) -> None:
+        version = _version(scale)
+        for _, content in self._with(resource, namespace, name):
+            known = content.objects[name]
+            if _is_newer(version, _version(known)):
+                metadata = {**known["metadata"], "resourceVersion": version}
+                spec = {**known["spec"], "replicas": scale["spec"].get("replicas", 0)}
+                content.objects[name] = {**known, "metadata": metadata, "spec": spec}
+
+    def _with(self, resource: Resource, namespace: str, name: str) -> Sequence[tuple[_Shelf, _Content]]:
+        """Where an object lies. It has its Release's name, or that with a revision after it."""
+        shelves = (
+            _Shelf(resource, namespace, release, single)
+            for release in (name, name.rpartition("-")[0])
+            for single in (False, True)
+        )
+        found = ((shelf, self._shelves.get(shelf)) for shelf in shelves)
+        return [(shelf, content) for shelf, content in found if content is not None and name in content.objects]
 
 
 def _release_of(resource: Resource, item: Mapping[str, Any]) -> str:
@@ -256,9 +317,10 @@ def _slim(item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "metadata": metadata, "spec": spec}
 
 
-def _is_newer(metadata: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+def _version(item: Mapping[str, Any]) -> str:
+    return str(item["metadata"]["resourceVersion"])
+
+
+def _is_newer(new: str, old: str) -> bool:
     """Versions of one kind can be compared as numbers (Kubernetes 1.35 promises what etcd always did)."""
-    if known is None:
-        return True
-    new, old = str(metadata["resourceVersion"]), str(known["metadata"]["resourceVersion"])
     return not (new.isdigit() and old.isdigit()) or int(new) > int(old)

@@ -1,7 +1,7 @@
-"""Watches children for their metadata only, and keeps nothing of them but a resource version.
+"""Watches children, hands on what it is shown, and keeps nothing of them but a resource version.
 
 kopf keeps about 20 KiB for each object it watches, which at five children a Release would be most of the operator's
-memory; and all that is asked of a child here is whether it changed.
+memory. Lists are of metadata only: all that is asked of them is what changed while no watch was open.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import aiohttp
@@ -19,7 +20,6 @@ from controller.api.resources import Resource
 from controller.kube.client import METADATA_LIST, InvalidError, KubeClient, KubeError, NotFoundError, UnavailableError
 
 _LOG = logging.getLogger(__name__)
-_ITEM = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _PAGE = "500"
 _SERVER_TIMEOUT_S = (240, 300)
 """Drawn for each watch, so that not all of them list at once."""
@@ -29,7 +29,17 @@ _ABSENT_S = 30.0
 _GONE = 410
 _KEPT = ("name", "namespace", "labels", "uid", "resourceVersion")
 
-Seen = Callable[[Mapping[str, Any]], None]
+
+@dataclass(frozen=True)
+class Change:
+    """Of one object. `item` is what it is now; None where only a list told that it is another one, or gone."""
+
+    metadata: Mapping[str, Any]
+    item: dict[str, Any] | None = None
+    gone: bool = False
+
+
+Seen = Callable[[Change], None]
 
 
 class Watched(Protocol):
@@ -39,8 +49,8 @@ class Watched(Protocol):
 Listed = Callable[[], Awaitable[None]]
 
 
-class MetadataWatch:
-    """Calls `seen` with the metadata of each object that appears, changes or goes."""
+class ChildWatch:
+    """Calls `seen` for each object that appears, changes or goes."""
 
     def __init__(
         self,
@@ -123,7 +133,7 @@ class MetadataWatch:
             query["continue"] = token
         gone = [self._known.pop(uid)[1] for uid in self._known.keys() - listed]
         for metadata in (*changed, *gone):
-            self._seen(metadata)
+            self._seen(Change(metadata))
         return str(page["metadata"]["resourceVersion"])
 
     def _note(self, metadata: Mapping[str, Any]) -> None:
@@ -138,13 +148,13 @@ class MetadataWatch:
             "resourceVersion": version,
             "timeoutSeconds": str(random.randint(*_SERVER_TIMEOUT_S)),  # noqa: S311 - jitter
         }
-        response = await self._kube.stream(self._path, query, accept=_ITEM, timeout_s=_CLIENT_TIMEOUT_S)
+        response = await self._kube.stream(self._path, query, timeout_s=_CLIENT_TIMEOUT_S)
         async with response:
-            async for line in response.content:
+            async for line in _lines(response.content.iter_any()):
                 self._take(json.loads(line))
 
     def _take(self, event: Mapping[str, Any]) -> None:
-        item = event["object"]
+        item: dict[str, Any] = event["object"]
         match event["type"]:
             case "BOOKMARK":
                 return
@@ -154,4 +164,16 @@ class MetadataWatch:
                 self._known.pop(item["metadata"]["uid"], None)
             case _:
                 raise UnavailableError(int(item.get("code", 0)), str(item.get("reason")), str(item.get("message")))
-        self._seen(item["metadata"])
+        self._seen(Change(item["metadata"], item, gone=event["type"] == "DELETED"))
+
+
+async def _lines(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """However long: an object may have 1.5 MiB, and a reader of lines gives up much earlier."""
+    begun: list[bytes] = []
+    async for chunk in content:
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield b"".join([*begun, line])
+            begun.clear()
+        if rest:
+            begun.append(rest)

@@ -19,7 +19,8 @@ class Callers:
         self._url = url
         self.answers: list[tuple[float, str]] = []
         """When each was sent, in Unix seconds, and which revision answered."""
-        self.failures: list[str] = []
+        self.failures: list[tuple[float, str]] = []
+        """When each was sent, and what became of it."""
 
     @asynccontextmanager
     async def calling(self) -> AsyncIterator["Callers"]:
@@ -42,13 +43,17 @@ class Callers:
             async with session.get(self._url) as response:
                 await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            self.failures.append(repr(problem))
+            self.failures.append((sent, repr(problem)))
             return
         if response.ok:
             self.answers.append((sent, response.headers["X-Revision"]))
         else:
-            self.failures.append(f"status {response.status}")
+            self.failures.append((sent, f"status {response.status}"))
 
     def answered(self, *, since: float = 0.0) -> Counter[str]:
         """Answers to what was sent since then, by revision."""
         return Counter(revision for sent, revision in self.answers if sent >= since)
+
+    def failed(self, *, since: float) -> list[str]:
+        """What was sent since then and failed, and how many seconds after."""
+        return [f"after {sent - since:.2f} s: {problem}" for sent, problem in self.failures if sent >= since]

@@ -203,7 +203,8 @@ class FakeApi:
         if before["metadata"].get("finalizers"):
             stamp = {"deletionTimestamp": times.to_seconds_text(self._now())}
             return self._store(place.collection, "MODIFIED", {**before, "metadata": {**before["metadata"], **stamp}})
-        return self._drop(place.collection, before)
+        gone = self._drop(place.collection, before)["metadata"]
+        return {"kind": "Status", "status": "Success", "details": {"name": gone["name"], "uid": gone["uid"]}}
 
     @staticmethod
     def _expect(before: Object, wanted: Mapping[str, Any]) -> None:

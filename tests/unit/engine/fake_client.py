@@ -50,6 +50,19 @@ class Weather:
         return [change]
 
 
+class FakeContent:
+    """A body that comes in pieces, which know nothing of lines."""
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        self._lines = lines
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        async for line in self._lines:
+            middle = len(line) // 2
+            yield line[:middle]
+            yield line[middle:]
+
+
 class FakeResponse:
     """The part of aiohttp's response that the client uses."""
 
@@ -57,7 +70,7 @@ class FakeResponse:
         self.status = status
         self.headers = headers
         self._raw = raw
-        self.content: AsyncIterator[bytes] = _nothing()
+        self.content = FakeContent(_nothing())
 
     async def read(self) -> bytes:
         return self._raw
@@ -109,7 +122,7 @@ class FakeClient(KubeClient):
             answer = Answer(200, {**answer.body, "items": items})
         response = FakeResponse(answer.status, json.dumps(answer.body).encode(), answer.headers)
         if "watch" in asked and answer.status == 200:
-            response.content = self._stream(request.place, asked, timeout_s)
+            response.content = FakeContent(self._stream(request.place, asked, timeout_s))
         return cast("aiohttp.ClientResponse", response)
 
     def _begin_watch(self, query: Mapping[str, str]) -> Answer:
@@ -137,7 +150,7 @@ class FakeClient(KubeClient):
                     version = change.version
                     if selects(query.get("labelSelector", ""), change.object):
                         for delivered in self._weather().deliver(self.name, change):
-                            yield _line(delivered.type, {"metadata": delivered.object["metadata"]})
+                            yield _line(delivered.type, delivered.object)
                 try:
                     async with asyncio.timeout(min(_BOOKMARK_S, max(0.0, end - loop.time()))):
                         await arrived.wait()

@@ -123,7 +123,7 @@ def test_each_single_write_badly_answered_in_turn_ends_the_same(fault):
 
 
 def test_each_single_read_refused_in_turn_ends_the_same():
-    hit = each_in_turn(short_life, 16, lambda request: not request.is_write, *REFUSALS)
+    hit = each_in_turn(short_life, 9, lambda request: not request.is_write, *REFUSALS)
     # a route is listed at the start, and remembered
     assert hit >= {f"GET {kind}" for kind in ("deployments", "services", "releaseactions")}
 

@@ -10,10 +10,11 @@ import looptime
 import pytest
 
 from controller.api.resources import EVENTS, LEASES, NAMESPACES, RELEASES
-from controller.kube.lease import LeaseLostError
+from controller.kube.lease import Lease, LeaseLostError
+from controller.operator import LEASE_NAME
 from tests.unit.engine.fake_api import Answer, refusal
-from tests.unit.engine.fake_client import Request, Weather
-from tests.unit.engine.fault_world import LEASE_S, SHOP, RunningOperator, World, loop_at, release, run
+from tests.unit.engine.fake_client import FakeClient, Request, Weather
+from tests.unit.engine.fault_world import HOME, LEASE_S, SHOP, RunningOperator, World, loop_at, release, run
 
 FROZEN_S = 60.0
 _NO_DECISIONS = {EVENTS.path(), LEASES.path(), NAMESPACES.path()}
@@ -72,6 +73,23 @@ def test_a_second_operator_takes_over_within_twenty_seconds():
         world.commit("web", 2)
         await world.until_phase("web", "Healthy", version=2, seconds=60)
         assert written(b, 0)[0] - cut < 20
+
+    run(story)
+
+
+@pytest.mark.parametrize(("pod", "waits"), [("pointsman-a", False), ("pointsman-b", True), ("", True)])
+def test_a_process_started_again_in_the_pod_of_a_dead_leader_leads_at_once_and_any_other_waits(pod, waits):
+    async def story(world: World) -> None:
+        loop = asyncio.get_running_loop()
+
+        def lease(name: str, pod: str) -> Lease:
+            kube = FakeClient(world.api, Weather, name)
+            return Lease(kube, HOME, LEASE_NAME, name, pod=pod, duration_s=LEASE_S, monotonic=loop.time)
+
+        await lease("pointsman-a_1", "pointsman-a").acquire()  # it dies without a word
+        died = loop.time()
+        await lease(f"{pod or 'pointsman-a'}_2", pod).acquire()
+        assert (loop.time() - died >= LEASE_S) == waits
 
     run(story)
 

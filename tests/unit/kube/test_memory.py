@@ -9,6 +9,7 @@ from controller.api.names import RELEASE_LABEL
 from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES, RELEASES, SERVICES
 from controller.kube.client import NotFoundError
 from controller.kube.memory import Memory
+from controller.kube.watch import Change
 
 LABELS = f"{RELEASE_LABEL}=web"
 
@@ -21,9 +22,11 @@ class Cluster:
         self.asked = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.finalizers = False
         self._version = 0
 
     def put(self, resource, name, *, release="web", **spec):
+        """As it is now; a copy, as a watch would show it."""
         self._version += 1
         labels = {RELEASE_LABEL: release} if release else {}
         metadata = {"name": name, "namespace": "shop", "labels": labels, "resourceVersion": str(self._version)}
@@ -43,6 +46,10 @@ class Cluster:
         found = [item for (kind, _), item in self.objects.items() if kind == resource]
         return await self._answer(f"list {resource.plural}", [item for item in found if item["metadata"]["labels"]])
 
+    async def listing(self, resource, namespace=None, *, labels=""):
+        version = str(self._version)
+        return await self.list(resource, namespace, labels=labels), version
+
     async def create(self, resource, namespace, body, *, strict=False):
         return await self._answer(f"create {resource.plural}", self.put(resource, body["metadata"]["name"]))
 
@@ -51,11 +58,13 @@ class Cluster:
         return await self._answer(f"replace {resource.plural}", self.put(resource, name, **body["spec"]))
 
     async def patch(self, resource, namespace, name, body, subresource=None):
-        self.put(resource, name, **body["spec"])
-        return await self._answer(f"patch {resource.plural}", {"kind": "Scale", **body})
+        metadata = self.put(resource, name, **body["spec"])["metadata"]
+        return await self._answer(f"patch {resource.plural}", {"kind": "Scale", "metadata": metadata, **body})
 
     async def delete(self, resource, namespace, name, *, seen=None):
-        return await self._answer(f"delete {resource.plural}", self.objects.pop((resource, name), None) is not None)
+        if not self.finalizers:
+            self.objects.pop((resource, name), None)
+        return await self._answer(f"delete {resource.plural}", not self.finalizers)
 
 
 class Clock:
@@ -83,6 +92,15 @@ async def memory(cluster, clock):
     return memory
 
 
+def unseen(name):
+    """A change that a list has found after a watch was cut: of what kind, it does not tell."""
+    return Change({"name": name, "namespace": "shop", "resourceVersion": "999"})
+
+
+def seen(item, *, gone=False):
+    return Change(item["metadata"], item, gone=gone)
+
+
 def replicas(items):
     return {item["metadata"]["name"]: item["spec"].get("replicas") for item in items}
 
@@ -105,7 +123,7 @@ async def test_what_a_watch_calls_changed_is_read_again_and_nothing_else(memory,
     await deployments(memory)
     await memory.list(SERVICES, "shop", labels=LABELS)
     cluster.put(DEPLOYMENTS, "web-a", replicas=3)
-    memory.changed(DEPLOYMENTS, "shop", "web")
+    memory.told(DEPLOYMENTS, "web", unseen("web-a"))
     assert await deployments(memory) == {"web-a": 3}
     await memory.list(SERVICES, "shop", labels=LABELS)
     assert cluster.asked == ["list deployments", "list services", "list deployments"]
@@ -117,7 +135,7 @@ async def test_an_answer_that_was_overtaken_by_a_change_is_not_remembered(memory
     reading = asyncio.create_task(deployments(memory))
     await asyncio.sleep(0)
     cluster.put(DEPLOYMENTS, "web-a", replicas=3)
-    memory.changed(DEPLOYMENTS, "shop", "web")
+    memory.told(DEPLOYMENTS, "web", unseen("web-a"))
     cluster.gate.set()
     assert await reading == {"web-a": 2}
     assert await deployments(memory) == {"web-a": 3}
@@ -138,13 +156,13 @@ async def test_a_write_that_was_overtaken_is_read_again(memory, cluster):
     writing = asyncio.create_task(memory.replace(HTTP_ROUTES, {**route, "spec": {"weight": 50}}))
     await asyncio.sleep(0)
     cluster.put(HTTP_ROUTES, "web", weight=77)
-    memory.changed(HTTP_ROUTES, "shop", "web")
+    memory.told(HTTP_ROUTES, "web", unseen("web"))
     cluster.gate.set()
     await writing
     assert (await memory.find(HTTP_ROUTES, "shop", "web"))["spec"] == {"weight": 77}
 
 
-async def test_what_is_scaled_or_deleted_is_read_again(memory, cluster):
+async def test_what_was_scaled_or_deleted_is_known_without_reading(memory, cluster):
     cluster.put(DEPLOYMENTS, "web-a", replicas=2)
     cluster.put(DEPLOYMENTS, "web-b", replicas=1)
     await deployments(memory)
@@ -152,6 +170,70 @@ async def test_what_is_scaled_or_deleted_is_read_again(memory, cluster):
     assert await deployments(memory) == {"web-a": 4, "web-b": 1}
     await memory.delete(DEPLOYMENTS, "shop", "web-b")
     assert await deployments(memory) == {"web-a": 4}
+    assert cluster.asked == ["list deployments", "patch deployments", "delete deployments"]
+
+
+async def test_what_waits_for_a_finalizer_is_read_again(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    await deployments(memory)
+    cluster.finalizers = True
+    await memory.delete(DEPLOYMENTS, "shop", "web-a")
+    assert await deployments(memory) == {"web-a": 2}
+
+
+async def test_what_a_watch_shows_is_known_without_reading(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    await deployments(memory)
+    changed = cluster.put(DEPLOYMENTS, "web-a", replicas=3)
+    memory.told(DEPLOYMENTS, "web", seen(changed))
+    assert await deployments(memory) == {"web-a": 3}
+    memory.told(DEPLOYMENTS, "web", seen(cluster.put(DEPLOYMENTS, "web-a", replicas=3), gone=True))
+    assert await deployments(memory) == {}
+    assert cluster.asked == ["list deployments"]
+
+
+async def test_an_event_that_comes_late_changes_nothing(memory, cluster):
+    old = cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    cluster.put(DEPLOYMENTS, "web-a", replicas=3)
+    await deployments(memory)
+    memory.told(DEPLOYMENTS, "web", seen(old))
+    memory.told(DEPLOYMENTS, "web", seen(old, gone=True))
+    assert await deployments(memory) == {"web-a": 3}
+    assert cluster.asked == ["list deployments"]
+
+
+async def test_what_is_new_is_known_from_its_event(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    await deployments(memory)
+    memory.told(DEPLOYMENTS, "web", seen(cluster.put(DEPLOYMENTS, "web-b", replicas=1)))
+    assert await deployments(memory) == {"web-a": 2, "web-b": 1}
+    assert cluster.asked == ["list deployments"]
+
+
+async def test_what_may_be_long_gone_is_read_and_not_believed(memory, cluster):
+    cluster.put(DEPLOYMENTS, "web-a", replicas=2)
+    before = cluster.put(DEPLOYMENTS, "web-b", replicas=1)
+    await deployments(memory)
+    after = cluster.put(DEPLOYMENTS, "web-c", replicas=1)
+    memory.told(DEPLOYMENTS, "web", seen(cluster.put(DEPLOYMENTS, "web-c", replicas=1), gone=True))
+    del cluster.objects[DEPLOYMENTS, "web-b"], cluster.objects[DEPLOYMENTS, "web-c"]
+    memory.told(DEPLOYMENTS, "web", seen(before, gone=True))  # a list was newer, and showed it
+    assert await deployments(memory) == {"web-a": 2, "web-b": 1}
+    memory.told(DEPLOYMENTS, "web", seen(after))
+    assert await deployments(memory) == {"web-a": 2}
+    assert cluster.asked == ["list deployments"] * 2
+
+
+async def test_a_write_is_not_undone_by_the_answer_to_an_earlier_one(memory, cluster):
+    route = cluster.put(HTTP_ROUTES, "web", weight=5)
+    await memory.find(HTTP_ROUTES, "shop", "web")
+    cluster.gate.clear()
+    writing = asyncio.create_task(memory.replace(HTTP_ROUTES, {**route, "spec": {"weight": 50}}))
+    await asyncio.sleep(0)
+    memory.told(HTTP_ROUTES, "web", seen(cluster.put(HTTP_ROUTES, "web", weight=77)))
+    cluster.gate.set()
+    await writing
+    assert (await memory.find(HTTP_ROUTES, "shop", "web"))["spec"] == {"weight": 77}
 
 
 async def test_nothing_is_remembered_while_a_watch_is_cut(memory, cluster):
@@ -235,7 +317,7 @@ async def test_what_changed_while_it_was_filled_in_is_read_again(memory, cluster
     filling = asyncio.create_task(memory.fill(HTTP_ROUTES, "shop", listed=False, single=True))
     await asyncio.sleep(0)
     cluster.put(HTTP_ROUTES, "web", weight=50)
-    memory.changed(HTTP_ROUTES, "shop", "web")
+    memory.told(HTTP_ROUTES, "web", unseen("web"))
     cluster.gate.set()
     await filling
     assert (await memory.find(HTTP_ROUTES, "shop", "web"))["spec"] == {"weight": 50}
@@ -244,7 +326,7 @@ async def test_what_changed_while_it_was_filled_in_is_read_again(memory, cluster
 async def test_what_was_filled_in_is_not_believed_after_a_change_a_cut_or_a_minute(memory, cluster, clock):
     cluster.put(HTTP_ROUTES, "web", weight=5)
     for ends in (
-        lambda: memory.changed(HTTP_ROUTES, "shop", "web"),
+        lambda: memory.told(HTTP_ROUTES, "web", unseen("web")),
         lambda: memory.trust(HTTP_ROUTES, watched=False),
         lambda: setattr(clock, "now", clock.now + 61),
     ):
@@ -257,14 +339,14 @@ async def test_what_was_filled_in_is_not_believed_after_a_change_a_cut_or_a_minu
 
 
 async def test_a_release_that_its_watch_shows_is_not_read(memory, cluster):
-    memory.told(cluster.put(RELEASES, "web", replicas=2))
+    memory.told_release(cluster.put(RELEASES, "web", replicas=2))
     assert (await memory.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 2}
     assert cluster.asked == []
 
 
 async def test_an_older_event_does_not_hide_what_was_written_since(memory, cluster):
     old = cluster.put(RELEASES, "web", replicas=2)
-    memory.told(old)
+    memory.told_release(old)
     await memory.replace(RELEASES, {**old, "spec": {"replicas": 3}})
-    memory.told(old)
+    memory.told_release(old)
     assert (await memory.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 3}
