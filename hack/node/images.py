@@ -62,6 +62,10 @@ def build(tag: str, *, dockerfile: Path, context: Path, build_args: Mapping[str,
             if _said(buildah, "images", "--quiet", "--filter", f"reference={BASE}") == "":
                 _said(buildah, "pull", f"oci-archive:{base}")
             _build(buildah, name, dockerfile=dockerfile, context=context, arguments=arguments)
+            # An earlier stage is no part of the image: without a name of its own its layers go with what is replaced.
+            for stage in stages(dockerfile.read_text()):
+                kept = f"{name}-{stage}"
+                _build(buildah, kept, dockerfile=dockerfile, context=context, arguments=arguments, stage=stage)
             temporary = archive.with_suffix(".new")
             # Not `push`, which would compress (7 s) what the import only has to inflate.
             container = _said(buildah, "from", "--pull-never", name)
@@ -120,6 +124,11 @@ def copied(dockerfile: str) -> list[str]:
     return sources
 
 
+def stages(dockerfile: str) -> list[str]:
+    """The names of its stages."""
+    return re.findall(r"(?im)^FROM\s.*\sAS\s+(\S+)\s*$", dockerfile)
+
+
 def base_key() -> str:
     return hashlib.sha256("\0".join(_BOOTSTRAP).encode()).hexdigest()[:10]
 
@@ -132,11 +141,15 @@ def _files(path: Path) -> Iterator[Path]:
             yield from _files(entry)
 
 
-def _build(buildah: list[str], name: str, *, dockerfile: Path, context: Path, arguments: Mapping[str, str]) -> None:
+def _build(
+    buildah: list[str], name: str, *, dockerfile: Path, context: Path, arguments: Mapping[str, str], stage: str = ""
+) -> None:
     # chroot: runc would want CAP_SYS_RESOURCE. The host's network, and its trust, lead pip to its registry.
     command = ["bud", "--isolation=chroot", "--network=host", "--layers", "--pull-never", f"--tag={name}"]
     if _TRUST.exists():
         command.append(f"--volume={_TRUST}:{_TRUST}:ro")
+    if stage:
+        command.append(f"--target={stage}")
     command += [f"--build-arg={key}={value}" for key, value in arguments.items()]
     _said(buildah, *command, f"--file={dockerfile}", str(context))
 

@@ -39,6 +39,10 @@ def test_what_a_dockerfile_takes_from_its_context_is_known():
     assert images.copied(DOCKERFILE) == ["pyproject.toml", "app", "lib/", "my file.txt"]
 
 
+def test_the_stages_of_a_dockerfile_are_those_with_a_name():
+    assert images.stages(DOCKERFILE) == ["built"]
+
+
 @pytest.mark.parametrize("file", ["Dockerfile", "app/main.py", "lib/a.py", "my file.txt", "lib/new.py"])
 def test_a_change_of_what_is_copied_means_another_image(context, file):
     before = digest(context)
