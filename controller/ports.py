@@ -23,6 +23,11 @@ class Window:
     end: datetime
 
 
+def threshold_text(seconds: float) -> str:
+    """As rows name a threshold: `1` and `1.0` alike."""
+    return format(seconds, ".12g")
+
+
 @dataclass(frozen=True)
 class Row:
     """What one revision did in one window: `bad` of `total` units. `threshold` names the row of a metric that has

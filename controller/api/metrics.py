@@ -67,6 +67,8 @@ class MetricTemplate:
     parameters: tuple[Parameter, ...] = ()
     warm_up: bool = False
     description: str = ""
+    always: str = ""
+    """The parameter that is one of the thresholds in any case; empty where the rows have no threshold."""
 
     def types(self) -> dict[str, ParameterType]:
         return {parameter.name: parameter.type for parameter in self.parameters}
@@ -158,21 +160,36 @@ def _query(reader: Reader) -> str:
 
 def parse_template(raw_spec: object, path: str, *, languages: Collection[str]) -> MetricTemplate:
     """`languages` are those some provider speaks. Raises SpecError."""
-    reader = Reader.of(raw_spec, path).only("source", "language", "query", "parameters", "warmUp", "description")
+    reader = Reader.of(raw_spec, path).only(
+        "source", "language", "query", "parameters", "warmUp", "thresholds", "description"
+    )
     source = reader.text("source", DEFAULT_SOURCE)
     if not _DNS_LABEL.fullmatch(source):
         raise SpecError(reader.at("source"), f"{source!r} is not the name of a MetricSource")
     language = reader.text("language")
     if language not in languages:
         raise SpecError(reader.at("language"), f"{language!r} is not one of {', '.join(sorted(languages))}")
+    parameters = _parameters(reader)
     return MetricTemplate(
         source=source,
         language=language,
         query=_query(reader),
-        parameters=_parameters(reader),
+        parameters=parameters,
+        always=_always(reader.child("thresholds"), parameters) if reader.has("thresholds") else "",
         warm_up=reader.flag("warmUp"),
         description=reader.text("description", ""),
     )
+
+
+def _always(reader: Reader, parameters: tuple[Parameter, ...]) -> str:
+    name = reader.only("always").text("always")
+    numbers = [parameter.name for parameter in parameters if parameter.type is ParameterType.NUMBER]
+    if name not in numbers:
+        raise SpecError(
+            reader.at("always"),
+            f"{name!r} is not a parameter of type number (of those it has: {', '.join(numbers) or 'none'})",
+        )
+    return name
 
 
 def bind(template: MetricTemplate, raw: object, path: str) -> dict[str, Value]:

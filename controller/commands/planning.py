@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +29,7 @@ from controller.core.foresight import (
     looks_to_detect,
     looks_to_prove,
 )
+from controller.core.thresholds import Thresholds
 from controller.engine.looking import usual_counts
 from controller.engine.objects import Key
 from controller.engine.sources import MetricTroubleError, Sources
@@ -96,16 +97,14 @@ def plan(
     try:
         given = _given(rate, base)
         if _is_file(subject):
-            spec, levels, notes = _of_file(subject, given)
+            planned = _of_file(subject, given)
         else:
-            spec, levels, notes = with_cluster(
-                kubeconfig, partial(_of_cluster, subject, namespace, operator_namespace, given)
-            )
+            planned = with_cluster(kubeconfig, partial(_of_cluster, subject, namespace, operator_namespace, given))
     except (ManifestError, SpecError) as error:
         typer.echo(f"pointsman plan: {error}", err=True)
         raise typer.Exit(WRONG_USE) from None
-    rows = foresee(spec, levels)
-    sentences = [*notes, *advice(rows, spec, levels)]
+    rows = foresee(planned)
+    sentences = [*planned.notes, *advice(rows, planned)]
     if as_json:
         typer.echo(json.dumps({"rows": [asdict(row) for row in rows], "advice": sentences}))
         return
@@ -113,8 +112,24 @@ def plan(
         typer.echo(line)
 
 
-_Planned = tuple[ReleaseSpec, Mapping[str, Level], list[str]]
-"""What is planned, with what traffic by metric, and what has to be said about that."""
+@dataclass(frozen=True)
+class Planned:
+    """What is planned, with what traffic, and what has to be said about that."""
+
+    spec: ReleaseSpec
+    levels: Mapping[str, Level]
+    """By metric, or by metric and threshold."""
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
+    """Of the metrics that have several, as they would be chosen now."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> AnalysisPlan:
+        return method_of(self.spec.analysis, thresholds=self.thresholds)
+
+    def level(self, metric: str) -> Level:
+        """Of `metric` or `metric/threshold`."""
+        return self.levels.get(metric) or self.levels[metric.partition("/")[0]]
 
 
 def _is_file(subject: str) -> bool:
@@ -136,12 +151,12 @@ def _given(rate: float | None, base: str | None) -> Level | None:
     return Level(rate, bad)
 
 
-def _of_file(file: str, given: Level | None) -> _Planned:
+def _of_file(file: str, given: Level | None) -> Planned:
     """Raises ManifestError, SpecError."""
     spec = read_release(file)
     if given is None:
         raise SpecError("--rate", "is needed with a file, and --base too: nobody can be asked")
-    return spec, _same(spec, given), []
+    return Planned(spec, _same(spec, given))
 
 
 def _same(spec: ReleaseSpec, level: Level) -> dict[str, Level]:
@@ -150,7 +165,7 @@ def _same(spec: ReleaseSpec, level: Level) -> dict[str, Level]:
 
 async def _of_cluster(
     name: str, namespace: str | None, operator_namespace: str, given: Level | None, kube: KubeClient
-) -> _Planned:
+) -> Planned:
     """Raises CommandError, KubeError."""
     release = await find_release(kube, namespace or kube.namespace, name)
     key = Key(release["metadata"]["namespace"], name)
@@ -159,21 +174,23 @@ async def _of_cluster(
     except SpecError as error:
         raise CommandError(str(error)) from error
     if given is not None:
-        return spec, _same(spec, given), []
+        return Planned(spec, _same(spec, given))
     status = status_from_raw(release.get("status", {}))
     if not status.stable:
         raise CommandError(f"no version of {name} serves yet, so nothing can be asked: give --rate and --base")
     sources = Sources(kube, cluster=await _cluster_id(kube), own_namespace=operator_namespace)
     try:
-        found = await usual_counts(sources, key, spec.analysis.metrics, status, seconds=_ASKED_S)
+        found, thresholds = await usual_counts(sources, key, spec.analysis.metrics, status, seconds=_ASKED_S)
     except MetricTroubleError as error:
         raise CommandError(f"{error}; or give --rate and --base") from error
     finally:
         await sources.close()
-    return spec, *_levels(found)
+    names = [metric.name for metric in method_of(spec.analysis, thresholds=thresholds).metrics]
+    levels, notes = _levels({name: found.get(name, (0, 0)) for name in names})
+    return Planned(spec, levels, thresholds, notes)
 
 
-def _levels(found: Mapping[str, tuple[int, int]]) -> tuple[dict[str, Level], list[str]]:
+def _levels(found: Mapping[str, tuple[int, int]]) -> tuple[dict[str, Level], tuple[str, ...]]:
     """Raises CommandError where nobody called."""
     levels, notes = {}, []
     for name, (bad, total) in found.items():
@@ -183,7 +200,7 @@ def _levels(found: Mapping[str, tuple[int, int]]) -> tuple[dict[str, Level], lis
         if bad == 0:
             notes.append(f"{name}: none of {total} was bad in the last {_ASKED_S / 60:.0f} min; reckoned with a half")
         levels[name] = Level(total / _ASKED_S, max(bad, 0.5) / total)
-    return levels, notes
+    return levels, tuple(notes)
 
 
 async def _cluster_id(kube: KubeClient) -> str:
@@ -194,10 +211,9 @@ async def _cluster_id(kube: KubeClient) -> str:
         return ""
 
 
-def foresee(spec: ReleaseSpec, levels: Mapping[str, Level]) -> list[Row]:
-    """`levels` by metric."""
+def foresee(planned: Planned) -> list[Row]:
+    spec, method = planned.spec, planned.method
     analysis = spec.analysis
-    method = method_of(analysis)
     rows: list[Row] = []
     weight = 0.0
     for number, step in enumerate(spec.steps, start=1):
@@ -206,7 +222,7 @@ def foresee(spec: ReleaseSpec, levels: Mapping[str, Level]) -> list[Row]:
             at = (number, weight, step.at_most)
             for metric in method.metrics:
                 if metric.limit is None:
-                    level = levels[metric.metric]
+                    level = planned.level(metric.name)
                     seen = Traffic(level.rate * analysis.interval, level.base, weight / 100)
                     rows.append(_row(at, analysis.interval, method, metric, seen))
     return rows
@@ -255,13 +271,13 @@ def _minutes(looks: float, interval: float) -> float | None:
     return round(max(1.0, looks) * interval / 60, 2) if math.isfinite(looks) else None
 
 
-def advice(rows: list[Row], spec: ReleaseSpec, levels: Mapping[str, Level]) -> list[str]:
+def advice(rows: list[Row], planned: Planned) -> list[str]:
     """What cannot work, and the way out."""
-    said = _limits(spec, levels)
+    said = _limits(planned)
     if not rows and not said:
         return ["nothing is judged: no step has `analyze` with weight, or there are no metrics"]
     for metric in dict.fromkeys(row.metric for row in rows):
-        of_it, level = [row for row in rows if row.metric == metric], levels[metric]
+        of_it, level = [row for row in rows if row.metric == metric], planned.level(metric)
         if all(row.chance_to_detect["x2"] < _LIKELY for row in of_it):
             best = max(of_it, key=lambda row: row.weight)
             takes = "for ever" if best.minutes_to_detect["x2"] is None else _span(best.minutes_to_detect["x2"])
@@ -270,21 +286,24 @@ def advice(rows: list[Row], spec: ReleaseSpec, levels: Mapping[str, Level]) -> l
                 f"{100 * level.base:.3g} % would take "
                 f"{takes}, and step {best.step} ends after {_span(best.at_most_s / 60)}: raise the weight or atMost"
             )
-        if not any(row.provable for row in of_it):
-            said.append(f"{metric}: no worse is not proven in time; onTimeout ({spec.analysis.on_timeout}) decides")
+    for metric in dict.fromkeys(row.metric.partition("/")[0] for row in rows):
+        if not any(row.provable for row in rows if row.metric.partition("/")[0] == metric):
+            decides = f"onTimeout ({planned.spec.analysis.on_timeout}) decides"
+            said.append(f"{metric}: no worse is not proven in time; {decides}")
     return said
 
 
-def _limits(spec: ReleaseSpec, levels: Mapping[str, Level]) -> list[str]:
+def _limits(planned: Planned) -> list[str]:
     """When a canary at twice its limit is found, at the greatest weight that is analyzed."""
+    spec, method = planned.spec, planned.method
     weights, weight = [0.0], 0.0
     for step in spec.steps:
         weight = weight if step.weight is None else step.weight
         weights += [weight] if step.analyzes else []
-    most, method, said = max(weights), method_of(spec.analysis), []
+    most, said = max(weights), list[str]()
     for metric in method.metrics:
         if metric.limit is not None and most > 0:
-            units = levels[metric.metric].rate * spec.analysis.interval * most / 100
+            units = planned.level(metric.name).rate * spec.analysis.interval * most / 100
             takes = _minutes(looks_to_convict(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval)
             twice = f"{metric.name}: a canary at twice its limit of {metric.limit:.2%}"
             said.append(f"{twice} is found in {_span(takes)} at {most:g} % of the work")

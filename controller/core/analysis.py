@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 from controller.api.release import Analysis, Metric
@@ -13,6 +14,7 @@ from controller.core.limits import LimitTest
 from controller.core.looks import NOTHING, Counts, Look
 from controller.core.margins import MarginProof, MarginTest
 from controller.core.spending import Spending
+from controller.core.thresholds import Thresholds
 from controller.core.xgs import LowerTail, Standing, UpperTail
 
 LIMITS_SHARE = 0.1
@@ -114,6 +116,11 @@ class MetricEvidence:
     record: Record | None = field(default=None, compare=False, repr=False)
 
     @property
+    def metric(self) -> str:
+        """The metric of `metric` or `metric/threshold`."""
+        return self.name.partition("/")[0]
+
+    @property
     def proven(self) -> bool:
         return self.verdict is Verdict.NO_WORSE
 
@@ -163,9 +170,11 @@ class Evidence:
 
     @property
     def proven(self) -> bool:
-        """Every metric that is compared with stable is proven no worse, and there is one."""
-        compared = [metric for metric in self.metrics if metric.limit is None]
-        return bool(compared) and all(metric.proven for metric in compared)
+        """Every metric that is compared with stable is proven no worse, at one of its thresholds where it has
+        several; and there is one.
+        """
+        compared = {metric.metric for metric in self.metrics if metric.limit is None}
+        return bool(compared) and compared <= {metric.metric for metric in self.metrics if metric.proven}
 
     @property
     def common_cause(self) -> MetricEvidence | None:
@@ -335,19 +344,31 @@ def units_since(looks: Sequence[Look], start: float) -> int:
     return max(totals.values(), default=0)
 
 
-def method_of(analysis: Analysis, learnt: float = SETTLE_S) -> AnalysisPlan:
+def method_of(
+    analysis: Analysis, learnt: float = SETTLE_S, thresholds: Mapping[str, Thresholds] = MappingProxyType({})
+) -> AnalysisPlan:
     """What a spec asks for: the operator judges by it, and `pointsman plan` foresees by the same.
 
-    `learnt` is what `settle: auto` means here.
+    `learnt` is what `settle: auto` means here; `thresholds` are those of the metrics that have several.
     """
     settle = analysis.advanced.settle
     return AnalysisPlan(
         alpha=analysis.alpha,
         min_bad_units=analysis.advanced.min_bad_units,
-        metrics=tuple(metric_plan(metric, metric.name) for metric in analysis.metrics),
+        metrics=tuple(plan for metric in analysis.metrics for plan in _plans_of(metric, thresholds.get(metric.name))),
         max_false_promotion=analysis.advanced.max_false_promotion,
         settle=learnt if settle is None else settle,
     )
+
+
+def _plans_of(metric: Metric, thresholds: Thresholds | None) -> list[MetricPlan]:
+    """A limit is a promise, and is kept at the threshold of the promise."""
+    if thresholds is None:
+        return [metric_plan(metric, metric.name)]
+    if metric.limit is not None:
+        return [metric_plan(metric, f"{metric.name}/{thresholds.always}")]
+    plans = {edge: metric_plan(metric, f"{metric.name}/{edge}") for edge in thresholds.edges}
+    return [plan if edge == thresholds.proof else replace(plan, promote=None) for edge, plan in plans.items()]
 
 
 def metric_plan(metric: Metric, name: str) -> MetricPlan:

@@ -22,11 +22,13 @@ from controller.core.following import follows_slowly
 from controller.core.looks import NOTHING, Counts, Look
 from controller.core.observation import MetricTrouble, common_cause
 from controller.core.silence import missing
+from controller.core.thresholds import Thresholds
 from controller.engine import lateness
 from controller.engine.objects import Key
-from controller.engine.runs import Run, RunStore, run_name
+from controller.engine.runs import Beginning, Run, RunStore, run_name
 from controller.engine.settling import Ask, Settling, usual
 from controller.engine.sources import MetricTroubleError, Question, Sources
+from controller.engine.thresholds import HISTORY_S, chosen, judged, label
 from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
 
 _LOG = logging.getLogger(__name__)
@@ -81,7 +83,10 @@ class Looker:
             self._learn(key, status, questions, target, settle=analysis.advanced.settle is None)
             silent = await heartbeats(questions, now, analysis.interval)
             return Sight(trouble=silent, again_in=None if silent is None else analysis.interval)
-        run = await self._open(key, analysis, status, owner, questions)
+        try:
+            run = await self._open(key, analysis, status, owner, questions)
+        except MetricTroubleError as error:
+            return Sight(trouble=error.trouble, again_in=analysis.interval)
         trouble = await self._catch_up(run, analysis, status, questions, now) or _missing(run, status)
         await _audit(run, questions, status)
         evidence = run.judge.evidence()
@@ -112,7 +117,6 @@ class Looker:
         owner: Mapping[str, Any] | None,
         questions: tuple[Question, ...],
     ) -> Run:
-        plan = method_of(analysis, self._settling.learnt(key, _attempt(status, status.canary)))
         subject = {
             "release": key.name,
             "stableRevision": status.stable,
@@ -122,21 +126,24 @@ class Looker:
         name = run_name(key, status.canary, status.attempt)
         started = status.weight_since or 0.0
 
-        async def rates() -> dict[str, float]:
-            """Asked once more: what was learnt may be older, or lost with the process that learnt it."""
-            learnt = self._settling.usual(key, _attempt(status, status.canary))
+        async def begin() -> Beginning:
+            attempt = _attempt(status, status.canary)
+            past = await _stables_past(questions, status, started)
+            plan = method_of(analysis, self._settling.learnt(key, attempt), chosen(questions, past))
+            # asked once more: what was learnt may be older, or lost with the process that learnt it
+            learnt = self._settling.usual(key, attempt)
             asked = await usual(_asking(questions, status, status.canary), started)
-            return {name: max(learnt.get(name, 0.0), asked.get(name, 0.0)) for name in {**learnt, **asked}}
+            rates = {name: max(learnt.get(name, 0.0), asked.get(name, 0.0)) for name in {**learnt, **asked}}
+            return plan, {name: rates[name] for name in (metric.name for metric in plan.metrics) if name in rates}
 
         return await self._runs.open(
             key,
             name,
-            plan=plan,
             subject=subject,
             began=status.canary_since or 0.0,
             started=started,
             owner=owner,
-            usual=rates,
+            begin=begin,
         )
 
     async def _catch_up(
@@ -151,10 +158,11 @@ class Looker:
             warming = status.scaled_up is not None and start < status.scaled_up + analysis.advanced.warm_up
             asked = [question for question in questions if not (question.warm_up and warming)]
             try:
-                rows = await _ask(asked, window, stable=status.stable, canary=status.canary)
+                found = await _ask(asked, window, stable=status.stable, canary=status.canary)
             except MetricTroubleError as error:
                 self._sources.forget(run.key)  # its token may have been changed
                 return error.trouble
+            rows = judged(run.plan, asked, found)
             if NOTHING in rows.values():
                 # nobody called, or nobody counted: without a sign of life the window stays due
                 silent = await heartbeats(asked, now, analysis.interval)
@@ -172,10 +180,12 @@ async def _audit(run: Run, questions: tuple[Question, ...], status: Status) -> N
     looks = lateness.stretch(run)
     if not looks:
         return
-    asked = [question for question in questions if all(question.name in look.rows for look in looks)]
+    counted = {metric.metric for metric in run.plan.metrics if all(metric.name in look.rows for look in looks)}
+    asked = [question for question in questions if question.name in counted]
     window = Window(as_datetime(looks[0].start), as_datetime(looks[-1].end))
     try:
-        lateness.note(run, looks, await _ask(asked, window, stable=status.stable, canary=status.canary))
+        found = await _ask(asked, window, stable=status.stable, canary=status.canary)
+        lateness.note(run, looks, judged(run.plan, asked, found))
     except MetricTroubleError as error:
         _LOG.info("%s: late points were not looked for: %s", run.name, error)
 
@@ -228,22 +238,33 @@ async def _provisional(run: Run, questions: tuple[Question, ...], status: Status
     return next((one for one in found if one is not None), None)
 
 
+async def _stables_past(questions: tuple[Question, ...], status: Status, until: float) -> dict[str, tuple[int, int]]:
+    """Units of stable, slower and all, at each threshold, before the canary had any. Raises MetricTroubleError."""
+    asked = [question for question in questions if question.always]
+    window = Window(as_datetime(until - HISTORY_S), as_datetime(until))
+    rows = await _ask(asked, window, stable=status.stable, canary=status.canary)
+    return {name: (counts.stable_bad, counts.stable_total) for name, counts in rows.items()}
+
+
 async def usual_counts(
     sources: Sources, key: Key, metrics: tuple[Metric, ...], status: Status, *, seconds: float
-) -> dict[str, tuple[int, int]]:
-    """Bad and all units of the versions that serve, by metric, in the last `seconds`. Raises MetricTroubleError."""
+) -> tuple[dict[str, tuple[int, int]], dict[str, Thresholds]]:
+    """Bad and all units of the versions that serve, by metric or threshold, in the last `seconds`, and the thresholds
+    that would be chosen from them. Raises MetricTroubleError.
+    """
     canary = status.canary or status.stable
     questions = await sources.questions(key, metrics, stable=status.stable, canary=canary)
     until = time.time()
     window = Window(as_datetime(until - seconds), as_datetime(until))
     rows = await _ask(list(questions), window, stable=status.stable, canary=canary)
     alone = status.stable == canary  # then both sides of a row are the same counts
-    return {
+    found = {
         name: (counts.stable_bad, counts.stable_total)
         if alone
         else (counts.canary_bad + counts.stable_bad, counts.units)
         for name, counts in rows.items()
     }
+    return found, chosen(questions, found)
 
 
 def _asking(questions: tuple[Question, ...], status: Status, target: str) -> Ask:
@@ -275,7 +296,7 @@ async def _ask(questions: list[Question], window: Window, *, stable: str, canary
     for question, answer in zip(questions, answers, strict=True):
         match answer:
             case Samples():
-                rows |= _counts(question.name, answer.rows, stable=stable, canary=canary)
+                rows |= _counts(question, answer.rows, stable=stable, canary=canary)
             case NoData():
                 rows[question.name] = NOTHING  # asked, and had nothing: a metric that was not asked has no row
             case SourceOutageError():
@@ -287,17 +308,20 @@ async def _ask(questions: list[Question], window: Window, *, stable: str, canary
     return rows
 
 
-def _counts(name: str, rows: tuple[Row, ...], *, stable: str, canary: str) -> dict[str, Counts]:
+def _counts(question: Question, rows: tuple[Row, ...], *, stable: str, canary: str) -> dict[str, Counts]:
     """Rows of both revisions, side by side. A revision that is not there did nothing in this window."""
+    name = question.name
     sides: dict[str, dict[str, Row]] = {}
     for row in rows:
         if row.revision not in (stable, canary):
             raise MetricTroubleError(
                 "MetricBroken", f"metric {name}: revision {row.revision!r} is neither stable {stable} nor {canary}"
             )
-        if row.threshold:
-            raise MetricTroubleError("MetricBroken", f"metric {name}: rows with a threshold are not judged yet")
-        sides.setdefault(name, {})[row.revision] = row
+        if bool(row.threshold) != bool(question.always):
+            wrong = "a row has no threshold" if question.always else f"a row has the threshold {row.threshold}"
+            said = "says" if question.always else "does not say"
+            raise MetricTroubleError("MetricBroken", f"metric {name}: {wrong}, and its template {said} `thresholds`")
+        sides.setdefault(label(name, row.threshold), {})[row.revision] = row
     nothing = Row("", 0, 0)
     return {
         label: Counts(

@@ -59,6 +59,10 @@ class Run:
         return self.looks[-1].end if self.looks else self.started
 
 
+Beginning = tuple[AnalysisPlan, Mapping[str, float]]
+"""How an attempt is judged, and the units per second of each metric before the canary came."""
+
+
 def run_name(key: Key, canary: str, attempt: int) -> str:
     return f"{key.name}-{canary}-{attempt}"
 
@@ -78,14 +82,14 @@ class RunStore:
         key: Key,
         name: str,
         *,
-        plan: AnalysisPlan,
         subject: Mapping[str, Any],
         began: float,
         started: float,
         owner: Mapping[str, Any] | None,
-        usual: Callable[[], Awaitable[Mapping[str, float]]],
+        begin: Callable[[], Awaitable[Beginning]],
     ) -> Run:
-        """The run of this name: the one in memory, the one that is written, or a new one. Raises KubeError.
+        """The run of this name: the one in memory, the one that is written, or a new one. Raises KubeError, and what
+        `begin` raises.
 
         `began`: since when this canary is one; a run that started before is not its.
         """
@@ -99,7 +103,8 @@ class RunStore:
                 await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
             pages = []
         if not pages:
-            rates = {metric: round(rate, 3) for metric, rate in (await usual()).items()}
+            plan, usual = await begin()
+            rates = {metric: round(rate, 3) for metric, rate in usual.items()}
             spec = {**subject, "startedAt": times.to_text(started), "usual": rates, "method": plan_to_raw(plan)}
             pages = [await self._create(key, name, spec, 0, owner)]
         run = _from_pages(key, name, pages)

@@ -23,7 +23,7 @@ from controller.core.observation import MetricTrouble
 from controller.engine.heartbeat import Heartbeat
 from controller.engine.objects import Key
 from controller.kube.client import InvalidError, KubeClient
-from controller.ports import MetricProvider, Query, SourceOutageError
+from controller.ports import MetricProvider, Query, SourceOutageError, threshold_text
 from controller.providers.rendering import Renderer, RenderError
 
 _KEPT_S = 60.0
@@ -47,6 +47,8 @@ class Question:
     warm_up: bool
     heartbeat: Heartbeat | None = None
     """Of the source, shared by all who ask there."""
+    always: str = ""
+    """One of its thresholds, in seconds as text; empty where its rows have none."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ class Sources:
             raise MetricTroubleError("MetricInvalid", f"metric {metric.name}: {error}") from error
         except SourceOutageError as error:
             raise MetricTroubleError("SourceOutage", f"metric {metric.name}: {error}") from error
-        return Question(metric.name, query, provider, template.warm_up, heartbeat)
+        always = threshold_text(float(parameters[template.always])) if template.always else ""
+        return Question(metric.name, query, provider, template.warm_up, heartbeat, always)
 
     async def _heartbeat(self, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:
         spec = source.heartbeat

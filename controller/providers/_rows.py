@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from controller.ports import BrokenMetricError, NoData, Row, Samples
+from controller.ports import BrokenMetricError, NoData, Row, Samples, threshold_text
 
 MAX_ROWS = 1_000
 _MAX_COUNT = 2**53
@@ -80,7 +80,7 @@ def _threshold(record: Mapping[str, object]) -> str:
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0:
         raise BrokenMetricError(f"column threshold is {_shown(value)}, which is not a number of seconds")
-    return format(seconds, ".12g")
+    return threshold_text(seconds)
 
 
 def _shown(value: object) -> str:

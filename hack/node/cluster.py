@@ -31,6 +31,8 @@ class Cluster:
     kubeconfig: Path
     kubectl: Path
     gateway_url: str
+    retrying_url: str
+    """The same gateway, which tries another pod when one refuses a connection."""
     influx: Influx
     in_cluster: InCluster
 
@@ -49,6 +51,7 @@ class Cluster:
             kubeconfig=Path(content["kubeconfig"]),
             kubectl=Path(content["kubectl"]),
             gateway_url=content["gateway_url"],
+            retrying_url=content["retrying_url"],
             influx=Influx(**content["influx"]),
             in_cluster=InCluster(**content["in_cluster"]),
         )

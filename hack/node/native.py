@@ -71,6 +71,7 @@ class Native:
                 kubeconfig=self.plane.kubeconfig,
                 kubectl=programs["kubectl"],
                 gateway_url=f"http://127.0.0.1:{services.GATEWAY_PORT}",
+                retrying_url=f"http://127.0.0.1:{services.RETRYING_PORT}",
                 influx=Influx(
                     url=self.influx.url, token=self.influx.token, org=self.influx.org, bucket=self.influx.bucket
                 ),

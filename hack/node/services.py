@@ -15,6 +15,7 @@ from hack.node.process import Daemon
 DNS_PORT = 10053
 GATEWAY_PORT = 18080
 GATEWAY_ADMIN_PORT = 18081
+RETRYING_PORT = 18082
 INFLUX_PORT = 18086
 TELEGRAF_PORT = 18186
 _DNS_HEALTH_PORT = 18053
@@ -32,8 +33,9 @@ def coredns(state: Path, plane: ControlPlane) -> Daemon:
 
 
 def traefik(state: Path, plane: ControlPlane, influx: InfluxDB) -> Daemon:
-    config = state / "traefik.yaml"
-    _private(config, yaml.safe_dump(gateway_config(influx.url, influx.token)))
+    config, middlewares = state / "traefik.yaml", state / "middlewares.yaml"
+    middlewares.write_text(yaml.safe_dump(gateway_middlewares()))
+    _private(config, yaml.safe_dump(gateway_config(influx.url, influx.token, middlewares)))
     return Daemon(
         name="traefik",
         directory=state,
@@ -67,19 +69,26 @@ def dns_config(kubeconfig: Path, *, upstream: Path | None) -> str:
 """
 
 
-def gateway_config(influx_url: str, token: str) -> dict[str, Any]:
+def gateway_middlewares() -> dict[str, Any]:
+    """A connection that a server refuses is tried at another one: the request has reached nobody yet."""
+    return {"http": {"middlewares": {"again": {"retry": {"attempts": 10, "initialInterval": "20ms"}}}}}
+
+
+def gateway_config(influx_url: str, token: str, middlewares: Path) -> dict[str, Any]:
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "INFO"},
         "entryPoints": {
             # A Gateway's listener finds its entry point by the port.
             "web": {"address": f"127.0.0.1:{GATEWAY_PORT}"},
+            "retrying": {"address": f"127.0.0.1:{RETRYING_PORT}", "http": {"middlewares": ["again@file"]}},
             "traefik": {"address": f"127.0.0.1:{GATEWAY_ADMIN_PORT}"},
         },
         "api": {"insecure": True},  # on 127.0.0.1 only
         "ping": {},
         "providers": {
             "providersThrottleDuration": "200ms",  # of 2 s: tests wait for every change of weights
+            "file": {"filename": str(middlewares)},
             "kubernetesGateway": {"throttleDuration": "100ms", "statusAddress": {"ip": "127.0.0.1"}},
         },
         "metrics": {

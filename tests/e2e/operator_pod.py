@@ -14,7 +14,7 @@ from hack.install import OPERATOR_NAMESPACE
 from tests.e2e import containers
 from tests.e2e.patience import until
 
-_MEAN_LIFE_S = 3.0
+_MEAN_LIFE_S = 8.0
 
 
 class OperatorPod:

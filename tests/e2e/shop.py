@@ -116,9 +116,13 @@ class Shop:
 
     # -- who calls -----------------------------------------------------------------------------------------------
 
-    def load(self, rate: float = 100.0, fresh: float = 0.3) -> Load:
-        """Callers from outside, through the gateway; this share of them on a new connection each time."""
-        return Load(plan_for(self.cluster.gateway_url, host=self.host, rate=rate, fresh=fresh))
+    def load(self, rate: float = 100.0, fresh: float = 0.3, *, retrying: bool = False) -> Load:
+        """Callers from outside, through the gateway; this share of them on a new connection each time.
+
+        `retrying`: the gateway tries another pod when one refuses a connection.
+        """
+        url = self.cluster.retrying_url if retrying else self.cluster.gateway_url
+        return Load(plan_for(url, host=self.host, rate=rate, fresh=fresh))
 
     async def until_answered_by(self, load: Load, revision: str, answers: int = 20) -> None:
         def heard() -> bool:

@@ -114,6 +114,27 @@ async def test_http_latency_with_a_threshold_that_is_no_edge_is_broken_and_convi
         await ask(running, renderer, "http-latency", between("", "edgeedgeed"), parameters={"threshold": 0.3})
 
 
+async def test_http_latency_quantiles_counts_at_every_edge(running: Server, renderer: Renderer) -> None:
+    stable, canary = "quantilest", "quantileca"
+    running.write(
+        histogram(stable, count=100, up_to={"0.05": 50, "0.25": 95, "1": 99}),
+        histogram(stable, count=10, up_to={"0.05": 9, "0.25": 10, "1": 10}, pod="q"),
+        histogram(canary, count=20, up_to={"0.05": 2, "0.25": 11, "1": 19}),
+        histogram("otherother", count=20, up_to={"0.05": 0, "0.25": 0, "1": 0}),
+        f"http.server.active_requests,service=web,revision={canary},pod=p over_0.25=3i,over_1=1i",
+    )
+    result = await ask(running, renderer, "http-latency-quantiles", between(stable, canary))
+    assert isinstance(result, Samples)
+    assert {(row.revision, row.threshold): (row.bad, row.total) for row in result.rows} == {
+        (stable, "0.05"): (51, 110),
+        (stable, "0.25"): (5, 110),
+        (stable, "1"): (1, 110),
+        (canary, "0.05"): (18, 20),
+        (canary, "0.25"): (12, 23),
+        (canary, "1"): (2, 21),
+    }
+
+
 class Pod:
     """A pod that reports as the workloads do: their own code counts and writes."""
 
@@ -182,7 +203,7 @@ async def test_http_errors_app_counts_what_the_application_answered(running: Ser
     assert by_revision(result) == {stable: (0, 95), canary: (3, 7)}
 
 
-@pytest.mark.parametrize("name", ["http-errors", "http-latency", "http-errors-app"])
+@pytest.mark.parametrize("name", ["http-errors", "http-latency", "http-latency-quantiles", "http-errors-app"])
 async def test_a_shipped_template_finds_nothing_where_nothing_is(
     running: Server, renderer: Renderer, name: str
 ) -> None:

@@ -32,8 +32,9 @@ def influx(tmp_path):
 @pytest.fixture
 async def traffic(shop, influx):
     """The shipped template, a source for it, and requests that are counted there."""
-    template = yaml.safe_load((LIBRARY / "http-errors.yaml").read_text())
-    await shop.kube.create(METRIC_TEMPLATES, shop.namespace, template)
+    for name in ("http-errors", "http-latency-quantiles"):
+        template = yaml.safe_load((LIBRARY / f"{name}.yaml").read_text())
+        await shop.kube.create(METRIC_TEMPLATES, shop.namespace, template)
     await _token(shop, influx.token)
     where = {"url": influx.url, "org": influx.org, "bucket": influx.bucket, "timeout": "1s"}
     source = {
@@ -66,6 +67,31 @@ async def test_a_bad_version_is_convicted_and_the_counts_are_told(shop, traffic)
     code, text = await shop.command("explain", "web")
     assert code == 0
     assert f"canary {bad} of {total}" in text
+
+
+LATENCY = {"name": "latency", "template": "http-latency-quantiles", "margin": {"rollbackAbove": 1.25}}
+PROMPT = {0.05: 0.4, 0.1: 0.09, 0.25: 0.02, 1.0: 0.0}
+
+
+async def test_a_version_that_is_slow_in_its_tail_alone_is_convicted_at_an_edge_that_stables_past_has_named(
+    shop, traffic
+):
+    await shop.given(judged(weight(10, atMost="60s"), metrics=[LATENCY], advanced={"settle": "700ms", "warmUp": "0s"}))
+    stable = (await shop.status())["stableRevision"]
+    traffic.slower[stable] = PROMPT
+    await asyncio.sleep(3)
+    await shop.commit("2")
+    canary = (await shop.until(lambda status: status.get("canaryRevision")))["canaryRevision"]
+    traffic.slower[canary] = {**PROMPT, 1.0: 0.1, 0.25: 0.1}
+    done = await shop.until_phase("RolledBack")
+    run = await shop.kube.get(ANALYSIS_RUNS, shop.namespace, f"web-{canary}-1")
+    method = run["spec"]["method"]["metrics"]
+    assert [metric["name"] for metric in method] == ["latency/0.05", "latency/0.1", "latency/0.25", "latency/1"]
+    assert [metric["name"] for metric in method if "promoteBelow" in metric] == ["latency/0.1"]
+    assert done["message"].startswith("latency/1: ")
+    code, text = await shop.command("explain", "web")
+    assert code == 0
+    assert "latency/1" in text
 
 
 async def test_a_plan_asks_the_source_what_traffic_there_is(shop, traffic):

@@ -36,6 +36,8 @@ class Traffic:
         """A series that never rests is pushed."""
         self.silent = False
         """Nothing is pushed, though there is work."""
+        self.slower: dict[str, dict[float, float]] = {}
+        """By revision and edge in seconds, the share of requests that take longer; a histogram is pushed for these."""
         self._left: dict[tuple[str, str], float] = defaultdict(float)
 
     @contextlib.asynccontextmanager
@@ -72,6 +74,15 @@ class Traffic:
                 if whole:
                     tags = f"traefik.service.requests.total,code={code},service={service}"
                     lines.append(f"{tags} count={whole} {now}")
+            count = self._whole(revision, "count", units)
+            if revision in self.slower and count:
+                slower = {
+                    edge: self._whole(revision, f"{edge:g}", units * part)
+                    for edge, part in self.slower[revision].items()
+                }
+                fields = ",".join(f"le_{edge:g}={max(0, count - units)}i" for edge, units in slower.items())
+                tags = f"http.server.request.duration,service={self._name},revision={revision},pod=p"
+                lines.append(f"{tags} count={count}i,{fields} {now}")
         return lines
 
     def _whole(self, revision: str, code: str, units: float) -> int:

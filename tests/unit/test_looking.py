@@ -1,12 +1,18 @@
 """How often, and for what, a source is asked."""
 
+import re
+
+import pytest
+
 from controller.api.status import Status
 from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.looks import NOTHING, Counts
 from controller.engine.heartbeat import Heartbeat
-from controller.engine.looking import heartbeats, provisional
+from controller.engine.looking import heartbeats, provisional, usual_counts
 from controller.engine.objects import Key
 from controller.engine.runs import Run
-from controller.engine.sources import Question
+from controller.engine.sources import MetricTroubleError, Question, Sources
+from controller.engine.thresholds import chosen, judged
 from controller.ports import Query, Row, Samples, SourceOutageError
 
 STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
@@ -85,3 +91,60 @@ async def test_a_source_without_a_heartbeat_is_not_asked_for_one():
     question = Question("errors", Query("flux", ""), source, warm_up=False)
     assert await heartbeats([question], 1000.0, 5.0) is None
     assert source.asked == 0
+
+
+def latency(always="0.25"):
+    return Question("latency", Query("flux", ""), Source(), warm_up=True, always=always)
+
+
+def test_the_promise_has_to_be_one_of_the_thresholds_there_are():
+    past = {"latency/0.1": (10, 100), "latency/1": (0, 100)}
+    with pytest.raises(MetricTroubleError, match=r"metric latency: 0.25 s is none of the thresholds there are: 0.1, 1"):
+        chosen([latency()], past)
+    assert chosen([latency("0.1")], past)["latency"].edges == ("0.1", "1")
+    assert chosen([latency()], {})["latency"].edges == ("0.25",), "nobody has called yet"
+
+
+def test_a_metric_with_thresholds_takes_no_part_of_another_one_with_a_similar_name():
+    past = {"latency/0.25": (10, 100), "latency-tail/1": (0, 100)}
+    assert chosen([latency()], past)["latency"].edges == ("0.25",)
+
+
+def test_only_the_chosen_thresholds_are_judged_and_one_without_a_row_had_nothing():
+    plan = AnalysisPlan(0.01, 5, tuple(MetricPlan(name, 1.1) for name in ("errors", "latency/0.1", "latency/0.25")))
+    rows = {"latency/0.1": Counts(1, 10, 1, 90), "latency/1": Counts(0, 10, 0, 90)}
+    assert judged(plan, [latency()], rows) == {"latency/0.1": Counts(1, 10, 1, 90), "latency/0.25": NOTHING}
+
+
+class Rows(Source):
+    """Answers with these rows."""
+
+    def __init__(self, *rows):
+        self._rows = rows
+
+    async def query(self, query, window):
+        return Samples(self._rows)
+
+
+class Resolved(Sources):
+    """All metrics are these."""
+
+    def __init__(self, questions):
+        self._questions = questions
+
+    async def questions(self, key, metrics, *, stable, canary):
+        return self._questions
+
+
+@pytest.mark.parametrize(
+    ("always", "threshold", "problem"),
+    [
+        ("0.25", "", "metric latency: a row has no threshold, and its template says `thresholds`"),
+        ("", "0.25", "metric latency: a row has the threshold 0.25, and its template does not say `thresholds`"),
+    ],
+)
+async def test_rows_have_a_threshold_where_their_template_says_so_and_nowhere_else(always, threshold, problem):
+    source = Rows(Row(STABLE, 0, 90, threshold))
+    questions = (Question("latency", Query("flux", ""), source, warm_up=False, always=always),)
+    with pytest.raises(MetricTroubleError, match=re.escape(problem)):
+        await usual_counts(Resolved(questions), Key("shop", "web"), (), Status(stable=STABLE), seconds=60)

@@ -44,12 +44,17 @@ def test_pods_ask_the_name_server_that_answers():
 
 def test_the_gateway_listens_on_traefiks_entry_point():
     gateway = manifests("gateway.yaml")[1]
-    config = services.gateway_config("http://influx", "secret")
-    assert config["entryPoints"]["web"]["address"] == f"127.0.0.1:{gateway['spec']['listeners'][0]['port']}"
+    config = services.gateway_config("http://influx", "secret", Path("/middlewares"))
+    listeners = {one["name"]: f"127.0.0.1:{one['port']}" for one in gateway["spec"]["listeners"]}
+    points = {name: point["address"] for name, point in config["entryPoints"].items() if name != "traefik"}
+    assert points == listeners
+    assert config["entryPoints"]["retrying"]["http"]["middlewares"] == [
+        f"{name}@file" for name in services.gateway_middlewares()["http"]["middlewares"]
+    ]
 
 
 def test_every_program_listens_on_this_machine_only():
-    config = services.gateway_config("http://influx", "secret")
+    config = services.gateway_config("http://influx", "secret", Path("/middlewares"))
     hosts = {point["address"].split(":")[0] for point in config["entryPoints"].values()}
     proxy = kubelet.proxy_config(Path("/kubeconfig"))
     node = kubelet.kubelet_config(Path("/r"), Path("/ca"), runtime=Path("/s"))
@@ -112,6 +117,7 @@ def test_a_cluster_is_read_back_and_its_token_is_private(tmp_path):
         kubeconfig=Path("/k"),
         kubectl=Path("/bin/kubectl"),
         gateway_url="http://127.0.0.1:18080",
+        retrying_url="http://127.0.0.1:18082",
         influx=Influx(url="http://10.244.0.1:18086", token="not-known", org="pointsman", bucket="metrics"),  # noqa: S106
         in_cluster=InCluster(
             influx_url="http://influxdb.monitoring:8086", telegraf_url="http://telegraf.monitoring:8186"
