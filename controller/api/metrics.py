@@ -18,6 +18,7 @@ from controller.api.reading import Reader, SpecError, parse_duration
 MAX_QUERY_BYTES = 16 * 1024
 MAX_PARAMETERS = 20
 MAX_TEXT = 1_000
+MAX_MATURITY_S = 3600.0
 MAX_NAMESPACES = 200
 DEFAULT_SOURCE = "default"
 ALL_NAMESPACES = "*"
@@ -67,6 +68,10 @@ class MetricTemplate:
     parameters: tuple[Parameter, ...] = ()
     warm_up: bool = False
     description: str = ""
+    maturity: float = 0.0
+    """Seconds after a unit's beginning until its outcome is known; 0 where a unit is counted when it ends."""
+    at_router: bool = False
+    """Its units are counted by the router that splits the work."""
     always: str = ""
     """The parameter that is one of the thresholds in any case; empty where the rows have no threshold."""
 
@@ -161,7 +166,7 @@ def _query(reader: Reader) -> str:
 def parse_template(raw_spec: object, path: str, *, languages: Collection[str]) -> MetricTemplate:
     """`languages` are those some provider speaks. Raises SpecError."""
     reader = Reader.of(raw_spec, path).only(
-        "source", "language", "query", "parameters", "warmUp", "thresholds", "description"
+        "source", "language", "query", "parameters", "warmUp", "cohort", "atRouter", "thresholds", "description"
     )
     source = reader.text("source", DEFAULT_SOURCE)
     if not _DNS_LABEL.fullmatch(source):
@@ -177,8 +182,17 @@ def parse_template(raw_spec: object, path: str, *, languages: Collection[str]) -
         parameters=parameters,
         always=_always(reader.child("thresholds"), parameters) if reader.has("thresholds") else "",
         warm_up=reader.flag("warmUp"),
+        maturity=_maturity(reader.child("cohort")) if reader.has("cohort") else 0.0,
+        at_router=reader.flag("atRouter"),
         description=reader.text("description", ""),
     )
+
+
+def _maturity(reader: Reader) -> float:
+    maturity = reader.only("maturity").seconds("maturity")
+    if not 1 <= maturity <= MAX_MATURITY_S:
+        raise SpecError(reader.at("maturity"), "is not between 1s and 1h")
+    return maturity
 
 
 def _always(reader: Reader, parameters: tuple[Parameter, ...]) -> str:

@@ -20,6 +20,7 @@ from controller.api.status import status_from_raw
 from controller.commands._cluster import WRONG_USE, CommandError, Kubeconfig, Namespace, find_release, with_cluster
 from controller.commands._manifest import ManifestError, read_release
 from controller.core.analysis import AnalysisPlan, MetricPlan, method_of
+from controller.core.bake import bake_weight
 from controller.core.foresight import (
     Level,
     Slacked,
@@ -125,7 +126,8 @@ class Planned:
 
     @property
     def method(self) -> AnalysisPlan:
-        return method_of(self.spec.analysis, thresholds=self.thresholds)
+        reserve_at = bake_weight(self.spec.steps)
+        return method_of(self.spec.analysis, thresholds=self.thresholds, reserve_at=reserve_at)
 
     def level(self, metric: str) -> Level:
         """Of `metric` or `metric/threshold`."""

@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from controller.api.reading import SpecError, parse_percent
-from controller.api.release import Analysis
+from controller.api.release import ReleaseSpec
 from controller.commands._cluster import WRONG_USE
 from controller.commands._documents import UnreadableError, files_of
 from controller.commands._manifest import ManifestError, read_release
 from controller.commands._traces import Trace, TraceError, read_trace
 from controller.core.analysis import AnalysisPlan, Evidence, Judge, MetricEvidence, MetricPlan, Verdict, metric_plan
+from controller.core.bake import bake_weight
 
 _ALPHA, _RATIO, _PROMOTE, _BAD_UNITS = 0.01, 1.1, 1.5, 5
 _MOST = 0.5
@@ -34,7 +35,7 @@ class WrongUseError(Exception):
 class Settings:
     """What the command line says; None: what was recorded, or what the Release says, or the default."""
 
-    release: Analysis | None
+    release: ReleaseSpec | None
     alpha: float | None
     ratio: float | None
     looks: int | None
@@ -94,7 +95,7 @@ def replay(
     failed = False
     try:
         settings = Settings(
-            release=None if release is None else read_release(release).analysis,
+            release=None if release is None else read_release(release),
             alpha=None if max_false_rollback is None else _alpha(max_false_rollback),
             ratio=None if ratio is None else _ratio(ratio),
             looks=None if looks is None else _horizon(looks),
@@ -234,7 +235,8 @@ def _horizon(looks: int) -> int:
     return looks
 
 
-def _released(trace: Trace, analysis: Analysis) -> AnalysisPlan:
+def _released(trace: Trace, spec: ReleaseSpec) -> AnalysisPlan:
+    analysis = spec.analysis
     known = {metric.name: metric for metric in analysis.metrics}
     for label in trace.labels:
         if label.partition("/")[0] not in known:
@@ -249,4 +251,5 @@ def _released(trace: Trace, analysis: Analysis) -> AnalysisPlan:
         min_bad_units=analysis.advanced.min_bad_units,
         metrics=tuple(metrics),
         max_false_promotion=analysis.advanced.max_false_promotion,
+        reserve_at=bake_weight(spec.steps),
     )

@@ -18,6 +18,7 @@ from controller.core.thresholds import Thresholds
 from controller.core.xgs import LowerTail, Standing, UpperTail
 
 LIMITS_SHARE = 0.1
+BAKES_SHARE = 0.2
 SETTLE_S = 3.0
 """Where nothing is said, and nothing was learnt."""
 
@@ -61,6 +62,8 @@ class AnalysisPlan:
     """Number of looks, where it is known beforehand."""
     max_false_promotion: float = 0.05
     """Chance that a canary at `promote` or above is called no worse; per metric and release."""
+    reserve_at: float | None = None
+    """The bake's weight, in percent: a part of the budget is kept until the first look at it."""
     settle: float = SETTLE_S
     """Seconds after which a window's counts are taken for complete: so a restart looks at the same windows."""
 
@@ -78,7 +81,7 @@ class AnalysisPlan:
         return part / (len({other.metric for other in alike}) * len(thresholds))
 
     def spending(self, metric: MetricPlan) -> Spending:
-        return Spending(self.alpha_of(metric), self.horizon)
+        return Spending(self.alpha_of(metric), self.horizon, 0.0 if self.reserve_at is None else BAKES_SHARE)
 
     @property
     def proof_spending(self) -> Spending:
@@ -223,6 +226,8 @@ class Judge:
 
     plan: AnalysisPlan
     looks: int = 0
+    _opened: int | None = None
+    """The first look of the bake."""
     _metrics: dict[str, _Judged] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -265,13 +270,19 @@ class Judge:
 
     def add(self, look: Look) -> None:
         for judged, counts in self._counted(look):
-            judged.test.add(look.number, counts)
+            if isinstance(judged.test, UpperTail):
+                judged.test.add(look.number, counts, self._opened)
+            else:
+                judged.test.add(look.number, counts)
             if judged.proof is not None:
                 judged.proof.add(look.number, counts)
 
     def _counted(self, look: Look) -> Iterator[tuple[_Judged, Counts]]:
         """What was asked in this look, added up."""
         self.looks = look.number
+        reserve_at = self.plan.reserve_at
+        if self._opened is None and reserve_at is not None and look.weight >= reserve_at:
+            self._opened = look.number
         for name, judged in self._metrics.items():
             counts = look.rows.get(name)
             if counts is None:
@@ -345,11 +356,16 @@ def units_since(looks: Sequence[Look], start: float) -> int:
 
 
 def method_of(
-    analysis: Analysis, learnt: float = SETTLE_S, thresholds: Mapping[str, Thresholds] = MappingProxyType({})
+    analysis: Analysis,
+    learnt: float = SETTLE_S,
+    thresholds: Mapping[str, Thresholds] = MappingProxyType({}),
+    *,
+    reserve_at: float | None = None,
 ) -> AnalysisPlan:
     """What a spec asks for: the operator judges by it, and `pointsman plan` foresees by the same.
 
-    `learnt` is what `settle: auto` means here; `thresholds` are those of the metrics that have several.
+    `learnt` is what `settle: auto` means here; `thresholds` are those of the metrics that have several; `reserve_at` is
+    the weight of a bake.
     """
     settle = analysis.advanced.settle
     return AnalysisPlan(
@@ -357,6 +373,7 @@ def method_of(
         min_bad_units=analysis.advanced.min_bad_units,
         metrics=tuple(plan for metric in analysis.metrics for plan in _plans_of(metric, thresholds.get(metric.name))),
         max_false_promotion=analysis.advanced.max_false_promotion,
+        reserve_at=reserve_at,
         settle=learnt if settle is None else settle,
     )
 
@@ -390,6 +407,8 @@ def plan_to_raw(plan: AnalysisPlan) -> dict[str, object]:
     }
     if plan.horizon is not None:
         raw["looks"] = plan.horizon
+    if plan.reserve_at is not None:
+        raw["reserveAt"] = plan.reserve_at
     if any(metric.promote is not None for metric in plan.metrics):
         raw["maxFalsePromotion"] = plan.max_false_promotion
     return raw
@@ -407,6 +426,7 @@ def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
     """Raises TypeError for what is no method."""
     metrics, alpha, least, looks = raw.get("metrics"), raw.get("alpha"), raw.get("minBadUnits"), raw.get("looks")
     proof, settle = raw.get("maxFalsePromotion", 0.05), raw.get("settle", SETTLE_S)
+    reserve_at = raw.get("reserveAt")
     if not (
         isinstance(metrics, list)
         and isinstance(alpha, int | float)
@@ -414,6 +434,7 @@ def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
         and isinstance(looks, int | None)
         and isinstance(proof, int | float)
         and isinstance(settle, int | float)
+        and isinstance(reserve_at, int | float | None)
     ):
         raise TypeError(f"not a method: {raw!r}")
     return AnalysisPlan(
@@ -422,6 +443,7 @@ def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
         metrics=tuple(_metric_from_raw(metric) for metric in metrics),
         horizon=looks,
         max_false_promotion=float(proof),
+        reserve_at=None if reserve_at is None else float(reserve_at),
         settle=float(settle),
     )
 

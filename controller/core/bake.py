@@ -5,13 +5,20 @@ It is a last step that nobody has to write: everything that goes on in steps goe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controller.api.reading import Reader, SpecError
-from controller.core.step import Done, Outcome, StepView, Wait
+from controller.core.step import Done, Outcome, Step, StepView, Wait
 
 HOLDBACK = 5.0
 _MOST = 20.0
+
+
+def bake_weight(steps: Sequence[Step]) -> float | None:
+    """Percent of the work on the new version while it bakes; None where it does not."""
+    last = steps[-1] if steps else None
+    return last.weight if isinstance(last, Bake) else None
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from controller.core.bets import Bet
 from controller.core.looks import Counts
-from controller.core.martingales import chance, fewest, log_mean
+from controller.core.martingales import fewest
 from controller.core.xgs import Standing
 
 _TIMES = (1.5, 2.0, 4.0, 8.0)
@@ -26,17 +27,13 @@ _COMMON_CAP = 2.0
 """In thresholds: how far above its alarm the watch on stable can rise, so that it ends soon after its cause."""
 
 
-class LimitTest:
+class LimitTest(Bet):
     """Rejects "the canary's rate of bad units is at most `most`" (0 to 1). `add` looks in their order."""
 
     def __init__(self, most: float, alpha: float) -> None:
-        self._weights = [(math.log(times), most * (times - 1)) for times in _TIMES]
+        super().__init__(alpha, len(_TIMES))
         self._most = most
-        self._alpha = alpha
-        self._needed = math.log(1 / alpha)
-        self._logs = [0.0] * len(_TIMES)
         self._stable = 0.0
-        self.standing = Standing(bad=0, boundary=None, p=1.0, budget=alpha, crossed=False)
 
     @property
     def common_cause(self) -> bool:
@@ -49,34 +46,17 @@ class LimitTest:
     def add(self, look: int, counts: Counts) -> Standing:
         """`look` is its number, which does not matter here: the bound holds at all looks together."""
         del look
-        said = self.standing
-        bad = said.bad + counts.canary_bad
         gain = counts.stable_bad * math.log(_COMMON_TIMES) - counts.stable_total * self._most * (_COMMON_TIMES - 1)
         self._stable = min(max(0.0, self._stable + gain), _COMMON_CAP * self._needed)
-        if said.crossed or counts.canary_total == 0 or counts.stable_bad > self._most * counts.stable_total:
-            self.standing = Standing(bad, said.boundary, said.p, self._alpha, said.crossed)
-            return self.standing
-        units, logs = counts.canary_total, self._logs
-        needed = fewest(lambda found: log_mean(self._after(found, units, logs)) >= self._needed, units)
-        boundary = None if needed is None else said.bad + needed
-        self._logs = self._after(counts.canary_bad, units, logs)
-        log_e = log_mean(self._logs)
-        self.standing = Standing(bad, boundary, chance(log_e), self._alpha, log_e >= self._needed)
-        return self.standing
-
-    def _after(self, bad: int, units: int, logs: list[float]) -> list[float]:
-        return [log + bad * gain - units * cost for log, (gain, cost) in zip(logs, self._weights, strict=True)]
+        units = counts.canary_total
+        if self.standing.crossed or units == 0 or counts.stable_bad > self._most * counts.stable_total:
+            return self._pass(counts.canary_bad)
+        pays = [(math.log(times), -units * (self._most * (times - 1))) for times in _TIMES]
+        return self._take(counts.canary_bad, units, pays, fewest)
 
     def to_raw(self) -> dict[str, Any]:
-        last = self.standing
-        return {
-            "logs": self._logs,
-            "stable": self._stable,
-            "standing": [last.bad, last.boundary, last.p, last.crossed],
-        }
+        return {**super().to_raw(), "stable": self._stable}
 
     def restore(self, raw: Mapping[str, Any]) -> None:
-        """Goes on from `to_raw` of a test with the same limit and α."""
-        self._logs, self._stable = list(raw["logs"]), raw["stable"]
-        bad, boundary, p, crossed = raw["standing"]
-        self.standing = Standing(bad, boundary, p, self._alpha, crossed)
+        super().restore(raw)
+        self._stable = raw["stable"]

@@ -17,14 +17,13 @@ than a Poisson count of its rate. Products over looks, averaged over the lifts, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from controller.core.bets import Bet, Crosses
 from controller.core.looks import Counts
-from controller.core.martingales import chance, fewest, log_mean
+from controller.core.martingales import fewest
 from controller.core.xgs import Standing
-
-Crosses = Callable[[int], bool]
 
 _LIFTS = (1.5, 2.0, 4.0, 8.0)
 _MOST_RATE = 0.999
@@ -38,40 +37,26 @@ def nearest(ratio: float, slack: float, rates: tuple[float, float], units: tuple
     return (-linear + math.sqrt(linear**2 + 4 * square * ns * ts * slack)) / (2 * square)
 
 
-class _EdgeProcess:
+class _EdgeProcess(Bet):
     """State of one test; `add` looks in their order. A subclass says which canary rates are the alternative."""
 
     def __init__(self, ratio: float, slack: float, alpha: float, tests: int) -> None:
+        super().__init__(alpha, tests)
         self._ratio = ratio
         self._slack = slack
-        self._alpha = alpha
-        self._needed = math.log(1 / alpha)
-        self._logs = [0.0] * tests
         self._seen = (0, 0)
         """Bad and all units of stable so far."""
-        self.standing = Standing(bad=0, boundary=None, p=1.0, budget=alpha, crossed=False)
 
     def add(self, look: int, counts: Counts) -> Standing:
         """`look` is its number, which does not matter here: the bound holds at all looks together."""
         del look
-        last, before = self.standing, self._seen
-        bad = last.bad + counts.canary_bad
+        before = self._seen
         self._seen = (before[0] + counts.stable_bad, before[1] + counts.stable_total)
-        if last.crossed or not before[1] or not counts.canary_total:
-            self.standing = Standing(bad, last.boundary, last.p, self._alpha, last.crossed)
-            return self.standing
+        if self.standing.crossed or not before[1] or not counts.canary_total:
+            return self._pass(counts.canary_bad)
         stable = (before[0] + 0.5) / (before[1] + 1)
-        gains = [self._gain(canary, stable, counts) for canary in self._alternatives(stable)]
-
-        def after(canary_bad: int) -> list[float]:
-            return [log + canary_bad * each + rest for log, (each, rest) in zip(self._logs, gains, strict=True)]
-
-        found = self._boundary(lambda canary_bad: log_mean(after(canary_bad)) >= self._needed, counts.canary_total)
-        self._logs = after(counts.canary_bad)
-        log_e = log_mean(self._logs)
-        boundary = None if found is None else last.bad + found
-        self.standing = Standing(bad, boundary, chance(log_e), self._alpha, log_e >= self._needed)
-        return self.standing
+        pays = [self._gain(canary, stable, counts) for canary in self._alternatives(stable)]
+        return self._take(counts.canary_bad, counts.canary_total, pays, self._boundary)
 
     def _alternatives(self, stable: float) -> list[float]:
         raise NotImplementedError
@@ -94,19 +79,11 @@ class _EdgeProcess:
         return math.log(tc / a), stables - nc * (tc - a) - ns * (ts - b)
 
     def to_raw(self) -> dict[str, Any]:
-        last = self.standing
-        return {
-            "logs": self._logs,
-            "stable": list(self._seen),
-            "standing": [last.bad, last.boundary, last.p, last.crossed],
-        }
+        return {**super().to_raw(), "stable": list(self._seen)}
 
     def restore(self, raw: Mapping[str, Any]) -> None:
-        """Goes on from `to_raw` of a test with the same margin and α."""
-        self._logs = list(raw["logs"])
+        super().restore(raw)
         self._seen = (raw["stable"][0], raw["stable"][1])
-        bad, boundary, p, crossed = raw["standing"]
-        self.standing = Standing(bad, boundary, p, self._alpha, crossed)
 
 
 class MarginTest(_EdgeProcess):

@@ -68,7 +68,7 @@ class MetricTrouble:
     """Why looks cannot be made: nothing is concluded from it, neither way."""
 
     reason: str
-    """SourceOutage, MetricBroken, MetricInvalid, MetricsMissing or CommonCause."""
+    """SourceOutage, MetricBroken, MetricInvalid, MetricsMissing, WorkMissing or CommonCause."""
     message: str
 
 

@@ -64,8 +64,11 @@ class UpperTail:
         self._crossed = False
         self.standing = Standing(bad=0, boundary=None, p=1.0, budget=0.0, crossed=False)
 
-    def add(self, look: int, counts: Counts) -> Standing:
-        """A look without bad units on either side is no test: its budget carries over."""
+    def add(self, look: int, counts: Counts, opened: int | None = None) -> Standing:
+        """A look without bad units on either side is no test: its budget carries over.
+
+        `opened`: the look from which on the reserve may be spent.
+        """
         bad = counts.canary_bad + counts.stable_bad
         before, self._bad = self._bad, self._bad + counts.canary_bad
         if bad == 0 or self._crossed:
@@ -81,7 +84,7 @@ class UpperTail:
         at = self._at
         self._at += (counts.canary_bad - low) // self._unit
         self._law = np.convolve(self._law, law)
-        budget = max(0.0, self._spending.until(look) - self._spent)
+        budget = max(0.0, self._spending.until(look, opened) - self._spent)
         tails = self._law[::-1].cumsum()[::-1]
         cut = int((-tails).searchsorted(-budget))
         here = self._at - self._low

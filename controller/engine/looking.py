@@ -6,7 +6,6 @@ outage costs time and no counts.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,15 +20,17 @@ from controller.core.disaster import Disaster, disaster
 from controller.core.following import follows_slowly
 from controller.core.looks import NOTHING, Counts, Look
 from controller.core.observation import MetricTrouble, common_cause
+from controller.core.shares import OF_THE_PROMISE, gap
 from controller.core.silence import missing
 from controller.core.thresholds import Thresholds
 from controller.engine import lateness
+from controller.engine.asking import ask
 from controller.engine.objects import Key
 from controller.engine.runs import Beginning, Run, RunStore, run_name
 from controller.engine.settling import Ask, Settling, usual
 from controller.engine.sources import MetricTroubleError, Question, Sources
-from controller.engine.thresholds import HISTORY_S, chosen, judged, label
-from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
+from controller.engine.thresholds import HISTORY_S, MOST_TESTS, chosen, judged
+from controller.ports import Window
 
 _LOG = logging.getLogger(__name__)
 _FAST_S = 1.0
@@ -70,9 +71,22 @@ class Looker:
         self._settling.begin(key, _attempt(status, target), _asking(questions, status, target), settle=settle)
 
     async def look(
-        self, key: Key, analysis: Analysis, status: Status, owner: Mapping[str, Any] | None, *, target: str, now: float
+        self,
+        key: Key,
+        analysis: Analysis,
+        status: Status,
+        owner: Mapping[str, Any] | None,
+        *,
+        target: str,
+        now: float,
+        by_weight: bool = True,
+        reserve_at: float | None = None,
     ) -> Sight:
-        """Raises KubeError. What a metric system does wrong comes back as `trouble`."""
+        """Raises KubeError. What a metric system does wrong comes back as `trouble`.
+
+        `by_weight`: a router splits the work as the weight says, and not the number of pods. `reserve_at`: the weight
+        of a bake.
+        """
         if not analysis.metrics or not status.stable or target == status.stable or status.is_rejected(target):
             return Sight()
         try:
@@ -84,17 +98,17 @@ class Looker:
             silent = await heartbeats(questions, now, analysis.interval)
             return Sight(trouble=silent, again_in=None if silent is None else analysis.interval)
         try:
-            run = await self._open(key, analysis, status, owner, questions)
+            run = await self._open(key, analysis, status, owner, questions, reserve_at)
         except MetricTroubleError as error:
             return Sight(trouble=error.trouble, again_in=analysis.interval)
         trouble = await self._catch_up(run, analysis, status, questions, now) or _missing(run, status)
         await _audit(run, questions, status)
         evidence = run.judge.evidence()
-        trouble = trouble or common_cause(evidence)
+        trouble = trouble or common_cause(evidence) or (_gap(run, questions, status) if by_weight else None)
         moved = run.weight_since != status.weight_since
         await self._runs.save(run, now, force=moved or evidence.regression is not None)
         run.weight_since = status.weight_since
-        due = max(0.0, _next_end(run, analysis, status) + run.plan.settle - now)
+        due = max(0.0, _next_end(run, analysis, status, questions) + run.plan.settle - now)
         found, fast = None, _is_fresh(status, now)
         if fast and evidence.regression is None:
             found = await provisional(run, questions, status, now)
@@ -116,6 +130,7 @@ class Looker:
         status: Status,
         owner: Mapping[str, Any] | None,
         questions: tuple[Question, ...],
+        reserve_at: float | None,
     ) -> Run:
         subject = {
             "release": key.name,
@@ -129,7 +144,13 @@ class Looker:
         async def begin() -> Beginning:
             attempt = _attempt(status, status.canary)
             past = await _stables_past(questions, status, started)
-            plan = method_of(analysis, self._settling.learnt(key, attempt), chosen(questions, past))
+            thresholds = chosen(questions, past)
+            plan = method_of(analysis, self._settling.learnt(key, attempt), thresholds, reserve_at=reserve_at)
+            if len(plan.metrics) > MOST_TESTS:
+                problem = (
+                    f"the metrics and their thresholds make {len(plan.metrics)} tests, at most {MOST_TESTS} are kept"
+                )
+                raise MetricTroubleError("MetricInvalid", f"{problem}: leave some out")
             # asked once more: what was learnt may be older, or lost with the process that learnt it
             learnt = self._settling.usual(key, attempt)
             asked = await usual(_asking(questions, status, status.canary), started)
@@ -151,14 +172,15 @@ class Looker:
     ) -> MetricTrouble | None:
         began = time.monotonic()
         for _ in range(_CATCH_UP):
-            start, end = run.end, _next_end(run, analysis, status)
+            start, end = run.end, _next_end(run, analysis, status, questions)
             if end + run.plan.settle > now or run.judge.evidence().regression is not None:
                 return None
             window = Window(as_datetime(start), as_datetime(end))
             warming = status.scaled_up is not None and start < status.scaled_up + analysis.advanced.warm_up
-            asked = [question for question in questions if not (question.warm_up and warming)]
+            ripe = [question for question in questions if start - question.maturity >= run.started]
+            asked = [question for question in ripe if not (question.warm_up and warming)]
             try:
-                found = await _ask(asked, window, stable=status.stable, canary=status.canary)
+                found = await ask(asked, window, stable=status.stable, canary=status.canary)
             except MetricTroubleError as error:
                 self._sources.forget(run.key)  # its token may have been changed
                 return error.trouble
@@ -184,7 +206,7 @@ async def _audit(run: Run, questions: tuple[Question, ...], status: Status) -> N
     asked = [question for question in questions if question.name in counted]
     window = Window(as_datetime(looks[0].start), as_datetime(looks[-1].end))
     try:
-        found = await _ask(asked, window, stable=status.stable, canary=status.canary)
+        found = await ask(asked, window, stable=status.stable, canary=status.canary)
         lateness.note(run, looks, judged(run.plan, asked, found))
     except MetricTroubleError as error:
         _LOG.info("%s: late points were not looked for: %s", run.name, error)
@@ -210,6 +232,14 @@ def _missing(run: Run, status: Status) -> MetricTrouble | None:
     return MetricTrouble("MetricsMissing", sentence) if sentence is not None else None
 
 
+def _gap(run: Run, questions: tuple[Question, ...], status: Status) -> MetricTrouble | None:
+    counted = {question.name for question in questions if question.at_router}
+    names = [metric.name for metric in run.plan.metrics if metric.metric in counted]
+    chance = run.plan.alpha * OF_THE_PROMISE
+    sentence = gap(run.looks, names, status.weight, status.weight_since or 0.0, chance)
+    return MetricTrouble("WorkMissing", sentence) if sentence is not None else None
+
+
 def _is_fresh(status: Status, now: float) -> bool:
     """Disasters show at once; later ones are the looks' business, so that a long release costs no query a second."""
     return status.weight > 0 and status.weight_since is not None and now - status.weight_since <= _FAST_FOR_S
@@ -230,7 +260,8 @@ async def _provisional(run: Run, questions: tuple[Question, ...], status: Status
         return None
     window = Window(as_datetime(run.end), as_datetime(now))
     try:
-        rows = await _ask(list(questions), window, stable=status.stable, canary=status.canary)
+        at_once = [question for question in questions if not question.maturity]
+        rows = await ask(at_once, window, stable=status.stable, canary=status.canary)
     except MetricTroubleError:
         return None
     odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
@@ -242,7 +273,7 @@ async def _stables_past(questions: tuple[Question, ...], status: Status, until: 
     """Units of stable, slower and all, at each threshold, before the canary had any. Raises MetricTroubleError."""
     asked = [question for question in questions if question.always]
     window = Window(as_datetime(until - HISTORY_S), as_datetime(until))
-    rows = await _ask(asked, window, stable=status.stable, canary=status.canary)
+    rows = await ask(asked, window, stable=status.stable, canary=status.canary)
     return {name: (counts.stable_bad, counts.stable_total) for name, counts in rows.items()}
 
 
@@ -256,7 +287,7 @@ async def usual_counts(
     questions = await sources.questions(key, metrics, stable=status.stable, canary=canary)
     until = time.time()
     window = Window(as_datetime(until - seconds), as_datetime(until))
-    rows = await _ask(list(questions), window, stable=status.stable, canary=canary)
+    rows = await ask(list(questions), window, stable=status.stable, canary=canary)
     alone = status.stable == canary  # then both sides of a row are the same counts
     found = {
         name: (counts.stable_bad, counts.stable_total)
@@ -270,65 +301,21 @@ async def usual_counts(
 def _asking(questions: tuple[Question, ...], status: Status, target: str) -> Ask:
     """What the source says between two moments; nothing where it cannot."""
 
-    async def ask(start: float, end: float) -> dict[str, Counts]:
+    async def between(start: float, end: float) -> dict[str, Counts]:
         window = Window(as_datetime(start), as_datetime(end))
         try:
-            return await _ask(list(questions), window, stable=status.stable, canary=target)
+            return await ask(list(questions), window, stable=status.stable, canary=target)
         except MetricTroubleError:
             return {}
 
-    return ask
+    return between
 
 
-def _next_end(run: Run, analysis: Analysis, status: Status) -> float:
-    """A window also ends where the weight changed: inside of a look the share is constant."""
-    end = run.end + analysis.interval
-    changed = status.weight_since
-    return changed if changed is not None and run.end < changed < end else end
-
-
-async def _ask(questions: list[Question], window: Window, *, stable: str, canary: str) -> dict[str, Counts]:
-    """Raises MetricTroubleError when any of them cannot be answered: a look is whole or it is not made."""
-    answers = await asyncio.gather(
-        *(question.provider.query(question.query, window) for question in questions), return_exceptions=True
-    )
-    rows: dict[str, Counts] = {}
-    for question, answer in zip(questions, answers, strict=True):
-        match answer:
-            case Samples():
-                rows |= _counts(question, answer.rows, stable=stable, canary=canary)
-            case NoData():
-                rows[question.name] = NOTHING  # asked, and had nothing: a metric that was not asked has no row
-            case SourceOutageError():
-                raise MetricTroubleError("SourceOutage", f"metric {question.name}: {answer}")
-            case BrokenMetricError():
-                raise MetricTroubleError("MetricBroken", f"metric {question.name}: {answer}")
-            case BaseException():
-                raise answer
-    return rows
-
-
-def _counts(question: Question, rows: tuple[Row, ...], *, stable: str, canary: str) -> dict[str, Counts]:
-    """Rows of both revisions, side by side. A revision that is not there did nothing in this window."""
-    name = question.name
-    sides: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        if row.revision not in (stable, canary):
-            raise MetricTroubleError(
-                "MetricBroken", f"metric {name}: revision {row.revision!r} is neither stable {stable} nor {canary}"
-            )
-        if bool(row.threshold) != bool(question.always):
-            wrong = "a row has no threshold" if question.always else f"a row has the threshold {row.threshold}"
-            said = "says" if question.always else "does not say"
-            raise MetricTroubleError("MetricBroken", f"metric {name}: {wrong}, and its template {said} `thresholds`")
-        sides.setdefault(label(name, row.threshold), {})[row.revision] = row
-    nothing = Row("", 0, 0)
-    return {
-        label: Counts(
-            side.get(canary, nothing).bad,
-            side.get(canary, nothing).total,
-            side.get(stable, nothing).bad,
-            side.get(stable, nothing).total,
-        )
-        for label, side in sides.items()
-    }
+def _next_end(run: Run, analysis: Analysis, status: Status, questions: Iterable[Question]) -> float:
+    """A window also ends where the weight changed, so that the share is constant in it: when it changed, and for what
+    ripens, so much later.
+    """
+    changed = [run.started, *run.turns] + ([] if status.weight_since is None else [status.weight_since])
+    later = {0.0, *(question.maturity for question in questions)}
+    turns = (moment + maturity for moment in changed for maturity in later)
+    return min([run.end + analysis.interval, *(turn for turn in turns if turn > run.end)])

@@ -19,8 +19,10 @@ from controller.api.reading import SpecError
 from controller.api.release import parse_release, parse_what_runs
 from controller.api.resources import RELEASES
 from controller.api.status import Status, refused_by_router, status_from_raw, status_to_raw
+from controller.core.bake import bake_weight
 from controller.core.decide import decide, withdraw
 from controller.core.plan import Decision
+from controller.core.sizing import Sizing
 from controller.engine.executor import Executor, RefusedError, TemplateLostError
 from controller.engine.looking import Looker, Sight
 from controller.engine.objects import Key, selector_text
@@ -129,8 +131,17 @@ class Reconciler:
     async def _look(self, world: World, status: Status, now: float) -> Sight:
         if world.spec.suspend or world.observation.deleting:
             return Sight()
-        target = world.observation.target
-        return await self.looker.look(world.key, world.spec.analysis, status, world.owner, target=target, now=now)
+        seen = world.observation
+        return await self.looker.look(
+            world.key,
+            world.spec.analysis,
+            status,
+            world.owner,
+            target=seen.target,
+            now=now,
+            by_weight=seen.sizing is Sizing.BY_WEIGHT,
+            reserve_at=bake_weight(world.spec.steps),
+        )
 
     async def _refused(self, world: World, decided: Status, error: RefusedError | TemplateLostError) -> float | None:
         """The API server does not take what the spec says: its sentence is the message.

@@ -7,7 +7,8 @@ A page that is full is never touched again, so the writes stay small however lon
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,9 @@ class Run:
     """Units of each metric that came after their look."""
     audited: int = 0
     """Looks that were asked for once more."""
+
+    turns: list[float] = field(default_factory=list)
+    """Moments at which the weight changed, between two looks."""
 
     @property
     def end(self) -> float:
@@ -135,6 +139,7 @@ class RunStore:
         return await self._kube.create(ANALYSIS_RUNS, key.namespace, body)
 
     def add(self, run: Run, look: Look) -> None:
+        run.turns += _turns([*run.looks[-1:], look])
         run.looks.append(look)
         run.judge.add(look)
         if len(run.looks) % PAGE == 0:
@@ -228,6 +233,10 @@ def _page_name(name: str, page: int) -> str:
     return f"{name}-p{page}" if page else name
 
 
+def _turns(looks: Sequence[Look]) -> list[float]:
+    return [after.start for before, after in itertools.pairwise(looks) if after.weight != before.weight]
+
+
 def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
     spec = pages[0]["spec"]
     plan = plan_from_raw(spec["method"])
@@ -251,6 +260,7 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
         written=len(looks),
         late=dict(last.get("late", {})),
         audited=last.get("audited", 0),
+        turns=_turns(looks),
     )
 
 

@@ -47,6 +47,10 @@ class Question:
     warm_up: bool
     heartbeat: Heartbeat | None = None
     """Of the source, shared by all who ask there."""
+    maturity: float = 0.0
+    """Seconds after a unit's beginning until its outcome is known; 0 where a unit is counted when it ends."""
+    at_router: bool = False
+    """Its units are counted by the router that splits the work."""
     always: str = ""
     """One of its thresholds, in seconds as text; empty where its rows have none."""
 
@@ -115,7 +119,16 @@ class Sources:
         except SourceOutageError as error:
             raise MetricTroubleError("SourceOutage", f"metric {metric.name}: {error}") from error
         always = threshold_text(float(parameters[template.always])) if template.always else ""
-        return Question(metric.name, query, provider, template.warm_up, heartbeat, always)
+        return Question(
+            metric.name,
+            query,
+            provider,
+            template.warm_up,
+            heartbeat,
+            maturity=template.maturity,
+            at_router=template.at_router,
+            always=always,
+        )
 
     async def _heartbeat(self, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:
         spec = source.heartbeat

@@ -9,6 +9,8 @@ from controller.core.looks import NOTHING, Counts
 from controller.core.thresholds import Thresholds, choose
 from controller.engine.sources import MetricTroubleError, Question
 
+MOST_TESTS = 40
+"""Of one attempt: a page of its record, 200 looks, has to stay far below what etcd takes."""
 HISTORY_S = 600.0
 """So much of stable's past they are chosen from."""
 

@@ -110,7 +110,7 @@ class Memory:
             if change.gone:
                 content.objects.pop(name, None)
             else:
-                content.objects[name] = change.item
+                content.objects[name] = change.item if shelf.single else _slim(change.item)
         if content.version and _is_newer(version, content.version):
             content.version = version
         return True
@@ -205,7 +205,8 @@ class Memory:
         if shelf in flight.changed or _Shelf(shelf.resource, "", "") in flight.changed:
             return
         now = self._monotonic()
-        self._shelves[shelf] = _Content({item["metadata"]["name"]: item for item in objects}, now, version)
+        kept = objects if shelf.single else map(_slim, objects)
+        self._shelves[shelf] = _Content({item["metadata"]["name"]: item for item in kept}, now, version)
         self._shelves.move_to_end(shelf)
         while len(self._shelves) > _MOST_SHELVES or self._oldest() < now - _AGE_S:
             self._shelves.popitem(last=False)
@@ -280,7 +281,7 @@ class Memory:
             if known is None and shelf in flight.changed:
                 self._drop(shelf)  # it may be gone again
             elif known is None or _is_newer(_version(answer), _version(known)):
-                content.objects[metadata["name"]] = answer
+                content.objects[metadata["name"]] = answer if single else _slim(answer)
                 if single:  # that is all there is of it, and as it is now
                     content.read_at = self._monotonic()
                     self._shelves.move_to_end(shelf)
@@ -311,7 +312,9 @@ def _release_of(resource: Resource, item: Mapping[str, Any]) -> str:
 
 
 def _slim(item: dict[str, Any]) -> dict[str, Any]:
-    """Without what a pass never looks at, which is most of it: ten thousand of them are remembered at a start."""
+    """Without what a pass never looks at, which is most of it: ten thousand are remembered at a start. Of single objects
+    all is kept: who has written a route is read from its managedFields.
+    """
     metadata = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
     spec = {name: value for name, value in item.get("spec", {}).items() if name != "template"}
     return {**item, "metadata": metadata, "spec": spec}

@@ -19,7 +19,7 @@ from controller.core.looks import Counts, Look
 from controller.core.spending import Spending
 from controller.core.xgs import UpperTail
 from tests.bench.report import Report, Target
-from tests.bench.simulation import Looks, Traces, convictions, replayed, simulate, textbook
+from tests.bench.simulation import Looks, Traces, clients, convictions, following, replayed, simulate, textbook
 
 RUNS = int(os.environ.get("DECISION_RUNS", "10000"))
 LOOKS, LOOK_S, ALPHA, CHUNK = 60, 10, 0.01, 500
@@ -53,6 +53,8 @@ async def run() -> Report:
     notes: list[str] = []
     _false(figures, targets, notes)
     _drift(figures, targets)
+    _following(figures, targets)
+    _clustered(figures, targets)
     _detected(figures, targets)
     figures["replayed_otherwise"] = _replayed_otherwise()
     targets["replayed_otherwise"] = ("<=", 0)
@@ -162,6 +164,32 @@ def _drift(figures: dict[str, float], targets: dict[str, Target]) -> None:
         found += int((convictions(traces, Spending(ALPHA, LOOKS)) > 0).sum())
     figures["false_percent_drift"] = 100 * found / RUNS
     targets["false_percent_drift"] = ("<=", 1.2)
+
+
+def _following(figures: dict[str, float], targets: dict[str, Target]) -> None:
+    """Weights 5, 20, 50 % that go on with each proof, with rates that stand still and with rates that drift."""
+    shares = np.array([share for share, _ in DRIFT])
+    for name, rates in (("still", np.full(LOOKS, 0.01)), ("drift", np.linspace(0.003, 0.02, LOOKS))):
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        found = 0
+        for start in range(0, RUNS, CHUNK):
+            runs = min(CHUNK, RUNS - start)
+            looks = following(rng, runs=runs, units=500, rates=rates, shares=shares, spending=Spending(ALPHA, LOOKS))
+            found += int((looks > 0).sum())
+        figures[f"false_percent_following_{name}"] = 100 * found / RUNS
+        targets[f"false_percent_following_{name}"] = ("<=", 1.2)
+
+
+def _clustered(figures: dict[str, float], targets: dict[str, Target]) -> None:
+    """Errors in clusters, a client each, that are counted once."""
+    rng = np.random.default_rng(20260505)
+    found = 0
+    for start in range(0, RUNS, CHUNK):
+        runs = min(CHUNK, RUNS - start)
+        traces = clients(rng, runs=runs, looks=LOOKS, clients=500, share=0.05, base=0.01, requests=20)
+        found += int((convictions(traces, Spending(ALPHA, LOOKS)) > 0).sum())
+    figures["false_percent_clustered"] = 100 * found / RUNS
+    targets["false_percent_clustered"] = ("<=", 1.4)
 
 
 # -- bad versions --------------------------------------------------------------------------------------------------

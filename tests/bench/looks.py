@@ -6,7 +6,6 @@ operator's own metric says: from the moment at which the look's counts were comp
 """
 
 import asyncio
-import base64
 import re
 import tempfile
 import time
@@ -15,19 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
-    METRIC_SOURCES,
-    METRIC_TEMPLATES,
     RELEASES,
-    SECRETS,
 )
 from controller.kube.client import KubeClient
-from hack.install import CHECKOUT
 from hack.node import build
 from hack.node.influx import InfluxDB
 from tests.bench.plane import Plane, at_once, now, plane, release_of, template_of
@@ -35,6 +29,7 @@ from tests.bench.report import Report, Target
 from tests.bench.world import say
 from tests.beside import beside
 from tests.e2e.patience import until
+from tests.integration.metric_source import offer
 
 SIZES = (50, 100, 200, 300, 400)
 """One after the other, until looks are too late."""
@@ -43,6 +38,8 @@ LAG_S = 1.0
 MEASURED_S = 60.0
 _INTERVAL_S = 5
 _RATE = 50
+_ONE_BAD_OF = 225
+"""Units of either version: no look may convict."""
 _PATIENCE_S = 300.0
 _BUCKET = re.compile(r'pointsman_look_lag_seconds_bucket\{le="([^"]+)"\}')
 _EDGES = ("0.25", "0.5")
@@ -55,7 +52,7 @@ async def run() -> Report:
     build.ensure("influxd")
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as directory, InfluxDB(Path(directory)) as influx:
         async with plane(NAMESPACE, controllers=False) as world:
-            await _sources(world.kube, influx)
+            await offer(world.kube, NAMESPACE, influx, ("http-errors-app", "http-latency"), patience="5s")
             world.start_operator(NAMESPACE)
             async with beside(_pods(world.kube)), beside(_traffic(world.kube, influx)):
                 made = 0
@@ -108,24 +105,6 @@ def _quantile(lags: list[tuple[float, float]], share: float) -> float:
 
 
 # -- the world -----------------------------------------------------------------------------------------------------
-
-
-async def _sources(kube: KubeClient, influx: InfluxDB) -> None:
-    for name in ("http-errors-app", "http-latency"):
-        template = yaml.safe_load((CHECKOUT / "gitops" / "library" / f"{name}.yaml").read_text())
-        template["metadata"].pop("namespace", None)
-        await kube.create(METRIC_TEMPLATES, NAMESPACE, template)
-    token = base64.b64encode(influx.token.encode()).decode()
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "influxdb"}, "data": {"token": token}}
-    await kube.create(SECRETS, NAMESPACE, secret)
-    where = {"url": influx.url, "org": influx.org, "bucket": influx.bucket, "timeout": "5s"}
-    source = {
-        "apiVersion": METRIC_SOURCES.api_version,
-        "kind": METRIC_SOURCES.kind,
-        "metadata": {"name": "default"},
-        "spec": {"influxdb": {**where, "tokenSecretRef": {"name": "influxdb"}}},
-    }
-    await kube.create(METRIC_SOURCES, NAMESPACE, source)
 
 
 async def _grow(kube: KubeClient, made: int, size: int) -> None:
@@ -208,7 +187,7 @@ def _lines(statuses: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
             revision, units = status.get(f"{role}Revision"), round(_RATE * share / 100)
             if revision and units:
                 tags = f"service={name},revision={revision}"
-                bad = int(units > 1 and at // 1000 % 5 == 0)
+                bad = int(at // 1000 % max(1, round(_ONE_BAD_OF / units)) == 0)
                 yield f"http.server.requests,{tags},code=200 count={units - bad}i {at}"
                 yield f"http.server.requests,{tags},code=500 count={bad}i {at}"
                 edges = ",".join(f"le_{edge}={units - bad}i" for edge in _EDGES)

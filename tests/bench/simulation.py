@@ -34,41 +34,94 @@ def simulate(
 
 
 def convictions(traces: Traces, spending: Spending, odds: float = 1.0) -> Looks:
-    """Runs that have been convicted leave the arrays, so a bad version costs little."""
     runs, looks, _ = traces.shape
-    found = np.zeros(runs, dtype=np.int64)
-    alive = np.arange(runs)
-    law = np.ones((runs, 1))
-    low = np.zeros(runs, dtype=np.int64)
-    bad = np.zeros(runs, dtype=np.int64)
-    spent = np.zeros(runs)
+    tests = Tests(runs, spending, odds)
     for look in range(1, looks + 1):
-        seen = traces[alive, look - 1]
+        tests.add(look, traces[:, look - 1])
+        if not len(tests.alive):
+            break
+    return tests.found
+
+
+class Tests:
+    """Runs that have crossed leave the arrays, so a bad version costs little."""
+
+    def __init__(self, runs: int, spending: Spending, odds: float) -> None:
+        self.found: Looks = np.zeros(runs, dtype=np.int64)
+        self.alive = np.arange(runs)
+        self._spending, self._odds = spending, odds
+        self._law = np.ones((runs, 1))
+        self._low: Looks = np.zeros(runs, dtype=np.int64)
+        self._bad: Looks = np.zeros(runs, dtype=np.int64)
+        self._spent = np.zeros(runs)
+
+    def add(self, look: int, everybody: Traces) -> None:
+        """`everybody`: the look's counts of all runs, shape (runs, 4)."""
+        seen = everybody[self.alive]
         tested = np.flatnonzero(seen[:, 0] + seen[:, 2])
         if not len(tested):
-            continue
-        first, part = _laws(seen[tested], odds)
-        grown = _convolved(law[tested], part)
-        low[tested] += first
-        bad[tested] += seen[tested, 0]
-        budget = np.maximum(0.0, spending.until(look) - spent[tested])
+            return
+        first, part = _laws(seen[tested], self._odds)
+        grown = _convolved(self._law[tested], part)
+        self._low[tested] += first
+        self._bad[tested] += seen[tested, 0]
+        budget = np.maximum(0.0, self._spending.until(look) - self._spent[tested])
         tails = np.cumsum(grown[:, ::-1], axis=1)[:, ::-1]
         cut = (tails > budget[:, None]).sum(axis=1)
-        convicted = bad[tested] - low[tested] >= cut
+        crossed = self._bad[tested] - self._low[tested] >= cut
         width = grown.shape[1]
         padded = np.concatenate((tails, np.zeros((len(tested), 1))), axis=1)
-        spent[tested] += padded[np.arange(len(tested)), np.minimum(cut, width)]
+        self._spent[tested] += padded[np.arange(len(tested)), np.minimum(cut, width)]
         grown[np.arange(width)[None, :] >= cut[:, None]] = 0.0
-        law = _put(law, tested, grown)
-        found[alive[tested[convicted]]] = look
-        if convicted.any():
-            stay = np.ones(len(alive), dtype=bool)
-            stay[tested[convicted]] = False
-            alive, law, low, bad, spent = alive[stay], law[stay], low[stay], bad[stay], spent[stay]
-            if not len(alive):
-                break
-        law, low = _trimmed(law, low)
-    return found
+        self._law = _put(self._law, tested, grown)
+        self.found[self.alive[tested[crossed]]] = look
+        if crossed.any():
+            stay = np.ones(len(self.alive), dtype=bool)
+            stay[tested[crossed]] = False
+            self.alive, self._law, self._low = self.alive[stay], self._law[stay], self._low[stay]
+            self._bad, self._spent = self._bad[stay], self._spent[stay]
+        if len(self.alive):
+            self._law, self._low = _trimmed(self._law, self._low)
+
+
+def following(
+    rng: np.random.Generator,
+    *,
+    runs: int,
+    units: float,
+    rates: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    spending: Spending,
+) -> Looks:
+    """Good versions whose weight goes on, from look to look, once they are proven no worse (odds 1.5, 5 %).
+
+    `rates`: of both versions, one for each look; `shares`: one for each step.
+    """
+    rollback = Tests(runs, spending, 1.0)
+    proof = Tests(runs, Spending(0.05, spending.horizon), 1 / 1.5)
+    step = np.zeros(runs, dtype=np.int64)
+    for look, rate in enumerate(rates, start=1):
+        totals = rng.poisson(units, runs)
+        canary = rng.binomial(totals, shares[step])
+        stable = totals - canary
+        seen = np.stack((rng.binomial(canary, rate), canary, rng.binomial(stable, rate), stable), axis=-1)
+        rollback.add(look, seen)
+        # few bad units on the canary are many on stable: the lower test is the upper one of the other side
+        proof.add(look, seen[:, [2, 3, 0, 1]])
+        step = np.where(proof.found > 0, np.minimum(step + 1, len(shares) - 1), step)
+    return rollback.found
+
+
+def clients(
+    rng: np.random.Generator, *, runs: int, looks: int, clients: float, share: float, base: float, requests: float
+) -> Traces:
+    """Sticky routing of a good version. A client in trouble fails many of its requests; it is counted once."""
+    totals = rng.poisson(clients, (runs, looks))
+    canary = rng.binomial(totals, share)
+    both = canary, totals - canary
+    # troubled clients, of whom those count that sent a request at all in the look
+    bad = [rng.binomial(rng.binomial(side, base), 1 - np.exp(-requests)) for side in both]
+    return np.stack((bad[0], both[0], bad[1], both[1]), axis=-1)
 
 
 def _laws(seen: Traces, odds: float) -> tuple[Looks, NDArray[np.float64]]:

@@ -1,20 +1,17 @@
 """Evidence from a real InfluxDB moves real objects: conviction, patience in an outage, and the record of both."""
 
 import asyncio
-import base64
 import itertools
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 
-from controller.api.resources import ANALYSIS_RUNS, METRIC_SOURCES, METRIC_TEMPLATES, SECRETS
+from controller.api.resources import ANALYSIS_RUNS, METRIC_SOURCES
 from hack.node.influx import InfluxDB
+from tests.integration.metric_source import offer, set_token
 from tests.integration.operator_fixture import LEASE_S, release, weight
 from tests.integration.traffic import Traffic
 
-LIBRARY = Path(__file__).parents[2] / "gitops" / "library"
 ERRORS = {"name": "errors", "template": "http-errors"}
 
 
@@ -32,18 +29,7 @@ def influx(tmp_path):
 @pytest.fixture
 async def traffic(shop, influx):
     """The shipped template, a source for it, and requests that are counted there."""
-    for name in ("http-errors", "http-latency-quantiles"):
-        template = yaml.safe_load((LIBRARY / f"{name}.yaml").read_text())
-        await shop.kube.create(METRIC_TEMPLATES, shop.namespace, template)
-    await _token(shop, influx.token)
-    where = {"url": influx.url, "org": influx.org, "bucket": influx.bucket, "timeout": "1s"}
-    source = {
-        "apiVersion": METRIC_SOURCES.api_version,
-        "kind": METRIC_SOURCES.kind,
-        "metadata": {"name": "default"},
-        "spec": {"influxdb": {**where, "tokenSecretRef": {"name": "influxdb"}}},
-    }
-    await shop.kube.create(METRIC_SOURCES, shop.namespace, source)
+    await offer(shop.kube, shop.namespace, influx, ("http-errors", "http-latency-quantiles"))
     async with Traffic(shop.kube, shop.namespace, shop.name, influx).running() as traffic:
         yield traffic
 
@@ -67,6 +53,19 @@ async def test_a_bad_version_is_convicted_and_the_counts_are_told(shop, traffic)
     code, text = await shop.command("explain", "web")
     assert code == 0
     assert f"canary {bad} of {total}" in text
+
+
+async def test_work_that_is_missing_is_waited_for_and_nobody_is_blamed(shop, traffic):
+    await shop.given(judged(weight(10, atMost="10m")))
+    await shop.commit("2")
+    canary = (await shop.until(lambda status: status.get("canaryRevision")))["canaryRevision"]
+    traffic.lost[canary] = 0.8
+    waiting = await shop.until(lambda status: status.get("reason") == "WorkMissing")
+    assert (waiting["phase"], waiting["weight"]) == ("Waiting", 10)
+    assert "work of the canary is missing" in waiting["message"]
+    assert "rejected" not in waiting
+    traffic.lost[canary] = 0.0
+    await shop.until(lambda status: status.get("reason") != "WorkMissing")
 
 
 LATENCY = {"name": "latency", "template": "http-latency-quantiles", "margin": {"rollbackAbove": 1.25}}
@@ -220,11 +219,11 @@ async def test_a_service_that_nobody_calls_is_not_taken_for_one_whose_metrics_ar
 
 async def test_a_wrong_token_waits_and_a_mended_one_goes_on(shop, traffic, influx):
     await shop.given(judged(weight(10, atMost="2s")))
-    await _token(shop, "wrong")
+    await set_token(shop.kube, shop.namespace, "wrong")
     await shop.commit("2")
     waiting = await shop.until(lambda status: status.get("reason") == "SourceOutage")
     assert "wrong" not in waiting["message"], "what is taken for a token is never told"
-    await _token(shop, influx.token)
+    await set_token(shop.kube, shop.namespace, influx.token)
     await shop.until_phase("Healthy")
 
 
@@ -263,16 +262,3 @@ async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
 def _gaps(run):
     looks = run["status"]["looks"]
     return [(one["to"], other["from"]) for one, other in itertools.pairwise(looks) if one["to"] != other["from"]]
-
-
-async def _token(shop, token):
-    body = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "influxdb"},
-        "data": {"token": base64.b64encode(token.encode()).decode()},
-    }
-    if await shop.kube.find(SECRETS, shop.namespace, "influxdb") is None:
-        await shop.kube.create(SECRETS, shop.namespace, body)
-    else:
-        await shop.kube.patch(SECRETS, shop.namespace, "influxdb", {"data": body["data"]})

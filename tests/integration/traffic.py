@@ -36,6 +36,8 @@ class Traffic:
         """A series that never rests is pushed."""
         self.silent = False
         """Nothing is pushed, though there is work."""
+        self.lost: dict[str, float] = defaultdict(float)
+        """Share of a revision's requests that reach nobody, and are counted nowhere."""
         self.slower: dict[str, dict[float, float]] = {}
         """By revision and edge in seconds, the share of requests that take longer; a histogram is pushed for these."""
         self._left: dict[tuple[str, str], float] = defaultdict(float)
@@ -67,7 +69,7 @@ class Traffic:
             revision = backend["name"].removeprefix(f"{self._name}-")
             if revision in self.uncounted:
                 continue
-            units = self.rate * PUSH_S * backend["weight"] / parts
+            units = self.rate * PUSH_S * backend["weight"] / parts * (1 - self.lost[revision])
             for code, share in (("200", 1 - self.bad[revision]), ("500", self.bad[revision])):
                 whole = self._whole(revision, code, units * share)
                 service = f"{self._namespace}-{self._name}-{revision}-http-80@kubernetesgateway"

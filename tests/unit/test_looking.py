@@ -1,20 +1,27 @@
 """How often, and for what, a source is asked."""
 
+import itertools
 import re
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from controller.api.release import Analysis
 from controller.api.status import Status
 from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
 from controller.core.looks import NOTHING, Counts
 from controller.engine.heartbeat import Heartbeat
-from controller.engine.looking import heartbeats, provisional, usual_counts
+from controller.engine.looking import Looker, heartbeats, provisional, usual_counts
 from controller.engine.objects import Key
-from controller.engine.runs import Run
+from controller.engine.runs import Run, RunStore
 from controller.engine.sources import MetricTroubleError, Question, Sources
 from controller.engine.thresholds import chosen, judged
-from controller.ports import Query, Row, Samples, SourceOutageError
+from controller.kube.client import KubeClient
+from controller.ports import NoData, Query, Row, Samples, SourceOutageError
 
+NOBODY = cast("KubeClient", None)
+"""Nothing is written here."""
 STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
 PLAN = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1),))
 
@@ -148,3 +155,42 @@ async def test_rows_have_a_threshold_where_their_template_says_so_and_nowhere_el
     questions = (Question("latency", Query("flux", ""), source, warm_up=False, always=always),)
     with pytest.raises(MetricTroubleError, match=re.escape(problem)):
         await usual_counts(Resolved(questions), Key("shop", "web"), (), Status(stable=STABLE), seconds=60)
+
+
+class Recorder(Source):
+    """Keeps the windows it is asked for; nobody is counted."""
+
+    def __init__(self):
+        self.windows = []
+
+    async def query(self, query, window):
+        self.windows.append((window.start.timestamp(), window.end.timestamp()))
+        return NoData()
+
+
+async def test_what_ripens_is_asked_for_later_in_windows_that_touch_and_never_hold_two_weights():
+    errors, letters = Recorder(), Recorder()
+    questions = (
+        Question("errors", Query("flux", ""), errors, warm_up=False),
+        Question("letters", Query("flux", ""), letters, warm_up=False, maturity=12.0),
+    )
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1), MetricPlan("letters", 1.1)), settle=1.0)
+    run = Run(Key("shop", "web"), "web-1", plan, 1000.0, {}, Judge(plan), [], [], 0)
+    looker = Looker(RunStore(NOBODY), Sources(NOBODY, cluster="", own_namespace=""))
+    analysis = cast("Analysis", SimpleNamespace(interval=5.0, advanced=SimpleNamespace(warm_up=0.0)))
+    first = Status(stable=STABLE, canary=CANARY, weight=10.0, weight_since=1000.0)
+    for now in range(1001, 1024):
+        await looker._catch_up(run, analysis, first, questions, float(now))
+    second = first.changed(weight=50.0, weight_since=1022.5)
+    for now in range(1024, 1060):
+        await looker._catch_up(run, analysis, second, questions, float(now))
+    for asked, begin in ((errors.windows, 1000.0), (letters.windows, 1000.0)):
+        assert asked[0][0] == begin
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(asked)), "they touch"
+        assert not any(start < 1022.5 < end for start, end in asked), "one weight in each"
+    assert errors.windows[-1][1] - letters.windows[-1][1] == 12.0
+    assert [set(look.rows) for look in run.looks[:3]] == [{"errors"}, {"errors"}, {"errors"}]
+    again = Run(Key("shop", "web"), "web-1", plan, 1000.0, {}, Judge(plan), [], [], 0)
+    for look in run.looks:
+        RunStore(NOBODY).add(again, look)
+    assert again.turns == run.turns == [1022.5]

@@ -74,8 +74,8 @@ class Forgetting(UpperTail):
         super().__init__(odds, spending)
         self.least, self.convicts = least, False
 
-    def add(self, look: int, counts: Counts):
-        standing = super().add(look, counts)
+    def add(self, look: int, counts: Counts, opened: int | None = None):
+        standing = super().add(look, counts, opened)
         if standing.crossed and self._bad >= self.least:
             self.convicts = True
         elif standing.crossed:

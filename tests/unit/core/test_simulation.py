@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from controller.core.spending import Spending
-from tests.bench.simulation import convictions, replayed, simulate, textbook
+from tests.bench.simulation import clients, convictions, following, replayed, simulate, textbook
 
 
 @pytest.mark.parametrize(("share", "base"), [(0.05, 0.01), (0.5, 0.001), (0.2, 0.2)])
@@ -28,3 +28,16 @@ def test_sides_that_are_empty_do_no_harm():
     found = convictions(traces, Spending(0.05, 40))
     assert [replayed(trace, textbook(0.05, 40)) for trace in traces] == list(found)
     assert found.any()
+
+
+def test_weights_that_follow_the_evidence_convict_good_versions_at_most_as_often_as_promised():
+    rates, shares = np.linspace(0.003, 0.02, 60), np.array([0.05, 0.2, 0.5])
+    rng = np.random.default_rng(8)
+    looks = following(rng, runs=1000, units=500, rates=rates, shares=shares, spending=Spending(0.05, 60))
+    assert (looks > 0).mean() <= 0.05
+
+
+def test_a_client_that_fails_many_requests_is_one_bad_unit():
+    traces = clients(np.random.default_rng(9), runs=200, looks=10, clients=500, share=0.1, base=0.02, requests=20)
+    assert (traces[..., 0] <= traces[..., 1]).all()
+    assert traces[..., 0].sum() / traces[..., 1].sum() == pytest.approx(0.02, rel=0.05)
