@@ -312,8 +312,8 @@ def _release_of(resource: Resource, item: Mapping[str, Any]) -> str:
 
 
 def _slim(item: dict[str, Any]) -> dict[str, Any]:
-    """Without what a pass never looks at, which is most of it: ten thousand are remembered at a start. Single objects are
-    kept whole: who has written a route is read from its managedFields.
+    """Without what a pass never looks at, which is most of it. Single objects are kept whole: a route's managedFields
+    tell who has written it.
     """
     metadata = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
     spec = {name: value for name, value in item.get("spec", {}).items() if name != "template"}
