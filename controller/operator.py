@@ -48,6 +48,7 @@ from controller.settings import Settings
 _LOG = logging.getLogger(__name__)
 _RESYNC_S = 300.0
 _RESYNC_AGAIN_S = 30.0
+_TIDY_S = 30.0
 _LAST_WORDS_S = 3.0
 _KINDS_AGAIN_S = 2.0
 _WRITTEN_BY_PEOPLE = (RELEASES, RELEASE_ACTIONS, METRIC_TEMPLATES, METRIC_SOURCES)
@@ -147,6 +148,12 @@ class Operator:
         for action in await self.kube.list(RELEASE_ACTIONS, only):
             self.intake.action(action)
 
+    async def tidy(self) -> None:
+        """At rest nothing else would do it."""
+        while True:
+            await asyncio.sleep(_TIDY_S)
+            self.reconciler.memory.let_go()
+
     async def sweep(self, only: str | None) -> None:
         """ReleaseActions are kept for a week."""
         while True:
@@ -165,6 +172,7 @@ class Operator:
             self.events.run(),
             self.resync(settings.only),
             self.sweep(settings.only),
+            self.tidy(),
         ]
         async with _background(background):
             self.heart.ready = True

@@ -125,7 +125,9 @@ class Memory:
             return
         self._drop(shelf)
         with self._flight() as flight:
-            self._put(flight, shelf, [{"apiVersion": RELEASES.api_version, "kind": RELEASES.kind, **release}])
+            kind = {"apiVersion": RELEASES.api_version, "kind": RELEASES.kind}
+            # who has written which field of it is half of its size, and nobody's question
+            self._put(flight, shelf, [{**kind, **release, "metadata": _without_fields(metadata)}])
 
     def _drop(self, shelf: _Shelf) -> None:
         self._shelves.pop(shelf, None)
@@ -208,7 +210,13 @@ class Memory:
         kept = objects if shelf.single else map(_slim, objects)
         self._shelves[shelf] = _Content({item["metadata"]["name"]: item for item in kept}, now, version)
         self._shelves.move_to_end(shelf)
-        while len(self._shelves) > _MOST_SHELVES or self._oldest() < now - _AGE_S:
+        while len(self._shelves) > _MOST_SHELVES:
+            self._shelves.popitem(last=False)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """What is too old to be believed: it would else lie here until something else is read."""
+        while self._shelves and self._oldest() < self._monotonic() - _AGE_S:
             self._shelves.popitem(last=False)
 
     def _oldest(self) -> float:
@@ -315,9 +323,13 @@ def _slim(item: dict[str, Any]) -> dict[str, Any]:
     """Without what a pass never looks at, which is most of it. Single objects are kept whole: a route's managedFields
     tell who has written it.
     """
-    metadata = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
+    metadata = _without_fields(item["metadata"])
     spec = {name: value for name, value in item.get("spec", {}).items() if name != "template"}
     return {**item, "metadata": metadata, "spec": spec}
+
+
+def _without_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if name != "managedFields"}
 
 
 def _version(item: Mapping[str, Any]) -> str:

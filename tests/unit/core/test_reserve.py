@@ -50,7 +50,7 @@ def test_a_plan_with_a_bake_is_read_back():
 def test_good_versions_are_convicted_no_more_often_than_promised_before_and_in_the_bake_together():
     dice = random.Random(11)  # noqa: S311 - the same each time
     convicted = 0
-    for _ in range(400):
+    for _ in range(200):
         judge = Judge(PLAN)
         for number in range(1, 31):
             weight = 20.0 if number <= 12 else 95.0
@@ -61,4 +61,4 @@ def test_good_versions_are_convicted_no_more_often_than_promised_before_and_in_t
             counts = Counts(sum(canary), len(canary), sum(stable), len(stable))
             judge.add(Look(number, number - 1.0, float(number), weight, {"errors": counts}))
         convicted += judge.evidence().regression is not None
-    assert convicted <= 0.05 * 400
+    assert convicted <= 0.05 * 200

@@ -301,6 +301,25 @@ async def test_what_is_old_or_too_much_is_let_go(memory, cluster, clock):
     assert len(memory._shelves) == 1
 
 
+async def test_at_rest_what_is_old_is_let_go(memory, cluster, clock):
+    memory.told_release(cluster.put(RELEASES, "web", replicas=2))
+    clock.now += 59.0
+    memory.let_go()
+    assert len(memory._shelves) == 1
+    clock.now += 2
+    memory.let_go()
+    assert not memory._shelves
+
+
+async def test_of_a_release_it_is_not_remembered_who_wrote_which_field(memory, cluster):
+    release = cluster.put(RELEASES, "web", replicas=2)
+    release["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    memory.told_release(release)
+    known = await memory.get(RELEASES, "shop", "web")
+    assert known["metadata"] == {name: release["metadata"][name] for name in known["metadata"]}
+    assert "managedFields" not in known["metadata"]
+
+
 async def test_what_was_filled_in_at_the_start_is_believed_once(memory, cluster):
     for name in ("web", "shop"):
         cluster.put(DEPLOYMENTS, f"{name}-a", release=name, replicas=2, template={"large": True})
