@@ -30,7 +30,7 @@ _NAMES = [
 _NOWHERE = "192.0.2.1"
 _READY_SECONDS = 60
 # Two cores are shared with all else, and memory is not what is short: a quarter of the API server's work is collecting.
-_COLLECT_SELDOM = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
+_COLLECT_SELDOM = {"GOGC": "400", "GOMEMLIMIT": "4GiB"}
 
 
 @dataclass(frozen=True, kw_only=True)
