@@ -30,6 +30,7 @@ from controller.core.foresight import (
     looks_to_detect,
     looks_to_prove,
 )
+from controller.core.looks import metric_of
 from controller.core.thresholds import Thresholds
 from controller.engine.looking import usual_counts
 from controller.engine.objects import Key
@@ -131,7 +132,7 @@ class Planned:
 
     def level(self, metric: str) -> Level:
         """Of `metric` or `metric/threshold`."""
-        return self.levels.get(metric) or self.levels[metric.partition("/")[0]]
+        return self.levels.get(metric) or self.levels[metric_of(metric)]
 
 
 def _is_file(subject: str) -> bool:
@@ -288,8 +289,8 @@ def advice(rows: list[Row], planned: Planned) -> list[str]:
                 f"{100 * level.base:.3g} % would take "
                 f"{takes}, and step {best.step} ends after {_span(best.at_most_s / 60)}: raise the weight or atMost"
             )
-    for metric in dict.fromkeys(row.metric.partition("/")[0] for row in rows):
-        if not any(row.provable for row in rows if row.metric.partition("/")[0] == metric):
+    for metric in dict.fromkeys(metric_of(row.metric) for row in rows):
+        if not any(row.provable for row in rows if metric_of(row.metric) == metric):
             decides = f"onTimeout ({planned.spec.analysis.on_timeout}) decides"
             said.append(f"{metric}: no worse is not proven in time; {decides}")
     return said

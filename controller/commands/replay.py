@@ -18,6 +18,7 @@ from controller.commands._manifest import ManifestError, read_release
 from controller.commands._traces import Trace, TraceError, read_trace
 from controller.core.analysis import AnalysisPlan, Evidence, Judge, MetricEvidence, MetricPlan, Verdict, metric_plan
 from controller.core.bake import bake_weight
+from controller.core.looks import metric_of
 
 _ALPHA, _RATIO, _PROMOTE, _BAD_UNITS = 0.01, 1.1, 1.5, 5
 _MOST = 0.5
@@ -239,12 +240,12 @@ def _released(trace: Trace, spec: ReleaseSpec) -> AnalysisPlan:
     analysis = spec.analysis
     known = {metric.name: metric for metric in analysis.metrics}
     for label in trace.labels:
-        if label.partition("/")[0] not in known:
+        if metric_of(label) not in known:
             names = ", ".join(known) or "none"
             raise WrongUseError(f"{trace.file}: metric: {label!r} is not in the Release (there are: {names})")
     metrics: list[MetricPlan] = []
     for name, metric in known.items():
-        labels = [label for label in trace.labels if label.partition("/")[0] == name] or [name]
+        labels = [label for label in trace.labels if metric_of(label) == name] or [name]
         metrics += [metric_plan(metric, label) for label in labels]
     return AnalysisPlan(
         alpha=analysis.alpha,

@@ -11,7 +11,7 @@ from typing import Any
 from controller.api.release import Analysis, Metric
 from controller.core.bound import upper_bound
 from controller.core.limits import LimitTest
-from controller.core.looks import NOTHING, Counts, Look
+from controller.core.looks import NOTHING, Counts, Look, metric_of
 from controller.core.margins import MarginProof, MarginTest
 from controller.core.spending import Spending
 from controller.core.thresholds import Thresholds
@@ -48,7 +48,7 @@ class MetricPlan:
     @property
     def metric(self) -> str:
         """The metric of `metric` or `metric/threshold`."""
-        return self.name.partition("/")[0]
+        return metric_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class MetricEvidence:
     @property
     def metric(self) -> str:
         """The metric of `metric` or `metric/threshold`."""
-        return self.name.partition("/")[0]
+        return metric_of(self.name)
 
     @property
     def proven(self) -> bool:

@@ -37,6 +37,11 @@ class Counts:
 NOTHING = Counts(0, 0, 0, 0)
 
 
+def metric_of(row: str) -> str:
+    """The metric of a row's name, which is `metric` or `metric/threshold`."""
+    return row.partition("/")[0]
+
+
 @dataclass(frozen=True)
 class Look:
     """One closed window `[start, end)` in epoch seconds, under one weight (percent)."""
