@@ -44,11 +44,12 @@ class Identity:
             return None
 
     def alive(self) -> bool:
+        """Until its last thread has ended: what a killed process listens on is free no sooner, though it be a zombie."""
         stat = _stat(self.pid)
         return (
             stat is not None
             and _start_time(stat) == self.started
-            and _state(stat) not in {"Z", "X"}
+            and (_state(stat) not in {"Z", "X"} or _threads(stat) > 1)
             and _BOOT.read_text().strip() == self.boot
         )
 
@@ -72,6 +73,10 @@ def _after_name(stat: str) -> list[str]:
 
 def _state(stat: str) -> str:
     return _after_name(stat)[0]
+
+
+def _threads(stat: str) -> int:
+    return int(_after_name(stat)[17])  # field 20 of proc(5)
 
 
 def _start_time(stat: str) -> int:

@@ -1,6 +1,9 @@
 import os
 import signal
+import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +117,28 @@ def test_a_killed_daemon_is_started_anew(directory):
     assert gone(first, seconds=5)
     second = started(sleeper(directory))
     assert second != first
+
+
+def test_a_process_whose_first_thread_has_ended_still_holds_its_port(directory):
+    port = free_port()
+    program = (
+        "import ctypes, pathlib, socket, threading, time; "
+        f"listener = socket.create_server(('127.0.0.1', {port})); "
+        "threading.Thread(target=time.sleep, args=(60,)).start(); "
+        "pathlib.Path('listening').touch(); "
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    daemon = sleeper(directory, command=(sys.executable, "-c", program))
+    daemon.start()
+    daemon.wait_until((directory / "listening").exists, seconds=5)
+    identity = daemon.identity()
+    stat = Path(f"/proc/{identity.pid}/stat")
+    while ") Z " not in stat.read_text():  # as in the midst of a killed process's end
+        time.sleep(0.01)
+    assert identity.alive()
+    daemon.stop(seconds=0)
+    with socket.create_server(("127.0.0.1", port)):
+        assert not identity.alive()
 
 
 def test_daemons_do_not_see_the_callers_kubeconfig_or_proxies(directory, monkeypatch):
