@@ -33,7 +33,7 @@ def test_a_robot_is_met_five_times_and_then_every_half_minute(world):
     at_five(world)
     assert fights(world, MOST) == MOST
     assert (world.release.phase, world.release.reason) == ("Waiting", "RouteContended")
-    assert fights(world, 600) <= 600 / AGAIN_S + 1
+    assert fights(world, 300) <= 300 / AGAIN_S + 1
 
 
 def test_the_sentence_names_who_wrote_and_the_way_out(world):
@@ -45,7 +45,7 @@ def test_the_sentence_names_who_wrote_and_the_way_out(world):
 
 def test_no_weight_rises_while_it_lasts_and_the_clock_goes_on_where_it_stood(world):
     at_five(world)
-    fights(world, 900)
+    fights(world, 400)
     assert (world.release.step, world.release.weight) == (1, 5)
     world.cluster.route = dict(world.cluster.written or {})
     world.until(lambda: world.release.reason == "Pausing", minutes=2)
