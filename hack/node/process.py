@@ -44,7 +44,7 @@ class Identity:
             return None
 
     def alive(self) -> bool:
-        """Until its last thread has ended: what a killed process listens on is free no sooner, though it be a zombie."""
+        """Until its last thread has ended: the port of a process that was killed is free no sooner."""
         stat = _stat(self.pid)
         return (
             stat is not None
