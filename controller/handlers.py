@@ -112,6 +112,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True  # the CRDs are there before the operator; watching them would need more rights
+    settings.watching.chunk_size = 500  # else a start holds the bodies of all Releases at once, and so does kopf
+    settings.queueing.idle_timeout = 0.1  # a worker holds its last body until then
     settings.watching.server_timeout = 290
     settings.watching.client_timeout = 320
     settings.networking.request_timeout = 30

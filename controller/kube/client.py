@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -233,31 +233,37 @@ class KubeClient:
     async def listing(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> tuple[Items, str]:
         """All pages, and the version as of which they are: what is older and is not among them is gone."""
         items: Items = []
-        query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
-        while True:
-            page = await self.request("GET", resource.path(namespace), query=query)
-            for item in page.get("items") or []:
-                item.setdefault("apiVersion", resource.api_version)
-                item.setdefault("kind", resource.kind)
-                items.append(item)
-            token = page.get("metadata", {}).get("continue")
-            if not token:
-                return items, str(page.get("metadata", {}).get("resourceVersion", ""))
-            query["continue"] = token
+        version = ""
+        async for page in self.pages(resource, namespace, labels=labels):
+            items += page["items"]
+            version = str(page["metadata"].get("resourceVersion", ""))
+        return items, version
 
     async def list_versions(self, resource: Resource, namespace: str | None = None) -> dict[tuple[str, str], str]:
         """ResourceVersion by namespace and name, of all namespaces: metadata only, page by page."""
         versions: dict[tuple[str, str], str] = {}
-        query = {"limit": str(_PAGE)}
-        while True:
-            page = await self.request("GET", resource.path(namespace), query=query, accept=METADATA_LIST)
-            for item in page.get("items") or []:
+        async for page in self.pages(resource, namespace, accept=METADATA_LIST):
+            for item in page["items"]:
                 metadata = item["metadata"]
                 versions[metadata["namespace"], metadata["name"]] = metadata["resourceVersion"]
-            token = page["metadata"].get("continue")
-            if not token:
-                return versions
-            query["continue"] = token
+        return versions
+
+    async def pages(
+        self, resource: Resource, namespace: str | None, *, labels: str = "", accept: str = "application/json"
+    ) -> AsyncIterator[dict[str, Any]]:
+        """A list in its parts, for who does not want to hold all of it. Its last page has the version of them all."""
+        query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        while True:
+            page = await self.request("GET", resource.path(namespace), query=query, accept=accept)
+            page["items"] = page.get("items") or []
+            for item in page["items"]:
+                item.setdefault("apiVersion", resource.api_version)
+                item.setdefault("kind", resource.kind)
+            metadata = page.setdefault("metadata", {})
+            yield page
+            if not metadata.get("continue"):
+                return
+            query["continue"] = metadata["continue"]
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False

@@ -8,10 +8,11 @@ on, a refused one makes the Release forget everything, and nothing is remembered
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.api.names import RELEASE_LABEL
@@ -42,6 +43,23 @@ class _Content:
     """What is older and not among the objects is gone; empty where that is not known."""
 
 
+@dataclass
+class _Parcel:
+    """What is kept for the first pass over a Release, as text: a start has them all, and unpacked they are ten times
+    as large.
+    """
+
+    packed_at: float
+    texts: list[bytes] = field(default_factory=list)
+
+    def pack(self, item: Mapping[str, Any]) -> None:
+        self.texts.append(json.dumps(item, separators=(",", ":")).encode())
+
+    def unpacked(self) -> _Content:
+        items: list[dict[str, Any]] = [json.loads(text) for text in self.texts]
+        return _Content({item["metadata"]["name"]: item for item in items}, self.packed_at)
+
+
 @dataclass(eq=False)
 class _Flight:
     """A request under way. What changes meanwhile is newer than its answer may be."""
@@ -58,9 +76,8 @@ class Memory:
         self._trusted: set[Resource] = {RELEASES}
         self._shelves: OrderedDict[_Shelf, _Content] = OrderedDict()
         self._flights: set[_Flight] = set()
-        self._filled: dict[_Shelf, dict[str, dict[str, Any]]] = {}
-        """From `fill`; each is believed once."""
-        self._filled_at = 0.0
+        self._parcels: dict[_Shelf, _Parcel] = {}
+        """Each is believed once."""
 
     # -- what the watches say ------------------------------------------------------------------------------------
 
@@ -70,7 +87,7 @@ class Memory:
             self._trusted.add(resource)
             return
         self._trusted.discard(resource)
-        for shelf in [shelf for shelf in (*self._shelves, *self._filled) if shelf.resource == resource]:
+        for shelf in [shelf for shelf in (*self._shelves, *self._parcels) if shelf.resource == resource]:
             self._drop(shelf)
         for flight in self._flights:
             flight.changed.add(_Shelf(resource, "", ""))
@@ -124,14 +141,19 @@ class Memory:
         if found and not _is_newer(_version(release), _version(found)):
             return
         self._drop(shelf)
-        with self._flight() as flight:
-            kind = {"apiVersion": RELEASES.api_version, "kind": RELEASES.kind}
-            # who has written which field of it is half of its size, and nobody's question
-            self._put(flight, shelf, [{**kind, **release, "metadata": _without_fields(metadata)}])
+        kind = {"apiVersion": RELEASES.api_version, "kind": RELEASES.kind}
+        # who has written which field of it is half of its size, and nobody's question
+        item = {**kind, **release, "metadata": _without_fields(metadata)}
+        if known is None:
+            self._parcels[shelf] = _Parcel(self._monotonic())
+            self._parcels[shelf].pack(item)
+        else:
+            with self._flight() as flight:
+                self._put(flight, shelf, [item])
 
     def _drop(self, shelf: _Shelf) -> None:
         self._shelves.pop(shelf, None)
-        self._filled.pop(shelf, None)
+        self._parcels.pop(shelf, None)
         self._mark(shelf)
 
     def _mark(self, shelf: _Shelf) -> None:
@@ -180,26 +202,23 @@ class Memory:
         `listed`: all that a Release has of the kind will be asked for; `single`: the one with its own name. Raises
         KubeError.
         """
+        parcels: dict[_Shelf, _Parcel] = {}
+        now = self._monotonic()
         with self._flight() as flight:
-            filled: dict[_Shelf, dict[str, dict[str, Any]]] = {}
-            for item in await self._kube.list(resource, namespace, labels=RELEASE_LABEL):
-                name, release = item["metadata"]["name"], _release_of(resource, item)
-                where = resource, item["metadata"]["namespace"], release
-                if listed:
-                    filled.setdefault(_Shelf(*where), {})[name] = _slim(item)
-                if single and name == release:
-                    filled[_Shelf(*where, single=True)] = {name: item}
+            async for page in self._kube.pages(resource, namespace, labels=RELEASE_LABEL):
+                for item in page["items"]:
+                    name, release = item["metadata"]["name"], _release_of(resource, item)
+                    shelf = _Shelf(resource, item["metadata"]["namespace"], release)
+                    if listed:
+                        parcels.setdefault(shelf, _Parcel(now)).pack(_slim(item))
+                    if single and name == release:
+                        parcels.setdefault(replace(shelf, single=True), _Parcel(now)).pack(item)
             if resource in self._trusted and _Shelf(resource, "", "") not in flight.changed:
-                self._filled |= {shelf: objects for shelf, objects in filled.items() if shelf not in flight.changed}
-        self._filled_at = self._monotonic()
+                self._parcels |= {shelf: parcel for shelf, parcel in parcels.items() if shelf not in flight.changed}
 
     def _content(self, shelf: _Shelf) -> _Content | None:
-        if self._filled:
-            if self._monotonic() - self._filled_at > _AGE_S:
-                self._filled.clear()
-            elif shelf in self._filled:
-                return _Content(self._filled.pop(shelf), self._filled_at)
-        content = self._shelves.get(shelf)
+        parcel = self._parcels.pop(shelf, None)
+        content = self._shelves.get(shelf) if parcel is None else parcel.unpacked()
         age = _RELEASE_AGE_S if shelf.resource == RELEASES else _AGE_S
         return content if content is not None and self._monotonic() - content.read_at < age else None
 
@@ -216,11 +235,11 @@ class Memory:
 
     def let_go(self) -> None:
         """What is too old to be believed: it would else lie here until something else is read."""
-        while self._shelves and self._oldest() < self._monotonic() - _AGE_S:
+        long_ago = self._monotonic() - _AGE_S
+        while self._shelves and next(iter(self._shelves.values())).read_at < long_ago:
             self._shelves.popitem(last=False)
-
-    def _oldest(self) -> float:
-        return next(iter(self._shelves.values())).read_at
+        while self._parcels and next(iter(self._parcels.values())).packed_at < long_ago:
+            del self._parcels[next(iter(self._parcels))]
 
     @contextmanager
     def _flight(self) -> Iterator[_Flight]:
@@ -282,15 +301,20 @@ class Memory:
         metadata, release = answer["metadata"], _release_of(resource, answer)
         for single in (False, True):
             shelf = _Shelf(resource, metadata.get("namespace", ""), release, single)
+            self._parcels.pop(shelf, None)
             content = self._shelves.get(shelf)
-            if content is None or (single and metadata["name"] != release):
+            if single and metadata["name"] != release:
+                continue
+            if content is None:
+                if single and resource in self._trusted:  # that is all there is of it
+                    self._put(flight, shelf, [answer])
                 continue
             known = content.objects.get(metadata["name"])
             if known is None and shelf in flight.changed:
                 self._drop(shelf)  # it may be gone again
             elif known is None or _is_newer(_version(answer), _version(known)):
                 content.objects[metadata["name"]] = answer if single else _slim(answer)
-                if single:  # that is all there is of it, and as it is now
+                if single:  # as it is now
                     content.read_at = self._monotonic()
                     self._shelves.move_to_end(shelf)
 
@@ -304,12 +328,14 @@ class Memory:
                 content.objects[name] = {**known, "metadata": metadata, "spec": spec}
 
     def _with(self, resource: Resource, namespace: str, name: str) -> Sequence[tuple[_Shelf, _Content]]:
-        """Where an object lies. It has its Release's name, or that with a revision after it."""
-        shelves = (
+        """Where an object lies that was just written. It has its Release's name, or that with a revision after it."""
+        shelves = [
             _Shelf(resource, namespace, release, single)
             for release in (name, name.rpartition("-")[0])
             for single in (False, True)
-        )
+        ]
+        for shelf in shelves:
+            self._parcels.pop(shelf, None)
         found = ((shelf, self._shelves.get(shelf)) for shelf in shelves)
         return [(shelf, content) for shelf, content in found if content is not None and name in content.objects]
 

@@ -10,9 +10,10 @@ import asyncio
 import json
 import logging
 import random
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 
@@ -20,14 +21,12 @@ from controller.api.resources import Resource
 from controller.kube.client import METADATA_LIST, InvalidError, KubeClient, KubeError, NotFoundError, UnavailableError
 
 _LOG = logging.getLogger(__name__)
-_PAGE = "500"
 _SERVER_TIMEOUT_S = (240, 300)
 """Drawn for each watch, so that not all of them list at once."""
 _CLIENT_TIMEOUT_S = 320.0
 _AGAIN_S = (1.0, 30.0)
 _ABSENT_S = 30.0
 _GONE = 410
-_KEPT = ("name", "namespace", "labels", "uid", "resourceVersion")
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,15 @@ class Change:
     metadata: Mapping[str, Any]
     item: dict[str, Any] | None = None
     gone: bool = False
+
+
+class _Known(NamedTuple):
+    """All that is kept of an object; with thousands of them a dictionary each is most of the operator's memory."""
+
+    version: str
+    namespace: str
+    name: str
+    label: str
 
 
 Seen = Callable[[Change], None]
@@ -50,13 +58,13 @@ Listed = Callable[[], Awaitable[None]]
 
 
 class ChildWatch:
-    """Calls `seen` for each object that appears, changes or goes."""
+    """Calls `seen` for each object with the label `label` that appears, changes or goes."""
 
     def __init__(
         self,
         kube: KubeClient,
         resource: Resource,
-        labels: str,
+        label: str,
         seen: Seen,
         *,
         namespace: str | None = None,
@@ -64,15 +72,16 @@ class ChildWatch:
         listed: Listed | None = None,
     ) -> None:
         self._kube = kube
-        self._path = resource.path(namespace)
+        self._namespace = namespace
         self._resource = resource
-        self._labels = labels
+        self._label = label
         self._seen = seen
         self._watched = watched
         """Told whether changes are being told: not between a cut and the next list. `listed` runs once, between the
         first list and the first event.
         """
-        self._known: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._known: dict[str, _Known] = {}
+        """By uid."""
         self._listed = listed
         self.tried = asyncio.Event()
         """Set once the first list has come to an end, good or bad."""
@@ -117,38 +126,45 @@ class ChildWatch:
             self._watched(watched=watched)
 
     async def _list(self) -> str:
-        query = {"labelSelector": self._labels, "limit": _PAGE}
-        listed, changed = set[str](), list[Mapping[str, Any]]()
-        while True:
-            page = await self._kube.request("GET", self._path, query=query, accept=METADATA_LIST)
-            for item in page.get("items") or []:
+        listed, changed, version = set[str](), list[Mapping[str, Any]](), ""
+        pages = self._kube.pages(self._resource, self._namespace, labels=self._label, accept=METADATA_LIST)
+        async for page in pages:
+            for item in page["items"]:
                 metadata = item["metadata"]
                 listed.add(metadata["uid"])
-                if self._known.get(metadata["uid"], ("", {}))[0] != metadata["resourceVersion"]:
-                    self._note(metadata)
-                    changed.append(metadata)
-            token = page["metadata"].get("continue")
-            if not token:
-                break
-            query["continue"] = token
-        gone = [self._known.pop(uid)[1] for uid in self._known.keys() - listed]
-        for metadata in (*changed, *gone):
+                known = self._known.get(metadata["uid"])
+                if known is None or known.version != metadata["resourceVersion"]:
+                    changed.append(self._note(metadata))
+            version = str(page["metadata"]["resourceVersion"])
+        changed += [self._as_metadata(uid, self._known.pop(uid)) for uid in self._known.keys() - listed]
+        for metadata in changed:
             self._seen(Change(metadata))
-        return str(page["metadata"]["resourceVersion"])
+        return version
 
-    def _note(self, metadata: Mapping[str, Any]) -> None:
-        kept = {name: metadata[name] for name in _KEPT if name in metadata}
-        self._known[metadata["uid"]] = (metadata["resourceVersion"], kept)
+    def _note(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        names = (metadata["namespace"], metadata["name"], metadata["labels"][self._label])
+        namespace, name, label = map(sys.intern, names)  # the same ones are known of other kinds too
+        known = self._known[metadata["uid"]] = _Known(metadata["resourceVersion"], namespace, name, label)
+        return self._as_metadata(metadata["uid"], known)
+
+    def _as_metadata(self, uid: str, known: _Known) -> Mapping[str, Any]:
+        return {
+            "uid": uid,
+            "resourceVersion": known.version,
+            "namespace": known.namespace,
+            "name": known.name,
+            "labels": {self._label: known.label},
+        }
 
     async def _watch(self, version: str) -> None:
         query = {
             "watch": "true",
-            "labelSelector": self._labels,
+            "labelSelector": self._label,
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(random.randint(*_SERVER_TIMEOUT_S)),  # noqa: S311 - jitter
         }
-        response = await self._kube.stream(self._path, query, timeout_s=_CLIENT_TIMEOUT_S)
+        response = await self._kube.stream(self._resource.path(self._namespace), query, timeout_s=_CLIENT_TIMEOUT_S)
         async with response:
             async for line in _lines(response.content.iter_any()):
                 self._take(json.loads(line))

@@ -50,6 +50,10 @@ class Cluster:
         version = str(self._version)
         return await self.list(resource, namespace, labels=labels), version
 
+    async def pages(self, resource, namespace, *, labels="", accept=""):
+        for item in await self.list(resource, namespace, labels=labels):  # a page each
+            yield {"items": [item], "metadata": {"resourceVersion": str(self._version)}}
+
     async def create(self, resource, namespace, body, *, strict=False):
         return await self._answer(f"create {resource.plural}", self.put(resource, body["metadata"]["name"]))
 
@@ -299,12 +303,15 @@ async def test_what_is_old_or_too_much_is_let_go(memory, cluster, clock):
 
 async def test_at_rest_what_is_old_is_let_go(memory, cluster, clock):
     memory.told_release(cluster.put(RELEASES, "web", replicas=2))
+    cluster.put(DEPLOYMENTS, "web-a")
+    await memory.fill(DEPLOYMENTS, "shop", listed=True, single=False)
+    await memory.find(HTTP_ROUTES, "shop", "web")
     clock.now += 59.0
     memory.let_go()
-    assert len(memory._shelves) == 1
+    assert (len(memory._parcels), len(memory._shelves)) == (2, 1)
     clock.now += 2
     memory.let_go()
-    assert not memory._shelves
+    assert (memory._parcels, len(memory._shelves)) == ({}, 0)
 
 
 async def test_of_a_release_it_is_not_remembered_who_wrote_which_field(memory, cluster):
@@ -365,3 +372,27 @@ async def test_an_older_event_does_not_hide_what_was_written_since(memory, clust
     await memory.replace(RELEASES, {**old, "spec": {"replicas": 3}})
     memory.told_release(old)
     assert (await memory.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 3}
+
+
+async def test_what_was_written_meanwhile_hides_what_was_filled_in(memory, cluster):
+    route = cluster.put(HTTP_ROUTES, "web", weight=5)
+    cluster.put(DEPLOYMENTS, "web-a", release="web", replicas=2)
+    await memory.fill(HTTP_ROUTES, "shop", listed=True, single=True)
+    await memory.fill(DEPLOYMENTS, "shop", listed=True, single=False)
+    await memory.replace(HTTP_ROUTES, {**route, "spec": {"weight": 50}})
+    await memory.patch(DEPLOYMENTS, "shop", "web-a", {"spec": {"replicas": 7}}, "scale")
+    asked = len(cluster.asked)
+    assert (await memory.find(HTTP_ROUTES, "shop", "web"))["spec"] == {"weight": 50}
+    assert len(cluster.asked) == asked, "the answer to the write has told"
+    assert await deployments(memory) == {"web-a": 7}
+    assert len(cluster.asked) == asked + 1
+
+
+async def test_a_release_that_was_told_of_is_known_once_and_again_when_it_was_written(memory, cluster):
+    told = cluster.put(RELEASES, "web", replicas=2)
+    memory.told_release(told)
+    await memory.get(RELEASES, "shop", "web")
+    await memory.replace(RELEASES, {**told, "spec": {"replicas": 3}})
+    for _ in range(2):
+        assert (await memory.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 3}
+    assert cluster.asked == ["replace releases"]
