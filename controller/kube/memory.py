@@ -8,63 +8,32 @@ on, a refused one makes the Release forget everything, and nothing is remembered
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import RELEASES, Resource
 from controller.kube.client import KubeClient, NotFoundError
+from controller.kube.shelves import (
+    Content,
+    Flight,
+    Parcel,
+    Shelf,
+    is_newer,
+    release_of,
+    slim,
+    version_of,
+    without_fields,
+)
 from controller.kube.watch import Change
 
 _MOST_SHELVES = 2500
 _AGE_S = 60.0
 _RELEASE_AGE_S = 10.0
 """kopf does not say when its watch is cut, so what a person may have changed is not believed for long."""
-
-
-@dataclass(frozen=True)
-class _Shelf:
-    resource: Resource
-    namespace: str
-    release: str
-    single: bool = False
-    """The object with the Release's own name, or all that carry its label."""
-
-
-@dataclass
-class _Content:
-    objects: dict[str, dict[str, Any]]
-    read_at: float
-    version: str = ""
-    """What is older and not among the objects is gone; empty where that is not known."""
-
-
-@dataclass
-class _Parcel:
-    """What is kept for the first pass over a Release, as text: a start has them all, and unpacked they are ten times
-    as large.
-    """
-
-    packed_at: float
-    texts: list[bytes] = field(default_factory=list)
-
-    def pack(self, item: Mapping[str, Any]) -> None:
-        self.texts.append(json.dumps(item, separators=(",", ":")).encode())
-
-    def unpacked(self) -> _Content:
-        items: list[dict[str, Any]] = [json.loads(text) for text in self.texts]
-        return _Content({item["metadata"]["name"]: item for item in items}, self.packed_at)
-
-
-@dataclass(eq=False)
-class _Flight:
-    """A request under way. What changes meanwhile is newer than its answer may be."""
-
-    changed: set[_Shelf] = field(default_factory=set)
 
 
 class Memory:
@@ -74,9 +43,9 @@ class Memory:
         self._kube = kube
         self._monotonic = monotonic or asyncio.get_running_loop().time
         self._trusted: set[Resource] = {RELEASES}
-        self._shelves: OrderedDict[_Shelf, _Content] = OrderedDict()
-        self._flights: set[_Flight] = set()
-        self._parcels: dict[_Shelf, _Parcel] = {}
+        self._shelves: OrderedDict[Shelf, Content] = OrderedDict()
+        self._flights: set[Flight] = set()
+        self._parcels: dict[Shelf, Parcel] = {}
         """Each is believed once."""
 
     # -- what the watches say ------------------------------------------------------------------------------------
@@ -90,11 +59,11 @@ class Memory:
         for shelf in [shelf for shelf in (*self._shelves, *self._parcels) if shelf.resource == resource]:
             self._drop(shelf)
         for flight in self._flights:
-            flight.changed.add(_Shelf(resource, "", ""))
+            flight.changed.add(Shelf(resource, "", ""))
 
     def changed(self, resource: Resource, namespace: str, release: str) -> None:
         for single in (False, True):
-            self._drop(_Shelf(resource, namespace, release, single))
+            self._drop(Shelf(resource, namespace, release, single))
 
     def forget(self, namespace: str, release: str) -> None:
         """Everything about one Release: something was not as remembered."""
@@ -105,7 +74,7 @@ class Memory:
         """Something that was made for this Release, as its watch shows it."""
         metadata = change.metadata
         for single in (False, True):
-            shelf = _Shelf(resource, metadata["namespace"], release, single)
+            shelf = Shelf(resource, metadata["namespace"], release, single)
             if single and metadata["name"] != release:
                 continue
             if self._is_up_to_date(shelf, change):
@@ -113,50 +82,50 @@ class Memory:
             else:
                 self._drop(shelf)
 
-    def _is_up_to_date(self, shelf: _Shelf, change: Change) -> bool:
+    def _is_up_to_date(self, shelf: Shelf, change: Change) -> bool:
         """Puts in what is new. An event may come late, and tell of what is long gone."""
         content, name = self._shelves.get(shelf), change.metadata["name"]
         if content is None or change.item is None:
             return False
         known = content.objects.get(name)
         version = str(change.metadata["resourceVersion"])
-        is_late = not _is_newer(version, content.version if known is None else _version(known))
+        is_late = not is_newer(version, content.version if known is None else version_of(known))
         if known is None and not change.gone and (is_late or not content.version):
             return False
         if not is_late:
             if change.gone:
                 content.objects.pop(name, None)
             else:
-                content.objects[name] = change.item if shelf.single else _slim(change.item)
-        if content.version and _is_newer(version, content.version):
+                content.objects[name] = change.item if shelf.single else slim(change.item)
+        if content.version and is_newer(version, content.version):
             content.version = version
         return True
 
     def told_release(self, release: Mapping[str, Any]) -> None:
         """A Release as its watch shows it, which is what a read would give; unless more is known since."""
         metadata = release["metadata"]
-        shelf = _Shelf(RELEASES, metadata["namespace"], metadata["name"], single=True)
+        shelf = Shelf(RELEASES, metadata["namespace"], metadata["name"], single=True)
         known = self._shelves.get(shelf)
         found = known and known.objects.get(metadata["name"])
-        if found and not _is_newer(_version(release), _version(found)):
+        if found and not is_newer(version_of(release), version_of(found)):
             return
         self._drop(shelf)
         kind = {"apiVersion": RELEASES.api_version, "kind": RELEASES.kind}
         # who has written which field of it is half of its size, and nobody's question
-        item = {**kind, **release, "metadata": _without_fields(metadata)}
+        item = {**kind, **release, "metadata": without_fields(metadata)}
         if known is None:
-            self._parcels[shelf] = _Parcel(self._monotonic())
+            self._parcels[shelf] = Parcel(self._monotonic())
             self._parcels[shelf].pack(item)
         else:
             with self._flight() as flight:
                 self._put(flight, shelf, [item])
 
-    def _drop(self, shelf: _Shelf) -> None:
+    def _drop(self, shelf: Shelf) -> None:
         self._shelves.pop(shelf, None)
         self._parcels.pop(shelf, None)
         self._mark(shelf)
 
-    def _mark(self, shelf: _Shelf) -> None:
+    def _mark(self, shelf: Shelf) -> None:
         for flight in self._flights:
             flight.changed.add(shelf)
 
@@ -172,13 +141,13 @@ class Memory:
         """An object that has its Release's own name is remembered, also that there is none."""
         if resource not in self._trusted or namespace is None:
             return await self._kube.find(resource, namespace, name)
-        shelf = _Shelf(resource, namespace, name, single=True)
+        shelf = Shelf(resource, namespace, name, single=True)
         content = self._content(shelf)
         if content is not None:
             return content.objects.get(name)
         with self._flight() as flight:
             found = await self._kube.find(resource, namespace, name)
-            if found is None or _release_of(resource, found) == name:
+            if found is None or release_of(resource, found) == name:
                 self._put(flight, shelf, [] if found is None else [found])
         return found
 
@@ -187,7 +156,7 @@ class Memory:
         label, _, release = labels.partition("=")
         if resource not in self._trusted or namespace is None or label != RELEASE_LABEL or "," in release:
             return await self._kube.list(resource, namespace, labels=labels)
-        shelf = _Shelf(resource, namespace, release)
+        shelf = Shelf(resource, namespace, release)
         content = self._content(shelf)
         if content is not None:
             return list(content.objects.values())
@@ -202,32 +171,32 @@ class Memory:
         `listed`: all that a Release has of the kind will be asked for; `single`: the one with its own name. Raises
         KubeError.
         """
-        parcels: dict[_Shelf, _Parcel] = {}
+        parcels: dict[Shelf, Parcel] = {}
         now = self._monotonic()
         with self._flight() as flight:
             async for page in self._kube.pages(resource, namespace, labels=RELEASE_LABEL):
                 for item in page["items"]:
-                    name, release = item["metadata"]["name"], _release_of(resource, item)
-                    shelf = _Shelf(resource, item["metadata"]["namespace"], release)
+                    name, release = item["metadata"]["name"], release_of(resource, item)
+                    shelf = Shelf(resource, item["metadata"]["namespace"], release)
                     if listed:
-                        parcels.setdefault(shelf, _Parcel(now)).pack(_slim(item))
+                        parcels.setdefault(shelf, Parcel(now)).pack(slim(item))
                     if single and name == release:
-                        parcels.setdefault(replace(shelf, single=True), _Parcel(now)).pack(item)
-            if resource in self._trusted and _Shelf(resource, "", "") not in flight.changed:
+                        parcels.setdefault(replace(shelf, single=True), Parcel(now)).pack(item)
+            if resource in self._trusted and Shelf(resource, "", "") not in flight.changed:
                 self._parcels |= {shelf: parcel for shelf, parcel in parcels.items() if shelf not in flight.changed}
 
-    def _content(self, shelf: _Shelf) -> _Content | None:
+    def _content(self, shelf: Shelf) -> Content | None:
         parcel = self._parcels.pop(shelf, None)
         content = self._shelves.get(shelf) if parcel is None else parcel.unpacked()
         age = _RELEASE_AGE_S if shelf.resource == RELEASES else _AGE_S
         return content if content is not None and self._monotonic() - content.read_at < age else None
 
-    def _put(self, flight: _Flight, shelf: _Shelf, objects: Iterable[dict[str, Any]], version: str = "") -> None:
-        if shelf in flight.changed or _Shelf(shelf.resource, "", "") in flight.changed:
+    def _put(self, flight: Flight, shelf: Shelf, objects: Iterable[dict[str, Any]], version: str = "") -> None:
+        if shelf in flight.changed or Shelf(shelf.resource, "", "") in flight.changed:
             return
         now = self._monotonic()
-        kept = objects if shelf.single else map(_slim, objects)
-        self._shelves[shelf] = _Content({item["metadata"]["name"]: item for item in kept}, now, version)
+        kept = objects if shelf.single else map(slim, objects)
+        self._shelves[shelf] = Content({item["metadata"]["name"]: item for item in kept}, now, version)
         self._shelves.move_to_end(shelf)
         while len(self._shelves) > _MOST_SHELVES:
             self._shelves.popitem(last=False)
@@ -242,8 +211,8 @@ class Memory:
             del self._parcels[next(iter(self._parcels))]
 
     @contextmanager
-    def _flight(self) -> Iterator[_Flight]:
-        flight = _Flight()
+    def _flight(self) -> Iterator[Flight]:
+        flight = Flight()
         self._flights.add(flight)
         try:
             yield flight
@@ -296,11 +265,11 @@ class Memory:
                 self._drop(shelf)
         return gone
 
-    def _note(self, flight: _Flight, resource: Resource, answer: dict[str, Any]) -> None:
+    def _note(self, flight: Flight, resource: Resource, answer: dict[str, Any]) -> None:
         """The answer to a write is what a read would give, unless somebody else was faster still."""
-        metadata, release = answer["metadata"], _release_of(resource, answer)
+        metadata, release = answer["metadata"], release_of(resource, answer)
         for single in (False, True):
-            shelf = _Shelf(resource, metadata.get("namespace", ""), release, single)
+            shelf = Shelf(resource, metadata.get("namespace", ""), release, single)
             self._parcels.pop(shelf, None)
             content = self._shelves.get(shelf)
             if single and metadata["name"] != release:
@@ -312,25 +281,25 @@ class Memory:
             known = content.objects.get(metadata["name"])
             if known is None and shelf in flight.changed:
                 self._drop(shelf)  # it may be gone again
-            elif known is None or _is_newer(_version(answer), _version(known)):
-                content.objects[metadata["name"]] = answer if single else _slim(answer)
+            elif known is None or is_newer(version_of(answer), version_of(known)):
+                content.objects[metadata["name"]] = answer if single else slim(answer)
                 if single:  # as it is now
                     content.read_at = self._monotonic()
                     self._shelves.move_to_end(shelf)
 
     def _note_scale(self, resource: Resource, namespace: str, name: str, scale: Mapping[str, Any]) -> None:
-        version = _version(scale)
+        version = version_of(scale)
         for _, content in self._with(resource, namespace, name):
             known = content.objects[name]
-            if _is_newer(version, _version(known)):
+            if is_newer(version, version_of(known)):
                 metadata = {**known["metadata"], "resourceVersion": version}
                 spec = {**known["spec"], "replicas": scale["spec"].get("replicas", 0)}
                 content.objects[name] = {**known, "metadata": metadata, "spec": spec}
 
-    def _with(self, resource: Resource, namespace: str, name: str) -> Sequence[tuple[_Shelf, _Content]]:
+    def _with(self, resource: Resource, namespace: str, name: str) -> Sequence[tuple[Shelf, Content]]:
         """Where an object lies that was just written. It has its Release's name, or that with a revision after it."""
         shelves = [
-            _Shelf(resource, namespace, release, single)
+            Shelf(resource, namespace, release, single)
             for release in (name, name.rpartition("-")[0])
             for single in (False, True)
         ]
@@ -338,30 +307,3 @@ class Memory:
             self._parcels.pop(shelf, None)
         found = ((shelf, self._shelves.get(shelf)) for shelf in shelves)
         return [(shelf, content) for shelf, content in found if content is not None and name in content.objects]
-
-
-def _release_of(resource: Resource, item: Mapping[str, Any]) -> str:
-    metadata = item["metadata"]
-    return str(metadata["name"] if resource == RELEASES else (metadata.get("labels") or {}).get(RELEASE_LABEL, ""))
-
-
-def _slim(item: dict[str, Any]) -> dict[str, Any]:
-    """Without what a pass never looks at, which is most of it. Single objects are kept whole: a route's managedFields
-    tell who has written it.
-    """
-    metadata = _without_fields(item["metadata"])
-    spec = {name: value for name, value in item.get("spec", {}).items() if name != "template"}
-    return {**item, "metadata": metadata, "spec": spec}
-
-
-def _without_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metadata.items() if name != "managedFields"}
-
-
-def _version(item: Mapping[str, Any]) -> str:
-    return str(item["metadata"]["resourceVersion"])
-
-
-def _is_newer(new: str, old: str) -> bool:
-    """Versions of one kind can be compared as numbers (Kubernetes 1.35 promises what etcd always did)."""
-    return not (new.isdigit() and old.isdigit()) or int(new) > int(old)
