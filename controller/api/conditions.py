@@ -19,10 +19,12 @@ _HOW_IT_CAME = {
     "Proven": "it was shown to be no worse than the version before it",
     "Unproven": "it came out without proof that it is no worse",
     "NoMetrics": "the Release names no metrics to compare by",
+    "LimitsKept": "it kept to its limits, and there was no version before it to compare with",
     "FirstDeployment": "there was no version before it to compare with",
     "PromotedByPerson": "a person ended its comparison",
     "RolledBackByPerson": "a person went back to it",
 }
+_BY_EVIDENCE = {"Proven", "LimitsKept"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _judged(status: Status) -> Condition:
         return Condition("Judged", status=False, reason="NoStable", message=_NONE_YET)
     how = _HOW_IT_CAME.get(status.judged, "how it came out is not recorded")
     reason = status.judged or "Unknown"
-    return Condition("Judged", status=reason == "Proven", reason=reason, message=f"{status.stable}: {how}")
+    return Condition("Judged", status=reason in _BY_EVIDENCE, reason=reason, message=f"{status.stable}: {how}")
 
 
 def write_conditions(

@@ -77,7 +77,7 @@ class Status:
     last_rollback: Rejection | None = None
     run: str = ""
     judged: str = ""
-    """How stable came to be: FirstDeployment, NoMetrics, Proven, Unproven, PromotedByPerson, RolledBackByPerson."""
+    """How stable came to be: FirstDeployment, LimitsKept, NoMetrics, Proven, Unproven, or by a person."""
     paused_by: str = ""
     """Who stopped the steps of this attempt, and why."""
     paused_since: float | None = None

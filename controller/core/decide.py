@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from controller.api.phase import Phase
 from controller.core import contention
 from controller.core.actions import RemoveFinalizer
+from controller.core.first import first_deployment
 from controller.core.going_back import go_back
 from controller.core.observation import Observation
 from controller.core.plan import Decision, Plan
 from controller.core.requests import Telling, take_requests
 from controller.core.rollout import go_on, stand_still
-from controller.core.stable import first_deployment, keep_stable, stay_rolled_back, take_back
+from controller.core.stable import keep_stable, stay_rolled_back, take_back
 from controller.core.succession import line_up
 
 

@@ -18,7 +18,8 @@ def hold(plan: Plan, weight: float) -> None:
     outage, left = plan.seen.spec.analysis.on_outage, 0.0
     if plan.status.held_since is not None:
         left = plan.status.held_since + outage.wait_at_most - plan.now
-    if outage.to_stable and left <= 0:
+    to_stable = outage.to_stable and plan.status.stable != ""
+    if to_stable and left <= 0:
         plan.set_weight(0)
         # what was passed without being watched for so long is entered again
         plan.update(step=max(0, min(plan.status.step, len(plan.seen.spec.steps) - 1)))
@@ -26,7 +27,7 @@ def hold(plan: Plan, weight: float) -> None:
     else:
         plan.set_weight(min(weight, plan.status.weight))
         message = trouble.message
-        plan.again(left if outage.to_stable else None)
+        plan.again(left if to_stable else None)
     plan.settle(Phase.WAITING, trouble.reason, message)
 
 

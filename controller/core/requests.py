@@ -164,7 +164,16 @@ def _refusal(plan: Plan, request: Request, kind: _Kind) -> str | None:
 
 def _under_way(plan: Plan, request: Request) -> Reasons:
     status = plan.status
-    yield not status.canary or not status.stable, f"no release is under way (phase {status.phase})"
+    alone = status.canary != "" and status.weight > 0 and not status.stable
+    yield alone, f"{status.canary} is the first version: there is none beside it to give its work to"
+    yield from _on_trial(plan, request)
+
+
+def _on_trial(plan: Plan, request: Request) -> Reasons:
+    """Beside stable, or as the first version, which is judged by its limits alone."""
+    status = plan.status
+    on_trial = status.canary and (status.stable or status.weight > 0)
+    yield not on_trial, f"no release is under way (phase {status.phase})"
     named = f"it names revision {request.revision}, the canary is {status.canary}"
     yield request.revision != status.canary, named
 
@@ -194,7 +203,11 @@ def _has_a_step(plan: Plan, request: Request) -> Reasons:
 def _not_convicted(plan: Plan, request: Request) -> Reasons:
     del request
     guilty = plan.seen.evidence.regression
-    yield guilty is not None, f"it has just been found bad: {guilty.sentence() if guilty else ''}"
+    # nobody but the first version could do the work, so a person may take it as it is
+    yield (
+        guilty is not None and plan.status.stable != "",
+        f"it has just been found bad: {guilty.sentence() if guilty else ''}",
+    )
 
 
 def _not_paused(plan: Plan, request: Request) -> Reasons:
@@ -237,7 +250,7 @@ class _Kind:
 _KINDS: Mapping[str, _Kind] = {
     "approve": _Kind("", _approve, (_under_way, _not_held, _awaits_approval)),
     "skip": _Kind("Skipped", _skip, (_under_way, _not_held, _has_a_step)),
-    "promote": _Kind("FullPromotion", _promote, (_under_way, _not_held, _not_convicted)),
+    "promote": _Kind("FullPromotion", _promote, (_on_trial, _not_held, _not_convicted)),
     "abort": _Kind("", _abort, (_under_way,)),
     "rollback": _Kind("RollbackAsked", _rollback, (_can_go_back,)),
     "pause": _Kind("PausedByPerson", _pause, (_under_way, _not_paused)),

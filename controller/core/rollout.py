@@ -48,8 +48,10 @@ def go_on(plan: Plan) -> None:
 
 def stand_still(plan: Plan) -> None:
     """Suspended: no step, no look, no new version. What protects stable's users goes on."""
-    if plan.status.canary and plan.status.stable and not convicted(plan):
-        leave_the_dead(plan)
+    on_trial = plan.status.step_started is not None  # also the first version, which has no stable beside it
+    if plan.status.canary and on_trial and not (plan.status.stable and convicted(plan)):
+        if plan.status.stable:
+            leave_the_dead(plan)
         if plan.status.held_since is None:
             plan.update(held_since=plan.now)
     if plan.status.weight < plan.seen.status.weight:
@@ -298,10 +300,17 @@ def _wait(plan: Plan, outcome: Wait) -> None:
         said.append(plan.seen.following)
         if plan.status.reason != reason:
             plan.tell(reason, plan.seen.following, warning=True)
-    if plan.seen.late:
-        said.append(plan.seen.late)
+    said += [sentence for sentence in (plan.seen.late, _advice(plan)) if sentence]
     plan.settle(phase, reason, f"step {plan.status.step + 1}/{steps}: {'; '.join(said)}")
     plan.again(outcome.again_in)
+
+
+def _advice(plan: Plan) -> str:
+    """Told once, when it begins."""
+    advice = plan.seen.evidence.advice
+    if advice and advice not in plan.status.message:
+        plan.tell("MetricAdvises", advice, warning=True)
+    return advice
 
 
 def _promote(plan: Plan) -> None:

@@ -1,46 +1,11 @@
-"""Where stable alone serves: first deployment, at rest, and after a rollback."""
+"""Where stable alone serves: at rest, and after a rollback."""
 
 from __future__ import annotations
 
 from controller.api.phase import Phase
 from controller.api.status import KEPT, Rejection
 from controller.core.actions import CloseRun
-from controller.core.plan import WHOLE, Plan
-
-
-def first_deployment(plan: Plan) -> None:
-    """Nothing to compare with: readiness decides, and `judged` says that nothing else did."""
-    seen = plan.seen
-    replicas = seen.spec.replicas
-    if plan.status.canary != seen.target:
-        plan.update(canary=seen.target, canary_since=plan.now)
-        plan.tell("FirstDeployment", f"deploying {seen.target}: there is no version to compare it with")
-    others = [revision for revision in seen.revisions if revision != seen.target]
-    # the ones before it never served; a crash can have left one that does, which then waits for its successor
-    serving = [revision for revision in others if revision == seen.service or (seen.weights or {}).get(revision)]
-    for revision in others:
-        if revision not in serving:
-            plan.retire(revision)
-    plan.ensure_pods(seen.target, replicas, shrink=True)
-    state = seen.state(seen.target)
-    if state.serving < replicas:
-        trouble = state.trouble
-        if trouble is not None:
-            plan.settle(Phase.WAITING, trouble.reason, trouble.message)
-        else:
-            plan.settle(Phase.PENDING, "Starting", f"{state.serving} of {replicas} pods of {seen.target} serve")
-        return
-    plan.set_weight(WHOLE)
-    plan.point_service(seen.target)
-    plan.update(
-        stable=seen.target,
-        canary="",
-        canary_since=None,
-        weight=0.0,
-        judged="FirstDeployment",
-        drain_since=plan.now if serving else None,
-    )
-    keep_stable(plan)
+from controller.core.plan import Plan
 
 
 def keep_stable(plan: Plan) -> None:

@@ -111,7 +111,8 @@ def hold_at_rest(cluster: Cluster, seen: Observation, status: Status) -> None:
         if status.stable:
             need = sizes(seen.sizing, seen.spec.scale, seen.spec.replicas, status.weight).stable
             assert cluster.deployments[status.stable].wanted >= need, "stable has not the pods for its share"
-        assert cluster.finalizer == (status.weight > 0), "the finalizer is there while weight is above 0, only then"
+        owed = status.weight > 0 and status.stable != ""
+        assert cluster.finalizer == owed, "the finalizer is there while work has to go back to stable, only then"
     if status.canary:
         assert not status.is_rejected(status.canary)
     assert status.stable != status.canary or not status.stable
@@ -127,7 +128,7 @@ def conditions_hold(status: Status, before: list[dict[str, Any]], after: list[di
     ready = by_kind["Ready"]["status"] == "True"
     assert ready == (not {"Reconciling", "Stalled"} & set(kinds))
     assert by_kind["Available"]["status"] == "False" or status.stable, "available, and no version has come out"
-    assert by_kind["Judged"]["status"] == "False" or status.judged == "Proven"
+    assert by_kind["Judged"]["status"] == "False" or status.judged in ("Proven", "LimitsKept")
     assert not (ready and status.canary), "Ready in the midst of a rollout"
     for one in after:
         assert one["reason"], one

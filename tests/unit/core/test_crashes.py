@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.core.bake import Bake
 from tests.unit.core.cluster import START_S
 from tests.unit.core.language import BY_PODS, BY_WEIGHT, Given, analyze, approve, pause, release, weight
 from tests.unit.core.world import CrashError, World
@@ -62,6 +63,14 @@ def _starts(world: World) -> None:
     world.advance(minutes=2)
 
 
+def _is_tried_alone(world: World) -> None:
+    world.regress("v1")
+    world.commit("v1")
+    world.advance(seconds=40)
+    world.commit("v2")
+    world.advance(minutes=2)
+
+
 LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
     "comes out": (release(STEPS), _comes_out),
     "regresses": (release(STEPS), _regresses),
@@ -69,6 +78,7 @@ LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
     "is replaced twice": (release(STEPS), _is_replaced_twice),
     "loses pods, metrics and size": (release(STEPS), _loses_pods_metrics_and_size),
     "starts": (release(STEPS).first(), _starts),
+    "is tried alone": (release([*STEPS, Bake(95, 60)], limits={"floor": 0.02}).first(), _is_tried_alone),
 }
 
 

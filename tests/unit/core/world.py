@@ -19,10 +19,11 @@ from controller.api.conditions import conditions_of, write_conditions
 from controller.api.status import Status, status_from_raw, status_to_raw
 from controller.core import decide as decider
 from controller.core.actions import Action, EnsureRevision, Tell
-from controller.core.analysis import NO_EVIDENCE, AnalysisPlan, Evidence, Judge, metric_plan, units_since
+from controller.core.analysis import NO_EVIDENCE, Evidence, Judge, units_since
 from controller.core.disaster import Disaster
 from controller.core.following import follows_slowly
-from controller.core.looks import Look
+from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, metric_plan
 from controller.core.observation import MetricTrouble, Observation, Request, common_cause
 from controller.core.plan import Decision
 from tests.unit.core import rules
@@ -300,14 +301,17 @@ class World:
     def _start_run(self) -> None:
         """The engine opens an AnalysisRun for an attempt and writes its name into the status."""
         status = self.release
-        if not (status.canary and status.stable and self.spec.analysis.metrics) or status.run:
+        metrics = self.spec.analysis.metrics
+        if not status.stable:  # there is none to compare the first version with
+            metrics = tuple(one for one in metrics if one.limit is not None and status.weight > 0)
+        if not (status.canary and metrics) or status.run:
             return
         analysis = self.spec.analysis
         name = f"shop-{status.attempt}"
         plan = AnalysisPlan(
             analysis.alpha,
             analysis.advanced.min_bad_units,
-            tuple(metric_plan(metric, metric.name) for metric in analysis.metrics),
+            tuple(metric_plan(metric, metric.name) for metric in metrics),
         )
         self.attempts.setdefault(name, Run(plan, Judge(plan)))
         self._keep({**self.raw, "analysisRun": name})
@@ -322,6 +326,8 @@ class World:
         seen = share if self.follows else 0.0
         canary, stable = (self.cluster.behavior(one) for one in (status.canary, status.stable))
         counts = self.metrics.counts(seen, canary, stable)
+        if not status.stable:
+            counts = Counts(counts.canary_bad, counts.canary_total, 0, 0)
         look = Look(len(run.looks) + 1, start, self.cluster.now, share, {one.name: counts for one in run.plan.metrics})
         run.looks.append(look)
         run.judge.add(look)
