@@ -31,13 +31,14 @@ def threshold_text(seconds: float) -> str:
 @dataclass(frozen=True)
 class Row:
     """What one revision did in one window: `bad` of `total` units. `threshold` names the row of a metric that has
-    several (seconds, as text), and is empty otherwise.
+    several (seconds, as text), `half` the part of its pods where they are told apart (a or b); empty otherwise.
     """
 
     revision: str
     bad: int
     total: int
     threshold: str = ""
+    half: str = ""
 
 
 @dataclass(frozen=True)

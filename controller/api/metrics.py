@@ -74,6 +74,8 @@ class MetricTemplate:
     """Its units are counted by the router that splits the work."""
     always: str = ""
     """The parameter that is one of the thresholds in any case; empty where the rows have no threshold."""
+    halves: bool = False
+    """Rows come for two halves of a revision's pods, for the standing control."""
 
     def types(self) -> dict[str, ParameterType]:
         return {parameter.name: parameter.type for parameter in self.parameters}
@@ -166,7 +168,16 @@ def _query(reader: Reader) -> str:
 def parse_template(raw_spec: object, path: str, *, languages: Collection[str]) -> MetricTemplate:
     """`languages` are those some provider speaks. Raises SpecError."""
     reader = Reader.of(raw_spec, path).only(
-        "source", "language", "query", "parameters", "warmUp", "cohort", "atRouter", "thresholds", "description"
+        "source",
+        "language",
+        "query",
+        "parameters",
+        "warmUp",
+        "cohort",
+        "atRouter",
+        "thresholds",
+        "halves",
+        "description",
     )
     source = reader.text("source", DEFAULT_SOURCE)
     if not _DNS_LABEL.fullmatch(source):
@@ -184,6 +195,7 @@ def parse_template(raw_spec: object, path: str, *, languages: Collection[str]) -
         warm_up=reader.flag("warmUp"),
         maturity=_maturity(reader.child("cohort")) if reader.has("cohort") else 0.0,
         at_router=reader.flag("atRouter"),
+        halves=reader.flag("halves"),
         description=reader.text("description", ""),
     )
 

@@ -68,10 +68,8 @@ class Explanation:
         yield f"evidence after {self.evidence.looks} looks (AnalysisRun {self.run}):"
         for metric in self.evidence.metrics:
             c, standing = metric.counts, metric.standing
-            yield (
-                f"  {metric.name}: canary {_rate(c.canary_bad, c.canary_total)}, "
-                f"stable {_rate(c.stable_bad, c.stable_total)}"
-            )
+            beside = f", stable {_rate(c.stable_bad, c.stable_total)}" if self.status.stable else ""
+            yield f"  {metric.name}: canary {_rate(c.canary_bad, c.canary_total)}{beside}"
             if metric.limit is not None:
                 yield f"    limit: at most {metric.limit:.2%} of the canary's may be bad"
             if metric.verdict is Verdict.REGRESSION:
@@ -81,6 +79,8 @@ class Explanation:
                 )
             elif metric.verdict is Verdict.COMMON_CAUSE:
                 yield "    common cause: stable breaks the limit too, so nobody is blamed"
+            elif metric.advises:
+                yield f"    {metric.advice()}"
             elif metric.held_back:
                 yield f"    suspicious: {standing.bad} bad on the canary, too few for a rollback"
             elif metric.proven:
@@ -128,6 +128,10 @@ def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
             return [f'kubectl patch release {here} --type merge -p \'{{"spec":{{"suspend":false}}}}\'']
         case Phase.PAUSED if status.reason == "PausedByPerson":
             return [f"pointsman resume {here}", f"pointsman abort {here} --reason TEXT"]
+        case Phase.PAUSED | Phase.BAKING if not status.stable:
+            alone = f"pointsman promote {here} --full --reason TEXT"
+            better = "commit a version that keeps to the limits"
+            return [better, alone] if status.phase is Phase.PAUSED else [f"pointsman wait {here}", alone]
         case Phase.PAUSED:
             return [f"pointsman approve {here}", f"pointsman abort {here} --reason TEXT"]
         case Phase.WAITING if status.reason in {"AwaitingTraffic", "Suspicious"}:

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from controller.commands._documents import UnreadableError, documents
-from controller.core.analysis import AnalysisPlan, plan_from_raw
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, plan_from_raw
 
 _COUNTS = ("canary_bad", "canary_total", "stable_bad", "stable_total")
 _REQUIRED = ("look", "metric", *_COUNTS)

@@ -19,7 +19,6 @@ from controller.api.resources import NAMESPACES
 from controller.api.status import status_from_raw
 from controller.commands._cluster import WRONG_USE, CommandError, Kubeconfig, Namespace, find_release, with_cluster
 from controller.commands._manifest import ManifestError, read_release
-from controller.core.analysis import AnalysisPlan, MetricPlan, method_of
 from controller.core.bake import bake_weight
 from controller.core.foresight import (
     Level,
@@ -31,6 +30,7 @@ from controller.core.foresight import (
     looks_to_prove,
 )
 from controller.core.looks import metric_of
+from controller.core.method import AnalysisPlan, MetricPlan, method_of
 from controller.core.thresholds import Thresholds
 from controller.engine.looking import usual_counts
 from controller.engine.objects import Key

@@ -16,9 +16,10 @@ from controller.commands._cluster import WRONG_USE
 from controller.commands._documents import UnreadableError, files_of
 from controller.commands._manifest import ManifestError, read_release
 from controller.commands._traces import Trace, TraceError, read_trace
-from controller.core.analysis import AnalysisPlan, Evidence, Judge, MetricEvidence, MetricPlan, Verdict, metric_plan
+from controller.core.analysis import Evidence, Judge, MetricEvidence, Verdict
 from controller.core.bake import bake_weight
 from controller.core.looks import metric_of
+from controller.core.method import AnalysisPlan, MetricPlan, metric_plan
 
 _ALPHA, _RATIO, _PROMOTE, _BAD_UNITS = 0.01, 1.1, 1.5, 5
 _MOST = 0.5

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import Any
 
-from controller.api.release import Analysis, Metric
 from controller.core.bound import upper_bound
+from controller.core.control import Control
 from controller.core.limits import LimitTest
 from controller.core.looks import NOTHING, Counts, Look, metric_of
 from controller.core.margins import MarginProof, MarginTest
+from controller.core.method import AnalysisPlan, MetricPlan
 from controller.core.spending import Spending
-from controller.core.thresholds import Thresholds
 from controller.core.xgs import LowerTail, Standing, UpperTail
-
-LIMITS_SHARE = 0.1
-BAKES_SHARE = 0.2
-SETTLE_S = 3.0
-"""Where nothing is said, and nothing was learnt."""
 
 
 class Verdict(Enum):
@@ -29,64 +23,6 @@ class Verdict(Enum):
     NO_WORSE = "no-worse"
     NO_DATA = "no-data"
     COMMON_CAUSE = "common-cause"
-
-
-@dataclass(frozen=True)
-class MetricPlan:
-    """One metric as it is judged; fixed before the first look."""
-
-    name: str
-    odds: float | None
-    """Odds ratio canary to stable that is still tolerated (ψ); None where there is a limit."""
-    promote: float | None = None
-    """Odds ratio below which the canary has to be proven to be (ψ1); None: no proof is looked for."""
-    limit: float | None = None
-    """Rate of bad units, 0 to 1, that is tolerated of the canary alone."""
-    slack: float = 0.0
-    """Rate, 0 to 1, that is tolerated beyond the ratio. Then `odds` and `promote` are ratios of rates."""
-
-    @property
-    def metric(self) -> str:
-        """The metric of `metric` or `metric/threshold`."""
-        return metric_of(self.name)
-
-
-@dataclass(frozen=True)
-class AnalysisPlan:
-    """Method and budget of one attempt, written into its AnalysisRun at the start and never changed."""
-
-    alpha: float
-    min_bad_units: int
-    metrics: tuple[MetricPlan, ...]
-    horizon: int | None = None
-    """Number of looks, where it is known beforehand."""
-    max_false_promotion: float = 0.05
-    """Chance that a canary at `promote` or above is called no worse; per metric and release."""
-    reserve_at: float | None = None
-    """The bake's weight, in percent: a part of the budget is kept until the first look at it."""
-    settle: float = SETTLE_S
-    """Seconds after which a window's counts are taken for complete: so a restart looks at the same windows."""
-
-    def alpha_of(self, metric: MetricPlan) -> float:
-        """The union bound over all tests of the release.
-
-        A tenth goes to the limits, where there are any beside compared metrics; each of a kind has an equal part, and
-        the thresholds of one metric share that metric's.
-        """
-        alike = [other for other in self.metrics if (other.limit is None) == (metric.limit is None)]
-        part = self.alpha
-        if len(alike) < len(self.metrics):
-            part *= 1 - LIMITS_SHARE if metric.limit is None else LIMITS_SHARE
-        thresholds = [other for other in alike if other.metric == metric.metric]
-        return part / (len({other.metric for other in alike}) * len(thresholds))
-
-    def spending(self, metric: MetricPlan) -> Spending:
-        return Spending(self.alpha_of(metric), self.horizon, 0.0 if self.reserve_at is None else BAKES_SHARE)
-
-    @property
-    def proof_spending(self) -> Spending:
-        """Not shared out: the canary is no worse when each metric is proven so, every one at this chance."""
-        return Spending(self.max_false_promotion, self.horizon)
 
 
 @dataclass(frozen=True)
@@ -111,7 +47,9 @@ class MetricEvidence:
     """Totals since the first look, for people; no test is made on them."""
     standing: Standing
     held_back: bool = False
-    """The boundary was crossed, with fewer bad units than a rollback asks for."""
+    """The boundary was crossed, with fewer bad units than a rollback asks for, or the metric only advises."""
+    advises: bool = False
+    """Stable's own halves differ too often, so it convicts nobody and proves nothing."""
     proof: Standing | None = None
     """Where the test for "no worse" stands, if there is one."""
     limit: float | None = None
@@ -126,6 +64,10 @@ class MetricEvidence:
     @property
     def proven(self) -> bool:
         return self.verdict is Verdict.NO_WORSE
+
+    def advice(self) -> str:
+        """Why it only advises, as a sentence."""
+        return f"{self.name} only advises: stable's own pods differ among themselves more often than chance has it"
 
     def bound(self) -> str | None:
         """`errors at most 3.2 times stable's, 95 %`: what was not excluded. Costs some nine tests over all looks."""
@@ -150,8 +92,8 @@ class MetricEvidence:
         c, p = self.counts, self.standing.p
         if self.limit is not None:
             return (
-                f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary, where at most {self.limit:.2%} "
-                f"are allowed; so many have a chance of {p:.2g} if it kept to that (look {looks})"
+                f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the new version, where at most "
+                f"{self.limit:.2%} are allowed; so many have a chance of {p:.2g} if it kept to that (look {looks})"
             )
         return (
             f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary against {c.stable_bad} of "
@@ -176,8 +118,13 @@ class Evidence:
         """Every metric that is compared with stable is proven no worse, at one of its thresholds where it has
         several; and there is one.
         """
-        compared = {metric.metric for metric in self.metrics if metric.limit is None}
+        compared = {metric.metric for metric in self.metrics if metric.limit is None and not metric.advises}
         return bool(compared) and compared <= {metric.metric for metric in self.metrics if metric.proven}
+
+    @property
+    def advice(self) -> str:
+        """Of the metrics that only advise; empty where there is none."""
+        return "; ".join(metric.advice() for metric in self.metrics if metric.advises)
 
     @property
     def common_cause(self) -> MetricEvidence | None:
@@ -215,6 +162,7 @@ class _Judged:
     test: UpperTail | LimitTest | MarginTest
     proof: LowerTail | MarginProof | None
     limit: float | None = None
+    control: Control | None = None
     looked: list[tuple[int, Counts]] = field(default_factory=list)
     counts: Counts = NOTHING
     seen: bool = False
@@ -237,6 +185,7 @@ class Judge:
                 test=_test_of(metric, plan),
                 proof=_proof_of(metric, plan),
                 limit=metric.limit,
+                control=None if metric.control is None else Control(metric.control),
             )
             for metric in plan.metrics
         }
@@ -259,12 +208,18 @@ class Judge:
             judged.test.restore(raw[name]["test"])
             if judged.proof is not None:
                 judged.proof.restore(raw[name]["proof"])
+            if judged.control is not None:
+                judged.control = Control(raw[name]["control"])
         return judge
 
     def to_raw(self) -> dict[str, Any]:
         """The tests' state, to the last bit. Without the counts, which the looks have."""
         return {
-            name: {"test": judged.test.to_raw(), "proof": judged.proof.to_raw() if judged.proof is not None else None}
+            name: {
+                "test": judged.test.to_raw(),
+                "proof": judged.proof.to_raw() if judged.proof is not None else None,
+                **({} if judged.control is None else {"control": judged.control.bits}),
+            }
             for name, judged in self._metrics.items()
         }
 
@@ -276,6 +231,15 @@ class Judge:
                 judged.test.add(look.number, counts)
             if judged.proof is not None:
                 judged.proof.add(look.number, counts)
+        for name, halves in look.halves.items():
+            control = self._metrics[name].control if name in self._metrics else None
+            if control is not None:
+                control.add(halves)
+
+    def controls(self) -> dict[str, str]:
+        """What the standing control has seen, by metric or threshold; the next attempt goes on with it."""
+        found = {name: judged.control for name, judged in self._metrics.items()}
+        return {name: control.bits for name, control in found.items() if control is not None}
 
     def _counted(self, look: Look) -> Iterator[tuple[_Judged, Counts]]:
         """What was asked in this look, added up."""
@@ -299,13 +263,14 @@ class Judge:
 
     def _evidence_of(self, name: str, judged: _Judged) -> MetricEvidence:
         standing, proof = judged.test.standing, judged.proof.standing if judged.proof is not None else None
-        enough = judged.counts.canary_bad >= self.plan.min_bad_units
+        advises = judged.control is not None and judged.control.scattered
+        enough = judged.counts.canary_bad >= self.plan.min_bad_units and not advises
         verdict = Verdict.UNDECIDED
         if isinstance(judged.test, LimitTest) and judged.test.common_cause:
             verdict = Verdict.COMMON_CAUSE
         elif standing.crossed:
             verdict = Verdict.REGRESSION if enough else Verdict.UNDECIDED
-        elif proof is not None and proof.crossed:
+        elif proof is not None and proof.crossed and not advises:
             verdict = Verdict.NO_WORSE
         elif not judged.seen:
             verdict = Verdict.NO_DATA
@@ -318,6 +283,7 @@ class Judge:
             judged.counts,
             standing,
             held_back=held_back,
+            advises=advises,
             proof=proof,
             limit=judged.limit,
             record=record,
@@ -353,111 +319,3 @@ def units_since(looks: Sequence[Look], start: float) -> int:
         for name, counts in look.rows.items():
             totals[name] = totals.get(name, 0) + counts.canary_total
     return max(totals.values(), default=0)
-
-
-def method_of(
-    analysis: Analysis,
-    learnt: float = SETTLE_S,
-    thresholds: Mapping[str, Thresholds] = MappingProxyType({}),
-    *,
-    reserve_at: float | None = None,
-) -> AnalysisPlan:
-    """What a spec asks for: the operator judges by it, and `pointsman plan` foresees by the same.
-
-    `learnt` is what `settle: auto` means here; `thresholds` are those of the metrics that have several; `reserve_at` is
-    the weight of a bake.
-    """
-    settle = analysis.advanced.settle
-    return AnalysisPlan(
-        alpha=analysis.alpha,
-        min_bad_units=analysis.advanced.min_bad_units,
-        metrics=tuple(plan for metric in analysis.metrics for plan in _plans_of(metric, thresholds.get(metric.name))),
-        max_false_promotion=analysis.advanced.max_false_promotion,
-        reserve_at=reserve_at,
-        settle=learnt if settle is None else settle,
-    )
-
-
-def _plans_of(metric: Metric, thresholds: Thresholds | None) -> list[MetricPlan]:
-    """A limit is a promise, and is kept at the threshold of the promise."""
-    if thresholds is None:
-        return [metric_plan(metric, metric.name)]
-    if metric.limit is not None:
-        return [metric_plan(metric, f"{metric.name}/{thresholds.always}")]
-    plans = {edge: metric_plan(metric, f"{metric.name}/{edge}") for edge in thresholds.edges}
-    return [plan if edge == thresholds.proof else replace(plan, promote=None) for edge, plan in plans.items()]
-
-
-def metric_plan(metric: Metric, name: str) -> MetricPlan:
-    """`name` is the metric's, or that of one threshold of it."""
-    if metric.margin is None:
-        return MetricPlan(name, None, limit=metric.limit)
-    margin = metric.margin
-    return MetricPlan(name, margin.rollback_above, margin.promote_below, slack=margin.slack)
-
-
-def plan_to_raw(plan: AnalysisPlan) -> dict[str, object]:
-    raw: dict[str, object] = {
-        "test": "xgs",
-        "spending": "open" if plan.horizon is None else "horizon",
-        "alpha": plan.alpha,
-        "minBadUnits": plan.min_bad_units,
-        "settle": plan.settle,
-        "metrics": [_metric_to_raw(metric) for metric in plan.metrics],
-    }
-    if plan.horizon is not None:
-        raw["looks"] = plan.horizon
-    if plan.reserve_at is not None:
-        raw["reserveAt"] = plan.reserve_at
-    if any(metric.promote is not None for metric in plan.metrics):
-        raw["maxFalsePromotion"] = plan.max_false_promotion
-    return raw
-
-
-def _metric_to_raw(metric: MetricPlan) -> dict[str, object]:
-    if metric.limit is not None:
-        return {"name": metric.name, "limit": metric.limit}
-    proof = {} if metric.promote is None else {"promoteBelow": metric.promote}
-    slack = {"slack": metric.slack} if metric.slack else {}
-    return {"name": metric.name, "rollbackAbove": metric.odds, **proof, **slack}
-
-
-def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
-    """Raises TypeError for what is no method."""
-    metrics, alpha, least, looks = raw.get("metrics"), raw.get("alpha"), raw.get("minBadUnits"), raw.get("looks")
-    proof, settle = raw.get("maxFalsePromotion", 0.05), raw.get("settle", SETTLE_S)
-    reserve_at = raw.get("reserveAt")
-    if not (
-        isinstance(metrics, list)
-        and isinstance(alpha, int | float)
-        and isinstance(least, int)
-        and isinstance(looks, int | None)
-        and isinstance(proof, int | float)
-        and isinstance(settle, int | float)
-        and isinstance(reserve_at, int | float | None)
-    ):
-        raise TypeError(f"not a method: {raw!r}")
-    return AnalysisPlan(
-        alpha=float(alpha),
-        min_bad_units=least,
-        metrics=tuple(_metric_from_raw(metric) for metric in metrics),
-        horizon=looks,
-        max_false_promotion=float(proof),
-        reserve_at=None if reserve_at is None else float(reserve_at),
-        settle=float(settle),
-    )
-
-
-def _metric_from_raw(raw: Mapping[str, object]) -> MetricPlan:
-    name, odds, promote = raw.get("name"), raw.get("rollbackAbove"), raw.get("promoteBelow")
-    limit, slack = raw.get("limit"), raw.get("slack", 0)
-    if isinstance(name, str) and isinstance(limit, int | float) and odds is None:
-        return MetricPlan(name, None, limit=float(limit))
-    if not (
-        isinstance(name, str)
-        and isinstance(odds, int | float)
-        and isinstance(promote, int | float | None)
-        and isinstance(slack, int | float)
-    ):
-        raise TypeError(f"not a metric of a method: {raw!r}")
-    return MetricPlan(name, float(odds), None if promote is None else float(promote), slack=float(slack))

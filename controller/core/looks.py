@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,5 @@ class Look:
     weight: float
     rows: Mapping[str, Counts]
     """By `metric` or `metric/threshold`. A metric that is not there had no data, and is not tested in this look."""
+    halves: Mapping[str, Counts] = field(default_factory=dict)
+    """As `rows`, of two halves of stable's pods, where the source tells them apart (see control.py)."""

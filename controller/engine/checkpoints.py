@@ -12,8 +12,9 @@ import logging
 import zlib
 from collections.abc import Sequence
 
-from controller.core.analysis import AnalysisPlan, Judge
+from controller.core.analysis import Judge
 from controller.core.looks import Look
+from controller.core.method import AnalysisPlan
 
 _LOG = logging.getLogger(__name__)
 _FORM = 1

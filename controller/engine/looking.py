@@ -9,22 +9,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.api.release import Analysis, Metric
 from controller.api.status import Status
 from controller.api.times import as_datetime
-from controller.core.analysis import NO_EVIDENCE, Evidence, method_of, units_since
+from controller.core.analysis import NO_EVIDENCE, Evidence, units_since
 from controller.core.disaster import Disaster, disaster
 from controller.core.following import follows_slowly
 from controller.core.looks import NOTHING, Counts, Look
+from controller.core.method import controlled, method_of
 from controller.core.observation import MetricTrouble, common_cause
 from controller.core.shares import OF_THE_PROMISE, gap
 from controller.core.silence import missing
 from controller.core.thresholds import Thresholds
 from controller.engine import lateness
-from controller.engine.asking import ask
+from controller.engine.asking import ask, ask_in_halves
 from controller.engine.objects import Key
 from controller.engine.runs import Beginning, Run, RunStore, run_name
 from controller.engine.settling import Ask, Settling, usual
@@ -87,10 +88,12 @@ class Looker:
         `by_weight`: a router splits the work as the weight says, and not the number of pods. `reserve_at`: the weight
         of a bake.
         """
-        if not analysis.metrics or not status.stable or target == status.stable or status.is_rejected(target):
+        metrics = _judging(analysis.metrics, status)
+        if not metrics or target == status.stable or status.is_rejected(target):
             return Sight()
+        analysis = replace(analysis, metrics=metrics)
         try:
-            questions = await self._sources.questions(key, analysis.metrics, stable=status.stable, canary=target)
+            questions = await self._sources.questions(key, metrics, stable=status.stable or target, canary=target)
         except MetricTroubleError as error:
             return Sight(trouble=error.trouble, run=status.run, again_in=analysis.interval)
         if status.canary != target or not (status.weight > 0 or status.run) or status.weight_since is None:
@@ -104,7 +107,8 @@ class Looker:
         trouble = await self._catch_up(run, analysis, status, questions, now) or _missing(run, status)
         await _audit(run, questions, status)
         evidence = run.judge.evidence()
-        trouble = trouble or common_cause(evidence) or (_gap(run, questions, status) if by_weight else None)
+        split = by_weight and status.stable != ""
+        trouble = trouble or common_cause(evidence) or (_gap(run, questions, status) if split else None)
         moved = run.weight_since != status.weight_since
         await self._runs.save(run, now, force=moved or evidence.regression is not None)
         run.weight_since = status.weight_since
@@ -134,7 +138,7 @@ class Looker:
     ) -> Run:
         subject = {
             "release": key.name,
-            "stableRevision": status.stable,
+            **({"stableRevision": status.stable} if status.stable else {}),
             "canaryRevision": status.canary,
             "attempt": status.attempt,
         }
@@ -146,11 +150,13 @@ class Looker:
             past = await _stables_past(questions, status, started)
             thresholds = chosen(questions, past)
             plan = method_of(analysis, self._settling.learnt(key, attempt), thresholds, reserve_at=reserve_at)
-            if len(plan.metrics) > MOST_TESTS:
-                problem = (
-                    f"the metrics and their thresholds make {len(plan.metrics)} tests, at most {MOST_TESTS} are kept"
-                )
+            halved = {question.name for question in questions if question.halves}
+            tests = len(plan.metrics) + sum(metric.metric in halved for metric in plan.metrics)
+            if tests > MOST_TESTS:
+                problem = f"the metrics, their thresholds and halves make {tests} tests, at most {MOST_TESTS} are kept"
                 raise MetricTroubleError("MetricInvalid", f"{problem}: leave some out")
+            if halved:
+                plan = controlled(plan, halved, await self._runs.controls(key))
             # asked once more: what was learnt may be older, or lost with the process that learnt it
             learnt = self._settling.usual(key, attempt)
             asked = await usual(_asking(questions, status, status.canary), started)
@@ -180,11 +186,12 @@ class Looker:
             ripe = [question for question in questions if start - question.maturity >= run.started]
             asked = [question for question in ripe if not (question.warm_up and warming)]
             try:
-                found = await ask(asked, window, stable=status.stable, canary=status.canary)
+                found = await ask_in_halves(asked, window, stable=status.stable, canary=status.canary)
             except MetricTroubleError as error:
                 self._sources.forget(run.key)  # its token may have been changed
                 return error.trouble
-            rows = judged(run.plan, asked, found)
+            rows = judged(run.plan, asked, found.rows)
+            halves = {name: counts for name, counts in found.halves.items() if name in rows and counts != NOTHING}
             if NOTHING in rows.values():
                 # nobody called, or nobody counted: without a sign of life the window stays due
                 silent = await heartbeats(asked, now, analysis.interval)
@@ -192,7 +199,7 @@ class Looker:
                     return silent
             before = run.looks[-1].weight if run.looks else 0.0
             weight = status.weight if start >= (status.weight_since or 0.0) else before
-            self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows))
+            self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows, halves))
             self._lagged(now - end - run.plan.settle + time.monotonic() - began)
         return None
 
@@ -210,6 +217,13 @@ async def _audit(run: Run, questions: tuple[Question, ...], status: Status) -> N
         lateness.note(run, looks, judged(run.plan, asked, found))
     except MetricTroubleError as error:
         _LOG.info("%s: late points were not looked for: %s", run.name, error)
+
+
+def _judging(metrics: tuple[Metric, ...], status: Status) -> tuple[Metric, ...]:
+    """The first version, which has all of the work and no stable beside it, is held to its limits alone."""
+    if status.stable:
+        return metrics
+    return tuple(metric for metric in metrics if metric.limit is not None) if status.step_started is not None else ()
 
 
 def _attempt(status: Status, target: str) -> tuple[str, str, int]:
@@ -256,7 +270,8 @@ async def provisional(run: Run, questions: tuple[Question, ...], status: Status,
 
 async def _provisional(run: Run, questions: tuple[Question, ...], status: Status, now: float) -> Disaster | None:
     """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
-    if now <= run.end:
+    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
+    if now <= run.end or not odds:
         return None
     window = Window(as_datetime(run.end), as_datetime(now))
     try:
@@ -264,7 +279,6 @@ async def _provisional(run: Run, questions: tuple[Question, ...], status: Status
         rows = await ask(at_once, window, stable=status.stable, canary=status.canary)
     except MetricTroubleError:
         return None
-    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
     found = (disaster(name, counts, odds[name]) for name, counts in rows.items() if name in odds)
     return next((one for one in found if one is not None), None)
 

@@ -15,9 +15,10 @@ from typing import Any
 from controller.api import times
 from controller.api.names import API_VERSION, ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import ANALYSIS_RUNS
-from controller.core.analysis import AnalysisPlan, Judge, plan_from_raw, plan_to_raw
+from controller.core.analysis import Judge
 from controller.core.disaster import Disaster
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, plan_from_raw, plan_to_raw
 from controller.engine import checkpoints
 from controller.engine.objects import Key
 from controller.kube.client import ConflictError, KubeClient, NotFoundError
@@ -175,6 +176,8 @@ class RunStore:
             "audited": run.audited,
             "evidence": nearest.sentence() if nearest is not None else "",
         }
+        if controls := run.judge.controls():
+            page["status"]["controls"] = controls
         if run.states.get(number):
             page["status"]["state"] = run.states[number]
         run.pages[number] = await self._kube.replace(ANALYSIS_RUNS, page)
@@ -200,6 +203,15 @@ class RunStore:
         except NotFoundError:
             return
         await self._forget_old(key)
+
+    async def controls(self, key: Key) -> Mapping[str, str]:
+        """What stable's halves have said of each other until the end of the last attempt (see core/control.py)."""
+        pages = await self._kube.list(ANALYSIS_RUNS, key.namespace, labels=f"{RELEASE_LABEL}={key.name}")
+        pages.sort(key=lambda page: (int(page["spec"]["attempt"]), int(page["spec"]["page"])))
+        found: dict[str, str] = {}
+        for page in pages:  # a metric that was left out for an attempt keeps what is known of it
+            found |= page.get("status", {}).get("controls", {})
+        return found
 
     async def _forget_old(self, key: Key) -> None:
         labels = f"{RELEASE_LABEL}={key.name}"
@@ -265,16 +277,20 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
 
 
 def _look_to_raw(look: Look) -> dict[str, Any]:
-    rows = {
-        name: [counts.canary_bad, counts.canary_total, counts.stable_bad, counts.stable_total]
-        for name, counts in look.rows.items()
-    }
     return {
         "n": look.number,
         "from": times.to_text(look.start),
         "to": times.to_text(look.end),
         "weight": look.weight,
-        "rows": rows,
+        "rows": _to_raw(look.rows),
+        **({"halves": _to_raw(look.halves)} if look.halves else {}),
+    }
+
+
+def _to_raw(rows: Mapping[str, Counts]) -> dict[str, list[int]]:
+    return {
+        name: [counts.canary_bad, counts.canary_total, counts.stable_bad, counts.stable_total]
+        for name, counts in rows.items()
     }
 
 
@@ -285,4 +301,5 @@ def _look_from_raw(raw: Mapping[str, Any]) -> Look:
         end=times.from_text(raw["to"]),
         weight=float(raw["weight"]),
         rows={name: Counts(*counts) for name, counts in raw.get("rows", {}).items()},
+        halves={name: Counts(*counts) for name, counts in raw.get("halves", {}).items()},
     )

@@ -13,8 +13,8 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controller.core.analysis import SETTLE_S
 from controller.core.looks import NOTHING, Counts
+from controller.core.method import SETTLE_S
 from controller.engine.objects import Key
 
 LEAST_S, MOST_S = 0.5, 15.0

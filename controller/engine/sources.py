@@ -53,6 +53,8 @@ class Question:
     """Its units are counted by the router that splits the work."""
     always: str = ""
     """One of its thresholds, in seconds as text; empty where its rows have none."""
+    halves: bool = False
+    """Its rows come for two halves of a revision's pods."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Sources:
             maturity=template.maturity,
             at_router=template.at_router,
             always=always,
+            halves=template.halves,
         )
 
     async def _heartbeat(self, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from controller.core.analysis import AnalysisPlan
 from controller.core.looks import NOTHING, Counts
+from controller.core.method import AnalysisPlan
 from controller.core.thresholds import Thresholds, choose
 from controller.engine.sources import MetricTroubleError, Question
 

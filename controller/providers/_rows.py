@@ -19,18 +19,19 @@ _MAX_REVISION = 63
 
 
 def samples(records: Iterable[Mapping[str, object]]) -> Samples | NoData:
-    """Rows out of records with the columns revision, bad, total and, where there are several, threshold.
+    """Rows out of records with the columns revision, bad, total and, where there are several, threshold and half.
 
     Raises BrokenMetricError.
     """
-    rows: dict[tuple[str, str], Row] = {}
+    rows: dict[tuple[str, str, str], Row] = {}
     for number, record in enumerate(records, start=1):
         if number > MAX_ROWS:
             raise BrokenMetricError(f"the query returned more than {MAX_ROWS} rows; group it by revision")
         row = _row(record)
-        key = (row.revision, row.threshold)
+        key = (row.revision, row.threshold, row.half)
         if key in rows:
             of = f" and threshold {row.threshold}" if row.threshold else ""
+            of += f" and half {row.half}" if row.half else ""
             raise BrokenMetricError(f"the query returned two rows for revision {row.revision}{of}; it must sum them up")
         rows[key] = row
     return Samples(tuple(rows.values())) if rows else NoData()
@@ -45,7 +46,7 @@ def _row(record: Mapping[str, object]) -> Row:
         raise BrokenMetricError(
             f"columns bad and total of revision {revision} are {bad} and {total}: more bad than all"
         )
-    return Row(revision=revision, bad=bad, total=total, threshold=_threshold(record))
+    return Row(revision=revision, bad=bad, total=total, threshold=_threshold(record), half=_half(record))
 
 
 def _column(record: Mapping[str, object], name: str) -> object:
@@ -81,6 +82,13 @@ def _threshold(record: Mapping[str, object]) -> str:
     if not math.isfinite(seconds) or seconds < 0:
         raise BrokenMetricError(f"column threshold is {_shown(value)}, which is not a number of seconds")
     return threshold_text(seconds)
+
+
+def _half(record: Mapping[str, object]) -> str:
+    value = record.get("half")
+    if value is None or value in ("", "a", "b"):
+        return str(value or "")
+    raise BrokenMetricError(f"column half is {_shown(value)}, which is neither a nor b")
 
 
 def _shown(value: object) -> str:

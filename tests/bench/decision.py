@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, mannwhitneyu  # type: ignore[attr-defined]
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 from controller.core.spending import Spending
 from controller.core.xgs import UpperTail
 from tests.bench.report import Report, Target

@@ -9,8 +9,9 @@ asserted by the benchmark and by a unit test.
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 from controller.core.spending import Spending
 
 Traces = NDArray[np.int64]

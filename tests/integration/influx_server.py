@@ -119,5 +119,10 @@ def counts(measurement: str, language: str) -> Query:
 
 
 def by_revision(result: Samples | NoData) -> dict[str, tuple[int, int]]:
+    """Both halves of a revision together."""
     assert isinstance(result, Samples)
-    return {row.revision: (row.bad, row.total) for row in result.rows}
+    found: dict[str, tuple[int, int]] = {}
+    for row in result.rows:
+        bad, total = found.get(row.revision, (0, 0))
+        found[row.revision] = bad + row.bad, total + row.total
+    return found

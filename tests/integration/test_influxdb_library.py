@@ -93,7 +93,7 @@ async def test_http_latency_counts_what_is_slower_than_the_threshold(running: Se
     stable, canary = "latencysta", "latencycan"
     running.write(
         histogram(stable, count=100, up_to={"0.25": 95, "1": 99}),
-        histogram(stable, count=10, up_to={"0.25": 10, "1": 10}, pod="q"),
+        histogram(stable, count=10, up_to={"0.25": 10, "1": 10}, pod="web-2"),
         histogram(canary, count=20, up_to={"0.25": 11, "1": 19}),
         histogram("otherother", count=20, up_to={"0.25": 0, "1": 0}),
     )
@@ -101,6 +101,13 @@ async def test_http_latency_counts_what_is_slower_than_the_threshold(running: Se
     assert by_revision(await ask(running, renderer, "http-latency", context)) == {
         stable: (5, 110),
         canary: (9, 20),
+    }
+    halves = await ask(running, renderer, "http-latency", context)
+    assert isinstance(halves, Samples)
+    assert {(row.revision, row.half): row.total for row in halves.rows} == {
+        (stable, "a"): 100,
+        (stable, "b"): 10,
+        (canary, "a"): 20,
     }
     slower = await ask(running, renderer, "http-latency", context, parameters={"threshold": 1})
     assert by_revision(slower) == {stable: (1, 110), canary: (1, 20)}
@@ -118,20 +125,23 @@ async def test_http_latency_quantiles_counts_at_every_edge(running: Server, rend
     stable, canary = "quantilest", "quantileca"
     running.write(
         histogram(stable, count=100, up_to={"0.05": 50, "0.25": 95, "1": 99}),
-        histogram(stable, count=10, up_to={"0.05": 9, "0.25": 10, "1": 10}, pod="q"),
+        histogram(stable, count=10, up_to={"0.05": 9, "0.25": 10, "1": 10}, pod="web-2"),
         histogram(canary, count=20, up_to={"0.05": 2, "0.25": 11, "1": 19}),
         histogram("otherother", count=20, up_to={"0.05": 0, "0.25": 0, "1": 0}),
         f"http.server.active_requests,service=web,revision={canary},pod=p over_0.25=3i,over_1=1i",
     )
     result = await ask(running, renderer, "http-latency-quantiles", between(stable, canary))
     assert isinstance(result, Samples)
-    assert {(row.revision, row.threshold): (row.bad, row.total) for row in result.rows} == {
-        (stable, "0.05"): (51, 110),
-        (stable, "0.25"): (5, 110),
-        (stable, "1"): (1, 110),
-        (canary, "0.05"): (18, 20),
-        (canary, "0.25"): (12, 23),
-        (canary, "1"): (2, 21),
+    assert {(row.revision, row.half, row.threshold): (row.bad, row.total) for row in result.rows} == {
+        (stable, "a", "0.05"): (50, 100),
+        (stable, "b", "0.05"): (1, 10),
+        (stable, "a", "0.25"): (5, 100),
+        (stable, "b", "0.25"): (0, 10),
+        (stable, "a", "1"): (1, 100),
+        (stable, "b", "1"): (0, 10),
+        (canary, "a", "0.05"): (18, 20),
+        (canary, "a", "0.25"): (12, 23),
+        (canary, "a", "1"): (2, 21),
     }
 
 

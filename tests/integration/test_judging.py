@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from controller.api.resources import ANALYSIS_RUNS, METRIC_SOURCES
+from controller.api.resources import ANALYSIS_RUNS, METRIC_SOURCES, RELEASES
 from hack.node.influx import InfluxDB
 from tests.integration.metric_source import offer, set_token
 from tests.integration.operator_fixture import LEASE_S, release, weight
@@ -88,6 +88,11 @@ async def test_a_version_that_is_slow_in_its_tail_alone_is_convicted_at_an_edge_
     assert [metric["name"] for metric in method] == ["latency/0.05", "latency/0.1", "latency/0.25", "latency/1"]
     assert [metric["name"] for metric in method if "promoteBelow" in metric] == ["latency/0.1"]
     assert done["message"].startswith("latency/1: ")
+    last = run["status"]["looks"][-1]
+    halves, row = last["halves"]["latency/0.05"], last["rows"]["latency/0.05"]
+    assert [halves[0] + halves[2], halves[1] + halves[3]] == row[2:], "both halves of stable's pods"
+    assert halves[1] > 0 < halves[3]
+    assert run["status"]["controls"].keys() == {metric["name"] for metric in method}
     code, text = await shop.command("explain", "web")
     assert code == 0
     assert "latency/1" in text
@@ -257,6 +262,34 @@ async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
     assert _gaps(run) == []
     assert [look["n"] for look in looks] == list(range(1, len(looks) + 1))
     assert await shop.shares() == {stable: 10000}
+
+
+async def test_a_first_version_is_held_to_its_limits_and_not_trusted_when_it_breaks_them(shop, traffic):
+    limit = {"name": "floor", "template": "http-errors", "limit": {"max": "5%"}}
+    spec = judged(weight(10, atMost="2s"), metrics=[ERRORS, limit])
+    await shop.kube.create(RELEASES, shop.namespace, spec | {"spec": {**spec["spec"], "bake": {"for": "6s"}}})
+    first = (await shop.until(lambda status: status.get("phase") == "Baking"))["canaryRevision"]
+    assert await shop.shares() == {first: 10000}
+    traffic.bad[first] = 0.4
+    broken = await shop.until(lambda status: status.get("reason") == "LimitExceeded")
+    assert (broken["phase"], broken.get("stableRevision"), broken["weight"]) == ("Paused", None, 100)
+    assert "where at most 5.00% are allowed" in broken["message"]
+    code, text = await shop.command("wait", "web")
+    assert code == 3, "a person has to decide"
+    code, text = await shop.command("explain", "web")
+    assert "next: commit a version that keeps to the limits" in text
+    assert await shop.shares() == {first: 10000}, "nobody else could do it"
+    await shop.commit("2")
+    done = await shop.until_phase("Healthy")
+    assert done["judged"] == "LimitsKept"
+    assert await shop.shares() == {done["stableRevision"]: 10000}
+    runs = {
+        name: await shop.kube.get(ANALYSIS_RUNS, shop.namespace, name)
+        for name in (f"web-{first}-1", f"web-{done['stableRevision']}-2")
+    }
+    assert [run["status"]["verdict"] for run in runs.values()] == ["superseded", "promoted"]
+    assert all([metric["name"] for metric in run["spec"]["method"]["metrics"]] == ["floor"] for run in runs.values())
+    assert all("stableRevision" not in run["spec"] for run in runs.values())
 
 
 def _gaps(run):

@@ -41,6 +41,7 @@ class Traffic:
         self.slower: dict[str, dict[float, float]] = {}
         """By revision and edge in seconds, the share of requests that take longer; a histogram is pushed for these."""
         self._left: dict[tuple[str, str], float] = defaultdict(float)
+        self._turn = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Traffic"]:
@@ -83,7 +84,9 @@ class Traffic:
                     for edge, part in self.slower[revision].items()
                 }
                 fields = ",".join(f"le_{edge:g}={max(0, count - units)}i" for edge, units in slower.items())
-                tags = f"http.server.request.duration,service={self._name},revision={revision},pod=p"
+                self._turn += 1
+                pod = f"web-{'bz'[self._turn // 4 % 2]}"  # each in turn, one in either half
+                tags = f"http.server.request.duration,service={self._name},revision={revision},pod={pod}"
                 lines.append(f"{tags} count={count}i,{fields} {now}")
         return lines
 

@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 from controller.engine import checkpoints
 
 PLAN = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5), MetricPlan("slow", 1.25)))

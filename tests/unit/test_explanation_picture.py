@@ -11,8 +11,9 @@ from controller.api.status import Rejection, Status, status_to_raw
 from controller.commands._explanation import Explanation
 from controller.commands._picture import line, picture
 from controller.commands.watching import lines
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 
 NOW = 1_700_000_000.0
 STEPS = [{"weight": 5, "analyze": {"atMost": "10m"}}, {"approve": {}}, {"weight": "50%"}, {"pause": {"for": "10m"}}]

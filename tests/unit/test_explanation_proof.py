@@ -1,8 +1,9 @@
 """`explain` says what is proven, and what is not excluded."""
 
 from controller.commands._explanation import Explanation
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 
 RELEASE = {
     "metadata": {"name": "shop", "namespace": "web", "generation": 1},

@@ -9,8 +9,11 @@ import pytest
 
 from controller.api.release import Analysis
 from controller.api.status import Status
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.api.times import as_datetime
+from controller.core.analysis import Judge
 from controller.core.looks import NOTHING, Counts
+from controller.core.method import AnalysisPlan, MetricPlan
+from controller.engine.asking import ask_in_halves
 from controller.engine.heartbeat import Heartbeat
 from controller.engine.looking import Looker, heartbeats, provisional, usual_counts
 from controller.engine.objects import Key
@@ -18,7 +21,7 @@ from controller.engine.runs import Run, RunStore
 from controller.engine.sources import MetricTroubleError, Question, Sources
 from controller.engine.thresholds import chosen, judged
 from controller.kube.client import KubeClient
-from controller.ports import NoData, Query, Row, Samples, SourceOutageError
+from controller.ports import NoData, Query, Row, Samples, SourceOutageError, Window
 
 NOBODY = cast("KubeClient", None)
 """Nothing is written here."""
@@ -155,6 +158,30 @@ async def test_rows_have_a_threshold_where_their_template_says_so_and_nowhere_el
     questions = (Question("latency", Query("flux", ""), source, warm_up=False, always=always),)
     with pytest.raises(MetricTroubleError, match=re.escape(problem)):
         await usual_counts(Resolved(questions), Key("shop", "web"), (), Status(stable=STABLE), seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("halves", "half", "problem"),
+    [
+        (True, "", "metric latency: a row has no half, and its template says `halves`"),
+        (False, "a", "metric latency: a row has the half a, and its template does not say `halves`"),
+    ],
+)
+async def test_rows_have_a_half_where_their_template_says_so_and_nowhere_else(halves, half, problem):
+    source = Rows(Row(STABLE, 0, 90, half=half))
+    questions = (Question("latency", Query("flux", ""), source, warm_up=False, halves=halves),)
+    with pytest.raises(MetricTroubleError, match=re.escape(problem)):
+        await usual_counts(Resolved(questions), Key("shop", "web"), (), Status(stable=STABLE), seconds=60)
+
+
+async def test_halves_are_added_up_and_stables_are_kept_beside():
+    rows = [(CANARY, 3, 10, "a"), (STABLE, 1, 40, "a"), (STABLE, 2, 50, "b")]
+    source = Rows(*(Row(revision, bad, total, "1", half) for revision, bad, total, half in rows))
+    question = Question("latency", Query("flux", ""), source, warm_up=False, always="1", halves=True)
+    window = Window(as_datetime(100.0), as_datetime(105.0))
+    found = await ask_in_halves([question], window, stable=STABLE, canary=CANARY)
+    assert found.rows == {"latency/1": Counts(3, 10, 3, 90)}
+    assert found.halves == {"latency/1": Counts(1, 40, 2, 50)}
 
 
 class Recorder(Source):

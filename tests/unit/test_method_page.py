@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 
 PAGE = Path(__file__).parents[2] / "controller" / "core" / "METHOD.md"
 ROW = re.compile(r"\| (\d+) \| (\d+), (\d+) \| (\d+) \| (\d+|–) \| ([\d.]+) % \| (.*)\|")

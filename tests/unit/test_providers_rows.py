@@ -79,6 +79,14 @@ def test_rows_of_several_thresholds_stand_side_by_side() -> None:
     assert [row.threshold for row in result.rows] == ["0.25", "1", "2"]
 
 
+def test_halves_of_a_revision_stand_side_by_side_and_are_called_a_and_b() -> None:
+    result = samples([record(half="a"), record(half="b"), record(half="b", threshold=1)])
+    assert isinstance(result, Samples)
+    assert [row.half for row in result.rows] == ["a", "b", "b"]
+    assert "two rows for revision aaaaaaaaaa and half a;" in problem(record(half="a"), record(half="a"))
+    assert problem(record(half="left")) == "column half is 'left', which is neither a nor b"
+
+
 def test_one_threshold_twice_is_refused_however_it_is_written() -> None:
     assert "two rows for revision aaaaaaaaaa and threshold 1;" in problem(record(threshold=1), record(threshold="1.0"))
 

@@ -9,8 +9,9 @@ import yaml
 from typer.testing import CliRunner
 
 from controller.cli import app
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan, Verdict, plan_to_raw
+from controller.core.analysis import Judge, Verdict
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan, plan_to_raw
 from tests.golden import valid as golden
 
 HEADER = "look,metric,threshold,canary_bad,canary_total,stable_bad,stable_total"

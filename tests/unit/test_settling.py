@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from controller.core.analysis import SETTLE_S, AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
+from controller.core.method import SETTLE_S, AnalysisPlan, MetricPlan
 from controller.engine import lateness
 from controller.engine.objects import Key
 from controller.engine.runs import Run

@@ -4,16 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.analysis import (
-    AnalysisPlan,
-    Judge,
-    MetricPlan,
-    Verdict,
-    plan_from_raw,
-    plan_to_raw,
-    units_since,
-)
+from controller.core.analysis import Judge, Verdict, units_since
 from controller.core.looks import NOTHING, Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
 from tests.unit.core.test_xgs import counts
 
 PROVING = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5), MetricPlan("slow/0.3", 1.25, 1.4)), 60, 0.1)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.looks import NOTHING, Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 from controller.core.spending import Spending
 from controller.core.xgs import UpperTail
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan, Verdict
+from controller.core.analysis import Judge, Verdict
 from controller.core.limits import LimitTest
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 from tests.unit.core.language import analyze, release, weight
 
 LIMIT, ALPHA = 0.02, 0.05

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan, Verdict, plan_from_raw, plan_to_raw
+from controller.core.analysis import Judge, Verdict
 from controller.core.looks import Counts, Look
 from controller.core.margins import MarginProof, MarginTest
+from controller.core.method import AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
 
 RATIO, SLACK, ALPHA = 1.1, 0.005, 0.05
 HISTORY = Counts(0, 0, 10, 1000)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from controller.core.analysis import AnalysisPlan, Judge, MetricPlan
+from controller.core.analysis import Judge
 from controller.core.bound import MOST, upper_bound
 from controller.core.looks import Counts, Look
+from controller.core.method import AnalysisPlan, MetricPlan
 from controller.core.spending import Spending
 from controller.core.xgs import LowerTail
 from tests.unit.core.language import analyze, approve, release, weight

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from controller.core.analysis import BAKES_SHARE, AnalysisPlan, Judge, MetricPlan, plan_from_raw, plan_to_raw
+from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
+from controller.core.method import BAKES_SHARE, AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
 from controller.core.spending import Spending
 
 PLAN = AnalysisPlan(0.05, 1, (MetricPlan("errors", 1.0),), reserve_at=95.0)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from controller.core.analysis import Judge, Verdict, method_of
+from controller.core.analysis import Judge, Verdict
 from controller.core.looks import Counts, Look
+from controller.core.method import method_of
 from controller.core.thresholds import Thresholds, choose
 from tests.unit.core.language import release
 
