@@ -76,7 +76,7 @@ def _epilogue(summary: Summary, cluster: Cluster) -> str:
           export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl.parent}:$PATH
           kubectl get releases -n {NAMESPACE}
           kubectl describe release {NAME} -n {NAMESPACE}
-          uv run pointsman explain {NAME} -n {NAMESPACE}
+          .venv/bin/pointsman explain {NAME} -n {NAMESPACE}
           kubectl get analysisruns -n {NAMESPACE}
           hack/demo --down""")
 

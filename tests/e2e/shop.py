@@ -1,6 +1,7 @@
 """The words of the end-to-end tests: a namespace with one Release, its pods, its route and those who call it."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -246,11 +247,22 @@ class Shop:
         """In the shop's namespace, in a terminal of this width."""
         return await self._type(str(_POINTSMAN), arguments, columns=columns)
 
+    async def replay(self, run: str, file: Path) -> list[dict[str, Any]]:
+        """What `pointsman replay --json` says of an AnalysisRun, once it was saved: its looks, and the verdict."""
+        saved = await self.kubectl("get", "analysisrun", run, "--output=json")
+        file.write_text(saved.text)  # noqa: ASYNC240 - small, and nothing else runs
+        said = await self._run(str(_POINTSMAN), ("replay", str(file), "--json"), columns=200)
+        assert said.code == 0, said.text
+        return [json.loads(line) for line in said.text.splitlines()]
+
     async def _type(self, program: str, arguments: tuple[str, ...], *, columns: int) -> Typed:
         elsewhere = any(argument.startswith("--namespace") for argument in arguments)
         here = () if elsewhere else (f"--namespace={self.namespace}",)
+        return await self._run(program, (*arguments, *here), columns=columns)
+
+    async def _run(self, program: str, arguments: tuple[str, ...], *, columns: int) -> Typed:
         process = await asyncio.create_subprocess_exec(
-            program, *arguments, *here,
+            program, *arguments,
             env={**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig), "COLUMNS": str(columns)},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

@@ -35,7 +35,9 @@ def demo_shop(cluster, kube):
     return Shop(cluster, kube, NAMESPACE, NAME)
 
 
-async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back(demo_shop, story, told, measured):
+async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back(
+    demo_shop, story, told, measured, tmp_path
+):
     began = time.monotonic()
     summary = await story.tell()
     took = time.monotonic() - began
@@ -61,6 +63,18 @@ async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back
     assert waited.code == 1
     row = r"subject +RolledBack +1/2 +0 +False +Regressed +errors \d+/\d+ vs \d+/\d+ \(p \S+\)"
     assert re.match(row, listed.text), listed.text
+    await judged_again(demo_shop, summary.evidence, tmp_path)
+
+
+async def judged_again(shop, evidence, folder):
+    """The record of the bad version, judged again by whoever has it, convicts in the same look by the same counts."""
+    runs = (await shop.kubectl("get", "analysisruns", "--sort-by=.spec.attempt", "--output=name")).text.split()
+    *looks, verdict = await shop.replay(runs[-1].rpartition("/")[2], folder / "run.json")
+    assert verdict["release"] == "regression"
+    assert evidence.endswith(f"(look {verdict['look']})")
+    metric, bad = evidence.partition(":")[0], int(evidence.split()[1])
+    last = next(look for look in looks if look["look"] == verdict["look"] and look["metric"] == metric)
+    assert (last["s"], last["verdict"]) == (bad, "regression")
 
 
 @pytest.mark.timeout(450)  # the Lease of each that dies stands for 15 s: about 180 s in all, on two busy cores 240
