@@ -1,0 +1,157 @@
+"""The share ledger: how many of a queue's messages the canary may take.
+
+Consumers compete, so nobody routes: a canary that fails fast takes more than its part. So it may only poll with a
+credit in hand, and credits come after the fact, as a share of what was claimed:
+
+    credits ≤ share × claims           both since the share was set, by running totals
+
+Each pod writes how many messages it has claimed so far. One allocator counts what is new in those totals, and raises
+the total up to which each canary pod may claim. Every number is a running total, so what is written twice, late, or
+read again after a restart changes nothing; what is lost is lost for the canary, never for stable.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+FRESH_S = 3.0
+"""A pod that has not written for so long gets no credits: it may be gone."""
+GONE_S = 60.0
+"""After so long its unspent credits are taken back: longer than the longest poll is open."""
+_LEAST_CAP = 5
+_SMOOTH = 0.1
+"""Of a round's claims; one round has few by chance, and the credits of the one before must not be lost by that."""
+_ROUNDS = 2.0
+"""So many rounds' worth of credits may lie unspent: an idle canary cannot burst later."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What a pod has written of itself."""
+
+    revision: str
+    claims: int
+    """Messages it has claimed since it began; a running total."""
+    seen_at: float
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The control item, written as a whole, on condition that it is still what was read."""
+
+    stable: str
+    """Its pods never need a credit."""
+    canary: str = ""
+    draining: tuple[str, ...] = ()
+    share: float = 0.0
+    """Of all claims, 0 to 1."""
+    epoch: int = 0
+    """Rises with each change of share or versions."""
+    min_epoch: int = 0
+    """Jobs that the canary claimed in an earlier epoch are stopped."""
+    expires_at: float = 0.0
+    """The canary claims nothing after that: the allocator is gone."""
+    counted: Mapping[str, int] = field(default_factory=dict)
+    """By pod, the claims of which credits were made."""
+    pace: float = 0.0
+    """Claims in a round, as they were of late."""
+    carried: float = 0.0
+    """The part of a credit that is left over, 0 to 1."""
+    granted: Mapping[str, int] = field(default_factory=dict)
+    """By canary pod, the running total of claims it may come to."""
+
+
+def with_share(ledger: Ledger, canary: str, share: float, pods: Mapping[str, Pod], expires_at: float) -> Ledger:
+    """A new share, from now on: what was claimed before makes no credits, and unspent ones are void."""
+    return replace(
+        ledger,
+        canary=canary,
+        share=share,
+        epoch=ledger.epoch + 1,
+        expires_at=expires_at,
+        counted={name: pod.claims for name, pod in pods.items()},
+        pace=0.0,
+        carried=0.0,
+        granted={},
+    )
+
+
+def rolled_back(ledger: Ledger, *, hard: bool = False) -> Ledger:
+    """The canary claims nothing any more. `hard`: what it has claimed is stopped as well."""
+    epoch = ledger.epoch + 1
+    return replace(
+        ledger,
+        share=0.0,
+        epoch=epoch,
+        min_epoch=epoch if hard else ledger.min_epoch,
+        counted={},
+        carried=0.0,
+        granted={},
+    )
+
+
+def promoted(ledger: Ledger) -> Ledger:
+    """The canary is stable now, and needs no credits; what was stable ends what it has begun."""
+    return replace(
+        rolled_back(ledger),
+        stable=ledger.canary,
+        canary="",
+        draining=tuple(dict.fromkeys((*ledger.draining, ledger.stable))),
+    )
+
+
+def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float) -> Ledger:
+    """One round: credits for what was claimed since the last one. They are good for `lasts_s` seconds.
+
+    Never more than the share of what was claimed, however often it is called, and by whomever: the sum of credits only
+    depends on the totals it has seen.
+    """
+    if ledger.share <= 0:
+        return ledger
+    before = ledger.counted
+    new = sum(max(0, pod.claims - before.get(name, 0)) for name, pod in pods.items())
+    canaries = {name: pod for name, pod in pods.items() if pod.revision == ledger.canary}
+    kept = {name: pod for name, pod in canaries.items() if now - pod.seen_at <= GONE_S}
+    granted = {name: max(pod.claims, ledger.granted.get(name, 0)) for name, pod in kept.items()}
+    entitled = ledger.carried + ledger.share * new
+    pace = max(float(new), ledger.pace + _SMOOTH * (new - ledger.pace))
+    cap = max(_LEAST_CAP, _ROUNDS * ledger.share * pace)
+    unspent = sum(granted[name] - pod.claims for name, pod in kept.items())
+    fresh = [(granted[name] - pod.claims, name) for name, pod in kept.items() if now - pod.seen_at <= FRESH_S]
+    give = min(int(entitled), max(0, int(cap) - unspent)) if fresh else 0
+    heapq.heapify(fresh)
+    for _ in range(give):
+        left, name = fresh[0]
+        granted[name] += 1
+        heapq.heapreplace(fresh, (left + 1, name))
+    return replace(
+        ledger,
+        # a pod that is gone may come back into sight, and has no new claims by that
+        counted={**ledger.counted, **{name: max(pod.claims, before.get(name, 0)) for name, pod in pods.items()}},
+        pace=pace,
+        carried=entitled - int(entitled),
+        granted=granted,
+        expires_at=now + lasts_s,
+    )
+
+
+def credits_of(ledger: Ledger, pod: str, revision: str, claims: int, now: float) -> float:
+    """How many messages this pod may claim now. `claims`: its own running total, as it knows it."""
+    if revision == ledger.stable or revision in ledger.draining:
+        return float("inf")
+    if revision != ledger.canary or ledger.share <= 0 or now >= ledger.expires_at:
+        return 0.0
+    return max(0, ledger.granted.get(pod, 0) - claims)
+
+
+def lies_unused(ledger: Ledger, pods: Mapping[str, Pod], now: float) -> int:
+    """Credits of canary pods that are alive: where there are any, a stable slot waits a little before it polls."""
+    if ledger.share <= 0 or now >= ledger.expires_at:
+        return 0
+    return sum(
+        max(0, ledger.granted.get(name, 0) - pod.claims)
+        for name, pod in pods.items()
+        if pod.revision == ledger.canary and now - pod.seen_at <= FRESH_S
+    )
