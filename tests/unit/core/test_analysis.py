@@ -11,7 +11,7 @@ from tests.unit.core.test_xgs import counts
 
 PROVING = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5), MetricPlan("slow/0.3", 1.25, 1.4)), 60, 0.1)
 PLAN = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1), MetricPlan("slow/0.3", 1.25)))
-quick = settings(deadline=None, derandomize=True, max_examples=50)
+quick = settings(deadline=None, derandomize=True, max_examples=30)
 
 
 def look(number: int, **rows: Counts) -> Look:

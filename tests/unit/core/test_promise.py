@@ -10,7 +10,7 @@ from controller.core.xgs import UpperTail
 
 
 def simulate(rng, *, looks: int, units: int, share: float, stable: float, canary: float, odds: float) -> int | None:
-    """The look that convicted, or None. Alpha is 5 %, so that 1,200 runs can tell."""
+    """The look that convicted, or None. Alpha is 5 %, so that 800 runs can tell."""
     test = UpperTail(odds, Spending(0.05))
     totals = rng.poisson(units, looks)
     canary_units = rng.binomial(totals, share)
@@ -38,7 +38,7 @@ def upper_limit(found: int, runs: int) -> float:
 def test_good_versions_are_convicted_at_most_as_often_as_promised():
     rng = np.random.default_rng(20260101)
     cells = [(0.05, 0.01), (0.5, 0.01), (0.2, 0.2), (0.05, 0.001)]
-    runs = 300
+    runs = 200
     found = [
         sum(
             simulate(rng, looks=20, units=500, share=share, stable=base, canary=base, odds=1.0) is not None

@@ -112,7 +112,7 @@ def test_a_version_at_the_margin_is_called_no_worse_at_most_as_often_as_allowed(
     stable = 0.1
     canary = 1.5 * stable / (1 - stable) / (1 + 1.5 * stable / (1 - stable))
     called = 0
-    runs = 350
+    runs = 220
     for _ in range(runs):
         test = LowerTail(1.5, Spending(0.05))
         xc, xs = rng.binomial(100, canary, 60), rng.binomial(100, stable, 60)

@@ -167,7 +167,7 @@ class Life(RuleBasedStateMachine):
 Life.TestCase.settings = settings(
     deadline=None,
     derandomize=True,
-    max_examples=60,
+    max_examples=45,
     stateful_step_count=25,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

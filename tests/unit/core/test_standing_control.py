@@ -32,7 +32,7 @@ def verdicts(plan, halves, rows):
 
 def test_a_look_counts_as_different_in_the_outer_twentieth_of_the_law():
     random = np.random.default_rng(5)
-    for _ in range(100):
+    for _ in range(40):
         totals, bad = random.integers(1, 60, 2), int(random.integers(0, 12))
         bad = min(bad, int(totals.sum()))
         for first in range(max(0, bad - totals[1]), min(bad, totals[0]) + 1):
@@ -50,14 +50,14 @@ def test_a_look_counts_as_different_in_the_outer_twentieth_of_the_law():
 def test_pods_that_are_alike_are_hardly_ever_taken_for_others():
     random = np.random.default_rng(6)
     fired = looks = runs = 0
-    for _ in range(40):
+    for _ in range(15):
         control = Control()
         for _ in range(LOOKS):
             bad = random.binomial(200, 0.05, 2)
             control.add(Counts(int(bad[0]), 200, int(bad[1]), 200))
             runs += control.scattered
         fired, looks = fired + control.bits.count("1"), looks + len(control.bits)
-    assert looks > 39 * LOOKS
+    assert looks > 14 * LOOKS
     assert 0.02 < fired / looks <= 0.05
     assert runs == 0
 
@@ -122,7 +122,7 @@ def test_without_it_pods_that_scatter_convict_good_versions_and_with_it_they_do_
     random = np.random.default_rng(7)
     convicted = {"without": 0, "with": 0}
     before: dict[str, str] = {}
-    for _ in range(60):
+    for _ in range(25):
         rates = random.beta(1.0, 9.0, (40, 5))  # canary, and two pods in each half of stable
         bad = random.binomial(100, rates)
         rows = [Counts(int(one[0]), 100, int(one[1:].sum()), 400) for one in bad]
@@ -131,8 +131,8 @@ def test_without_it_pods_that_scatter_convict_good_versions_and_with_it_they_do_
         judge = judge_of(controlled(BARE, {"slow"}, before), halves, rows)
         convicted["with"] += any(
             judge_of(controlled(BARE, {"slow"}, before), halves[:n], rows[:n]).evidence().regression is not None
-            for n in (1, 2, 3, 5, 8, 40)
+            for n in (2, 4, 8, 40)
         )
         before = judge.controls()
-    assert convicted["without"] > 10
+    assert convicted["without"] > 4
     assert convicted["with"] <= 1, "but for the first attempt, in which nothing is known yet"

@@ -22,7 +22,7 @@ from controller.core.xgs import LowerTail, UpperTail, central_law, fisher_law
 
 ODDS = (1.0, 1.1, 1.25, 1.5, 3.0, 100.0)
 SPENDINGS = (Spending(0.01), Spending(0.05), Spending(0.3), Spending(0.05, horizon=4), Spending(0.3, horizon=6))
-quick = settings(deadline=None, derandomize=True, max_examples=50)
+quick = settings(deadline=None, derandomize=True, max_examples=35)
 
 
 def exact_law(canary: int, stable: int, bad: int, odds: float) -> dict[int, Fraction]:
