@@ -5,6 +5,7 @@ may run side by side: tests start their own. The native cluster is this class
 with fixed ports and the addresses of its node.
 """
 
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ _NAMES = [
 # Reserved for documentation: an advertised address may not be the loopback one, and nothing dials it.
 _NOWHERE = "192.0.2.1"
 _READY_SECONDS = 60
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 # Two cores are shared with all else, and memory is not what is short: a quarter of the API server's work is collecting.
-_COLLECT_SELDOM = {"GOGC": "400", "GOMEMLIMIT": "4GiB"}
+_COLLECT_SELDOM = {"GOGC": "400", "GOMEMLIMIT": str(_MEMORY // 2)}
 
 
 @dataclass(frozen=True, kw_only=True)
