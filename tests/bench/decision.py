@@ -9,18 +9,20 @@ import os
 import statistics
 import time
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, mannwhitneyu  # type: ignore[attr-defined]
+from scipy.stats import beta, mannwhitneyu, norm  # type: ignore[attr-defined]
 
 from controller.core.analysis import Judge
 from controller.core.looks import Counts, Look
 from controller.core.method import AnalysisPlan, MetricPlan
 from controller.core.spending import Spending
+from controller.core.thresholds import SLOWER
 from controller.core.xgs import UpperTail
 from tests.bench.report import Report, Target
-from tests.bench.simulation import Looks, Traces, clients, convictions, following, replayed, simulate, textbook
+from tests.bench.simulation import Looks, Traces, clients, convictions, following, replayed, simulate, slower, textbook
 
 RUNS = int(os.environ.get("DECISION_RUNS", "10000"))
 LOOKS, LOOK_S, ALPHA, CHUNK = 60, 10, 0.01, 500
@@ -57,6 +59,7 @@ async def run() -> Report:
     _following(figures, targets)
     _clustered(figures, targets)
     _detected(figures, targets)
+    _latency(figures, targets)
     figures["replayed_otherwise"] = _replayed_otherwise()
     targets["replayed_otherwise"] = ("<=", 0)
     figures["us_per_metric_look"] = _us_per_metric_look()
@@ -205,6 +208,65 @@ def _detected(figures: dict[str, float], targets: dict[str, Target]) -> None:
         targets[f"detected_percent_{cell}"] = (">=", least)
         figures[f"median_look_{cell}"] = float(np.median(np.where(looks > 0, looks, LOOKS + 1)))
         targets[f"median_look_{cell}"] = ("<=", most)
+
+
+# -- latency -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Lognormal with this spread (of the logarithm), times `by`; `slow` of the units take ten times as long."""
+
+    by: float = 1.0
+    slow: float = 0.0
+    sigma: float = 0.5
+
+    def beyond(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The share of units that take longer; the median of the quick ones is a second."""
+        quick, slow = (norm.sf(np.log(seconds / (self.by * times)) / self.sigma) for times in (1, 10))
+        return np.asarray((1 - self.slow) * quick + self.slow * slow)
+
+
+LATENCIES = [  # at 5 % and 50 requests/s
+    ("same", Latency(), Latency(), None),
+    ("same_two_modes", Latency(slow=0.02), Latency(slow=0.02), None),
+    ("all_10_percent_slower", Latency(), Latency(by=1.1), (94, 29)),
+    ("all_30_percent_slower", Latency(), Latency(by=1.3), (98, 6)),
+    ("slow_mode_2_to_6_percent", Latency(slow=0.02), Latency(slow=0.06), (98, 17)),
+]
+"""Stable, canary; detected at least, in percent, and the median look at most."""
+
+
+def _latency(figures: dict[str, float], targets: dict[str, Target]) -> None:
+    """At thresholds that are stable's quantiles (as core/thresholds.py has them), each with its part of α."""
+    grid = np.geomspace(0.05, 500, 20_001)
+    for name, stable, canary, wanted in LATENCIES:
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        edges = np.interp(-np.array(SLOWER), -stable.beyond(grid), grid)
+        spending = Spending(ALPHA / len(edges), LOOKS)
+        found = []
+        for start in range(0, RUNS, CHUNK):
+            traces = slower(
+                rng,
+                runs=min(CHUNK, RUNS - start),
+                looks=LOOKS,
+                units=50 * LOOK_S,
+                share=0.05,
+                stable=stable.beyond(edges),
+                canary=canary.beyond(edges),
+            )
+            looks = np.stack([convictions(trace, spending) for trace in traces])
+            found.append(np.where(looks > 0, looks, LOOKS + 1).min(axis=0))
+        first = np.concatenate(found)
+        percent = 100 * float(np.mean(first <= LOOKS))
+        if wanted is None:
+            figures[f"false_percent_latency_{name}"] = percent
+            targets[f"false_percent_latency_{name}"] = ("<=", 1.0)
+        else:
+            figures[f"detected_percent_latency_{name}"] = percent
+            targets[f"detected_percent_latency_{name}"] = (">=", wanted[0])
+            figures[f"median_look_latency_{name}"] = float(np.median(first))
+            targets[f"median_look_latency_{name}"] = ("<=", wanted[1])
 
 
 # -- the batched test is the operator's, and what the operator's costs ---------------------------------------------

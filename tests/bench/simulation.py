@@ -125,6 +125,37 @@ def clients(
     return np.stack((bad[0], both[0], bad[1], both[1]), axis=-1)
 
 
+def slower(
+    rng: np.random.Generator,
+    *,
+    runs: int,
+    looks: int,
+    units: float,
+    share: float,
+    stable: NDArray[np.float64],
+    canary: NDArray[np.float64],
+) -> list[Traces]:
+    """One trace for each threshold, of the same units. `stable`, `canary`: the share of units slower than each
+    threshold, which rise.
+    """
+    totals = rng.poisson(units, (runs, looks))
+    split = rng.binomial(totals, share)
+    sides = [
+        _beyond(rng, count, tails)
+        for count, tails in ((split, np.asarray(canary)), (totals - split, np.asarray(stable)))
+    ]
+    return [
+        np.stack((sides[0][..., edge], split, sides[1][..., edge], totals - split), axis=-1)
+        for edge in range(len(stable))
+    ]
+
+
+def _beyond(rng: np.random.Generator, counts: Looks, tails: NDArray[np.float64]) -> Traces:
+    """Units slower than each threshold, shape (runs, looks, thresholds)."""
+    bins = -np.diff(np.concatenate(([1.0], tails, [0.0])))
+    return np.cumsum(rng.multinomial(counts, bins)[..., :0:-1], axis=-1)[..., ::-1]
+
+
 def _laws(seen: Traces, odds: float) -> tuple[Looks, NDArray[np.float64]]:
     """Each run's law of the canary's bad units, shape (runs, width), and the count at which each row begins."""
     canary, stable = seen[:, 1], seen[:, 3]

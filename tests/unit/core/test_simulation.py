@@ -1,10 +1,12 @@
 """What the benchmark counts is what the operator would have done."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from controller.core.spending import Spending
-from tests.bench.simulation import clients, convictions, following, replayed, simulate, textbook
+from tests.bench.simulation import clients, convictions, following, replayed, simulate, slower, textbook
 
 
 @pytest.mark.parametrize(("share", "base"), [(0.05, 0.01), (0.5, 0.001), (0.2, 0.2)])
@@ -41,3 +43,15 @@ def test_a_client_that_fails_many_requests_is_one_bad_unit():
     traces = clients(np.random.default_rng(9), runs=200, looks=10, clients=500, share=0.1, base=0.02, requests=20)
     assert (traces[..., 0] <= traces[..., 1]).all()
     assert traces[..., 0].sum() / traces[..., 1].sum() == pytest.approx(0.02, rel=0.05)
+
+
+def test_slower_units_are_the_same_units_at_each_threshold():
+    stable, canary = np.array([0.5, 0.1, 0.01]), np.array([0.6, 0.3, 0.05])
+    traces = slower(np.random.default_rng(3), runs=40, looks=30, units=500, share=0.2, stable=stable, canary=canary)
+    for trace, alike, other in zip(traces, stable, canary, strict=True):
+        canary_bad, canary_all, stable_bad, stable_all = trace.sum(axis=(0, 1))
+        assert abs(canary_bad / canary_all - other) < 0.01
+        assert abs(stable_bad / stable_all - alike) < 0.01
+        assert (trace[..., [1, 3]] == traces[0][..., [1, 3]]).all()
+    for quicker, later in itertools.pairwise(traces):
+        assert (later[..., [0, 2]] <= quicker[..., [0, 2]]).all()
