@@ -219,7 +219,7 @@ class Latency:
 
     by: float = 1.0
     slow: float = 0.0
-    sigma: float = 0.5
+    sigma: float = 0.6
 
     def beyond(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
         """The share of units that take longer; the median of the quick ones is a second."""
