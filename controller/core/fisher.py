@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-18
 """Mass that may be left out at each end of one look's law. It is booked as spent, so the promise keeps."""
 _SIGMAS = 9.0
+_FEW = 64
+"""Up to so many probabilities a loop is done sooner than numpy's dozen calls."""
 
 
 def fisher_law(canary_total: int, stable_total: int, bad: int, odds: float) -> tuple[int, Array]:
@@ -48,19 +50,51 @@ def central_law(canary_total: int, stable_total: int, bad: int, odds: float) -> 
     reach = int(_SIGMAS * _sigma(canary_total, stable_total, bad, mode)) + 12
     while True:
         first, last = max(low, mode - reach), min(high, mode + reach)
-        k = np.arange(first, last, dtype=np.float64)
-        ratio = (odds * (canary_total - k)) * (bad - k) / ((k + 1) * (k + (stable_total - bad + 1)))
-        middle = mode - first
-        p = np.empty(last - first + 1)
-        p[middle] = 1.0
-        np.cumprod(ratio[middle:], out=p[middle + 1 :])
-        p[:middle] = np.cumprod(1.0 / ratio[:middle][::-1])[::-1]
-        p /= p.sum()
-        below = _beyond(p[0], 1.0 / ratio[0]) if first > low else 0.0
-        above = _beyond(p[-1], ratio[-1]) if last < high else 0.0
+        if last - first <= _FEW:
+            p, down, up = _few(canary_total, stable_total - bad + 1, bad, odds, first, mode, last)
+        else:
+            p, down, up = _many(canary_total, stable_total - bad + 1, bad, odds, first, mode, last)
+        below = _beyond(float(p[0]), down) if first > low else 0.0
+        above = _beyond(float(p[-1]), up) if last < high else 0.0
         if below <= NEGLIGIBLE and above <= NEGLIGIBLE:
             return first, p, below + above
         reach *= 2
+
+
+def _many(
+    canary_total: int, good: int, bad: int, odds: float, first: int, mode: int, last: int
+) -> tuple[Array, float, float]:
+    """The probabilities from `first` to `last`, and how they go on at both ends: the ratio outwards.
+
+    `good`: stable's units without the bad ones, and one.
+    """
+    k = np.arange(first, last, dtype=np.float64)
+    ratio = (odds * (canary_total - k)) * (bad - k) / ((k + 1) * (k + good))
+    middle = mode - first
+    p = np.empty(last - first + 1)
+    p[middle] = 1.0
+    np.cumprod(ratio[middle:], out=p[middle + 1 :])
+    p[:middle] = np.cumprod(1.0 / ratio[:middle][::-1])[::-1]
+    p /= p.sum()
+    return p, 1.0 / float(ratio[0]), float(ratio[-1])
+
+
+def _few(
+    canary_total: int, good: int, bad: int, odds: float, first: int, mode: int, last: int
+) -> tuple[Array, float, float]:
+    """As `_many`."""
+    ratios = [odds * (canary_total - k) * (bad - k) / ((k + 1) * (k + good)) for k in range(first, last)]
+    middle, one = mode - first, 1.0
+    terms = [1.0] * (last - first + 1)
+    for index in range(middle, last - first):
+        one *= ratios[index]
+        terms[index + 1] = one
+    one = 1.0
+    for index in range(middle - 1, -1, -1):
+        one /= ratios[index]
+        terms[index] = one
+    total = math.fsum(terms)
+    return np.array([term / total for term in terms]), 1.0 / ratios[0], ratios[-1]
 
 
 def _beyond(edge: float, ratio: float) -> float:

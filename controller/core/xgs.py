@@ -15,6 +15,7 @@ units a look never do it.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,8 +86,9 @@ class UpperTail:
         self._at += (counts.canary_bad - low) // self._unit
         self._law = np.convolve(self._law, law)
         budget = max(0.0, self._spending.until(look, opened) - self._spent)
-        tails = self._law[::-1].cumsum()[::-1]
-        cut = int((-tails).searchsorted(-budget))
+        rising = self._law[::-1].cumsum()
+        tails = rising[::-1]
+        cut = len(tails) - int(rising.searchsorted(budget, side="right"))
         here = self._at - self._low
         # a canary that is much better than stable lies below the part of the law that is kept
         p = max(NEGLIGIBLE, float(tails[max(here, 0)]) if here < len(tails) else 0.0)
@@ -113,11 +115,13 @@ class UpperTail:
         return _grouped(law, 2)
 
     def _drop_negligible(self) -> None:
+        if len(self._law) and self._law[0] > NEGLIGIBLE and self._law[-1] > NEGLIGIBLE:
+            return
         kept = (self._law > NEGLIGIBLE).nonzero()[0]
         if not len(kept):
             return
         first, last = int(kept[0]), int(kept[-1]) + 1
-        self._spent += float(self._law[:first].sum()) + float(self._law[last:].sum())
+        self._spent += math.fsum(self._law[:first].tolist()) + math.fsum(self._law[last:].tolist())
         self._law = self._law[first:last]
         self._low += first
 
