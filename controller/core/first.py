@@ -73,13 +73,8 @@ def _has_pods(plan: Plan) -> bool:
         phase = Phase.WAITING if on_trial else Phase.PENDING
         plan.settle(phase, "Starting", f"{state.serving} of {wanted} pods of {seen.target} serve")
     if on_trial:
-        _stop_the_clock(plan)
+        plan.stop_the_clock()
     return False
-
-
-def _stop_the_clock(plan: Plan) -> None:
-    if plan.status.held_since is None:
-        plan.update(held_since=plan.now)
 
 
 def _judged(plan: Plan) -> str:

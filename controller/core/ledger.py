@@ -65,41 +65,29 @@ class Ledger:
 
 def with_share(ledger: Ledger, canary: str, share: float, pods: Mapping[str, Pod], expires_at: float) -> Ledger:
     """A new share, from now on: what was claimed before makes no credits, and unspent ones are void."""
-    return replace(
-        ledger,
-        canary=canary,
-        share=share,
-        epoch=ledger.epoch + 1,
-        expires_at=expires_at,
-        counted={name: pod.claims for name, pod in pods.items()},
-        pace=0.0,
-        carried=0.0,
-        granted={},
-    )
+    counted = {name: pod.claims for name, pod in pods.items()}
+    return replace(_void(ledger), canary=canary, share=share, expires_at=expires_at, counted=counted)
 
 
 def rolled_back(ledger: Ledger, *, hard: bool = False) -> Ledger:
     """The canary claims nothing any more. `hard`: what it has claimed is stopped as well."""
-    epoch = ledger.epoch + 1
-    return replace(
-        ledger,
-        share=0.0,
-        epoch=epoch,
-        min_epoch=epoch if hard else ledger.min_epoch,
-        counted={},
-        carried=0.0,
-        granted={},
-    )
+    back = _void(ledger)
+    return replace(back, min_epoch=back.epoch) if hard else back
 
 
 def promoted(ledger: Ledger) -> Ledger:
     """The canary is stable now, and needs no credits; what was stable ends what it has begun."""
     return replace(
-        rolled_back(ledger),
+        _void(ledger),
         stable=ledger.canary,
         canary="",
         draining=tuple(dict.fromkeys((*ledger.draining, ledger.stable))),
     )
+
+
+def _void(ledger: Ledger) -> Ledger:
+    """A new epoch: no share, and nothing that was reckoned before counts."""
+    return replace(ledger, share=0.0, epoch=ledger.epoch + 1, counted={}, pace=0.0, carried=0.0, granted={})
 
 
 def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float) -> Ledger:

@@ -11,8 +11,7 @@ def hold(plan: Plan, weight: float) -> None:
     trouble = plan.seen.metric_trouble
     if trouble is None:
         return
-    if plan.status.held_since is None:
-        plan.update(held_since=plan.now)
+    plan.stop_the_clock()
     if plan.status.reason != trouble.reason:
         plan.tell(trouble.reason, trouble.message, warning=True)
     outage, left = plan.seen.spec.analysis.on_outage, 0.0

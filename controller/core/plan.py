@@ -84,6 +84,11 @@ class Plan:
         """The step's clock and its count of units begin, and nobody has approved it yet."""
         self.update(step=step, step_started=self.now, step_entered=self.now, approved_by="", **changes)
 
+    def stop_the_clock(self) -> None:
+        """Of the step, until `release_hold`; where it stands already it goes on standing."""
+        if self.status.held_since is None:
+            self.update(held_since=self.now)
+
     def end_attempt(self, **changes: Any) -> None:
         """There is no canary any more, and nothing that was said about it counts for the next one."""
         self.update(

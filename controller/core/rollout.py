@@ -52,8 +52,7 @@ def stand_still(plan: Plan) -> None:
     if plan.status.canary and on_trial and not (plan.status.stable and convicted(plan)):
         if plan.status.stable:
             leave_the_dead(plan)
-        if plan.status.held_since is None:
-            plan.update(held_since=plan.now)
+        plan.stop_the_clock()
     if plan.status.weight < plan.seen.status.weight:
         serve_stable(plan)
     plan.settle(Phase.PAUSED, "Suspended", "spec.suspend is true: steps and looks stand still")

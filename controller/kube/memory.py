@@ -45,7 +45,7 @@ class Memory:
         self._trusted: set[Resource] = {RELEASES}
         self._shelves: OrderedDict[Shelf, Content] = OrderedDict()
         self._flights: set[Flight] = set()
-        self._parcels: dict[Shelf, Parcel] = {}
+        self._parcels: OrderedDict[Shelf, Parcel] = OrderedDict()
         """Each is believed once."""
 
     # -- what the watches say ------------------------------------------------------------------------------------
@@ -207,8 +207,8 @@ class Memory:
         long_ago = self._monotonic() - _AGE_S
         while self._shelves and next(iter(self._shelves.values())).read_at < long_ago:
             self._shelves.popitem(last=False)
-        while self._parcels and next(iter(self._parcels.values())).packed_at < long_ago:
-            del self._parcels[next(iter(self._parcels))]
+        while self._parcels and next(iter(self._parcels.values())).read_at < long_ago:
+            self._parcels.popitem(last=False)
 
     @contextmanager
     def _flight(self) -> Iterator[Flight]:

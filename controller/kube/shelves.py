@@ -34,7 +34,7 @@ class Parcel:
     as large.
     """
 
-    packed_at: float
+    read_at: float
     texts: list[bytes] = field(default_factory=list)
 
     def pack(self, item: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ class Parcel:
 
     def unpacked(self) -> Content:
         items: list[dict[str, Any]] = [json.loads(text) for text in self.texts]
-        return Content({item["metadata"]["name"]: item for item in items}, self.packed_at)
+        return Content({item["metadata"]["name"]: item for item in items}, self.read_at)
 
 
 @dataclass(eq=False)

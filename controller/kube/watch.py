@@ -134,18 +134,18 @@ class ChildWatch:
                 listed.add(metadata["uid"])
                 known = self._known.get(metadata["uid"])
                 if known is None or known.version != metadata["resourceVersion"]:
-                    changed.append(self._note(metadata))
+                    changed.append(self._as_metadata(metadata["uid"], self._note(metadata)))
             version = str(page["metadata"]["resourceVersion"])
         changed += [self._as_metadata(uid, self._known.pop(uid)) for uid in self._known.keys() - listed]
         for metadata in changed:
             self._seen(Change(metadata))
         return version
 
-    def _note(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _note(self, metadata: Mapping[str, Any]) -> _Known:
         names = (metadata["namespace"], metadata["name"], metadata["labels"][self._label])
         namespace, name, label = map(sys.intern, names)  # the same ones are known of other kinds too
         known = self._known[metadata["uid"]] = _Known(metadata["resourceVersion"], namespace, name, label)
-        return self._as_metadata(metadata["uid"], known)
+        return known
 
     def _as_metadata(self, uid: str, known: _Known) -> Mapping[str, Any]:
         return {
