@@ -34,6 +34,8 @@ _MOST_SHELVES = 2500
 _AGE_S = 60.0
 _RELEASE_AGE_S = 10.0
 """kopf does not say when its watch is cut, so what a person may have changed is not believed for long."""
+_PARCEL_AGE_S = 120.0
+"""What waits for a first pass: that comes because it was told of, and again if it is told of anew."""
 
 
 class Memory:
@@ -187,7 +189,9 @@ class Memory:
 
     def _content(self, shelf: Shelf) -> Content | None:
         parcel = self._parcels.pop(shelf, None)
-        content = self._shelves.get(shelf) if parcel is None else parcel.unpacked()
+        if parcel is not None:
+            return parcel.unpacked() if self._monotonic() - parcel.read_at < _PARCEL_AGE_S else None
+        content = self._shelves.get(shelf)
         age = _RELEASE_AGE_S if shelf.resource == RELEASES else _AGE_S
         return content if content is not None and self._monotonic() - content.read_at < age else None
 
@@ -204,10 +208,10 @@ class Memory:
 
     def let_go(self) -> None:
         """What is too old to be believed: it would else lie here until something else is read."""
-        long_ago = self._monotonic() - _AGE_S
-        while self._shelves and next(iter(self._shelves.values())).read_at < long_ago:
+        now = self._monotonic()
+        while self._shelves and next(iter(self._shelves.values())).read_at < now - _AGE_S:
             self._shelves.popitem(last=False)
-        while self._parcels and next(iter(self._parcels.values())).read_at < long_ago:
+        while self._parcels and next(iter(self._parcels.values())).read_at < now - _PARCEL_AGE_S:
             self._parcels.popitem(last=False)
 
     @contextmanager

@@ -1,0 +1,23 @@
+import pytest
+
+from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES, SERVICES
+from controller.kube.memory import Memory
+from tests.unit.kube.memory_world import Clock, Cluster
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def cluster():
+    return Cluster()
+
+
+@pytest.fixture
+async def memory(cluster, clock):
+    memory = Memory(cluster, clock)
+    for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES):
+        memory.trust(resource, watched=True)
+    return memory
