@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from controller.api.phase import Phase
@@ -101,7 +101,7 @@ class Explanation:
             {
                 "name": metric.name,
                 "verdict": metric.verdict.value,
-                **asdict(metric.counts),
+                **metric.counts._asdict(),
                 "s": metric.standing.bad,
                 "boundary": metric.standing.boundary,
                 "p": metric.standing.p,

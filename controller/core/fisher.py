@@ -21,6 +21,10 @@ NEGLIGIBLE = 1e-18
 _SIGMAS = 9.0
 _FEW = 64
 """Up to so many probabilities a loop is done sooner than numpy's dozen calls."""
+_TINY = 1e-19
+"""A probability, in that of the mode, after which a loop ends …"""
+_STEEP = 0.5
+"""… where the ratio of neighbours is not above this: so what is beyond is less than the last one."""
 
 
 def fisher_law(canary_total: int, stable_total: int, bad: int, odds: float) -> tuple[int, Array]:
@@ -47,13 +51,14 @@ def central_law(canary_total: int, stable_total: int, bad: int, odds: float) -> 
     if low == high:
         return low, np.ones(1), 0.0
     mode = _mode(canary_total, stable_total, bad, odds, low, high)
-    reach = int(_SIGMAS * _sigma(canary_total, stable_total, bad, mode)) + 12
+    reach = high - low
+    if reach > _FEW:
+        reach = int(_SIGMAS * _sigma(canary_total, stable_total, bad, mode)) + 12
+    if min(high, mode + reach) - max(low, mode - reach) <= _FEW:
+        return _few(canary_total, stable_total - bad, bad, odds, low, mode, high)
     while True:
         first, last = max(low, mode - reach), min(high, mode + reach)
-        if last - first <= _FEW:
-            p, down, up = _few(canary_total, stable_total - bad + 1, bad, odds, first, mode, last)
-        else:
-            p, down, up = _many(canary_total, stable_total - bad + 1, bad, odds, first, mode, last)
+        p, down, up = _many(canary_total, stable_total - bad + 1, bad, odds, first, mode, last)
         below = _beyond(float(p[0]), down) if first > low else 0.0
         above = _beyond(float(p[-1]), up) if last < high else 0.0
         if below <= NEGLIGIBLE and above <= NEGLIGIBLE:
@@ -80,21 +85,32 @@ def _many(
 
 
 def _few(
-    canary_total: int, good: int, bad: int, odds: float, first: int, mode: int, last: int
-) -> tuple[Array, float, float]:
-    """As `_many`."""
-    ratios = [odds * (canary_total - k) * (bad - k) / ((k + 1) * (k + good)) for k in range(first, last)]
-    middle, one = mode - first, 1.0
-    terms = [1.0] * (last - first + 1)
-    for index in range(middle, last - first):
-        one *= ratios[index]
-        terms[index + 1] = one
-    one = 1.0
-    for index in range(middle - 1, -1, -1):
-        one /= ratios[index]
-        terms[index] = one
-    total = math.fsum(terms)
-    return np.array([term / total for term in terms]), 1.0 / ratios[0], ratios[-1]
+    canary_total: int, good: int, bad: int, odds: float, low: int, mode: int, high: int
+) -> tuple[int, Array, float]:
+    """As `central_law`: from the mode outwards, as far as there is anything. `good`: stable's units less `bad`."""
+    above: list[float] = []
+    term, ratio, k = 1.0, 0.0, mode
+    while k < high and (term > _TINY or ratio > _STEEP):
+        following = k + 1
+        ratio = odds * (canary_total - k) * (bad - k) / (following * (following + good))
+        term *= ratio
+        above.append(term)
+        k = following
+    lost = term * ratio if k < high else 0.0
+    below: list[float] = []
+    term, ratio, k = 1.0, 0.0, mode
+    while k > low and (term > _TINY or ratio > _STEEP):
+        before = k - 1
+        ratio = k * (k + good) / (odds * (canary_total - before) * (bad - before))
+        term *= ratio
+        below.append(term)
+        k = before
+    lost += term * ratio if k > low else 0.0
+    below.reverse()
+    p = np.array([*below, 1.0, *above])
+    total = math.fsum(below) + 1.0 + math.fsum(above)
+    p /= total
+    return k, p, lost / (1 - _STEEP) / total
 
 
 def _beyond(edge: float, ratio: float) -> float:

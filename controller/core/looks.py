@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import add
+from typing import NamedTuple, Self
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Bad and exposed units of canary and stable in one look. A unit is whatever the router routes."""
-
+class _Counts(NamedTuple):
     canary_bad: int
     canary_total: int
     stable_bad: int
     stable_total: int
 
-    def __post_init__(self) -> None:
-        for bad, total in ((self.canary_bad, self.canary_total), (self.stable_bad, self.stable_total)):
-            if not 0 <= bad <= total:
-                raise ValueError(f"{bad} bad of {total} units is impossible")
+
+class Counts(_Counts):
+    """Bad and exposed units of canary and stable in one look. A unit is whatever the router routes."""
+
+    __slots__ = ()
+
+    def __new__(cls, canary_bad: int, canary_total: int, stable_bad: int, stable_total: int) -> Self:
+        if not (0 <= canary_bad <= canary_total and 0 <= stable_bad <= stable_total):
+            bad, total = (canary_bad, canary_total) if canary_bad > canary_total else (stable_bad, stable_total)
+            raise ValueError(f"{bad} bad of {total} units is impossible")
+        return tuple.__new__(cls, (canary_bad, canary_total, stable_bad, stable_total))
 
     @property
     def units(self) -> int:
         """Of both versions."""
         return self.canary_total + self.stable_total
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.canary_bad + other.canary_bad,
-            self.canary_total + other.canary_total,
-            self.stable_bad + other.stable_bad,
-            self.stable_total + other.stable_total,
-        )
+    def __add__(self, other: Counts) -> Counts:  # type: ignore[override]
+        """Both looks' units together, and not one tuple after the other."""
+        return Counts(*map(add, self, other))
 
 
 NOTHING = Counts(0, 0, 0, 0)

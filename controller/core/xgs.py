@@ -17,8 +17,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,8 +31,7 @@ _DEAREST = 2_000_000
 """Products of probabilities that one convolution may cost: about half a millisecond."""
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """Where one test stands after a look."""
 
     bad: int
@@ -70,8 +68,9 @@ class UpperTail:
 
         `opened`: the look from which on the reserve may be spent.
         """
-        bad = counts.canary_bad + counts.stable_bad
-        before, self._bad = self._bad, self._bad + counts.canary_bad
+        canary_bad = counts.canary_bad
+        bad = canary_bad + counts.stable_bad
+        before, self._bad = self._bad, self._bad + canary_bad
         if bad == 0 or self._crossed:
             last = self.standing
             self.standing = Standing(self._bad, last.boundary, last.p, 0.0, self._crossed, self._spent)
@@ -83,22 +82,21 @@ class UpperTail:
             law = self._coarser(law)
         self._spent += lost
         at = self._at
-        self._at += (counts.canary_bad - low) // self._unit
-        self._law = np.convolve(self._law, law)
+        self._at += (canary_bad - low) // self._unit
+        self._law = np.correlate(self._law, law[::-1], "full")  # what np.convolve does, without its checks
         budget = max(0.0, self._spending.until(look, opened) - self._spent)
-        rising = self._law[::-1].cumsum()
-        tails = rising[::-1]
-        cut = len(tails) - int(rising.searchsorted(budget, side="right"))
-        here = self._at - self._low
+        rising = self._law[::-1].cumsum()  # mass of the last value, of the last two, …
+        size = len(rising)
+        beyond = int(rising.searchsorted(budget, side="right"))
+        cut, here = size - beyond, self._at - self._low
         # a canary that is much better than stable lies below the part of the law that is kept
-        p = max(NEGLIGIBLE, float(tails[max(here, 0)]) if here < len(tails) else 0.0)
-        boundary = None
-        if cut < len(tails):
-            boundary = before + low + (self._low + cut - at) * self._unit
+        p = max(NEGLIGIBLE, float(rising[size - 1 - max(here, 0)]) if here < size else 0.0)
+        boundary = before + low + (self._low + cut - at) * self._unit if beyond else None
         self._crossed = here >= cut
         if not self._crossed:
-            self._spent += float(tails[cut]) if cut < len(tails) else 0.0
-            self._law = self._law[:cut]
+            if beyond:
+                self._spent += float(rising[beyond - 1])
+                self._law = self._law[:cut]
             self._drop_negligible()
         self.standing = Standing(self._bad, boundary, p, budget, self._crossed, self._spent)
         return self.standing
@@ -115,15 +113,23 @@ class UpperTail:
         return _grouped(law, 2)
 
     def _drop_negligible(self) -> None:
-        if len(self._law) and self._law[0] > NEGLIGIBLE and self._law[-1] > NEGLIGIBLE:
+        """A law that is log-concave rises to its mode and falls from there, and so does what is cut off one."""
+        law = self._law
+        if not len(law):
             return
-        kept = (self._law > NEGLIGIBLE).nonzero()[0]
-        if not len(kept):
-            return
-        first, last = int(kept[0]), int(kept[-1]) + 1
-        self._spent += math.fsum(self._law[:first].tolist()) + math.fsum(self._law[last:].tolist())
-        self._law = self._law[first:last]
-        self._low += first
+        if law[-1] > NEGLIGIBLE:
+            # then "is negligible" is true up to some place and false from there on, all that a bisection asks
+            first, last = int(law.searchsorted(NEGLIGIBLE, side="right")), len(law)
+        else:
+            kept = (law > NEGLIGIBLE).nonzero()[0]
+            if not len(kept):
+                return
+            first, last = int(kept[0]), int(kept[-1]) + 1
+            self._spent += math.fsum(law[last:].tolist())
+        if first:
+            self._spent += math.fsum(law[:first].tolist())
+            self._low += first
+        self._law = law[first:last]
 
     def to_raw(self) -> dict[str, Any]:
         """The state as JSON has it, to the last bit; the method itself is not in it."""
