@@ -150,6 +150,12 @@ def _programs() -> Iterator[Program]:
         seconds=5,
     )
     yield Program(
+        name="ministack",
+        version="1.5.33",
+        source=Wheel(distribution="ministack", member="ministack/app.py"),  # with all it needs, away from our own
+        seconds=15,
+    )
+    yield Program(
         name="gateway-api",
         version="1.6.3",  # Traefik 3.7 watches TLSRoute v1, which 1.4 lacks
         source=GoFiles(module="gateway-api", path="sigs.k8s.io/gateway-api", folder="config/crd/standard"),
