@@ -6,7 +6,7 @@ Health is answered from the queue's heartbeat: that a task runs proves nothing, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -56,8 +56,10 @@ class Heart:
         return self.busy() and time.monotonic() - self.last_beat > _STUCK_S
 
 
-async def serve(heart: Heart, telemetry: Telemetry, address: str, port: int) -> web.AppRunner:
-    """Starts answering; the caller cleans the runner up. Port 0 takes a free one."""
+async def serve(
+    heart: Heart, telemetry: Telemetry, address: str, port: int, beside: Iterable[web.RouteDef] = ()
+) -> web.AppRunner:
+    """Starts answering; the caller cleans the runner up. Port 0 takes a free one. `beside`: other routes."""
 
     async def healthz(_: web.Request) -> web.Response:
         if heart.stuck:
@@ -76,6 +78,7 @@ async def serve(heart: Heart, telemetry: Telemetry, address: str, port: int) -> 
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    app.add_routes(beside)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, address, port).start()

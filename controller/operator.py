@@ -26,6 +26,7 @@ from controller.api.resources import (
     SERVICES,
     Resource,
 )
+from controller.engine.allocating import Allocators
 from controller.engine.executor import Executor
 from controller.engine.looking import Looker
 from controller.engine.objects import Key
@@ -43,7 +44,10 @@ from controller.kube.events import Events
 from controller.kube.lease import Lease
 from controller.kube.memory import Memory
 from controller.kube.watch import ChildWatch
+from controller.ledgers.memory import MemoryLedgers
+from controller.ports import LedgerPlace, LedgerStore, Outside
 from controller.settings import Settings
+from controller.share_api import ShareApi
 
 _LOG = logging.getLogger(__name__)
 _RESYNC_S = 300.0
@@ -69,6 +73,10 @@ class Operator:
     events: Events
     telemetry: Telemetry
     heart: Heart
+    allocators: Allocators
+    ledgers: MemoryLedgers
+    """Those that workers report to here."""
+    leads: bool = False
 
     @classmethod
     async def assemble(cls, kube: KubeClient, own_namespace: str) -> Operator:
@@ -78,6 +86,8 @@ class Operator:
         cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
         queue: WorkQueue[Key] = WorkQueue()
         memory = Memory(kube)
+        ledgers = MemoryLedgers()
+        allocators = Allocators(partial(_ledgers_of, ledgers))
         events, runs = Events(kube), RunStore(kube)
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
         telemetry = Telemetry()
@@ -85,7 +95,7 @@ class Operator:
         reconciler = Reconciler(
             kube=kube,
             memory=memory,
-            observer=Observer(memory, cluster),
+            observer=Observer(memory, cluster, Outside(memory, allocators)),
             executor=Executor(memory, runs, events),
             looker=Looker(runs, sources, telemetry.look_lag.observe),
             runs=runs,
@@ -94,7 +104,8 @@ class Operator:
         telemetry.gauge("pointsman_queue_depth", "Keys that wait for a worker.", lambda: float(len(queue)))
         telemetry.gauge("pointsman_queue_active", "Keys that are worked on.", lambda: float(queue.active))
         telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
-        return cls(kube, queue, reconciler, Intake(queue, reconciler), events, telemetry, heart)
+        intake = Intake(queue, reconciler)
+        return cls(kube, queue, reconciler, intake, events, telemetry, heart, allocators, ledgers)
 
     def watches(self, only: str | None) -> list[ChildWatch]:
         """Of everything that is made for a Release, and may be changed by somebody else."""
@@ -173,6 +184,7 @@ class Operator:
             self.resync(settings.only),
             self.sweep(settings.only),
             self.tidy(),
+            self.allocators.run(),
         ]
         async with _background(background):
             self.heart.ready = True
@@ -180,6 +192,15 @@ class Operator:
         self.queue.close()
         await self.events.flush(_LAST_WORDS_S)
         await self.reconciler.sources.close()
+        await self.allocators.close()
+
+
+def _ledgers_of(here: MemoryLedgers, place: LedgerPlace) -> LedgerStore:
+    if not place.table:
+        return here
+    from controller.ledgers.dynamodb import DynamoLedgers  # noqa: PLC0415 - boto3 takes half a second and 20 MiB
+
+    return DynamoLedgers(place.table, place.region)
 
 
 async def watch_with_kopf(intake: Intake, settings: Settings) -> None:
@@ -210,7 +231,8 @@ async def run(settings: Settings) -> None:
     runner: web.AppRunner | None = None
     try:
         operator = await Operator.assemble(kube, settings.namespace)
-        runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port)
+        shares = ShareApi(operator.ledgers, leads=lambda: operator.leads)
+        runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port, shares.routes())
         await kinds_are_served(kube, settings.only)
         operator.heart.ready = True
         lease = Lease(
@@ -248,9 +270,12 @@ async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed)
     """Stands by until this process leads, and works as long as it does. Raises LeaseLostError in a group."""
     await lease.acquire()
     operator.telemetry.leads.set(1)
-    operator.kube.may_write = lease.is_fresh
+    operator.leads = True
+    operator.kube.may_write = operator.allocators.may_write = lease.is_fresh
+    operator.allocators.term = lease.term
     try:
         async with _background([lease.keep()]):
             await operator.run(settings, feed)
     finally:
+        operator.leads = False
         await lease.release()

@@ -6,12 +6,13 @@ which one it talks to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from controller.api.resources import Resource
+from controller.core.ledger import Ledger, Pod
 from controller.core.sizing import Sizing
 
 
@@ -90,6 +91,8 @@ class Weights:
     shares: Mapping[str, float]
     by: str = field(default="", compare=False)
     """Where they were read: who wrote them last beside Pointsman, if anybody did."""
+    starved_s: float = field(default=0.0, compare=False)
+    """Where they were read: for how long the canary has left some of the work lie that was meant for it."""
 
     def of(self, revision: str) -> float:
         return self.shares.get(revision, 0.0)
@@ -121,6 +124,83 @@ class Target:
     name: str
     owner: Mapping[str, Any] | None
     ports: tuple[Mapping[str, Any], ...]
+    stable: str = ""
+    """The revision that is stable; empty before there is one."""
+
+
+# -- share ledgers ---------------------------------------------------------------------------------------------------
+
+
+class LedgerAwayError(RouterError):
+    """The ledger did not answer. The canary stops by itself, and stable goes on."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a consumer has written of itself. `claims` is a running total, `seq` rises with each report."""
+
+    consumer: str
+    revision: str
+    claims: int
+    seq: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    ledger: Ledger
+    version: int
+    """1 and up: a write is made over the version that was read, or refused."""
+
+
+class LedgerStore(Protocol):
+    """Where ledgers lie. `service` is NAMESPACE/NAME. Everything raises LedgerAwayError."""
+
+    async def read(self, service: str) -> Stored | None: ...
+
+    async def reports(self, service: str) -> Sequence[Report]: ...
+
+    async def write(self, service: str, ledger: Ledger, *, over: int, term: int) -> bool:
+        """False where it is not version `over` any more (0: there is none), or a later leader (`term`) has written."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class LedgerPlace:
+    """Which ledger: the table it lies in, or the operator's own memory where that is empty."""
+
+    service: str
+    table: str = ""
+    region: str = ""
+
+
+Change = Callable[[Ledger | None, Mapping[str, Pod], float], Ledger]
+"""What a ledger becomes, given what consumers have claimed and the time (epoch seconds). It may be asked again."""
+
+
+class Ledgers(Protocol):
+    """The ledgers of this installation, and who allocates their credits."""
+
+    async def read(self, place: LedgerPlace) -> Ledger | None:
+        """Raises LedgerAwayError."""
+        ...
+
+    async def change(self, place: LedgerPlace, change: Change) -> bool:
+        """True when something had to be written. Raises LedgerAwayError."""
+        ...
+
+    def starved_s(self, place: LedgerPlace) -> float:
+        """For how long the canary has had credits that it did not use, while others had work."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a router may use."""
+
+    kube: KubeApi
+    ledgers: Ledgers
 
 
 class Router(Protocol):
@@ -144,4 +224,4 @@ class RouterModule(Protocol):
     """Kinds it writes to: what somebody else does to them is seen, and put right."""
     Config: ClassVar[Any]
     """With `parse(reader)`, which raises SpecError."""
-    create: Callable[[Any, Target, KubeApi], Router]
+    create: Callable[[Any, Target, Outside], Router]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +98,7 @@ class Reader:
             raise SpecError(self.at(key), f"expected a list, found {value!r}")
         return [Reader.of(item, f"{self.at(key)}[{index}]") for index, item in enumerate(value)]
 
-    def one_of(self, known: Mapping[str, Any]) -> str:
+    def one_of(self, known: Collection[str]) -> str:
         """The single key that is set, out of `known`."""
         found = [key for key in self.raw if self.raw[key] is not None and key in known]
         if len(found) != 1:

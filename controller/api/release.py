@@ -146,6 +146,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         raise SpecError("spec.template.spec.containers", "needs at least one container")
     traffic = spec.child("traffic").only(*kinds.routers)
     router = traffic.one_of(kinds.routers)
+    routed = kinds.routers[router](traffic.child(router))
     canary = spec.child("strategy").only("canary").child("canary").only("scale", "steps")
     steps = tuple(_parse_step(item, kinds) for item in canary.items("steps"))
     analysis = _parse_analysis(spec.child("analysis"))
@@ -158,8 +159,8 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         progress_deadline=spec.integer("progressDeadlineSeconds", 600, least=1),
         revision_history_limit=spec.integer("revisionHistoryLimit", 5, most=100),
         suspend=spec.flag("suspend"),
-        ports=_parse_ports(spec.child("service").only("ports")),
-        traffic=Choice(router, kinds.routers[router](traffic.child(router))),
+        ports=_parse_ports(spec.child("service").only("ports"), needed=getattr(routed, "needs_ports", True)),
+        traffic=Choice(router, routed),
         scale=_parse_scale(canary),
         steps=steps,
         analysis=analysis,
@@ -169,9 +170,9 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
     )
 
 
-def _parse_ports(service: Reader) -> tuple[Mapping[str, Any], ...]:
+def _parse_ports(service: Reader, *, needed: bool) -> tuple[Mapping[str, Any], ...]:
     ports = service.items("ports")
-    if not ports:
+    if needed and not ports:
         raise SpecError(service.at("ports"), "needs at least one port, such as {port: 80, targetPort: 8080}")
     names: set[str] = set()
     for port in ports:

@@ -6,12 +6,23 @@ from controller.core.analysis import MetricEvidence
 from controller.core.plan import Plan
 from controller.core.stable import reject
 
+STARVED_S = 60.0
+"""A version that does not take its part is not compared by what it takes."""
+
 
 def convicted(plan: Plan) -> bool:
     """Looks never stop, so this comes before everything that may have to wait. True: the canary was taken back."""
     # who promotes in full has ended the judging; what cannot even run is still taken back
     judged = plan.status.canary == plan.seen.status.canary and not plan.status.full_by
     if judged and _by_its_work(plan):
+        return True
+    if judged and plan.seen.starved_s >= STARVED_S:
+        reject(
+            plan,
+            "ShareUnused",
+            f"{plan.status.canary} left credits for its share of {plan.status.weight:g} % unused for "
+            f"{plan.seen.starved_s:.0f} s while others had work: it is too slow, or has too few slots",
+        )
         return True
     state = plan.seen.state(plan.status.canary)
     if state.trouble is not None and state.trouble.is_the_versions_fault and state.serving == 0:

@@ -13,9 +13,12 @@ read again after a restart changes nothing; what is lost is lost for the canary,
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+LASTS_S = 10.0
+"""The canary goes on for so long without an allocator."""
 FRESH_S = 3.0
 """A pod that has not written for so long gets no credits: it may be gone."""
 GONE_S = 60.0
@@ -61,6 +64,8 @@ class Ledger:
     """The part of a credit that is left over, 0 to 1."""
     granted: Mapping[str, int] = field(default_factory=dict)
     """By canary pod, the running total of claims it may come to."""
+    unused: int = 0
+    """Credits that the canary has had for a round, and is alive to spend, and has not."""
 
 
 def with_share(ledger: Ledger, canary: str, share: float, pods: Mapping[str, Pod], expires_at: float) -> Ledger:
@@ -87,7 +92,7 @@ def promoted(ledger: Ledger) -> Ledger:
 
 def _void(ledger: Ledger) -> Ledger:
     """A new epoch: no share, and nothing that was reckoned before counts."""
-    return replace(ledger, share=0.0, epoch=ledger.epoch + 1, counted={}, pace=0.0, carried=0.0, granted={})
+    return replace(ledger, share=0.0, epoch=ledger.epoch + 1, counted={}, pace=0.0, carried=0.0, granted={}, unused=0)
 
 
 def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float) -> Ledger:
@@ -107,7 +112,10 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
     pace = max(float(new), ledger.pace + _SMOOTH * (new - ledger.pace))
     cap = max(_LEAST_CAP, _ROUNDS * ledger.share * pace)
     unspent = sum(granted[name] - pod.claims for name, pod in kept.items())
-    fresh = [(granted[name] - pod.claims, name) for name, pod in kept.items() if now - pod.seen_at <= FRESH_S]
+    unspent_by_fresh = [
+        (granted[name] - pod.claims, name) for name, pod in kept.items() if now - pod.seen_at <= FRESH_S
+    ]
+    fresh = [*unspent_by_fresh]
     give = min(int(entitled), max(0, int(cap) - unspent)) if fresh else 0
     heapq.heapify(fresh)
     for _ in range(give):
@@ -121,6 +129,8 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
         pace=pace,
         carried=entitled - int(entitled),
         granted=granted,
+        # what is given now nobody can have spent yet, and stable would wait for it in vain
+        unused=sum(left for left, _ in unspent_by_fresh),
         expires_at=now + lasts_s,
     )
 
@@ -134,12 +144,49 @@ def credits_of(ledger: Ledger, pod: str, revision: str, claims: int, now: float)
     return max(0, ledger.granted.get(pod, 0) - claims)
 
 
-def lies_unused(ledger: Ledger, pods: Mapping[str, Pod], now: float) -> int:
-    """Credits of canary pods that are alive: where there are any, a stable slot waits a little before it polls."""
-    if ledger.share <= 0 or now >= ledger.expires_at:
-        return 0
-    return sum(
-        max(0, ledger.granted.get(name, 0) - pod.claims)
-        for name, pod in pods.items()
-        if pod.revision == ledger.canary and now - pod.seen_at <= FRESH_S
-    )
+def lies_unused(ledger: Ledger, now: float) -> int:
+    """Credits that wait for a message: where there are any, a stable slot waits a little before it polls."""
+    return ledger.unused if ledger.share > 0 and now < ledger.expires_at else 0
+
+
+def shares_of(ledger: Ledger) -> dict[str, float]:
+    """Percent of the work by revision, as it is written."""
+    if not ledger.canary or ledger.share <= 0:
+        return {ledger.stable: 100.0}
+    return {ledger.stable: 100 * (1 - ledger.share), ledger.canary: 100 * ledger.share}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """`shares`: percent by revision, of one or two. `stable`: which of two needs no credits."""
+
+    shares: Mapping[str, float]
+    stable: str
+
+
+def towards(wanted: Wanted, ledger: Ledger | None, pods: Mapping[str, Pod], now: float) -> Ledger:
+    """The ledger that says so; the same one where it does already."""
+    served = [revision for revision, share in wanted.shares.items() if share > 0]
+    if ledger is None:
+        # epochs never come twice, also where a ledger was lost
+        ledger = Ledger(stable=wanted.stable if wanted.stable in served else served[0], epoch=int(now))
+    if len(served) == 1:
+        return _to_one(ledger, served[0])
+    stable = wanted.stable if wanted.stable in served else ledger.stable
+    canary = next(revision for revision in served if revision != stable)
+    share = wanted.shares[canary] / 100
+    if ledger.stable != stable:
+        ledger = replace(_void(ledger), stable=stable, canary="")
+    if ledger.canary == canary and math.isclose(ledger.share, share):
+        return ledger
+    ledger = replace(ledger, draining=tuple(one for one in ledger.draining if one not in (stable, canary)))
+    return with_share(ledger, canary, share, pods, now + LASTS_S)
+
+
+def _to_one(ledger: Ledger, revision: str) -> Ledger:
+    if revision == ledger.stable:
+        return rolled_back(ledger) if ledger.share > 0 else ledger
+    if revision == ledger.canary:
+        return promoted(ledger)
+    # back to what was stable before: what came after it takes nothing more
+    return replace(_void(ledger), stable=revision, canary="", draining=())

@@ -93,6 +93,8 @@ class Observation:
     revisions: Mapping[str, RevisionState] = field(default_factory=dict)
     weights: Mapping[str, float] | None = None
     """Percent per revision as the router has them; None while there is no route."""
+    starved_s: float = 0.0
+    """For how long the canary has left work lie that was meant for it alone."""
     route_by: str = ""
     """Who wrote the route last beside us, as the API server knows them."""
     service: str | None = None

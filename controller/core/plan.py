@@ -156,7 +156,7 @@ class Plan:
         return True
 
     def _routed(self, revision: str) -> bool:
-        return self.seen.sizing is Sizing.BY_WEIGHT and (self._weights or {}).get(revision, 0) > 0
+        return self.seen.sizing.written and (self._weights or {}).get(revision, 0) > 0
 
     def retire(self, revision: str) -> None:
         self.do(Retire(revision))
@@ -226,7 +226,7 @@ class Plan:
 
     def point_service(self, revision: str) -> None:
         """Service NAME; with `replicas` it is the router's own, and only made here when it is missing."""
-        if self._service is None or (self.seen.sizing is Sizing.BY_WEIGHT and self._service != revision):
+        if self._service is None or (self.seen.sizing.written and self._service != revision):
             self.do(PointService(revision))
             self._service = revision
 

@@ -294,7 +294,7 @@ def _wait(plan: Plan, outcome: Wait) -> None:
     if plan.status.reason != outcome.reason and outcome.for_person:
         plan.tell(outcome.reason, outcome.message)
     reason, said = outcome.reason, [outcome.message]
-    if plan.seen.following and reason == "Analyzing" and plan.seen.sizing is Sizing.BY_WEIGHT:
+    if plan.seen.following and reason == "Analyzing" and plan.seen.sizing.written:
         reason = "RouterSlow"
         said.append(plan.seen.following)
         if plan.status.reason != reason:

@@ -12,8 +12,6 @@ from controller.api.release import Scale
 _WHOLE = 100.0
 _NEARLY_WHOLE = 80.0
 """From here on a canary is about to be stable: it gets all its pods, whatever `scale` says."""
-_HEADROOM = 1.25
-"""A canary sized exactly for its share has no room for the share's own noise."""
 
 
 class Sizing(Enum):
@@ -23,6 +21,17 @@ class Sizing(Enum):
     """The router splits the work; pods only have to carry it."""
     BY_PODS = "by-pods"
     """The pods are the split: work spreads evenly over all of them."""
+    BY_CLAIMS = "by-claims"
+    """Consumers take what they are entitled to, and must be able to: one that cannot is taken back for it."""
+
+    @property
+    def written(self) -> bool:
+        """The weight is written down somewhere, and pods only have to carry it."""
+        return self is not Sizing.BY_PODS
+
+
+_HEADROOM = {Sizing.BY_WEIGHT: 1.25, Sizing.BY_CLAIMS: 1.5}
+"""A canary sized exactly for its share has no room for the share's own noise."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,8 @@ def sizes(sizing: Sizing, scale: Scale, replicas: int, weight: float) -> Sizes:
     if replicas == 0:
         return Sizes(0, 0)
     match sizing:
-        case Sizing.BY_WEIGHT:
-            return Sizes(replicas, _canary_by_weight(scale, replicas, weight))
+        case Sizing.BY_WEIGHT | Sizing.BY_CLAIMS:
+            return Sizes(replicas, _canary_by_weight(scale, replicas, weight, _HEADROOM[sizing]))
         case Sizing.BY_PODS:
             if weight >= _WHOLE:
                 return Sizes(replicas, replicas)
@@ -49,9 +58,9 @@ def sizes(sizing: Sizing, scale: Scale, replicas: int, weight: float) -> Sizes:
             assert_never(sizing)
 
 
-def _canary_by_weight(scale: Scale, replicas: int, weight: float) -> int:
+def _canary_by_weight(scale: Scale, replicas: int, weight: float, headroom: float) -> int:
     if scale.full or weight >= _NEARLY_WHOLE:
         return replicas
     if scale.fixed is not None:
         return scale.fixed
-    return min(replicas, max(1, math.ceil(weight / 100 * replicas * _HEADROOM)))
+    return min(replicas, max(1, math.ceil(weight / 100 * replicas * headroom)))

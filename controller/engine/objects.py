@@ -96,12 +96,11 @@ def service(
     ports: tuple[Mapping[str, Any], ...],
     owner: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": _metadata(key, name, labels, owner),
-        "spec": {"selector": dict(selects), "ports": [dict(port) for port in ports]},
-    }
+    spec: dict[str, Any] = {"selector": dict(selects), "ports": [dict(port) for port in ports]}
+    if not ports:
+        # nobody calls it; its EndpointSlices still tell which pods are ready
+        spec = {"selector": dict(selects), "clusterIP": "None"}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(key, name, labels, owner), "spec": spec}
 
 
 def controller_revision(

@@ -27,7 +27,7 @@ from controller.core.observation import NOTHING_RUNS, Observation, Request, Revi
 from controller.engine.objects import Key, child_name, owner_of, selector
 from controller.engine.pods import trouble_of
 from controller.kube.memory import Memory
-from controller.ports import Router, Target
+from controller.ports import Outside, Router, Target
 
 _LOG = logging.getLogger(__name__)
 _SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -52,18 +52,21 @@ class World:
 
 
 class Observer:
-    def __init__(self, kube: Memory, cluster: str) -> None:
+    def __init__(self, kube: Memory, cluster: str, outside: Outside) -> None:
+        """`outside`: what routers may use."""
         self._kube = kube
         self._cluster = cluster
+        self._outside = outside
 
     async def observe(
         self, key: Key, release: Mapping[str, Any], spec: ReleaseSpec, status: Status, actions: Iterable[str]
     ) -> World:
-        """Raises KubeError. `actions` are the names of ReleaseActions that may still have no answer."""
+        """Raises KubeError, RouterError. `actions` are the names of ReleaseActions that may still have no answer."""
         labels = f"{RELEASE_LABEL}={key.name}"
         module = plugins.modules("routers")[spec.traffic.kind]
         owner = owner_of(release, spec)
-        router = module.create(spec.traffic.config, Target(key.namespace, key.name, owner, spec.ports), self._kube)
+        target = Target(key.namespace, key.name, owner, spec.ports, status.stable)
+        router = module.create(spec.traffic.config, target, self._outside)
         weights, deployments, services, slices, unanswered = await asyncio.gather(
             router.observe(),
             self._kube.list(DEPLOYMENTS, key.namespace, labels=labels),
@@ -103,6 +106,7 @@ class Observer:
             revisions=revisions,
             weights=None if weights is None else weights.shares,
             route_by="" if weights is None else weights.by,
+            starved_s=0.0 if weights is None else weights.starved_s,
             service=_selected(by_name.get(key.name), key.name),
             requests=requests,
             retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],

@@ -22,7 +22,6 @@ from controller.api.status import Status, refused_by_router, status_from_raw, st
 from controller.core.bake import bake_weight
 from controller.core.decide import decide, withdraw
 from controller.core.plan import Decision
-from controller.core.sizing import Sizing
 from controller.engine.executor import Executor, RefusedError, TemplateLostError
 from controller.engine.looking import Looker, Sight
 from controller.engine.objects import Key, selector_text
@@ -81,7 +80,11 @@ class Reconciler:
         except SpecError as error:
             return await self._withdraw(key, release, status, str(error))
         asked = frozenset(self.pending.get(key, ()))
-        world = await self.observer.observe(key, release, spec, status, asked)
+        try:
+            world = await self.observer.observe(key, release, spec, status, asked)
+        except RouterError as error:
+            await self._write(key, release, refused_by_router(status, str(error)))
+            return _ROUTER_AGAIN_S
         self._drop_answered(key, asked, world)
         now = self.clock()
         sight = await self._look(world, status, now)
@@ -139,7 +142,7 @@ class Reconciler:
             world.owner,
             target=seen.target,
             now=now,
-            by_weight=seen.sizing is Sizing.BY_WEIGHT,
+            by_weight=seen.sizing.written,
             reserve_at=bake_weight(world.spec.steps),
         )
 

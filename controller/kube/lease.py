@@ -89,6 +89,11 @@ class Lease:
             if not renewed:
                 raise LeaseLostError("another operator took the Lease")
 
+    @property
+    def term(self) -> int:
+        """Rises each time that the Lease goes to another process."""
+        return 0 if self._current is None else int(self._current["spec"]["leaseTransitions"])
+
     def is_fresh(self) -> bool:
         """Whether nobody else can lead yet, by this process's own clock."""
         return self._monotonic() - self._renewed < self._duration * _RENEW_WITHIN

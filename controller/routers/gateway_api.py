@@ -14,7 +14,7 @@ from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.reading import Reader, SpecError
 from controller.api.resources import HTTP_ROUTES
 from controller.core.sizing import Sizing
-from controller.ports import KubeApi, RouterError, Target, Weights
+from controller.ports import KubeApi, Outside, RouterError, Target, Weights
 from controller.routers._writers import other_writer
 
 KIND = "gatewayAPI"
@@ -93,8 +93,8 @@ class Config:
         )
 
 
-def create(config: Config, target: Target, kube: KubeApi) -> GatewayRouter:
-    return GatewayRouter(config, target, kube)
+def create(config: Config, target: Target, outside: Outside) -> GatewayRouter:
+    return GatewayRouter(config, target, outside.kube)
 
 
 class GatewayRouter:

@@ -14,7 +14,7 @@ from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.reading import Reader
 from controller.api.resources import DEPLOYMENTS, SERVICES
 from controller.core.sizing import Sizing
-from controller.ports import KubeApi, RouterError, Target, Weights
+from controller.ports import KubeApi, Outside, RouterError, Target, Weights
 from controller.routers._writers import other_writer
 
 KIND = "replicas"
@@ -36,9 +36,9 @@ class Config:
         return cls()
 
 
-def create(config: Config, target: Target, kube: KubeApi) -> ReplicasRouter:
+def create(config: Config, target: Target, outside: Outside) -> ReplicasRouter:
     del config
-    return ReplicasRouter(target, kube)
+    return ReplicasRouter(target, outside.kube)
 
 
 class ReplicasRouter:

@@ -78,10 +78,10 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
             {"service": {"ports": [{"port": 80, "name": "a"}, {"port": 81, "name": "a"}]}},
             "spec.service.ports[1].name: 'a' is there twice",
         ),
-        ({"traffic": {}}, "spec.traffic: needs exactly one of gatewayAPI, replicas; found none"),
+        ({"traffic": {}}, "spec.traffic: needs exactly one of gatewayAPI, queue, replicas; found none"),
         (
             {"traffic": {"replicas": {}, "gatewayAPI": {"parentRefs": [{"name": "a"}]}}},
-            "spec.traffic: needs exactly one of gatewayAPI, replicas; found replicas, gatewayAPI",
+            "spec.traffic: needs exactly one of gatewayAPI, queue, replicas; found replicas, gatewayAPI",
         ),
         ({"traffic": {"replicas": {"a": 1}}}, "spec.traffic.replicas.a: is not a known field (known: none)"),
         (

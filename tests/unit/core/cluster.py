@@ -116,7 +116,7 @@ class Cluster:
 
     def weights(self) -> dict[str, float] | None:
         """As the router's `observe` reads them: by pods it is Service NAME's selector and the Deployments."""
-        if self.sizing is Sizing.BY_WEIGHT:
+        if self.sizing.written:
             return copy.copy(self.route)
         if self.service is None:
             return None
@@ -173,7 +173,7 @@ class Cluster:
     def _set_weights(self, shares: dict[str, float]) -> None:
         assert sum(shares.values()) == 100, f"{shares} do not sum to 100"
         assert set(shares) <= set(self.deployments), f"{shares} name what does not run"
-        if self.sizing is Sizing.BY_WEIGHT:
+        if self.sizing.written:
             self.route, self.written = shares, dict(shares)
         else:
             assert self.service is not None, "the router by pods needs Service NAME first"

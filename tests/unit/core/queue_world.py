@@ -114,7 +114,7 @@ class QueueWorld:
 
     def _poll(self) -> None:
         polls = []
-        unused = lies_unused(self.ledger, self.pods(), self.now)
+        unused = lies_unused(self.ledger, self.now)
         for worker in self.workers:
             if worker.frozen:
                 continue

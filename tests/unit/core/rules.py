@@ -10,7 +10,7 @@ from controller.core.actions import Action, EnsureRevision, Scale, SetWeights
 from controller.core.contention import is_contended
 from controller.core.observation import Observation
 from controller.core.plan import Decision
-from controller.core.sizing import Sizing, sizes
+from controller.core.sizing import sizes
 from tests.unit.core.cluster import Cluster
 
 _TOLERANCE = 1e-9
@@ -93,7 +93,7 @@ def hold_after(cluster: Cluster, seen: Observation, action: Action, before: Mapp
     stable = seen.status.stable
     if isinstance(action, Scale) and action.revision == stable and action.replicas < seen.state(stable).wanted:
         share = (cluster.weights() or {}).get(stable, 0.0)
-        if cluster.sizing is Sizing.BY_WEIGHT:
+        if cluster.sizing.written:
             assert action.replicas >= seen.spec.replicas, f"stable shrinks to {action.replicas} with {share:g} %"
         elif cluster.service != "":
             assert action.replicas >= seen.spec.replicas or share == 0, "stable shrinks while it serves alone"

@@ -10,7 +10,7 @@ from tests.unit.core.language import analyze, release, weight
 STEPS = [weight(20, analyze("10s", "30s")), Bake(weight=95, seconds=120)]
 
 
-@pytest.fixture(params=[Sizing.BY_WEIGHT, Sizing.BY_PODS], ids=str)
+@pytest.fixture(params=Sizing, ids=str)
 def baking(world, request):
     world.given(release(STEPS, replicas=20, by=request.param).on("v2"))
     world.until(lambda: world.release.phase == "Baking", minutes=5)

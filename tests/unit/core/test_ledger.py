@@ -81,8 +81,10 @@ def test_stable_needs_no_credits_and_the_canary_has_none_when_the_allocator_is_g
     assert credits_of(ledger, "s", "v1", 10**9, 10**9) == float("inf")
     assert credits_of(ledger, "c", "v2", 0, 100.0 + LASTS_S) == 0
     assert credits_of(ledger, "c", "v3", 0, 100.0) == 0, "a version that nobody has named"
-    assert lies_unused(ledger, {"c": pod("v2", 0)}, 100.0) == 4
-    assert lies_unused(ledger, {"c": pod("v2", 0)}, 100.0 + LASTS_S) == 0
+    assert lies_unused(ledger, 100.0) == 0, "nobody had the time to spend it"
+    ledger = rounds(ledger, {"s": pod("v1", 8), "c": pod("v2", 1)})
+    assert lies_unused(ledger, 100.0) == 3
+    assert lies_unused(ledger, 100.0 + LASTS_S) == 0
 
 
 def test_a_rollback_and_a_promotion_are_one_write_each():

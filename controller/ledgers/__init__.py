@@ -1,0 +1,1 @@
+"""Where share ledgers lie, and what consumers write beside them."""
