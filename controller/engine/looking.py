@@ -163,7 +163,7 @@ class Looker:
             rates = {name: max(learnt.get(name, 0.0), asked.get(name, 0.0)) for name in {**learnt, **asked}}
             return plan, {name: rates[name] for name in (metric.name for metric in plan.metrics) if name in rates}
 
-        return await self._runs.open(
+        run = await self._runs.open(
             key,
             name,
             subject=subject,
@@ -172,6 +172,8 @@ class Looker:
             owner=owner,
             begin=begin,
         )
+        self._settling.forget(key)  # the method stands
+        return run
 
     async def _catch_up(
         self, run: Run, analysis: Analysis, status: Status, questions: tuple[Question, ...], now: float

@@ -27,6 +27,8 @@ _LATER_S = 2.5
 _WHOLE = 0.99
 """The share of a slice that has to be there: the 99th percentile of the delay."""
 _LEAST_UNITS = 30
+_AT_ONCE = 4
+"""Lessons: each asks some two hundred questions. With fifty at once a source had no time left for looks."""
 USUAL_S = 30.0
 
 Ask = Callable[[float, float], Awaitable[Mapping[str, Counts]]]
@@ -90,11 +92,12 @@ class _Lesson:
 
 
 class Settling:
-    """One lesson for each attempt, beside everything else."""
+    """One lesson for each attempt, beside everything else; who has to wait for a place may go without."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lessons: dict[Key, _Lesson] = {}
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     def begin(self, key: Key, subject: object, ask: Ask, *, settle: bool) -> None:
         """`settle`: its delay is to be learnt as well."""
@@ -105,11 +108,12 @@ class Settling:
             lesson.task = asyncio.create_task(self._attend(lesson, ask, settle=settle))
 
     async def _attend(self, lesson: _Lesson, ask: Ask, *, settle: bool) -> None:
-        lesson.usual = await usual(ask, self._clock())
-        if not settle:
-            return
-        async for learnt in learn(ask, self._clock, asyncio.sleep):
-            lesson.learnt = learnt
+        async with self._places:
+            lesson.usual = await usual(ask, self._clock())
+            if not settle:
+                return
+            async for learnt in learn(ask, self._clock, asyncio.sleep):
+                lesson.learnt = learnt
 
     def usual(self, key: Key, subject: object) -> Mapping[str, float]:
         """Units per second by metric, from before the canary had any; nothing where it is not known."""

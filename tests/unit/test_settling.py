@@ -114,3 +114,28 @@ async def test_what_there_usually_is_is_known_before_the_first_look_even_where_s
     assert settling.usual(key, "attempt") == {"errors": 20.0}
     assert settling.usual(key, "another") == {}
     assert asked == [30.0]
+
+
+async def test_of_many_lessons_only_a_few_ask_at_once_and_who_is_forgotten_asks_no_more():
+    settling, asking, most, asked = Settling(lambda: 0.0), 0, 0, 0
+    answers = asyncio.Event()
+
+    async def ask(start, end):
+        nonlocal asking, most, asked
+        asking, asked = asking + 1, asked + 1
+        most = max(most, asking)
+        await answers.wait()
+        asking -= 1
+        return {}
+
+    for number in range(50):
+        settling.begin(Key("shop", f"web-{number}"), "attempt", ask, settle=False)
+    await asyncio.sleep(0)
+    for number in range(10):
+        settling.forget(Key("shop", f"web-{49 - number}"))
+    answers.set()
+    async with asyncio.timeout(10):
+        while asked < 40:  # noqa: ASYNC110 - tasks that nobody waits for
+            await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    assert (most, asked, settling.learnt(Key("shop", "web-49"), "attempt")) == (4, 40, SETTLE_S)
