@@ -1,0 +1,90 @@
+"""Share ledgers in DynamoDB: what is written is read again, and only what was decided on is written over."""
+
+import asyncio
+import time
+
+import boto3
+import pytest
+
+from controller.core.ledger import Ledger
+from controller.ledgers.dynamodb import DynamoLedgers
+from controller.ports import LedgerAwayError, Report, Stored
+
+pytest_plugins = ["tests.integration.aws_fixture"]
+
+SERVICE = "shop/thumbnails"
+LEDGER = Ledger(
+    stable="v1",
+    canary="v2",
+    draining=("v0",),
+    share=0.05,
+    epoch=7,
+    min_epoch=3,
+    expires_at=1764000000.123456,
+    counted={"s.1": 10**12, "c.1": 3},
+    pace=12.345,
+    carried=1 / 3,
+    granted={"c.1": 4},
+    unused=1,
+)
+
+
+@pytest.fixture
+async def store(ledger_table):
+    store = DynamoLedgers(ledger_table)
+    yield store
+    await store.close()
+
+
+def write_report(table, consumer, *, claims=1, seq=1, **more):
+    numbers = {"claims": claims, "seq": seq, **more}
+    item = {"service": {"S": SERVICE}, "item": {"S": f"pod#{consumer}"}, "revision": {"S": "v1"}}
+    item |= {name: {"N": str(number)} for name, number in numbers.items()} | {"filler": {"S": "x" * 60_000}}
+    boto3.client("dynamodb").put_item(TableName=table, Item=item)
+
+
+async def test_a_ledger_is_read_as_it_was_written(store):
+    assert await store.read(SERVICE) is None
+    assert await store.write(SERVICE, LEDGER, over=0, term=1)
+    assert await store.read(SERVICE) == Stored(LEDGER, 1)
+    assert await store.read("shop/other") is None
+
+
+async def test_only_what_was_read_is_written_over(store):
+    assert await store.write(SERVICE, LEDGER, over=0, term=1)
+    assert not await store.write(SERVICE, LEDGER, over=0, term=1), "somebody made it meanwhile"
+    written = await asyncio.gather(*(store.write(SERVICE, LEDGER, over=1, term=1) for _ in range(5)))
+    assert sum(written) == 1
+    assert not await store.write(SERVICE, LEDGER, over=1, term=1)
+
+
+async def test_a_leader_that_was_frozen_does_not_write_over_its_successor(store):
+    assert await store.write(SERVICE, LEDGER, over=0, term=2)
+    assert not await store.write(SERVICE, LEDGER, over=1, term=1)
+    assert await store.write(SERVICE, LEDGER, over=1, term=3)
+
+
+async def test_reports_are_read_from_all_pages_without_those_that_have_expired(store, ledger_table):
+    for number in range(30):
+        write_report(ledger_table, f"s.{number}", claims=number, purge_at=time.time() + 60)
+    write_report(ledger_table, "gone.1", purge_at=time.time() - 1)
+    found = {report.consumer: report for report in await store.reports(SERVICE)}
+    assert found == {f"s.{number}": Report(f"s.{number}", "v1", number, 1) for number in range(30)}
+
+
+async def test_a_table_that_is_not_there_is_said_in_one_sentence(aws):
+    store = DynamoLedgers("nowhere")
+    with pytest.raises(LedgerAwayError, match=r"^the share ledger in DynamoDB table nowhere: .*ResourceNotFound") as told:
+        await store.read(SERVICE)
+    assert "\n" not in str(told.value)
+    await store.close()
+
+
+async def test_a_server_that_is_away_is_said_within_seconds(aws, monkeypatch, unused_tcp_port):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused_tcp_port}")
+    store = DynamoLedgers("shares", "eu-central-1")
+    began = time.monotonic()
+    with pytest.raises(LedgerAwayError, match="Could not connect"):
+        await store.read(SERVICE)
+    assert time.monotonic() - began < 8
+    await store.close()
