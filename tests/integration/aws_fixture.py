@@ -1,4 +1,4 @@
-"""SQS, DynamoDB and S3 for tests: ministack, or AWS itself where AWS_ENDPOINT_URL is empty and credentials are given."""
+"""SQS, DynamoDB and S3 for tests: ministack, which speaks their protocols."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -213,7 +213,48 @@ async def test_http_errors_app_counts_what_the_application_answered(running: Ser
     assert by_revision(result) == {stable: (0, 95), canary: (3, 7)}
 
 
-@pytest.mark.parametrize("name", ["http-errors", "http-latency", "http-latency-quantiles", "http-errors-app"])
+async def test_job_failures_counts_first_attempts_for_the_version_that_made_them(
+    running: Server, renderer: Renderer
+) -> None:
+    stable, canary = "jobsjobsjs", "jobsjobsjc"
+
+    def outcome(revision: str, first: int, failed: int, pod: str = "p", service: str = "web") -> str:
+        return (
+            f"job.outcome,service={service},revision={revision},pod={pod} "
+            f"first_attempts={first}i,first_attempt_failed={failed}i,needed_more=0i,completed={first}i,dead_lettered=0i"
+        )
+
+    running.write(
+        outcome(stable, 90, 2),
+        outcome(stable, 5, 0, pod="q"),
+        outcome(canary, 7, 3),
+        outcome(canary, 1000, 1000, service="other"),
+        outcome("otherother", 1000, 1000),
+    )
+    result = await ask(running, renderer, "job-failures", between(stable, canary))
+    assert by_revision(result) == {stable: (2, 95), canary: (3, 7)}
+
+
+async def test_job_duration_counts_first_attempts_that_are_slower_than_the_threshold(
+    running: Server, renderer: Renderer
+) -> None:
+    stable, canary = "slowslowss", "slowslowsc"
+
+    def took(revision: str, count: int, quick: int, attempt: str = "first") -> str:
+        tags = f"service=web,revision={revision},pod=p,attempt={attempt},result=completed"
+        return f"messaging.process.duration,{tags} count={count}i,le_1={quick}i,le_2.5={count}i,sum=1.0"
+
+    running.write(took(stable, 50, 49), took(canary, 9, 5), took(canary, 100, 0, attempt="later"))
+    result = await ask(running, renderer, "job-duration", between(stable, canary))
+    assert by_revision(result) == {stable: (1, 50), canary: (4, 9)}
+    slower = await ask(running, renderer, "job-duration", between(stable, canary), parameters={"threshold": 2.5})
+    assert by_revision(slower) == {stable: (0, 50), canary: (0, 9)}
+
+
+SHIPPED = ["http-errors", "http-latency", "http-latency-quantiles", "http-errors-app", "job-failures", "job-duration"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 async def test_a_shipped_template_finds_nothing_where_nothing_is(
     running: Server, renderer: Renderer, name: str
 ) -> None:

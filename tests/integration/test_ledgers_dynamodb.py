@@ -74,7 +74,9 @@ async def test_reports_are_read_from_all_pages_without_those_that_have_expired(s
 
 async def test_a_table_that_is_not_there_is_said_in_one_sentence(aws):
     store = DynamoLedgers("nowhere")
-    with pytest.raises(LedgerAwayError, match=r"^the share ledger in DynamoDB table nowhere: .*ResourceNotFound") as told:
+    with pytest.raises(
+        LedgerAwayError, match=r"^the share ledger in DynamoDB table nowhere: .*ResourceNotFound"
+    ) as told:
         await store.read(SERVICE)
     assert "\n" not in str(told.value)
     await store.close()
