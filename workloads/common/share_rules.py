@@ -1,0 +1,118 @@
+"""What a consumer may do, given what it has read. Pure; times are seconds of one monotonic clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from workloads.common.share_ledger import Consumer, Control, Report
+
+LINGERS_S = 0.1
+"""A poll that is open for longer gets nothing of a queue that has something: SQS answers within some 50 ms then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds."""
+
+    changed: float = 0.6
+    """Between two reports while totals change: at most two writes a second and pod."""
+    heartbeat: float = 2.0
+    read: float = 0.5
+    """Between two looks of a stable consumer while there is a share; the allocator's rounds are as long."""
+    read_yielding: float = 0.3
+    yields: float = 2.0
+    """A stable slot waits for no longer before a poll."""
+    back_off: tuple[float, float] = (0.25, 2.0)
+    last_report: float = 2.0
+    """At the end, for the last totals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`control` is None where nobody releases this service. `at`: when it was asked for, which is before it was so."""
+
+    control: Control | None
+    at: float
+
+
+class Standing(Enum):
+    FREE = "free"
+    """Stable, or draining, or nobody releases this service."""
+    CANARY = "canary"
+    NOTHING = "nothing"
+    """Never answered, rejected, or a version that nobody has named."""
+
+
+def standing(answer: Answer | None, revision: str) -> Standing:
+    if answer is None:
+        return Standing.NOTHING
+    control = answer.control
+    if control is None or revision == control.stable or revision in control.draining:
+        return Standing.FREE
+    return Standing.CANARY if revision == control.canary else Standing.NOTHING
+
+
+def credit(answer: Answer, who: Consumer, *, claims: int, reserved: int, now: float) -> int:
+    """How many more messages a canary may ask for. `reserved`: asked for by polls that are open."""
+    control = answer.control
+    if control is None or standing(answer, who.revision) is not Standing.CANARY or not _is_on(control, answer.at, now):
+        return 0
+    return max(0, control.granted.get(who.name, 0) - claims - reserved)
+
+
+def is_kept(answer: Answer, who: Consumer, *, epoch: int, claims: int, received: int, now: float) -> bool:
+    """Whether `received` messages, asked for by a canary in that epoch, may be worked on."""
+    if standing(answer, who.revision) is Standing.FREE:
+        return True  # promoted meanwhile: handing them back would only cost a receive
+    control = answer.control
+    return (
+        control is not None
+        and control.epoch == epoch
+        and credit(answer, who, claims=claims, reserved=0, now=now) >= received
+    )
+
+
+def yields(answer: Answer | None, now: float, *, stale_after: float) -> bool:
+    """Whether a stable slot leaves the next message to the canary. Never by what was read long ago."""
+    if answer is None or answer.control is None or now - answer.at > stale_after:
+        return False
+    return answer.control.unused > 0 and _is_on(answer.control, answer.at, now)
+
+
+def is_stopped(answer: Answer | None, revision: str, epoch: int) -> bool:
+    if answer is None or answer.control is None or standing(answer, revision) is Standing.FREE:
+        return False
+    return epoch < answer.control.min_epoch
+
+
+def lingering(opened: Iterable[tuple[float, int]], now: float) -> int:
+    """Messages asked for by polls that are open for longer than a moment. `opened`: when, and for how many."""
+    return sum(messages for at, messages in opened if now - at >= LINGERS_S)
+
+
+def report_due(
+    last: Report | None, current: Report, pace: Pace, *, lost: bool, tried_at: float, opened: Iterable[float]
+) -> float:
+    """When the next report goes out. `tried_at`: when the last one did; `lost`: without an answer."""
+    if last is None:
+        return tried_at + pace.changed if lost else tried_at
+    changed = (last.claims, last.returned, last.waiting) != (current.claims, current.returned, current.waiting)
+    if lost or changed:
+        return tried_at + pace.changed
+    beat = tried_at + pace.heartbeat
+    soon = min((at + LINGERS_S for at in opened), default=beat)
+    return min(beat, max(tried_at + pace.changed, soon))
+
+
+def read_due(answer: Answer | None, pace: Pace, *, yielding: bool, tried_at: float) -> float:
+    if yielding:
+        return tried_at + pace.read_yielding
+    control = None if answer is None else answer.control
+    shared = answer is None or (control is not None and control.share > 0)
+    return tried_at + (pace.read if shared else pace.heartbeat)
+
+
+def _is_on(control: Control, at: float, now: float) -> bool:
+    return control.share > 0 and now - at < control.expires_in
