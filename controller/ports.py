@@ -137,12 +137,15 @@ class LedgerAwayError(RouterError):
 
 @dataclass(frozen=True)
 class Report:
-    """What a consumer has written of itself. `claims` is a running total, `seq` rises with each report."""
+    """What a consumer has written of itself. `claims` is a running total, `waiting` what its open polls have been
+    waiting for, `seq` rises with each report.
+    """
 
     consumer: str
     revision: str
     claims: int
     seq: int
+    waiting: int = 0
 
 
 @dataclass(frozen=True)

@@ -95,11 +95,20 @@ def _report_of(consumer: str, body: Mapping[str, Any]) -> Report:
     revision = body.get("revision")
     if not isinstance(revision, str) or not revision or len(revision) > _MOST_NAME:
         raise ValueError(f"revision: {revision!r} is not the name of a revision, such as 7d9f8c6b54")
-    numbers = {name: body.get(name) for name in ("claims", "seq")}
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise ValueError(f"{name}: {number!r} is not a whole number of 0 or more")
-    return Report(consumer, revision, claims=body["claims"], seq=body["seq"])
+    return Report(
+        consumer,
+        revision,
+        claims=_number(body, "claims"),
+        seq=_number(body, "seq"),
+        waiting=_number(body, "waiting", 0),
+    )
+
+
+def _number(body: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    number = body.get(name, default)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"{name}: {number!r} is not a whole number of 0 or more")
+    return number
 
 
 def _not_leading() -> web.Response:

@@ -38,6 +38,8 @@ class Pod:
     claims: int
     """Messages it has claimed since it began; a running total."""
     seen_at: float
+    waiting: int = 0
+    """Messages that its open polls have been waiting for, for longer than a moment."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Ledger:
     granted: Mapping[str, int] = field(default_factory=dict)
     """By canary pod, the running total of claims it may come to."""
     unused: int = 0
-    """Credits that the canary has had for a round, and is alive to spend, and has not."""
+    """Messages that the canary waits for, with credits it has had for a round: stable leaves them to it."""
 
 
 def with_share(ledger: Ledger, canary: str, share: float, pods: Mapping[str, Pod], expires_at: float) -> Ledger:
@@ -112,10 +114,10 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
     pace = max(float(new), ledger.pace + _SMOOTH * (new - ledger.pace))
     cap = max(_LEAST_CAP, _ROUNDS * ledger.share * pace)
     unspent = sum(granted[name] - pod.claims for name, pod in kept.items())
-    unspent_by_fresh = [
-        (granted[name] - pod.claims, name) for name, pod in kept.items() if now - pod.seen_at <= FRESH_S
-    ]
-    fresh = [*unspent_by_fresh]
+    fresh = [(granted[name] - pod.claims, name) for name, pod in kept.items() if now - pod.seen_at <= FRESH_S]
+    # by what its polls wait for and not by what it could ask for: stable would wait for one that hangs in vain, and for
+    # one that has spent everything and not said so yet
+    unused = sum(min(kept[name].waiting, left) for left, name in fresh)
     give = min(int(entitled), max(0, int(cap) - unspent)) if fresh else 0
     heapq.heapify(fresh)
     for _ in range(give):
@@ -129,8 +131,7 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
         pace=pace,
         carried=entitled - int(entitled),
         granted=granted,
-        # what is given now nobody can have spent yet, and stable would wait for it in vain
-        unused=sum(left for left, _ in unspent_by_fresh),
+        unused=unused,
         expires_at=now + lasts_s,
     )
 
@@ -147,6 +148,13 @@ def credits_of(ledger: Ledger, pod: str, revision: str, claims: int, now: float)
 def lies_unused(ledger: Ledger, now: float) -> int:
     """Credits that wait for a message: where there are any, a stable slot waits a little before it polls."""
     return ledger.unused if ledger.share > 0 and now < ledger.expires_at else 0
+
+
+def unspent(ledger: Ledger, pods: Mapping[str, Pod]) -> int:
+    """Credits that canary pods had, and have not used as far as they have said."""
+    return sum(
+        max(0, total - pods[name].claims) for name, total in ledger.granted.items() if name in pods and ledger.share > 0
+    )
 
 
 def shares_of(ledger: Ledger) -> dict[str, float]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controller.core.ledger import LASTS_S, Ledger, Pod, allocate
+from controller.core.ledger import LASTS_S, Ledger, Pod, allocate, unspent
 from controller.ports import Change, LedgerAwayError, LedgerPlace, LedgerStore, Report, Stored
 
 _LOG = logging.getLogger(__name__)
@@ -118,14 +118,14 @@ class Allocators:
             return
         pods = self._pods(watched, await store.reports(place.service))
         ledger = allocate(stored.ledger, pods, self._clock(), LASTS_S)
-        self._note_hunger(watched, ledger, sum(pod.claims for pod in pods.values()))
+        self._note_hunger(watched, stored.ledger, pods)
         # refused: the share was changed meanwhile, and the next round goes by that
         await self._write(place, ledger, stored)
 
-    def _note_hunger(self, watched: _Watched, ledger: Ledger, claims: int) -> None:
-        """A queue in which nobody finds anything makes nobody starve."""
-        now = self._monotonic()
-        if ledger.epoch != watched.epoch or not ledger.unused:
+    def _note_hunger(self, watched: _Watched, ledger: Ledger, pods: Mapping[str, Pod]) -> None:
+        """A queue in which nobody finds anything makes nobody starve. `ledger`: as it was before this round."""
+        now, claims = self._monotonic(), sum(pod.claims for pod in pods.values())
+        if ledger.epoch != watched.epoch or not unspent(ledger, pods):
             watched.starved_s = 0.0
         elif claims > watched.claims:
             watched.starved_s += min(now - watched.last_round, 2 * ROUND_S)
@@ -145,7 +145,12 @@ class Allocators:
             seq, since = before.get(report.consumer, (-1, now))
             watched.seen[report.consumer] = (report.seq, now if report.seq > seq else since)
         return {
-            report.consumer: Pod(report.revision, report.claims, wall - (now - watched.seen[report.consumer][1]))
+            report.consumer: Pod(
+                report.revision,
+                report.claims,
+                seen_at=wall - (now - watched.seen[report.consumer][1]),
+                waiting=report.waiting,
+            )
             for report in reports
         }
 

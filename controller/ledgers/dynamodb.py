@@ -144,6 +144,7 @@ def _report_of(item: Item) -> Report:
         revision=item["revision"]["S"],
         claims=int(item["claims"]["N"]),
         seq=int(item["seq"]["N"]),
+        waiting=int(item.get("waiting", {"N": "0"})["N"]),
     )
 
 

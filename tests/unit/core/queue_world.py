@@ -34,6 +34,8 @@ class Worker:
     frozen: bool = False
     reported: Pod | None = None
     busy: list[float] = field(default_factory=list)
+    polls: int = 0
+    """Messages that were asked for and did not come."""
     waiting: deque[float] = field(default_factory=deque)
     """Until when each free slot of a stable pod waits, at most."""
 
@@ -97,7 +99,7 @@ class QueueWorld:
         for worker in self.workers:
             if (self.step + worker.phase) % EVERY or worker.frozen or self.random.random() < self.loses:
                 continue
-            worker.reported = Pod(worker.revision, worker.claims, self.now)
+            worker.reported = Pod(worker.revision, worker.claims, self.now, worker.polls)
             if self.random.random() < self.doubles:
                 self._late.append((self.step + 7, worker, worker.reported))
 
@@ -127,8 +129,12 @@ class QueueWorld:
         self.random.shuffle(polls)
         if self.prefers:
             polls.sort(key=lambda worker: worker.revision != self.prefers)
+        for worker in self.workers:
+            worker.polls = 0
         for worker in polls[: self.backlog]:
             worker.take(1, self.now)
+        for worker in polls[self.backlog :]:
+            worker.polls += 1
         self.backlog -= min(self.backlog, len(polls))
 
     def _patient(self, worker: Worker, free: int, unused: int) -> int:

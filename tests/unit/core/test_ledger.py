@@ -1,5 +1,7 @@
 """The share of a queue: by credits, and never by luck."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.core.ledger import GONE_S, Ledger, Pod, allocate, credits_of, lies_unused, promoted, rolled_back
@@ -82,8 +84,9 @@ def test_stable_needs_no_credits_and_the_canary_has_none_when_the_allocator_is_g
     assert credits_of(ledger, "c", "v2", 0, 100.0 + LASTS_S) == 0
     assert credits_of(ledger, "c", "v3", 0, 100.0) == 0, "a version that nobody has named"
     assert lies_unused(ledger, 100.0) == 0, "nobody had the time to spend it"
-    ledger = rounds(ledger, {"s": pod("v1", 8), "c": pod("v2", 1)})
-    assert lies_unused(ledger, 100.0) == 3
+    assert lies_unused(rounds(ledger, {"s": pod("v1", 8), "c": pod("v2", 1)}), 100.0) == 0, "it does not wait"
+    ledger = rounds(ledger, {"s": pod("v1", 8), "c": replace(pod("v2", 1), waiting=2)})
+    assert lies_unused(ledger, 100.0) == 2
     assert lies_unused(ledger, 100.0 + LASTS_S) == 0
 
 
