@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controller.core.ledger import LASTS_S, Ledger, Pod, allocate, unspent
+from controller.core.ledger import LASTS_S, ROUND_S, Ledger, Pod, allocate, unspent
 from controller.ports import Change, LedgerAwayError, LedgerPlace, LedgerStore, Report, Stored
 
 _LOG = logging.getLogger(__name__)
-ROUND_S = 0.5
 _ROUND_AT_MOST_S = 8.0
 _TRIES = 10
 """A round of our own may come between a read and its write, and so may a consumer's report."""

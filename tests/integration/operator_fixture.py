@@ -26,10 +26,10 @@ _POINTSMAN = Path(sys.executable).parent / "pointsman"
 
 
 class OperatorProcess:
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *, lease_s: float = LEASE_S) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *, lease_s: float = LEASE_S, port: int = 0) -> None:
         self._command = [
             str(_POINTSMAN), "run", "--namespace", namespace, "--only-namespace", namespace,
-            "--port", "0", "--address", "127.0.0.1", "--lease-seconds", str(lease_s),
+            "--port", str(port), "--address", "127.0.0.1", "--lease-seconds", str(lease_s),
         ]  # fmt: skip
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
         self.log = log

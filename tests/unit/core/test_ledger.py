@@ -58,14 +58,29 @@ def test_an_idle_canary_cannot_burst_later():
     ledger = open_at(0.25, s=0, c=0)
     for number in range(1, 500):
         ledger = allocate(ledger, {"s": pod("v1", 10 * number), "c": pod("v2", 0)}, 100.0, LASTS_S)
-    assert credits_of(ledger, "c", "v2", 0, 100.0) == 5
+    assert credits_of(ledger, "c", "v2", 0, 100.0) == 10
+
+
+def test_a_canary_that_had_stopped_for_want_of_an_allocator_does_not_make_up_for_it():
+    ledger = rounds(open_at(0.5, s=0, c=0), {"s": pod("v1", 8), "c": pod("v2", 4)})
+    late = ledger.expires_at + 1
+    ledger = allocate(ledger, {"s": pod("v1", 1000, late), "c": pod("v2", 4, late)}, late, LASTS_S)
+    assert credits_of(ledger, "c", "v2", 4, late) == 6, "what it had"
+    ledger = allocate(ledger, {"s": pod("v1", 1010, late), "c": pod("v2", 4, late)}, late + 0.5, LASTS_S)
+    assert credits_of(ledger, "c", "v2", 4, late) == 11
+
+
+def test_a_round_that_comes_late_is_no_round_in_which_much_was_claimed():
+    ledger = open_at(0.5, s=0, c=0)
+    ledger = allocate(ledger, {"s": pod("v1", 200, 109.0), "c": pod("v2", 0, 109.0)}, 109.0, LASTS_S)
+    assert credits_of(ledger, "c", "v2", 0, 109.0) == 22, "four rounds of eleven claims each, and not of two hundred"
 
 
 def test_a_pod_that_does_not_write_gets_nothing_and_in_the_end_loses_what_it_had():
     ledger = rounds(open_at(0.5, s=0, c0=0, c1=0), {"s": pod("v1", 8), "c0": pod("v2", 0), "c1": pod("v2", 0)})
     assert ledger.granted == {"c0": 2, "c1": 2}
-    pods = {"s": pod("v1", 12, 110.0), "c0": pod("v2", 0, 110.0), "c1": pod("v2", 0)}
-    ledger = allocate(ledger, pods, 110.0, LASTS_S)
+    pods = {"s": pod("v1", 12, 109.0), "c0": pod("v2", 0, 109.0), "c1": pod("v2", 0)}
+    ledger = allocate(ledger, pods, 109.0, LASTS_S)
     assert ledger.granted == {"c0": 4, "c1": 2}
     late = 100.0 + GONE_S + 1
     ledger = allocate(ledger, {"s": pod("v1", 12, late), "c0": pod("v2", 0, late), "c1": pod("v2", 0)}, late, LASTS_S)

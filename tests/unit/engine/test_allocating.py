@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.ledger import Wanted, credits_of, towards
-from controller.engine.allocating import ROUND_S, Allocators
+from controller.core.ledger import ROUND_S, Wanted, credits_of, towards
+from controller.engine.allocating import Allocators
 from controller.ledgers.memory import MemoryLedgers
 from controller.ports import LedgerAwayError, LedgerPlace, Report
 
