@@ -19,8 +19,17 @@ Answer = TypeVar("Answer")
 _CONNECT_S = 2.0
 _READ_S = 5.0
 _TRIES = 3
-_THROTTLED = frozenset({"ThrottlingException", "Throttling", "ProvisionedThroughputExceededException",
-                        "RequestLimitExceeded", "RequestThrottled", "SlowDown", "TooManyRequestsException"})  # fmt: skip
+_THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
 _SERVER_ERROR = 500
 _PAUSE_S = (0.1, 3.0)
 

@@ -13,8 +13,8 @@ _WRITE = TypeSerializer()
 _OWN = frozenset(
     {
         "job_id", "state", "fence", "attempts", "spared", "lease_owner", "lease_until", "claim_nonce", "version",
-        "first_version", "prior", "failed_by", "created_at", "started_at", "completed_at", "last_error", "purge_at",
-        "dead_lettered_at", "redriven",
+        "first_version", "prior_state", "failed_by", "created_at", "started_at", "completed_at", "last_error",
+        "purge_at", "dead_lettered_at", "redriven",
     }
 )  # fmt: skip
 
@@ -46,7 +46,7 @@ class Row:
     """The revision that tried last."""
     first_version: str = ""
     """The revision that made the first attempt: the job is counted for it, whoever ends it."""
-    prior: str = ""
+    prior_state: str = ""
     """The state that the last claim found: PROCESSING means that the attempt before came to no end."""
     failed_by: Mapping[str, int] = field(default_factory=dict)
     created_at: int = 0

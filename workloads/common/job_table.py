@@ -41,7 +41,7 @@ class Claim:
     @property
     def first_died(self) -> bool:
         """The first attempt came to no end, and this is the first to find out."""
-        return self.row.attempts == 2 and self.row.prior == State.PROCESSING  # noqa: PLR2004
+        return self.row.attempts == 2 and self.row.prior_state == State.PROCESSING  # noqa: PLR2004
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class JobTable:
             may += "(attribute_not_exists(job_id) OR NOT (#state = :processing AND version = :revision))"
         row, done = await self._update(
             job_id,
-            "SET #state = :processing, prior = if_not_exists(#state, :pending), "
+            "SET #state = :processing, prior_state = if_not_exists(#state, :pending), "
             "fence = if_not_exists(fence, :zero) + :one, attempts = if_not_exists(attempts, :zero) + :one, "
             "spared = if_not_exists(spared, :zero) + :spared, failed_by = if_not_exists(failed_by, :none), "
             "lease_owner = :owner, lease_until = :until, claim_nonce = :nonce, version = :revision, "

@@ -3,11 +3,13 @@
 Two hashes that differ in at most d bits agree wholly in one of d + 1 bands of bits, as d differences cannot touch
 d + 1 bands. So each hash has one item for each band, under the band's bits, and d + 1 queries find all that is near.
 
-A hash that many images share (blank pages) has one owner, the first, and its items are few. Another limit has other
+A hash that many images share (blank pages) has one owner, the first, and no more items than any
+other. Another limit has other
 bands: the table then fills anew, and finds only what came since.
 """
 
 import asyncio
+import random
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,6 +23,8 @@ from workloads.image_worker.perceptual import BITS, distance
 _MOST_PAGES = 5
 _PAGE = 500
 _REPORTED = 5
+_TRIES = 5
+_TAKEN = "ConditionalCheckFailed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,7 @@ class NearImages:
         Noted first and asked then, so that of two at the same time at least the later finds the other.
         """
         keys = bands(hash64, self._limit)
-        noted = await asyncio.gather(*(self._note(key, hash64, job_id, at) for key in keys))
-        mine = (min(noted), job_id)
+        mine = (await self._note(keys, hash64, job_id, at), job_id)
         found: dict[str, int] = {}
         for items in await asyncio.gather(*(self._ask(key) for key in keys)):
             for item in items:
@@ -66,25 +69,38 @@ class NearImages:
         nearest = sorted(found.items(), key=lambda pair: (pair[1], pair[0]))[:_REPORTED]
         return [Near(other, far) for other, far in nearest]
 
-    async def _note(self, key: str, hash64: int, job_id: str, at: float) -> int:
-        """When it was noted, in milliseconds: earlier than now where the job was here before."""
+    async def _note(self, keys: list[str], hash64: int, job_id: str, at: float) -> int:
+        """When it was noted, in milliseconds: earlier than now where the job was here before.
+
+        All bands or none, so that a hash has one owner; who comes second with the same hash notes nothing.
+        """
         when = round(at * 1000)
-        item = {"band": key, "hash": f"{hash64:016x}", "job_id": job_id, "at": when, "purge_at": int(at + self._keep)}
-        try:
-            await self._aws.call(
-                self._aws.dynamodb.put_item,
-                TableName=self._table,
-                Item=typed(item),
-                ConditionExpression="attribute_not_exists(band)",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as problem:
-            if code(problem) != "ConditionalCheckFailedException":
-                raise
-            owner = problem.response.get("Item", {})
-            if owner and owner["job_id"]["S"] == job_id:
-                return int(owner["at"]["N"])
-        return when
+        about = {"hash": f"{hash64:016x}", "job_id": job_id, "at": when, "purge_at": int(at + self._keep)}
+        puts = [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": typed({"band": key, **about}),
+                    "ConditionExpression": "attribute_not_exists(band)",
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                }
+            }
+            for key in keys
+        ]
+        for _ in range(_TRIES):
+            try:
+                await self._aws.call(self._aws.dynamodb.transact_write_items, TransactItems=puts)
+            except ClientError as problem:
+                if code(problem) != "TransactionCanceledException":
+                    raise
+                reasons = problem.response.get("CancellationReasons", ())
+                owners = [reason["Item"] for reason in reasons if reason.get("Code") == _TAKEN and "Item" in reason]
+                if not owners:  # somebody notes the same hash at this moment
+                    await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter
+                    continue
+                return int(owners[0]["at"]["N"]) if owners[0]["job_id"]["S"] == job_id else when
+            return when
+        return when  # the queries find it as the others do
 
     async def _ask(self, key: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -79,18 +79,22 @@ class Producer:
 
         Reset, send, delete: a crash in between leaves a message too many, which the claim makes nothing of.
         """
-        done, left = 0, []
-        while done < most and (messages := await self._dead.take(hidden_s=60)):
+        left: list[Message] = []
+        done: set[str] = set()
+        while len(done) < most and (messages := await self._dead.take(hidden_s=60)):
+            # One that dies again meanwhile comes back here: it is not sent for ever.
+            again = [message for message in messages if message.body in done]
             for message in messages:
-                dead = _dead(message)
-                if done >= most or (only and dead.job_id != only):
+                if len(done) == most or message.body in done or not _wanted(message, only):
                     left.append(message)
                     continue
+                done.add(message.body)
                 outcome = await self._redrive(message)
                 if outcome is Redriven.UNREADABLE:
                     left.append(message)
-                done += 1
-                yield dead.job_id, outcome
+                yield _dead(message).job_id, outcome
+            if len(again) == len(messages):
+                break
         for message in left:
             await self._dead.show_again(message)
 
@@ -107,6 +111,10 @@ class Producer:
         await self._queue.send(message.body, carried)
         await self._dead.delete(message)
         return Redriven.SENT
+
+
+def _wanted(message: Message, only: str) -> bool:
+    return not only or _dead(message).job_id == only
 
 
 def _dead(message: Message) -> Dead:

@@ -8,6 +8,7 @@ kept: importing Pillow and numpy takes longer than most jobs.
 import hashlib
 import io
 import json
+import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -81,7 +82,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # a print would stand in the middle of an image
-    serve(sys.stdin.buffer, answers)
+    try:
+        serve(sys.stdin.buffer, answers)
+    except BrokenPipeError:  # the worker was killed: nobody waits for the answer
+        os._exit(0)
 
 
 if __name__ == "__main__":
