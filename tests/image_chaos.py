@@ -106,8 +106,8 @@ async def suffer(plan: Plan, directory: Path, *, seconds: float) -> Aftermath:
             took = await _until_done(jobs, plan.jobs, begun, seconds)
         rows = await jobs.rows()
         uploads = await jobs.uploads()
-        waiting = {json.loads(each["body"])["job_id"] for each in await jobs.in_dead_letters()}
-        left = sum((await jobs.queue().depth()).values())
+        somewhere = {json.loads(each["body"])["job_id"] for each in await jobs.in_dead_letters()}
+        somewhere |= await jobs.waiting()
     completed = sum(row.state is State.COMPLETED for row in rows.values())
     deaths = [death.name.split("-")[0] for death in (directory / "deaths").iterdir()]
     return Aftermath(
@@ -118,7 +118,7 @@ async def suffer(plan: Plan, directory: Path, *, seconds: float) -> Aftermath:
         objects=len(uploads),
         uploaded_twice=sum(count > 1 for count in uploads.values()),
         stuck=sum(row.state is not State.COMPLETED for row in rows.values()),
-        lost=len(set(every) - set(rows) - waiting) if not left else 0,
+        lost=len(set(every) - set(rows) - somewhere),
         requests=Counter((directory / "requests").read_text().split()),
         seconds=took,
     )

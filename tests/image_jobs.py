@@ -92,6 +92,16 @@ class Jobs:
 
         await until(empty, "the queue is empty", seconds=seconds)
 
+    async def waiting(self) -> set[str]:
+        """Ids of what is in the queue, which is empty then."""
+        found: set[str] = set()
+        queue = self.queue(wait_s=1, visibility_s=60)
+        while any((await queue.depth()).values()):
+            for message in await queue.receive(10):
+                found.add(json.loads(message.body)["job_id"])
+                await queue.delete(message)
+        return found
+
     async def uploads(self) -> dict[str, int]:
         """How often each object was written."""
         pages = self.aws.s3.get_paginator("list_object_versions").paginate(Bucket=self.places.bucket)

@@ -13,7 +13,6 @@ from workloads.common.json_logs import log_as_json
 from workloads.image_worker.app import serve
 from workloads.image_worker.settings import Settings, read
 
-
 Serving = Callable[..., Coroutine[Any, Any, None]]
 
 
