@@ -9,25 +9,39 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-IMAGES: dict[str, Collection[str]] = {
-    "controller/requirements.txt": (),  # all that the project depends on
-    "workloads/subject/requirements.txt": ("aiohttp",),
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Packages by name and by dependency group; of neither: all that the project itself depends on."""
+
+    names: Collection[str] = ()
+    groups: Collection[str] = ()
+
+
+IMAGES = {
+    "controller/requirements.txt": Wanted(),
+    "workloads/subject/requirements.txt": Wanted(names=["aiohttp"]),
+    "workloads/image_worker/requirements.txt": Wanted(names=["aiohttp"], groups=["worker"]),
 }
 _HEAD = "# Generated from uv.lock by `uv run python -m workloads.pin`; do not edit.\n"
-_NAME = re.compile(r"^[a-z0-9][a-z0-9-]*", re.MULTILINE)
+_NAME = re.compile(r"^[a-z0-9][a-z0-9-]*")
+_NEED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^]]*)\])?")
 
 
-def requirements(names: Collection[str]) -> str:
-    """The locked versions, with hashes, of these packages and what they need; of no names: of the whole project."""
+def requirements(wanted: Wanted) -> str:
+    """The locked versions, with hashes, of these packages and what they need."""
+    roots = {*((name, "") for name in wanted.names), *_of_groups(wanted.groups)}
     exported = subprocess.run(  # noqa: S603 - fixed arguments
         [  # `uv run` says in UV where it lies itself
             os.environ.get("UV", "uv"),
-            *("export", "--frozen", "--offline", "--quiet", "--no-dev", "--no-emit-project"),
-            *("--no-annotate", "--no-header"),
+            *("export", "--frozen", "--offline", "--quiet", "--no-emit-project"),
+            *("--no-annotate", "--no-header", "--all-groups" if wanted.groups else "--no-dev"),
         ],
         cwd=CHECKOUT,
         check=True,
@@ -36,8 +50,8 @@ def requirements(names: Collection[str]) -> str:
         timeout=60,
     ).stdout
     entries = re.split(r"^(?=[a-z0-9])", exported, flags=re.MULTILINE)[1:]
-    wanted = _closure(names)
-    return _HEAD + "".join(entry for entry in entries if not names or _name(entry) in wanted)
+    needed = _closure(roots)
+    return _HEAD + "".join(entry for entry in entries if not roots or _name(entry) in needed)
 
 
 def _name(entry: str) -> str:
@@ -45,21 +59,36 @@ def _name(entry: str) -> str:
     return found.group() if found else ""
 
 
-def _closure(names: Collection[str]) -> set[str]:
-    lock = tomllib.loads((CHECKOUT / "uv.lock").read_text())
-    needs = {package["name"]: [need["name"] for need in package.get("dependencies", ())] for package in lock["package"]}
-    found: set[str] = set()
-    left = list(names)
-    while left:
-        name = left.pop()
-        if name not in found:
-            found.add(name)
-            left += needs[name]
+def _of_groups(groups: Iterable[str]) -> set[tuple[str, str]]:
+    """Each package with "", and once more with each of its extras."""
+    declared = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["dependency-groups"]
+    found = set()
+    for need in (need for group in groups for need in declared[group]):
+        if match := _NEED.match(need):
+            extras = (match["extras"] or "").split(",")
+            found |= {(match["name"].lower(), extra.strip()) for extra in ("", *extras)}
     return found
 
 
+def _closure(roots: Iterable[tuple[str, str]]) -> set[str]:
+    """Names of all that these packages, with these extras, need."""
+    lock = tomllib.loads((CHECKOUT / "uv.lock").read_text())
+    packages = {package["name"]: package for package in lock["package"]}
+    found: set[tuple[str, str]] = set()
+    left = list(roots)
+    while left:
+        name, extra = left.pop()
+        if (name, extra) in found:
+            continue
+        found.add((name, extra))
+        package = packages[name]
+        needs = package.get("optional-dependencies", {}).get(extra, ()) if extra else package.get("dependencies", ())
+        left += [(need["name"], more) for need in needs for more in ("", *need.get("extra", ()))]
+    return {name for name, _ in found}
+
+
 def main() -> int:
-    stale = {path: text for path, names in IMAGES.items() if (text := requirements(names)) != _read(path)}
+    stale = {path: text for path, wanted in IMAGES.items() if (text := requirements(wanted)) != _read(path)}
     if "--check" in sys.argv[1:]:
         for path in stale:
             print(f"{path} does not follow uv.lock: run `uv run python -m workloads.pin`", file=sys.stderr)

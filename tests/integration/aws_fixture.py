@@ -1,29 +1,33 @@
-"""SQS, DynamoDB and S3 for tests: ministack, which speaks their protocols."""
+"""SQS, DynamoDB and S3 of this machine, started once a session, and fresh queues, tables and a bucket for a test."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import boto3
 import pytest
 
 from hack.node.aws import LocalAws
+from tests.image_jobs import Jobs
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """One for a session. Programs are given `environment`; in this process it stands in os.environ."""
-    directory: Path = tmp_path_factory.mktemp("aws")
-    with LocalAws(directory) as aws, pytest.MonkeyPatch.context() as patch:
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    with LocalAws(tmp_path_factory.mktemp("aws")) as aws, pytest.MonkeyPatch.context() as patch:
         for name, value in aws.environment.items():
             patch.setenv(name, value)
         yield aws
+
+
+@pytest.fixture
+async def jobs(local_aws: LocalAws) -> AsyncIterator[Jobs]:
+    async with Jobs.open() as jobs:
+        yield jobs
 
 
 _tables = iter(range(10**6))
 
 
 @pytest.fixture
-def ledger_table(aws: LocalAws) -> str:
+def ledger_table(local_aws: LocalAws) -> str:
     """A table of share ledgers, of its own for each test."""
     name = f"shares-{next(_tables)}"
     boto3.client("dynamodb").create_table(

@@ -72,7 +72,7 @@ async def test_reports_are_read_from_all_pages_without_those_that_have_expired(s
     assert found == {f"s.{number}": Report(f"s.{number}", "v1", number, 1) for number in range(30)}
 
 
-async def test_a_table_that_is_not_there_is_said_in_one_sentence(aws):
+async def test_a_table_that_is_not_there_is_said_in_one_sentence(local_aws):
     store = DynamoLedgers("nowhere")
     with pytest.raises(
         LedgerAwayError, match=r"^the share ledger in DynamoDB table nowhere: .*ResourceNotFound"
@@ -82,7 +82,7 @@ async def test_a_table_that_is_not_there_is_said_in_one_sentence(aws):
     await store.close()
 
 
-async def test_a_server_that_is_away_is_said_within_seconds(aws, monkeypatch, unused_tcp_port):
+async def test_a_server_that_is_away_is_said_within_seconds(local_aws, monkeypatch, unused_tcp_port):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused_tcp_port}")
     store = DynamoLedgers("shares", "eu-central-1")
     began = time.monotonic()

@@ -68,7 +68,7 @@ async def written(store, shop, met, seconds=30.0):
             await asyncio.sleep(0.1)
 
 
-async def test_a_canary_has_its_share_of_a_queue_and_is_promoted(aws, shop, crew, store, ledger):
+async def test_a_canary_has_its_share_of_a_queue_and_is_promoted(local_aws, shop, crew, store, ledger):
     await shop.given(worker(weight(10), APPROVE, weight(50), APPROVE, ledger=ledger))
     stable = (await shop.status())["stableRevision"]
     await claimed(crew, 50)
@@ -96,7 +96,7 @@ async def test_a_canary_has_its_share_of_a_queue_and_is_promoted(aws, shop, crew
             pass
 
 
-async def test_a_canary_that_is_aborted_takes_nothing_more_and_stable_everything(aws, shop, crew, store, ledger):
+async def test_a_canary_that_is_aborted_takes_nothing_more_and_stable_everything(local_aws, shop, crew, store, ledger):
     await shop.given(worker(weight(50), APPROVE, ledger=ledger))
     await shop.commit("2")
     canary = (await shop.until(lambda status: status.get("reason") == "AwaitingApproval"))["canaryRevision"]
@@ -111,7 +111,7 @@ async def test_a_canary_that_is_aborted_takes_nothing_more_and_stable_everything
     assert back.stable == (await shop.status())["stableRevision"]
 
 
-async def test_without_an_operator_the_canary_stops_and_stable_goes_on(aws, shop, crew, ledger):
+async def test_without_an_operator_the_canary_stops_and_stable_goes_on(local_aws, shop, crew, ledger):
     await shop.given(worker(weight(50), APPROVE, ledger=ledger))
     stable = (await shop.status())["stableRevision"]
     await shop.commit("2")

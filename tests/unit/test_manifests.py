@@ -1,6 +1,7 @@
 """What is installed and what the demo releases, read as the API server and the operator read them."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from controller.api.release import parse_release
 from hack.node import images
 from workloads import pin
 from workloads.common.http_metrics import EDGES
+from workloads.image_worker.settings import read as read_worker
 from workloads.subject.settings import read
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -220,8 +222,11 @@ def test_images_install_what_is_locked(path: str) -> None:
     assert (CHECKOUT / path).read_text() == pin.requirements(pin.IMAGES[path])
 
 
-@pytest.mark.parametrize("dockerfile", ["controller/Dockerfile", "workloads/subject/Dockerfile"])
+@pytest.mark.parametrize(
+    "dockerfile", ["controller/Dockerfile", "workloads/subject/Dockerfile", "workloads/image_worker/Dockerfile"]
+)
 def test_images_take_any_base_run_as_a_number_and_copy_what_exists(dockerfile: str) -> None:
+    """W23"""
     text = (CHECKOUT / dockerfile).read_text()
     assert "ARG BASE=python:3.13-slim\n" in text
     stages = {"${BASE}", *images.stages(text)}
@@ -230,3 +235,24 @@ def test_images_take_any_base_run_as_a_number_and_copy_what_exists(dockerfile: s
     assert re.search(r"^USER \d+:\d+$", text, re.MULTILINE)
     for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
         assert all(list(CHECKOUT.glob(source)) for source in sources.split()), sources
+
+
+def test_the_image_workers_settings_are_read_and_its_rights_are_what_it_calls() -> None:
+    """W24"""
+    folder = "workloads/image-worker"
+    settings = the("ConfigMap", "image-worker", folder)["data"]
+    chosen = read_worker(settings)
+    assert chosen.capacity.drain >= chosen.rules.longest_job, "a running job may end"
+    assert the("ServiceAccount", "image-worker", folder)["automountServiceAccountToken"] is False
+    budget = the("PodDisruptionBudget", "image-worker", folder)["spec"]
+    assert budget["selector"]["matchLabels"] == {RELEASE_LABEL: "image-worker"}
+    policy = json.loads((CHECKOUT / "workloads/image_worker/iam-policy.json").read_text())
+    allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
+    assert not any("*" in action for action in allowed)
+    used = set()
+    for path in ("common/job_queue.py", "common/job_table.py", "image_worker/near.py", "image_worker/store.py"):
+        text = (CHECKOUT / "workloads" / path).read_text()
+        used |= {f"{service}:{name}" for service, name in re.findall(r"_aws\.(sqs|dynamodb|s3)\.([a-z_]+)", text)}
+    called = {f"{call.split(':')[0]}:{call.split(':')[1].title().replace('_', '')}" for call in used}
+    called -= {"dynamodb:TransactWriteItems", "s3:HeadObject"}  # the rights to PutItem and GetObject
+    assert called <= allowed

@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from workloads.common.environment import SettingError
 from workloads.subject.faults import Fates
-from workloads.subject.settings import Faults, SettingError, read
+from workloads.subject.settings import Faults, read
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

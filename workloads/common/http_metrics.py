@@ -8,9 +8,9 @@ histograms of two versions can be compared edge by edge.
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass
 
+from workloads.common.histogram import Histogram
 from workloads.common.line_protocol import Point
 
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -23,7 +23,6 @@ DURATION = "http.server.request.duration"
 REQUESTS = "http.server.requests"
 ACTIVE = "http.server.active_requests"
 
-_LE = tuple(f"le_{edge:g}" for edge in EDGES)
 _OVER = tuple(f"over_{edge:g}" for edge in OVERDUE)
 
 
@@ -39,22 +38,6 @@ class Identity:
         return {"service": self.service, "revision": self.revision, "pod": self.pod}
 
 
-@dataclass(slots=True)
-class _Histogram:
-    """Requests by the first edge they fit under; the last place is beyond all edges."""
-
-    places: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
-    total: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.places[bisect_left(EDGES, seconds)] += 1
-        self.total += seconds
-
-    def fields(self) -> dict[str, int | float]:
-        *up_to, count = accumulate(self.places)
-        return {"count": count, **dict(zip(_LE, up_to, strict=True)), "sum": self.total}
-
-
 class HttpMetrics:
     """Counts of one process. Belongs to one event loop; `now` is any monotonic clock, in seconds."""
 
@@ -62,7 +45,7 @@ class HttpMetrics:
         self._tags = identity.tags()
         self._in_flight: dict[int, float] = {}
         self._next = 0
-        self._durations: dict[str, _Histogram] = {}
+        self._durations: dict[str, Histogram] = {}
         self._codes: dict[tuple[str, int], int] = {}
 
     def begin(self, now: float) -> int:
@@ -76,7 +59,7 @@ class HttpMetrics:
         seconds = max(0.0, now - self._in_flight.pop(ticket))
         histogram = self._durations.get(route)
         if histogram is None:
-            histogram = self._durations[route] = _Histogram()
+            histogram = self._durations[route] = Histogram(EDGES)
         histogram.add(seconds)
         self._codes[route, code] = self._codes.get((route, code), 0) + 1
 

@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 
+from workloads.common.environment import SettingError
 from workloads.common.json_logs import log_as_json
 from workloads.subject.server import serve
-from workloads.subject.settings import SettingError, Settings, read
+from workloads.subject.settings import Settings, read
 
 
 async def run(settings: Settings) -> None:

@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from workloads.common.environment import Environment
 from workloads.common.http_metrics import Identity
 
 LONGEST_S = 60.0
 """No request is held longer, whatever the environment says."""
-
-
-class SettingError(ValueError):
-    """Names the variable, what it holds and what it may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +45,8 @@ class Settings:
 def read(environment: Mapping[str, str]) -> Settings:
     """Raises SettingError. SERVICE, REVISION and POD come from the pod's labels and name (Downward API)."""
 
-    def number(name: str, default: float, *, highest: float) -> float:
-        text = environment.get(name, "") or str(default)
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= highest:
-            raise SettingError(f"{name}: {text!r} is not a number between 0 and {highest:g}")
-        return value
-
-    def text(name: str, default: str) -> str:
-        return environment.get(name, "") or default
-
-    port = number("PORT", 8080, highest=65535)
-    if not port.is_integer():
-        raise SettingError(f"PORT: {environment['PORT']!r} is not a whole number")
+    variables = Environment(environment)
+    text, number = variables.text, variables.number
     identity = Identity(service=text("SERVICE", "subject"), revision=text("REVISION", "none"), pod=text("POD", "local"))
     return Settings(
         version=text("VERSION", "dev"),
@@ -78,9 +61,9 @@ def read(environment: Mapping[str, str]) -> Settings:
             drain=number("DRAIN_SECONDS", 5, highest=600), finish=number("FINISH_SECONDS", 15, highest=600)
         ),
         host=text("HOST", "0.0.0.0"),  # noqa: S104 - in a pod that is the pod's own address
-        port=int(port),
+        port=variables.whole("PORT", 8080, highest=65535),
         seed=text("SEED", f"{identity.revision}/{identity.pod}"),
-        telemetry_url=text("TELEMETRY_URL", ""),
+        telemetry_url=text("TELEMETRY_URL"),
         telemetry_bucket=text("TELEMETRY_BUCKET", "metrics"),
-        telemetry_token=text("TELEMETRY_TOKEN", ""),
+        telemetry_token=text("TELEMETRY_TOKEN"),
     )

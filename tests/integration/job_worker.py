@@ -1,0 +1,62 @@
+"""A consumer in the test's own process, whose work is what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.image_jobs import Jobs
+from workloads.common.attempts import Attempts, Rules, Work
+from workloads.common.consumer import Capacity, Consumer
+from workloads.common.gate import Gate, Open
+from workloads.common.job_events import Event
+from workloads.common.job_queue import JobQueue
+from workloads.common.job_table import JobTable
+
+RULES = Rules(visibility=3, max_attempts=3, longest_job=20, first_pause=0.2, longest_pause=0.5)
+
+
+class Worker:
+    def __init__(self, consumer: Consumer, stop: asyncio.Event, events: list[Event]) -> None:
+        self.consumer = consumer
+        self.stop = stop
+        self.events = events
+
+    def saw(self, event: Event) -> int:
+        return self.events.count(event)
+
+
+@asynccontextmanager
+async def worker(
+    jobs: Jobs,
+    does: Work,
+    *,
+    revision: str = "aaaaaaaaaa",
+    gate: Gate | None = None,
+    rules: Rules = RULES,
+    slots: int = 2,
+    drain: float = 5,
+    table: JobTable | None = None,
+    queue: JobQueue | None = None,
+) -> AsyncIterator[Worker]:
+    """Stopped and drained at the end."""
+    events: list[Event] = []
+    stop = asyncio.Event()
+    gate = gate or Open()
+    queue = queue or jobs.queue(visibility_s=round(rules.visibility))
+    attempts = Attempts(
+        queue=queue,
+        table=table or jobs.table(revision),
+        work=does,
+        gate=gate,
+        rules=rules,
+        watchers=[events.append],
+    )
+    consumer = Consumer(queue=queue, attempts=attempts, gate=gate, capacity=Capacity(slots=slots, drain=drain))
+    running = asyncio.create_task(consumer.run(stop))
+    try:
+        yield Worker(consumer, stop, events)
+    finally:
+        stop.set()
+        await running

@@ -1,0 +1,179 @@
+"""The image worker as processes of its own, ended by signals as kubelet and misfortune do."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from PIL import Image
+
+from hack.node import process
+from hack.node.aws import LocalAws
+from tests.e2e.patience import until
+from tests.image_chaos import CHECKOUT, WORKER, Plan, nest, suffer
+from tests.image_jobs import Jobs
+from workloads.common.job_row import State
+from workloads.common.stages import Stage
+from workloads.image_worker.health import listening
+from workloads.image_worker.store import Store, TakenError
+
+pytest_plugins = ["tests.integration.aws_fixture"]
+
+
+class Running:
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self.child = child
+        self.lines: list[dict[str, Any]] = []
+
+    async def read(self) -> None:
+        assert self.child.stdout is not None
+        async for line in self.child.stdout:
+            self.lines.append(json.loads(line))
+
+    def said(self, message: str) -> dict[str, Any] | None:
+        return next((line for line in self.lines if line.get("message") == message), None)
+
+
+@asynccontextmanager
+async def image_worker(jobs: Jobs, **more: str) -> AsyncIterator[Running]:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "workloads.image_worker", cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **jobs.environment, **WORKER, **more},
+    )  # fmt: skip
+    running = Running(child)
+    reading = asyncio.create_task(running.read())
+    try:
+        await until(lambda: running.said("consuming"), "it consumes", seconds=20)
+        yield running
+    finally:
+        if child.returncode is None:
+            child.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            await reading
+            await child.wait()
+
+
+async def cli(jobs: Jobs, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "workloads.image_worker.cli", *arguments, "--json",
+        cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, env={**os.environ, **jobs.environment},
+    )  # fmt: skip
+    async with asyncio.timeout(20):
+        out, _ = await child.communicate()
+    assert child.returncode == code
+    return [json.loads(line) for line in out.splitlines()]
+
+
+async def test_a_worker_killed_at_any_stage_leaves_nothing_that_another_does_not_end(
+    jobs: Jobs, tmp_path: Path
+) -> None:
+    """W7, W8: SIGKILL at each of the six, each time to a worker that has a job there."""
+    die = {str(stage): f"job-{stage}" for stage in Stage}
+    await jobs.send(*die.values())
+    async with nest(jobs, tmp_path, {"processes": 2, "die": die}, VISIBILITY_SECONDS="2", SLOTS="1"):
+        await jobs.until_state(State.COMPLETED, *die.values(), seconds=40)
+        await until(lambda: len(list((tmp_path / "deaths").iterdir())) == len(Stage), "all have died")
+        await jobs.until_empty()
+    assert await jobs.uploads() == {f"images/{name}/image.png": 1 for name in die.values()}
+    rows = await jobs.rows()
+    assert rows["job-stored"].attempts == rows["job-claimed"].attempts == 2
+    assert rows["job-finished"].attempts == rows["job-received"].attempts == 1
+
+
+async def test_a_little_chaos_loses_nothing_and_uploads_nothing_twice(local_aws: LocalAws, tmp_path: Path) -> None:
+    """W25: `hack/bench worker` in small."""
+    plan = Plan(jobs=30, processes=3, deaths=8, died=0.1, stalled=0.03, failed=0.05, twice=0.1)
+    after = await suffer(plan, tmp_path, seconds=60)
+    assert (after.completed, after.objects, after.uploaded_twice, after.stuck, after.lost) == (30, 30, 0, 0, 0)
+    assert after.deaths >= 6
+
+
+@pytest.fixture
+async def telegraf() -> AsyncIterator[tuple[str, list[str]]]:
+    """Its URL, and what it was sent."""
+    pushed: list[str] = []
+
+    async def write(request: web.Request) -> web.Response:
+        pushed.append(await request.text())
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/api/v2/write", write)
+    async with listening(app, "127.0.0.1", 0) as port:
+        yield f"http://127.0.0.1:{port}", pushed
+
+
+async def test_a_day_of_a_worker(jobs: Jobs, local_aws: LocalAws, telegraf: tuple[str, list[str]]) -> None:
+    """W4, W6, W12, W13, W15, W16, W17, W18, W21, W22: what a person sees, from sending to the end."""
+    url, pushed = telegraf
+    photo = Image.linear_gradient("L").resize((640, 480)).rotate(30).convert("RGB")
+    for place, (format_, quality) in enumerate((("JPEG", 95), ("JPEG", 60))):
+        out = io.BytesIO()
+        photo.resize((640 - 64 * place, 480 - 48 * place)).save(out, format_, quality=quality)
+        await jobs.aws.call(
+            jobs.aws.s3.put_object, Bucket=jobs.places.bucket, Key=f"uploads/{place}", Body=out.getvalue()
+        )
+    async with image_worker(jobs, TELEMETRY_URL=url, EMF_NAMESPACE="Images", SERVICE="shop") as it:
+        started = it.said("starting")
+        assert started is not None
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{started['port']}") as session:
+            for path in ("/healthz", "/readyz"):
+                async with session.get(path) as answer:
+                    assert answer.status == 200
+        assert await cli(jobs, "enqueue", "--id", "a", "--text", "Hello") == [{"job_id": "a", "state": "SENT"}]
+        await jobs.producer.enqueue({"job_id": "first", "kind": "ingest", "source_key": "uploads/0"})
+        await jobs.until_state(State.COMPLETED, "a", "first")
+        await jobs.producer.enqueue({"job_id": "second", "kind": "ingest", "source_key": "uploads/1"})
+        await jobs.producer.enqueue({"job_id": "bad", "kind": "ingest", "source_key": "images/a/image.png"})
+        server = process.running(process.pid_file(local_aws.directory, "ministack"))
+        assert server is not None
+        await jobs.until_state(State.FAILED, "bad")
+        await jobs.until_state(State.COMPLETED, "second")
+        os.killpg(server.pid, signal.SIGSTOP)  # all of AWS is away for some seconds
+        try:
+            frozen = asyncio.create_task(jobs.producer.enqueue({"job_id": "late", "kind": "render"}))
+            done, _ = await asyncio.wait({frozen}, timeout=3)
+            assert not done
+        finally:
+            os.killpg(server.pid, signal.SIGCONT)
+        await frozen
+        await jobs.until_state(State.COMPLETED, "late")
+        await until(lambda: any("completed=1i" in body for body in pushed), "counts are pushed")
+        [dead] = await cli(jobs, "dlq", "list")
+        assert dead["job_id"] == "bad"
+        assert "source_key: 'images/a/image.png'" in dead["last_error"]
+        assert await cli(jobs, "dlq", "redrive") == [{"job_id": "bad", "outcome": "sent again"}]
+        await cli(jobs, "status", "nobody", code=1)
+    assert it.child.returncode == 0
+    second = await jobs.row("second")
+    [near] = second.result["near_duplicates"]
+    assert (near["job_id"], second.result["thumbnail_key"]) == ("first", "images/second/thumbnail.jpg")
+    assert (await jobs.row("bad")).redriven == 1
+    [row] = await cli(jobs, "status", "a")
+    head = await jobs.aws.call(jobs.aws.s3.head_object, Bucket=jobs.places.bucket, Key=row["result"]["s3_key"])
+    assert head["Metadata"]["sha256"] == row["result"]["sha256"]
+    assert row["result"]["s3_path"] == f"s3://{jobs.places.bucket}/images/a/image.png"
+    embedded = [line for line in it.lines if "_aws" in line]
+    assert sum(line.get("JobsCompleted", 0) for line in embedded) == 4
+    lines = [line for body in pushed for line in body.splitlines() if line.startswith("job.outcome,")]
+    assert all(line.startswith("job.outcome,pod=worker,revision=aaaaaaaaaa,service=shop ") for line in lines)
+
+
+async def test_an_object_of_the_same_job_is_adopted_and_one_of_another_is_not_touched(jobs: Jobs) -> None:
+    """W8"""
+    store = Store(jobs.aws, jobs.places.bucket, patience=5)
+    first = await store.put("k", b"one", content_type="image/png", job_id="a", metadata={"fence": "1"})
+    again = await store.put("k", b"two", content_type="image/png", job_id="a", metadata={"fence": "2"})
+    assert (first.adopted, again.adopted, again.metadata["fence"]) == (False, True, "1")
+    with pytest.raises(TakenError, match="belongs to job 'a'"):
+        await store.put("k", b"three", content_type="image/png", job_id="b", metadata={})
+    assert await jobs.uploads() == {"k": 1}

@@ -1,0 +1,349 @@
+"""What the image worker decides without any server."""
+
+import asyncio
+import io
+import json
+import random
+import zlib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from PIL import Image
+from typer.testing import CliRunner
+
+from tests.e2e.patience import until
+from workloads.common.attempts import RefusedError, Rules
+from workloads.common.aws import OutageError, is_outage, patiently
+from workloads.common.emf import EmbeddedMetrics
+from workloads.common.environment import SettingError
+from workloads.common.http_metrics import Identity
+from workloads.common.job import BadMessageError, Job, parse
+from workloads.common.job_events import (
+    Attempted,
+    Begun,
+    Dequeued,
+    Ended,
+    Fenced,
+    FirstOutcome,
+    LeaseLost,
+    NeededMore,
+    Received,
+    Result,
+    Unreadable,
+)
+from workloads.common.job_metrics import JobMetrics
+from workloads.common.job_queue import Message
+from workloads.common.job_row import Row, State, typed
+from workloads.common.job_table import Claim
+from workloads.common.line_protocol import encode
+from workloads.common.tracing import tracing
+from workloads.image_worker import picture, upload
+from workloads.image_worker.cli import app
+from workloads.image_worker.faults import Faults, InjectedError, Misfortune
+from workloads.image_worker.near import bands
+from workloads.image_worker.perceptual import distance, perceptual_hash
+from workloads.image_worker.refusal import BadJobError
+from workloads.image_worker.renderer import Renderer
+from workloads.image_worker.settings import SPARE_RECEIVES, read
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+WHO = Identity(service="shop", revision="aaaaaaaaaa", pod="shop-1")
+NEEDED = {"QUEUE_URL": "q", "DEAD_LETTER_QUEUE_URL": "d", "JOBS_TABLE": "j", "NEAR_TABLE": "n", "BUCKET": "b"}
+
+
+def drawn(seed: str = "a", **more: object) -> Image.Image:
+    return picture.render(picture.read({"width": 320, "height": 240, "text": seed, **more}), seed)
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **more: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **more)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no", "[]", "{}", '{"job_id": 1}', '{"job_id": ""}', '{"job_id": "../a"}', '{"job_id": "a/b"}']
+)
+def test_a_message_without_a_proper_job_id_is_a_bad_one(text: str) -> None:
+    """W11"""
+    with pytest.raises(BadMessageError, match=r"JSON|job_id"):
+        parse(text)
+
+
+def test_a_row_is_read_as_it_was_written() -> None:
+    values = {"job_id": "j", "state": "RETRY", "attempts": 3, "spared": 1, "failed_by": {"b": 1}, "width": Decimal(3)}
+    row = Row.of(typed({**values, "near_duplicates": [{"job_id": "x", "distance": 2}]}))
+    assert (row.state, row.counted, row.failed_by) == (State.RETRY, 2, {"b": 1})
+    assert row.result == {"width": 3, "near_duplicates": [{"job_id": "x", "distance": 2}]}
+
+
+def test_pauses_double_up_to_a_longest_and_jitter_takes_up_to_half_away() -> None:
+    """W5"""
+    rules = Rules(visibility=30, max_attempts=9, longest_job=60, first_pause=1, longest_pause=10)
+    assert [rules.pause(failures, 0) for failures in (1, 2, 3, 4, 5, 500)] == [1, 2, 4, 8, 10, 10]
+    assert rules.pause(3, 1.0) == 2
+    assert rules.beat == 10
+
+
+def client_error(status: int, code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Put")
+
+
+def test_outages_are_told_from_refusals() -> None:
+    """W13"""
+    outages = [client_error(503, "x"), client_error(400, "ThrottlingException"), ConnectTimeoutError(endpoint_url="x")]
+    assert all(is_outage(problem) for problem in outages)
+    assert not any(is_outage(problem) for problem in (client_error(403, "AccessDenied"), ValueError("x")))
+
+
+async def test_an_outage_is_waited_through_and_only_for_so_long() -> None:
+    """W13"""
+    answers = [client_error(503, "x"), client_error(503, "x")]
+
+    async def call() -> str:
+        if answers:
+            raise answers.pop()
+        return "done"
+
+    async def away() -> str:
+        raise client_error(500, "x")
+
+    async def refused() -> str:
+        raise client_error(403, "AccessDenied")
+
+    assert await patiently(call, seconds=5) == "done"
+    with pytest.raises(OutageError, match=r"no answer within 0\.05 s"):
+        await patiently(away, seconds=0.05)
+    with pytest.raises(ClientError):
+        await patiently(refused, seconds=5)
+
+
+def test_the_same_job_is_the_same_bytes_and_another_is_not() -> None:
+    """W15"""
+    assert encoded(drawn("a"), "PNG") == encoded(drawn("a"), "PNG") != encoded(drawn("b"), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("width", 0), ("height", 99_999), ("shapes", "many"), ("width", True), ("text", "a\nb")]
+)
+def test_a_wrong_parameter_is_named(field: str, value: object) -> None:
+    """W15"""
+    with pytest.raises(BadJobError, match=f"^{field}: "):
+        picture.read({field: value})
+
+
+def test_an_upload_is_turned_upright_made_smaller_and_stripped_of_what_the_camera_wrote() -> None:
+    """W15"""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    exif[0x010F] = "Camera"
+    image = upload.normalise(encoded(drawn().resize((3000, 1500)), exif=exif))
+    assert image.size == (1024, 2048)
+    assert b"Camera" not in encoded(image)
+    assert max(upload.thumbnail(image).size) == 256
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"GIF89a", b"<svg/>", encoded(drawn())[:2000], encoded(drawn(), "GIF")],
+    ids=["empty", "torn gif", "svg", "torn jpeg", "gif"],
+)
+def test_what_is_no_whole_image_of_a_known_format_is_refused(data: bytes) -> None:
+    """W15"""
+    with pytest.raises(BadJobError, match=r"no image of the formats|cannot be decoded"):
+        upload.normalise(data)
+
+
+def test_an_image_of_too_many_pixels_is_refused_before_they_are_made() -> None:
+    """W15"""
+    small = encoded(Image.new("L", (8, 8)), "PNG")
+    head = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + small[24:29]
+    huge = small[:12] + head + zlib.crc32(head).to_bytes(4, "big") + small[33:]
+    with pytest.raises(BadJobError, match=r"pixels|decoded"):
+        upload.normalise(huge)
+
+
+def test_hashes_are_near_for_the_same_picture_and_far_for_another() -> None:
+    """W16"""
+    one = [drawn(str(seed)) for seed in range(12)]
+    hashes = [perceptual_hash(image) for image in one]
+    for image, expected in zip(one, hashes, strict=True):
+        worn = Image.open(io.BytesIO(encoded(image.resize((200, 150)), quality=50)))
+        assert distance(perceptual_hash(worn), expected) <= 4
+    others = [distance(a, b) for place, a in enumerate(hashes) for b in hashes[:place]]
+    assert min(others) > 8
+
+
+def test_a_flat_image_has_a_hash_without_noise() -> None:
+    """W16"""
+    assert {perceptual_hash(Image.new("RGB", (90, 70), color)) for color in ("white", "red", "#123456")} == {1 << 63}
+
+
+@pytest.mark.parametrize("limit", [0, 3, 4, 7, 15])
+def test_hashes_within_the_limit_share_a_band(limit: int) -> None:
+    """W16: so that queries for the bands of one find the other."""
+    draws = random.Random(limit)  # noqa: S311
+    for _ in range(2000):
+        one = draws.getrandbits(64)
+        other = one
+        for bit in draws.sample(range(64), limit):
+            other ^= 1 << bit
+        assert set(bands(one, limit)) & set(bands(other, limit))
+    assert len(bands(one, limit)) == limit + 1
+    assert set(bands(0, limit)).isdisjoint(bands(2**64 - 1, limit))
+
+
+async def test_a_render_process_is_kept_killed_with_its_job_and_refuses_with_the_field() -> None:
+    """W10, W15"""
+    async with Renderer(memory_mib=1024) as renderer:
+        rendered = await renderer.render("a", "render", {"width": 64, "height": 64})
+        assert Image.open(io.BytesIO(rendered.parts[0].data)).size == (64, 64)
+        [idle] = renderer._idle
+        with pytest.raises(RefusedError, match="width: 1 is not"):
+            await renderer.render("a", "render", {"width": 1})
+        assert renderer._idle == [idle]
+        task = asyncio.create_task(renderer.render("a", "render", {"width": 4096, "height": 4096, "shapes": 1000}))
+        await until(lambda: not renderer._idle, "the process is taken")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not idle.lives
+        again = await renderer.render("a", "render", {"width": 64, "height": 64})
+        assert again == rendered
+
+
+EVENTS = (
+    Received(3), Unreadable(), Dequeued(0.3), Begun(1), Attempted(1, first=True, result=Result.FAILED, seconds=0.2),
+    FirstOutcome("bbbbbbbbbb", failed=True), NeededMore("bbbbbbbbbb"), Begun(2),
+    Attempted(2, first=False, result=Result.OK, seconds=2), Ended("bbbbbbbbbb", completed=True), LeaseLost(), Fenced(),
+)  # fmt: skip
+
+
+def test_a_job_counts_for_the_revision_that_tried_first_and_an_attempt_for_the_one_that_made_it() -> None:
+    """W17"""
+    metrics = JobMetrics(WHO)
+    for event in EVENTS:
+        metrics.note(event, now=5.0)
+    metrics.note(Begun(3), now=5.0)
+    lines = [encode(point) for point in metrics.take(now=8.0, time_ns=1)]
+    assert (
+        "job.outcome,pod=shop-1,revision=bbbbbbbbbb,service=shop "
+        "first_attempts=1i,first_attempt_failed=1i,needed_more=1i,completed=1i,dead_lettered=0i 1"
+    ) in lines
+    own = "pod=shop-1,revision=aaaaaaaaaa"
+    assert "job.attempts,pod=shop-1,result=failed,revision=aaaaaaaaaa,service=shop count=1i 1" in lines
+    assert f"job.lease.lost,{own},service=shop count=1i 1" in lines
+    assert f"job.fenced,{own},service=shop count=1i 1" in lines
+    [active] = [line for line in lines if line.startswith("job.active,")]
+    assert "active=1i,over_1=1i,over_2.5=1i,over_5=0i" in active
+    [first] = [line for line in lines if line.startswith("messaging.process.duration,attempt=first")]
+    assert "result=failed" in first
+    assert "le_0.1=0i,le_0.25=1i" in first
+    assert [point.measurement for point in metrics.take(now=9.0, time_ns=2)] == ["job.active"], (
+        "deltas, and a sign of life"
+    )
+
+
+def test_embedded_metrics_are_what_cloudwatch_reads() -> None:
+    """W18"""
+    metrics = EmbeddedMetrics(WHO, "Images")
+    for event in EVENTS:
+        metrics.note(event)
+    for _ in range(150):
+        metrics.note(Dequeued(1.0))
+    first, second = map(json.loads, metrics.lines(now_ms=7))
+    directive = first["_aws"]["CloudWatchMetrics"][0]
+    assert {"Name": "JobsCompleted", "Unit": "Count"} in directive["Metrics"]
+    assert (first["JobsCompleted"], first["AttemptsFailed"], first["MessagesReceived"]) == (1, 1, 3)
+    assert all(name in first for dimensions in directive["Dimensions"] for name in dimensions)
+    assert (len(first["QueueWaitSeconds"]), len(second["QueueWaitSeconds"])) == (100, 51), "a hundred values a line"
+    assert metrics.lines(now_ms=8) == []
+
+
+def test_the_consumers_span_links_the_producers_through_the_message() -> None:
+    """W19"""
+    spans = InMemorySpanExporter()
+    traces = tracing({}, WHO, queue="http://q/images", processor=SimpleSpanProcessor(spans))
+    with traces.send("j") as attributes:
+        pass
+    claim = Claim(Row("j", State.PROCESSING, fence=2, attempts=1), canary=False)
+    with traces.attempt(Message("{}", "r", 0, 1, attributes), Job("j", {}), claim):
+        pass
+    sent, processed = spans.get_finished_spans()
+    assert list(attributes) == ["traceparent"]
+    assert (sent.name, processed.name) == ("send images", "process images")
+    assert [link.context.span_id for link in processed.links] == [sent.context.span_id]
+    assert processed.context.trace_id != sent.context.trace_id
+    assert processed.resource.attributes["service.version"] == "aaaaaaaaaa"
+    traces.close()
+
+
+def test_nothing_is_traced_without_an_endpoint() -> None:
+    """W19"""
+    with tracing({}, WHO, queue="q").send("j") as attributes:
+        assert attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("QUEUE_URL", ""), ("BUCKET", ""), ("SLOTS", "0"), ("VISIBILITY_SECONDS", "1"), ("MAX_ATTEMPTS", "many"),
+        ("WAIT_SECONDS", "21"), ("KEEP_DAYS", "7"), ("ERROR_RATE", "2"), ("UPLOADS_PREFIX", "images/in/"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
+    """W20"""
+    with pytest.raises(SettingError, match=f"^{variable}"):
+        read({**NEEDED, variable: value})
+
+
+def test_settings_have_defaults_and_the_lease_ends_before_the_visibility() -> None:
+    """W9, W20"""
+    settings = read(NEEDED)
+    assert settings.terms.lease < settings.rules.visibility
+    assert settings.terms.lease > 2 * settings.rules.beat, "two heartbeats may fail"
+    assert (settings.faults, settings.capacity.slots) == (Faults(), 2)
+
+
+async def test_faults_strike_as_often_as_they_are_asked_to() -> None:
+    failed = 0
+    misfortune = Misfortune(Faults(error_rate=0.2), "seed")
+    for _ in range(1000):
+        try:
+            await misfortune.strike()
+        except InjectedError:
+            failed += 1
+    assert failed == pytest.approx(200, abs=40)
+
+
+@pytest.mark.parametrize("command", [["enqueue"], ["dlq", "list"], ["dlq", "redrive"], ["status"], ["setup"]])
+def test_each_command_explains_itself_with_examples(command: list[str]) -> None:
+    """W21"""
+    shown = CliRunner().invoke(app, [*command, "--help"])
+    assert shown.exit_code == 0
+    assert "Examples:" in shown.output
+
+
+def test_a_command_without_settings_names_the_first_that_is_missing() -> None:
+    """W20, W21"""
+    shown = CliRunner().invoke(app, ["status", "x"], env=dict.fromkeys(NEEDED, ""))
+    assert shown.exit_code == 2
+    assert "QUEUE_URL is not set: give the URL of the job queue" in shown.output
+
+
+def test_the_readme_names_each_requirement_and_each_has_a_test() -> None:
+    text = (CHECKOUT / "workloads/image_worker/README.md").read_text()
+    tests = "".join(path.read_text() for path in (CHECKOUT / "tests").rglob("test_*.py"))
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| W")]
+    assert rows == [f"W{place}" for place in range(1, len(rows) + 1)]
+    for row in rows:
+        assert any(f"{row}{end}" in tests for end in (",", ":", '"')), f"{row} has no test"
+
+
+def test_the_redrive_policy_is_only_the_net_below() -> None:
+    """W6, W11"""
+    assert SPARE_RECEIVES >= 5

@@ -1,0 +1,356 @@
+"""One message from its claim to its end.
+
+The order of things is what makes the effect happen once: claim before work, renew the lease before the visibility,
+finish on condition of the fence, delete last. A worker that may have lost its job stops and touches nothing.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+from typing import Any, Protocol, assert_never
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from workloads.common.aws import OutageError, patiently
+from workloads.common.gate import Gate
+from workloads.common.job import BadMessageError, Job, parse
+from workloads.common.job_events import (
+    Attempted,
+    Begun,
+    Dequeued,
+    Ended,
+    Event,
+    Fenced,
+    FirstOutcome,
+    LeaseLost,
+    NeededMore,
+    Result,
+    Unreadable,
+    Watcher,
+)
+from workloads.common.job_queue import JobQueue, Message
+from workloads.common.job_row import Row
+from workloads.common.job_table import Barred, Busy, Claim, Completed, Failed, JobTable
+from workloads.common.stages import Observer, Stage, unobserved
+
+log = logging.getLogger(__name__)
+
+AWS_TROUBLE = (BotoCoreError, ClientError, OutageError)
+
+
+class RefusedError(Exception):
+    """Raised by the work: this job cannot succeed, however often it is tried."""
+
+
+class Work(Protocol):
+    async def __call__(self, job: Job, claim: Claim) -> Mapping[str, Any]:
+        """Does the job and answers what its row shall hold. Doing it again must have the same effect as once.
+
+        Cancelling it must end it: the job is somebody else's by then. RefusedError: no use in trying again.
+        OutageError: something that all depend on is away; the attempt does not count. Anything else is a failure.
+        """
+        ...
+
+
+class Around(Protocol):
+    """What is to be around an attempt: a span."""
+
+    def __call__(self, message: Message, job: Job, claim: Claim) -> AbstractContextManager[object]: ...
+
+
+def nothing_around(message: Message, job: Job, claim: Claim) -> AbstractContextManager[object]:
+    del message, job, claim
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Seconds, but for `max_attempts`."""
+
+    visibility: float
+    max_attempts: int
+    longest_job: float
+    first_pause: float = 1.0
+    longest_pause: float = 300.0
+
+    @property
+    def beat(self) -> float:
+        return self.visibility / 3
+
+    def pause(self, failures: int, jitter: float) -> float:
+        """Doubles with each failure; `jitter` is 0 to 1 and takes up to half of it off."""
+        whole = min(self.first_pause * 2.0 ** min(max(0, failures - 1), 30), self.longest_pause)
+        return whole * (1 - jitter / 2)
+
+
+class _Cut(Enum):
+    """Why an attempt is not to go on."""
+
+    LOST = "lost"
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class _Held:
+    """A claim and until when it is certainly one's own, by the local clock."""
+
+    message: Message
+    claim: Claim
+    epoch: int
+    deadline: float
+    key: int
+    received: float
+
+
+class Attempts:
+    def __init__(
+        self,
+        *,
+        queue: JobQueue,
+        table: JobTable,
+        work: Work,
+        gate: Gate,
+        rules: Rules,
+        watchers: Sequence[Watcher] = (),
+        around: Around = nothing_around,
+        observer: Observer = unobserved,
+    ) -> None:
+        self.handing_back = asyncio.Event()
+        """Set: what still runs is to be handed back."""
+        self._queue = queue
+        self._table = table
+        self._work = work
+        self._gate = gate
+        self._rules = rules
+        self._watchers = watchers
+        self._around = around
+        self._observer = observer
+        self._clock = asyncio.get_running_loop().time
+        self._keys = count(1)
+
+    def tell(self, event: Event) -> None:
+        for watcher in self._watchers:
+            watcher(event)
+
+    async def handle(self, message: Message, epoch: int) -> None:
+        """Never raises for what AWS or a job does: the message comes again by itself."""
+        try:
+            await self._handle(message, epoch)
+        except AWS_TROUBLE as problem:
+            log.warning("a message is left to come again", extra={"fields": {"why": str(problem)}})
+        except Exception:
+            log.exception("a defect; the message comes again")
+
+    async def put_back(self, message: Message, seconds: float = 0.0) -> None:
+        try:
+            await self._queue.put_off(message, seconds)
+        except AWS_TROUBLE as problem:
+            log.warning("a message could not be put back; it comes by itself", extra={"fields": {"why": str(problem)}})
+
+    async def _handle(self, message: Message, epoch: int) -> None:
+        received = self._clock()
+        try:
+            job = parse(message.body)
+        except BadMessageError as problem:
+            self.tell(Unreadable())
+            log.warning(
+                "a message names no job and is left to the redrive policy", extra={"fields": {"why": str(problem)}}
+            )
+            return
+        self._observer(Stage.RECEIVED, job.job_id)
+        canary = self._gate.is_canary
+
+        async def claim() -> tuple[Claim | Completed | Failed | Busy | Barred, float]:
+            begun = self._clock()
+            found = await self._table.claim(job.job_id, created_at=message.sent_at, canary=canary)
+            return found, begun + self._table.terms.lease
+
+        # An outage keeps the slot, so that the loop does not run through the whole backlog in vain.
+        found, deadline = await patiently(claim, seconds=self._rules.visibility / 2)
+        match found:
+            case Claim():
+                held = _Held(message, found, epoch, deadline, next(self._keys), received)
+                await self._claimed(held, job)
+            case Completed():
+                await self._delete(message, job.job_id)
+            case Failed(row):
+                await self._bury(message, row)
+            case Busy(rest):
+                await self.put_back(message, rest + self._jitter() * min(rest, self._rules.beat) + 1)
+            case Barred():
+                await self.put_back(message)
+            case _:
+                assert_never(found)
+
+    async def _claimed(self, held: _Held, job: Job) -> None:
+        row = held.claim.row
+        self._observer(Stage.CLAIMED, job.job_id)
+        if row.attempts == 1 and held.message.receives == 1:
+            self.tell(Dequeued(max(0.0, row.started_at / 1000 - held.message.sent_at)))
+        if row.attempts == 2:  # noqa: PLR2004
+            self.tell(NeededMore(row.first_version))
+        if held.claim.first_died:
+            self.tell(FirstOutcome(row.first_version, failed=True))
+        if not held.claim.canary and row.counted > self._rules.max_attempts:
+            why = f"{self._rules.max_attempts} attempts came to no end: the worker died, or lost its lease"
+            await self._end_failed(held, f"{why}; before that: {row.last_error}" if row.last_error else why, final=True)
+            return
+        with self._around(held.message, job, held.claim):
+            self.tell(Begun(held.key))
+            result = Result.LOST
+            try:
+                result = await self._attempt(held, job)
+            finally:
+                seconds = self._clock() - held.received
+                self.tell(Attempted(held.key, held.claim.is_first, result, seconds))
+
+    async def _attempt(self, held: _Held, job: Job) -> Result:
+        over = asyncio.Event()
+        working = asyncio.ensure_future(self._work(job, held.claim))
+        beating = asyncio.create_task(self._beat(held, over))
+        cutting = asyncio.create_task(self.handing_back.wait())
+        try:
+            await asyncio.wait(
+                {working, beating, cutting}, timeout=self._rules.longest_job, return_when=asyncio.FIRST_COMPLETED
+            )
+            over.set()
+            ended = working.done()
+            cut = await beating  # a renewal under way ends before anything else is written
+        finally:
+            for task in (working, beating, cutting):
+                task.cancel()
+            await asyncio.wait({working, beating, cutting})
+        if cut is _Cut.LOST or self._clock() >= held.deadline:
+            self.tell(LeaseLost())
+            log.warning("a lease is lost and its job left alone", extra=_of(held))
+            return Result.LOST
+        if not ended and (cut is _Cut.STOPPED or self.handing_back.is_set()):
+            return await self._hand_back(held, 0.0)
+        if not ended:
+            return await self._end_failed(held, f"took longer than {self._rules.longest_job:g} s", final=False)
+        match working.exception():
+            case None:
+                return await self._end_done(held, working.result())
+            case RefusedError() as refusal:
+                return await self._end_failed(held, str(refusal), final=True)
+            case OutageError() as outage:
+                log.warning("an outage ends an attempt, which does not count", extra=_of(held, why=str(outage)))
+                return await self._hand_back(held, self._rules.pause(held.message.receives, self._jitter()))
+            case Exception() as problem:
+                return await self._end_failed(held, f"{type(problem).__name__}: {problem}", final=False)
+            case problem:
+                raise problem
+
+    async def _beat(self, held: _Held, over: asyncio.Event) -> _Cut | None:
+        """Renews the lease, then the visibility: what is not one's own any more must not stay hidden from others."""
+        due = self._clock() + self._rules.beat
+        while not await _set_by(over, min(due, held.deadline) - self._clock()):
+            if self._gate.is_stopped(held.epoch):
+                return _Cut.STOPPED
+            begun = self._clock()
+            if begun >= held.deadline:
+                return _Cut.LOST
+            due = begun + self._rules.beat
+            try:
+                async with asyncio.timeout(held.deadline - begun):
+                    if not await self._table.renew(held.claim):
+                        return _Cut.LOST
+            except TimeoutError:
+                return _Cut.LOST
+            except AWS_TROUBLE as problem:
+                log.warning("a lease could not be renewed yet", extra=_of(held, why=str(problem)))
+                due = begun + self._rules.beat / 4
+                continue
+            held.deadline = begun + self._table.terms.lease
+            try:
+                await self._queue.extend(held.message, self._rules.visibility)
+            except AWS_TROUBLE as problem:  # then it comes to somebody, who finds it busy
+                log.warning("a message could not be kept hidden", extra=_of(held, why=str(problem)))
+        return None
+
+    async def _end_done(self, held: _Held, result: Mapping[str, Any]) -> Result:
+        row = held.claim.row
+        if not await self._write(held, lambda: self._table.finish(held.claim, result)):
+            return Result.LOST
+        self._observer(Stage.FINISHED, row.job_id)
+        if held.claim.is_first:
+            self.tell(FirstOutcome(row.first_version, failed=False))
+        self.tell(Ended(row.first_version, completed=True))
+        log.info("completed", extra=_of(held))
+        await self._delete(held.message, row.job_id)
+        return Result.OK
+
+    async def _end_failed(self, held: _Held, why: str, *, final: bool) -> Result:
+        """A canary's failure may be its own, so it never ends a job."""
+        row, claim = held.claim.row, held.claim
+        last = not claim.canary and (final or row.counted >= self._rules.max_attempts)
+        if not await self._write(held, lambda: self._table.fail(claim, why, final=last)):
+            return Result.LOST
+        log.warning("dead-lettered" if last else "failed, to be tried again", extra=_of(held, why=why))
+        if claim.is_first:
+            self.tell(FirstOutcome(row.first_version, failed=True))
+        if last:
+            self.tell(Ended(row.first_version, completed=False))
+            now = await self._table.get(row.job_id)
+            await self._bury(held.message, now or row)
+        else:
+            await self.put_back(held.message, self._rules.pause(max(1, row.counted), self._jitter()))
+        return Result.FAILED
+
+    async def _hand_back(self, held: _Held, seconds: float) -> Result:
+        if not await self._write(held, lambda: self._table.hand_back(held.claim)):
+            return Result.LOST
+        log.info("handed back", extra=_of(held))
+        await self.put_back(held.message, seconds)
+        return Result.HANDED_BACK
+
+    async def _write(self, held: _Held, write: Callable[[], Awaitable[bool]]) -> bool:
+        """Tries through an outage for as long as the lease lasts. False: somebody else has the job."""
+        done = await patiently(write, seconds=max(0.0, held.deadline - self._clock()))
+        if not done:
+            self.tell(Fenced())
+            log.warning("fenced: somebody else has the job", extra=_of(held))
+        return done
+
+    async def _bury(self, message: Message, row: Row) -> None:
+        if not row.dead_lettered_at:
+            why = {
+                "job_id": row.job_id,
+                "attempts": str(row.attempts),
+                "last_error": row.last_error,
+                "version": row.version,
+            }
+            await self._queue.bury(message, why)
+            await self._table.note_dead_letter(row.job_id)
+        await self._delete(message, row.job_id)
+
+    async def _delete(self, message: Message, job_id: str) -> None:
+        try:
+            await self._queue.delete(message)
+        except AWS_TROUBLE as problem:  # it comes again and is found ended
+            log.info("a message could not be deleted", extra={"fields": {"job": job_id, "why": str(problem)}})
+        else:
+            self._observer(Stage.DELETED, job_id)
+
+    def _jitter(self) -> float:
+        return random.random()  # noqa: S311
+
+
+async def _set_by(event: asyncio.Event, seconds: float) -> bool:
+    """Whether it is set before so many seconds are over."""
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
+    except TimeoutError:
+        return event.is_set()
+    return True
+
+
+def _of(held: _Held, **fields: object) -> dict[str, object]:
+    row = held.claim.row
+    return {"fields": {"job": row.job_id, "attempt": row.attempts, "fence": row.fence, **fields}}

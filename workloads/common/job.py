@@ -1,0 +1,41 @@
+"""A job as its message describes it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class BadMessageError(ValueError):
+    """The message names no job: it is left to the queue's redrive policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    job_id: str
+    body: Mapping[str, Any]
+    """The whole message, `job_id` among it."""
+
+
+def is_job_id(text: object) -> bool:
+    """Ids become part of object names, so they hold nothing that means something there."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def parse(text: str) -> Job:
+    """Raises BadMessageError."""
+    try:
+        body = json.loads(text)
+    except ValueError as problem:
+        raise BadMessageError(f"the message is not JSON: {problem}") from None
+    if not isinstance(body, dict):
+        raise BadMessageError(f"the message is JSON, but not an object: {text[:80]!r}")
+    job_id = body.get("job_id")
+    if not isinstance(job_id, str) or not is_job_id(job_id):
+        raise BadMessageError(
+            f"job_id: {job_id!r} is not an id: 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
+        )
+    return Job(job_id, body)

@@ -1,0 +1,149 @@
+"""SQS as the claim protocol needs it: a standard queue and its dead letter queue.
+
+Receipt handles grow old (another receive, a deletion), and what a server says then differs from one to the next.
+It never matters: the row decides, and the message comes again or is gone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workloads.common.aws import Aws
+
+TRACEPARENT = "traceparent"
+_MOST_DELAY_S = 900
+_MOST_VISIBILITY_S = 12 * 3600
+_MOST_MESSAGES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    body: str
+    receipt: str
+    sent_at: float
+    """Seconds since 1970, by the queue's clock."""
+    receives: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class JobQueue:
+    def __init__(
+        self, aws: Aws, url: str, *, dead_letters: str, wait_s: int, visibility_s: int, renew_after: int
+    ) -> None:
+        """`renew_after`: receives after which a message that is put off is replaced by a new one."""
+        self.url = url
+        self.dead_letters = dead_letters
+        self._aws = aws
+        self._wait_s = wait_s
+        self._visibility_s = visibility_s
+        self._renew_after = renew_after
+
+    async def receive(self, most: int) -> list[Message]:
+        """A long poll for 1 to `most` messages. Not to be aborted: what it brings would be invisible and nobody's."""
+        answer = await self._aws.poll(
+            **_receive(self.url, most), WaitTimeSeconds=self._wait_s, VisibilityTimeout=self._visibility_s
+        )
+        return [_message(each) for each in answer.get("Messages", ())]
+
+    async def extend(self, message: Message, seconds: float) -> None:
+        await self._aws.call(
+            self._aws.sqs.change_message_visibility,
+            QueueUrl=self.url,
+            ReceiptHandle=message.receipt,
+            VisibilityTimeout=min(max(0, round(seconds)), _MOST_VISIBILITY_S),
+        )
+
+    async def put_off(self, message: Message, seconds: float) -> None:
+        """It comes again after so many seconds, to anybody.
+
+        Each coming counts towards the redrive policy, which is meant for messages that nobody understands. One that
+        was put off often (its job is busy for hours, or it came to a canary that may not have it) is sent anew and
+        begins at 1; first the new one, so that there are two rather than none.
+        """
+        if message.receives < self._renew_after:
+            await self.extend(message, seconds)
+            return
+        delay = min(max(0, round(seconds)), _MOST_DELAY_S)
+        await self.send(message.body, message.attributes, delay=delay)
+        await self.delete(message)
+
+    async def delete(self, message: Message) -> None:
+        await self._aws.call(self._aws.sqs.delete_message, QueueUrl=self.url, ReceiptHandle=message.receipt)
+
+    async def send(self, body: str, attributes: Mapping[str, str], *, delay: int = 0) -> None:
+        await self._send(self.url, body, attributes, delay)
+
+    async def bury(self, message: Message, why: Mapping[str, str]) -> None:
+        """A copy to the dead letter queue, with attributes that say why."""
+        await self._send(self.dead_letters, message.body, {**message.attributes, **why}, 0)
+
+    async def depth(self) -> dict[str, int]:
+        """About how many messages wait, are with somebody, and are delayed."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
+                 "ApproximateNumberOfMessagesDelayed"]  # fmt: skip
+        answer = await self._aws.call(self._aws.sqs.get_queue_attributes, QueueUrl=self.url, AttributeNames=names)
+        return {name: int(answer["Attributes"][name]) for name in names}
+
+    async def _send(self, url: str, body: str, attributes: Mapping[str, str], delay: int) -> None:
+        await self._aws.call(
+            self._aws.sqs.send_message,
+            QueueUrl=url,
+            MessageBody=body,
+            DelaySeconds=delay,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+            },
+        )
+
+
+class DeadLetters:
+    """What a person does with a dead letter queue."""
+
+    def __init__(self, aws: Aws, url: str) -> None:
+        self._aws = aws
+        self._url = url
+
+    async def take(self, *, hidden_s: int) -> list[Message]:
+        """Up to ten, which nobody else sees for so many seconds; none: there are no more."""
+        answer = await self._aws.call(
+            self._aws.sqs.receive_message,
+            **_receive(self._url, _MOST_MESSAGES),
+            WaitTimeSeconds=1,
+            VisibilityTimeout=hidden_s,
+        )
+        return [_message(each) for each in answer.get("Messages", ())]
+
+    async def show_again(self, message: Message) -> None:
+        await self._aws.call(
+            self._aws.sqs.change_message_visibility,
+            QueueUrl=self._url,
+            ReceiptHandle=message.receipt,
+            VisibilityTimeout=0,
+        )
+
+    async def delete(self, message: Message) -> None:
+        await self._aws.call(self._aws.sqs.delete_message, QueueUrl=self._url, ReceiptHandle=message.receipt)
+
+
+def _receive(url: str, most: int) -> dict[str, Any]:
+    return {
+        "QueueUrl": url,
+        "MaxNumberOfMessages": min(most, _MOST_MESSAGES),
+        "MessageAttributeNames": ["All"],
+        "MessageSystemAttributeNames": ["SentTimestamp", "ApproximateReceiveCount"],
+    }
+
+
+def _message(received: Mapping[str, Any]) -> Message:
+    system = received.get("Attributes", {})
+    return Message(
+        body=received["Body"],
+        receipt=received["ReceiptHandle"],
+        sent_at=int(system.get("SentTimestamp", 0)) / 1000,
+        receives=int(system.get("ApproximateReceiveCount", 1)),
+        attributes={
+            name: value["StringValue"]
+            for name, value in received.get("MessageAttributes", {}).items()
+            if "StringValue" in value
+        },
+    )

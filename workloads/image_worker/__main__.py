@@ -1,0 +1,41 @@
+"""`python -m workloads.image_worker`: the worker. Its command line is `python -m workloads.image_worker.cli`."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from workloads.common.environment import SettingError
+from workloads.common.json_logs import log_as_json
+from workloads.image_worker.app import serve
+from workloads.image_worker.settings import Settings, read
+
+Serving = Callable[..., Coroutine[Any, Any, None]]
+
+
+async def run(settings: Settings, serving: Serving) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serving(settings, stop=stop)
+
+
+def main(serving: Serving = serve) -> int:
+    """`serving` is for tests, whose worker dies or leaves a protection out."""
+    try:
+        settings = read(os.environ)
+    except SettingError as problem:
+        print(f"image worker: {problem}", file=sys.stderr)
+        return 2
+    log_as_json(settings.identity.tags())
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
+    asyncio.run(run(settings, serving))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

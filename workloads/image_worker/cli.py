@@ -1,0 +1,188 @@
+"""`python -m workloads.image_worker.cli`: jobs from the command line."""
+
+import asyncio
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from workloads.common.aws import Aws, path_style
+from workloads.common.environment import SettingError
+from workloads.common.http_metrics import Identity
+from workloads.common.job import BadMessageError
+from workloads.common.job_row import Row
+from workloads.common.tracing import tracing
+from workloads.image_worker import settings
+from workloads.image_worker.producer import Producer, Redriven
+from workloads.image_worker.provision import provision
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Jobs of the image worker. QUEUE_URL, DEAD_LETTER_QUEUE_URL, JOBS_TABLE, NEAR_TABLE and BUCKET say where; "
+    "`setup` prints them.",
+)
+dead_letters = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The dead letter queue.")
+app.add_typer(dead_letters, name="dlq")
+
+Json = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
+Most = Annotated[int, typer.Option("--most", min=1, max=100_000, help="How many at most.")]
+
+
+@app.command(
+    epilog="Examples:  enqueue --text Hello   |   enqueue --id a1 --width 800 --height 600   |   "
+    "enqueue --upload cat.jpg   |   enqueue --count 100 --json"
+)
+def enqueue(
+    *,
+    job_id: Annotated[str, typer.Option("--id", help="The job's id; one is made up without.")] = "",
+    text: Annotated[str, typer.Option(help="A line of text on the image.")] = "",
+    width: Annotated[int, typer.Option(help="Pixels.")] = 512,
+    height: Annotated[int, typer.Option(help="Pixels.")] = 512,
+    upload: Annotated[
+        Path | None, typer.Option(help="A file to upload and ingest, instead of an image to draw.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="So many jobs, ID-0, ID-1, …")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Send jobs. A job id that is known already is not sent again."""
+    name = job_id or uuid.uuid4().hex
+    names = [name] if count == 1 else [f"{name}-{place}" for place in range(count)]
+    if upload is not None and not upload.is_file():
+        raise typer.BadParameter(f"there is no file {upload}", param_hint="--upload")
+
+    async def run(aws: Aws, producer: Producer) -> None:
+        for each in names:
+            body: dict[str, Any] = {"job_id": each, "kind": "render", "width": width, "height": height, "text": text}
+            if upload is not None:
+                places = settings.places(os.environ)
+                body = {"job_id": each, "kind": "ingest", "source_key": f"{places.uploads}{each}"}
+                await aws.call(
+                    aws.s3.put_object, Bucket=places.bucket, Key=body["source_key"], Body=upload.read_bytes()
+                )
+            known = await producer.enqueue(body)
+            state = known.state if known else "SENT"
+            _say({"job_id": each, "state": state}, f"{each}  {state}", as_json=as_json)
+
+    _run(run)
+
+
+@app.command(epilog="Examples:  status a1   |   status a1 --json")
+def status(job_id: str, *, as_json: Json = False) -> None:
+    """How a job stands. Exit code 1: there is no such job."""
+
+    async def run(_: Aws, producer: Producer) -> None:
+        row = await producer.status(job_id)
+        if row is None:
+            print(f"there is no job {job_id!r} (or its row was purged)", file=sys.stderr)
+            raise typer.Exit(1)
+        _say(asdict(row), "\n".join(_lines(row)), as_json=as_json)
+
+    _run(run)
+
+
+@dead_letters.command("list", epilog="Examples:  dlq list   |   dlq list --most 1000 --json")
+def list_dead(*, most: Most = 100, as_json: Json = False) -> None:
+    """What lies in the dead letter queue, and why."""
+
+    async def run(_: Aws, producer: Producer) -> None:
+        for dead in await producer.dead(most=most):
+            line = f"{dead.job_id or '(no job)'}  attempts {dead.attempts or '?'}  {dead.version}  {dead.last_error}"
+            _say(asdict(dead), line, as_json=as_json)
+
+    _run(run)
+
+
+@dead_letters.command(epilog="Examples:  dlq redrive   |   dlq redrive --job a1 --json")
+def redrive(
+    *,
+    job: Annotated[str, typer.Option(help="Only this job.")] = "",
+    most: Most = 100,
+    as_json: Json = False,
+) -> None:
+    """Send dead jobs again, with all their attempts before them. Exit code 1: some could not be."""
+
+    async def run(_: Aws, producer: Producer) -> None:
+        bad = False
+        async for job_id, outcome in producer.redrive(most=most, only=job):
+            bad = bad or outcome is Redriven.UNREADABLE
+            _say({"job_id": job_id, "outcome": outcome}, f"{job_id or '(no job)'}  {outcome}", as_json=as_json)
+        if bad:
+            raise typer.Exit(1)
+
+    _run(run)
+
+
+@app.command(epilog='Examples:  eval "$(setup)"   |   setup --name thumbnails --max-attempts 5')
+def setup(
+    *,
+    name: Annotated[str, typer.Option(help="Names begin with it.")] = "image-worker",
+    max_attempts: Annotated[int, typer.Option(min=1, max=100, help="As the worker's MAX_ATTEMPTS.")] = 3,
+    visibility: Annotated[int, typer.Option(min=2, max=43_200, help="As the worker's VISIBILITY_SECONDS.")] = 60,
+) -> None:
+    """Make queues, tables and bucket for development, and print the variables that name them."""
+
+    async def run() -> None:
+        async with Aws(path_style=path_style(os.environ)) as aws:
+            made = await provision(aws, name, max_attempts=max_attempts, visibility_s=visibility)
+        for variable, value in variables(made).items():
+            print(f"export {variable}={value}")
+
+    _reporting(run)
+
+
+def variables(places: settings.Places) -> dict[str, str]:
+    return {
+        "QUEUE_URL": places.queue,
+        "DEAD_LETTER_QUEUE_URL": places.dead_letters,
+        "JOBS_TABLE": places.jobs,
+        "NEAR_TABLE": places.near,
+        "BUCKET": places.bucket,
+    }
+
+
+def _run(command: Callable[[Aws, Producer], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        places = settings.places(os.environ)
+        traces = tracing(os.environ, Identity("image-producer", "cli", "cli"), queue=places.queue)
+        try:
+            async with Aws(path_style=path_style(os.environ)) as aws:
+                await command(aws, Producer(aws, places, send=traces.send))
+        finally:
+            traces.close()
+
+    _reporting(run)
+
+
+def _reporting(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        asyncio.run(run())
+    except (SettingError, BadMessageError, BotoCoreError, ClientError) as problem:
+        print(f"image worker: {problem}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _say(value: dict[str, Any], line: str, *, as_json: bool) -> None:
+    print(json.dumps(value) if as_json else line)
+
+
+def _lines(row: Row) -> list[str]:
+    values = {name: value for name, value in asdict(row).items() if value and name != "result"}
+    for name in ("created_at", "started_at", "completed_at", "lease_until", "dead_lettered_at"):
+        if name in values:
+            values[name] = datetime.fromtimestamp(values[name] / 1000, UTC).isoformat(timespec="milliseconds")
+    values |= row.result
+    width = max(len(name) for name in values)
+    return [f"{name:<{width}}  {value}" for name, value in values.items()]
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,5 @@
+"""What a job asks for and cannot have, in one sentence that names the field."""
+
+
+class BadJobError(ValueError):
+    """Trying again is of no use."""

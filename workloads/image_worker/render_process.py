@@ -1,0 +1,92 @@
+"""The process that decodes and draws: `python -m workloads.image_worker.render_process`.
+
+It is another process so that a job that hangs or is lost can be killed, so that heartbeats go on while it works, and
+so that a file from outside is decoded where there are no credentials, and a limit on memory. One for each slot, and
+kept: importing Pillow and numpy takes longer than most jobs.
+"""
+
+import hashlib
+import io
+import json
+import os
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from workloads.image_worker import picture, upload
+from workloads.image_worker.frames import HEAD, Frame, lengths
+from workloads.image_worker.perceptual import perceptual_hash
+from workloads.image_worker.refusal import BadJobError
+
+
+def answer(request: Frame) -> Frame:
+    try:
+        return _done(request)
+    except BadJobError as refusal:
+        return Frame({"refused": str(refusal)})
+    except MemoryError:
+        return Frame({"error": "the image needs more memory than a render process may have"})
+    except Exception as problem:  # noqa: BLE001 - a defect in drawing is a failure of the job, not of the process
+        return Frame({"error": f"{type(problem).__name__}: {problem}"})
+
+
+def _done(request: Frame) -> Frame:
+    images: dict[str, Image.Image]
+    if request.about["kind"] == "render":
+        whole = picture.render(picture.read(request.about["body"]), request.about["job_id"])
+        images = {"image": whole}
+    else:
+        whole = upload.normalise(request.data)
+        images = {"image": whole, "thumbnail": upload.thumbnail(whole)}
+    parts, data = [], b""
+    for name, image in images.items():
+        encoded, described = _encoded(image, photo=request.about["kind"] == "ingest")
+        parts.append({"name": name, **described, "length": len(encoded)})
+        data += encoded
+    return Frame({"hash": f"{perceptual_hash(whole):016x}", "parts": parts}, data)
+
+
+def _encoded(image: Image.Image, *, photo: bool) -> tuple[bytes, Mapping[str, Any]]:
+    out = io.BytesIO()
+    if photo and image.mode == "RGB":
+        image.save(out, "JPEG", quality=88, optimize=True)
+        kind, extension = "image/jpeg", "jpg"
+    else:
+        image.save(out, "PNG")
+        kind, extension = "image/png", "png"
+    data = out.getvalue()
+    return data, {
+        "content_type": kind,
+        "extension": extension,
+        "width": image.width,
+        "height": image.height,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Until the other side closes."""
+    while len(head := requests.read(HEAD)) == HEAD:
+        about, data = lengths(head)
+        request = Frame(json.loads(requests.read(about)), requests.read(data))
+        answers.write(answer(request).encode())
+        answers.flush()
+
+
+def main() -> None:
+    memory = int(sys.argv[1]) * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers = sys.stdout.buffer
+    sys.stdout = sys.stderr  # a print would stand in the middle of an image
+    try:
+        serve(sys.stdin.buffer, answers)
+    except BrokenPipeError:  # the worker was killed: nobody waits for the answer
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
