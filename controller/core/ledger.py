@@ -23,8 +23,11 @@ GONE_S = 60.0
 _LEAST_CAP = 5
 _SMOOTH = 0.1
 """Of a round's claims; one round has few by chance, and the credits of the one before must not be lost by that."""
-_ROUNDS = 2.0
-"""So many rounds' worth of credits may lie unspent: an idle canary cannot burst later."""
+_ROUNDS = 4.0
+"""So many rounds' worth of credits may lie unspent: an idle canary cannot burst later.
+
+A claim is reported up to 0.6 s late and counted up to 0.5 s later, so two rounds' worth looks unspent while all is in
+use: with a bound of two, consumers at 80 messages a second lost 28 of 252 claims, with four 3."""
 
 
 @dataclass(frozen=True)

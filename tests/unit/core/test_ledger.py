@@ -56,7 +56,7 @@ def test_an_idle_canary_cannot_burst_later():
     ledger = open_at(0.25, s=0, c=0)
     for number in range(1, 500):
         ledger = allocate(ledger, {"s": pod("v1", 10 * number), "c": pod("v2", 0)}, 100.0, LASTS_S)
-    assert credits_of(ledger, "c", "v2", 0, 100.0) == 5
+    assert credits_of(ledger, "c", "v2", 0, 100.0) == 10
 
 
 def test_a_pod_that_does_not_write_gets_nothing_and_in_the_end_loses_what_it_had():
