@@ -1,0 +1,71 @@
+"""A canary's share of a queue, at 5 %: four consumer processes, a local SQS and DynamoDB, 5,000 claims a case.
+
+The allocator runs beside them. Each case ends with a rollback, after which the canary's last claim is looked for.
+"""
+
+import asyncio
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from hack.node.aws import LocalAws
+from tests.bench.report import Report, Target
+from tests.share_cases import Case, Found, played
+
+CASES = {
+    "light_healthy": Case(rate=80.0, job_s=0.02),
+    "light_failing": Case(rate=80.0, job_s=0.02, canary_fails=True),
+    "saturated_healthy": Case(),
+    "saturated_failing": Case(canary_fails=True),
+}
+HALF = Case(share=0.5, rate=40.0, job_s=0.02, canary_fails=True, claims=2000)
+WITHOUT = Case(canary_fails=True, ledger=False, claims=1500)
+TARGETS: dict[str, Target] = {
+    **{f"share_percent_{name}": (">=", 4.8) for name in CASES},
+    **{f"missing_claims_{name}": ("<=", 10) for name in CASES},
+    "claims_too_many": ("<=", 0),
+    "dead_lettered_good": ("<=", 0),
+    "last_claim_after_rollback_s": ("<=", 0.5),
+    "ledger_writes_per_s_and_pod": ("<=", 2),
+    "without_ledger_saturated_failing_percent": (">=", 20),
+}
+
+
+async def run() -> Report:
+    with tempfile.TemporaryDirectory() as directory, LocalAws(Path(directory) / "aws") as aws:
+        os.environ.update(aws.environment)
+        found = {name: await _one(name, case, directory) for name, case in CASES.items()}
+        half = await _one("half", HALF, directory)
+        without = await _one("without", WITHOUT, directory)
+    return Report("share", figures(found, half, without), TARGETS)
+
+
+def figures(found: dict[str, Found], half: Found, without: Found) -> dict[str, float]:
+    shared = [*found.values(), half]
+    return {
+        **{f"share_percent_{name}": round(one.percent, 3) for name, one in found.items()},
+        **{f"missing_claims_{name}": round(-one.deviation, 2) for name, one in found.items()},
+        **{f"claims_per_s_{name}": round(one.claims / one.seconds, 1) for name, one in found.items()},
+        "claims_too_many": round(max(one.most_ahead for one in shared), 2),
+        "share_percent_half": round(half.percent, 3),
+        "dead_lettered_good": half.dead,
+        "last_claim_after_rollback_s": round(max(one.after_rollback_s for one in shared), 3),
+        "ledger_writes_per_s_and_pod": round(max(one.writes_per_s for one in shared), 2),
+        "without_ledger_saturated_failing_percent": round(without.percent, 1),
+    }
+
+
+async def _one(name: str, case: Case, directory: str) -> Found:
+    found = await played(case, Path(directory))
+    await asyncio.to_thread(
+        print,
+        f"{name}: {found.by_revision} in {found.seconds:.0f} s, {found.percent:.3f} %, {found.deviation:+.2f}, "
+        f"{found.writes_per_s:.2f} writes/s, {found.after_rollback_s:.3f} s after, {found.dead} dead",
+        flush=True,
+    )
+    return found
+
+
+def smaller(case: Case, claims: int) -> Case:
+    return replace(case, claims=claims, backlog=claims + 400)

@@ -1,0 +1,213 @@
+"""A shared queue in a local AWS: consumers as processes, the allocator, and messages that keep coming."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+
+from tests.share_allocator import Allocator, make_table
+from tests.share_consumer import RETRY_LIMIT
+
+STABLE, CANARY = "v1", "v2"
+RECEIVES = RETRY_LIMIT + 20
+"""Before the queue itself buries a job: a canary that leaves what it has failed may be handed it again, at 50 % each
+second time, and at MAX_ATTEMPTS + 5 one job in a hundred was buried."""
+_BATCH = 10
+_ENDS_S = 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """Seconds and messages a second. `rate` of 0: a backlog that does not end."""
+
+    share: float = 0.05
+    rate: float = 0.0
+    job_s: float = 0.55
+    canary_fails: bool = False
+    claims: int = 5000
+    backlog: int = 6000
+    stable: int = 3
+    slots: int = 4
+    ledger: bool = True
+
+
+@dataclass
+class Found:
+    case: Case
+    by_revision: dict[str, int] = field(default_factory=dict)
+    """Claims until the rollback."""
+    most_ahead: float = 0.0
+    """Over all those moments, how many claims the canary had beyond its share, at most."""
+    writes_per_s: float = 0.0
+    """Of the pod that wrote most."""
+    after_rollback_s: float = 0.0
+    dead: int = 0
+    seconds: float = 0.0
+
+    @property
+    def claims(self) -> int:
+        return sum(self.by_revision.values())
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.by_revision[CANARY] / self.claims
+
+    @property
+    def deviation(self) -> float:
+        return self.by_revision[CANARY] - self.case.share * self.claims
+
+
+async def played(case: Case, directory: Path) -> Found:
+    """Until it has had its claims; then the canary is rolled back, and all end. Needs the local AWS in os.environ."""
+    name = f"share-{uuid.uuid4().hex[:8]}"
+    directory = directory / name
+    (directory / "rows").mkdir(parents=True)
+    queue, buried = await asyncio.to_thread(_queues, name)
+    await asyncio.to_thread(make_table, name)
+    allocator = Allocator(name, f"shop/{name}")
+    await asyncio.to_thread(allocator.begin, STABLE)
+    await asyncio.to_thread(allocator.set_share, CANARY, case.share)
+    if not case.rate:
+        await asyncio.to_thread(_send, queue, case.backlog)
+    found = Found(case)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(_beside(allocator.rounds()))
+        if case.rate:
+            await stack.enter_async_context(_beside(_feed(queue, case.rate)))
+        started = time.monotonic()
+        crowd = await stack.enter_async_context(_consumers(case, name, queue, directory))
+        while (claimed := await _claimed(case, allocator, directory)) < case.claims:
+            if time.monotonic() - started > 300:
+                raise AssertionError(f"{claimed} claims in five minutes; {case.claims} were wanted")
+            await asyncio.sleep(0.25)
+        found.seconds = time.monotonic() - started
+        pods = await asyncio.to_thread(allocator.pods)
+        found.writes_per_s = max((int(pod["seq"]) for pod in pods.values()), default=0) / found.seconds
+        await asyncio.to_thread(allocator.roll_back)
+        written = time.time()
+        await asyncio.sleep(2)
+        await _end(crowd)
+    reports = [json.loads(file.read_text()) for file in sorted(directory.glob("*.json"))]
+    assert len(reports) == case.stable + 1, f"a consumer ended without a report; see {directory}"
+    troubles = [trouble for report in reports for trouble in report["troubles"]]
+    assert not troubles, troubles
+    claims = sorted((at, report["revision"]) for report in reports for at in report["claimed_at"])
+    late = [at - written for at, revision in claims if revision == CANARY and at > written]
+    found.after_rollback_s = max(late, default=0.0)
+    found.by_revision = {STABLE: 0, CANARY: 0}
+    for at, revision in claims:
+        if at <= written:
+            found.by_revision[revision] += 1
+            found.most_ahead = max(found.most_ahead, found.deviation)
+    found.dead = sum(report["dead"] for report in reports)
+    found.dead += await asyncio.to_thread(_count, buried)
+    return found
+
+
+async def _claimed(case: Case, allocator: Allocator, directory: Path) -> int:
+    if case.ledger:
+        return sum(int(pod["claims"]) for pod in (await asyncio.to_thread(allocator.pods)).values())
+    return await asyncio.to_thread(_written, directory)
+
+
+def _written(directory: Path) -> int:
+    return sum(int(file.read_text() or 0) for file in directory.glob("*.claims"))
+
+
+def _queues(name: str) -> tuple[str, str]:
+    sqs = boto3.client("sqs")
+    buried = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=buried, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": RECEIVES})
+    queue = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy, "VisibilityTimeout": "60"})
+    return queue["QueueUrl"], buried
+
+
+def _count(queue: str) -> int:
+    attributes = boto3.client("sqs").get_queue_attributes(
+        QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def _send(queue: str, messages: int, sqs=None) -> None:
+    sqs = sqs or boto3.client("sqs")
+    for begin in range(0, messages, _BATCH):
+        entries = [
+            {"Id": str(number), "MessageBody": uuid.uuid4().hex} for number in range(min(_BATCH, messages - begin))
+        ]
+        answer = sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+        assert not answer.get("Failed")
+
+
+async def _feed(queue: str, rate: float) -> None:
+    sqs = boto3.client("sqs")
+    began, sent = time.monotonic(), 0
+    while True:
+        due = int((time.monotonic() - began) * rate) - sent
+        if due:
+            await asyncio.to_thread(_send, queue, due, sqs)
+            sent += due
+        await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def _beside(endless) -> AsyncIterator[None]:
+    task = asyncio.create_task(endless)
+    try:
+        yield
+    finally:
+        broken = task.done() and not task.cancelled()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        if broken:
+            task.result()
+
+
+@contextlib.asynccontextmanager
+async def _consumers(case: Case, name: str, queue: str, directory: Path) -> AsyncIterator[list]:
+    crowd: list[asyncio.subprocess.Process] = []
+    try:
+        for pod in [*(f"stable-{number}" for number in range(case.stable)), "canary"]:
+            is_canary = pod == "canary"
+            environment = {
+                **os.environ,
+                "SHARE_LEDGER": f"dynamodb://{name}" if case.ledger else "",
+                "SERVICE_ID": f"shop/{name}",
+                "REVISION": CANARY if is_canary else STABLE,
+                "POD": pod,
+            }
+            fails = is_canary and case.canary_fails
+            with (directory / f"{pod}.log").open("wb") as log:
+                crowd.append(
+                    await asyncio.create_subprocess_exec(
+                        *(sys.executable, "-m", "tests.share_consumer", queue),
+                        *(str(0.0 if fails else case.job_s), str(case.slots), "yes" if fails else "no"),
+                        str(directory / f"{pod}.json"),
+                        env=environment,
+                        stdout=log,
+                        stderr=log,
+                    )
+                )
+        yield crowd
+    finally:
+        for process in crowd:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def _end(crowd: list) -> None:
+    for process in crowd:
+        process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(_ENDS_S):
+        await asyncio.gather(*(process.wait() for process in crowd))
