@@ -50,6 +50,11 @@ async def claimed(crew, more, seconds=60.0):
     return crew.claims - begun
 
 
+def about(share, wanted):
+    """In five seconds, of which the first still make up for a lag of some rounds: it is in force, and no flood."""
+    return 0.4 * wanted <= share <= 1.5 * wanted
+
+
 async def begins(crew, canary, seconds=60.0):
     """Until the canary takes something."""
     before = crew.claims[canary]
@@ -126,7 +131,7 @@ async def test_without_an_operator_the_canary_stops_and_stable_goes_on(local_aws
     await begins(crew, canary)
     begun = Counter(crew.claims)
     await claimed(crew, 300)
-    assert 0.35 <= crew.share(canary, begun) <= 0.55
+    assert about(crew.share(canary, begun), 0.5)
 
 
 async def test_workers_may_report_to_the_operator_instead(api_server, kube, namespace, node, tmp_path, unused_tcp_port):
@@ -142,7 +147,7 @@ async def test_workers_may_report_to_the_operator_instead(api_server, kube, name
             await begins(crew, canary)
             begun = Counter(crew.claims)
             await claimed(crew, 300)
-            assert 0.13 <= crew.share(canary, begun) <= 0.21
+            assert about(crew.share(canary, begun), 0.2)
             operator.kill()
             operator.start()
             # what the operator knew is gone; it is told again, and no credit is given twice
@@ -150,6 +155,6 @@ async def test_workers_may_report_to_the_operator_instead(api_server, kube, name
             await begins(crew, canary)
             begun = Counter(crew.claims)
             await claimed(crew, 300)
-            assert 0.13 <= crew.share(canary, begun) <= 0.22
+            assert about(crew.share(canary, begun), 0.2)
             assert (await shop.command("approve", shop.name))[0] == 0
             assert (await shop.until_phase("Healthy"))["stableRevision"] == canary
