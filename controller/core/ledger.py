@@ -111,7 +111,9 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
     if ledger.share <= 0:
         return ledger
     before = ledger.counted
-    new = sum(max(0, pod.claims - before.get(name, 0)) for name, pod in pods.items())
+    # what was claimed before a pod was first seen may be older than the share: an operator that keeps ledgers in its
+    # memory has forgotten all of them when it starts again
+    new = sum(max(0, pod.claims - before.get(name, pod.claims)) for name, pod in pods.items())
     canaries = {name: pod for name, pod in pods.items() if pod.revision == ledger.canary}
     kept = {name: pod for name, pod in canaries.items() if now - pod.seen_at <= GONE_S}
     granted = {name: max(pod.claims, ledger.granted.get(name, 0)) for name, pod in kept.items()}

@@ -63,8 +63,10 @@ async def test_credits_are_running_totals(operator):
     await operator.report("s.1", revision="v1", claims=0)
     stored = await operator.store.read("shop/thumbnails")
     assert stored is not None
-    pods = {"c.1": Pod("v2", 0, NOW), "s.1": Pod("v1", 8, NOW)}
-    await operator.store.write("shop/thumbnails", allocate(stored.ledger, pods, NOW, 10.0), over=1, term=1)
+    pods = {"c.1": Pod("v2", 0, NOW), "s.1": Pod("v1", 0, NOW)}
+    ledger = allocate(stored.ledger, pods, NOW, 10.0)
+    ledger = allocate(ledger, {**pods, "s.1": Pod("v1", 8, NOW)}, NOW, 10.0)
+    await operator.store.write("shop/thumbnails", ledger, over=1, term=1)
     answer = await operator.client.get(LEDGER)
     assert (await answer.json())["granted"] == {"c.1": 2}
 

@@ -76,6 +76,12 @@ def test_a_round_that_comes_late_is_no_round_in_which_much_was_claimed():
     assert credits_of(ledger, "c", "v2", 0, 109.0) == 22, "four rounds of eleven claims each, and not of two hundred"
 
 
+def test_what_a_pod_claimed_before_it_was_seen_makes_no_credits():
+    ledger = set_share(STABLE, "v2", 0.5, {}, 110.0)
+    ledger = rounds(ledger, {"s": pod("v1", 1000), "c": pod("v2", 70)}, {"s": pod("v1", 1004), "c": pod("v2", 70)})
+    assert credits_of(ledger, "c", "v2", 70, 100.0) == 2
+
+
 def test_a_pod_that_does_not_write_gets_nothing_and_in_the_end_loses_what_it_had():
     ledger = rounds(open_at(0.5, s=0, c0=0, c1=0), {"s": pod("v1", 8), "c0": pod("v2", 0), "c1": pod("v2", 0)})
     assert ledger.granted == {"c0": 2, "c1": 2}
