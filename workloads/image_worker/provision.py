@@ -26,8 +26,8 @@ async def provision(aws: Aws, name: str, *, max_attempts: int, visibility_s: int
         aws, name, {"RedrivePolicy": json.dumps(policy), "VisibilityTimeout": str(visibility_s)}
     )  # fmt: skip
     places = Places(queue, buried, f"{name}-jobs", f"{name}-near", name)
-    await _table(aws, places.jobs, "job_id")
-    await _table(aws, places.near, "band", "hash")
+    await make_table(aws, places.jobs, "job_id")
+    await make_table(aws, places.near, "band", "hash")
     region = aws.s3.meta.region_name
     where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     await _unless_there(aws, aws.s3.create_bucket, Bucket=places.bucket, **where)
@@ -39,7 +39,8 @@ async def _queue(aws: Aws, name: str, attributes: dict[str, str]) -> str:
     return str(made["QueueUrl"])
 
 
-async def _table(aws: Aws, name: str, *keys: str) -> None:
+async def make_table(aws: Aws, name: str, *keys: str) -> None:
+    """`keys`: of the partition, and of the order in it. Rows end at their `purge_at`."""
     await _unless_there(
         aws,
         aws.dynamodb.create_table,
