@@ -93,7 +93,7 @@ def _tell_of_worker(cluster: Cluster) -> _Told:
         version 4, slow, rolled back      {_yes(summary.slow_rolled_back)}
         jobs                              {summary.jobs}, {summary.completed} completed
         lost, made twice, dead-lettered   {summary.lost}, {summary.made_twice}, {summary.dead_lettered}
-        touched by the failing version    {summary.touched_by_failing} ({summary.share_percent_failing} % meanwhile)
+        touched by the failing version    {summary.touched_by_failing}
         touched by the slow version       {summary.touched_by_slow}
         evidence                          {summary.failing_evidence}
                                           {summary.slow_evidence}

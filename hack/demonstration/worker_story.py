@@ -35,8 +35,6 @@ class WorkerSummary:
     made_twice: int
     touched_by_failing: int
     touched_by_slow: int
-    share_percent_failing: float
-    """Of the first attempts from its first to its last."""
     failing_evidence: str
     slow_evidence: str
 
@@ -74,7 +72,6 @@ class WorkerStory:
         await jobs.stop()
         releasing.tell("no more jobs are sent")
         rows = await jobs.ended(seconds=_DRAIN_S)
-        bad = _rejected(failing)
         return WorkerSummary(
             promoted=promoted,
             failing_rolled_back=failing_back,
@@ -84,9 +81,8 @@ class WorkerStory:
             lost=jobs.sent - _count(rows, State.COMPLETED) - _count(rows, State.FAILED),
             dead_lettered=_count(rows, State.FAILED),
             made_twice=await jobs.made_twice(),
-            touched_by_failing=sum(_touched(row, bad) for row in rows),
+            touched_by_failing=sum(_touched(row, _rejected(failing)) for row in rows),
             touched_by_slow=sum(_touched(row, _rejected(slow)) for row in rows),
-            share_percent_failing=_share_percent(rows, bad),
             failing_evidence=_evidence(failing),
             slow_evidence=_evidence(slow),
         )
@@ -119,12 +115,3 @@ def _count(rows: Sequence[Row], state: State) -> int:
 
 def _touched(row: Row, revision: str) -> bool:
     return revision in {row.first_version, row.version, *row.failed_by}
-
-
-def _share_percent(rows: Sequence[Row], revision: str) -> float:
-    """By when jobs were sent: what was claimed meanwhile was sent meanwhile, where nothing queues up."""
-    sent = [row.created_at for row in rows if row.first_version == revision]
-    if not sent:
-        return 0.0
-    meanwhile = sum(min(sent) <= row.created_at <= max(sent) for row in rows)
-    return round(100 * len(sent) / meanwhile, 1)
