@@ -198,6 +198,20 @@ def test_an_image_workers_release_and_settings_fit(release: dict[str, Any]) -> N
     assert settings["SHARE_LEDGER"] == f"dynamodb://{table}", "operator and workers keep to one ledger"
 
 
+def test_an_image_worker_is_scaled_by_backlog_per_slot() -> None:
+    """W24"""
+    scaled = documents(GITOPS / "workloads/image-worker/autoscaling/scaledobject.yaml")[0]["spec"]
+    settings = the("ConfigMap", "image-worker", "workloads/image-worker")["data"]
+    _, production = worker_releases()
+    target = scaled["scaleTargetRef"]
+    assert (target["apiVersion"], target["kind"]) == (production["apiVersion"], production["kind"])
+    assert target["name"] == production["metadata"]["name"]
+    (trigger,) = scaled["triggers"]
+    assert trigger["metadata"]["queueURL"] == settings["QUEUE_URL"]
+    assert int(trigger["metadata"]["queueLength"]) == 5 * int(settings["SLOTS"])
+    assert scaled["minReplicaCount"] > 0
+
+
 @pytest.mark.parametrize("release", releases(), ids=lambda release: release["metadata"]["name"])
 def test_the_subject_reads_the_environment_of_every_release(release: dict[str, Any]) -> None:
     pod = release["spec"]["template"]["spec"]
