@@ -17,7 +17,7 @@ from workloads.common.job_table import JobTable, Terms
 from workloads.image_worker import audit
 from workloads.image_worker.cli import variables
 from workloads.image_worker.producer import Producer
-from workloads.image_worker.provision import provision
+from workloads.image_worker.provision import provision, remove
 from workloads.image_worker.settings import Places
 
 SMALL = {"kind": "render", "width": 32, "height": 32}
@@ -39,6 +39,7 @@ class Jobs:
             )
             await audit.keep_versions(aws, places.bucket)
             yield cls(aws, places, Producer(aws, places, send=lambda _: nullcontext({})))
+            await remove(aws, places)
 
     @property
     def environment(self) -> dict[str, str]:

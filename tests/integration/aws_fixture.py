@@ -1,12 +1,18 @@
-"""SQS, DynamoDB and S3 of this machine, started once a session, and fresh queues, tables and a bucket for a test."""
+"""SQS, DynamoDB and S3 of this machine, started once a session, and fresh queues, tables and a bucket for a test.
 
+Where AWS_ENDPOINT_URL is set and empty, and credentials are given, what needs no server of its own runs on AWS itself.
+"""
+
+import os
 from collections.abc import AsyncIterator, Iterator
 
-import boto3
 import pytest
 
 from hack.node.aws import LocalAws
+from tests.aws_account import on_aws_itself
 from tests.image_jobs import Jobs
+from workloads.common.aws import Aws
+from workloads.image_worker.provision import make_table
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +23,15 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         yield aws
 
 
+@pytest.fixture(scope="session")
+def some_aws(request: pytest.FixtureRequest) -> None:
+    """What boto3 finds is AWS, or speaks like it."""
+    if not on_aws_itself():
+        request.getfixturevalue("local_aws")
+
+
 @pytest.fixture
-async def jobs(local_aws: LocalAws) -> AsyncIterator[Jobs]:
+async def jobs(some_aws: None) -> AsyncIterator[Jobs]:
     async with Jobs.open() as jobs:
         yield jobs
 
@@ -27,16 +40,10 @@ _tables = iter(range(10**6))
 
 
 @pytest.fixture
-def ledger_table(local_aws: LocalAws) -> str:
+async def ledger_table(some_aws: None) -> AsyncIterator[str]:
     """A table of share ledgers, of its own for each test."""
-    name = f"shares-{next(_tables)}"
-    boto3.client("dynamodb").create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "service", "KeyType": "HASH"}, {"AttributeName": "item", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "service", "AttributeType": "S"},
-            {"AttributeName": "item", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
+    name = f"pointsman-test-shares-{os.getpid()}-{next(_tables)}"
+    async with Aws() as aws:
+        await make_table(aws, name, "service", "item")
+        yield name
+        await aws.call(aws.dynamodb.delete_table, TableName=name)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.aws_account import on_aws_itself
 from tests.integration.cluster_fixture import api_server, kube, namespace
 from tests.integration.in_process import Stall
 from tests.integration.node import Node
@@ -38,3 +39,11 @@ def second_operator(api_server, namespace, tmp_path):
     operator = OperatorProcess(api_server, namespace, tmp_path / "second.log")
     yield operator
     operator.kill()
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not on_aws_itself():
+        terminalreporter.write_line(
+            "not run: queues and ledgers on AWS itself (set AWS_ENDPOINT_URL to nothing, and give credentials of an "
+            "account for tests)"
+        )

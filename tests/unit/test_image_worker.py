@@ -320,7 +320,9 @@ async def test_faults_strike_as_often_as_they_are_asked_to() -> None:
     assert failed == pytest.approx(200, abs=40)
 
 
-@pytest.mark.parametrize("command", [["enqueue"], ["dlq", "list"], ["dlq", "redrive"], ["status"], ["setup"]])
+@pytest.mark.parametrize(
+    "command", [["enqueue"], ["dlq", "list"], ["dlq", "redrive"], ["status"], ["setup"], ["teardown"]]
+)
 def test_each_command_explains_itself_with_examples(command: list[str]) -> None:
     """W21"""
     shown = CliRunner().invoke(app, [*command, "--help"])

@@ -22,7 +22,7 @@ from workloads.common.job_row import Row
 from workloads.common.tracing import tracing
 from workloads.image_worker import settings
 from workloads.image_worker.producer import Producer, Redriven
-from workloads.image_worker.provision import provision
+from workloads.image_worker.provision import provision, remove
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -135,6 +135,22 @@ def setup(
             made = await provision(aws, name, max_attempts=max_attempts, visibility_s=visibility)
         for variable, value in variables(made).items():
             print(f"export {variable}={value}")
+
+    _reporting(run)
+
+
+@app.command(epilog='Examples:  eval "$(setup)" && teardown --yes')
+def teardown(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove the queues, tables and bucket that the variables name, with all that is in them."""
+    if not yes:
+        typer.confirm("Remove the queues, tables and bucket with everything in them?", abort=True)
+
+    async def run() -> None:
+        async with Aws(path_style=path_style(os.environ)) as aws:
+            await remove(aws, settings.places(os.environ))
 
     _reporting(run)
 

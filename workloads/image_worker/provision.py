@@ -1,5 +1,6 @@
 """Queues, tables and bucket as the worker expects them, for development and tests; production has its own tooling."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,21 @@ async def provision(aws: Aws, name: str, *, max_attempts: int, visibility_s: int
     where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     await _unless_there(aws, aws.s3.create_bucket, Bucket=places.bucket, **where)
     return places
+
+
+async def remove(aws: Aws, places: Places) -> None:
+    """Takes away what `provision` made, with all that is in it."""
+    pages = aws.s3.get_paginator("list_object_versions").paginate(Bucket=places.bucket)
+    for page in await asyncio.to_thread(lambda: list(pages)):
+        found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        if found:
+            objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+            await aws.call(aws.s3.delete_objects, Bucket=places.bucket, Delete={"Objects": objects, "Quiet": True})
+    await aws.call(aws.s3.delete_bucket, Bucket=places.bucket)
+    for queue in (places.queue, places.dead_letters):
+        await aws.call(aws.sqs.delete_queue, QueueUrl=queue)
+    for table in (places.jobs, places.near):
+        await aws.call(aws.dynamodb.delete_table, TableName=table)
 
 
 async def _queue(aws: Aws, name: str, attributes: dict[str, str]) -> str:
