@@ -3,7 +3,10 @@
 import asyncio
 import io
 import json
+import os
 import random
+import subprocess
+import sys
 import zlib
 from decimal import Decimal
 from pathlib import Path
@@ -299,6 +302,21 @@ def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
     """W20"""
     with pytest.raises(SettingError, match=f"^{variable}"):
         read({**NEEDED, variable: value})
+
+
+@pytest.mark.parametrize(
+    ("ledger", "service", "names"),
+    [("dynamodb://shares", "", "SERVICE_ID"), ("redis://shares", "media/image-worker", "SHARE_LEDGER")],
+)
+def test_a_share_that_cannot_be_had_is_said_at_the_start(ledger: str, service: str, names: str) -> None:
+    """W14, W20: a worker that ignored it would take more than its part."""
+    wrong = {"SHARE_LEDGER": ledger, "SERVICE_ID": service, "REVISION": "a", "POD": "p", "AWS_DEFAULT_REGION": "x"}
+    command = [sys.executable, "-m", "workloads.image_worker"]
+    done = subprocess.run(
+        command, env={**os.environ, **NEEDED, **wrong}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"image worker: {names}")
 
 
 def test_settings_have_defaults_and_the_lease_ends_before_the_visibility() -> None:
