@@ -39,6 +39,7 @@ from controller.engine.worker import work
 from controller.engine.workqueue import WorkQueue
 from controller.handlers import Intake, kopf_settings, registry_of
 from controller.health import Heart, Telemetry, serve
+from controller.kube.callers import Callers
 from controller.kube.client import METADATA_LIST, KubeClient, KubeError, NotFoundError
 from controller.kube.events import Events
 from controller.kube.lease import Lease
@@ -231,7 +232,7 @@ async def run(settings: Settings) -> None:
     runner: web.AppRunner | None = None
     try:
         operator = await Operator.assemble(kube, settings.namespace)
-        shares = ShareApi(operator.ledgers, leads=lambda: operator.leads)
+        shares = ShareApi(operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace)
         runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port, shares.routes())
         await kinds_are_served(kube, settings.only)
         operator.heart.ready = True

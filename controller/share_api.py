@@ -1,33 +1,37 @@
 """`/v1/ledger`: share ledgers over HTTP, for workers in any language (see workloads/common/SHARE.md).
 
-Only the leader answers: it alone allocates, and what is reported lies in its memory.
+Only the leader answers: it alone allocates, and what is reported lies in its memory. A caller shows a service account
+token of the Release's namespace: who could report for others could give a canary any share.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from controller.core.ledger import Ledger
+from controller.kube.client import KubeError
 from controller.ledgers.memory import MemoryLedgers
 from controller.ports import Report
 
 _MOST_BYTES = 4096
 _MOST_NAME = 300
 _AGAIN_S = "1"
+_BEARER = "Bearer "
 
 
 @dataclass(frozen=True)
 class ShareApi:
-    """`leads`: whether this process does."""
+    """`leads`: whether this process does. `namespace_of`: as `kube.callers.Callers.namespace`."""
 
     ledgers: MemoryLedgers
     leads: Callable[[], bool]
+    namespace_of: Callable[[str], Awaitable[str]]
     clock: Callable[[], float] = time.time
 
     def routes(self) -> list[web.RouteDef]:
@@ -35,19 +39,35 @@ class ShareApi:
         return [web.get(service, self._read), web.put(service + "/consumers/{consumer}", self._report)]
 
     async def _read(self, request: web.Request) -> web.Response:
-        if not self.leads():
-            return _not_leading()
+        if refusal := await self._refusal(request):
+            return refusal
         return await self._answer(_service_of(request))
 
     async def _report(self, request: web.Request) -> web.Response:
-        if not self.leads():
-            return _not_leading()
+        if refusal := await self._refusal(request):
+            return refusal
         try:
             report = _report_of(request.match_info["consumer"], await _body_of(request))
         except ValueError as problem:
             return _problem(400, str(problem))
         self.ledgers.take(_service_of(request), report)
         return await self._answer(_service_of(request))
+
+    async def _refusal(self, request: web.Request) -> web.Response | None:
+        if not self.leads():
+            return _not_leading()
+        authorization = request.headers.get("Authorization", "")
+        if not authorization.startswith(_BEARER):
+            return _problem(401, "a service account token is needed: Authorization: Bearer TOKEN, audience pointsman")
+        try:
+            namespace = await self.namespace_of(authorization.removeprefix(_BEARER))
+        except KubeError as problem:
+            return _later(f"whose token this is cannot be said now: {problem}")
+        if not namespace:
+            return _problem(401, "the token has ended, or is not a service account's with the audience pointsman")
+        if namespace != request.match_info["namespace"]:
+            return _problem(403, f"the token is of namespace {namespace}: it is good for its own Releases only")
+        return None
 
     async def _answer(self, service: str) -> web.Response:
         stored = await self.ledgers.read(service)
@@ -112,9 +132,14 @@ def _number(body: Mapping[str, Any], name: str, default: int | None = None) -> i
 
 
 def _not_leading() -> web.Response:
-    problem = _problem(503, "this operator does not lead: ask again, another one may answer")
-    problem.headers["Retry-After"] = _AGAIN_S
+    problem = _later("this operator does not lead: ask again, another one may answer")
     problem.force_close()  # the next connection may reach the one that does
+    return problem
+
+
+def _later(sentence: str) -> web.Response:
+    problem = _problem(503, sentence)
+    problem.headers["Retry-After"] = _AGAIN_S
     return problem
 
 

@@ -9,6 +9,7 @@ from controller.api.resources import SERVICES
 from controller.ledgers.dynamodb import DynamoLedgers
 from tests.integration.crew import Crew
 from tests.integration.operator_fixture import APPROVE, OperatorProcess, Shop, release, weight
+from tests.integration.service_accounts import token_for
 
 pytest_plugins = ["tests.integration.aws_fixture"]
 
@@ -142,7 +143,9 @@ async def test_without_an_operator_the_canary_stops_and_stable_goes_on(local_aws
 async def test_workers_may_report_to_the_operator_instead(api_server, kube, namespace, node, tmp_path, unused_tcp_port):
     operator = OperatorProcess(api_server, namespace, tmp_path / "operator.log", port=unused_tcp_port)
     shop = Shop(kube, namespace, node, operator, api_server)
-    environment = {"SHARE_LEDGER": f"http://127.0.0.1:{unused_tcp_port}"}
+    token = tmp_path / "token"
+    token.write_text(await token_for(kube, namespace, audience="pointsman"))
+    environment = {"SHARE_LEDGER": f"http://127.0.0.1:{unused_tcp_port}", "SHARE_LEDGER_TOKEN_FILE": str(token)}
     with operator.running():
         async with Crew(kube, namespace, Shop.name, environment, RATE).running() as crew:
             await shop.given(worker(weight(20), APPROVE, ledger={"http": {}}))

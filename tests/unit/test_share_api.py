@@ -5,6 +5,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.core.ledger import LASTS_S, Pod, Wanted, allocate, towards
+from controller.kube.client import KubeError
 from controller.ledgers.memory import MemoryLedgers
 from controller.share_api import ShareApi
 
@@ -17,8 +18,15 @@ class Operator:
         self.store = MemoryLedgers()
         self.leads = True
         app = web.Application()
-        app.add_routes(ShareApi(self.store, leads=lambda: self.leads, clock=lambda: NOW).routes())
-        self.client = TestClient(TestServer(app))
+        api = ShareApi(self.store, leads=lambda: self.leads, namespace_of=self.namespace_of, clock=lambda: NOW)
+        app.add_routes(api.routes())
+        self.reachable = True
+        self.client = TestClient(TestServer(app), headers={"Authorization": "Bearer of-shop"})
+
+    async def namespace_of(self, token):
+        if not self.reachable:
+            raise KubeError(503, "Unavailable", "the API server does not answer")
+        return {"of-shop": "shop", "of-bank": "bank"}.get(token, "")
 
     async def says(self, **shares):
         stored = await self.store.read("shop/thumbnails")
@@ -111,3 +119,33 @@ async def test_who_does_not_lead_sends_on(operator):
     await operator.says(v1=100.0)
     answer = await operator.client.get(LEDGER)
     assert (answer.status, answer.headers["Retry-After"], answer.headers["Connection"]) == (503, "1", "close")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "code", "sentence"),
+    [
+        ("", 401, "a service account token is needed"),
+        ("Basic b2Y6c2hvcA==", 401, "a service account token is needed"),
+        ("Bearer of-nobody", 401, "the token has ended"),
+        ("Bearer of-bank", 403, "the token is of namespace bank"),
+    ],
+)
+async def test_nobody_reports_for_another_namespace(operator, authorization, code, sentence):
+    await operator.says(v1=75.0, v2=25.0)
+    consumer = f"{LEDGER}/consumers/c.1"
+    headers = {"Authorization": authorization}
+    body = {"revision": "v2", "claims": 100, "seq": 1}
+    for answer in (
+        await operator.client.get(LEDGER, headers=headers),
+        await operator.client.put(consumer, json=body, headers=headers),
+    ):
+        assert answer.status == code
+        assert (await answer.json())["error"].startswith(sentence)
+    assert not await operator.store.reports("shop/thumbnails")
+
+
+async def test_where_no_token_can_be_judged_the_caller_is_told_to_come_again(operator):
+    await operator.says(v1=75.0, v2=25.0)
+    operator.reachable = False
+    answer = await operator.client.get(LEDGER)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

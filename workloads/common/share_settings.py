@@ -5,7 +5,7 @@
 | `SHARE_LEDGER` | `dynamodb://TABLE`, `http://HOST:PORT`, or empty: nobody shares the queue |
 | `SERVICE_ID` | NAMESPACE/RELEASE |
 | `REVISION`, `POD` | from the pod's label and name (Downward API) |
-| `SHARE_LEDGER_TOKEN_FILE` | with HTTP: a projected service account token, where the operator asks for one |
+| `SHARE_LEDGER_TOKEN_FILE` | with HTTP: a projected service account token with the audience `pointsman` |
 """
 
 from __future__ import annotations

@@ -1,0 +1,57 @@
+"""Service account tokens as a real API server makes and judges them."""
+
+import pytest
+
+from controller.kube.callers import Callers
+from controller.kube.client import KubeClient, KubeError
+from tests.integration.service_accounts import token_for
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Asked(KubeClient):
+    """Counted, and away when it is to be."""
+
+    times = 0
+    away = False
+
+    async def create(self, *arguments, **options):
+        self.times += 1
+        if self.away:
+            raise KubeError(503, "Unavailable", "the API server does not answer")
+        return await super().create(*arguments, **options)
+
+
+@pytest.fixture
+async def asked(api_server):
+    client = await Asked.connect(str(api_server))
+    yield client
+    await client.close()
+
+
+async def test_a_token_for_the_operator_says_whose_it_is_and_no_other_does(kube, namespace):
+    callers = Callers(kube)
+    assert await callers.namespace(await token_for(kube, namespace, audience="pointsman")) == namespace
+    assert await callers.namespace(await token_for(kube, namespace, audience="another")) == ""
+    assert await callers.namespace("eyJhbGciOiJub25lIn0.e30.") == ""
+
+
+async def test_the_api_server_is_asked_once_a_minute_and_its_outage_shuts_nobody_out(asked, kube, namespace):
+    clock = Clock()
+    callers = Callers(asked, now=clock)
+    token = await token_for(kube, namespace, audience="pointsman")
+    for _ in range(5):
+        assert await callers.namespace(token) == namespace
+    assert asked.times == 1
+    clock.now, asked.away = 300.0, True
+    assert await callers.namespace(token) == namespace
+    with pytest.raises(KubeError):
+        await callers.namespace("never seen")
+    clock.now = 700.0
+    with pytest.raises(KubeError):
+        await callers.namespace(token)
