@@ -40,7 +40,7 @@ class LocalAws:
         return Daemon(
             name="ministack",
             directory=self.directory,
-            command=[sys.executable, "-m", "hypercorn", "ministack.app:app", "--bind", self._listen],
+            command=[sys.executable, "-m", "hypercorn", "ministack.app:app", "--workers", "0", "--bind", self._listen],
             env={"PYTHONPATH": str(packages), "MINISTACK_REGION": REGION, "PYTHONUNBUFFERED": "1"},
         )
 
