@@ -1,14 +1,17 @@
-"""The demo's story, told on the real cluster: once as it is, once with an operator that keeps on dying."""
+"""The demos' stories, told on the real cluster: both at once, and one with an operator that keeps on dying."""
 
 import asyncio
 import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 
+from hack.demonstration import worker_story
 from hack.demonstration.repository import Repository
 from hack.demonstration.story import NAME, NAMESPACE, Story
+from hack.demonstration.worker_story import WorkerStory
 from hack.install import Kubectl
 from tests.e2e.shop import Shop
 
@@ -25,8 +28,19 @@ def told():
 @pytest.fixture
 async def story(cluster, tmp_path, told):
     yield Story(cluster, Repository(tmp_path / "git"), told.append)
+    await forget(cluster, NAMESPACE, NAME)
+
+
+@pytest.fixture
+async def story_of_workers(cluster, tmp_path):
+    repository = Repository(tmp_path / "git-of-workers", manifest=Path("gitops/demo/worker/release.yaml"))
+    yield WorkerStory(cluster, repository, lambda _: None)
+    await forget(cluster, worker_story.NAMESPACE, worker_story.NAME)
+
+
+async def forget(cluster, namespace, name):
     await asyncio.to_thread(
-        Kubectl(cluster), "delete", "release", NAME, f"--namespace={NAMESPACE}", "--ignore-not-found"
+        Kubectl(cluster), "delete", "release", name, f"--namespace={namespace}", "--ignore-not-found"
     )
 
 
@@ -35,14 +49,20 @@ def demo_shop(cluster, kube):
     return Shop(cluster, kube, NAMESPACE, NAME)
 
 
-async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back(
-    demo_shop, story, told, measured, tmp_path
+async def test_good_versions_are_promoted_step_by_step_and_bad_ones_rolled_back_of_a_service_and_of_workers(
+    cluster, kube, demo_shop, story, story_of_workers, told, measured, tmp_path
 ):
     began = time.monotonic()
-    summary = await story.tell()
+    summary, of_workers = await asyncio.gather(story.tell(), story_of_workers.tell())
     took = time.monotonic() - began
     measured("took_s", round(took, 1))
     measured("summary", summary)
+    measured("of_workers", of_workers)
+    no_job_is_lost(of_workers)
+    listed = await Shop(cluster, kube, worker_story.NAMESPACE, worker_story.NAME).kubectl(
+        "get", "release", worker_story.NAME, "--no-headers"
+    )
+    assert re.match(r"image-worker +RolledBack +1/2 +0 +False +Regressed +duration \d+/\d+ vs \d+/\d+", listed.text)
     assert summary.promoted
     assert weights(told, of="version 2") == [10, 50]
     assert summary.rolled_back
@@ -51,11 +71,9 @@ async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back
     assert summary.failed_on_good_versions == 0
     assert summary.seconds_to_rollback < 30
     assert took < 300
-    explained, waited, listed = await asyncio.gather(
-        demo_shop.pointsman("explain", NAME),
-        demo_shop.pointsman("wait", NAME),
-        demo_shop.kubectl("get", "release", NAME, "--no-headers"),
-    )
+    explained = await demo_shop.pointsman("explain", NAME)
+    waited = await demo_shop.pointsman("wait", NAME)
+    listed = await demo_shop.kubectl("get", "release", NAME, "--no-headers")
     assert explained.code == 0
     assert "RolledBack (Regressed)" in explained.text
     assert summary.evidence in explained.text
@@ -64,6 +82,18 @@ async def test_a_good_version_is_promoted_step_by_step_and_a_bad_one_rolled_back
     row = r"subject +RolledBack +1/2 +0 +False +Regressed +errors \d+/\d+ vs \d+/\d+ \(p \S+\)"
     assert re.match(row, listed.text), listed.text
     await judged_again(demo_shop, summary.evidence, tmp_path)
+
+
+def no_job_is_lost(summary):
+    assert summary.promoted
+    assert summary.failing_rolled_back
+    assert summary.failing_evidence.startswith("failures:")
+    assert summary.slow_rolled_back
+    assert summary.slow_evidence.startswith("duration:")
+    assert summary.completed == summary.jobs > 100
+    assert (summary.lost, summary.made_twice, summary.dead_lettered) == (0, 0, 0)
+    assert 0 < summary.touched_by_failing < summary.jobs / 10
+    assert 0 < summary.touched_by_slow < summary.jobs / 10
 
 
 async def judged_again(shop, evidence, folder):
