@@ -1,0 +1,76 @@
+"""The database port, on a real PostgreSQL and on SQLite."""
+
+import asyncio
+import sys
+
+import httpx
+import pytest
+
+from tests.invitation_service import environment
+from workloads.invitations.app import create
+from workloads.invitations.database import Session
+from workloads.invitations.migrating import migrate
+from workloads.invitations.settings import read
+
+pytest_plugins = ["tests.integration.invitations_fixture"]
+
+
+async def used(database: Session) -> list[int]:
+    async with database.transaction() as rows:
+        return [row["used"] for row in await rows.fetch("SELECT used FROM quotas ORDER BY used")]
+
+
+async def test_what_a_block_wrote_is_there_after_it(database):
+    async with database.transaction() as rows:
+        assert await rows.execute("INSERT INTO quotas VALUES ($1, $2, $3), ($1, $4, $3)", "u", 1, 7, 2) == 2
+        assert await rows.execute("UPDATE quotas SET used = $2 WHERE day = $1", 1, 5) == 1
+    assert await used(database) == [5, 7]
+
+
+async def test_a_block_that_raises_leaves_nothing(database):
+    async def fail():
+        async with database.transaction() as rows:
+            await rows.execute("INSERT INTO quotas VALUES ($1, $2, $3)", "u", 1, 7)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert await used(database) == []
+
+
+async def test_migrating_again_changes_nothing(database_url, database):
+    """I23."""
+    async with database.transaction() as rows:
+        await rows.execute("INSERT INTO quotas VALUES ($1, $2, $3)", "u", 1, 7)
+    await migrate(database_url)
+    assert await used(database) == [7]
+
+
+async def test_of_two_migrations_at_once_one_waits_for_the_other(postgres):
+    """I23."""
+    url = postgres.create("migrated_twice")
+    program = f"import asyncio; from workloads.invitations.migrating import migrate; asyncio.run(migrate({url!r}))"
+    both = [await asyncio.create_subprocess_exec(sys.executable, "-c", program) for _ in range(2)]
+    assert [await each.wait() for each in both] == [0, 0]
+
+
+async def test_it_is_ready_when_its_database_answers(database_url):
+    app = create(read(environment(database_url)))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        assert (await client.get("/readyz")).status_code == httpx.codes.OK
+
+
+async def test_it_is_alive_but_not_ready_without_a_database(tmp_path):
+    """I24."""
+    app = create(read(environment(f"postgresql://nobody@/none?host={tmp_path}")))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        assert (await client.get("/healthz")).status_code == httpx.codes.OK
+        answer = await client.get("/readyz")
+        assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        assert "the database does not answer" in answer.text

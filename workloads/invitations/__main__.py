@@ -1,0 +1,47 @@
+"""`python -m workloads.invitations`: the service. Its command line is `python -m workloads.invitations.cli`."""
+
+import logging
+import os
+import sys
+
+import uvicorn
+
+from workloads.common.environment import SettingError
+from workloads.common.json_logs import log_as_json
+from workloads.invitations.app import create
+from workloads.invitations.settings import Settings, read
+
+
+def serve(settings: Settings) -> None:
+    serving = settings.serving
+    uvicorn.Server(
+        uvicorn.Config(
+            create(settings),
+            host=serving.host,
+            port=serving.port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=round(serving.drain_s),
+        )
+    ).run()
+
+
+def main() -> int:
+    try:
+        settings = read(os.environ)
+    except SettingError as problem:
+        print(f"invitations: {problem}", file=sys.stderr)
+        return 2
+    log_as_json(settings.identity.tags())
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
+    serve(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

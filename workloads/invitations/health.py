@@ -1,0 +1,24 @@
+"""What a kubelet asks."""
+
+from fastapi import APIRouter, Request, Response
+
+from workloads.invitations.database import DatabaseGoneError
+from workloads.invitations.parts import parts_of
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/healthz")
+async def alive() -> Response:
+    return Response("ok\n", media_type="text/plain")
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> Response:
+    """Not while the database is away: another pod may reach it."""
+    try:
+        async with parts_of(request).database.transaction() as rows:
+            await rows.fetch("SELECT 1")
+    except DatabaseGoneError as problem:
+        return Response(f"the database does not answer: {problem}\n", status_code=503, media_type="text/plain")
+    return Response("ok\n", media_type="text/plain")
