@@ -7,6 +7,7 @@ import pytest
 
 from hack.node.postgres import Postgres
 from tests.integration.postgres_fixture import postgres
+from tests.invitation_service import Service, environment, serving
 from workloads.invitations.database import Session
 from workloads.invitations.migrating import migrate
 from workloads.invitations.opening import open_database
@@ -43,3 +44,9 @@ async def database(database_url: str) -> AsyncIterator[Session]:
     session = await open_database(database_url, Pooling())
     yield session
     await session.close()
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    async with serving(environment(database_url)) as service:
+        yield service

@@ -9,26 +9,26 @@ import uvicorn
 from workloads.common.environment import SettingError
 from workloads.common.json_logs import log_as_json
 from workloads.invitations.app import create
+from workloads.invitations.parts import Clock, now_ms
 from workloads.invitations.settings import Settings, read
 
 
-def serve(settings: Settings) -> None:
+def server(settings: Settings, *, clock: Clock = now_ms) -> uvicorn.Server:
     serving = settings.serving
-    uvicorn.Server(
-        uvicorn.Config(
-            create(settings),
-            host=serving.host,
-            port=serving.port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=round(serving.drain_s),
-        )
-    ).run()
+    config = uvicorn.Config(
+        create(settings, clock=clock),
+        host=serving.host,
+        port=serving.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=round(serving.drain_s),
+    )
+    return uvicorn.Server(config)
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
         return 2
     log_as_json(settings.identity.tags())
     logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
-    serve(settings)
+    server(settings).run()
     return 0
 
 

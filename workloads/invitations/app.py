@@ -3,13 +3,18 @@
 import contextlib
 from collections.abc import AsyncIterator
 
+import httpx
 from fastapi import FastAPI
 
-from workloads.invitations import api, health
+from workloads.invitations import api, health, problems
+from workloads.invitations.inviting import Inviting
+from workloads.invitations.jwks import Jwks
+from workloads.invitations.numbers import Rules
 from workloads.invitations.opening import open_database
 from workloads.invitations.parts import Clock, Parts, now_ms, put
 from workloads.invitations.privacy import Privacy
-from workloads.invitations.settings import Settings
+from workloads.invitations.settings import ProviderName, Settings
+from workloads.invitations.tokens import FindKey, Tokens, Trust
 
 
 def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
@@ -17,15 +22,41 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = await open_database(settings.database_url, settings.pooling)
-        try:
-            put(app, Parts(settings=settings, database=database, privacy=Privacy(settings.keys), clock=clock))
+        async with _parts(settings, clock) as parts:
+            put(app, parts)
             yield
-        finally:
-            await database.close()
 
-    # Their pages fetch scripts from elsewhere; documentation.py has one of its own.
+    # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
     app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in (health.router, api.router):
         app.include_router(router)
+    problems.install(app)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
+    async with contextlib.AsyncExitStack() as stack:
+        database = await open_database(settings.database_url, settings.pooling)
+        stack.push_async_callback(database.close)
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        privacy = Privacy(settings.keys)
+        yield Parts(
+            settings=settings,
+            database=database,
+            privacy=privacy,
+            tokens=Tokens(settings.trust, _finder(settings.trust, client), clock=lambda: clock() / 1000),
+            numbers=Rules(settings.regions, test_range=settings.provider is ProviderName.SANDBOX),
+            inviting=Inviting(database, privacy, settings.limits),
+            clock=clock,
+        )
+
+
+def _finder(trust: Trust, client: httpx.AsyncClient) -> FindKey:
+    if trust.jwks_url:
+        return Jwks(trust.jwks_url, client).key
+
+    async def known(_: str) -> str:
+        return trust.secret or trust.public_key
+
+    return known

@@ -14,6 +14,10 @@ class DatabaseGoneError(Exception):
     """It cannot be reached, or is too busy to answer in time. Nothing is known of a commit that was under way."""
 
 
+class LockedError(DatabaseGoneError):
+    """Another transaction holds a row for longer than is waited."""
+
+
 class Dialect(Enum):
     POSTGRESQL = "postgresql"
     SQLITE = "sqlite"

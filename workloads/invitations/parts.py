@@ -8,8 +8,11 @@ from typing import cast
 from fastapi import FastAPI, Request
 
 from workloads.invitations.database import Database
+from workloads.invitations.inviting import Inviting
+from workloads.invitations.numbers import Rules
 from workloads.invitations.privacy import Privacy
 from workloads.invitations.settings import Settings
+from workloads.invitations.tokens import Tokens
 
 Clock = Callable[[], int]
 """Milliseconds since 1970."""
@@ -24,6 +27,9 @@ class Parts:
     settings: Settings
     database: Database
     privacy: Privacy
+    tokens: Tokens
+    numbers: Rules
+    inviting: Inviting
     clock: Clock
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import asyncpg
 
-from workloads.invitations.database import DatabaseGoneError, Dialect, Rows
+from workloads.invitations.database import DatabaseGoneError, Dialect, LockedError, Rows
 
 _GONE = (
     OSError,
@@ -19,7 +19,6 @@ _GONE = (
     asyncpg.InternalClientError,
     asyncpg.exceptions.OperatorInterventionError,  # it is being shut down, or a statement took too long
     asyncpg.exceptions.InsufficientResourcesError,  # too many connections, no memory, no room on its disk
-    asyncpg.exceptions.LockNotAvailableError,
     asyncpg.exceptions.TransactionRollbackError,  # the other of two that waited for each other goes on
 )
 
@@ -30,6 +29,7 @@ class Pooling:
 
     connections: int = 10
     acquire: float = 2.0
+    lock: float = 2.0
     connect: float = 3.0
     statement: float = 5.0
 
@@ -65,6 +65,7 @@ class Postgres:
             server_settings={
                 "application_name": "invitations",
                 "idle_in_transaction_session_timeout": str(round(pooling.statement * 2000)),
+                "lock_timeout": str(round(pooling.lock * 1000)),
                 "statement_timeout": str(round(pooling.statement * 1000)),
             },
         )
@@ -76,6 +77,8 @@ class Postgres:
         try:
             async with self._pool.acquire(timeout=self._pooling.acquire) as connection, connection.transaction():
                 yield _Transaction(connection)
+        except asyncpg.exceptions.LockNotAvailableError as problem:
+            raise LockedError(str(problem)) from problem
         except _GONE as problem:
             raise DatabaseGoneError(f"{type(problem).__name__}: {problem}") from problem
 

@@ -59,7 +59,7 @@ class Privacy:
         nonce, text = sealed.cipher[:_NONCE_BYTES], sealed.cipher[_NONCE_BYTES:]
         try:
             return cipher.decrypt(nonce, text, invitation_id.encode()).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: too short to be one
             raise SealedError(f"the number of invitation {invitation_id} is not what was stored") from None
 
     def signature(self, purpose: str, text: str) -> str:

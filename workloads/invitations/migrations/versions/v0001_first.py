@@ -56,7 +56,7 @@ def _invitations() -> None:
         sa.Column("provider", sa.Text),
         sa.Column("provider_message_id", sa.Text, index=True),
     )
-    op.create_index("invitations_of_inviter", "invitations", ["inviter_user_id", "created_at", "invitation_id"])
+    op.create_index("invitations_of_inviter", "invitations", ["inviter_user_id", "invitation_id"])
     op.create_index("invitations_created", "invitations", ["created_at"])
     op.create_table(
         "idempotency",
