@@ -37,7 +37,9 @@ def environment(database_url: str, **more: str) -> Mapping[str, str]:
 
 
 def token(user: str, *, secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
-    return jwt.encode({"sub": user, "name": "John", "exp": time.time() + 600, **claims}, secret, algorithm=algorithm)
+    return jwt.encode(
+        {"sub": user, "name": "John", "exp": time.time() + 30 * 86400, **claims}, secret, algorithm=algorithm
+    )
 
 
 def phone(number: int) -> str:
@@ -71,6 +73,16 @@ class Service:
 
     async def get(self, path: str, user: str, **more: Any) -> httpx.Response:
         return await self.client.get(path, headers=signed_in(user), **more)
+
+
+def problem(answer, status, code):
+    """What every error looks like; its detail."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"type", "title", "status", "detail", "success", "code", "traceId"}
+    assert (body["status"], body["code"], body["success"]) == (status, code, False)
+    return body["detail"]
 
 
 def signed_in(user: str, **claims: Any) -> dict[str, str]:

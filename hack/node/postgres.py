@@ -55,9 +55,10 @@ class Postgres:
         daemon.start()
         daemon.wait_until(self._answers, seconds=_READY_SECONDS)
 
-    def create(self, database: str) -> str:
-        """An empty one; its URL."""
-        self._run("createdb", f"--host={self.directory}", f"--username={USER}", database)
+    def create(self, database: str, *, template: str = "template0") -> str:
+        """A copy of another, or an empty one; its URL."""
+        where = [f"--host={self.directory}", f"--username={USER}", f"--template={template}"]
+        self._run("createdb", *where, database)
         return self.url(database)
 
     def crash(self) -> None:

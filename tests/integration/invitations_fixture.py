@@ -1,5 +1,7 @@
 """An empty invitation database for a test: of PostgreSQL, of SQLite, or of each in turn."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,18 +20,32 @@ __all__ = ["postgres"]
 _names = iter(range(10**6))
 
 
-@pytest.fixture
-async def postgres_url(postgres: Postgres) -> str:
-    url = postgres.create(f"invitations{next(_names)}")
-    await migrate(url)
-    return url
+_TEMPLATE = "invitations"
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres) -> Postgres:
+    """Holds an empty database of the newest schema, which is copied in a moment."""
+    asyncio.run(migrate(postgres.create(_TEMPLATE)))
+    return postgres
 
 
 @pytest.fixture
-async def sqlite_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path / 'invitations.sqlite'}"
-    await migrate(url)
-    return url
+def postgres_url(migrated_postgres: Postgres) -> str:
+    return migrated_postgres.create(f"{_TEMPLATE}{next(_names)}", template=_TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("sqlite") / "invitations.sqlite"
+    asyncio.run(migrate(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, migrated_file: Path) -> str:
+    file = shutil.copy(migrated_file, tmp_path / "invitations.sqlite")
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])

@@ -7,9 +7,10 @@ import pytest
 
 from tests.invitation_service import environment, phone
 from workloads.invitations import codes
-from workloads.invitations.inviting import Invited, Inviting, NoCodeError, Order, PhoneTaken, QuotaUsedUp
+from workloads.invitations.inviting import Inviting
 from workloads.invitations.numbers import Phone
 from workloads.invitations.opening import open_database
+from workloads.invitations.order import Invited, NoCodeError, Order, PhoneTaken, QuotaUsedUp
 from workloads.invitations.parts import now_ms
 from workloads.invitations.postgres import Pooling
 from workloads.invitations.privacy import Privacy

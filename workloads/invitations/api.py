@@ -8,10 +8,10 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from workloads.invitations import idempotency, listing, names, numbers, trace
 from workloads.invitations.caller import Caller
 from workloads.invitations.database import LockedError
-from workloads.invitations.documented import signed_in
-from workloads.invitations.inviting import Invited, KeyOfAnother, NoCodeError, Order, PhoneTaken, QuotaUsedUp, day_ends
+from workloads.invitations.documented import Responses, header, signed_in
 from workloads.invitations.message import referral_url
 from workloads.invitations.numbers import NumberError
+from workloads.invitations.order import Invited, KeyOfAnother, NoCodeError, Order, PhoneTaken, QuotaUsedUp, day_ends
 from workloads.invitations.parts import Parts, parts_of
 from workloads.invitations.privacy import Sealed, mask
 from workloads.invitations.problems import Code, ProblemError, unavailable
@@ -20,10 +20,18 @@ from workloads.invitations.shapes import InvitationMade, InvitationOrder, Invita
 _MOST = 50
 _ID = "^[0-9a-f]{28}$"
 
+_HEADERS = {
+    "Location": header("The invitation.", "/api/invitations/0196b4c2f3a1b6d0c9e85a7f4321"),
+    "RateLimit-Limit": header("Invitations a day (UTC).", 10),
+    "RateLimit-Remaining": header("What is left of them.", 9),
+    "RateLimit-Reset": header("Seconds until the next day.", 3600),
+}
+_MADE: Responses = {201: {"description": "The invitation was taken up; the message follows.", "headers": _HEADERS}}
+
 router = APIRouter(prefix="/api", tags=["invitations"])
 
 Key = Annotated[
-    str,
+    str | None,
     Header(
         alias="Idempotency-Key",
         min_length=1,
@@ -38,7 +46,8 @@ Key = Annotated[
     "/invitations",
     status_code=201,
     response_model=InvitationMade,
-    responses=signed_in(
+    responses=_MADE
+    | signed_in(
         Code.DUPLICATE_INVITATION,
         Code.IDEMPOTENCY_KEY_IN_USE,
         Code.BODY_TOO_LARGE,
@@ -47,7 +56,7 @@ Key = Annotated[
         Code.RATE_LIMITED,
     ),
 )
-async def invite(request: Request, order: InvitationOrder, user: Caller, key: Key | None = None) -> Response:
+async def invite(request: Request, order: InvitationOrder, user: Caller, key: Key = None) -> Response:
     """Invite a friend by phone number."""
     parts = parts_of(request)
     now = parts.clock()

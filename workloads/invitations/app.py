@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 from fastapi import FastAPI
 
-from workloads.invitations import api, health, problems
+from workloads.invitations import api, documented, health, problems
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.jwks import Jwks
 from workloads.invitations.numbers import Rules
@@ -31,6 +31,7 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
     for router in (health.router, api.router):
         app.include_router(router)
     problems.install(app)
+    documented.install(app)
     return app
 
 

@@ -18,6 +18,10 @@ class LockedError(DatabaseGoneError):
     """Another transaction holds a row for longer than is waited."""
 
 
+class ConstraintError(Exception):
+    """The schema refuses what a statement would write; nothing of the statement was done."""
+
+
 class Dialect(Enum):
     POSTGRESQL = "postgresql"
     SQLITE = "sqlite"
@@ -36,6 +40,10 @@ class Rows(Protocol):
 class Database(Protocol):
     @property
     def dialect(self) -> Dialect: ...
+
+    async def once(self, sql: str, *args: object) -> list[Mapping[str, Any]]:
+        """One statement that is a transaction of its own; cheaper. Raises DatabaseGoneError, ConstraintError."""
+        ...
 
     def transaction(self) -> AbstractAsyncContextManager[Rows]:
         """Committed at the end of the block, rolled back when it raises.

@@ -17,8 +17,7 @@ async def alive() -> Response:
 async def ready(request: Request) -> Response:
     """Not while the database is away: another pod may reach it."""
     try:
-        async with parts_of(request).database.transaction() as rows:
-            await rows.fetch("SELECT 1")
+        await parts_of(request).database.once("SELECT 1")
     except DatabaseGoneError as problem:
         return Response(f"the database does not answer: {problem}\n", status_code=503, media_type="text/plain")
     return Response("ok\n", media_type="text/plain")

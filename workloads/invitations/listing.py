@@ -27,14 +27,12 @@ class Page:
 
 
 async def one(database: Database, user: str, invitation_id: str) -> Row | None:
-    async with database.transaction() as rows:
-        found = await rows.fetch(_ONE, user, invitation_id)
+    found = await database.once(_ONE, user, invitation_id)
     return found[0] if found else None
 
 
 async def page(database: Database, user: str, *, cursor: str | None, most: int) -> Page:
     """Ids are in the order of time, so the last one of a page is where the next begins, whatever comes meanwhile."""
-    async with database.transaction() as rows:
-        found = await rows.fetch(_PAGE, user, cursor or _AFTER_ALL, most + 1)
+    found = await database.once(_PAGE, user, cursor or _AFTER_ALL, most + 1)
     shown = found[:most]
     return Page(shown, shown[-1]["invitation_id"] if len(found) > most else None)

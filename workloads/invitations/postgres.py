@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import asyncpg
 
-from workloads.invitations.database import DatabaseGoneError, Dialect, LockedError, Rows
+from workloads.invitations.database import ConstraintError, DatabaseGoneError, Dialect, LockedError, Rows
 
 _GONE = (
     OSError,
@@ -32,6 +32,18 @@ class Pooling:
     lock: float = 2.0
     connect: float = 3.0
     statement: float = 5.0
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.exceptions.IntegrityConstraintViolationError as problem:
+        raise ConstraintError(str(problem)) from problem
+    except asyncpg.exceptions.LockNotAvailableError as problem:
+        raise LockedError(str(problem)) from problem
+    except _GONE as problem:
+        raise DatabaseGoneError(f"{type(problem).__name__}: {problem}") from problem
 
 
 class _Transaction:
@@ -72,15 +84,16 @@ class Postgres:
         await pool
         return cls(pool, pooling)
 
+    async def once(self, sql: str, *args: object) -> list[Mapping[str, Any]]:
+        with _translated():
+            async with self._pool.acquire(timeout=self._pooling.acquire) as connection:
+                return cast("list[Mapping[str, Any]]", await connection.fetch(sql, *args))
+
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Rows]:
-        try:
+        with _translated():
             async with self._pool.acquire(timeout=self._pooling.acquire) as connection, connection.transaction():
                 yield _Transaction(connection)
-        except asyncpg.exceptions.LockNotAvailableError as problem:
-            raise LockedError(str(problem)) from problem
-        except _GONE as problem:
-            raise DatabaseGoneError(f"{type(problem).__name__}: {problem}") from problem
 
     async def close(self) -> None:
         """Waits for transactions under way, but not for ever."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
 from fastapi import FastAPI, Request, Response
@@ -64,11 +63,12 @@ class Problem(BaseModel):
     trace_id: str = Field(alias="traceId", pattern="^[0-9a-f]{32}$", description="To be told when asking for help.")
 
 
-@dataclass(frozen=True)
 class ProblemError(Exception):
-    code: Code
-    detail: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    def __init__(self, code: Code, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
 
 
 def response(problem: ProblemError, trace_id: str) -> Response:
@@ -115,7 +115,7 @@ def _of(problem: Exception) -> ProblemError:
         case HTTPException(status_code=404):
             return ProblemError(Code.NOT_FOUND, "see /openapi.json for what there is")
         case HTTPException(status_code=400):
-            return ProblemError(Code.MALFORMED_REQUEST, str(problem.detail))
+            return ProblemError(Code.MALFORMED_REQUEST, "body: it cannot be read as JSON")
         case _:
             return ProblemError(Code.INTERNAL_ERROR, "it was logged; tell its traceId when asking for help")
 

@@ -113,6 +113,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         pooling=Pooling(
             connections=whole("DATABASE_CONNECTIONS", 10, lowest=1, highest=200),
             acquire=number("DATABASE_WAIT_SECONDS", 2, lowest=0.05, highest=60),
+            lock=number("DATABASE_LOCK_SECONDS", 2, lowest=0.05, highest=60),
             statement=number("DATABASE_STATEMENT_SECONDS", 5, lowest=0.1, highest=60),
         ),
         trust=_trust(variables),

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import aiosqlite
 
-from workloads.invitations.database import DatabaseGoneError, Dialect, Rows
+from workloads.invitations.database import ConstraintError, DatabaseGoneError, Dialect, Rows
 
 
 class _Transaction:
@@ -45,6 +45,13 @@ class Sqlite:
         await connection.execute("PRAGMA journal_mode = WAL")
         await connection.execute("PRAGMA synchronous = NORMAL")
         return cls(connection)
+
+    async def once(self, sql: str, *args: object) -> list[Mapping[str, Any]]:
+        try:
+            async with self.transaction() as rows:
+                return await rows.fetch(sql, *args)
+        except sqlite3.IntegrityError as problem:
+            raise ConstraintError(str(problem)) from problem
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Rows]:
