@@ -10,7 +10,11 @@ from workloads.common.environment import SettingError
 from workloads.common.json_logs import log_as_json
 from workloads.invitations.app import create
 from workloads.invitations.parts import Clock, now_ms
+from workloads.invitations.punctual import punctual
 from workloads.invitations.settings import Settings, read
+
+_KEPT_S = 120
+"""Longer than a gateway keeps a connection it does not use: else it may send a request into one being closed."""
 
 
 def server(settings: Settings, *, clock: Clock = now_ms) -> uvicorn.Server:
@@ -20,7 +24,8 @@ def server(settings: Settings, *, clock: Clock = now_ms) -> uvicorn.Server:
         host=serving.host,
         port=serving.port,
         loop="uvloop",
-        http="httptools",
+        http=punctual(serving.read_s),
+        timeout_keep_alive=_KEPT_S,
         ws="none",
         lifespan="on",
         log_config=None,

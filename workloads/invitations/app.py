@@ -7,6 +7,7 @@ import httpx
 from fastapi import FastAPI
 
 from workloads.invitations import api, documented, health, problems
+from workloads.invitations.intake import Intake
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.jwks import Jwks
 from workloads.invitations.numbers import Rules
@@ -31,6 +32,7 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
     for router in (health.router, api.router):
         app.include_router(router)
     problems.install(app)
+    app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
     documented.install(app)
     return app
 
