@@ -1,6 +1,6 @@
 """The HTTP API of those who invite."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, assert_never
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -15,7 +15,7 @@ from workloads.invitations.order import Invited, KeyOfAnother, NoCodeError, Orde
 from workloads.invitations.parts import Parts, parts_of
 from workloads.invitations.privacy import Sealed, mask
 from workloads.invitations.problems import Code, ProblemError, unavailable
-from workloads.invitations.shapes import InvitationMade, InvitationOrder, InvitationPage, InvitationSeen
+from workloads.invitations.shapes import InvitationMade, InvitationOrder, InvitationPage, InvitationSeen, moment
 
 _MOST = 50
 _ID = "^[0-9a-f]{28}$"
@@ -169,17 +169,13 @@ def _seen(row: listing.Row, parts: Parts) -> InvitationSeen:
         referralUrl=referral_url(parts.settings.public_url, row["invite_code"]),
         phoneNumber=number,
         status=row["status"],
-        createdAt=_moment(row["created_at"]),
+        createdAt=moment(row["created_at"]),
         sentAt=_maybe(row["sent_at"]),
         deliveredAt=_maybe(row["delivered_at"]),
         acceptedAt=_maybe(row["accepted_at"]),
-        expiresAt=_moment(row["expires_at"]),
+        expiresAt=moment(row["expires_at"]),
     )
 
 
 def _maybe(ms: int | None) -> datetime | None:
-    return None if ms is None else _moment(ms)
-
-
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    return None if ms is None else moment(ms)

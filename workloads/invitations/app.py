@@ -6,15 +6,20 @@ from collections.abc import AsyncIterator
 import httpx
 from fastapi import FastAPI
 
-from workloads.invitations import api, documented, health, problems
+from workloads.common.aws import Aws
+from workloads.invitations import api, api_friends, documented, health, landing, problems
+from workloads.invitations.background import Trouble, running
+from workloads.invitations.database import Database
 from workloads.invitations.intake import Intake
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.jwks import Jwks
 from workloads.invitations.numbers import Rules
 from workloads.invitations.opening import open_database
+from workloads.invitations.outbox import Relay
 from workloads.invitations.parts import Clock, Parts, now_ms, put
 from workloads.invitations.privacy import Privacy
-from workloads.invitations.settings import ProviderName, Settings
+from workloads.invitations.purging import Purging
+from workloads.invitations.settings import Delivery, ProviderName, Role, Settings
 from workloads.invitations.tokens import FindKey, Tokens, Trust
 
 
@@ -29,7 +34,7 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
 
     # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
     app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    for router in (health.router, api.router):
+    for router in (health.router, api.router, api_friends.router, landing.router):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
@@ -44,6 +49,7 @@ async def _parts(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
         stack.push_async_callback(database.close)
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         privacy = Privacy(settings.keys)
+        trouble = await stack.enter_async_context(_beside(settings, database, clock))
         yield Parts(
             settings=settings,
             database=database,
@@ -51,8 +57,23 @@ async def _parts(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
             tokens=Tokens(settings.trust, _finder(settings.trust, client), clock=lambda: clock() / 1000),
             numbers=Rules(settings.regions, test_range=settings.provider is ProviderName.SANDBOX),
             inviting=Inviting(database, privacy, settings.limits),
+            trouble=trouble,
             clock=clock,
         )
+
+
+@contextlib.asynccontextmanager
+async def _beside(settings: Settings, database: Database, clock: Clock) -> AsyncIterator[Trouble]:
+    """The roles that answer no requests."""
+    if Role.RELAY not in settings.roles:
+        yield lambda: ""
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        endless = {"purging": Purging(database, settings.limits, clock=clock).run()}
+        if settings.delivery is Delivery.QUEUE:
+            aws = await stack.enter_async_context(Aws())
+            endless["relay"] = Relay(database, aws, settings.queue_url, clock=clock).run()
+        yield await stack.enter_async_context(running(endless))
 
 
 def _finder(trust: Trust, client: httpx.AsyncClient) -> FindKey:

@@ -49,6 +49,7 @@ class Database(Protocol):
         """Committed at the end of the block, rolled back when it raises.
 
         READ COMMITTED in PostgreSQL; in SQLite one transaction at a time, so that no two ever wait for each other.
+        Raises DatabaseGoneError, ConstraintError.
         """
         ...
 

@@ -9,7 +9,10 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/healthz")
-async def alive() -> Response:
+async def alive(request: Request) -> Response:
+    """Not when something that runs beside the requests has ended."""
+    if trouble := parts_of(request).trouble():
+        return Response(f"{trouble}\n", status_code=503, media_type="text/plain")
     return Response("ok\n", media_type="text/plain")
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from fastapi import FastAPI, Request
 
+from workloads.invitations.background import Trouble
 from workloads.invitations.database import Database
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.numbers import Rules
@@ -30,6 +31,7 @@ class Parts:
     tokens: Tokens
     numbers: Rules
     inviting: Inviting
+    trouble: Trouble
     clock: Clock
 
 

@@ -1,11 +1,12 @@
 """Bodies of requests and answers, as the OpenAPI document shows them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from workloads.invitations import codes
+from workloads.invitations.rewards import Kind
 from workloads.invitations.status import Status
 
 EXAMPLE_CODE = "APP-8F3K92"
@@ -70,3 +71,48 @@ class InvitationPage(BaseModel):
 
     invitations: list[InvitationSeen]
     next_cursor: str | None = Field(alias="nextCursor", description="For the page after this one; null on the last.")
+
+
+class InvitationAccepted(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"success": True, "inviteCode": EXAMPLE_CODE, "acceptedAt": "2025-05-10T08:30:00Z"}]
+        }
+    )
+
+    success: Literal[True] = True
+    invite_code: Code = Field(alias="inviteCode")
+    accepted_at: datetime = Field(alias="acceptedAt")
+
+
+class Reward(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "invitationId": "0196b4c2f3a1b6d0c9e85a7f4321",
+                    "kind": "INVITER",
+                    "createdAt": "2025-05-10T08:30:00Z",
+                }
+            ]
+        }
+    )
+
+    invitation_id: str = Field(alias="invitationId")
+    kind: Kind
+    created_at: datetime = Field(alias="createdAt")
+
+
+class Rewards(BaseModel):
+    rewards: list[Reward]
+
+
+class Done(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"success": True}]})
+
+    success: Literal[True] = True
+
+
+def moment(ms: int) -> datetime:
+    """Of milliseconds since 1970."""
+    return datetime.fromtimestamp(ms / 1000, UTC)

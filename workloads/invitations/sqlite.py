@@ -47,11 +47,8 @@ class Sqlite:
         return cls(connection)
 
     async def once(self, sql: str, *args: object) -> list[Mapping[str, Any]]:
-        try:
-            async with self.transaction() as rows:
-                return await rows.fetch(sql, *args)
-        except sqlite3.IntegrityError as problem:
-            raise ConstraintError(str(problem)) from problem
+        async with self.transaction() as rows:
+            return await rows.fetch(sql, *args)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Rows]:
@@ -64,6 +61,8 @@ class Sqlite:
                     await self._connection.rollback()
                     raise
                 await self._connection.commit()
+        except sqlite3.IntegrityError as problem:
+            raise ConstraintError(str(problem)) from problem
         except sqlite3.OperationalError as problem:
             raise DatabaseGoneError(str(problem)) from problem
 

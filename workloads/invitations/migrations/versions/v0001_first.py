@@ -57,15 +57,21 @@ def _invitations() -> None:
         sa.Column("provider_message_id", sa.Text, index=True),
     )
     op.create_index("invitations_of_inviter", "invitations", ["inviter_user_id", "invitation_id"])
-    op.create_index("invitations_created", "invitations", ["created_at"])
+    _partial("invitations_with_number", "invitations", "created_at", "phone_cipher IS NOT NULL")
+    _partial("invitations_open", "invitations", "expires_at", "status NOT IN ('ACCEPTED', 'EXPIRED', 'FAILED')")
     op.create_table(
         "idempotency",
         sa.Column("inviter_user_id", sa.Text, primary_key=True),
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
         sa.Column("invitation_id", sa.Text, nullable=False),
-        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False, index=True),
     )
+
+
+def _partial(name: str, table: str, column: str, condition: str) -> None:
+    where = sa.text(condition)
+    op.create_index(name, table, [column], postgresql_where=where, sqlite_where=where)
 
 
 def _sending() -> None:
@@ -78,13 +84,8 @@ def _sending() -> None:
         sa.Column("taken_at", _TIME),
         sa.Column("sent_at", _TIME),
     )
-    op.create_index(
-        "outbox_unsent",
-        "outbox",
-        ["position"],
-        postgresql_where=sa.text("sent_at IS NULL"),
-        sqlite_where=sa.text("sent_at IS NULL"),
-    )
+    _partial("outbox_unsent", "outbox", "position", "sent_at IS NULL")
+    _partial("outbox_sent", "outbox", "sent_at", "sent_at IS NOT NULL")
     op.create_table(
         "attempts",
         sa.Column("attempt_id", sa.Text, primary_key=True),
