@@ -19,7 +19,10 @@ from workloads.invitations.outbox import Relay
 from workloads.invitations.parts import Clock, Parts, now_ms, put
 from workloads.invitations.privacy import Privacy
 from workloads.invitations.purging import Purging
-from workloads.invitations.settings import Delivery, ProviderName, Role, Settings
+from workloads.invitations.sending import callbacks
+from workloads.invitations.sending.running import sending
+from workloads.invitations.sending.settings import ProviderName
+from workloads.invitations.settings import Delivery, Role, Settings
 from workloads.invitations.tokens import FindKey, Tokens, Trust
 
 
@@ -34,7 +37,7 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
 
     # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
     app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    for router in (health.router, api.router, api_friends.router, landing.router):
+    for router in (health.router, api.router, api_friends.router, landing.router, callbacks.router):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
@@ -50,6 +53,7 @@ async def _parts(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         privacy = Privacy(settings.keys)
         trouble = await stack.enter_async_context(_beside(settings, database, clock))
+        sends = await stack.enter_async_context(sending(settings, database, clock=clock))
         yield Parts(
             settings=settings,
             database=database,
@@ -57,7 +61,8 @@ async def _parts(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
             tokens=Tokens(settings.trust, _finder(settings.trust, client), clock=lambda: clock() / 1000),
             numbers=Rules(settings.regions, test_range=settings.provider is ProviderName.SANDBOX),
             inviting=Inviting(database, privacy, settings.limits),
-            trouble=trouble,
+            sending=sends,
+            trouble=lambda: trouble() or (sends.trouble() if sends else ""),
             clock=clock,
         )
 

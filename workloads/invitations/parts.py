@@ -12,6 +12,7 @@ from workloads.invitations.database import Database
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.numbers import Rules
 from workloads.invitations.privacy import Privacy
+from workloads.invitations.sending.running import Sending
 from workloads.invitations.settings import Settings
 from workloads.invitations.tokens import Tokens
 
@@ -31,6 +32,8 @@ class Parts:
     tokens: Tokens
     numbers: Rules
     inviting: Inviting
+    sending: Sending | None
+    """None: this process sends nothing."""
     trouble: Trouble
     clock: Clock
 

@@ -14,6 +14,8 @@ from workloads.common.http_metrics import Identity
 from workloads.invitations.opening import DatabaseUrlError, dialect
 from workloads.invitations.postgres import Pooling
 from workloads.invitations.privacy import Keys
+from workloads.invitations.sending import settings as sending_settings
+from workloads.invitations.sending.settings import ProviderName, ProviderSettings, SenderSettings
 from workloads.invitations.tokens import Algorithm, Trust
 
 _DAY_MS = 86_400_000
@@ -27,12 +29,6 @@ class Role(StrEnum):
     RELAY = "relay"
     """Also clears away what is old."""
     SENDER = "sender"
-
-
-class ProviderName(StrEnum):
-    SANDBOX = "sandbox"
-    SNS = "sns"
-    TWILIO = "twilio"
 
 
 class Delivery(StrEnum):
@@ -86,6 +82,9 @@ class Settings:
     regions: frozenset[str]
     provider: ProviderName
     delivery: Delivery
+    sending: ProviderSettings
+    sender: SenderSettings | None
+    """There, if this process takes jobs from the queue."""
     queue_url: str
     dead_letter_queue_url: str
     public_url: str
@@ -125,8 +124,10 @@ def read(environment: Mapping[str, str]) -> Settings:
             purge_ms=_ms(number("PURGE_DAYS", 90, lowest=1, highest=3650)),
         ),
         regions=_regions(text("ALLOWED_REGIONS", "US,CA")),
-        provider=_choice(variables, "PROVIDER", ProviderName.SANDBOX),
+        provider=sending_settings.provider_name(variables),
         delivery=delivery,
+        sending=sending_settings.provider(variables),
+        sender=sending_settings.sender(variables) if queued and Role.SENDER in roles else None,
         queue_url=variables.required("QUEUE_URL", "the URL of the queue of invitations") if queued else "",
         dead_letter_queue_url=(
             variables.required("DEAD_LETTER_QUEUE_URL", "the URL of the dead letter queue") if queued else ""

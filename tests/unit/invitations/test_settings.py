@@ -4,7 +4,8 @@ import pytest
 
 from tests.invitation_service import KEY, environment
 from workloads.common.environment import SettingError
-from workloads.invitations.settings import Delivery, ProviderName, Role, read
+from workloads.invitations.sending.settings import ProviderName
+from workloads.invitations.settings import Delivery, Role, read
 
 GOOD = environment("postgresql://user:secret@db/invitations")
 

@@ -100,6 +100,7 @@ def _sending() -> None:
         sa.Column("why", sa.Text),
         sa.UniqueConstraint("invitation_id", "number"),
     )
+    op.create_index("attempts_outcome", "attempts", ["outcome", "started_at"])
     op.create_table(
         "callbacks",
         sa.Column("provider_message_id", sa.Text, primary_key=True),
