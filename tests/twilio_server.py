@@ -38,6 +38,8 @@ _MESSAGES = {
 
 class Mood(Enum):
     WELL = auto()
+    SLOW = auto()
+    """Accepts, and answers once it is `released`."""
     SILENT = auto()
     """Accepts, and never answers."""
     GONE = auto()
@@ -64,6 +66,7 @@ class TwilioServer:
     hidden: bool = False
     """Lists are empty: a search may be behind."""
     url: str = ""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def to(self, number: str) -> list[dict[str, Any]]:
         return [message for message in self.messages if message["to"] == number]
@@ -127,6 +130,10 @@ class TwilioServer:
         match self.moods.get(to, self.mood):
             case Mood.WELL:
                 return web.json_response(self._accept(form), status=201)
+            case Mood.SLOW:
+                accepted = self._accept(form)
+                await self.released.wait()
+                return web.json_response(accepted, status=201)
             case Mood.BUSY:
                 return _error(20429)
             case Mood.DEAF:
