@@ -10,8 +10,9 @@ from typing import Any
 from tests.invitation_service import Watch, environment
 from tests.twilio_server import TwilioServer
 from workloads.invitations.database import Session
-from workloads.invitations.inviting import Invited, Inviting, Order, PhoneTaken
+from workloads.invitations.inviting import Inviting
 from workloads.invitations.numbers import Phone
+from workloads.invitations.order import Invited, Order, PhoneTaken
 from workloads.invitations.privacy import Privacy
 from workloads.invitations.sending.port import Fault, Outcome
 from workloads.invitations.sending.running import Hooks, Sending, sending

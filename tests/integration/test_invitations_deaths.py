@@ -39,6 +39,12 @@ class Mortal:
             self.begin()
         self.end()
 
+    async def once(self, sql: str, *args: object) -> list[Mapping[str, Any]]:
+        self.begin()
+        found = await self._database.once(sql, *args)
+        self.end()
+        return found
+
     async def close(self) -> None:
         await self._database.close()
 
