@@ -22,6 +22,7 @@ from workloads.invitations.sending.signature import signature
 SID = "AC" + "0" * 32
 TOKEN = "a token that is only good for tests"  # noqa: S105
 SENDER = "+12025550100"
+PUBLIC_URL = "https://app.example.com"
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _MESSAGES = {
     20003: (401, "Authenticate"),
@@ -93,7 +94,7 @@ class TwilioServer:
             "TWILIO_ACCOUNT_SID": SID,
             "TWILIO_AUTH_TOKEN": TOKEN,
             "TWILIO_SENDER": SENDER,
-            "PUBLIC_URL": "https://app.example.com",
+            "PUBLIC_URL": PUBLIC_URL,
         }
 
     async def tell(
@@ -112,9 +113,15 @@ class TwilioServer:
             "MessageSid": message["sid"], "MessageStatus": status, "SmsSid": message["sid"], "SmsStatus": status,
             **more,
         }  # fmt: skip
-        url = message["status_callback"]
-        signed = signature(token, sign_for or url, list(form.items()))
-        return await client.post(httpx.URL(url).path, data=form, headers={"X-Twilio-Signature": signed})
+        return await _post(client, message["status_callback"], form, token=token, sign_for=sign_for)
+
+    async def reply(self, client: httpx.AsyncClient, number: str, text: str, **more: str) -> httpx.Response:
+        """A friend's, to its number."""
+        form = {
+            "AccountSid": SID, "ApiVersion": "2010-04-01", "From": number, "To": SENDER, "Body": text, "NumMedia": "0",
+            "MessageSid": f"SM{uuid.uuid4().hex}", **more,
+        }  # fmt: skip
+        return await _post(client, f"{PUBLIC_URL}/callbacks/twilio", form)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
@@ -172,6 +179,13 @@ class TwilioServer:
         found = [] if self.hidden else self.to(request.query["To"])[::-1][: int(request.query["PageSize"])]
         public = [{name: value for name, value in each.items() if name != "status_callback"} for each in found]
         return web.json_response({"messages": public, "page": 0, "next_page_uri": None})
+
+
+async def _post(
+    client: httpx.AsyncClient, url: str, form: dict[str, str], *, token: str = TOKEN, sign_for: str = ""
+) -> httpx.Response:
+    signed = signature(token, sign_for or url, list(form.items()))
+    return await client.post(httpx.URL(url).path, data=form, headers={"X-Twilio-Signature": signed})
 
 
 def _unauthorized(request: web.Request) -> web.Response | None:

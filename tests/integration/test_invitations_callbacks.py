@@ -1,18 +1,21 @@
 """Twilio tells what became of a message: signed or not, twice, late, in the wrong order, or before its own answer."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.e2e.patience import until
-from tests.invitation_sending import Sends, sends
-from tests.invitation_service import environment, serving
+from tests.invitation_sending import FRIEND, Sends, sends
+from tests.invitation_service import environment
 from tests.twilio_server import TOKEN, Mood, TwilioServer
+from workloads.invitations.app import create
 from workloads.invitations.database import Session
+from workloads.invitations.settings import read
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
 
@@ -29,11 +32,21 @@ async def it(database_url: str, database: Session, server: TwilioServer) -> Asyn
         yield found
 
 
+@contextlib.asynccontextmanager
+async def answering(variables: Mapping[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    app = create(read(variables))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://10.0.0.7:8080") as client,
+    ):
+        yield client
+
+
 @pytest.fixture
 async def client(database_url: str, server: TwilioServer) -> AsyncIterator[httpx.AsyncClient]:
-    variables = environment(database_url, DELIVERY="synchronous", **server.environment)
-    async with serving(variables) as service:
-        yield service.client
+    async with answering(environment(database_url, DELIVERY="synchronous", **server.environment)) as client:
+        yield client
 
 
 @pytest.fixture
@@ -125,9 +138,9 @@ async def test_without_twilio_nothing_can_be_signed(
 ) -> None:
     """I18: fails closed."""
     _, message = sent
-    async with serving(environment(database_url)) as service:
-        assert (await server.tell(service.client, message, "delivered")).status_code == 403
-        assert (await server.tell(service.client, message, "delivered", token="")).status_code == 403
+    async with answering(environment(database_url)) as sandboxed:
+        assert (await server.tell(sandboxed, message, "delivered")).status_code == 403
+        assert (await server.tell(sandboxed, message, "delivered", token="")).status_code == 403
 
 
 async def test_a_callback_tells_what_an_answer_that_never_came_would_have(
@@ -202,3 +215,29 @@ async def test_a_status_that_nobody_knows_yet_and_a_body_without_one(
     gone = {**message, "status_callback": message["status_callback"].replace(invitation, "0" * 28)}
     assert (await server.tell(client, gone, "delivered")).status_code == 404
     assert await it.status(invitation) == "SENT"
+
+
+async def test_a_reply_of_stop_opts_out_and_start_in_again(
+    it: Sends, client: httpx.AsyncClient, server: TwilioServer
+) -> None:
+    """I21"""
+    for text in ("Stop ", "QUIT", "who is this?"):
+        answer = await server.reply(client, FRIEND, text)
+        assert (answer.status_code, answer.text) == (200, "<Response/>")
+    assert len(await it.rows("SELECT * FROM optouts")) == 1
+    invitation = await it.invite()
+    await it.deliver(invitation)
+    assert (await it.status(invitation), server.asked) == ("FAILED", 0)
+    await server.reply(client, FRIEND, "start")
+    again = await it.invite()
+    await it.deliver(again)
+    assert await it.status(again) == "SENT"
+    await server.reply(client, FRIEND, "Arrêt", OptOutType="STOP")
+    assert len(await it.rows("SELECT * FROM optouts")) == 1, "a word of the account's own"
+
+
+async def test_a_reply_that_is_not_signed_opts_nobody_out(it: Sends, client: httpx.AsyncClient) -> None:
+    """I18, I21"""
+    answer = await client.post("/callbacks/twilio", data={"From": FRIEND, "Body": "STOP"})
+    assert answer.status_code == 403
+    assert await it.rows("SELECT * FROM optouts") == []

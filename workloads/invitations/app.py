@@ -19,7 +19,7 @@ from workloads.invitations.outbox import Relay
 from workloads.invitations.parts import Clock, Parts, now_ms, put
 from workloads.invitations.privacy import Privacy
 from workloads.invitations.purging import Purging
-from workloads.invitations.sending import callbacks
+from workloads.invitations.sending import callbacks, replies
 from workloads.invitations.sending.running import sending
 from workloads.invitations.sending.settings import ProviderName
 from workloads.invitations.settings import Delivery, Role, Settings
@@ -37,7 +37,8 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
 
     # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
     app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    for router in (health.router, api.router, api_friends.router, landing.router, callbacks.router):
+    routers = (health, api, api_friends, landing, callbacks, replies)
+    for router in [each.router for each in routers]:
         app.include_router(router)
     problems.install(app)
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)

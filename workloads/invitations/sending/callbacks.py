@@ -1,12 +1,10 @@
 """Twilio tells how far a message has come. It may tell twice, late, in any order, and before its own answer arrived.
 
-Nothing is believed that is not signed for the very address that Twilio was given; where Twilio is not the provider,
-nothing can be. Each status of a message counts once, and an invitation's only goes forward.
+Each status of a message counts once, and an invitation's only goes forward.
 """
 
 import logging
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
@@ -16,9 +14,8 @@ from workloads.invitations.parts import parts_of
 from workloads.invitations.problems import Code, ProblemError
 from workloads.invitations.sending import attempt_log, ending, twilio
 from workloads.invitations.sending.attempt_log import Ending, Note
+from workloads.invitations.sending.from_twilio import signed_form
 from workloads.invitations.sending.port import Delivery
-from workloads.invitations.sending.signature import Parameters, is_signed
-from workloads.invitations.sending.twilio import Account
 from workloads.invitations.sending.wording import lock
 from workloads.invitations.status import Status
 
@@ -26,23 +23,12 @@ log = logging.getLogger(__name__)
 
 router = APIRouter(include_in_schema=False)
 
-_MOST_PARAMETERS = 200
-
 
 @router.post("/callbacks/twilio/{invitation_id}")
 async def twilio_callback(request: Request, invitation_id: str) -> Response:
     """204 for what is understood, or was before; 403 for what is not Twilio's; 404 for an invitation there is not."""
+    said = await signed_form(request, lambda account: account.callback(invitation_id))
     parts = parts_of(request)
-    account = parts.settings.sending.to
-    parameters = _parameters(await request.body())
-    signed = request.headers.get("X-Twilio-Signature", "")
-    if (
-        not isinstance(account, Account)
-        or parameters is None
-        or not is_signed(signed, token=account.token, url=account.callback(invitation_id), parameters=parameters)
-    ):
-        raise ProblemError(Code.FORBIDDEN, "X-Twilio-Signature is not Twilio's for this address and this body")
-    said = dict(parameters)
     told = Told(said.get("MessageSid", ""), said.get("MessageStatus", ""), said.get("ErrorCode", ""))
     if not told.message_id or not told.status:
         raise ProblemError(Code.MALFORMED_REQUEST, "MessageSid and MessageStatus are missing")
@@ -98,11 +84,3 @@ async def _is_its(rows: Rows, invitation_id: str, message_id: str, now: int) -> 
         await ending.accepted(rows, invitation_id, provider=twilio.Twilio.name, message_id=message_id, now=now)
         return True
     return str(found["message_id"]) == message_id
-
-
-def _parameters(body: bytes) -> Parameters | None:
-    """None for what is no form."""
-    try:
-        return parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
-    except ValueError:
-        return None

@@ -63,7 +63,11 @@ class Account:
     """Of this service, as Twilio is to reach it."""
 
     def callback(self, invitation_id: str) -> str:
-        return f"{self.public_url}/callbacks/twilio/{invitation_id}"
+        return f"{self.replies()}/{invitation_id}"
+
+    def replies(self) -> str:
+        """Where incoming messages go."""
+        return f"{self.public_url}/callbacks/twilio"
 
 
 class Twilio:
