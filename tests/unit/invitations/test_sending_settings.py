@@ -1,10 +1,12 @@
 """I16: a wrong setting is named, with what it may be."""
 
+from pathlib import Path
+
 import pytest
 
 from workloads.common.environment import Environment, SettingError
 from workloads.invitations.sending import settings
-from workloads.invitations.sending.settings import ToSandbox, ToSns
+from workloads.invitations.sending.settings import ProviderName, ToSandbox, ToSns
 from workloads.invitations.sending.twilio import Account
 
 TWILIO = {
@@ -68,3 +70,20 @@ def test_the_lease_ends_before_the_message_is_seen_again():
     assert sender.terms.lease < sender.rules.visibility
     with pytest.raises(SettingError, match="JOBS_TABLE is not set"):
         settings.sender(Environment({**queue, "JOBS_TABLE": ""}))
+
+
+def test_the_readme_names_every_variable():
+    """I16"""
+    asked: set[str] = set()
+
+    class Listening(Environment):
+        def text(self, name: str, default: str = "") -> str:
+            asked.add(name)
+            return super().text(name, default)
+
+    for name in ProviderName:
+        settings.provider(Listening({**TWILIO, "PROVIDER": name}))
+    settings.sender(Listening({"JOBS_TABLE": "jobs"}))
+    told = (Path(settings.__file__).parent / "README.md").read_text()
+    assert len(asked) > 20
+    assert [name for name in sorted(asked) if f"`{name}`" not in told] == []
