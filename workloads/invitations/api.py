@@ -15,6 +15,8 @@ from workloads.invitations.order import Invited, KeyOfAnother, NoCodeError, Orde
 from workloads.invitations.parts import Parts, parts_of
 from workloads.invitations.privacy import Sealed, mask
 from workloads.invitations.problems import Code, ProblemError, unavailable
+from workloads.invitations.sending.at_once import send_at_once
+from workloads.invitations.settings import Delivery
 from workloads.invitations.shapes import InvitationMade, InvitationOrder, InvitationPage, InvitationSeen, moment
 
 _MOST = 50
@@ -54,6 +56,7 @@ Key = Annotated[
         Code.INVALID_PHONE_NUMBER,
         Code.IDEMPOTENCY_KEY_REUSED,
         Code.RATE_LIMITED,
+        Code.PROVIDER_FAILED,
     ),
 )
 async def invite(request: Request, order: InvitationOrder, user: Caller, key: Key = None) -> Response:
@@ -68,6 +71,8 @@ async def invite(request: Request, order: InvitationOrder, user: Caller, key: Ke
         key=key or "",
     )
     answer = await _ask(parts, asked, now)
+    if parts.settings.delivery is Delivery.SYNCHRONOUS and parts.sending and not answer.again:
+        await send_at_once(parts.sending.sender, parts.database, asked, answer, now=now)
     body = InvitationMade(inviteCode=answer.code).model_dump_json(by_alias=True).encode()
     headers = {
         "Location": f"/api/invitations/{answer.invitation_id}",

@@ -37,9 +37,8 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
 
     # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
     app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    routers = (health, api, api_friends, landing, callbacks, replies)
-    for router in [each.router for each in routers]:
-        app.include_router(router)
+    for each in (health, api, api_friends, landing, callbacks, replies):
+        app.include_router(each.router)
     problems.install(app)
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
     documented.install(app)
