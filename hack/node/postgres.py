@@ -29,7 +29,7 @@ class Postgres:
     """`start` after `stop` or `crash` finds the data again; `remove`, or leaving the block, takes them away."""
 
     def __init__(self, *, durable: bool = False, options: Sequence[str] = ()) -> None:
-        """`durable`: waits for the disk at each commit, as in production; tests need not."""
+        """`durable`: waits for the disk at each commit, as in production. Else only a machine's end loses anything."""
         debian.ensure(debian.DATABASE, by="a PostgreSQL for tests")
         self.directory = Path(tempfile.mkdtemp(prefix="pointsman-postgres-"))
         self._programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -37,7 +37,7 @@ class Postgres:
             "listen_addresses": "",
             "unix_socket_directories": str(self.directory),
             "max_connections": "200",
-            **({} if durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}),
+            **({} if durable else {"fsync": "off", "full_page_writes": "off"}),
         }
         self._options = [*(f"--{name}={value}" for name, value in settings.items()), *options]
         if os.geteuid() == 0:
@@ -62,7 +62,7 @@ class Postgres:
         return self.url(database)
 
     def crash(self) -> None:
-        """At once and with nothing put in order, as when the machine loses its power."""
+        """At once and with nothing put in order, as when it is killed."""
         self._end(signal.SIGQUIT)
 
     def stop(self) -> None:

@@ -6,10 +6,13 @@ import sys
 import httpx
 import pytest
 
+from hack.node.postgres import Postgres
 from tests.invitation_service import environment
 from workloads.invitations.app import create
 from workloads.invitations.database import Session
 from workloads.invitations.migrating import migrate
+from workloads.invitations.opening import open_database
+from workloads.invitations.postgres import Pooling
 from workloads.invitations.settings import read
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
@@ -36,6 +39,27 @@ async def test_a_block_that_raises_leaves_nothing(database):
     with pytest.raises(KeyError):
         await fail()
     assert await used(database) == []
+
+
+async def test_who_is_cancelled_while_the_database_goes_away_is_cancelled():
+    """I24: a relay that took it for an outage would never end."""
+    with Postgres() as server:
+        database = await open_database(server.url(), Pooling())
+        begun = asyncio.Event()
+
+        async def wait():
+            async with database.transaction() as rows:
+                await rows.fetch("SELECT 1")
+                begun.set()
+                await asyncio.Event().wait()
+
+        waiting = asyncio.create_task(wait())
+        await begun.wait()
+        await asyncio.to_thread(server.crash)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        await database.close()
+    assert waiting.cancelled()
 
 
 async def test_migrating_again_changes_nothing(database_url, database):

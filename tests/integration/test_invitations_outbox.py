@@ -130,7 +130,7 @@ async def test_an_invitation_that_has_come_further_stays_there(database, invite,
 
 async def test_a_database_that_was_gone_has_lost_nothing_and_its_outbox_drains_once(local_aws, queue):
     """I24."""
-    with Postgres(durable=True) as postgres:
+    with Postgres() as postgres:
         await migrate(postgres.url())
         variables = environment(postgres.url(), ROLES="api,relay", QUEUE_URL=queue.url, DEAD_LETTER_QUEUE_URL="none")
         async with serving(variables) as service:
@@ -151,14 +151,16 @@ async def test_a_database_that_was_gone_has_lost_nothing_and_its_outbox_drains_o
             async with asyncio.TaskGroup() as tasks:
                 for worker in range(4):
                     tasks.create_task(invite_all_the_time(worker))
-                await answered(201)
-                await asyncio.to_thread(postgres.crash)
-                await answered(503)
-                assert (await service.client.get("/readyz")).status_code == 503
-                assert (await service.client.get("/healthz")).status_code == 200
-                await asyncio.to_thread(postgres.start)
-                await answered(201)
-                ended = True
+                try:
+                    await answered(201)
+                    await asyncio.to_thread(postgres.crash)
+                    await answered(503)
+                    assert (await service.client.get("/readyz")).status_code == 503
+                    assert (await service.client.get("/healthz")).status_code == 200
+                    await asyncio.to_thread(postgres.start)
+                    await answered(201)
+                finally:
+                    ended = True
             database = await open_database(postgres.url(), Pooling())
             await until(lambda: drained(database), "the outbox is drained", seconds=30)
             rows = await database.once("SELECT invitation_id, invite_code FROM invitations")

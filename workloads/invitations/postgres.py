@@ -43,6 +43,8 @@ def _translated() -> Iterator[None]:
     except asyncpg.exceptions.LockNotAvailableError as problem:
         raise LockedError(str(problem)) from problem
     except _GONE as problem:
+        if (task := asyncio.current_task()) and task.cancelling():  # rolling back on a lost connection hides it
+            raise asyncio.CancelledError from problem
         raise DatabaseGoneError(f"{type(problem).__name__}: {problem}") from problem
 
 
