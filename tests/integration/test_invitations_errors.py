@@ -89,7 +89,8 @@ async def test_another_method_is_405(service):
     """I10."""
     answer = await service.client.delete("/api/invitations")
     problem(answer, 405, "METHOD_NOT_ALLOWED")
-    assert "POST" in answer.headers["Allow"]
+    assert answer.headers["Allow"] == "GET, POST"
+    assert (await service.client.post("/healthz")).headers["Allow"] == "GET"
 
 
 async def test_a_user_sees_the_own_invitations_page_by_page_and_nobody_elses(database_url):

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import compile_path
 
-from workloads.invitations.problems import MEDIA_TYPE, Code, Problem
+from workloads.invitations import trace
+from workloads.invitations.problems import MEDIA_TYPE, Code, Problem, ProblemError, response
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -48,7 +50,21 @@ def install(app: FastAPI) -> None:
             app.openapi_schema = _document(app)
         return app.openapi_schema
 
+    async def not_allowed(request: Request, problem: Exception) -> Response:
+        """Names every method of the path; the router that refused knows those of one route."""
+        methods = _methods(document(), request.url.path) or list(getattr(problem, "headers", {}).values())
+        refusal = ProblemError(
+            Code.METHOD_NOT_ALLOWED, f"it can be asked with {', '.join(methods)}", {"Allow": ", ".join(methods)}
+        )
+        return response(refusal, trace.of(request.scope).trace_id)
+
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it
+    app.add_exception_handler(Code.METHOD_NOT_ALLOWED.status, not_allowed)
+
+
+def _methods(document: Mapping[str, Any], path: str) -> list[str]:
+    found = [each for template, each in document["paths"].items() if compile_path(template)[0].match(path)]
+    return sorted(method.upper() for each in found for method in each)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -46,7 +46,9 @@ button {{ font: inherit; padding: .5rem 1rem; }}
 
 
 @router.get(
-    "/invite/{code}", response_class=HTMLResponse, responses=problems(Code.NOT_FOUND, Code.GONE, Code.UNAVAILABLE)
+    "/invite/{code}",
+    response_class=HTMLResponse,
+    responses=problems(Code.MALFORMED_REQUEST, Code.NOT_FOUND, Code.GONE, Code.UNAVAILABLE),
 )
 async def invited(request: Request, code: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
     """The page that a referral URL leads to."""

@@ -110,8 +110,6 @@ def _of(problem: Exception) -> ProblemError:
             return unavailable("the database does not answer; nothing was changed that a repetition would not find")
         case KeysGoneError():
             return unavailable("tokens cannot be checked: their issuer does not answer")
-        case HTTPException(status_code=405):
-            return ProblemError(Code.METHOD_NOT_ALLOWED, "see /openapi.json for what can", problem.headers or {})
         case HTTPException(status_code=404):
             return ProblemError(Code.NOT_FOUND, "see /openapi.json for what there is")
         case HTTPException(status_code=400):

@@ -3,13 +3,30 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from workloads.invitations import codes
 from workloads.invitations.rewards import Kind
 from workloads.invitations.status import Status
 
 EXAMPLE_CODE = "APP-8F3K92"
+_SEEN: dict[str, JsonValue] = {
+    "invitationId": "0196b4c2f3a1b6d0c9e85a7f4321",
+    "inviteCode": EXAMPLE_CODE,
+    "referralUrl": f"https://app.example.com/invite/{EXAMPLE_CODE}",
+    "phoneNumber": "+1•••4567",
+    "status": "DELIVERED",
+    "createdAt": "2025-05-09T10:00:00Z",
+    "sentAt": "2025-05-09T10:00:01Z",
+    "deliveredAt": "2025-05-09T10:00:03Z",
+    "acceptedAt": None,
+    "expiresAt": "2025-06-08T10:00:00Z",
+}
+_REWARD: dict[str, JsonValue] = {
+    "invitationId": "0196b4c2f3a1b6d0c9e85a7f4321",
+    "kind": "INVITER",
+    "createdAt": "2025-05-10T08:30:00Z",
+}
 Code = Annotated[str, StringConstraints(pattern=codes.PATTERN)]
 
 
@@ -36,22 +53,7 @@ class InvitationSeen(BaseModel):
     """An invitation as its inviter sees it."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "invitationId": "0196b4c2f3a1b6d0c9e85a7f4321",
-                    "inviteCode": EXAMPLE_CODE,
-                    "referralUrl": f"https://app.example.com/invite/{EXAMPLE_CODE}",
-                    "phoneNumber": "+1•••4567",
-                    "status": "DELIVERED",
-                    "createdAt": "2025-05-09T10:00:00Z",
-                    "sentAt": "2025-05-09T10:00:01Z",
-                    "deliveredAt": "2025-05-09T10:00:03Z",
-                    "acceptedAt": None,
-                    "expiresAt": "2025-06-08T10:00:00Z",
-                }
-            ]
-        },
+        json_schema_extra={"examples": [_SEEN]},
     )
 
     invitation_id: str = Field(alias="invitationId")
@@ -68,6 +70,8 @@ class InvitationSeen(BaseModel):
 
 class InvitationPage(BaseModel):
     """The newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"invitations": [_SEEN], "nextCursor": None}]})
 
     invitations: list[InvitationSeen]
     next_cursor: str | None = Field(alias="nextCursor", description="For the page after this one; null on the last.")
@@ -86,17 +90,7 @@ class InvitationAccepted(BaseModel):
 
 
 class Reward(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "invitationId": "0196b4c2f3a1b6d0c9e85a7f4321",
-                    "kind": "INVITER",
-                    "createdAt": "2025-05-10T08:30:00Z",
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_REWARD]})
 
     invitation_id: str = Field(alias="invitationId")
     kind: Kind
@@ -104,6 +98,8 @@ class Reward(BaseModel):
 
 
 class Rewards(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"rewards": [_REWARD]}]})
+
     rewards: list[Reward]
 
 
