@@ -86,7 +86,8 @@ async def test_the_link_shows_who_invites_until_the_invitation_is_over(service):
     assert "Mary Ann invited you to AppName" in page.text
     assert code in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    problem(await service.client.get("/invite/APP-222222"), 404, "NOT_FOUND")
+    for unknown in ("APP-222222", "APP-000000", "%00", "%ff", "x" * 64):
+        problem(await service.client.get(f"/invite/{unknown}"), 404, "NOT_FOUND")
     await accept(service, code, "friend")
     assert "accepted" in problem(await service.client.get(f"/invite/{code}"), 410, "GONE")
     late = await invited(service, number=2)

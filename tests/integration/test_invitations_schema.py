@@ -29,9 +29,9 @@ parameters = {{ code = "{code}" }}
 
 
 @pytest.mark.timeout(120)
-async def test_requests_made_up_from_the_document_find_no_answer_that_it_does_not_have(database_url, tmp_path):
+async def test_requests_made_up_from_the_document_find_no_answer_that_it_does_not_have(postgres_url, tmp_path):
     """I28."""
-    async with serving(environment(database_url, DAILY_LIMIT="10000")) as service:
+    async with serving(environment(postgres_url, DAILY_LIMIT="10000")) as service:
         paths = (await service.client.get("/openapi.json")).json()["paths"]
         operations = sum(len(each) for each in paths.values())
         code = (await service.invite("friend", phone(1))).json()["inviteCode"]

@@ -1,12 +1,13 @@
 """`GET /invite/{code}`: what a friend sees who taps the link. No script, nothing from elsewhere, no account needed."""
 
+import re
 from html import escape
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
 
-from workloads.invitations import optouts
+from workloads.invitations import codes, optouts
 from workloads.invitations.documented import problems
 from workloads.invitations.parts import Parts, parts_of
 from workloads.invitations.problems import Code, ProblemError
@@ -53,7 +54,7 @@ button {{ font: inherit; padding: .5rem 1rem; }}
 async def invited(request: Request, code: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
     """The page that a referral URL leads to."""
     parts = parts_of(request)
-    found = await parts.database.once(_FIND, code)
+    found = await parts.database.once(_FIND, code) if re.fullmatch(codes.PATTERN, code) else []
     if not found:
         raise ProblemError(Code.NOT_FOUND, "no invitation has this code")
     (row,) = found
