@@ -8,6 +8,7 @@ import pytest
 
 from hack.node.postgres import Postgres
 from tests.invitation_service import environment
+from workloads.invitations import schema
 from workloads.invitations.app import create
 from workloads.invitations.database import Session
 from workloads.invitations.migrating import migrate
@@ -85,6 +86,26 @@ async def test_it_is_ready_when_its_database_answers(database_url):
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
     ):
         assert (await client.get("/readyz")).status_code == httpx.codes.OK
+
+
+async def test_it_is_not_ready_before_its_database_is_migrated(postgres, tmp_path):
+    """I23."""
+    for url in (postgres.create("never_migrated"), f"sqlite:///{tmp_path / 'never_migrated.sqlite'}"):
+        app = create(read(environment(url)))
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        ):
+            assert "alembic_version" in (await client.get("/readyz")).text
+            await migrate(url)
+            assert (await client.get("/readyz")).status_code == httpx.codes.OK
+
+
+async def test_a_schema_that_is_older_than_the_version_is_not_enough_and_a_newer_one_is(database):
+    """I23."""
+    for revision, enough in (("0000", False), ("0001", True), ("0002", True)):
+        await database.once("UPDATE alembic_version SET version_num = $1", revision)
+        assert await schema.is_there(database) is enough
 
 
 async def test_it_is_alive_but_not_ready_without_a_database(tmp_path):

@@ -1,8 +1,10 @@
 """Every row of the error table, on a real server; and lists."""
 
+import logging
+
 import pytest
 
-from tests.invitation_service import environment, phone, problem, serving, signed_in
+from tests.invitation_service import KEY, environment, phone, problem, serving, signed_in
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
 
@@ -91,6 +93,30 @@ async def test_another_method_is_405(service):
     problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["Allow"] == "GET, POST"
     assert (await service.client.post("/healthz")).headers["Allow"] == "GET"
+
+
+async def test_a_defect_is_500_and_says_no_more_than_its_trace(sqlite_url, caplog):
+    """I10: here a key that is gone, though numbers are encrypted with it."""
+    async with serving(environment(sqlite_url)) as service:
+        await service.invite("u1", phone(1))
+    async with serving(environment(sqlite_url, PHONE_KEYS=f"k2:{KEY}")) as service:
+        answer = await service.get("/api/invitations", "u1")
+    assert "k1" not in problem(answer, 500, "INTERNAL_ERROR")
+    assert "PHONE_KEYS has no key 'k1'" in caplog.text
+
+
+async def test_no_log_line_holds_a_number(database_url, caplog):
+    """I22."""
+    caplog.set_level(logging.DEBUG)
+    async with serving(environment(database_url)) as service:
+        for written in ("+15551234567", "+15551234567", "+1 555 123 4567 ext 1", "+1 415 155 1234567"):
+            await service.invite("u1", written, headers={"Idempotency-Key": "k1"})
+        await service.client.post("/api/invitations", content=b'{"phoneNumber": "+15551234567', headers=signed_in("u1"))
+        await service.get("/api/invitations", "u1")
+    ours = [record for record in caplog.records if record.name.startswith(("workloads", "uvicorn", "asyncpg"))]
+    assert ours
+    text = " ".join(f"{record.getMessage()} {record.__dict__}" for record in ours)
+    assert "1234567" not in text.replace(" ", "")
 
 
 async def test_a_user_sees_the_own_invitations_page_by_page_and_nobody_elses(database_url):

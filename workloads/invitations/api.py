@@ -88,6 +88,8 @@ async def _ask(parts: Parts, asked: Order, now: int) -> Invited:
     try:
         answer = await parts.inviting.invite(asked, now=now)
     except LockedError:
+        if not asked.key:
+            raise
         raise ProblemError(
             Code.IDEMPOTENCY_KEY_IN_USE, "its answer is still being made: ask again", {"Retry-After": "1"}
         ) from None

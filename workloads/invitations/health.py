@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from workloads.invitations import schema
 from workloads.invitations.database import DatabaseGoneError
 from workloads.invitations.parts import parts_of
 
@@ -18,9 +19,11 @@ async def alive(request: Request) -> Response:
 
 @router.get("/readyz")
 async def ready(request: Request) -> Response:
-    """Not while the database is away: another pod may reach it."""
+    """Not while the database is away, as another pod may reach it; nor before it is migrated."""
     try:
-        await parts_of(request).database.once("SELECT 1")
+        migrated = await schema.is_there(parts_of(request).database)
     except DatabaseGoneError as problem:
         return Response(f"the database does not answer: {problem}\n", status_code=503, media_type="text/plain")
+    if not migrated:
+        return Response(f"the schema is older than {schema.NEEDED}\n", status_code=503, media_type="text/plain")
     return Response("ok\n", media_type="text/plain")

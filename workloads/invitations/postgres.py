@@ -19,6 +19,8 @@ _GONE = (
     asyncpg.InternalClientError,
     asyncpg.exceptions.OperatorInterventionError,  # it is being shut down, or a statement took too long
     asyncpg.exceptions.InsufficientResourcesError,  # too many connections, no memory, no room on its disk
+    asyncpg.exceptions.ReadOnlySQLTransactionError,  # a standby that is to take over
+    asyncpg.exceptions.UndefinedTableError,  # it is not migrated yet
     asyncpg.exceptions.TransactionRollbackError,  # the other of two that waited for each other goes on
 )
 
