@@ -14,7 +14,7 @@ from hack.node.postgres import Postgres
 from tests.e2e.patience import until
 from tests.image_jobs import Jobs
 from tests.invitation_sending import FAST, FRIEND, Sends, sends
-from tests.invitation_service import environment
+from tests.invitation_service import environment, serving
 from tests.twilio_server import Mood, TwilioServer
 from workloads.common.gate import Gate, Open
 from workloads.common.job_row import State
@@ -217,3 +217,23 @@ async def test_a_database_that_is_gone_when_the_answer_comes_still_learns_of_it(
         assert (await it.status(invitation), server.asked) == ("SENT", 1)
         assert [attempt["outcome"] for attempt in await it.attempts(invitation)] == ["ACCEPTED"]
     await database.close()
+
+
+async def test_from_a_request_to_the_friends_phone_and_back(world: World) -> None:
+    """I14, I15, I18: all roles in one process, and Twilio at its end."""
+    variables = {**FAST, **world.server.environment, **role(world.jobs), "ROLES": "api,relay,sender"}
+    async with serving(environment(world.url, **variables)) as service:
+        assert (await service.invite("ana", FRIEND)).status_code == 201
+
+        async def status() -> str:
+            (found,) = (await service.get("/api/invitations", "ana")).json()["invitations"]
+            return str(found["status"])
+
+        async def is_sent() -> bool:
+            return await status() == "SENT"
+
+        await until(is_sent, "it is sent", seconds=20)
+        (message,) = world.server.messages
+        await world.server.tell(service.client, message, "delivered")
+        assert await status() == "DELIVERED"
+        assert (await service.client.get("/healthz")).status_code == 200
