@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from workloads.invitations.inviting import Inviting
 from workloads.invitations.numbers import Phone
 from workloads.invitations.order import Invited, Order, PhoneTaken
 from workloads.invitations.privacy import Privacy
-from workloads.invitations.sending.port import Fault, Outcome
+from workloads.invitations.sending.port import Outcome
 from workloads.invitations.sending.running import Hooks, Sending, sending
 from workloads.invitations.sending.sender import Verdict
 from workloads.invitations.settings import Settings, read
@@ -51,8 +51,8 @@ class Sends:
         """Takes it, if so."""
         return not isinstance(await self.try_to_invite(number, user="somebody else"), PhoneTaken)
 
-    async def deliver(self, invitation_id: str, *, give_up_on: Collection[Fault] = ()) -> Verdict:
-        return await self.parts.sender.deliver(invitation_id, give_up_on=give_up_on)
+    async def deliver(self, invitation_id: str, *, only_now: bool = False) -> Verdict:
+        return await self.parts.sender.deliver(invitation_id, only_now=only_now)
 
     async def leave_half_sent(self, invitation_id: str) -> None:
         """As a process does that dies between its attempt's row and the answer."""

@@ -16,6 +16,7 @@ from tests.image_jobs import Jobs
 from tests.invitation_sending import FAST, FRIEND, Sends, sends
 from tests.invitation_service import environment, serving
 from tests.twilio_server import Mood, TwilioServer
+from workloads.common.dead_jobs import Redriven
 from workloads.common.gate import Gate, Open
 from workloads.common.job_row import State
 from workloads.invitations.database import Session
@@ -162,19 +163,22 @@ async def test_an_open_breaker_keeps_messages_in_the_queue_until_the_provider_is
         assert len(world.server.messages) == 5
 
 
-async def test_a_fault_of_the_setup_ends_at_the_limit_in_the_dead_letters_with_the_phone_released(world: World) -> None:
-    """I6, I15"""
+async def test_a_fault_of_the_setup_ends_in_the_dead_letters_and_can_be_sent_once_it_is_mended(world: World) -> None:
+    """I15: nothing was sent, and nothing is lost."""
     async with world.pod(TWILIO_SENDER="+12025550199") as it:
         invitation = await it.invite()
         await world.jobs.send(invitation, body={})
         await world.jobs.until_state(State.FAILED, invitation)
         await world.jobs.until_empty()
-        assert await it.status(invitation) == "FAILED"
         assert [attempt["code"] for attempt in await it.attempts(invitation)] == ["21606", "21606"]
-        assert await it.is_phone_free()
-    [dead] = await world.jobs.in_dead_letters()
-    assert dead["job_id"] == invitation
-    assert FRIEND[1:] not in dead["last_error"]
+    [dead] = await world.jobs.producer.dead(most=10)
+    assert dead.job_id == invitation
+    assert FRIEND[1:] not in dead.last_error
+    async with world.pod():
+        assert [each async for each in world.jobs.producer.redrive(most=10)] == [(invitation, Redriven.SENT)]
+        await world.jobs.until_state(State.COMPLETED, invitation)
+        assert await it.status(invitation) == "SENT"
+        assert len(world.server.messages) == 1
 
 
 async def test_a_canary_that_is_set_up_wrong_ends_no_invitation(world: World) -> None:

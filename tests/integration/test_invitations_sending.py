@@ -179,7 +179,7 @@ async def test_who_waits_for_the_answer_does_not_wait_for_a_provider_to_come_bac
     """I25: it is FAILED, and the phone free, before the caller is told."""
     server.mood = Mood.BUSY
     invitation = await it.invite()
-    held = await it.deliver(invitation, give_up_on={Fault.PROVIDER, Fault.SETUP})
+    held = await it.deliver(invitation, only_now=True)
     assert isinstance(held, Held)
     assert await it.status(invitation) == "FAILED"
     assert await it.is_phone_free()

@@ -8,13 +8,12 @@ failure; it is the invitation's status, as it is with a queue.
 from workloads.invitations.database import Database
 from workloads.invitations.order import Invited, Order, day_of
 from workloads.invitations.problems import RETRY_S, Code, ProblemError
-from workloads.invitations.sending.port import Fault
 from workloads.invitations.sending.sender import Ended, Held, Sender
 
 
 async def send_at_once(sender: Sender, database: Database, order: Order, invited: Invited, *, now: int) -> None:
     """`now`: as it was when it was ordered. Raises ProblemError: 503; DatabaseGoneError."""
-    verdict = await sender.deliver(invited.invitation_id, give_up_on=frozenset(Fault))
+    verdict = await sender.deliver(invited.invitation_id, only_now=True)
     async with database.transaction() as rows:
         await rows.execute("UPDATE outbox SET sent_at = $2 WHERE invitation_id = $1", invited.invitation_id, now)
         match verdict:

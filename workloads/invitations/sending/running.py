@@ -77,7 +77,6 @@ async def sending(
             wording=wording,
             clock=clock,
             told=hooks.told,
-            max_attempts=role.rules.max_attempts if role else 1,
         )
         if role is None:
             yield Sending(sender, reconciler, lambda: "")

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never
 
@@ -61,9 +61,9 @@ Verdict = Ended | Held
 class _Trial:
     invitation_id: str
     attempt_id: str
-    give_up_on: Collection[Fault]
     ticket: int | None
     """The breaker's; None: the provider is not to be called."""
+    only_now: bool
 
 
 class Sender:
@@ -78,7 +78,6 @@ class Sender:
         wording: Wording,
         clock: Callable[[], int],
         told: Callable[[Outcome], None],
-        max_attempts: int,
     ) -> None:
         """`clock`: milliseconds since 1970; `told`: hears each answer of the provider."""
         self._database = database
@@ -87,13 +86,12 @@ class Sender:
         self._wording = wording
         self._clock = clock
         self._told = told
-        self._max_attempts = max_attempts
         self._monotonic = asyncio.get_running_loop().time
 
     async def __call__(self, job: Job, claim: Claim) -> Mapping[str, Any]:
-        is_last = not claim.canary and claim.row.counted >= self._max_attempts
+        del claim
         try:
-            verdict = await self.deliver(job.job_id, give_up_on={Fault.SETUP} if is_last else ())
+            verdict = await self.deliver(job.job_id)
         except DatabaseGoneError as problem:
             raise OutageError(f"the database does not answer: {problem}") from problem
         match verdict:
@@ -106,14 +104,13 @@ class Sender:
             case _:
                 assert_never(verdict)
 
-    async def deliver(self, invitation_id: str, *, give_up_on: Collection[Fault]) -> Verdict:
-        """`give_up_on`: with which faults it is not to be tried again; the invitation is FAILED then.
+    async def deliver(self, invitation_id: str, *, only_now: bool = False) -> Verdict:
+        """`only_now`: nobody tries again; an invitation that is held is FAILED then.
 
         Raises RefusedError for an invitation that there is not, DatabaseGoneError.
         """
-        trial = _Trial(
-            invitation_id, secrets.token_hex(12), give_up_on, self._breaker.admit(self._monotonic())
-        )  # fmt: skip
+        ticket = self._breaker.admit(self._monotonic())
+        trial = _Trial(invitation_id, secrets.token_hex(12), ticket, only_now=only_now)
         sms = await self._surely(lambda: self._begin(trial))
         if not isinstance(sms, Sms):
             return sms
@@ -181,7 +178,7 @@ class Sender:
         return await self._become(rows, trial.invitation_id, Status.FAILED)
 
     async def _hold(self, rows: Rows, trial: _Trial, held: Held) -> Held:
-        if held.fault in trial.give_up_on:
+        if trial.only_now:
             await self._become(rows, trial.invitation_id, Status.FAILED)
         return held
 
