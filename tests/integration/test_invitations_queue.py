@@ -17,7 +17,7 @@ from tests.invitation_sending import FAST, FRIEND, Sends, sends
 from tests.invitation_service import environment, serving
 from tests.twilio_server import Mood, TwilioServer
 from workloads.common.dead_jobs import Redriven
-from workloads.common.gate import Gate, Open
+from workloads.common.gate import Gate, Open, OpenPermit
 from workloads.common.job_row import State
 from workloads.invitations.database import Session
 from workloads.invitations.opening import open_database
@@ -50,6 +50,11 @@ def role(jobs: Jobs, **more: str) -> dict[str, str]:
 
 class Canary(Open):
     is_canary = True
+
+
+class Broken(Open):
+    async def permit(self, wanted: int) -> OpenPermit:
+        raise KeyError("a defect")
 
 
 class World:
@@ -241,3 +246,15 @@ async def test_from_a_request_to_the_friends_phone_and_back(world: World) -> Non
         await world.server.tell(service.client, message, "delivered")
         assert await status() == "DELIVERED"
         assert (await service.client.get("/healthz")).status_code == 200
+
+
+async def test_a_process_that_takes_no_jobs_any_more_says_so(world: World) -> None:
+    """I15: for kubelet, which starts it again."""
+
+    async def live() -> None:
+        async with world.pod(gate=Broken()) as it:
+            told = await until(it.parts.trouble, "it says so", seconds=5)
+            assert told == "nothing takes jobs from the queue any more"
+
+    with pytest.raises(KeyError, match="a defect"):
+        await live()

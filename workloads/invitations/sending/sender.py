@@ -119,7 +119,9 @@ class Sender:
         if trial.ticket is not None:
             self._breaker.note(trial.ticket, well=is_well, now=self._monotonic())
         self._told(outcome)
-        return await self._surely(lambda: self._end(trial, outcome))
+        note = ending.noted(outcome)
+        log.info("an attempt ended", extra=_about(invitation_id, outcome=note.ending, code=note.code, why=note.why))
+        return await self._surely(lambda: self._end(trial, outcome, note))
 
     async def _begin(self, trial: _Trial) -> Sms | Verdict:
         """May be done again: whether a commit arrived is not always known."""
@@ -148,12 +150,11 @@ class Sender:
             await ending.advance(rows, invitation_id, Status.SENDING)
             return sms
 
-    async def _end(self, trial: _Trial, outcome: Outcome) -> Verdict:
-        invitation_id, now, note = trial.invitation_id, self._clock(), ending.noted(outcome)
+    async def _end(self, trial: _Trial, outcome: Outcome, note: Note) -> Verdict:
+        invitation_id, now = trial.invitation_id, self._clock()
         async with self._database.transaction() as rows:
             await lock(rows, invitation_id, self._database.dialect)
             await attempt_log.end(rows, trial.attempt_id, note, now=now)
-            log.info("an attempt ended", extra=_about(invitation_id, outcome=note.ending, code=note.code, why=note.why))
             match outcome:
                 case Accepted(message_id):
                     await ending.accepted(
