@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
+from hack.node.aws import LocalAws
 from tests.invitation_service import Watch, environment
 from tests.twilio_server import TwilioServer
 from workloads.invitations.database import Session
@@ -96,3 +99,10 @@ async def sends(
     async with sending(settings, database, clock=watch, hooks=hooks or Hooks(told=heard.append)) as parts:
         assert parts is not None
         yield Sends(settings, database, watch, parts, heard)
+
+
+def sent_by_sns(aws: LocalAws, number: str) -> list[dict[str, Any]]:
+    """What the local AWS has of messages to it."""
+    answer = httpx.get(f"{aws.url}/_ministack/sns/sms-messages", params={"phoneNumber": number}, trust_env=False)
+    found: list[dict[str, Any]] = answer.json()["sms_messages"][number]
+    return found

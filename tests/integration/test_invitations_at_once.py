@@ -20,9 +20,9 @@ async def server() -> AsyncIterator[TwilioServer]:
 
 
 @pytest.fixture
-async def service(database_url: str, server: TwilioServer) -> AsyncIterator[Service]:
+async def service(postgres_url: str, server: TwilioServer) -> AsyncIterator[Service]:
     variables = {**FAST, **server.environment, "DELIVERY": "synchronous", "BREAKER_FAILURES": "3"}
-    async with serving(environment(database_url, **variables)) as service:
+    async with serving(environment(postgres_url, **variables)) as service:
         yield service
 
 

@@ -4,14 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
 
 from hack.node.aws import LocalAws
 from hack.node.process import free_port
+from tests.invitation_sending import sent_by_sns
 from tests.twilio_server import SENDER, Mood, TwilioServer
 from workloads.common.environment import Environment
 from workloads.image_worker.health import listening
@@ -142,7 +141,7 @@ async def test_sns_sends_a_transactional_message_with_its_sender(local_aws: Loca
     async with opened(provider(Environment(variables)), calls=2) as sns:
         answer = await sns.send(SMS)
         assert isinstance(await sns.find(SMS, since=0), Untraced)
-    [sent] = _sent_by_sns(local_aws, FRIEND)
+    [sent] = sent_by_sns(local_aws, FRIEND)
     assert answer == Accepted(sent["MessageId"])
     assert sent["Message"] == SMS.text
     assert sent["MessageAttributes"]["AWS.SNS.SMS.SenderID"]["StringValue"] == "Pointsman"
@@ -155,7 +154,7 @@ async def test_the_test_range_does_not_reach_sns(local_aws: LocalAws) -> None:
         answer = await sns.send(Sms("i1", "+15551234567", "Hello", "Hello"))
     assert isinstance(answer, Refused)
     assert answer.permanent
-    assert _sent_by_sns(local_aws, "+15551234567") == []
+    assert sent_by_sns(local_aws, "+15551234567") == []
 
 
 async def test_an_sns_that_is_away_is_a_refusal_for_now(monkeypatch: pytest.MonkeyPatch, local_aws: LocalAws) -> None:
@@ -188,9 +187,3 @@ async def test_an_sns_that_does_not_answer_is_unknown_and_asked_once(
             assert isinstance(await sns.send(SMS), Unknown)
         over.set()
     assert len(asked) == 1
-
-
-def _sent_by_sns(aws: LocalAws, number: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{aws.url}/_ministack/sns/sms-messages", params={"phoneNumber": number}, trust_env=False)
-    found: list[dict[str, Any]] = answer.json()["sms_messages"][number]
-    return found

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hack.node.aws import LocalAws
 from hack.node.postgres import Postgres
 from tests.e2e.patience import until
 from tests.image_jobs import Jobs
-from tests.invitation_sending import FAST, FRIEND, Sends, sends
+from tests.invitation_sending import FAST, FRIEND, Sends, sends, sent_by_sns
 from tests.invitation_service import environment, serving
 from tests.twilio_server import Mood, TwilioServer
 from workloads.common.dead_jobs import Redriven
@@ -226,6 +227,19 @@ async def test_a_database_that_is_gone_when_the_answer_comes_still_learns_of_it(
         assert (await it.status(invitation), server.asked) == ("SENT", 1)
         assert [attempt["outcome"] for attempt in await it.attempts(invitation)] == ["ACCEPTED"]
     await database.close()
+
+
+async def test_sns_sends_what_comes_through_the_queue(world: World, local_aws: LocalAws) -> None:
+    """I16"""
+    number = "+12025550177"
+    async with world.pod(PROVIDER="sns") as it:
+        invitation = await it.invite(number)
+        await world.jobs.send(invitation, invitation, body={})
+        await world.jobs.until_state(State.COMPLETED, invitation)
+        row = await it.invitation(invitation)
+    [message] = sent_by_sns(local_aws, number)
+    assert (row["status"], row["provider"], row["provider_message_id"]) == ("SENT", "sns", message["MessageId"])
+    assert message["Message"].endswith(f"https://app.example.com/invite/{row['invite_code']}")
 
 
 async def test_from_a_request_to_the_friends_phone_and_back(world: World) -> None:
