@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 
 from hack.node.trouble import TroubleError
+from workloads.common import provisioning
 from workloads.common.aws import Aws
 from workloads.common.job_row import Row, State
 from workloads.image_worker import audit
 from workloads.image_worker.producer import Producer
-from workloads.image_worker.provision import make_table, provision
+from workloads.image_worker.provision import provision
 
 NAME, LEDGER = "image-worker", "pointsman-shares"
 _MAX_ATTEMPTS, _VISIBILITY_S = 3, 15
@@ -37,7 +38,7 @@ class Jobs:
         async with Aws(path_style=True, calls=16) as aws:
             places = await provision(aws, NAME, max_attempts=_MAX_ATTEMPTS, visibility_s=_VISIBILITY_S)
             await audit.keep_versions(aws, places.bucket)
-            await make_table(aws, LEDGER, "service", "item")
+            await provisioning.table(aws, LEDGER, "service", "item")
             producer = Producer(aws, places, send=lambda _: nullcontext({}))
             jobs = cls(aws, producer, bucket=places.bucket, table=places.jobs, rate=rate)
             try:

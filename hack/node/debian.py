@@ -1,17 +1,17 @@
-"""The programs that come from Debian: container runtime, network plugins, image building."""
+"""The programs that come from Debian: container runtime, network plugins, image building; a database for tests."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from hack.node.trouble import TroubleError
 
 # What a package is needed for: a file that tells whether it is installed.
-PACKAGES = {
+CLUSTER = {
     "buildah": "/usr/bin/buildah",
     "conntrack": "/usr/sbin/conntrack",
     "containerd": "/usr/bin/containerd",
@@ -23,37 +23,37 @@ PACKAGES = {
     "runc": "/usr/sbin/runc",
     "util-linux": "/usr/bin/nsenter",
 }
+DATABASE = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_NO_FIRST_DATABASE = Path("/etc/postgresql-common/createcluster.d/pointsman.conf")
 
 
-def missing() -> list[str]:
-    absent = [name for name, file in PACKAGES.items() if not Path(file).exists()]
+def missing(packages: Mapping[str, str] = CLUSTER) -> list[str]:
+    absent = [name for name, file in packages.items() if not any(Path("/").glob(file[1:]))]
     # Docker's own packages bring the same programs and conflict with Debian's.
     elsewhere = {"containerd": "containerd", "runc": "runc"}
     return [name for name in absent if name not in elsewhere or shutil.which(elsewhere[name]) is None]
 
 
-def ensure() -> None:
+def ensure(needed: Mapping[str, str] = CLUSTER, *, by: str = "the native cluster") -> None:
     """Installs what is missing; raises TroubleError where that is not possible."""
-    packages = missing()
+    packages = missing(needed)
     if not packages:
         return
     wanted = " ".join(packages)
     if shutil.which("apt-get") is None:
-        raise TroubleError(f"the native cluster needs {wanted}, by their Debian names: install them and run it again.")
+        raise TroubleError(f"{by} needs {wanted}, by their Debian names: install them and run it again.")
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     if os.geteuid() != 0:
-        raise TroubleError(f"the native cluster needs {wanted}: run `sudo {' '.join(command)}`.")
+        raise TroubleError(f"{by} needs {wanted}: run `sudo {' '.join(command)}`.")
     print(f"installing {wanted} from Debian", file=sys.stderr, flush=True)
-    with _no_services():
+    with _no_services(), _no_first_database():
         failure = _apt(command)
         if failure:
             # Lists are missing in a fresh image, or name versions that are gone.
             failure = _apt(["apt-get", "update"]) or _apt(command)
     if failure:
-        raise TroubleError(
-            f"`{' '.join(command)}` failed and without it there is no native cluster. It said:\n{failure}"
-        )
+        raise TroubleError(f"`{' '.join(command)}` failed, and {by} does not go without. It said:\n{failure}")
     if "containerd" in packages and Path("/run/systemd/system").exists():
         subprocess.run(["systemctl", "--quiet", "disable", "containerd"], check=True)
 
@@ -77,3 +77,17 @@ def _no_services() -> Iterator[None]:
         yield
     finally:
         _POLICY.unlink()
+
+
+@contextmanager
+def _no_first_database() -> Iterator[None]:
+    """Debian makes a database when it installs the server, and starts it at each boot; tests make their own."""
+    if any(Path("/etc/postgresql").glob("*/*")):  # somebody's own are there: the package adds none
+        yield
+        return
+    _NO_FIRST_DATABASE.parent.mkdir(parents=True, exist_ok=True)
+    _NO_FIRST_DATABASE.write_text("create_main_cluster = false\n")
+    try:
+        yield
+    finally:
+        _NO_FIRST_DATABASE.unlink()

@@ -11,8 +11,8 @@ import pytest
 from hack.node.aws import LocalAws
 from tests.aws_account import on_aws_itself
 from tests.image_jobs import Jobs
+from workloads.common import provisioning
 from workloads.common.aws import Aws
-from workloads.image_worker.provision import make_table
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +44,6 @@ async def ledger_table(some_aws: None) -> AsyncIterator[str]:
     """A table of share ledgers, of its own for each test."""
     name = f"pointsman-test-shares-{os.getpid()}-{next(_tables)}"
     async with Aws() as aws:
-        await make_table(aws, name, "service", "item")
+        await provisioning.table(aws, name, "service", "item")
         yield name
         await aws.call(aws.dynamodb.delete_table, TableName=name)

@@ -43,6 +43,7 @@ from workloads.common.job_queue import Message
 from workloads.common.job_row import Row, State, typed
 from workloads.common.job_table import Claim
 from workloads.common.line_protocol import encode
+from workloads.common.provisioning import SPARE_RECEIVES
 from workloads.common.tracing import tracing
 from workloads.image_worker import picture, upload
 from workloads.image_worker.cli import app
@@ -51,7 +52,7 @@ from workloads.image_worker.near import bands
 from workloads.image_worker.perceptual import distance, perceptual_hash
 from workloads.image_worker.refusal import BadJobError
 from workloads.image_worker.renderer import Renderer
-from workloads.image_worker.settings import SPARE_RECEIVES, read
+from workloads.image_worker.settings import read
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WHO = Identity(service="shop", revision="aaaaaaaaaa", pod="shop-1")

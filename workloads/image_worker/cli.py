@@ -15,13 +15,14 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.common.aws import Aws, path_style
+from workloads.common.dead_jobs import Redriven
 from workloads.common.environment import SettingError
 from workloads.common.http_metrics import Identity
 from workloads.common.job import BadMessageError
 from workloads.common.job_row import Row
 from workloads.common.tracing import tracing
 from workloads.image_worker import settings
-from workloads.image_worker.producer import Producer, Redriven
+from workloads.image_worker.producer import Producer
 from workloads.image_worker.provision import provision, remove
 
 app = typer.Typer(

@@ -8,7 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.common.aws import Aws
 from workloads.common.job_row import typed
-from workloads.image_worker.settings import SPARE_RECEIVES, Settings
+from workloads.common.provisioning import SPARE_RECEIVES
+from workloads.image_worker.settings import Settings
 
 log = logging.getLogger(__name__)
 _PAUSE_S = 2.0

@@ -15,8 +15,6 @@ from workloads.image_worker.faults import Faults
 
 LEASE_SHARE = 0.9
 """Of the visibility timeout: a lease that ends first lets the next receiver claim instead of finding it busy."""
-SPARE_RECEIVES = 5
-"""The redrive policy's maxReceiveCount is MAX_ATTEMPTS and this: only a net below the worker's own counting."""
 _QUEUE_KEEPS_DAYS = 14
 
 

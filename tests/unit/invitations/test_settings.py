@@ -1,0 +1,46 @@
+"""Settings name themselves when they are wrong."""
+
+import pytest
+
+from tests.invitation_service import KEY, environment
+from workloads.common.environment import SettingError
+from workloads.invitations.sending.settings import ProviderName
+from workloads.invitations.settings import Delivery, Role, read
+
+GOOD = environment("postgresql://user:secret@db/invitations")
+
+
+def test_little_must_be_set():
+    settings = read(GOOD)
+    assert settings.provider is ProviderName.SANDBOX
+    assert settings.delivery is Delivery.QUEUE
+    assert settings.roles == {Role.API}
+    assert (settings.limits.daily, settings.limits.phone_ms) == (10, 86_400_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("DATABASE_URL", "", "DATABASE_URL is not set"),
+        ("DATABASE_URL", "mysql://user:secret@db/x", "DATABASE_URL: 'mysql' names no database"),
+        ("JWT_SECRET", "", "JWT_SECRET is not set"),
+        ("JWT_SECRET", "short", "JWT_SECRET is 5 bytes long"),
+        ("JWT_ALGORITHM", "none", "JWT_ALGORITHM: 'none' is none of HS256, RS256"),
+        ("JWT_ALGORITHM", "RS256", "give either JWT_PUBLIC_KEY"),
+        ("PHONE_KEYS", KEY, "PHONE_KEYS: an entry has no id"),
+        ("PHONE_KEYS", "k1:AAAA", "PHONE_KEYS: a key is 3 bytes long instead of 32"),
+        ("PHONE_KEYS", "k1:%%", "PHONE_KEYS: a key is not base64"),
+        ("PHONE_HASH_KEY", "", "PHONE_HASH_KEY is not set"),
+        ("ROLES", "api,cook", "ROLES: 'api,cook' is no list of api, relay, sender"),
+        ("ROLES", "relay", "QUEUE_URL is not set"),
+        ("PROVIDER", "pigeon", "PROVIDER: 'pigeon' is none of sandbox, sns, twilio"),
+        ("ALLOWED_REGIONS", "US,usa", "ALLOWED_REGIONS: 'usa' is no country"),
+        ("PUBLIC_URL", "app.example.com", "PUBLIC_URL: 'app.example.com' is no address"),
+        ("DAILY_LIMIT", "0", "DAILY_LIMIT: '0' is not a number between 1 and 10000"),
+    ],
+)
+def test_a_wrong_setting_names_itself(name, value, says):
+    with pytest.raises(SettingError) as caught:
+        read({**GOOD, name: value})
+    assert says in str(caught.value)
+    assert "secret" not in str(caught.value).replace("the secret that", "")

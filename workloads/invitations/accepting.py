@@ -1,0 +1,64 @@
+"""A friend takes an invitation up: once, before it is over, and not the own one.
+
+One conditional update; a user's second acceptance fails on the column's UNIQUE. Who comes second, or again, is told by
+what the row says then. The rewards are part of the same transaction.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from workloads.invitations import rewards
+from workloads.invitations.database import ConstraintError, Database
+from workloads.invitations.status import Status, may_become
+
+_ACCEPT = f"""
+UPDATE invitations SET status = $1, accepted_at = $2, accepted_by = $3
+WHERE invite_code = $4 AND inviter_user_id <> $3 AND accepted_by IS NULL AND expires_at > $2
+AND {may_become(Status.ACCEPTED)}
+RETURNING invitation_id, inviter_user_id
+"""  # noqa: S608 - constants
+_FIND = "SELECT inviter_user_id, accepted_by, accepted_at FROM invitations WHERE invite_code = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    at: int
+    """Milliseconds since 1970; of the first time, if this is a repetition."""
+
+
+class Refusal(Enum):
+    UNKNOWN = "no invitation has this code"
+    OVER = "the invitation has expired, or could not be sent"
+    OWN = "this is your own invitation: it is for a friend"
+    TAKEN = "somebody else has accepted this invitation"
+    NOT_NEW = "you have accepted another invitation before; one brings a user in"
+
+
+Answer = Accepted | Refusal
+
+
+async def accept(database: Database, code: str, user: str, *, now: int) -> Answer:
+    """Raises DatabaseGoneError."""
+    try:
+        async with database.transaction() as rows:
+            found = await rows.fetch(_ACCEPT, Status.ACCEPTED, now, user, code)
+            if found:
+                (row,) = found
+                await rewards.give(rows, row["invitation_id"], inviter=row["inviter_user_id"], invitee=user, now=now)
+                return Accepted(now)
+            return _why_not(await rows.fetch(_FIND, code), user)
+    except ConstraintError:
+        return Refusal.NOT_NEW
+
+
+def _why_not(found: list[Mapping[str, Any]], user: str) -> Answer:
+    if not found:
+        return Refusal.UNKNOWN
+    (row,) = found
+    if row["accepted_by"] == user:
+        return Accepted(row["accepted_at"])
+    if row["accepted_by"] is not None:
+        return Refusal.TAKEN
+    return Refusal.OWN if row["inviter_user_id"] == user else Refusal.OVER

@@ -1,0 +1,91 @@
+"""The application: which routers there are, and what runs beside them."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import httpx
+from fastapi import FastAPI
+
+from workloads.common.aws import Aws
+from workloads.invitations import api, api_friends, documented, health, landing, problems
+from workloads.invitations.background import Trouble, running
+from workloads.invitations.database import Database
+from workloads.invitations.intake import Intake
+from workloads.invitations.inviting import Inviting
+from workloads.invitations.jwks import Jwks
+from workloads.invitations.numbers import Rules
+from workloads.invitations.opening import open_database
+from workloads.invitations.outbox import Relay
+from workloads.invitations.parts import Clock, Parts, now_ms, put
+from workloads.invitations.privacy import Privacy
+from workloads.invitations.purging import Purging
+from workloads.invitations.sending import callbacks, replies
+from workloads.invitations.sending.running import sending
+from workloads.invitations.sending.settings import ProviderName
+from workloads.invitations.settings import Delivery, Role, Settings
+from workloads.invitations.tokens import FindKey, Tokens, Trust
+
+
+def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
+    """Opens nothing before it is started (lifespan)."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _parts(settings, clock) as parts:
+            put(app, parts)
+            yield
+
+    # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
+    app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    for each in (health, api, api_friends, landing, callbacks, replies):
+        app.include_router(each.router)
+    problems.install(app)
+    app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
+    documented.install(app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
+    async with contextlib.AsyncExitStack() as stack:
+        database = await open_database(settings.database_url, settings.pooling)
+        stack.push_async_callback(database.close)
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        privacy = Privacy(settings.keys)
+        trouble = await stack.enter_async_context(_beside(settings, database, clock))
+        sends = await stack.enter_async_context(sending(settings, database, clock=clock))
+        yield Parts(
+            settings=settings,
+            database=database,
+            privacy=privacy,
+            tokens=Tokens(settings.trust, _finder(settings.trust, client), clock=lambda: clock() / 1000),
+            numbers=Rules(settings.regions, test_range=settings.provider is ProviderName.SANDBOX),
+            inviting=Inviting(database, privacy, settings.limits),
+            sending=sends,
+            trouble=lambda: trouble() or (sends.trouble() if sends else ""),
+            clock=clock,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _beside(settings: Settings, database: Database, clock: Clock) -> AsyncIterator[Trouble]:
+    """The roles that answer no requests."""
+    if Role.RELAY not in settings.roles:
+        yield lambda: ""
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        endless = {"purging": Purging(database, settings.limits, clock=clock).run()}
+        if settings.delivery is Delivery.QUEUE:
+            aws = await stack.enter_async_context(Aws())
+            endless["relay"] = Relay(database, aws, settings.queue_url, clock=clock).run()
+        yield await stack.enter_async_context(running(endless))
+
+
+def _finder(trust: Trust, client: httpx.AsyncClient) -> FindKey:
+    if trust.jwks_url:
+        return Jwks(trust.jwks_url, client).key
+
+    async def known(_: str) -> str:
+        return trust.secret or trust.public_key
+
+    return known

@@ -1,0 +1,147 @@
+"""Errors as RFC 9457 has them, with `success`, `code` and `traceId` beside: what happened, and what to do about it."""
+
+import json
+from collections.abc import Mapping
+from enum import Enum
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from workloads.invitations import trace
+from workloads.invitations.database import DatabaseGoneError
+from workloads.invitations.jwks import KeysGoneError
+from workloads.invitations.tokens import NotAllowedError, TokenError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_S = 2
+"""What a caller is told to wait for when something is away."""
+
+
+class Code(Enum):
+    """Each with its status and title. Callers branch on the name, so it never changes."""
+
+    MALFORMED_REQUEST = (400, "The request cannot be read")
+    UNAUTHENTICATED = (401, "It is not known who is asking")
+    FORBIDDEN = (403, "This is not allowed")
+    NOT_FOUND = (404, "There is no such thing")
+    METHOD_NOT_ALLOWED = (405, "This cannot be done here")
+    REQUEST_TIMEOUT = (408, "The request took too long to arrive")
+    DUPLICATE_INVITATION = (409, "This phone has been invited already")
+    IDEMPOTENCY_KEY_IN_USE = (409, "The same request is still under way")
+    NOT_ACCEPTABLE_NOW = (409, "The invitation cannot be accepted")
+    GONE = (410, "The invitation is over")
+    BODY_TOO_LARGE = (413, "The request is too large")
+    INVALID_PHONE_NUMBER = (422, "This phone number is not invited")
+    IDEMPOTENCY_KEY_REUSED = (422, "The idempotency key belongs to another request")
+    RATE_LIMITED = (429, "Enough invitations for today")
+    INTERNAL_ERROR = (500, "This is a defect of the service")
+    UNAVAILABLE = (503, "The service cannot do this at the moment")
+    PROVIDER_FAILED = (503, "The message could not be sent")
+
+    @property
+    def status(self) -> int:
+        return self.value[0]
+
+    @property
+    def title(self) -> str:
+        return self.value[1]
+
+
+class Problem(BaseModel):
+    """How every error looks (RFC 9457)."""
+
+    model_config = ConfigDict(title="Problem", extra="forbid")
+
+    type: str = Field(description="Always `about:blank`: `code` says which it is.", examples=["about:blank"])
+    title: str = Field(examples=["This phone has been invited already"])
+    status: int = Field(ge=400, le=599, examples=[409])
+    detail: str = Field(description="What is wrong this time, and the way out.")
+    success: bool = Field(description="Always false.", examples=[False])
+    code: str = Field(description="For programs; never changes.", examples=["DUPLICATE_INVITATION"])
+    trace_id: str = Field(alias="traceId", pattern="^[0-9a-f]{32}$", description="To be told when asking for help.")
+
+
+class ProblemError(Exception):
+    def __init__(self, code: Code, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def response(problem: ProblemError, trace_id: str) -> Response:
+    code = problem.code
+    body = {
+        "type": "about:blank",
+        "title": code.title,
+        "status": code.status,
+        "detail": problem.detail,
+        "success": False,
+        "code": code.name,
+        "traceId": trace_id,
+    }
+    return Response(
+        json.dumps(body, ensure_ascii=False).encode(),
+        status_code=code.status,
+        headers={**problem.headers, "Cache-Control": "no-store"},
+        media_type=MEDIA_TYPE,
+    )
+
+
+def unavailable(what: str) -> ProblemError:
+    return ProblemError(Code.UNAVAILABLE, what, {"Retry-After": str(RETRY_S)})
+
+
+def _of(problem: Exception) -> ProblemError:
+    match problem:
+        case ProblemError():
+            return problem
+        case RequestValidationError():
+            return ProblemError(Code.MALFORMED_REQUEST, _what_is_malformed(problem))
+        case TokenError():
+            challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            return ProblemError(Code.UNAUTHENTICATED, str(problem), challenge)
+        case NotAllowedError():
+            challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+            return ProblemError(Code.FORBIDDEN, str(problem), challenge)
+        case DatabaseGoneError():
+            return unavailable("the database does not answer; nothing was changed that a repetition would not find")
+        case KeysGoneError():
+            return unavailable("tokens cannot be checked: their issuer does not answer")
+        case HTTPException(status_code=404):
+            return ProblemError(Code.NOT_FOUND, "see /openapi.json for what there is")
+        case HTTPException(status_code=400):
+            return ProblemError(Code.MALFORMED_REQUEST, "body: it cannot be read as JSON")
+        case _:
+            return ProblemError(Code.INTERNAL_ERROR, "it was logged; tell its traceId when asking for help")
+
+
+def _what_is_malformed(problem: RequestValidationError) -> str:
+    """Names the field, and does not repeat what was in it."""
+    first = problem.errors()[0]
+    place = ".".join(str(each) for each in first["loc"])
+    return f"{place}: {first['msg']}"
+
+
+async def _answer(request: Request, problem: Exception) -> Response:
+    return response(_of(problem), trace.of(request.scope).trace_id)
+
+
+_HANDLED = (
+    ProblemError,
+    RequestValidationError,
+    TokenError,
+    NotAllowedError,
+    DatabaseGoneError,
+    KeysGoneError,
+    HTTPException,
+    Exception,
+)
+
+
+def install(app: FastAPI) -> None:
+    """Every error of this application looks like a Problem."""
+    for kind in _HANDLED:
+        app.add_exception_handler(kind, _answer)

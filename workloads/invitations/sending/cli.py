@@ -1,0 +1,170 @@
+"""`python -m workloads.invitations.sending.cli`: what a person does with messages that are stuck or lost."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from workloads.common import provisioning
+from workloads.common.aws import Aws
+from workloads.common.dead_jobs import DeadJobs, Redriven
+from workloads.common.environment import Environment, SettingError
+from workloads.common.job_queue import DeadLetters, JobQueue
+from workloads.common.job_table import JobTable, Terms
+from workloads.invitations.database import Database, DatabaseGoneError
+from workloads.invitations.opening import open_database
+from workloads.invitations.parts import now_ms
+from workloads.invitations.postgres import Pooling
+from workloads.invitations.sending import by_hand
+from workloads.invitations.sending.by_hand import NotUnknownError
+from workloads.invitations.settings import database_url
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Messages that are stuck or lost. It reads the service's own variables: DATABASE_URL, and for `dlq` "
+    "QUEUE_URL, DEAD_LETTER_QUEUE_URL and JOBS_TABLE; `setup` prints those.",
+)
+dead_letters = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The dead letter queue.")
+app.add_typer(dead_letters, name="dlq")
+
+Json = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
+Most = Annotated[int, typer.Option("--most", min=1, max=100_000, help="How many at most.")]
+
+
+@app.command(epilog='Examples:  eval "$(setup)"   |   setup --name invitations --max-attempts 3')
+def setup(
+    *,
+    name: Annotated[str, typer.Option(help="Names begin with it.")] = "invitations",
+    max_attempts: Annotated[int, typer.Option(min=1, max=100, help="As the sender's MAX_ATTEMPTS.")] = 5,
+    visibility: Annotated[int, typer.Option(min=2, max=43_200, help="As the sender's VISIBILITY_SECONDS.")] = 60,
+) -> None:
+    """Make queues and the table of jobs for development, and print the variables that name them."""
+
+    async def run() -> None:
+        async with Aws() as aws:
+            queue, buried = await provisioning.queue(aws, name, max_attempts=max_attempts, visibility_s=visibility)
+            await provisioning.table(aws, f"{name}-jobs", "job_id")
+        print(f"export QUEUE_URL={queue}\nexport DEAD_LETTER_QUEUE_URL={buried}\nexport JOBS_TABLE={name}-jobs")
+
+    _reporting(run)
+
+
+@app.command(epilog="Examples:  lost   |   lost --most 1000 --json")
+def lost(*, most: Most = 100, as_json: Json = False) -> None:
+    """Invitations whose outcome is unknown, the oldest first."""
+
+    async def run() -> None:
+        async with _database() as database:
+            for each in await by_hand.lost(database, most=most):
+                at = datetime.fromtimestamp(each.started_at / 1000, UTC).isoformat(timespec="seconds")
+                _say(asdict(each), f"{each.invitation_id}  {each.provider}  {at}  {each.why}", as_json=as_json)
+
+    _reporting(run)
+
+
+@app.command("was-sent", epilog="Examples:  was-sent 0196b4c2… 3f6e2c1a-…   |   was-sent ID MESSAGE --json")
+def was_sent(invitation: str, message: str, *, as_json: Json = False) -> None:
+    """The provider's logs have the message, by this id of theirs. Exit code 2: the outcome is known already."""
+
+    async def run() -> None:
+        async with _database() as database:
+            await by_hand.was_sent(database, invitation, message, now=now_ms())
+        _say({"invitation_id": invitation, "status": "SENT"}, f"{invitation}  SENT", as_json=as_json)
+
+    _reporting(run)
+
+
+@app.command("was-not-sent", epilog="Examples:  was-not-sent 0196b4c2…   |   was-not-sent ID --json")
+def was_not_sent(invitation: str, *, as_json: Json = False) -> None:
+    """The provider's logs do not have it: it is FAILED, and the phone may be invited again. Exit code 2 as above."""
+
+    async def run() -> None:
+        async with _database() as database:
+            await by_hand.was_not_sent(database, invitation, now=now_ms())
+        _say({"invitation_id": invitation, "status": "FAILED"}, f"{invitation}  FAILED", as_json=as_json)
+
+    _reporting(run)
+
+
+@dead_letters.command("list", epilog="Examples:  dlq list   |   dlq list --most 1000 --json")
+def list_dead(*, most: Most = 100, as_json: Json = False) -> None:
+    """What lies in the dead letter queue, and why."""
+
+    async def run() -> None:
+        async with _dead_jobs() as jobs:
+            for dead in await jobs.dead(most=most):
+                line = (
+                    f"{dead.job_id or '(no job)'}  attempts {dead.attempts or '?'}  {dead.version}  {dead.last_error}"
+                )
+                _say(asdict(dead), line, as_json=as_json)
+
+    _reporting(run)
+
+
+@dead_letters.command(epilog="Examples:  dlq redrive   |   dlq redrive --invitation 0196b4c2… --json")
+def redrive(
+    *,
+    invitation: Annotated[str, typer.Option(help="Only this one.")] = "",
+    most: Most = 100,
+    as_json: Json = False,
+) -> None:
+    """Try again, with all attempts before them; what may have been sent is not. Exit code 1: some could not be."""
+
+    async def run() -> None:
+        bad = False
+        async with _dead_jobs() as jobs:
+            async for job_id, outcome in jobs.redrive(most=most, only=invitation):
+                bad = bad or outcome is Redriven.UNREADABLE
+                _say({"job_id": job_id, "outcome": outcome}, f"{job_id or '(no job)'}  {outcome}", as_json=as_json)
+        if bad:
+            raise typer.Exit(1)
+
+    _reporting(run)
+
+
+@asynccontextmanager
+async def _database() -> AsyncIterator[Database]:
+    database = await open_database(database_url(os.environ), Pooling(connections=1))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _dead_jobs() -> AsyncIterator[DeadJobs]:
+    required = Environment(os.environ).required
+    queue = required("QUEUE_URL", "the URL of the queue of invitations")
+    dead = required("DEAD_LETTER_QUEUE_URL", "the URL of the dead letter queue")
+    jobs = required("JOBS_TABLE", "the name of the DynamoDB table of jobs")
+    async with Aws() as aws:
+        yield DeadJobs(
+            JobTable(aws, jobs, owner="cli", revision="cli", terms=Terms(lease=0)),  # it claims nothing
+            JobQueue(aws, queue, dead_letters=dead, wait_s=0, visibility_s=0, renew_after=1),
+            DeadLetters(aws, dead),
+        )
+
+
+def _reporting(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        asyncio.run(run())
+    except (SettingError, DatabaseGoneError, NotUnknownError, BotoCoreError, ClientError) as problem:
+        print(f"invitations: {problem}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _say(value: dict[str, Any], line: str, *, as_json: bool) -> None:
+    print(json.dumps(value) if as_json else line)
+
+
+if __name__ == "__main__":
+    app()

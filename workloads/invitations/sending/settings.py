@@ -1,0 +1,155 @@
+"""What sending reads from the environment, once, at the start. The README has the same as a table."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from workloads.common.attempts import Rules
+from workloads.common.consumer import Capacity
+from workloads.common.environment import Environment, SettingError
+from workloads.common.job_table import Terms
+from workloads.invitations.sending.breaker import Limits
+from workloads.invitations.sending.twilio import Account
+
+LEASE_SHARE = 0.9
+"""Of the visibility timeout: a lease that ends first lets the next receiver claim instead of finding it busy."""
+_QUEUE_KEEPS_DAYS = 14
+_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+_LOCAL = frozenset({"localhost", "127.0.0.1"})
+
+
+class ProviderName(StrEnum):
+    SANDBOX = "sandbox"
+    SNS = "sns"
+    TWILIO = "twilio"
+
+
+@dataclass(frozen=True, slots=True)
+class ToSandbox:
+    """Nothing to be set."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToSns:
+    sender_id: str
+    """Shown as the sender where a country permits it, "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """For messages whose outcome is not known. Seconds."""
+
+    every: float
+    for_: float
+    """How long after the attempt it is looked for."""
+    abandoned_after: float = 900.0
+    """An attempt without an end is nobody's any more: longer than any job may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    to: ToSandbox | ToSns | Account
+    seconds: float
+    """For one call."""
+    limits: Limits
+    search: Search
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """Of the role that takes jobs from the queue."""
+
+    jobs: str
+    """The DynamoDB table of the claim library."""
+    rules: Rules
+    terms: Terms
+    capacity: Capacity
+    wait_s: int
+
+
+def provider_name(variables: Environment) -> ProviderName:
+    """Raises SettingError."""
+    name = variables.text("PROVIDER", ProviderName.SANDBOX)
+    try:
+        return ProviderName(name)
+    except ValueError:
+        raise SettingError(f"PROVIDER: {name!r} is none of {', '.join(ProviderName)}") from None
+
+
+def provider(variables: Environment) -> ProviderSettings:
+    """Raises SettingError."""
+    text, number, name = variables.text, variables.number, provider_name(variables)
+    to: ToSandbox | ToSns | Account
+    match name:
+        case ProviderName.SANDBOX:
+            to = ToSandbox()
+        case ProviderName.SNS:
+            to = ToSns(text("SNS_SENDER_ID"))
+        case ProviderName.TWILIO:
+            to = _twilio(variables)
+        case _:
+            assert_never(name)
+    rest = number("BREAKER_SECONDS", 15, lowest=0.1, highest=3600)
+    return ProviderSettings(
+        to=to,
+        seconds=number("PROVIDER_SECONDS", 10, lowest=0.1, highest=60),
+        limits=Limits(
+            failures=variables.whole("BREAKER_FAILURES", 5, lowest=1, highest=1000),
+            rest=rest,
+            longest_rest=number("BREAKER_LONGEST_SECONDS", max(300, rest), lowest=rest, highest=86400),
+        ),
+        search=Search(
+            every=number("RECONCILE_SECONDS", 30, lowest=0.1, highest=3600),
+            for_=number("RECONCILE_HOURS", 24, lowest=0.01, highest=24 * 30) * 3600,
+        ),
+    )
+
+
+def sender(variables: Environment) -> SenderSettings:
+    """Raises SettingError."""
+    number, whole = variables.number, variables.whole
+    visibility = whole("VISIBILITY_SECONDS", 60, lowest=2, highest=12 * 3600)
+    return SenderSettings(
+        jobs=variables.required("JOBS_TABLE", "the name of the DynamoDB table of jobs"),
+        rules=Rules(
+            visibility=visibility,
+            max_attempts=whole("MAX_ATTEMPTS", 5, lowest=1, highest=100),
+            longest_job=number("LONGEST_JOB_SECONDS", 90, lowest=1, highest=300),
+            first_pause=number("RETRY_SECONDS", 2, highest=900),
+            longest_pause=number("LONGEST_RETRY_SECONDS", 300, highest=12 * 3600),
+        ),
+        terms=Terms(
+            lease=visibility * LEASE_SHARE,
+            skew=number("CLOCK_SKEW_SECONDS", 2, highest=60),
+            keep=number("KEEP_DAYS", 30, lowest=_QUEUE_KEEPS_DAYS + 1, highest=3650) * 86400,
+        ),
+        capacity=Capacity(
+            slots=whole("SLOTS", 8, lowest=1, highest=256),
+            drain=number("DRAIN_SECONDS", 15, highest=600),
+        ),
+        wait_s=whole("WAIT_SECONDS", 20, highest=20),
+    )
+
+
+def _twilio(variables: Environment) -> Account:
+    sid = variables.required("TWILIO_ACCOUNT_SID", "the sid of the Twilio account (AC…)")
+    if not _SID.fullmatch(sid):
+        raise SettingError(f"TWILIO_ACCOUNT_SID: {sid!r} is not AC and 32 hexadecimal digits")
+    return Account(
+        sid=sid,
+        token=variables.required("TWILIO_AUTH_TOKEN", "the account's auth token: callbacks are signed with it"),
+        sender=variables.required("TWILIO_SENDER", "a number, an alphanumeric sender or a messaging service (MG…)"),
+        url=_https(variables, "TWILIO_URL", "https://api.twilio.com"),
+        public_url=_https(variables, "PUBLIC_URL", variables.required("PUBLIC_URL", "where Twilio reaches this API")),
+    )
+
+
+def _https(variables: Environment, name: str, default: str) -> str:
+    url = variables.text(name, default).rstrip("/")
+    parts = urlsplit(url)
+    is_local = parts.scheme == "http" and parts.hostname in _LOCAL
+    if (parts.scheme != "https" and not is_local) or not parts.hostname or parts.query or parts.username:
+        raise SettingError(f"{name}: {url!r} is not an https:// address without user and query")
+    return url

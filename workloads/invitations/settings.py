@@ -1,0 +1,239 @@
+"""What the service reads from its environment, once, at the start. The README has the same as a table."""
+
+import base64
+import binascii
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from workloads.common.environment import Environment, SettingError
+from workloads.common.http_metrics import Identity
+from workloads.invitations.opening import DatabaseUrlError, dialect
+from workloads.invitations.postgres import Pooling
+from workloads.invitations.privacy import Keys
+from workloads.invitations.sending import settings as sending_settings
+from workloads.invitations.sending.settings import ProviderName, ProviderSettings, SenderSettings
+from workloads.invitations.tokens import Algorithm, Trust
+
+_DAY_MS = 86_400_000
+_KEY_BYTES = 32
+
+
+class Role(StrEnum):
+    """What one process does. The API alone scales with requests, the sender with the queue."""
+
+    API = "api"
+    RELAY = "relay"
+    """Also clears away what is old."""
+    SENDER = "sender"
+
+
+class Delivery(StrEnum):
+    QUEUE = "queue"
+    SYNCHRONOUS = "synchronous"
+    """The request waits for the provider; for those who have no queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in milliseconds."""
+
+    daily: int = 10
+    """Invitations a user and day (UTC)."""
+    phone_ms: int = _DAY_MS
+    """One invitation a phone in this time, whoever sends it."""
+    expire_ms: int = 30 * _DAY_MS
+    purge_ms: int = 90 * _DAY_MS
+    """After this time nothing is left of a phone number."""
+    idempotency_ms: int = _DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Seconds and bytes. What a request may cost before anybody knows who sent it."""
+
+    host: str
+    port: int
+    body_bytes: int = 16_384
+    read_s: float = 5.0
+    """From the first byte of a connection, or of a body, to its last."""
+    drain_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    url: str
+    bucket: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    identity: Identity
+    roles: frozenset[Role]
+    database_url: str
+    pooling: Pooling
+    trust: Trust
+    keys: Keys
+    limits: Limits
+    regions: frozenset[str]
+    provider: ProviderName
+    delivery: Delivery
+    sending: ProviderSettings
+    sender: SenderSettings | None
+    """There, if this process takes jobs from the queue."""
+    queue_url: str
+    dead_letter_queue_url: str
+    public_url: str
+    """Where the world finds this service, without a slash at its end: in links, and what callbacks are signed for."""
+    app_name: str
+    serving: Serving
+    telemetry: Telemetry
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Raises SettingError."""
+    variables = Environment(environment)
+    number, whole, text = variables.number, variables.whole, variables.text
+    delivery = _choice(variables, "DELIVERY", Delivery.QUEUE)
+    roles = _roles(text("ROLES", "api,relay,sender"))
+    queued = delivery is Delivery.QUEUE and roles & {Role.RELAY, Role.SENDER}
+    return Settings(
+        identity=Identity(
+            service=text("SERVICE", "invitations"),
+            revision=text("REVISION", "none"),
+            pod=text("POD", socket.gethostname()),
+        ),
+        roles=roles,
+        database_url=database_url(environment),
+        pooling=Pooling(
+            connections=whole("DATABASE_CONNECTIONS", 10, lowest=1, highest=200),
+            acquire=number("DATABASE_WAIT_SECONDS", 2, lowest=0.05, highest=60),
+            lock=number("DATABASE_LOCK_SECONDS", 2, lowest=0.05, highest=60),
+            statement=number("DATABASE_STATEMENT_SECONDS", 5, lowest=0.1, highest=60),
+        ),
+        trust=_trust(variables),
+        keys=_keys(variables),
+        limits=Limits(
+            daily=whole("DAILY_LIMIT", 10, lowest=1, highest=10_000),
+            phone_ms=_ms(number("PHONE_HOURS", 24, lowest=0, highest=24 * 365) / 24),
+            expire_ms=_ms(number("EXPIRE_DAYS", 30, lowest=0.001, highest=3650)),
+            purge_ms=_ms(number("PURGE_DAYS", 90, lowest=1, highest=3650)),
+        ),
+        regions=_regions(text("ALLOWED_REGIONS", "US,CA")),
+        provider=sending_settings.provider_name(variables),
+        delivery=delivery,
+        sending=sending_settings.provider(variables),
+        sender=sending_settings.sender(variables) if queued and Role.SENDER in roles else None,
+        queue_url=variables.required("QUEUE_URL", "the URL of the queue of invitations") if queued else "",
+        dead_letter_queue_url=(
+            variables.required("DEAD_LETTER_QUEUE_URL", "the URL of the dead letter queue") if queued else ""
+        ),
+        public_url=_address(variables, "PUBLIC_URL", "https://app.example.com"),
+        app_name=text("APP_NAME", "AppName"),
+        serving=Serving(
+            host=text("HOST", "0.0.0.0"),  # noqa: S104 - in a pod that is the pod's own address
+            port=whole("PORT", 8080, highest=65535),
+            body_bytes=whole("BODY_BYTES", 16_384, lowest=1024, highest=1 << 20),
+            read_s=number("READ_SECONDS", 5, lowest=0.1, highest=60),
+            drain_s=number("DRAIN_SECONDS", 15, highest=600),
+        ),
+        telemetry=Telemetry(
+            url=text("TELEMETRY_URL"), bucket=text("TELEMETRY_BUCKET", "metrics"), token=text("TELEMETRY_TOKEN")
+        ),
+    )
+
+
+def database_url(environment: Mapping[str, str]) -> str:
+    """Raises SettingError. What the migration needs too, and nothing else."""
+    url = Environment(environment).required("DATABASE_URL", "postgresql://user:password@host/name")
+    try:
+        dialect(url)
+    except DatabaseUrlError as problem:
+        raise SettingError(f"DATABASE_URL: {problem}") from None
+    return url
+
+
+def _trust(variables: Environment) -> Trust:
+    algorithm = _choice(variables, "JWT_ALGORITHM", Algorithm.HS256)
+    secret = public_key = jwks_url = ""
+    if algorithm is Algorithm.HS256:
+        secret = variables.required("JWT_SECRET", "the secret that tokens are signed with, at least 32 bytes")
+        if len(secret.encode()) < _KEY_BYTES:
+            raise SettingError(f"JWT_SECRET is {len(secret.encode())} bytes long: HS256 needs at least {_KEY_BYTES}")
+    else:
+        public_key, jwks_url = variables.text("JWT_PUBLIC_KEY"), variables.text("JWT_JWKS_URL")
+        if bool(public_key) == bool(jwks_url):
+            raise SettingError("JWT_ALGORITHM is RS256: give either JWT_PUBLIC_KEY (PEM) or JWT_JWKS_URL")
+    return Trust(
+        algorithm=algorithm,
+        secret=secret,
+        public_key=public_key,
+        jwks_url=jwks_url,
+        issuer=variables.text("JWT_ISSUER"),
+        audience=variables.text("JWT_AUDIENCE"),
+        name_claim=variables.text("JWT_NAME_CLAIM", "name"),
+        scope=variables.text("JWT_SCOPE"),
+    )
+
+
+def _keys(variables: Environment) -> Keys:
+    text = variables.required("PHONE_KEYS", "ID:KEY, the key 32 bytes in base64; older ones after it, by commas")
+    ciphers: dict[str, bytes] = {}
+    for each in text.split(","):
+        key_id, separator, encoded = each.strip().partition(":")
+        if not separator or not key_id:
+            raise SettingError("PHONE_KEYS: an entry has no id: give ID:KEY, more by commas, the newest first")
+        ciphers[key_id] = _key("PHONE_KEYS", encoded)
+    hashing = variables.required("PHONE_HASH_KEY", "32 bytes in base64; it never changes, or limits forget")
+    return Keys(ciphers=ciphers, hashing=_key("PHONE_HASH_KEY", hashing))
+
+
+def _key(name: str, encoded: str) -> bytes:
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise SettingError(f"{name}: a key is not base64") from None
+    if len(key) != _KEY_BYTES:
+        raise SettingError(f"{name}: a key is {len(key)} bytes long instead of {_KEY_BYTES}")
+    return key
+
+
+Chosen = TypeVar("Chosen", bound=StrEnum)
+
+
+def _choice(variables: Environment, name: str, default: Chosen) -> Chosen:
+    text = variables.text(name, default.value)
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise SettingError(f"{name}: {text!r} is none of {', '.join(type(default))}") from None
+
+
+def _roles(text: str) -> frozenset[Role]:
+    try:
+        return frozenset(Role(each.strip()) for each in text.split(","))
+    except ValueError:
+        raise SettingError(f"ROLES: {text!r} is no list of {', '.join(Role)}") from None
+
+
+def _regions(text: str) -> frozenset[str]:
+    regions = frozenset(each.strip() for each in text.split(","))
+    if wrong := [each for each in regions if not (len(each) == 2 and each.isascii() and each.isupper())]:  # noqa: PLR2004
+        raise SettingError(f"ALLOWED_REGIONS: {wrong[0]!r} is no country of two capital letters, such as US")
+    return regions
+
+
+def _address(variables: Environment, name: str, default: str) -> str:
+    url = variables.text(name, default).rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        raise SettingError(f"{name}: {url!r} is no address such as https://app.example.com")
+    return url
+
+
+def _ms(days: float) -> int:
+    return round(days * _DAY_MS)
