@@ -40,7 +40,7 @@ class HttpLedger:
         # trust_env stays off: the operator is in the cluster, not behind a proxy of the environment.
         self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
 
-    async def report(self, report: Report) -> Control | None:
+    async def report(self, report: Report) -> Control:
         body = {
             "revision": self._revision,
             "claims": report.claims,
@@ -50,13 +50,13 @@ class HttpLedger:
         }
         return await self._ask("PUT", self._consumer, body)
 
-    async def read(self) -> Control | None:
+    async def read(self) -> Control:
         return await self._ask("GET", self._service, None)
 
     async def close(self) -> None:
         await self._session.close()
 
-    async def _ask(self, method: str, url: str, body: dict[str, Any] | None) -> Control | None:
+    async def _ask(self, method: str, url: str, body: dict[str, Any] | None) -> Control:
         why = ""
         for _ in range(_TRIES):
             headers = {} if self._token is None else {"Authorization": f"Bearer {self._token.read()}"}
@@ -74,9 +74,9 @@ class HttpLedger:
         raise LedgerError(f"{url}: {why}")
 
 
-async def _control(response: aiohttp.ClientResponse) -> Control | None:
+async def _control(response: aiohttp.ClientResponse) -> Control:
     if response.status == HTTPStatus.NOT_FOUND:
-        return None
+        raise LedgerError(f"{response.url}: status 404: no ledger for this service; its operator makes one")
     if response.status in _REFUSED:
         raise LedgerError(
             f"{response.url}: status {response.status}: SHARE_LEDGER_TOKEN_FILE must name a service account token "

@@ -1,0 +1,49 @@
+"""The operator's own allocator for one queue, without a Release: weights are set by the test."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import boto3
+
+from controller.core.ledger import Wanted, towards
+from controller.engine.allocating import Allocators
+from controller.ports import LedgerPlace, LedgerStore
+from tests.beside import beside
+
+STABLE, CANARY = "v1", "v2"
+
+
+def make_table(name: str) -> None:
+    """For share ledgers."""
+    boto3.client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "service", "KeyType": "HASH"}, {"AttributeName": "item", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "service", "AttributeType": "S"},
+            {"AttributeName": "item", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+class ShareOperator:
+    """Closes the store."""
+
+    def __init__(self, store: LedgerStore, service: str) -> None:
+        self.store, self.service = store, service
+        self._place = LedgerPlace(service)
+        self._allocators = Allocators(lambda _: store)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["ShareOperator"]:
+        try:
+            async with beside(self._allocators.run()):
+                yield self
+        finally:
+            await self._allocators.close()
+
+    async def weights(self, *, canary: float) -> None:
+        """Percent. One conditional write, as the router `queue` makes it."""
+        shares = {STABLE: 100 - canary, CANARY: canary} if canary else {STABLE: 100.0}
+        await self._allocators.change(self._place, partial(towards, Wanted(shares, STABLE)))
