@@ -1,4 +1,4 @@
-"""A shared queue in a local AWS: consumers as processes, the allocator, and messages that keep coming."""
+"""A shared queue in a local AWS: consumers as processes, the operator's allocator, and messages that keep coming."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,11 @@ from pathlib import Path
 
 import boto3
 
-from tests.share_allocator import Allocator, make_table
+from controller.ledgers.dynamodb import DynamoLedgers
+from tests.beside import beside
 from tests.share_consumer import RETRY_LIMIT
+from tests.share_operator import CANARY, STABLE, ShareOperator, make_table
 
-STABLE, CANARY = "v1", "v2"
 RECEIVES = RETRY_LIMIT + 20
 """Before the queue itself buries a job: a canary that leaves what it has failed may be handed it again, at 50 % each
 second time, and at MAX_ATTEMPTS + 5 one job in a hundred was buried."""
@@ -73,26 +74,25 @@ async def played(case: Case, directory: Path) -> Found:
     (directory / "rows").mkdir(parents=True)
     queue, buried = await asyncio.to_thread(_queues, name)
     await asyncio.to_thread(make_table, name)
-    allocator = Allocator(name, f"shop/{name}")
-    await asyncio.to_thread(allocator.begin, STABLE)
-    await asyncio.to_thread(allocator.set_share, CANARY, case.share)
     if not case.rate:
         await asyncio.to_thread(_send, queue, case.backlog)
     found = Found(case)
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(_beside(allocator.rounds()))
+        operator = ShareOperator(DynamoLedgers(name), f"shop/{name}")
+        await stack.enter_async_context(operator.running())
+        await operator.weights(canary=0)
+        await operator.weights(canary=100 * case.share)
         if case.rate:
-            await stack.enter_async_context(_beside(_feed(queue, case.rate)))
+            await stack.enter_async_context(beside(_feed(queue, case.rate)))
         started = time.monotonic()
         crowd = await stack.enter_async_context(_consumers(case, name, queue, directory))
-        while (claimed := await _claimed(case, allocator, directory)) < case.claims:
+        while (claimed := await _claimed(case, operator, directory)) < case.claims:
             if time.monotonic() - started > 300:
                 raise AssertionError(f"{claimed} claims in five minutes; {case.claims} were wanted")
             await asyncio.sleep(0.25)
         found.seconds = time.monotonic() - started
-        pods = await asyncio.to_thread(allocator.pods)
-        found.writes_per_s = max((int(pod["seq"]) for pod in pods.values()), default=0) / found.seconds
-        await asyncio.to_thread(allocator.roll_back)
+        found.writes_per_s = max((report.seq for report in await operator.reports()), default=0) / found.seconds
+        await operator.weights(canary=0)
         written = time.time()
         await asyncio.sleep(2)
         await _end(crowd)
@@ -113,9 +113,9 @@ async def played(case: Case, directory: Path) -> Found:
     return found
 
 
-async def _claimed(case: Case, allocator: Allocator, directory: Path) -> int:
+async def _claimed(case: Case, operator: ShareOperator, directory: Path) -> int:
     if case.ledger:
-        return sum(int(pod["claims"]) for pod in (await asyncio.to_thread(allocator.pods)).values())
+        return sum(report.claims for report in await operator.reports())
     return await asyncio.to_thread(_written, directory)
 
 
@@ -158,19 +158,6 @@ async def _feed(queue: str, rate: float) -> None:
             await asyncio.to_thread(_send, queue, due, sqs)
             sent += due
         await asyncio.sleep(0.05)
-
-
-@contextlib.asynccontextmanager
-async def _beside(endless) -> AsyncIterator[None]:
-    task = asyncio.create_task(endless)
-    try:
-        yield
-    finally:
-        broken = task.done() and not task.cancelled()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        if broken:
-            task.result()
 
 
 @contextlib.asynccontextmanager

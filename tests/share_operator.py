@@ -1,6 +1,6 @@
 """The operator's own allocator for one queue, without a Release: weights are set by the test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -8,7 +8,7 @@ import boto3
 
 from controller.core.ledger import Wanted, towards
 from controller.engine.allocating import Allocators
-from controller.ports import LedgerPlace, LedgerStore
+from controller.ports import LedgerPlace, LedgerStore, Report
 from tests.beside import beside
 
 STABLE, CANARY = "v1", "v2"
@@ -31,7 +31,7 @@ class ShareOperator:
     """Closes the store."""
 
     def __init__(self, store: LedgerStore, service: str) -> None:
-        self.store, self.service = store, service
+        self._store = store
         self._place = LedgerPlace(service)
         self._allocators = Allocators(lambda _: store)
 
@@ -47,3 +47,7 @@ class ShareOperator:
         """Percent. One conditional write, as the router `queue` makes it."""
         shares = {STABLE: 100 - canary, CANARY: canary} if canary else {STABLE: 100.0}
         await self._allocators.change(self._place, partial(towards, Wanted(shares, STABLE)))
+
+    async def reports(self) -> Sequence[Report]:
+        """As the consumers have made them."""
+        return await self._store.reports(self._place.service)

@@ -1,6 +1,7 @@
 """A canary's share of a queue, at 5 %: four consumer processes, a local SQS and DynamoDB, 5,000 claims a case.
 
-The allocator runs beside them. Each case ends with a rollback, after which the canary's last claim is looked for.
+The operator's allocator runs beside them. Each case ends with a rollback, after which the canary's last claim is looked
+for.
 """
 
 import asyncio

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Iterator
 
-import boto3
 import pytest
 
 from hack.node.aws import LocalAws
 from tests.image_jobs import Jobs
+from tests.share_operator import make_table
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +30,5 @@ _tables = iter(range(10**6))
 def ledger_table(local_aws: LocalAws) -> str:
     """A table of share ledgers, of its own for each test."""
     name = f"shares-{next(_tables)}"
-    boto3.client("dynamodb").create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "service", "KeyType": "HASH"}, {"AttributeName": "item", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "service", "AttributeType": "S"},
-            {"AttributeName": "item", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    make_table(name)
     return name

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.ledger import ROUND_S, Wanted, credits_of, towards
+from controller.core.ledger import ROUND_S, Wanted, towards
 from controller.engine.allocating import Allocators
 from controller.ledgers.memory import MemoryLedgers
 from controller.ports import LedgerAwayError, LedgerPlace, Report
+from tests.share_reading import credits_of
 
 PLACE = LedgerPlace("shop/thumbnails")
 
