@@ -146,13 +146,6 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
     )
 
 
-def unspent(ledger: Ledger, pods: Mapping[str, Pod]) -> int:
-    """Credits that canary pods had, and have not used as far as they have said."""
-    return sum(
-        max(0, total - pods[name].claims) for name, total in ledger.granted.items() if name in pods and ledger.share > 0
-    )
-
-
 def shares_of(ledger: Ledger) -> dict[str, float]:
     """Percent of the work by revision, as it is written."""
     if not ledger.canary or ledger.share <= 0:

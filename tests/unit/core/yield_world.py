@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from controller.core.hunger import Hunger, after_round
 from controller.core.ledger import LASTS_S, ROUND_S, Ledger, Pod, allocate, with_share
 from tests.share_reading import PACE, heard, may_claim, yields
 from workloads.common.share_rules import Answer, lingering
@@ -50,24 +51,28 @@ class Worker:
 
 @dataclass
 class YieldWorld:
-    """`rate` of 0: a backlog that does not end. Three stable pods and a canary, with four slots each."""
+    """`rate` of 0: a backlog that does not end. Pods of stable and of the canary, with four slots each."""
 
     rule: Rule
     rate: float = 0.0
     share: float = 0.05
     prefers: str = ""
     canary_job_s: float = 0.2
+    pods: tuple[int, int] = (3, 1)
     seed: int = 1
     now: float = 0.0
     queue: deque[float] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - a simulation
-        jobs = {"s0": 0.2, "s1": 0.2, "s2": 0.2, "c0": self.canary_job_s}
+        kinds = (("s", "v1", 0.2), ("c", "v2", self.canary_job_s))
         self.workers = [
-            Worker(name, "v1" if name[0] == "s" else "v2", [Slot() for _ in range(4)], job_s)
-            for name, job_s in jobs.items()
+            Worker(f"{letter}{number}", revision, [Slot() for _ in range(4)], job_s)
+            for (letter, revision, job_s), pods in zip(kinds, self.pods, strict=True)
+            for number in range(pods)
         ]
+        self.hunger = Hunger()
+        self.longest_hunger = 0.0
         self.ledger = with_share(Ledger(stable="v1"), "v2", self.share, {}, LASTS_S)
 
     def claims(self, revision: str) -> int:
@@ -106,6 +111,8 @@ class YieldWorld:
             claims, waiting = worker.reported
             said = {"never": 0, "unspent": _ALL, "waiting": waiting}[self.rule]
             pods[worker.name] = Pod(worker.revision, claims, worker.reported_at, said)
+        self.hunger = after_round(self.hunger, self.ledger, pods, self.now)
+        self.longest_hunger = max(self.longest_hunger, self.hunger.seconds)
         self.ledger = allocate(self.ledger, pods, self.now, LASTS_S)
 
     def _poll(self) -> None:

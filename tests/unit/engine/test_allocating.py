@@ -103,7 +103,7 @@ async def starve(shop, seconds, *, claims_each_round=4, canary=lambda: 0):
 
 
 async def test_a_canary_that_leaves_its_credits_starves(shop):
-    assert 58 <= await starve(shop, 60) <= 60
+    assert 56 <= await starve(shop, 60) <= 58, "not by what was granted within two seconds"
 
 
 async def test_a_queue_without_work_starves_nobody(shop):
