@@ -23,6 +23,7 @@ RECEIVES = RETRY_LIMIT + 20
 """Before the queue itself buries a job: a canary that leaves what it has failed may be handed it again, at 50 % each
 second time, and at MAX_ATTEMPTS + 5 one job in a hundred was buried."""
 _BATCH = 10
+_BEGINS_S = 60
 _ENDS_S = 20
 
 
@@ -51,6 +52,8 @@ class Found:
     writes_per_s: float = 0.0
     """Of the pod that wrote most."""
     after_rollback_s: float = 0.0
+    starved_s: float = 0.0
+    """For how long the operator took the canary for too slow, at most."""
     dead: int = 0
     seconds: float = 0.0
 
@@ -74,24 +77,29 @@ async def played(case: Case, directory: Path) -> Found:
     (directory / "rows").mkdir(parents=True)
     queue, buried = await asyncio.to_thread(_queues, name)
     await asyncio.to_thread(make_table, name)
-    if not case.rate:
-        await asyncio.to_thread(_send, queue, case.backlog)
     found = Found(case)
     async with contextlib.AsyncExitStack() as stack:
         operator = ShareOperator(DynamoLedgers(name), f"shop/{name}")
         await stack.enter_async_context(operator.running())
         await operator.weights(canary=0)
+        crowd = await stack.enter_async_context(_consumers(case, name, queue, directory))
+        if case.ledger:
+            await _all_report(operator, len(crowd))
         await operator.weights(canary=100 * case.share)
+        started = time.monotonic()
+        earlier = {report.consumer: report.seq for report in await operator.reports()}
         if case.rate:
             await stack.enter_async_context(beside(_feed(queue, case.rate)))
-        started = time.monotonic()
-        crowd = await stack.enter_async_context(_consumers(case, name, queue, directory))
+        else:
+            await asyncio.to_thread(_send, queue, case.backlog)
         while (claimed := await _claimed(case, operator, directory)) < case.claims:
             if time.monotonic() - started > 300:
                 raise AssertionError(f"{claimed} claims in five minutes; {case.claims} were wanted")
+            found.starved_s = max(found.starved_s, operator.starved_s)
             await asyncio.sleep(0.25)
         found.seconds = time.monotonic() - started
-        found.writes_per_s = max((report.seq for report in await operator.reports()), default=0) / found.seconds
+        writes = (report.seq - earlier.get(report.consumer, 0) for report in await operator.reports())
+        found.writes_per_s = max(writes, default=0) / found.seconds
         await operator.weights(canary=0)
         written = time.time()
         await asyncio.sleep(2)
@@ -111,6 +119,13 @@ async def played(case: Case, directory: Path) -> Found:
     found.dead = sum(report["dead"] for report in reports)
     found.dead += await asyncio.to_thread(_count, buried)
     return found
+
+
+async def _all_report(operator: ShareOperator, consumers: int) -> None:
+    """A share is set once the canary's pods are there."""
+    async with asyncio.timeout(_BEGINS_S):
+        while len(await operator.reports()) < consumers:  # noqa: ASYNC110 - a table that tells nobody
+            await asyncio.sleep(0.1)
 
 
 async def _claimed(case: Case, operator: ShareOperator, directory: Path) -> int:

@@ -48,6 +48,11 @@ class ShareOperator:
         shares = {STABLE: 100 - canary, CANARY: canary} if canary else {STABLE: 100.0}
         await self._allocators.change(self._place, partial(towards, Wanted(shares, STABLE)))
 
+    @property
+    def starved_s(self) -> float:
+        """For how long the canary has left its credits unused."""
+        return self._allocators.starved_s(self._place)
+
     async def reports(self) -> Sequence[Report]:
         """As the consumers have made them."""
         return await self._store.reports(self._place.service)

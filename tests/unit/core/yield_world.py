@@ -18,6 +18,9 @@ from workloads.common.share_rules import Answer, lingering
 
 STEP_S = 0.05
 _ROUND = round(ROUND_S / STEP_S)
+SLOTS = 4
+"""Of each pod."""
+STABLE_JOB_S = 0.2
 _POLL_S = 20.0
 _ALL = 10**9
 
@@ -51,13 +54,13 @@ class Worker:
 
 @dataclass
 class YieldWorld:
-    """`rate` of 0: a backlog that does not end. Pods of stable and of the canary, with four slots each."""
+    """`rate` of 0: a backlog that does not end. `pods`: of stable and of the canary."""
 
     rule: Rule
     rate: float = 0.0
     share: float = 0.05
     prefers: str = ""
-    canary_job_s: float = 0.2
+    canary_job_s: float = STABLE_JOB_S
     pods: tuple[int, int] = (3, 1)
     seed: int = 1
     now: float = 0.0
@@ -65,9 +68,9 @@ class YieldWorld:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - a simulation
-        kinds = (("s", "v1", 0.2), ("c", "v2", self.canary_job_s))
+        kinds = (("s", "v1", STABLE_JOB_S), ("c", "v2", self.canary_job_s))
         self.workers = [
-            Worker(f"{letter}{number}", revision, [Slot() for _ in range(4)], job_s)
+            Worker(f"{letter}{number}", revision, [Slot() for _ in range(SLOTS)], job_s)
             for (letter, revision, job_s), pods in zip(kinds, self.pods, strict=True)
             for number in range(pods)
         ]
