@@ -1,4 +1,4 @@
-"""A shared queue in a local AWS: consumers as processes, the allocator, and messages that keep coming."""
+"""A shared queue in a local AWS: consumers as processes, the operator's allocator, and messages that keep coming."""
 
 import asyncio
 import contextlib
@@ -14,14 +14,18 @@ from pathlib import Path
 
 import boto3
 
-from tests.share_allocator import Allocator, make_table
+from controller.ledgers.dynamodb import DynamoLedgers
+from tests.beside import beside
 from tests.share_consumer import RETRY_LIMIT
+from tests.share_operator import CANARY, STABLE, ShareOperator
+from workloads.common import provisioning
+from workloads.common.aws import Aws
 
-STABLE, CANARY = "v1", "v2"
 RECEIVES = RETRY_LIMIT + 20
 """Before the queue itself buries a job: a canary that leaves what it has failed may be handed it again, at 50 % each
 second time, and at MAX_ATTEMPTS + 5 one job in a hundred was buried."""
 _BATCH = 10
+_BEGINS_S = 60
 _ENDS_S = 20
 
 
@@ -50,6 +54,8 @@ class Found:
     writes_per_s: float = 0.0
     """Of the pod that wrote most."""
     after_rollback_s: float = 0.0
+    starved_s: float = 0.0
+    """For how long the operator took the canary for too slow, at most."""
     dead: int = 0
     seconds: float = 0.0
 
@@ -72,27 +78,32 @@ async def played(case: Case, directory: Path) -> Found:
     directory = directory / name
     (directory / "rows").mkdir(parents=True)
     queue, buried = await asyncio.to_thread(_queues, name)
-    await asyncio.to_thread(make_table, name)
-    allocator = Allocator(name, f"shop/{name}")
-    await asyncio.to_thread(allocator.begin, STABLE)
-    await asyncio.to_thread(allocator.set_share, CANARY, case.share)
-    if not case.rate:
-        await asyncio.to_thread(_send, queue, case.backlog)
+    async with Aws() as aws:
+        await provisioning.table(aws, name, "service", "item")
     found = Found(case)
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(_beside(allocator.rounds()))
-        if case.rate:
-            await stack.enter_async_context(_beside(_feed(queue, case.rate)))
-        started = time.monotonic()
+        operator = ShareOperator(DynamoLedgers(name), f"shop/{name}")
+        await stack.enter_async_context(operator.running())
+        await operator.weights(canary=0)
         crowd = await stack.enter_async_context(_consumers(case, name, queue, directory))
-        while (claimed := await _claimed(case, allocator, directory)) < case.claims:
+        if case.ledger:
+            await _all_report(operator, len(crowd))
+        await operator.weights(canary=100 * case.share)
+        started = time.monotonic()
+        earlier = {report.consumer: report.seq for report in await operator.reports()}
+        if case.rate:
+            await stack.enter_async_context(beside(_feed(queue, case.rate)))
+        else:
+            await asyncio.to_thread(_send, queue, case.backlog)
+        while (claimed := await _claimed(case, operator, directory)) < case.claims:
             if time.monotonic() - started > 300:
                 raise AssertionError(f"{claimed} claims in five minutes; {case.claims} were wanted")
+            found.starved_s = max(found.starved_s, operator.starved_s)
             await asyncio.sleep(0.25)
         found.seconds = time.monotonic() - started
-        pods = await asyncio.to_thread(allocator.pods)
-        found.writes_per_s = max((int(pod["seq"]) for pod in pods.values()), default=0) / found.seconds
-        await asyncio.to_thread(allocator.roll_back)
+        writes = (report.seq - earlier.get(report.consumer, 0) for report in await operator.reports())
+        found.writes_per_s = max(writes, default=0) / found.seconds
+        await operator.weights(canary=0)
         written = time.time()
         await asyncio.sleep(2)
         await _end(crowd)
@@ -113,9 +124,16 @@ async def played(case: Case, directory: Path) -> Found:
     return found
 
 
-async def _claimed(case: Case, allocator: Allocator, directory: Path) -> int:
+async def _all_report(operator: ShareOperator, consumers: int) -> None:
+    """A share is set once the canary's pods are there."""
+    async with asyncio.timeout(_BEGINS_S):
+        while len(await operator.reports()) < consumers:  # noqa: ASYNC110 - a table that tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def _claimed(case: Case, operator: ShareOperator, directory: Path) -> int:
     if case.ledger:
-        return sum(int(pod["claims"]) for pod in (await asyncio.to_thread(allocator.pods)).values())
+        return sum(report.claims for report in await operator.reports())
     return await asyncio.to_thread(_written, directory)
 
 
@@ -158,19 +176,6 @@ async def _feed(queue: str, rate: float) -> None:
             await asyncio.to_thread(_send, queue, due, sqs)
             sent += due
         await asyncio.sleep(0.05)
-
-
-@contextlib.asynccontextmanager
-async def _beside(endless) -> AsyncIterator[None]:
-    task = asyncio.create_task(endless)
-    try:
-        yield
-    finally:
-        broken = task.done() and not task.cancelled()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        if broken:
-            task.result()
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from controller.core.actions import CloseRun
 from controller.core.bake import Bake
 from controller.core.outage import hold, release_hold
 from controller.core.plan import WHOLE, Plan
+from controller.core.sizing import Sizing
 from controller.core.stable import keep_stable
 
 BROKEN = "LimitExceeded"
@@ -24,6 +25,7 @@ def first_deployment(plan: Plan) -> None:
         _begin(plan)
     serving = _tidy(plan)
     plan.ensure_pods(seen.target, seen.spec.replicas, shrink=True)
+    _name_to_consumers(plan)
     if not _has_pods(plan):
         return
     plan.set_weight(WHOLE)
@@ -60,6 +62,16 @@ def _tidy(plan: Plan) -> bool:
         if revision not in serving:
             plan.retire(revision)
     return bool(serving)
+
+
+def _name_to_consumers(plan: Plan) -> None:
+    """Consumers take nothing before they are named, and need not be ready to take work. One that serves keeps it."""
+    seen = plan.seen
+    if seen.sizing is not Sizing.BY_CLAIMS:
+        return
+    named = [one for one, share in (seen.weights or {}).items() if share > 0]
+    if seen.target not in named and not any(seen.state(one).serving for one in named):
+        plan.name_alone(seen.target)
 
 
 def _has_pods(plan: Plan) -> bool:

@@ -146,27 +146,6 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
     )
 
 
-def credits_of(ledger: Ledger, pod: str, revision: str, claims: int, now: float) -> float:
-    """How many messages this pod may claim now. `claims`: its own running total, as it knows it."""
-    if revision == ledger.stable or revision in ledger.draining:
-        return float("inf")
-    if revision != ledger.canary or ledger.share <= 0 or now >= ledger.expires_at:
-        return 0.0
-    return max(0, ledger.granted.get(pod, 0) - claims)
-
-
-def lies_unused(ledger: Ledger, now: float) -> int:
-    """Credits that wait for a message: where there are any, a stable slot waits a little before it polls."""
-    return ledger.unused if ledger.share > 0 and now < ledger.expires_at else 0
-
-
-def unspent(ledger: Ledger, pods: Mapping[str, Pod]) -> int:
-    """Credits that canary pods had, and have not used as far as they have said."""
-    return sum(
-        max(0, total - pods[name].claims) for name, total in ledger.granted.items() if name in pods and ledger.share > 0
-    )
-
-
 def shares_of(ledger: Ledger) -> dict[str, float]:
     """Percent of the work by revision, as it is written."""
     if not ledger.canary or ledger.share <= 0:

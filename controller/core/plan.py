@@ -27,6 +27,8 @@ from controller.core.sizing import Sizing
 WHOLE = 100.0
 ROUTER_FOLLOWS_S = 5.0
 """How long a version keeps its pods after its weight went to 0: routers were seen to follow within 1.6 s."""
+_UNTOLD_S = 60.0
+"""Nothing tells of a ledger that was lost, and new pods wait for one."""
 _SAME_SHARE = 0.005
 """Percent; half of the smallest step that a route can hold."""
 
@@ -116,6 +118,8 @@ class Plan:
 
     def decision(self) -> Decision:
         self.again(seconds_to_calm(self.status.route_edits, self.now))
+        if self.seen.sizing is Sizing.BY_CLAIMS:
+            self.again(_UNTOLD_S)
         serving = self.seen.state(self.status.stable or self.status.canary)
         self.update(replicas=serving.wanted, ready_replicas=serving.ready)
         return Decision(tuple(self._actions), self.status, self._again_in, tuple(self._after))
@@ -190,6 +194,11 @@ class Plan:
             self._finalizer = False
         self.update(weight=weight)
         return changed
+
+    def name_alone(self, revision: str) -> None:
+        """The router gives it everything from now on. The status says so once there are pods for it."""
+        self._move({revision: WHOLE})
+        self.again(0)
 
     def _keeps_off(self, wanted: Mapping[str, float]) -> bool:
         """Whether the router is left as somebody else has made it, for now. What we change ourselves never waits."""

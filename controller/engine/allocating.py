@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controller.core.ledger import LASTS_S, ROUND_S, Ledger, Pod, allocate, unspent
+from controller.core.hunger import Hunger, after_round
+from controller.core.ledger import LASTS_S, ROUND_S, Ledger, Pod, allocate
 from controller.ports import Change, LedgerAwayError, LedgerPlace, LedgerStore, Report, Stored
 
 _LOG = logging.getLogger(__name__)
@@ -31,11 +32,7 @@ class _Watched:
     reachable: bool = True
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
     """By consumer, the last sequence number and when it was new, on this process's own clock."""
-    claims: int = 0
-    """Of all consumers, at the last round."""
-    epoch: int = -1
-    starved_s: float = 0.0
-    last_round: float = 0.0
+    hunger: Hunger = field(default_factory=Hunger)
 
 
 class Allocators:
@@ -79,7 +76,7 @@ class Allocators:
         raise LedgerAwayError(f"the share ledger of {place.service} is written by somebody else again and again")
 
     def starved_s(self, place: LedgerPlace) -> float:
-        return self._watch(place).starved_s
+        return self._watch(place).hunger.seconds
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -117,18 +114,9 @@ class Allocators:
             return
         pods = self._pods(watched, await store.reports(place.service))
         ledger = allocate(stored.ledger, pods, self._clock(), LASTS_S)
-        self._note_hunger(watched, stored.ledger, pods)
+        watched.hunger = after_round(watched.hunger, stored.ledger, pods, self._monotonic())
         # refused: the share was changed meanwhile, and the next round goes by that
         await self._write(place, ledger, stored)
-
-    def _note_hunger(self, watched: _Watched, ledger: Ledger, pods: Mapping[str, Pod]) -> None:
-        """A queue in which nobody finds anything makes nobody starve. `ledger`: as it was before this round."""
-        now, claims = self._monotonic(), sum(pod.claims for pod in pods.values())
-        if ledger.epoch != watched.epoch or not unspent(ledger, pods):
-            watched.starved_s = 0.0
-        elif claims > watched.claims:
-            watched.starved_s += min(now - watched.last_round, 2 * ROUND_S)
-        watched.epoch, watched.claims, watched.last_round = ledger.epoch, claims, now
 
     async def _write(self, place: LedgerPlace, ledger: Ledger, over: Stored | None) -> bool:
         if not self.may_write():

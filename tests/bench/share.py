@@ -1,6 +1,7 @@
 """A canary's share of a queue, at 5 %: four consumer processes, a local SQS and DynamoDB, 5,000 claims a case.
 
-The allocator runs beside them. Each case ends with a rollback, after which the canary's last claim is looked for.
+The operator's allocator runs beside them. Each case ends with a rollback, after which the canary's last claim is looked
+for. Then two hours are simulated at four rates and five shares, with a broker that is fair and one that is not.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from pathlib import Path
 from hack.node.aws import LocalAws
 from tests.bench.report import Report, Target
 from tests.share_cases import Case, Found, played
+from tests.share_simulated import RATES, Cell, Simulated, simulated
 
 CASES = {
     "light_healthy": Case(rate=80.0, job_s=0.02),
@@ -21,6 +23,7 @@ CASES = {
 }
 HALF = Case(share=0.5, rate=40.0, job_s=0.02, canary_fails=True, claims=2000)
 WITHOUT = Case(canary_fails=True, ledger=False, claims=1500)
+BROKERS = ("", "_stable_first")
 TARGETS: dict[str, Target] = {
     **{f"share_percent_{name}": (">=", 4.8) for name in CASES},
     **{f"missing_claims_{name}": ("<=", 10) for name in CASES},
@@ -28,7 +31,10 @@ TARGETS: dict[str, Target] = {
     "dead_lettered_good": ("<=", 0),
     "last_claim_after_rollback_s": ("<=", 0.5),
     "ledger_writes_per_s_and_pod": ("<=", 2),
+    "starved_s": ("<=", 10),
     "without_ledger_saturated_failing_percent": (">=", 20),
+    **{f"simulated_points_off_at_{rate}_per_s{broker}": ("<=", 0.2) for rate in RATES for broker in BROKERS},
+    "simulated_starved_s": ("<=", 60),
 }
 
 
@@ -38,7 +44,8 @@ async def run() -> Report:
         found = {name: await _one(name, case, directory) for name, case in CASES.items()}
         half = await _one("half", HALF, directory)
         without = await _one("without", WITHOUT, directory)
-    return Report("share", figures(found, half, without), TARGETS)
+    of_simulated = of_cells(await asyncio.to_thread(simulated))
+    return Report("share", figures(found, half, without) | of_simulated, TARGETS)
 
 
 def figures(found: dict[str, Found], half: Found, without: Found) -> dict[str, float]:
@@ -49,11 +56,22 @@ def figures(found: dict[str, Found], half: Found, without: Found) -> dict[str, f
         **{f"claims_per_s_{name}": round(one.claims / one.seconds, 1) for name, one in found.items()},
         "claims_too_many": round(max(one.most_ahead for one in shared), 2),
         "share_percent_half": round(half.percent, 3),
-        "dead_lettered_good": half.dead,
+        "dead_lettered_good": sum(one.dead for one in shared),
         "last_claim_after_rollback_s": round(max(one.after_rollback_s for one in shared), 3),
         "ledger_writes_per_s_and_pod": round(max(one.writes_per_s for one in shared), 2),
+        "starved_s": max(one.starved_s for one in shared),
         "without_ledger_saturated_failing_percent": round(without.percent, 1),
     }
+
+
+def of_cells(found: dict[Cell, Simulated]) -> dict[str, float]:
+    percents = {f"simulated_percent_{cell.name}": round(one.percent, 3) for cell, one in found.items()}
+    worst: dict[str, float] = {}
+    for cell, one in found.items():
+        figure = f"simulated_points_off_at_{cell.rate}_per_s{BROKERS[cell.stable_first]}"
+        worst[figure] = max(worst.get(figure, 0.0), round(abs(one.percent - cell.share), 3))
+    starved = max(one.hunger_s for cell, one in found.items() if not cell.stable_first)
+    return {**percents, **worst, "simulated_starved_s": starved}
 
 
 async def _one(name: str, case: Case, directory: str) -> Found:
@@ -61,7 +79,8 @@ async def _one(name: str, case: Case, directory: str) -> Found:
     await asyncio.to_thread(
         print,
         f"{name}: {found.by_revision} in {found.seconds:.0f} s, {found.percent:.3f} %, {found.deviation:+.2f}, "
-        f"{found.writes_per_s:.2f} writes/s, {found.after_rollback_s:.3f} s after, {found.dead} dead",
+        f"{found.writes_per_s:.2f} writes/s, {found.after_rollback_s:.3f} s after, {found.dead} dead, "
+        f"{found.starved_s:.1f} s starved",
         flush=True,
     )
     return found

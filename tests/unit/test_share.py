@@ -22,7 +22,9 @@ def play(story):
 
 
 class PlayedLedger:
-    """`control` is what it holds. `away`: it does not answer. `loses`: so many reports arrive without an answer."""
+    """`control` is what it holds, None for nothing. `away`: it does not answer. `loses`: so many reports arrive without
+    an answer.
+    """
 
     def __init__(self, control):
         self.control = control
@@ -45,7 +47,7 @@ class PlayedLedger:
         if self.loses:
             self.loses -= 1
             raise LedgerError("the answer is lost")
-        return self.control
+        return self._told(self.control)
 
     async def read(self):
         self.reads += 1
@@ -53,7 +55,12 @@ class PlayedLedger:
         await asyncio.sleep(self.takes_s)
         if self.away:
             raise LedgerError("away")
-        return found
+        return self._told(found)
+
+    def _told(self, control):
+        if control is None:
+            raise LedgerError("no control item")
+        return control
 
     async def close(self):
         self.closed = True
@@ -183,7 +190,7 @@ def test_a_promotion_frees_the_canary_and_the_old_version_ends_its_work():
     play(story())
 
 
-@pytest.mark.parametrize("control", [SHARED, IDLE, None])
+@pytest.mark.parametrize("control", [SHARED, IDLE])
 def test_with_the_ledger_away_stable_works_on_at_full_speed(control):
     async def story():
         async with share_of(STABLE, control) as (gate, ledger):
@@ -250,11 +257,69 @@ def test_a_version_without_a_credit_takes_nothing_and_asks_ever_less_often(contr
     play(story())
 
 
-def test_where_nobody_releases_the_service_it_is_free():
+def test_what_stable_takes_is_never_stopped():
     async def story():
-        async with share_of(CANARY, None) as (gate, _):
+        async with share_of(STABLE, IDLE) as (gate, _):
             permit = await gate.permit(7)
             assert (permit.messages, permit.epoch, gate.is_canary) == (7, UNSTOPPED, False)
+
+    play(story())
+
+
+# -- a control item that is lost ---------------------------------------------------------------------------------------
+
+PROMOTED = Control(version=3, stable="v2", draining=frozenset({"v1"}), epoch=2)
+
+
+@pytest.mark.parametrize("control", [SHARED, IDLE, PROMOTED], ids=["stable of a canary", "stable", "draining"])
+def test_stable_and_draining_consumers_work_on_when_the_item_is_deleted(control):
+    async def story():
+        async with share_of(STABLE, control) as (gate, ledger):
+            assert not await waits(gate)
+            ledger.control = None
+            await asyncio.sleep(600)
+            assert not await waits(gate, 0.01)
+
+    play(story())
+
+
+def test_a_canary_stops_when_the_item_is_deleted_and_what_it_has_open_is_handed_back():
+    async def story():
+        async with share_of(CANARY, SHARED) as (gate, ledger):
+            permit = await gate.permit(1)
+            ledger.control = None
+            assert not await permit.settle(1)
+            assert await waits(gate, 600)
+            assert gate.is_canary
+            ledger.control = SHARED
+            assert not await waits(gate, 2.1)
+
+    play(story())
+
+
+@pytest.mark.parametrize("written", [IDLE, PROMOTED], ids=["stable", "draining"])
+def test_a_new_consumer_waits_for_an_item_and_starts_within_two_seconds_of_it(written):
+    async def story():
+        async with share_of(STABLE, None) as (gate, ledger):
+            slots = [asyncio.create_task(gate.permit(1)) for _ in range(8)]
+            await asyncio.sleep(60)
+            assert not any(slot.done() for slot in slots)
+            ledger.control = written
+            before = asyncio.get_running_loop().time()
+            await asyncio.gather(*slots)
+            assert took(before) <= 2
+
+    play(story())
+
+
+def test_a_new_consumer_of_a_rejected_version_never_starts_without_an_item():
+    async def story():
+        async with share_of(CANARY, None) as (gate, ledger):
+            assert await waits(gate, 60)
+            ledger.control = IDLE
+            assert await waits(gate, 60)
+            ledger.control = None
+            assert await waits(gate, 60)
 
     play(story())
 

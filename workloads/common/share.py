@@ -91,24 +91,30 @@ class Share:
                     return _Free(self, wanted)
             # One slot at a time asks and backs off; whichever is next reads for itself.
             async with self._turn:
+                if self._standing() is Standing.FREE:
+                    continue  # since it began to wait
                 answer = await self._read()
                 if answer is not None and (given := self._give(answer, wanted)) is not None:
                     return given
-                if answer is None or self._standing() is not Standing.FREE:
-                    await asyncio.sleep(self._back_off * (0.5 + self._draw() / 2))
-                    self._back_off = min(2 * self._back_off, self._pace.back_off[1])
+                await self._back_off_unless_free()
 
     def _give(self, answer: Answer, wanted: int) -> _Credit | None:
         # From reading to reserving nothing is awaited, so no two slots see the same credit.
         now = self._now()
         left = rules.credit(answer, self._who, claims=self.claims, reserved=self._reserved(), now=now)
-        if answer.control is None or not left:
+        if not left:
             return None
         given = _Credit(self, min(left, wanted), answer.control.epoch)
         self._open[given] = now
         self._back_off = self._pace.back_off[0]
         self._wake.set()
         return given
+
+    async def _back_off_unless_free(self) -> None:
+        until = self._now() + self._back_off * (0.5 + self._draw() / 2)
+        self._back_off = min(2 * self._back_off, self._pace.back_off[1])
+        while self._standing() is not Standing.FREE and (left := until - self._now()) > 0:
+            await _set(self._news, within=left)
 
     async def _yield(self) -> None:
         """Up to two seconds, while a canary's poll gets nothing."""
@@ -204,7 +210,7 @@ class Share:
         self._heard(control, at)
 
     async def _read(self) -> Answer | None:
-        """None: the ledger has not answered."""
+        """None: the ledger has not said anything."""
         at = self._now()
         self._read_at = max(self._read_at, at)
         try:
@@ -213,7 +219,7 @@ class Share:
             self._unreachable(problem)
             return None
 
-    def _heard(self, control: Control | None, at: float) -> Answer:
+    def _heard(self, control: Control, at: float) -> Answer:
         answer = Answer(control, at)
         self._read_at = max(self._read_at, at)
         if self._answer is None or at >= self._answer.at:  # one that was asked for earlier may come later
@@ -224,14 +230,14 @@ class Share:
             self._news = asyncio.Event()
         if not self._reachable:
             self._reachable = True
-            log.info("the share ledger answers again")
+            log.info("the share ledger tells again who may take what")
         return answer
 
     def _unreachable(self, problem: LedgerError) -> None:
         if self._reachable:  # once per outage, not once per try
             self._reachable = False
             fields = {"why": str(problem), "as": self._standing().value}
-            log.warning("the share ledger does not answer", extra={"fields": fields})
+            log.warning("the share ledger does not tell who may take what", extra={"fields": fields})
 
 
 async def _set(event: asyncio.Event, *, within: float) -> None:

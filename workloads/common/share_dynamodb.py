@@ -35,13 +35,15 @@ class DynamoLedger:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="share-ledger")
         self._table, self._who, self._wall = table, who, wall
 
-    async def report(self, report: Report) -> Control | None:
+    async def report(self, report: Report) -> Control:
         await self._in_thread(lambda: self._write(report))
         return await self.read()
 
-    async def read(self) -> Control | None:
+    async def read(self) -> Control:
         found = await self._in_thread(self._get)
-        return None if found is None else control_of(found, wall=self._wall())
+        if found is None:
+            raise LedgerError(f"table {self._table}: no control item for {self._who.service}; its operator writes one")
+        return control_of(found, wall=self._wall())
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

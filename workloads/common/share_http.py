@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import aiohttp
 
 from workloads.common.share_ledger import Consumer, Control, LedgerError, Report, parsed
 
-_TIMEOUT = aiohttp.ClientTimeout(total=1.5, sock_connect=1.0)
+_WITHIN_S = 1.5
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=1.0)
+"""Its `total` is not used: where that ends as the task is cancelled, the task goes on (aio-libs/aiohttp#5979)."""
 _TRIES = 3
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
@@ -40,7 +43,7 @@ class HttpLedger:
         # trust_env stays off: the operator is in the cluster, not behind a proxy of the environment.
         self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
 
-    async def report(self, report: Report) -> Control | None:
+    async def report(self, report: Report) -> Control:
         body = {
             "revision": self._revision,
             "claims": report.claims,
@@ -50,20 +53,21 @@ class HttpLedger:
         }
         return await self._ask("PUT", self._consumer, body)
 
-    async def read(self) -> Control | None:
+    async def read(self) -> Control:
         return await self._ask("GET", self._service, None)
 
     async def close(self) -> None:
         await self._session.close()
 
-    async def _ask(self, method: str, url: str, body: dict[str, Any] | None) -> Control | None:
+    async def _ask(self, method: str, url: str, body: dict[str, Any] | None) -> Control:
         why = ""
         for _ in range(_TRIES):
             headers = {} if self._token is None else {"Authorization": f"Bearer {self._token.read()}"}
             try:
-                async with self._session.request(
-                    method, url, json=body, headers=headers, allow_redirects=False
-                ) as response:
+                async with (
+                    asyncio.timeout(_WITHIN_S),
+                    self._session.request(method, url, json=body, headers=headers, allow_redirects=False) as response,
+                ):
                     if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
                         response.close()  # a new connection may reach the leader; this one never will
                         why = "status 503: it is not the leader"
@@ -74,9 +78,9 @@ class HttpLedger:
         raise LedgerError(f"{url}: {why}")
 
 
-async def _control(response: aiohttp.ClientResponse) -> Control | None:
+async def _control(response: aiohttp.ClientResponse) -> Control:
     if response.status == HTTPStatus.NOT_FOUND:
-        return None
+        raise LedgerError(f"{response.url}: status 404: no ledger for this service; its operator makes one")
     if response.status in _REFUSED:
         raise LedgerError(
             f"{response.url}: status {response.status}: SHARE_LEDGER_TOKEN_FILE must name a service account token "

@@ -11,7 +11,11 @@ from typing import Any, Protocol
 
 
 class LedgerError(Exception):
-    """The ledger has not answered, or not in a way that can be read. What it was told may have arrived all the same."""
+    """The ledger has not answered, or not in a way that can be read, or knows nothing of this service.
+
+    What it was told may have arrived all the same. A control item that is missing was lost, for the operator writes it
+    together with the first pods: who then went on as if nobody released the service, would be a canary without a share.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +59,13 @@ class Control:
 
 
 class ShareLedger(Protocol):
-    """Both raise LedgerError, after a few seconds at most. None: there is no ledger for this service."""
+    """Both raise LedgerError, after a few seconds at most."""
 
-    async def report(self, report: Report) -> Control | None:
+    async def report(self, report: Report) -> Control:
         """Writes the totals and reads what is there then."""
         ...
 
-    async def read(self) -> Control | None:
+    async def read(self) -> Control:
         """What every write before this call has left."""
         ...
 

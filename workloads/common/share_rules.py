@@ -31,25 +31,25 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`control` is None where nobody releases this service. `at`: when it was asked for, which is before it was so."""
+    """`at`: when it was asked for, which is before it was so."""
 
-    control: Control | None
+    control: Control
     at: float
 
 
 class Standing(Enum):
     FREE = "free"
-    """Stable, or draining, or nobody releases this service."""
+    """Stable, or draining."""
     CANARY = "canary"
     NOTHING = "nothing"
-    """Never answered, rejected, or a version that nobody has named."""
+    """Rejected, a version that nobody has named, or a ledger that has never said anything."""
 
 
 def standing(answer: Answer | None, revision: str) -> Standing:
     if answer is None:
         return Standing.NOTHING
     control = answer.control
-    if control is None or revision == control.stable or revision in control.draining:
+    if revision == control.stable or revision in control.draining:
         return Standing.FREE
     return Standing.CANARY if revision == control.canary else Standing.NOTHING
 
@@ -57,7 +57,7 @@ def standing(answer: Answer | None, revision: str) -> Standing:
 def credit(answer: Answer, who: Consumer, *, claims: int, reserved: int, now: float) -> int:
     """How many more messages a canary may ask for. `reserved`: asked for by polls that are open."""
     control = answer.control
-    if control is None or standing(answer, who.revision) is not Standing.CANARY or not _is_on(control, answer.at, now):
+    if standing(answer, who.revision) is not Standing.CANARY or not _is_on(control, answer.at, now):
         return 0
     return max(0, control.granted.get(who.name, 0) - claims - reserved)
 
@@ -66,23 +66,18 @@ def is_kept(answer: Answer, who: Consumer, *, epoch: int, claims: int, received:
     """Whether `received` messages, asked for by a canary in that epoch, may be worked on."""
     if standing(answer, who.revision) is Standing.FREE:
         return True  # promoted meanwhile: handing them back would only cost a receive
-    control = answer.control
-    return (
-        control is not None
-        and control.epoch == epoch
-        and credit(answer, who, claims=claims, reserved=0, now=now) >= received
-    )
+    return answer.control.epoch == epoch and credit(answer, who, claims=claims, reserved=0, now=now) >= received
 
 
 def yields(answer: Answer | None, now: float, *, stale_after: float) -> bool:
     """Whether a stable slot leaves the next message to the canary. Never by what was read long ago."""
-    if answer is None or answer.control is None or now - answer.at > stale_after:
+    if answer is None or now - answer.at > stale_after:
         return False
     return answer.control.unused > 0 and _is_on(answer.control, answer.at, now)
 
 
 def is_stopped(answer: Answer | None, revision: str, epoch: int) -> bool:
-    if answer is None or answer.control is None or standing(answer, revision) is Standing.FREE:
+    if answer is None or standing(answer, revision) is Standing.FREE:
         return False
     return epoch < answer.control.min_epoch
 
@@ -109,8 +104,7 @@ def report_due(
 def read_due(answer: Answer | None, pace: Pace, *, yielding: bool, tried_at: float) -> float:
     if yielding:
         return tried_at + pace.read_yielding
-    control = None if answer is None else answer.control
-    shared = answer is None or (control is not None and control.share > 0)
+    shared = answer is None or answer.control.share > 0
     return tried_at + (pace.read if shared else pace.heartbeat)
 
 

@@ -16,7 +16,7 @@ from controller.core.steps.approve import Approve
 from controller.core.steps.pause import Pause
 from controller.core.steps.weight import Weight
 
-BY_WEIGHT, BY_PODS = Sizing.BY_WEIGHT, Sizing.BY_PODS
+BY_WEIGHT, BY_PODS, BY_CLAIMS = Sizing.BY_WEIGHT, Sizing.BY_PODS, Sizing.BY_CLAIMS
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from controller.core.ledger import Ledger, Pod, allocate, credits_of, lies_unused, with_share
+from controller.core.ledger import LASTS_S, Ledger, Pod, allocate, with_share
+from tests.share_reading import PACE, heard, may_claim, yields
 
 STEP_S = 0.05
 EVERY = 10
 """Steps between two reports of a pod, and between two rounds."""
-LASTS_S = 10.0
-_WAITS_S = 2.0
 
 
 @dataclass
@@ -116,15 +115,14 @@ class QueueWorld:
 
     def _poll(self) -> None:
         polls = []
-        unused = lies_unused(self.ledger, self.now)
+        answer = heard(self.ledger, self.now)
+        waits = yields(answer)
         for worker in self.workers:
             if worker.frozen:
                 continue
-            may = min(
-                worker.free(self.now), credits_of(self.ledger, worker.name, worker.revision, worker.claims, self.now)
-            )
+            may = min(worker.free(self.now), may_claim(answer, worker.name, worker.revision, worker.claims))
             if worker.revision == "v1":
-                may = self._patient(worker, int(may), unused)
+                may = self._patient(worker, int(may), waits=waits)
             polls += [worker] * int(may)
         self.random.shuffle(polls)
         if self.prefers:
@@ -137,13 +135,13 @@ class QueueWorld:
             worker.polls += 1
         self.backlog -= min(self.backlog, len(polls))
 
-    def _patient(self, worker: Worker, free: int, unused: int) -> int:
+    def _patient(self, worker: Worker, free: int, *, waits: bool) -> int:
         """How many of a stable pod's free slots poll now: each waits a little where the canary has credits left."""
         while len(worker.waiting) > free:
             worker.waiting.popleft()
         while len(worker.waiting) < free:
-            worker.waiting.append(self.now + (_WAITS_S if unused else 0.0))
-        return free if not unused else sum(until <= self.now for until in worker.waiting)
+            worker.waiting.append(self.now + (PACE.yields if waits else 0.0))
+        return free if not waits else sum(until <= self.now for until in worker.waiting)
 
     def _hold(self) -> None:
         """What is promised at every moment."""

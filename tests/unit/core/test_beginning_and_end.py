@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.core.language import BY_PODS, BY_WEIGHT, analyze, pause, release, weight
+from tests.unit.core.language import BY_CLAIMS, BY_PODS, BY_WEIGHT, analyze, pause, release, weight
 from tests.unit.core.test_rollout import told
 
 
@@ -30,6 +30,43 @@ def test_a_first_deployment_that_cannot_start_waits_and_is_not_rejected(world):
     assert "v1" not in world.cluster.deployments
     world.advance(seconds=15)
     assert (world.release.phase, world.release.stable) == ("Healthy", "v2")
+
+
+def test_consumers_of_a_queue_are_named_before_they_have_begun_because_they_take_nothing_until_then(world):
+    world.given(release(by=BY_CLAIMS).first())
+    world.settle()
+    assert (world.release.phase, world.release.weight, world.traffic.of("v1")) == ("Pending", 0, 100)
+    assert told(world) == ["make v1 4", "weights v1:100"]
+    world.advance(seconds=10)
+    assert (world.release.phase, world.release.judged) == ("Healthy", "FirstDeployment")
+    assert told(world) == ["make v1 4", "weights v1:100", "service v1"]
+
+
+def test_first_consumers_that_cannot_start_make_room_for_the_next_ones(world):
+    world.given(release(by=BY_CLAIMS).first())
+    world.crash_loop("v1")
+    world.advance(minutes=5)
+    world.commit("v2")
+    assert (world.traffic.of("v2"), set(world.cluster.deployments)) == (100, {"v2"})
+
+
+def test_first_consumers_that_work_keep_the_queue_until_the_next_ones_are_ready(world):
+    world.given(release(by=BY_CLAIMS).first())
+    world.settle()
+    world.cluster.deployments["v1"].started[0] -= 10
+    world.commit("v2")
+    assert (world.traffic.of("v1"), set(world.cluster.deployments)) == (100, {"v1", "v2"})
+    world.advance(seconds=10)
+    assert world.traffic.of("v2") == 100
+
+
+def test_a_ledger_that_was_lost_is_written_again_within_a_minute(world):
+    world.given(release(by=BY_CLAIMS))
+    world.cluster.route = None
+    again_in = world.reconcile().again_in
+    assert told(world) == ["weights v1:100"]
+    assert again_in == 0, "the looks begin with the next decision"
+    assert world.reconcile().again_in == 60, "nothing else would tell"
 
 
 def test_a_first_deployment_of_nothing_is_healthy(world):

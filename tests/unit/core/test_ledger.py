@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.ledger import GONE_S, Ledger, Pod, allocate, credits_of, lies_unused, promoted, rolled_back
+from controller.core.ledger import GONE_S, LASTS_S, Ledger, Pod, allocate, promoted, rolled_back
 from controller.core.ledger import with_share as set_share
-from tests.unit.core.queue_world import LASTS_S, QueueWorld, Worker
+from tests.share_reading import credits_of, heard, yields
+from tests.unit.core.queue_world import QueueWorld, Worker
 
 STABLE = Ledger(stable="v1")
 
@@ -104,11 +105,11 @@ def test_stable_needs_no_credits_and_the_canary_has_none_when_the_allocator_is_g
     assert credits_of(ledger, "s", "v1", 10**9, 10**9) == float("inf")
     assert credits_of(ledger, "c", "v2", 0, 100.0 + LASTS_S) == 0
     assert credits_of(ledger, "c", "v3", 0, 100.0) == 0, "a version that nobody has named"
-    assert lies_unused(ledger, 100.0) == 0, "nobody had the time to spend it"
-    assert lies_unused(rounds(ledger, {"s": pod("v1", 8), "c": pod("v2", 1)}), 100.0) == 0, "it does not wait"
+    assert ledger.unused == 0, "nobody had the time to spend it"
+    assert rounds(ledger, {"s": pod("v1", 8), "c": pod("v2", 1)}).unused == 0, "it does not wait"
     ledger = rounds(ledger, {"s": pod("v1", 8), "c": replace(pod("v2", 1), waiting=2)})
-    assert lies_unused(ledger, 100.0) == 2
-    assert lies_unused(ledger, 100.0 + LASTS_S) == 0
+    assert (ledger.unused, yields(heard(ledger, 100.0))) == (2, True)
+    assert not yields(heard(ledger, 100.0 + LASTS_S))
 
 
 def test_a_rollback_and_a_promotion_are_one_write_each():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from controller.core.ledger import LASTS_S, Ledger, Pod, Wanted, allocate, credits_of, shares_of, towards
+from controller.core.ledger import LASTS_S, Ledger, Pod, Wanted, allocate, shares_of, towards
+from tests.share_reading import credits_of
 
 NOW = 1000.0
 PODS = {"s": Pod("v1", 100, NOW), "c": Pod("v2", 7, NOW)}

@@ -60,6 +60,8 @@ class World:
     checked: bool = True
     disaster: Disaster | None = None
     """What provisional counts say of the canary under way."""
+    starved_s: float = 0.0
+    """For how long the canary has left credits of its share unused."""
     manual_until: float | None = None
     follows: bool = True
     """The router does what was written."""
@@ -217,6 +219,7 @@ class World:
             revisions=self.cluster.states(),
             weights=self.cluster.weights(),
             route_by="" if self.cluster.route == self.cluster.written else "robot",
+            starved_s=self.starved_s,
             service=self.cluster.service,
             evidence=self._evidence(run),
             step_units=units_since(run.looks, status.step_since) if run else 0,

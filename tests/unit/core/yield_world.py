@@ -11,14 +11,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from controller.core.ledger import FRESH_S, Ledger, Pod, allocate, with_share
+from controller.core.hunger import Hunger, after_round
+from controller.core.ledger import LASTS_S, ROUND_S, Ledger, Pod, allocate, with_share
+from tests.share_reading import PACE, heard, may_claim, yields
+from workloads.common.share_rules import Answer, lingering
 
 STEP_S = 0.05
-_ROUND = 10
-_LASTS_S = 10.0
+_ROUND = round(ROUND_S / STEP_S)
+SLOTS = 4
+"""Of each pod."""
+STABLE_JOB_S = 0.2
 _POLL_S = 20.0
-_LINGERS_S = 0.1
-_YIELDS_S = 2.0
+_ALL = 10**9
 
 Rule = Literal["never", "unspent", "waiting"]
 """What `unused` counts: nothing; credits that were granted before this round and are not reported as spent; of those,
@@ -45,31 +49,34 @@ class Worker:
     """Claims, and messages waited for."""
     reported_at: float = -9.0
     asks_at: float = 0.0
-    back_off: float = 0.25
+    back_off: float = PACE.back_off[0]
 
 
 @dataclass
 class YieldWorld:
-    """`rate` of 0: a backlog that does not end. Three stable pods and a canary, with four slots each."""
+    """`rate` of 0: a backlog that does not end. `pods`: of stable and of the canary."""
 
     rule: Rule
     rate: float = 0.0
     share: float = 0.05
     prefers: str = ""
-    canary_job_s: float = 0.2
+    canary_job_s: float = STABLE_JOB_S
+    pods: tuple[int, int] = (3, 1)
     seed: int = 1
     now: float = 0.0
     queue: deque[float] = field(default_factory=deque)
-    unused: int = 0
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - a simulation
-        jobs = {"s0": 0.2, "s1": 0.2, "s2": 0.2, "c0": self.canary_job_s}
+        kinds = (("s", "v1", STABLE_JOB_S), ("c", "v2", self.canary_job_s))
         self.workers = [
-            Worker(name, "v1" if name[0] == "s" else "v2", [Slot() for _ in range(4)], job_s)
-            for name, job_s in jobs.items()
+            Worker(f"{letter}{number}", revision, [Slot() for _ in range(SLOTS)], job_s)
+            for (letter, revision, job_s), pods in zip(kinds, self.pods, strict=True)
+            for number in range(pods)
         ]
-        self.ledger = with_share(Ledger(stable="v1"), "v2", self.share, {}, _LASTS_S)
+        self.hunger = Hunger()
+        self.longest_hunger = 0.0
+        self.ledger = with_share(Ledger(stable="v1"), "v2", self.share, {}, LASTS_S)
 
     def claims(self, revision: str) -> int:
         return sum(worker.claims for worker in self.workers if worker.revision == revision)
@@ -96,27 +103,27 @@ class YieldWorld:
     def _report(self, worker: Worker) -> None:
         waiting = 0
         if worker.revision == "v2":
-            waiting = sum(slot.polling and self.now - slot.since >= _LINGERS_S for slot in worker.slots)
+            waiting = lingering(((slot.since, 1) for slot in worker.slots if slot.polling), self.now)
         totals = (worker.claims, waiting)
-        if self.now - worker.reported_at >= (0.6 if totals != worker.reported else 2.0):
+        if self.now - worker.reported_at >= (PACE.changed if totals != worker.reported else PACE.heartbeat):
             worker.reported, worker.reported_at = totals, self.now
 
     def _round(self) -> None:
-        before = self.ledger.granted
-        pods = {worker.name: Pod(worker.revision, worker.reported[0], worker.reported_at) for worker in self.workers}
-        self.ledger = allocate(self.ledger, pods, self.now, _LASTS_S)
-        self.unused = 0
+        pods = {}
         for worker in self.workers:
-            if worker.revision == "v2" and self.now - worker.reported_at <= FRESH_S:
-                claims, waiting = worker.reported
-                unspent = max(0, before.get(worker.name, 0) - claims)
-                self.unused += {"never": 0, "unspent": unspent, "waiting": min(unspent, waiting)}[self.rule]
+            claims, waiting = worker.reported
+            said = {"never": 0, "unspent": _ALL, "waiting": waiting}[self.rule]
+            pods[worker.name] = Pod(worker.revision, claims, worker.reported_at, said)
+        self.hunger = after_round(self.hunger, self.ledger, pods, self.now)
+        self.longest_hunger = max(self.longest_hunger, self.hunger.seconds)
+        self.ledger = allocate(self.ledger, pods, self.now, LASTS_S)
 
     def _poll(self) -> None:
         polls = []
+        answer = heard(self.ledger, self.now)
         for worker in self.workers:
             for slot in worker.slots:
-                self._begin(worker, slot)
+                self._begin(worker, slot, answer)
                 if slot.polling:
                     polls.append((worker, slot))
         self.random.shuffle(polls)
@@ -128,27 +135,27 @@ class YieldWorld:
             worker.claims += 1
             slot.since = slot.busy_until = self.now + worker.job_s
 
-    def _begin(self, worker: Worker, slot: Slot) -> None:
+    def _begin(self, worker: Worker, slot: Slot, answer: Answer) -> None:
         if slot.polling and self.now - slot.since >= _POLL_S:
             self._end(worker, slot)
         if slot.polling or slot.busy_until > self.now:
             return
         if worker.revision == "v1":
-            begins = not self.unused or self.now - slot.since >= _YIELDS_S
+            begins = not yields(answer) or self.now - slot.since >= PACE.yields
         else:
-            begins = self._has_credit(worker)
+            begins = self._has_credit(worker, answer)
             worker.reserved += begins
         if begins:
             slot.polling, slot.since = True, self.now
 
-    def _has_credit(self, worker: Worker) -> bool:
+    def _has_credit(self, worker: Worker, answer: Answer) -> bool:
         if self.now < worker.asks_at:
             return False
-        if self.ledger.granted.get(worker.name, 0) - worker.claims - worker.reserved > 0:
-            worker.back_off = 0.25
+        if may_claim(answer, worker.name, worker.revision, worker.claims, reserved=worker.reserved) > 0:
+            worker.back_off = PACE.back_off[0]
             return True
         worker.asks_at = self.now + worker.back_off * self.random.uniform(0.5, 1.0)
-        worker.back_off = min(2.0, 2 * worker.back_off)
+        worker.back_off = min(PACE.back_off[1], 2 * worker.back_off)
         return False
 
     def _end(self, worker: Worker, slot: Slot) -> None:

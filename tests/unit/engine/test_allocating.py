@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.ledger import ROUND_S, Wanted, credits_of, towards
+from controller.core.ledger import ROUND_S, Wanted, towards
 from controller.engine.allocating import Allocators
 from controller.ledgers.memory import MemoryLedgers
 from controller.ports import LedgerAwayError, LedgerPlace, Report
+from tests.share_reading import credits_of
 
 PLACE = LedgerPlace("shop/thumbnails")
 
@@ -102,7 +103,7 @@ async def starve(shop, seconds, *, claims_each_round=4, canary=lambda: 0):
 
 
 async def test_a_canary_that_leaves_its_credits_starves(shop):
-    assert 58 <= await starve(shop, 60) <= 60
+    assert 56 <= await starve(shop, 60) <= 58, "not by what was granted within two seconds"
 
 
 async def test_a_queue_without_work_starves_nobody(shop):

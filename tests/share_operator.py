@@ -1,0 +1,43 @@
+"""The operator's own allocator for one queue, without a Release: weights are set by the test."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from controller.core.ledger import Wanted, towards
+from controller.engine.allocating import Allocators
+from controller.ports import LedgerPlace, LedgerStore, Report
+from tests.beside import beside
+
+STABLE, CANARY = "v1", "v2"
+
+
+class ShareOperator:
+    """Closes the store."""
+
+    def __init__(self, store: LedgerStore, service: str) -> None:
+        self._store = store
+        self._place = LedgerPlace(service)
+        self._allocators = Allocators(lambda _: store)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["ShareOperator"]:
+        try:
+            async with beside(self._allocators.run()):
+                yield self
+        finally:
+            await self._allocators.close()
+
+    async def weights(self, *, canary: float) -> None:
+        """Percent. One conditional write, as the router `queue` makes it."""
+        shares = {STABLE: 100 - canary, CANARY: canary} if canary else {STABLE: 100.0}
+        await self._allocators.change(self._place, partial(towards, Wanted(shares, STABLE)))
+
+    @property
+    def starved_s(self) -> float:
+        """For how long the canary has left its credits unused."""
+        return self._allocators.starved_s(self._place)
+
+    async def reports(self) -> Sequence[Report]:
+        """As the consumers have made them."""
+        return await self._store.reports(self._place.service)
