@@ -21,12 +21,18 @@ from hack.node.aws import LocalAws
 from tests.e2e.patience import until
 from tests.image_chaos import CHECKOUT, WORKER, Plan, nest, suffer
 from tests.image_jobs import Jobs
+from tests.integration.between import Between, Trouble
 from workloads.common.job_row import State
 from workloads.common.stages import Stage
 from workloads.image_worker.health import listening
 from workloads.image_worker.store import Store, TakenError
 
 pytest_plugins = ["tests.integration.aws_fixture"]
+
+_OF_S3 = {"GET", "HEAD", "PUT"}
+_OF_SQS = {
+    "ReceiveMessage", "DeleteMessage", "SendMessage", "ChangeMessageVisibility", "GetQueueAttributes",
+}  # fmt: skip
 
 
 class Running:
@@ -166,6 +172,34 @@ async def test_a_day_of_a_worker(jobs: Jobs, local_aws: LocalAws, telegraf: tupl
     assert sum(line.get("JobsCompleted", 0) for line in embedded) == 4
     lines = [line for body in pushed for line in body.splitlines() if line.startswith("job.outcome,")]
     assert all(line.startswith("job.outcome,pod=worker,revision=aaaaaaaaaa,service=shop ") for line in lines)
+
+
+@pytest.mark.parametrize("away", ["DynamoDB", "S3"])
+async def test_a_store_that_is_away_for_a_while_costs_no_attempt_and_no_job(
+    jobs: Jobs, local_aws: LocalAws, away: str
+) -> None:
+    """W13: the other one and the queue answer all the time."""
+
+    def is_asked(asked: str) -> bool:
+        return (asked in _OF_S3) == (away == "S3") and asked not in _OF_SQS
+
+    async with Between(local_aws.url).running() as network:
+        async with image_worker(jobs, AWS_ENDPOINT_URL=network.url) as it:
+            await jobs.send("before")
+            await jobs.until_state(State.COMPLETED, "before")
+            network.trouble = lambda asked: Trouble.GONE if is_asked(asked) else Trouble.NONE
+            await jobs.send("during")
+            refused = len(network.asked)
+            # longer than a message is hidden, so that the lease has to be renewed, or is lost and taken anew
+            await until(lambda: len(network.asked) > refused + 10, "it is asked again and again", seconds=30)
+            assert (await jobs.rows()).get("during") is None or (await jobs.row("during")).state is State.PROCESSING
+            network.trouble = lambda _: Trouble.NONE
+            await jobs.until_state(State.COMPLETED, "during", seconds=30)
+            await jobs.until_empty()
+        assert it.child.returncode == 0
+    assert (await jobs.row("during")).counted == 1
+    assert set((await jobs.uploads()).values()) == {1}
+    assert not await jobs.in_dead_letters()
 
 
 async def test_an_object_of_the_same_job_is_adopted_and_one_of_another_is_not_touched(jobs: Jobs) -> None:
