@@ -1,18 +1,24 @@
-"""Installs Pointsman and the demo's subject on the cluster that `hack/cluster up` made, from gitops/ alone."""
+"""Installs Pointsman and what the demos release on the cluster that `hack/cluster up` made, from gitops/ alone."""
 
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from hack.node import images
+from hack.node import aws, images
 from hack.node.backend import choose
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OPERATOR_NAMESPACE = "pointsman-system"
-_OPERATOR, _SUBJECT = "localhost/pointsman:dev", "localhost/subject:dev"
+SUBJECT, IMAGE_WORKER = Path("workloads/subject"), Path("workloads/image_worker")
+_OPERATOR = Path("controller")
+_TAGS = {
+    _OPERATOR: "localhost/pointsman:dev",
+    SUBJECT: "localhost/subject:dev",
+    IMAGE_WORKER: "localhost/image-worker:dev",
+}
 _ROLLOUT = "180s"
 
 Say = Callable[[str], None]
@@ -35,27 +41,29 @@ class Kubectl:
         self("apply", "--server-side", "--force-conflicts", *arguments, text=text)
 
 
-def build_images(say: Say) -> str:
-    """Builds what has changed and loads it; returns the operator image's content name."""
+def load_images(say: Say, *folders: Path) -> list[str]:
+    """Builds what has changed and loads it; answers the content name of each, by the folder of its Dockerfile."""
+    say(f"building the images of {', '.join(folder.name for folder in folders)} (from the cache when nothing changed)")
     backend = choose()
-    say("building the images of operator and subject (from the cache when nothing changed)")
-    operator = images.build(_OPERATOR, dockerfile=CHECKOUT / "controller" / "Dockerfile", context=CHECKOUT)
-    subject = images.build(_SUBJECT, dockerfile=CHECKOUT / "workloads" / "subject" / "Dockerfile", context=CHECKOUT)
-    for archive in (operator, subject):
+    archives = [
+        images.build(_TAGS[folder], dockerfile=CHECKOUT / folder / "Dockerfile", context=CHECKOUT) for folder in folders
+    ]
+    for archive in archives:
         backend.load_image(archive)
-    return operator.name
+    return [archive.name for archive in archives]
 
 
-def install(cluster: Cluster, say: Say) -> None:
-    """CRDs, operator, metric library and metric source; harmless when they are there already."""
-    built = build_images(say)
+def install(cluster: Cluster, say: Say, *workloads: Path) -> None:
+    """CRDs, operator, metric library and metric source, and images; harmless when they are there already."""
+    built, *_ = load_images(say, _OPERATOR, *workloads)
     kubectl = Kubectl(cluster)
     say("installing Pointsman from crds/ and gitops/")
     kubectl.apply("-f", CHECKOUT / "crds")
     kubectl("wait", "--for=condition=Established", "-f", CHECKOUT / "crds", "--timeout=30s")
     kubectl.apply("-k", CHECKOUT / "gitops" / "install")
     kubectl.apply("-n", OPERATOR_NAMESPACE, "-k", CHECKOUT / "gitops" / "library")
-    _copy_token(kubectl, cluster)
+    make_secret(kubectl, "influxdb", OPERATOR_NAMESPACE, token=cluster.influx.token)
+    make_secret(kubectl, "aws", OPERATOR_NAMESPACE, **aws.environment(cluster.in_cluster.aws_url))
     kubectl.apply("-f", CHECKOUT / "gitops" / "demo" / "namespace.yaml")
     kubectl.apply("-f", CHECKOUT / "gitops" / "demo" / "metricsource.yaml")
     # the tag stays the same, so the content has to say that there is something new to run
@@ -65,12 +73,12 @@ def install(cluster: Cluster, say: Say) -> None:
     kubectl("-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/pointsman", f"--timeout={_ROLLOUT}")
 
 
-def _copy_token(kubectl: Kubectl, cluster: Cluster) -> None:
-    """A token never lies in git; on an own cluster a person, or a secret operator, makes this Secret."""
+def make_secret(kubectl: Kubectl, name: str, namespace: str, **values: str) -> None:
+    """None lies in git; on an own cluster a person, or a secret operator, makes them."""
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "influxdb", "namespace": OPERATOR_NAMESPACE},
-        "stringData": {"token": cluster.influx.token},
+        "metadata": {"name": name, "namespace": namespace},
+        "stringData": values,
     }
     kubectl.apply("-f", "-", text=json.dumps(secret))

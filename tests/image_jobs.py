@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from workloads.common.aws import Aws
 from workloads.common.job_queue import DeadLetters, JobQueue
 from workloads.common.job_row import Row, State
 from workloads.common.job_table import JobTable, Terms
+from workloads.image_worker import audit
 from workloads.image_worker.cli import variables
 from workloads.image_worker.producer import Producer
 from workloads.image_worker.provision import provision
@@ -37,9 +37,7 @@ class Jobs:
             places = await provision(
                 aws, f"t{uuid.uuid4().hex[:12]}", max_attempts=max_attempts, visibility_s=visibility_s
             )
-            await aws.call(
-                aws.s3.put_bucket_versioning, Bucket=places.bucket, VersioningConfiguration={"Status": "Enabled"}
-            )
+            await audit.keep_versions(aws, places.bucket)
             yield cls(aws, places, Producer(aws, places, send=lambda _: nullcontext({})))
 
     @property
@@ -73,9 +71,7 @@ class Jobs:
         return row
 
     async def rows(self) -> dict[str, Row]:
-        pages = self.aws.dynamodb.get_paginator("scan").paginate(TableName=self.places.jobs, ConsistentRead=True)
-        items = await asyncio.to_thread(lambda: [item for page in pages for item in page["Items"]])
-        return {row.job_id: row for row in map(Row.of, items)}
+        return await audit.rows(self.aws, self.places.jobs)
 
     async def until_state(self, state: State, *names: str, seconds: float = 20) -> None:
         async def reached() -> bool:
@@ -102,14 +98,9 @@ class Jobs:
                 await queue.delete(message)
         return found
 
-    async def uploads(self) -> dict[str, int]:
+    async def uploads(self) -> Mapping[str, int]:
         """How often each object was written."""
-        pages = self.aws.s3.get_paginator("list_object_versions").paginate(Bucket=self.places.bucket)
-        versions = await asyncio.to_thread(lambda: [each for page in pages for each in page.get("Versions", ())])
-        found: dict[str, int] = {}
-        for version in versions:
-            found[version["Key"]] = found.get(version["Key"], 0) + 1
-        return found
+        return await audit.uploads(self.aws, self.places.bucket)
 
     async def in_dead_letters(self) -> list[Mapping[str, str]]:
         """Attributes of what lies there; it stays hidden for some seconds."""

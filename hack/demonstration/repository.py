@@ -14,18 +14,20 @@ _COMMIT = "pointsman.dev/commit"
 
 
 class Repository:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, manifest: Path = Path("gitops/demo/release.yaml")) -> None:
+        """`manifest` is where it begins, in the checkout."""
         self.directory = directory
+        self._begins_with = CHECKOUT / manifest
         self.manifest = directory / "release.yaml"
 
     def create(self) -> None:
-        """With the manifest of gitops/demo; one from an earlier demo is replaced."""
+        """One from an earlier demo is replaced."""
         if shutil.which("git") is None:
             raise TroubleError("git is needed for the demo: apt-get install git.")
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
-        self.manifest.write_text((CHECKOUT / "gitops" / "demo" / "release.yaml").read_text())
+        self.manifest.write_text(self._begins_with.read_text())
 
     def commit(self, message: str, **values: str) -> str:
         """Sets environment values of the subject and commits; returns the short hash."""

@@ -29,25 +29,32 @@ class LocalAws:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return environment(self.url)
 
-    def start(self) -> None:
+    @property
+    def health(self) -> str:
+        return f"{self.url}/_ministack/health"
+
+    def daemon(self) -> Daemon:
         packages = build.program("ministack").parents[1]
-        daemon = Daemon(
+        return Daemon(
             name="ministack",
             directory=self.directory,
             command=[sys.executable, "-m", "hypercorn", "ministack.app:app", "--bind", self._listen],
             env={"PYTHONPATH": str(packages), "MINISTACK_REGION": REGION, "PYTHONUNBUFFERED": "1"},
         )
+
+    def start(self) -> None:
+        daemon = self.daemon()
         daemon.start()
-        with httpx.Client(base_url=self.url, timeout=5, trust_env=False) as client:
-            daemon.wait_until(lambda: _answers(client), seconds=_READY_SECONDS)
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            daemon.wait_until(lambda: self._answers(client), seconds=_READY_SECONDS)
+
+    def _answers(self, client: httpx.Client) -> bool:
+        try:
+            return client.get(self.health).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
 
     def stop(self) -> None:
         stop(pid_file(self.directory, "ministack"), seconds=5)
@@ -60,8 +67,12 @@ class LocalAws:
         self.stop()
 
 
-def _answers(client: httpx.Client) -> bool:
-    try:
-        return client.get("/_ministack/health").status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
+def environment(url: str) -> dict[str, str]:
+    """What a program needs to use the server at `url`, which takes any key."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }

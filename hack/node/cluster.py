@@ -23,6 +23,7 @@ class InCluster:
 
     influx_url: str
     telegraf_url: str
+    aws_url: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class Cluster:
     retrying_url: str
     """The same gateway, which tries another pod when one refuses a connection."""
     influx: Influx
+    aws_url: str
+    """SQS, DynamoDB, S3 and SNS; takes any key."""
     in_cluster: InCluster
 
     def save(self, state: Path) -> None:
@@ -53,6 +56,7 @@ class Cluster:
             gateway_url=content["gateway_url"],
             retrying_url=content["retrying_url"],
             influx=Influx(**content["influx"]),
+            aws_url=content["aws_url"],
             in_cluster=InCluster(**content["in_cluster"]),
         )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from hack.node import build, cgroups, claim, debian, images, kubelet, leftovers, mounts, network, paths, pause, services
+from hack.node.aws import LocalAws
 from hack.node.backend import Part, Status
 from hack.node.binaries import NATIVE
 from hack.node.cluster import Cluster, InCluster, Influx, cluster_file, load_cluster
@@ -42,6 +43,7 @@ _PARTS = (
     "kube-proxy",
     "coredns",
     "telegraf",
+    "ministack",
     "traefik",
 )
 
@@ -58,6 +60,7 @@ class Native:
         )
         self.containers = Containers(self.state)
         self.influx = InfluxDB(self.state, address=network.ADDRESS, port=services.INFLUX_PORT)
+        self.aws = LocalAws(self.state, address=network.ADDRESS, port=services.AWS_PORT)
 
     def up(self) -> Cluster:
         self._check_machine()
@@ -75,8 +78,11 @@ class Native:
                 influx=Influx(
                     url=self.influx.url, token=self.influx.token, org=self.influx.org, bucket=self.influx.bucket
                 ),
+                aws_url=self.aws.url,
                 in_cluster=InCluster(
-                    influx_url="http://influxdb.monitoring:8086", telegraf_url="http://telegraf.monitoring:8186"
+                    influx_url="http://influxdb.monitoring:8086",
+                    telegraf_url="http://telegraf.monitoring:8186",
+                    aws_url="http://aws.aws:4566",
                 ),
             )
             cluster.save(self.state)
@@ -159,9 +165,10 @@ class Native:
             services.coredns(self.state, self.plane): services.COREDNS_HEALTH,
             services.telegraf(self.state, self.influx): services.TELEGRAF_HEALTH,
             services.traefik(self.state, self.plane, self.influx): services.TRAEFIK_HEALTH,
+            self.aws.daemon(): self.aws.health,
         }
         self._wait_for({node: kubelet.KUBELET_HEALTH, proxy: kubelet.PROXY_HEALTH} | hosted)
-        tell("DNS, Telegraf and Traefik run")
+        tell("DNS, Telegraf, Traefik and local AWS run")
         node.wait_until(self._node_ready, seconds=_READY_SECONDS)
         tell("the node is ready")
         kubectl("wait", "--for=condition=Programmed", "--timeout=30s", "--namespace=gateways", "gateway/public")

@@ -12,7 +12,7 @@ import yaml
 
 from controller.api.resources import METRIC_SOURCES, RELEASES
 from controller.kube.client import KubeClient
-from hack.install import CHECKOUT, Kubectl, install
+from hack.install import CHECKOUT, SUBJECT, Kubectl, install
 from hack.load import Load, plan_for
 from hack.node.backend import choose
 from hack.node.cluster import Cluster
@@ -90,7 +90,7 @@ class Bench:
 async def bench(name: str) -> AsyncIterator[Bench]:
     """Everything that is needed, from nothing; the namespace goes afterwards, the cluster stays."""
     cluster = await asyncio.to_thread(choose().up)
-    await asyncio.to_thread(install, cluster, say)
+    await asyncio.to_thread(install, cluster, say, SUBJECT)
     kubectl = Kubectl(cluster)
     kube = await KubeClient.connect(str(cluster.kubeconfig))
     namespace = f"bench-{name}"

@@ -19,6 +19,7 @@ from controller.api.release import parse_release
 from hack.node import images
 from workloads import pin
 from workloads.common.http_metrics import EDGES
+from workloads.common.share_settings import consumer
 from workloads.image_worker.settings import read as read_worker
 from workloads.subject.settings import read
 
@@ -86,11 +87,16 @@ def calls() -> Iterator[tuple[str, str, str]]:
 
 def pod_specs() -> Iterator[dict[str, Any]]:
     yield the("Deployment", "pointsman")["spec"]["template"]["spec"]
-    yield from (release["spec"]["template"]["spec"] for release in releases())
+    yield from (release["spec"]["template"]["spec"] for release in [*releases(), *worker_releases()])
 
 
 def releases() -> list[dict[str, Any]]:
     return [item for item in objects("demo") if item["kind"] == "Release"]
+
+
+def worker_releases() -> list[dict[str, Any]]:
+    """For the demo, and for production."""
+    return [*documents(GITOPS / "demo/worker/release.yaml"), *documents(GITOPS / "workloads/image-worker/release.yaml")]
 
 
 @pytest.mark.parametrize("folder", ["install", "demo"])
@@ -156,19 +162,40 @@ def test_pods_fit_the_restricted_standard_and_a_read_only_root() -> None:
             assert security["allowPrivilegeEscalation"] is False
             assert security["readOnlyRootFilesystem"] is True
             assert security["capabilities"] == {"drop": ["ALL"]}
-            assert container["imagePullPolicy"] == "IfNotPresent"
+            if container["image"].startswith("localhost/"):
+                assert container["imagePullPolicy"] == "IfNotPresent"
             assert set(container["resources"]["requests"]) == {"cpu", "memory"}
             assert container["livenessProbe"]
             assert container["readinessProbe"]
 
 
-@pytest.mark.parametrize("release", releases(), ids=lambda release: release["metadata"]["name"])
+@pytest.mark.parametrize("release", [*releases(), *worker_releases()])
 def test_the_operator_reads_every_release(release: dict[str, Any]) -> None:
     assert release["apiVersion"] == API_VERSION
     spec = parse_release(release["metadata"]["name"], release["spec"], plugins.kinds())
     templates = {item["metadata"]["name"] for item in objects("library")}
     assert {metric.template for metric in spec.analysis.metrics} <= templates
-    assert [step.weight for step in spec.steps] == [10, 50]
+    weights = [step.weight for step in spec.steps]
+    assert weights == sorted(weights)
+    assert 0 < weights[0] < weights[-1] == 50
+
+
+@pytest.mark.parametrize("release", worker_releases(), ids=["demo", "production"])
+def test_an_image_workers_release_and_settings_fit(release: dict[str, Any]) -> None:
+    """W24"""
+    settings = the("ConfigMap", "image-worker", "workloads/image-worker")["data"]
+    if release["metadata"].get("namespace") == "media":
+        settings |= documents(GITOPS / "demo/worker/settings.yaml")[0]["data"]
+    pod = release["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    entries = {entry["name"]: entry for entry in container["env"]}
+    chosen = read_worker({**settings, **{name: entry.get("value", "") for name, entry in entries.items()}})
+    assert pod["terminationGracePeriodSeconds"] >= chosen.capacity.drain + chosen.wait_s + 10
+    assert entries["SERVICE_ID"]["value"] == "$(NAMESPACE)/$(SERVICE)"
+    who = consumer({"SERVICE_ID": "media/image-worker", "REVISION": "r", "POD": "p"})
+    assert who.service == "media/image-worker"
+    table = release["spec"]["traffic"]["queue"]["ledger"]["dynamodb"]["table"]
+    assert settings["SHARE_LEDGER"] == f"dynamodb://{table}", "operator and workers keep to one ledger"
 
 
 @pytest.mark.parametrize("release", releases(), ids=lambda release: release["metadata"]["name"])
@@ -190,9 +217,11 @@ def test_the_subject_reads_the_environment_of_every_release(release: dict[str, A
 
 
 def test_a_version_is_changed_on_a_line_of_its_own() -> None:
-    text = (GITOPS / "demo" / "release.yaml").read_text()
-    for name in ("VERSION", "ERROR_RATE", "EXTRA_LATENCY", "LATENCY_SHARE"):
-        assert len(re.findall(rf'- name: {name}(?: #.*)?\n +value: "[^"]*"\n', text)) == 1
+    of_worker = ("VERSION", "ERROR_RATE", "EXTRA_LATENCY")
+    for file, names in {"release.yaml": (*of_worker, "LATENCY_SHARE"), "worker/release.yaml": of_worker}.items():
+        text = (GITOPS / "demo" / file).read_text()
+        for name in names:
+            assert len(re.findall(rf'- name: {name}(?: #.*)?\n +value: "[^"]*"\n', text)) == 1
 
 
 def test_a_good_version_of_the_demo_is_through_its_steps_in_a_minute() -> None:
@@ -206,7 +235,7 @@ def test_the_metric_source_is_one_the_operator_reads_and_serves_the_demo() -> No
     source = the("MetricSource", "default", "demo")
     providers = {kind: module.Config.parse for kind, module in plugins.modules("providers").items()}
     parsed = parse_source(source["spec"], "spec", providers)
-    assert parsed.serves("shop", own=source["metadata"]["namespace"])
+    assert all(parsed.serves(name, own=source["metadata"]["namespace"]) for name in ("shop", "media"))
 
 
 def test_latency_is_asked_for_at_an_edge_that_is_there() -> None:

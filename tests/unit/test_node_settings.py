@@ -24,8 +24,10 @@ def slices(name):
 
 
 def test_services_lead_to_where_the_hosts_programs_listen():
-    ports = {"influxdb": services.INFLUX_PORT, "telegraf": services.TELEGRAF_PORT}
-    for name, endpoints in slices("monitoring.yaml").items():
+    ports = {"influxdb": services.INFLUX_PORT, "telegraf": services.TELEGRAF_PORT, "aws": services.AWS_PORT}
+    found = slices("monitoring.yaml") | slices("aws.yaml")
+    assert found.keys() == ports.keys()
+    for name, endpoints in found.items():
         assert [port["port"] for port in endpoints["ports"]] == [ports[name]]
         assert endpoints["endpoints"][0]["addresses"] == [network.ADDRESS]
 
@@ -119,8 +121,11 @@ def test_a_cluster_is_read_back_and_its_token_is_private(tmp_path):
         gateway_url="http://127.0.0.1:18080",
         retrying_url="http://127.0.0.1:18082",
         influx=Influx(url="http://10.244.0.1:18086", token="not-known", org="pointsman", bucket="metrics"),  # noqa: S106
+        aws_url="http://10.244.0.1:18456",
         in_cluster=InCluster(
-            influx_url="http://influxdb.monitoring:8086", telegraf_url="http://telegraf.monitoring:8186"
+            influx_url="http://influxdb.monitoring:8086",
+            telegraf_url="http://telegraf.monitoring:8186",
+            aws_url="http://aws.aws:4566",
         ),
     )
     cluster.save(tmp_path)

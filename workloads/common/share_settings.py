@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError
 
+from workloads.common.environment import SettingError
 from workloads.common.gate import Gate, Open
 from workloads.common.share import Share
 from workloads.common.share_dynamodb import DynamoLedger
@@ -27,10 +28,6 @@ from workloads.common.share_ledger import Consumer, ShareLedger
 
 _SERVICE = re.compile(r"[a-z0-9][-a-z0-9]*/[a-z0-9][-.a-z0-9]*")
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
-
-
-class SettingError(ValueError):
-    """Names the variable, what it holds and what it may hold."""
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 from workloads.common.environment import SettingError
 from workloads.common.json_logs import log_as_json
+from workloads.common.share_settings import gate
 from workloads.image_worker.app import serve
 from workloads.image_worker.settings import Settings, read
 
@@ -21,19 +22,20 @@ async def run(settings: Settings, serving: Serving) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serving(settings, stop=stop)
+    async with gate(os.environ) as share:  # outside: the last report comes after the last job
+        await serving(settings, stop=stop, gate=share)
 
 
 def main(serving: Serving = serve) -> int:
     """`serving` is for tests, whose worker dies or leaves a protection out."""
     try:
         settings = read(os.environ)
+        log_as_json(settings.identity.tags())
+        logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
+        asyncio.run(run(settings, serving))
     except SettingError as problem:
         print(f"image worker: {problem}", file=sys.stderr)
         return 2
-    log_as_json(settings.identity.tags())
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
-    asyncio.run(run(settings, serving))
     return 0
 
 

@@ -11,7 +11,7 @@ from workloads.common.aws import Aws, path_style
 from workloads.common.consumer import Consumer
 from workloads.common.emf import EmbeddedMetrics, write_each
 from workloads.common.exporter import Exporter
-from workloads.common.gate import Gate, Open
+from workloads.common.gate import Gate
 from workloads.common.job_events import Watcher
 from workloads.common.job_metrics import JobMetrics
 from workloads.common.job_queue import JobQueue
@@ -34,14 +34,13 @@ async def serve(
     settings: Settings,
     *,
     stop: asyncio.Event,
-    gate: Gate | None = None,
+    gate: Gate,
     observer: Observer = unobserved,
     table: type[JobTable] = JobTable,
     store: type[Store] = Store,
 ) -> None:
     """Until `stop`, then drains. `table` and `store` are for experiments that leave a protection out."""
     places, rules, identity = settings.places, settings.rules, settings.identity
-    gate = gate or Open()
     async with AsyncExitStack() as stack:
         traces = tracing(os.environ, identity, queue=places.queue)
         stack.callback(traces.close)
