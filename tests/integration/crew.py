@@ -36,6 +36,8 @@ class Queue:
             async with asyncio.timeout(_POLL_S):
                 await asked
         except TimeoutError:
+            if asked.done():  # in the same turn of the loop
+                return True
             self._asking.remove(asked)
             return False
         return True
@@ -72,7 +74,9 @@ class Crew:
             finally:
                 for task in self._pods.values():
                     task.cancel()
-                await asyncio.gather(*self._pods.values(), return_exceptions=True)
+                ended = await asyncio.gather(*self._pods.values(), return_exceptions=True)
+                if died := [problem for problem in ended if isinstance(problem, Exception)]:
+                    raise ExceptionGroup("workers died by themselves", died)
 
     async def _follow_pods(self) -> None:
         while True:
