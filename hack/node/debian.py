@@ -1,4 +1,4 @@
-"""The programs that come from Debian: container runtime, network plugins, image building; a database for tests."""
+"""The programs that come from Debian: for containers, their network and images; a database and a browser for tests."""
 
 import os
 import shutil
@@ -23,6 +23,7 @@ CLUSTER = {
     "runc": "/usr/sbin/runc",
     "util-linux": "/usr/bin/nsenter",
 }
+BROWSER = {"chromium": "/usr/bin/chromium", "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"}
 DATABASE = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _NO_FIRST_DATABASE = Path("/etc/postgresql-common/createcluster.d/pointsman.conf")

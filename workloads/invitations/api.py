@@ -21,9 +21,10 @@ from workloads.invitations.shapes import InvitationMade, InvitationOrder, Invita
 
 _MOST = 50
 _ID = "^[0-9a-f]{28}$"
+_SOME_ID = "0196b4c2f3a1b6d0c9e85a7f4321"
 
 _HEADERS = {
-    "Location": header("The invitation.", "/api/invitations/0196b4c2f3a1b6d0c9e85a7f4321"),
+    "Location": header("The invitation.", f"/api/invitations/{_SOME_ID}"),
     "RateLimit-Limit": header("Invitations a day (UTC).", 10),
     "RateLimit-Remaining": header("What is left of them.", 9),
     "RateLimit-Reset": header("Seconds until the next day.", 3600),
@@ -155,7 +156,7 @@ async def invitations(
     responses=signed_in(Code.NOT_FOUND),
 )
 async def invitation(
-    request: Request, user: Caller, invitation_id: Annotated[str, Path(pattern=_ID)]
+    request: Request, user: Caller, invitation_id: Annotated[str, Path(pattern=_ID, examples=[_SOME_ID])]
 ) -> InvitationSeen:
     """One of the caller's own invitations."""
     parts = parts_of(request)

@@ -7,7 +7,7 @@ import httpx
 from fastapi import FastAPI
 
 from workloads.common.aws import Aws
-from workloads.invitations import api, api_friends, documented, health, landing, problems
+from workloads.invitations import api, api_friends, documentation, documented, health, landing, page, problems
 from workloads.invitations.background import Trouble, running
 from workloads.invitations.database import Database
 from workloads.invitations.intake import Intake
@@ -37,11 +37,12 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
 
     # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
     app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    for each in (health, api, api_friends, landing, callbacks, replies):
+    for each in (health, api, api_friends, landing, callbacks, replies, page):
         app.include_router(each.router)
     problems.install(app)
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
     documented.install(app)
+    documentation.install(app, server=settings.public_url)
     return app
 
 
