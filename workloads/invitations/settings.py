@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from workloads.common import faults
 from workloads.common.environment import Environment, SettingError
+from workloads.common.faults import Faults
 from workloads.common.http_metrics import Identity
 from workloads.invitations.opening import DatabaseUrlError, dialect
 from workloads.invitations.postgres import Pooling
@@ -92,6 +94,8 @@ class Settings:
     app_name: str
     serving: Serving
     telemetry: Telemetry
+    faults: Faults
+    seed: str
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -100,13 +104,14 @@ def read(environment: Mapping[str, str]) -> Settings:
     number, whole, text = variables.number, variables.whole, variables.text
     delivery = _choice(variables, "DELIVERY", Delivery.QUEUE)
     roles = _roles(text("ROLES", "api,relay,sender"))
+    identity = Identity(
+        service=text("SERVICE", "invitations"),
+        revision=text("REVISION", "none"),
+        pod=text("POD", socket.gethostname()),
+    )
     queued = delivery is Delivery.QUEUE and roles & {Role.RELAY, Role.SENDER}
     return Settings(
-        identity=Identity(
-            service=text("SERVICE", "invitations"),
-            revision=text("REVISION", "none"),
-            pod=text("POD", socket.gethostname()),
-        ),
+        identity=identity,
         roles=roles,
         database_url=database_url(environment),
         pooling=Pooling(
@@ -144,6 +149,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         telemetry=Telemetry(
             url=text("TELEMETRY_URL"), bucket=text("TELEMETRY_BUCKET", "metrics"), token=text("TELEMETRY_TOKEN")
         ),
+        faults=faults.read(variables),
+        seed=text("SEED", f"{identity.revision}/{identity.pod}"),
     )
 
 
