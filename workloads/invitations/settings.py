@@ -120,7 +120,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             lock=number("DATABASE_LOCK_SECONDS", 2, lowest=0.05, highest=60),
             statement=number("DATABASE_STATEMENT_SECONDS", 5, lowest=0.1, highest=60),
         ),
-        trust=_trust(variables),
+        trust=trust(variables),
         keys=_keys(variables),
         limits=Limits(
             daily=whole("DAILY_LIMIT", 10, lowest=1, highest=10_000),
@@ -164,7 +164,8 @@ def database_url(environment: Mapping[str, str]) -> str:
     return url
 
 
-def _trust(variables: Environment) -> Trust:
+def trust(variables: Environment) -> Trust:
+    """Raises SettingError. What making a token needs too."""
     algorithm = _choice(variables, "JWT_ALGORITHM", Algorithm.HS256)
     secret = public_key = jwks_url = ""
     if algorithm is Algorithm.HS256:
