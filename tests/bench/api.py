@@ -2,7 +2,7 @@
 
 The service is the real one with a database that waits for its disk. It has a core for itself; what calls it and the
 database have the others. Numbers are real ones, so that they are checked as such; the sandbox sends nothing. Latency
-is counted from the moment a call was due, so that a stall shows in all that it held up.
+is counted from the moment a call was due, so that a stall shows in all that it held up. I31.
 """
 
 import asyncio
