@@ -11,7 +11,7 @@ from tests.telemetry_receivers import receiving
 from workloads.invitations.opening import open_database
 from workloads.invitations.postgres import Pooling
 
-pytest_plugins = ["tests.integration.invitations_fixture"]
+pytest_plugins = ["tests.integration.aws_fixture", "tests.integration.invitations_fixture"]
 
 WHO = {"SERVICE": "invitations", "REVISION": "abcdefghij", "POD": "invitations-1"}
 
@@ -157,3 +157,27 @@ async def test_an_invitations_row_keeps_the_span_that_made_it(variables, receive
     (row,) = await database.once("SELECT trace_parent FROM invitations")
     await database.close()
     assert row["trace_parent"].startswith(f"00-{span.trace_id.hex()}-{span.span_id.hex()}-")
+
+
+async def test_a_trace_leads_from_the_request_through_the_queue_to_the_sender(variables, receiver, jobs, monkeypatch):
+    """I14, I26: all roles in one process, and a real queue between them."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    places = jobs.places
+    queued = {
+        "ROLES": "api,relay,sender", "QUEUE_URL": places.queue, "DEAD_LETTER_QUEUE_URL": places.dead_letters,
+        "JOBS_TABLE": places.jobs, "WAIT_SECONDS": "1",
+    }  # fmt: skip
+    async with serving({**variables, **queued}) as service:
+        made = await service.invite("u1", phone(1_110_009))
+
+        async def is_sent():
+            return (await service.get(made.headers["Location"], "u1")).json()["status"] == "SENT"
+
+        await until(is_sent, "the sandbox has it", seconds=30)
+    request = next(span for span in receiver.spans if span.name == "POST /api/invitations")
+    sending = next(span for span in receiver.spans if span.name.startswith("process "))
+    (link,) = sending.links
+    assert (link.trace_id, link.span_id) == (request.trace_id, request.span_id)
+    assert receiver.total("sms.outcome", provider="sandbox", outcome="accepted", revision="abcdefghij") == 1
+    assert receiver.total("job.outcome", "completed", revision="abcdefghij") == 1
+    assert any(point.measurement == "outbox.lag" for point in receiver.points)
