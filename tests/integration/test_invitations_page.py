@@ -69,6 +69,18 @@ async def test_the_documentation_fits_each_width_and_each_reader(page, width, sc
     assert said == []
 
 
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_what_a_friend_sees_fits_each_width_and_each_reader(page, service, width, scheme):
+    """I8, I27."""
+    said = complaints(page)
+    made = await service.invite(f"landing {width}", phone(2_300_000 + width))
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.emulate_media(color_scheme=scheme)
+    await page.goto(f"/invite/{made.json()['inviteCode']}")
+    await expect(page.get_by_role("heading")).to_have_text("John invited you to AppName")
+    assert (await overflow(page), await barriers(page), said) == (0, [], [])
+
+
 async def test_a_friend_is_invited_by_keyboard_alone_and_focus_is_always_seen(page, service):
     """I27."""
     await page.goto("/")
