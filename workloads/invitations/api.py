@@ -18,6 +18,7 @@ from workloads.invitations.problems import Code, ProblemError, unavailable
 from workloads.invitations.sending.at_once import send_at_once
 from workloads.invitations.settings import Delivery
 from workloads.invitations.shapes import InvitationMade, InvitationOrder, InvitationPage, InvitationSeen, moment
+from workloads.invitations.status import Status
 
 _MOST = 50
 _ID = "^[0-9a-f]{28}$"
@@ -72,8 +73,11 @@ async def invite(request: Request, order: InvitationOrder, user: Caller, key: Ke
         key=key or "",
     )
     answer = await _ask(parts, asked, now)
-    if parts.settings.delivery is Delivery.SYNCHRONOUS and parts.sending and not answer.again:
-        await send_at_once(parts.sending.sender, parts.database, asked, answer, now=now)
+    if parts.settings.delivery is Delivery.SYNCHRONOUS and parts.sending:
+        if not answer.again:
+            await send_at_once(parts.sending.sender, parts.database, asked, answer, now=now)
+        elif answer.status in {Status.PENDING, Status.SENDING}:
+            raise _key_in_use()
     body = InvitationMade(inviteCode=answer.code).model_dump_json(by_alias=True).encode()
     headers = {
         "Location": f"/api/invitations/{answer.invitation_id}",
@@ -91,9 +95,7 @@ async def _ask(parts: Parts, asked: Order, now: int) -> Invited:
     except LockedError:
         if not asked.key:
             raise
-        raise ProblemError(
-            Code.IDEMPOTENCY_KEY_IN_USE, "its answer is still being made: ask again", {"Retry-After": "1"}
-        ) from None
+        raise _key_in_use() from None
     except NoCodeError as problem:
         raise unavailable(str(problem)) from None
     match answer:
@@ -116,6 +118,10 @@ async def _ask(parts: Parts, asked: Order, now: int) -> Invited:
             )
         case _:
             assert_never(answer)
+
+
+def _key_in_use() -> ProblemError:
+    return ProblemError(Code.IDEMPOTENCY_KEY_IN_USE, "its answer is still being made: ask again", {"Retry-After": "1"})
 
 
 def _phone(text: str, parts: Parts) -> numbers.Phone:

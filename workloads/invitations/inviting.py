@@ -181,12 +181,15 @@ class Inviting:
 async def _again(rows: Rows, draft: _Draft, earlier: idempotency.Note) -> Invited:
     if earlier.fingerprint != draft.phone_hash:
         _refuse(KeyOfAnother())
-    (found,) = await rows.fetch("SELECT invite_code FROM invitations WHERE invitation_id = $1", earlier.invitation_id)
+    (found,) = await rows.fetch(
+        "SELECT invite_code, status FROM invitations WHERE invitation_id = $1", earlier.invitation_id
+    )
     quota = await rows.fetch(
         "SELECT used FROM quotas WHERE inviter_user_id = $1 AND day = $2", draft.order.inviter, day_of(draft.now)
     )
     used = quota[0]["used"] if quota else 0
-    return Invited(earlier.invitation_id, found["invite_code"], used=used, again=True)
+    status = Status(found["status"])
+    return Invited(earlier.invitation_id, found["invite_code"], used=used, again=True, status=status)
 
 
 def _refuse(answer: Answer) -> NoReturn:
