@@ -1,10 +1,18 @@
 """What a real service tells of its requests: counts, spans, logs; and the faults that its settings ask for."""
 
 import asyncio
+import contextlib
+import json
 import logging
+import os
+import signal
+import sys
+from pathlib import Path
 
+import httpx
 import pytest
 
+from hack.node.process import free_port
 from tests.e2e.patience import until
 from tests.invitation_service import environment, phone, problem, serving
 from tests.telemetry_receivers import receiving
@@ -13,6 +21,7 @@ from workloads.invitations.postgres import Pooling
 
 pytest_plugins = ["tests.integration.aws_fixture", "tests.integration.invitations_fixture"]
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 WHO = {"SERVICE": "invitations", "REVISION": "abcdefghij", "POD": "invitations-1"}
 
 
@@ -147,6 +156,25 @@ async def test_a_request_is_a_span_of_its_callers_trace_and_goes_on_through_the_
     assert (log.levelno, log.fields["trace"], log.fields["code"]) == (logging.WARNING, failed.json()["traceId"], 500)
 
 
+async def test_a_defect_is_counted_and_logged_with_the_trace_that_its_answer_names(
+    variables, receiver, postgres_url, caplog
+):
+    """I10, I26: whatever the defect is; here somebody dropped a column."""
+    async with serving({**variables, "DATABASE_URL": postgres_url}) as service:
+        database = await open_database(postgres_url, Pooling())
+        async with database.transaction() as rows:
+            await rows.fetch("ALTER TABLE quotas DROP COLUMN used")
+        await database.close()
+        answer = await service.invite("u1", "+15551234567")
+        problem(answer, 500, "INTERNAL_ERROR")
+    assert receiver.total("http.server.requests", route="/api/invitations", code="500") == 1
+    assert receiver.total("invitation.requests", outcome="internal_error") == 1
+    assert receiver.total("invitation.requests") == 1
+    (log,) = [each for each in caplog.records if each.name.endswith("observed")]
+    assert log.exc_info
+    assert log.fields["trace"] == answer.json()["traceId"]
+
+
 async def test_an_invitations_row_keeps_the_span_that_made_it(variables, receiver, sqlite_url, monkeypatch):
     """I26: the relay sends it along, and the sender links it."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
@@ -181,3 +209,27 @@ async def test_a_trace_leads_from_the_request_through_the_queue_to_the_sender(va
     assert receiver.total("sms.outcome", provider="sandbox", outcome="accepted", revision="abcdefghij") == 1
     assert receiver.total("job.outcome", "completed", revision="abcdefghij") == 1
     assert any(point.measurement == "outbox.lag" for point in receiver.points)
+
+
+async def test_a_process_logs_json_and_pushes_its_last_counts_after_sigterm(variables, receiver):
+    """I26."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "workloads.invitations", cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], **variables, "ERROR_RATE": "1", "PORT": str(port)},
+    )  # fmt: skip
+    async with asyncio.timeout(30), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+        async def is_ready():
+            with contextlib.suppress(httpx.ConnectError):
+                return (await client.get("/readyz")).status_code == 200
+
+        await until(is_ready, "the process is ready", seconds=20)
+        failed = (await client.get("/")).json()["traceId"]
+        process.send_signal(signal.SIGTERM)
+        out, _ = await process.communicate()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines
+    assert all({name.lower(): value for name, value in WHO.items()}.items() <= line.items() for line in lines)
+    assert [line["code"] for line in lines if line.get("trace") == failed] == [500]
+    assert receiver.total("http.server.requests", code="500") == 1

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workloads.common.tracing import Tracing
 from workloads.invitations import problems, trace
+from workloads.invitations.problems import Code
 from workloads.invitations.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -46,17 +47,12 @@ class Observed:
             log.exception("a request failed", extra={"fields": _about(scope)})
             raise
         finally:
-            code = answer.code or _FAILED
-            self._telemetry.http.end(ticket, route=_route(scope), code=code, now=time.monotonic())
-            self._count_invitation(scope, answer)
+            answer.code = answer.code or _FAILED  # cut off, as the process ends
+            self._telemetry.http.end(ticket, route=_route(scope), code=answer.code, now=time.monotonic())
+            if (scope["method"], _route(scope)) == _INVITE:
+                self._telemetry.own.requested(_outcome(scope, answer))
         if answer.code >= _FAILED:
             log.warning("a request was not served", extra={"fields": {"code": answer.code, **_about(scope)}})
-
-    def _count_invitation(self, scope: Scope, answer: "_Answer") -> None:
-        if (scope["method"], _route(scope)) == _INVITE:
-            problem = problems.noted(scope)
-            outcome = problem.name.lower() if problem else "repeated" if answer.replayed else "invited"
-            self._telemetry.own.requested(outcome if answer.code != _LEFT else "caller_left")
 
 
 class _Answer:
@@ -71,6 +67,16 @@ class _Answer:
             self.code = message["status"]
             self.replayed = any(name.lower() == _REPLAYED for name, _ in message.get("headers", ()))
         await self._send(message)
+
+
+def _outcome(scope: Scope, answer: _Answer) -> str:
+    if problem := problems.noted(scope):
+        return problem.name.lower()
+    if answer.code == _LEFT:
+        return "caller_left"
+    if answer.code >= _FAILED:  # the answer to a defect is made outside of this
+        return Code.INTERNAL_ERROR.name.lower()
+    return "repeated" if answer.replayed else "invited"
 
 
 @contextlib.contextmanager
