@@ -28,6 +28,7 @@ IMAGES = {
     "controller/requirements.txt": Wanted(),
     "workloads/subject/requirements.txt": Wanted(names=["aiohttp"]),
     "workloads/image_worker/requirements.txt": Wanted(names=["aiohttp"], groups=["worker"]),
+    "workloads/invitations/requirements.txt": Wanted(names=["aiohttp"], groups=["invitations"]),
 }
 _HEAD = "# Generated from uv.lock by `uv run python -m workloads.pin`; do not edit.\n"
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]*")

@@ -1,5 +1,6 @@
-"""The programs that come from Debian: container runtime, network plugins, image building; a database for tests."""
+"""The programs that come from Debian: for containers, their network and images; a database and a browser for tests."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from hack.node import paths
 from hack.node.trouble import TroubleError
 
 # What a package is needed for: a file that tells whether it is installed.
@@ -23,6 +25,7 @@ CLUSTER = {
     "runc": "/usr/sbin/runc",
     "util-linux": "/usr/bin/nsenter",
 }
+BROWSER = {"chromium": "/usr/bin/chromium", "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"}
 DATABASE = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _NO_FIRST_DATABASE = Path("/etc/postgresql-common/createcluster.d/pointsman.conf")
@@ -37,7 +40,12 @@ def missing(packages: Mapping[str, str] = CLUSTER) -> list[str]:
 
 def ensure(needed: Mapping[str, str] = CLUSTER, *, by: str = "the native cluster") -> None:
     """Installs what is missing; raises TroubleError where that is not possible."""
-    packages = missing(needed)
+    if missing(needed):
+        with _alone():  # tests run as several processes, of which the others find it installed
+            _install(missing(needed), by)
+
+
+def _install(packages: Sequence[str], by: str) -> None:
     if not packages:
         return
     wanted = " ".join(packages)
@@ -63,6 +71,15 @@ def _apt(command: Sequence[str]) -> str:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr if done.returncode else ""
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    file = paths.cache() / "lock" / "debian"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Postgres:
         self._end(signal.SIGINT)
 
     def remove(self) -> None:
-        self.stop()
+        self.crash()  # what it would still write goes too
         shutil.rmtree(self.directory)
 
     def __enter__(self) -> Self:

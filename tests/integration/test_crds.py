@@ -46,6 +46,28 @@ async def test_what_is_shipped_is_accepted(kube, name, raw):
     await _try(kube, raw)
 
 
+def _beside() -> list[tuple[str, dict]]:
+    """Kubernetes' own kinds that are shipped for the workloads."""
+    return [
+        (f"{file.parent.name}/{file.name}/{document['metadata']['name']}", document)
+        for file in sorted((_GITOPS / "workloads").rglob("*.yaml"))
+        for document in yaml.safe_load_all(file.read_text())
+        if document["apiVersion"].partition("/")[0] not in {"pointsman.dev", "kustomize.config.k8s.io"}
+    ]
+
+
+_PLURALS = {"NetworkPolicy": "networkpolicies"}
+
+
+@pytest.mark.parametrize(("name", "raw"), _beside())
+async def test_what_stands_beside_a_release_is_accepted(kube, name, raw):
+    """I29."""
+    group = raw["apiVersion"] if "/" in raw["apiVersion"] else ""
+    plural = _PLURALS.get(raw["kind"], raw["kind"].lower() + "s")
+    path = f"/{f'apis/{group}' if group else 'api/v1'}/namespaces/default/{plural}"
+    await kube.request("POST", path, query={"dryRun": "All", "fieldValidation": "Strict"}, body=raw)
+
+
 @pytest.mark.parametrize("kind", plugins.modules("routers"))
 async def test_the_example_of_a_router_is_accepted(kube, kind):
     example = plugins.modules("routers")[kind].EXAMPLE

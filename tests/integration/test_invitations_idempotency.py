@@ -39,6 +39,19 @@ async def test_100_same_requests_without_a_key_are_one_invitation_too(database_u
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 99}
 
 
+async def test_while_a_request_waits_for_the_provider_its_repetition_is_409(sqlite_url):
+    """I10, I11, I25."""
+    key = {"Idempotency-Key": "k1"}
+    async with serving(environment(sqlite_url)) as service:  # as far as it was when its process was killed
+        await service.invite("u1", phone(1), headers=key)
+    async with serving(environment(sqlite_url, DELIVERY="synchronous")) as service:
+        problem(await service.invite("u1", phone(1), headers=key), 409, "IDEMPOTENCY_KEY_IN_USE")
+        other = {"Idempotency-Key": "k2"}
+        answers = [await service.invite("u1", phone(1234567), headers=other) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+
+
 async def test_a_key_that_belongs_to_another_request_is_422(service):
     """I10, I11."""
     key = {"Idempotency-Key": "k1"}

@@ -265,9 +265,7 @@ def test_images_install_what_is_locked(path: str) -> None:
     assert (CHECKOUT / path).read_text() == pin.requirements(pin.IMAGES[path])
 
 
-@pytest.mark.parametrize(
-    "dockerfile", ["controller/Dockerfile", "workloads/subject/Dockerfile", "workloads/image_worker/Dockerfile"]
-)
+@pytest.mark.parametrize("dockerfile", [path.replace("requirements.txt", "Dockerfile") for path in sorted(pin.IMAGES)])
 def test_images_take_any_base_run_as_a_number_and_copy_what_exists(dockerfile: str) -> None:
     """W23"""
     text = (CHECKOUT / dockerfile).read_text()

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 
 from workloads.common.environment import SettingError
-from workloads.subject.faults import Fates
-from workloads.subject.settings import Faults, read
+from workloads.common.faults import Fates, Faults
+from workloads.subject.settings import read
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

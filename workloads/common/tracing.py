@@ -1,4 +1,4 @@
-"""OpenTelemetry through a queue: the producer's context travels as the message attribute `traceparent`.
+"""OpenTelemetry through servers and queues: the producer's context travels as the message attribute `traceparent`.
 
 boto3's instrumentation would make a span of each call and link none of them; a job's story is two spans, sent and
 processed. The consumer's span begins a trace of its own and links the producer's, as one message may be processed
@@ -13,7 +13,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, SpanKind, Tracer
+from opentelemetry.trace import Link, Span, SpanKind, Tracer
 
 from workloads.common.http_metrics import Identity
 from workloads.common.job import Job
@@ -30,6 +30,18 @@ class Tracing:
         self._tracer = tracer
         self._queue = queue
         self._provider = provider
+
+    @property
+    def exports(self) -> bool:
+        return self._provider is not None
+
+    @contextmanager
+    def request(self, method: str, headers: Mapping[str, str]) -> Iterator[Span]:
+        """Of a server, in its caller's trace. Whoever knows the route completes the name."""
+        attributes = {"http.request.method": method}
+        context = propagate.extract(headers)
+        with self._tracer.start_as_current_span(method, context, SpanKind.SERVER, attributes) as span:
+            yield span
 
     @contextmanager
     def attempt(self, message: Message, job: Job, claim: Claim) -> Iterator[None]:

@@ -18,12 +18,14 @@ from workloads.invitations.problems import Code, ProblemError, unavailable
 from workloads.invitations.sending.at_once import send_at_once
 from workloads.invitations.settings import Delivery
 from workloads.invitations.shapes import InvitationMade, InvitationOrder, InvitationPage, InvitationSeen, moment
+from workloads.invitations.status import Status
 
 _MOST = 50
 _ID = "^[0-9a-f]{28}$"
+_SOME_ID = "0196b4c2f3a1b6d0c9e85a7f4321"
 
 _HEADERS = {
-    "Location": header("The invitation.", "/api/invitations/0196b4c2f3a1b6d0c9e85a7f4321"),
+    "Location": header("The invitation.", f"/api/invitations/{_SOME_ID}"),
     "RateLimit-Limit": header("Invitations a day (UTC).", 10),
     "RateLimit-Remaining": header("What is left of them.", 9),
     "RateLimit-Reset": header("Seconds until the next day.", 3600),
@@ -71,8 +73,11 @@ async def invite(request: Request, order: InvitationOrder, user: Caller, key: Ke
         key=key or "",
     )
     answer = await _ask(parts, asked, now)
-    if parts.settings.delivery is Delivery.SYNCHRONOUS and parts.sending and not answer.again:
-        await send_at_once(parts.sending.sender, parts.database, asked, answer, now=now)
+    if parts.settings.delivery is Delivery.SYNCHRONOUS and parts.sending:
+        if not answer.again:
+            await send_at_once(parts.sending.sender, parts.database, asked, answer, now=now)
+        elif answer.status in {Status.PENDING, Status.SENDING}:
+            raise _key_in_use()
     body = InvitationMade(inviteCode=answer.code).model_dump_json(by_alias=True).encode()
     headers = {
         "Location": f"/api/invitations/{answer.invitation_id}",
@@ -90,9 +95,7 @@ async def _ask(parts: Parts, asked: Order, now: int) -> Invited:
     except LockedError:
         if not asked.key:
             raise
-        raise ProblemError(
-            Code.IDEMPOTENCY_KEY_IN_USE, "its answer is still being made: ask again", {"Retry-After": "1"}
-        ) from None
+        raise _key_in_use() from None
     except NoCodeError as problem:
         raise unavailable(str(problem)) from None
     match answer:
@@ -115,6 +118,10 @@ async def _ask(parts: Parts, asked: Order, now: int) -> Invited:
             )
         case _:
             assert_never(answer)
+
+
+def _key_in_use() -> ProblemError:
+    return ProblemError(Code.IDEMPOTENCY_KEY_IN_USE, "its answer is still being made: ask again", {"Retry-After": "1"})
 
 
 def _phone(text: str, parts: Parts) -> numbers.Phone:
@@ -155,7 +162,7 @@ async def invitations(
     responses=signed_in(Code.NOT_FOUND),
 )
 async def invitation(
-    request: Request, user: Caller, invitation_id: Annotated[str, Path(pattern=_ID)]
+    request: Request, user: Caller, invitation_id: Annotated[str, Path(pattern=_ID, examples=[_SOME_ID])]
 ) -> InvitationSeen:
     """One of the caller's own invitations."""
     parts = parts_of(request)

@@ -1,19 +1,24 @@
 """The application: which routers there are, and what runs beside them."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 
 import httpx
 from fastapi import FastAPI
 
 from workloads.common.aws import Aws
-from workloads.invitations import api, api_friends, documented, health, landing, problems
+from workloads.common.faults import Fates
+from workloads.common.share_settings import gate
+from workloads.invitations import api, api_friends, documentation, documented, health, landing, page, problems
 from workloads.invitations.background import Trouble, running
 from workloads.invitations.database import Database
+from workloads.invitations.faulty import Faulty
 from workloads.invitations.intake import Intake
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.jwks import Jwks
 from workloads.invitations.numbers import Rules
+from workloads.invitations.observed import Observed
 from workloads.invitations.opening import open_database
 from workloads.invitations.outbox import Relay
 from workloads.invitations.parts import Clock, Parts, now_ms, put
@@ -23,37 +28,45 @@ from workloads.invitations.sending import callbacks, replies
 from workloads.invitations.sending.running import sending
 from workloads.invitations.sending.settings import ProviderName
 from workloads.invitations.settings import Delivery, Role, Settings
+from workloads.invitations.telemetry import Telemetry
 from workloads.invitations.tokens import FindKey, Tokens, Trust
 
 
 def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
     """Opens nothing before it is started (lifespan)."""
 
+    telemetry = Telemetry(settings)
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _parts(settings, clock) as parts:
+        async with telemetry.running(os.environ), _parts(settings, telemetry, clock) as parts:
             put(app, parts)
             yield
 
     # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
     app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    for each in (health, api, api_friends, landing, callbacks, replies):
+    for each in (health, api, api_friends, landing, callbacks, replies, page):
         app.include_router(each.router)
     problems.install(app)
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
+    app.add_middleware(Faulty, fates=Fates(settings.faults, settings.seed))
+    app.add_middleware(Observed, telemetry=telemetry)
     documented.install(app)
+    documentation.install(app, server=settings.public_url)
     return app
 
 
 @contextlib.asynccontextmanager
-async def _parts(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
+async def _parts(settings: Settings, telemetry: Telemetry, clock: Clock) -> AsyncIterator[Parts]:
     async with contextlib.AsyncExitStack() as stack:
         database = await open_database(settings.database_url, settings.pooling)
         stack.push_async_callback(database.close)
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         privacy = Privacy(settings.keys)
-        trouble = await stack.enter_async_context(_beside(settings, database, clock))
-        sends = await stack.enter_async_context(sending(settings, database, clock=clock))
+        trouble = await stack.enter_async_context(_beside(settings, database, telemetry, clock))
+        share = await stack.enter_async_context(gate(os.environ))
+        hooks = telemetry.hooks(share)
+        sends = await stack.enter_async_context(sending(settings, database, clock=clock, hooks=hooks))
         yield Parts(
             settings=settings,
             database=database,
@@ -68,7 +81,7 @@ async def _parts(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
 
 
 @contextlib.asynccontextmanager
-async def _beside(settings: Settings, database: Database, clock: Clock) -> AsyncIterator[Trouble]:
+async def _beside(settings: Settings, database: Database, telemetry: Telemetry, clock: Clock) -> AsyncIterator[Trouble]:
     """The roles that answer no requests."""
     if Role.RELAY not in settings.roles:
         yield lambda: ""
@@ -77,7 +90,9 @@ async def _beside(settings: Settings, database: Database, clock: Clock) -> Async
         endless = {"purging": Purging(database, settings.limits, clock=clock).run()}
         if settings.delivery is Delivery.QUEUE:
             aws = await stack.enter_async_context(Aws())
-            endless["relay"] = Relay(database, aws, settings.queue_url, clock=clock).run()
+            relay = Relay(database, aws, settings.queue_url, clock=clock)
+            telemetry.own.lag = lambda: relay.lag_s
+            endless["relay"] = relay.run()
         yield await stack.enter_async_context(running(endless))
 
 

@@ -9,7 +9,7 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from workloads.invitations import problems, trace
+from workloads.invitations import problems
 from workloads.invitations.problems import Code, ProblemError
 
 _DISCARDED = 4 << 20
@@ -40,7 +40,7 @@ class Intake:
             if body is not None:
                 await self._app(scope, _again(body, receive), send)
             return
-        await problems.response(refusal, trace.of(scope).trace_id)(scope, receive, send)
+        await problems.answer(refusal, scope)(scope, receive, send)
 
     async def _taken(self, headers: Headers, receive: Receive) -> bytes | None:
         """None: whoever sent it is gone. Raises ProblemError, late enough that its answer is read."""

@@ -51,10 +51,15 @@ ON CONFLICT (invite_code) DO NOTHING
 _ADD_TO_OUTBOX = "INSERT INTO outbox (invitation_id, created_at) VALUES ($1, $2)"
 
 # Each step reads from the one before and does nothing when that found its place taken. The last must not be left out
-# once the quota is taken: the column takes no NULL, so without an invitation the whole statement fails.
+# once anything was written: the column takes no NULL, so without an invitation the whole statement fails.
 _AT_ONCE = f"""
-WITH quota AS (
-  INSERT INTO quotas (inviter_user_id, day, used) VALUES ($2, $13, 1)
+WITH key AS (
+  INSERT INTO idempotency (inviter_user_id, key, fingerprint, invitation_id, created_at)
+  SELECT $2, $16, $4, $1, $10 WHERE $16 <> ''
+  ON CONFLICT (inviter_user_id, key) DO NOTHING
+  RETURNING key
+), quota AS (
+  INSERT INTO quotas (inviter_user_id, day, used) SELECT $2, $13, 1 WHERE $16 = '' OR EXISTS (SELECT FROM key)
   ON CONFLICT (inviter_user_id, day) DO UPDATE SET used = quotas.used + 1 WHERE quotas.used < $14
   RETURNING used
 ), phone AS (
@@ -67,7 +72,8 @@ WITH quota AS (
   ON CONFLICT (invite_code) DO NOTHING
   RETURNING invitation_id
 ), queued AS (
-  INSERT INTO outbox (invitation_id, created_at) SELECT (SELECT invitation_id FROM invitation), $10 FROM quota
+  INSERT INTO outbox (invitation_id, created_at)
+  SELECT (SELECT invitation_id FROM invitation), $10 WHERE EXISTS (SELECT FROM key) OR EXISTS (SELECT FROM quota)
 )
 SELECT used FROM quota
 """  # noqa: S608 - constants
@@ -112,11 +118,8 @@ class Inviting:
     async def invite(self, order: Order, *, now: int) -> Answer:
         """Raises DatabaseGoneError, LockedError (the same key is under way), NoCodeError."""
         draft = self._draft(order, now)
-        if self.database.dialect is Dialect.POSTGRESQL and not order.key:
-            try:
-                return await self._at_once(draft)
-            except ConstraintError:  # the phone or the code is taken
-                pass
+        if self.database.dialect is Dialect.POSTGRESQL and (answer := await self._at_once(draft)):
+            return answer
         try:
             async with self.database.transaction() as rows:
                 return await self._step_by_step(rows, draft)
@@ -137,12 +140,17 @@ class Inviting:
             key_id=sealed.key_id,
         )
 
-    async def _at_once(self, draft: _Draft) -> Answer:
-        code = self.draw()
-        quota = await self.database.once(
-            _AT_ONCE, *draft.row(code), day_of(draft.now), self.limits.daily, draft.phone_until
-        )
-        return Invited(draft.invitation_id, code, used=quota[0]["used"]) if quota else QuotaUsedUp()
+    async def _at_once(self, draft: _Draft) -> Invited | QuotaUsedUp | None:
+        """None: something is in the way, and nothing was done."""
+        code, order = self.draw(), draft.order
+        rest = (day_of(draft.now), self.limits.daily, draft.phone_until, order.key)
+        try:
+            quota = await self.database.once(_AT_ONCE, *draft.row(code), *rest)
+        except ConstraintError:  # the phone or the code is taken; or the quota is used up, with a key
+            return None
+        if quota:
+            return Invited(draft.invitation_id, code, used=quota[0]["used"])
+        return None if order.key else QuotaUsedUp()
 
     async def _step_by_step(self, rows: Rows, draft: _Draft) -> Invited:
         order, now = draft.order, draft.now
@@ -173,12 +181,15 @@ class Inviting:
 async def _again(rows: Rows, draft: _Draft, earlier: idempotency.Note) -> Invited:
     if earlier.fingerprint != draft.phone_hash:
         _refuse(KeyOfAnother())
-    (found,) = await rows.fetch("SELECT invite_code FROM invitations WHERE invitation_id = $1", earlier.invitation_id)
+    (found,) = await rows.fetch(
+        "SELECT invite_code, status FROM invitations WHERE invitation_id = $1", earlier.invitation_id
+    )
     quota = await rows.fetch(
         "SELECT used FROM quotas WHERE inviter_user_id = $1 AND day = $2", draft.order.inviter, day_of(draft.now)
     )
     used = quota[0]["used"] if quota else 0
-    return Invited(earlier.invitation_id, found["invite_code"], used=used, again=True)
+    status = Status(found["status"])
+    return Invited(earlier.invitation_id, found["invite_code"], used=used, again=True, status=status)
 
 
 def _refuse(answer: Answer) -> NoReturn:

@@ -18,8 +18,8 @@ router = APIRouter(tags=["friends"])
 _FIND = "SELECT inviter_name, status, expires_at, phone_hash FROM invitations WHERE invite_code = $1"
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",  # the address holds the code
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
@@ -28,6 +28,8 @@ _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="/page/icon.svg" type="image/svg+xml">
 <title>{inviter} invited you to {app}</title>
 <style>
 body {{ font: 1.1rem/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 32rem; padding: 2rem 1rem; }}

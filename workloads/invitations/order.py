@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from workloads.invitations.numbers import Phone
+from workloads.invitations.status import Status
 
 _DAY_MS = 86_400_000
 
@@ -27,7 +28,8 @@ class Invited:
     used: int
     """Of the user's day, this one included."""
     again: bool = False
-    """The same request was answered before."""
+    """The same request came before."""
+    status: Status = Status.PENDING
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from workloads.invitations.jwks import KeysGoneError
 from workloads.invitations.tokens import NotAllowedError, TokenError
 
 MEDIA_TYPE = "application/problem+json"
+_NOTE = "invitations.problem"
 RETRY_S = 2
 """What a caller is told to wait for when something is away."""
 
@@ -125,8 +126,19 @@ def _what_is_malformed(problem: RequestValidationError) -> str:
     return f"{place}: {first['msg']}"
 
 
+def answer(problem: ProblemError, scope: trace.Scope) -> Response:
+    """Leaves a note of it for those who count."""
+    scope[_NOTE] = problem.code
+    return response(problem, trace.of(scope).trace_id)
+
+
+def noted(scope: trace.Scope) -> Code | None:
+    """What a request was answered with, if with a problem."""
+    return scope.get(_NOTE)
+
+
 async def _answer(request: Request, problem: Exception) -> Response:
-    return response(_of(problem), trace.of(request.scope).trace_id)
+    return answer(_of(problem), request.scope)
 
 
 _HANDLED = (

@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from workloads.common import faults
 from workloads.common.environment import Environment, SettingError
+from workloads.common.faults import Faults
 from workloads.common.http_metrics import Identity
 from workloads.invitations.opening import DatabaseUrlError, dialect
 from workloads.invitations.postgres import Pooling
@@ -92,6 +94,8 @@ class Settings:
     app_name: str
     serving: Serving
     telemetry: Telemetry
+    faults: Faults
+    seed: str
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -100,13 +104,14 @@ def read(environment: Mapping[str, str]) -> Settings:
     number, whole, text = variables.number, variables.whole, variables.text
     delivery = _choice(variables, "DELIVERY", Delivery.QUEUE)
     roles = _roles(text("ROLES", "api,relay,sender"))
+    identity = Identity(
+        service=text("SERVICE", "invitations"),
+        revision=text("REVISION", "none"),
+        pod=text("POD", socket.gethostname()),
+    )
     queued = delivery is Delivery.QUEUE and roles & {Role.RELAY, Role.SENDER}
     return Settings(
-        identity=Identity(
-            service=text("SERVICE", "invitations"),
-            revision=text("REVISION", "none"),
-            pod=text("POD", socket.gethostname()),
-        ),
+        identity=identity,
         roles=roles,
         database_url=database_url(environment),
         pooling=Pooling(
@@ -115,7 +120,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             lock=number("DATABASE_LOCK_SECONDS", 2, lowest=0.05, highest=60),
             statement=number("DATABASE_STATEMENT_SECONDS", 5, lowest=0.1, highest=60),
         ),
-        trust=_trust(variables),
+        trust=trust(variables),
         keys=_keys(variables),
         limits=Limits(
             daily=whole("DAILY_LIMIT", 10, lowest=1, highest=10_000),
@@ -144,6 +149,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         telemetry=Telemetry(
             url=text("TELEMETRY_URL"), bucket=text("TELEMETRY_BUCKET", "metrics"), token=text("TELEMETRY_TOKEN")
         ),
+        faults=faults.read(variables),
+        seed=text("SEED", f"{identity.revision}/{identity.pod}"),
     )
 
 
@@ -157,7 +164,8 @@ def database_url(environment: Mapping[str, str]) -> str:
     return url
 
 
-def _trust(variables: Environment) -> Trust:
+def trust(variables: Environment) -> Trust:
+    """Raises SettingError. What making a token needs too."""
     algorithm = _choice(variables, "JWT_ALGORITHM", Algorithm.HS256)
     secret = public_key = jwks_url = ""
     if algorithm is Algorithm.HS256:

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from workloads.common.aiohttp_metrics import counted_by
 from workloads.common.exporter import Exporter
+from workloads.common.faults import Fates
 from workloads.common.http_metrics import HttpMetrics
-from workloads.subject.faults import Fates
 from workloads.subject.settings import Settings
 
 log = logging.getLogger(__name__)

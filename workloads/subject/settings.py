@@ -4,20 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workloads.common.environment import Environment
+from workloads.common.faults import Faults
+from workloads.common.faults import read as read_faults
 from workloads.common.http_metrics import Identity
-
-LONGEST_S = 60.0
-"""No request is held longer, whatever the environment says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """Shares are 0..1, times seconds. `extra_latency` is the median of what is added, `spread` its log-sigma."""
-
-    error_rate: float = 0.0
-    extra_latency: float = 0.0
-    latency_share: float = 1.0
-    spread: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +40,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     return Settings(
         version=text("VERSION", "dev"),
         identity=identity,
-        faults=Faults(
-            error_rate=number("ERROR_RATE", 0, highest=1),
-            extra_latency=number("EXTRA_LATENCY", 0, highest=LONGEST_S),
-            latency_share=number("LATENCY_SHARE", 1, highest=1),
-            spread=number("LATENCY_SPREAD", 0.3, highest=3),
-        ),
+        faults=read_faults(variables),
         shutdown=Shutdown(
             drain=number("DRAIN_SECONDS", 5, highest=600), finish=number("FINISH_SECONDS", 15, highest=600)
         ),

@@ -1,4 +1,6 @@
-"""How a version misbehaves: pseudo-random, independent from request to request, seeded per pod.
+"""How a version of a server misbehaves, for demonstrations and tests only: nothing of it happens unless asked for.
+
+Pseudo-random, independent from request to request, seeded per pod.
 
 Independent draws, not an even spread (every tenth request fails): an even spread
 has less variance than any real service, and a test of the analysis against it
@@ -9,7 +11,30 @@ import math
 import random
 from dataclasses import dataclass
 
-from workloads.subject.settings import LONGEST_S, Faults
+from workloads.common.environment import Environment
+
+LONGEST_S = 60.0
+"""No request is held longer, whatever the environment says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Shares are 0..1, times seconds. `extra_latency` is the median of what is added, `spread` its log-sigma."""
+
+    error_rate: float = 0.0
+    extra_latency: float = 0.0
+    latency_share: float = 1.0
+    spread: float = 0.3
+
+
+def read(variables: Environment) -> Faults:
+    """Raises SettingError."""
+    return Faults(
+        error_rate=variables.number("ERROR_RATE", 0, highest=1),
+        extra_latency=variables.number("EXTRA_LATENCY", 0, highest=LONGEST_S),
+        latency_share=variables.number("LATENCY_SHARE", 1, highest=1),
+        spread=variables.number("LATENCY_SPREAD", 0.3, highest=3),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,257 @@
+"""The page and the documentation in a real browser, on a real service with SQLite."""
+
+import asyncio
+import json
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from tests.browser import barriers, complaints, focused, overflow
+from tests.invitation_service import environment, phone, serving, signed_in, token
+from workloads.invitations.migrating import migrate
+
+pytest_plugins = ["tests.integration.browser_fixture"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LOOKS = [(320, "light"), (768, "dark"), (1440, "light")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory):
+    url = f"sqlite:///{tmp_path_factory.mktemp('page') / 'invitations.sqlite'}"
+    await migrate(url)
+    async with serving(environment(url)) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser, service):
+    context = await browser.new_context(base_url=str(service.client.base_url), viewport={"width": 800, "height": 900})
+    context.set_default_timeout(5000)
+    yield await context.new_page()
+    await context.close()
+
+
+async def invite(page, number):
+    await page.get_by_label("Friend’s phone number").fill(number)
+    await page.get_by_role("button", name="Invite Friend", exact=True).click()
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_the_page_fits_each_width_and_each_reader(page, width, scheme):
+    """I27."""
+    said = complaints(page)
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.emulate_media(color_scheme=scheme)
+    await page.goto("/")
+    assert (await overflow(page), await barriers(page)) == (0, [])
+    await page.goto(f"/#token={token(f'width {width}')}")
+    await invite(page, phone(width))
+    await expect(page.get_by_role("heading", name="Your invitation is on its way")).to_be_visible()
+    await expect(page.locator("#invitations li")).to_have_count(1)
+    assert (await overflow(page), await barriers(page)) == (0, [])
+    assert said == []
+    await invite(page, "+1 555")
+    await expect(page.get_by_role("alert")).to_be_visible()
+    assert (await overflow(page), await barriers(page)) == (0, [])
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_the_documentation_fits_each_width_and_each_reader(page, width, scheme):
+    """I28."""
+    said = complaints(page)
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.emulate_media(color_scheme=scheme)
+    await page.goto("/docs")
+    await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert (await overflow(page), await barriers(page)) == (0, [])
+    assert said == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_what_a_friend_sees_fits_each_width_and_each_reader(page, service, width, scheme):
+    """I8, I27."""
+    said = complaints(page)
+    made = await service.invite(f"landing {width}", phone(2_300_000 + width))
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.emulate_media(color_scheme=scheme)
+    await page.goto(f"/invite/{made.json()['inviteCode']}")
+    await expect(page.get_by_role("heading")).to_have_text("John invited you to AppName")
+    assert (await overflow(page), await barriers(page), said) == (0, [], [])
+
+
+async def test_a_friend_is_invited_by_keyboard_alone_and_focus_is_always_seen(page, service):
+    """I27."""
+    await page.goto("/")
+    keys = page.keyboard
+    assert await focused(page) == "token"
+    await keys.insert_text(token("keys"))
+    await keys.press("Enter")
+    await expect(page.locator("#list-note")).to_have_text("You have invited nobody yet.")
+    assert await focused(page) == "phone"
+    await keys.type("+1 (555) 200-0001")
+    await keys.press("Tab")
+    assert await focused(page) == "invite"
+    await keys.press("Enter")
+    await expect(page.locator("#made")).to_be_focused()
+    await expect(page.locator("#left")).to_have_text("9 of 10 invitations left today.")
+    stops = []
+    for _ in range(4):
+        await keys.press("Tab")
+        stops.append(await focused(page))
+    assert stops == ["link", "copy", "refresh", "API documentation"]
+    (own,) = (await service.get("/api/invitations", "keys")).json()["invitations"]
+    assert await page.locator("#code").text_content() == own["inviteCode"]
+    assert await page.locator("#link").input_value() == own["referralUrl"]
+    await expect(page.locator("#invitations li")).to_contain_text(own["inviteCode"])
+
+
+async def test_the_link_is_copied(page):
+    """I8, I27."""
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.goto(f"/#token={token('copying')}")
+    await invite(page, phone(2_000_002))
+    await page.locator("#copy").click()
+    await expect(page.locator("#copied")).to_have_text("Copied.")
+    assert await page.evaluate("navigator.clipboard.readText()") == await page.locator("#link").input_value()
+
+
+async def test_without_tls_the_link_is_selected_for_copying(page, service):
+    """I27."""
+    await page.goto(f"http://page.test:{service.client.base_url.port}/#token={token('selecting')}")
+    await invite(page, phone(2_000_006))
+    await page.locator("#copy").click()
+    await expect(page.locator("#copied")).to_have_text("The link is selected: copy it with Ctrl+C or ⌘C.")
+    assert await page.evaluate("getSelection().toString()") == await page.locator("#link").input_value()
+
+
+async def test_refusals_say_what_to_do_and_keep_the_number(page, service):
+    """I10, I27."""
+    await page.goto(f"/#token={token('refused')}")
+    error, number = page.get_by_role("alert"), page.get_by_label("Friend’s phone number")
+    for given, answer in {
+        "": "Enter your friend’s phone number.",
+        "555 123 4567": "The number must begin with + and its country code, such as +1 for the USA.",
+        "+1 800 234 5678": "The number is a toll-free number: give a mobile one.",
+    }.items():
+        await invite(page, given)
+        await expect(error).to_have_text(answer)
+        await expect(number).to_be_focused()
+        assert await number.input_value() == given
+        assert await number.get_attribute("aria-invalid") == "true"
+    assert (await service.invite("another", phone(2_000_003))).status_code == 201
+    await invite(page, phone(2_000_003))
+    await expect(error).to_contain_text("was invited within the last day")
+    for each in range(10):
+        assert (await service.invite("refused", phone(2_100_000 + each))).status_code == 201
+    await invite(page, phone(2_000_004))
+    await expect(error).to_contain_text("You have sent all your invitations for today. You can send more in")
+
+
+async def test_no_answer_is_asked_again_with_the_same_key_and_invites_nobody_twice(page, service):
+    """I11, I27."""
+    await page.goto(f"/#token={token('offline')}")
+    await expect(page.locator("#list-note")).to_have_text("You have invited nobody yet.")
+    lost = []
+
+    async def lose_the_answer(route):
+        answer = await route.fetch()
+        lost.append(answer.status)
+        await route.abort()
+
+    await page.route("/api/invitations", lose_the_answer, times=1)
+    await invite(page, phone(2_000_005))
+    await expect(page.get_by_role("alert")).to_contain_text("Check your connection and try again")
+    await page.get_by_role("button", name="Invite Friend").click()
+    await expect(page.locator("#made")).to_be_visible()
+    assert lost == [201]
+    assert len((await service.get("/api/invitations", "offline")).json()["invitations"]) == 1
+
+
+async def test_a_token_lives_in_memory_only(page):
+    """I27."""
+    await page.goto(f"/#token={token('memory')}")
+    await expect(page.locator("#signed-in")).to_be_visible()
+    assert "token" not in page.url
+    left = await page.evaluate("[localStorage.length, sessionStorage.length, document.cookie, location.hash]")
+    assert left == [0, 0, "", ""]
+    await page.reload()
+    await expect(page.locator("#sign-in")).to_be_visible()
+
+
+async def test_a_token_that_is_over_leads_back_to_signing_in(page):
+    """I12, I27."""
+    await page.goto(f"/#token={token('expired', exp=1)}")
+    await expect(page.locator("#sign-in-why")).to_have_text("You are not signed in any more. Sign in again.")
+    await expect(page.locator("#token")).to_be_focused()
+    await expect(page.locator("#signed-in")).to_be_hidden()
+
+
+async def test_more_invitations_than_a_page_are_fetched_when_asked_for(page, service):
+    """I27."""
+    for day in range(3):
+        for each in range(10):
+            assert (await service.invite("many", phone(2_200_000 + 10 * day + each))).status_code == 201
+        service.watch.move(days=1)
+    await page.goto(f"/#token={token('many')}")
+    await expect(page.locator("#invitations li")).to_have_count(20)
+    await page.get_by_role("button", name="Show more").press("Enter")
+    await expect(page.locator("#invitations li")).to_have_count(30)
+    await expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+    await expect(page.locator("#invitations li").nth(20)).to_be_focused()
+
+
+async def test_nothing_inline_and_nothing_foreign_runs(page, service):
+    """I27, I28."""
+    for path in ("/", "/docs", "/page/page.js"):
+        answer = await service.client.get(path)
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+        assert (await service.client.get(path, headers={"If-None-Match": answer.headers["ETag"]})).status_code == 304
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for path in ("/", "/docs"):
+        await page.goto(path)
+    assert asked
+    assert all(url.startswith(str(service.client.base_url)) for url in asked)
+    said = complaints(page)
+    await page.evaluate("document.body.append(Object.assign(document.createElement('p'), {onclick: 'x'}))")
+    with pytest.raises(Exception, match="TrustedHTML"):
+        await page.evaluate("document.body.innerHTML = '<script>window.ran = 1</script>'")
+    assert await page.evaluate("window.ran") is None
+    assert any("TrustedHTML" in each for each in said)
+
+
+async def test_files_outside_the_page_are_not_served(service):
+    """I27."""
+    names = ["index.html", "documentation.html.jinja", "..%2Fapp.py", "%2Fetc%2Fpasswd", "missing.js"]
+    answers = await asyncio.gather(*(service.client.get(f"/page/{name}") for name in names))
+    assert [answer.status_code for answer in answers] == [404] * len(names)
+
+
+async def test_the_documentation_tells_of_everything_in_the_document(page, service):
+    """I28."""
+    document = (await service.client.get("/openapi.json")).json()
+    await page.goto("/docs")
+    text = await page.locator("main").inner_text()
+    for path, item in document["paths"].items():
+        for method in item:
+            await expect(page.locator(f"#{item[method]['operationId']} .path")).to_have_text(f"{method.upper()} {path}")
+    for name in document["components"]["schemas"]:
+        await expect(page.locator(f"#schema-{name} h3")).to_have_text(name)
+    assert all(code in text for code in ("DUPLICATE_INVITATION", "RATE_LIMITED", "INVALID_PHONE_NUMBER"))
+    broken = await page.evaluate(
+        "[...document.querySelectorAll('a[href^=\"#\"]')].map((each) => each.hash.slice(1))"
+        ".filter((id) => !document.getElementById(id))"
+    )
+    assert broken == []
+    assert await page.locator("script").count() == 0
+
+
+async def test_the_documented_call_is_answered_as_documented(page, service):
+    """I28."""
+    await page.goto("/docs")
+    shown = await page.locator("#invite_api_invitations_post pre").first.inner_text()
+    answer = await service.client.post("/api/invitations", json=json.loads(shown), headers=signed_in("reader"))
+    assert answer.status_code == 201
