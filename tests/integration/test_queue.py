@@ -88,12 +88,14 @@ async def test_a_canary_has_its_share_of_a_queue_and_is_promoted(local_aws, shop
     await shop.commit("2")
     status = await shop.until(lambda status: status.get("reason") == "AwaitingApproval")
     canary = status["canaryRevision"]
+    await begins(crew, canary)
     begun = Counter(crew.claims)
     await claimed(crew, 600)
     assert in_force(crew.share(canary, begun), 0.1)
     assert crew.share(canary, committed) <= 0.101
     assert (await shop.command("approve", shop.name))[0] == 0
     status = await shop.until(lambda status: status.get("weight") == 50 and status["reason"] == "AwaitingApproval")
+    await begins(crew, canary)
     begun = Counter(crew.claims)
     await claimed(crew, 300)
     assert in_force(crew.share(canary, begun), 0.5)
