@@ -61,7 +61,7 @@ class Consumer:
                     self.sqs.receive_message,
                     QueueUrl=self.queue,
                     MaxNumberOfMessages=permit.messages,
-                    WaitTimeSeconds=_WAIT_S,
+                    WaitTimeSeconds=_WAIT_S if permit.wait_s is None else min(_WAIT_S, permit.wait_s),
                     MessageSystemAttributeNames=["ApproximateReceiveCount"],
                 )
                 messages = answer.get("Messages", [])

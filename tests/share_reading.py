@@ -41,5 +41,5 @@ def credits_of(ledger: Ledger, pod: str, revision: str, claims: int, now: float)
 
 
 def yields(answer: Answer) -> bool:
-    """Whether a stable slot waits before its next poll."""
-    return rules.yields(answer, answer.at, stale_after=PACE.yields)
+    """Whether a stable slot waits before its next poll. Time begins with a turn of stable's."""
+    return rules.yields(answer, answer.at, stale_after=PACE.yields) and rules.until_turn(answer.at) > 0

@@ -52,7 +52,7 @@ def _beside() -> list[tuple[str, dict]]:
         (f"{file.parent.name}/{file.name}/{document['metadata']['name']}", document)
         for file in sorted((_GITOPS / "workloads").rglob("*.yaml"))
         for document in yaml.safe_load_all(file.read_text())
-        if document["apiVersion"].partition("/")[0] not in {"pointsman.dev", "kustomize.config.k8s.io"}
+        if document["apiVersion"].partition("/")[0] not in {"pointsman.dev", "kustomize.config.k8s.io", "keda.sh"}
     ]
 
 

@@ -269,6 +269,7 @@ class Share:
     stopped_before: int = 0
     epoch: int = 1
     messages: int = 1
+    wait_s: int | None = None
     settled: int = 0
 
     async def permit(self, wanted: int) -> "Share":

@@ -84,7 +84,7 @@ class Consumer:
         if not stop.is_set():
             self._polling_since = self._clock()
             try:
-                messages = await asyncio.shield(self._queue.receive(permit.messages))
+                messages = await asyncio.shield(self._queue.receive(permit.messages, wait_s=permit.wait_s))
             except AWS_TROUBLE as problem:
                 failed = True
                 log.warning("the queue cannot be polled", extra={"fields": {"why": str(problem)}})

@@ -17,6 +17,11 @@ class Permit(Protocol):
         """How many messages may be asked for: 1 or more."""
         ...
 
+    @property
+    def wait_s(self) -> int | None:
+        """Seconds that the poll may last at most; None: the consumer's own."""
+        ...
+
     async def settle(self, received: int) -> bool:
         """`received` messages came, 0 also for a poll that failed. What was not used can be used by another poll.
 
@@ -48,6 +53,7 @@ class Gate(Protocol):
 
 class OpenPermit:
     epoch = 0
+    wait_s = None
 
     def __init__(self, messages: int) -> None:
         self.messages = messages

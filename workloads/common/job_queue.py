@@ -38,10 +38,13 @@ class JobQueue:
         self._visibility_s = visibility_s
         self._renew_after = renew_after
 
-    async def receive(self, most: int) -> list[Message]:
-        """A long poll for 1 to `most` messages. Not to be aborted: what it brings would be invisible and nobody's."""
+    async def receive(self, most: int, *, wait_s: int | None = None) -> list[Message]:
+        """A long poll for 1 to `most` messages, of `wait_s` seconds at most. Not to be aborted: what it brings would be
+        invisible and nobody's.
+        """
+        wait = self._wait_s if wait_s is None else min(wait_s, self._wait_s)
         answer = await self._aws.poll(
-            **_receive(self.url, most), WaitTimeSeconds=self._wait_s, VisibilityTimeout=self._visibility_s
+            **_receive(self.url, most), WaitTimeSeconds=wait, VisibilityTimeout=self._visibility_s
         )
         return [_message(each) for each in answer.get("Messages", ())]
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
@@ -38,10 +39,12 @@ class Share:
         *,
         pace: Pace | None = None,
         draw: Callable[[], float] = random.random,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        """`wall`: seconds since 1970, by which all of stable's consumers yield together."""
         self.claims = 0
         self.returned = 0
-        self._ledger, self._who, self._draw = ledger, who, draw
+        self._ledger, self._who, self._draw, self._wall = ledger, who, draw, wall
         self._pace = pace or Pace()
         self._answer: Answer | None = None
         self._open: dict[_Credit, float] = {}
@@ -88,7 +91,7 @@ class Share:
             if self._standing() is Standing.FREE:
                 await self._yield()
                 if self._standing() is Standing.FREE:
-                    return _Free(self, wanted)
+                    return _Free(self, wanted, rules.poll_s(self._answer, self._now()))
             # One slot at a time asks and backs off; whichever is next reads for itself.
             async with self._turn:
                 if self._standing() is Standing.FREE:
@@ -117,8 +120,8 @@ class Share:
             await _set(self._news, within=left)
 
     async def _yield(self) -> None:
-        """Up to two seconds, while a canary's poll gets nothing."""
-        until = self._now() + self._pace.yields
+        """Until the next turn of stable's, in two seconds at most, while a canary's poll gets nothing."""
+        until = self._now() + rules.until_turn(self._wall())
         self._yielding += 1
         self._wake.set()
         try:
@@ -250,8 +253,8 @@ async def _set(event: asyncio.Event, *, within: float) -> None:
 class _Free:
     epoch = UNSTOPPED
 
-    def __init__(self, share: Share, messages: int) -> None:
-        self.messages = messages
+    def __init__(self, share: Share, messages: int, wait_s: int | None) -> None:
+        self.messages, self.wait_s = messages, wait_s
         self._share = share
 
     async def settle(self, received: int) -> bool:
@@ -260,6 +263,8 @@ class _Free:
 
 
 class _Credit:
+    wait_s = None
+
     def __init__(self, share: Share, messages: int, epoch: int) -> None:
         self.messages, self.epoch = messages, epoch
         self._share = share

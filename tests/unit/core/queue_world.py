@@ -7,13 +7,12 @@ by name: answers that are lost, writes that arrive twice, two allocators, pods t
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from controller.core.ledger import LASTS_S, Ledger, Pod, allocate, with_share
-from tests.share_reading import PACE, heard, may_claim, yields
+from tests.share_reading import heard, may_claim, yields
 
 STEP_S = 0.05
 EVERY = 10
@@ -35,8 +34,6 @@ class Worker:
     busy: list[float] = field(default_factory=list)
     polls: int = 0
     """Messages that were asked for and did not come."""
-    waiting: deque[float] = field(default_factory=deque)
-    """Until when each free slot of a stable pod waits, at most."""
 
     def free(self, now: float) -> int:
         while self.busy and self.busy[0] <= now:
@@ -121,9 +118,8 @@ class QueueWorld:
             if worker.frozen:
                 continue
             may = min(worker.free(self.now), may_claim(answer, worker.name, worker.revision, worker.claims))
-            if worker.revision == "v1":
-                may = self._patient(worker, int(may), waits=waits)
-            polls += [worker] * int(may)
+            if worker.revision != "v1" or not waits:
+                polls += [worker] * int(may)
         self.random.shuffle(polls)
         if self.prefers:
             polls.sort(key=lambda worker: worker.revision != self.prefers)
@@ -134,14 +130,6 @@ class QueueWorld:
         for worker in polls[self.backlog :]:
             worker.polls += 1
         self.backlog -= min(self.backlog, len(polls))
-
-    def _patient(self, worker: Worker, free: int, *, waits: bool) -> int:
-        """How many of a stable pod's free slots poll now: each waits a little where the canary has credits left."""
-        while len(worker.waiting) > free:
-            worker.waiting.popleft()
-        while len(worker.waiting) < free:
-            worker.waiting.append(self.now + (PACE.yields if waits else 0.0))
-        return free if not waits else sum(until <= self.now for until in worker.waiting)
 
     def _hold(self) -> None:
         """What is promised at every moment."""

@@ -14,7 +14,7 @@ from typing import Literal
 from controller.core.hunger import Hunger, after_round
 from controller.core.ledger import LASTS_S, ROUND_S, Ledger, Pod, allocate, with_share
 from tests.share_reading import PACE, heard, may_claim, yields
-from workloads.common.share_rules import Answer, lingering
+from workloads.common.share_rules import SHORT_POLL_S, Answer, lingering
 
 STEP_S = 0.05
 _ROUND = round(ROUND_S / STEP_S)
@@ -136,12 +136,12 @@ class YieldWorld:
             slot.since = slot.busy_until = self.now + worker.job_s
 
     def _begin(self, worker: Worker, slot: Slot, answer: Answer) -> None:
-        if slot.polling and self.now - slot.since >= _POLL_S:
+        if slot.polling and self.now - slot.since >= (SHORT_POLL_S if worker.revision == "v1" else _POLL_S):
             self._end(worker, slot)
         if slot.polling or slot.busy_until > self.now:
             return
         if worker.revision == "v1":
-            begins = not yields(answer) or self.now - slot.since >= PACE.yields
+            begins = not yields(answer)
         else:
             begins = self._has_credit(worker, answer)
             worker.reserved += begins
