@@ -26,6 +26,7 @@ _BATCHES = 8
 _TAKEN_MS = 60_000
 _IDLE_S = 0.25
 _TROUBLED_S = (0.25, 5.0)
+_LAST_TURN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,11 @@ class Relay:
         """How long the oldest row has waited that was not sent when last looked at."""
 
     async def run(self) -> None:
-        """Until it is cancelled. Nothing that is away ends it."""
+        """Until it is cancelled; a turn under way is ended before. Nothing that is away ends it."""
         pause, longest = _TROUBLED_S
         while True:
             try:
-                sent = await self.turn()
+                sent = await self._whole_turn()
             except (DatabaseGoneError, BotoCoreError, ClientError) as problem:
                 log.warning("the outbox waits", extra={"fields": {"why": str(problem)}})
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -68,6 +69,17 @@ class Relay:
             pause = _TROUBLED_S[0]
             if sent < _BATCH:
                 await asyncio.sleep(_IDLE_S * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    async def _whole_turn(self) -> int:
+        """What is taken and not noted would wait for a minute, each time that a pod is replaced."""
+        turn = asyncio.create_task(self.turn())
+        try:
+            return await asyncio.shield(turn)
+        except asyncio.CancelledError:
+            await asyncio.wait({turn}, timeout=_LAST_TURN_S)
+            turn.cancel()
+            await asyncio.wait({turn})
+            raise
 
     async def turn(self) -> int:
         """How many it sent. Raises DatabaseGoneError, and what boto3 raises when nothing could be sent."""
