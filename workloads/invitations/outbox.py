@@ -23,10 +23,21 @@ log = logging.getLogger(__name__)
 
 _BATCH = 10  # SQS takes no more at once
 _BATCHES = 8
+_MOST = _BATCH * _BATCHES
 _TAKEN_MS = 60_000
 _IDLE_S = 0.25
 _TROUBLED_S = (0.25, 5.0)
 _LAST_TURN_S = 10.0
+
+
+# The same text however many there are: each other one would be prepared anew, and drive others out.
+_PLACES = ", ".join(f"${place}" for place in range(2, 2 + _MOST))
+_NOTE_SENT = f"UPDATE outbox SET sent_at = $1 WHERE position IN ({_PLACES})"  # noqa: S608 - constants
+_NOTE_TAKEN = f"UPDATE outbox SET taken_at = $1 WHERE position IN ({_PLACES})"  # noqa: S608 - constants
+_NOTE_QUEUED = f"""
+UPDATE invitations SET status = $1
+WHERE {may_become(Status.QUEUED)} AND invitation_id IN (SELECT invitation_id FROM outbox WHERE position IN ({_PLACES}))
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ class Relay:
         self._take_sql = f"""
         UPDATE outbox SET taken_at = $1 WHERE position IN (
           SELECT position FROM outbox WHERE sent_at IS NULL AND (taken_at IS NULL OR taken_at < $2)
-          ORDER BY position LIMIT {_BATCH * _BATCHES} {skip}
+          ORDER BY position LIMIT {_MOST} {skip}
         ) RETURNING position, invitation_id,
           (SELECT trace_parent FROM invitations WHERE invitations.invitation_id = outbox.invitation_id) AS trace_parent
         """  # noqa: S608 - constants
@@ -141,16 +152,12 @@ class Relay:
     async def _write(self, sent: Sequence[int], unsent: Sequence[int]) -> None:
         async with self._database.transaction() as rows:
             if sent:
-                of_sent = _list(sent)
-                await rows.execute(f"UPDATE outbox SET sent_at = $1 WHERE position IN ({of_sent})", self._clock())  # noqa: S608
-                await rows.execute(
-                    f"UPDATE invitations SET status = $1 WHERE {may_become(Status.QUEUED)} AND invitation_id IN "  # noqa: S608
-                    f"(SELECT invitation_id FROM outbox WHERE position IN ({of_sent}))",
-                    Status.QUEUED,
-                )
+                await rows.execute(_NOTE_SENT, self._clock(), *_padded(sent))
+                await rows.execute(_NOTE_QUEUED, Status.QUEUED, *_padded(sent))
             if unsent:
-                await rows.execute(f"UPDATE outbox SET taken_at = NULL WHERE position IN ({_list(unsent)})")  # noqa: S608
+                await rows.execute(_NOTE_TAKEN, None, *_padded(unsent))
 
 
-def _list(positions: Sequence[int]) -> str:
-    return ", ".join(str(int(position)) for position in positions)
+def _padded(positions: Sequence[int]) -> list[int]:
+    """To as many as there are places; no row has the position 0."""
+    return [*positions, *[0] * (_MOST - len(positions))]
