@@ -1,8 +1,9 @@
 """The invitation API on PostgreSQL, one process on one core: invitations a second, latency at half of it, exact limits.
 
 The service is the real one with a database that waits for its disk. It is bound to a core, the caller to the others;
-the database runs where it likes. Numbers are real ones, so that they are checked as such; the sandbox sends nothing.
-Every second request has an idempotency key. I31.
+the database runs where it likes. Half load is half of what it did, and at most all that is asked for: above it, two
+cores are full of the caller and the database. Numbers are real ones, so that they are checked as such; the sandbox
+sends nothing. Every second request has an idempotency key. I31.
 """
 
 import asyncio
@@ -30,8 +31,9 @@ SECONDS, WARM_SECONDS = 10.0, 3.0
 WINDOWS = 3
 AT_ONCE = 32
 MOST_PER_S = 3000
+ASKED_PER_S = 500
 TARGETS: dict[str, Target] = {
-    "per_s": (">=", 500),
+    "per_s": (">=", ASKED_PER_S),
     "p99_ms_half_load": ("<=", 50),
     "quota_exact": (">=", 1),
     "phone_exact": (">=", 1),
@@ -52,10 +54,11 @@ async def run() -> Report:
             began = server.cpu_s()
             full = _all_made(await flood(connections, prepared, seconds=SECONDS))
             cpu = server.cpu_s() - began
+            rate = min(full.per_s / 2, ASKED_PER_S)
             halves, idle = [], _idle_s()
             for _ in range(WINDOWS):
-                prepared = list(islice(requests, round(SECONDS / 2 * full.per_s / 2)))
-                halves.append(_all_made(await paced(connections, prepared, per_s=full.per_s / 2)))
+                prepared = list(islice(requests, round(SECONDS / 2 * rate)))
+                halves.append(_all_made(await paced(connections, prepared, per_s=rate)))
             idle = (_idle_s() - idle) / sum(half.seconds for half in halves)
             one_user = [request(token("one"), phone(number)) for number in range(320)]
             quota = await flood(connections, one_user, seconds=60)
