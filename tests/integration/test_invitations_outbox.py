@@ -112,6 +112,35 @@ async def test_what_a_dead_relay_took_is_sent_by_another(database, invite, aws, 
     assert relay.lag_s == 61
 
 
+class SlowAws(Aws):
+    """Sends when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def call(self, function, **arguments):
+        self.asked.set()
+        await self.let.wait()
+        return await super().call(function, **arguments)
+
+
+async def test_a_relay_that_is_stopped_ends_its_turn(database, invite, local_aws, queue, watch):
+    """I14: else what it had taken would wait until that is over."""
+    invitation_id = await invite(1)
+    async with SlowAws() as aws:
+        running = asyncio.create_task(Relay(database, aws, queue.url, clock=watch).run())
+        await aws.asked.wait()
+        running.cancel()
+        await asyncio.sleep(0)
+        aws.let.set()
+        await asyncio.wait({running})
+    assert running.cancelled()
+    assert queue.ids() == [invitation_id]
+    assert [row["sent_at"] for row in await database.once("SELECT sent_at FROM outbox")] == [watch.now]
+
+
 async def test_what_the_queue_did_not_take_waits(database, invite, aws, queue, watch):
     """I14."""
     await invite(1)

@@ -23,9 +23,21 @@ log = logging.getLogger(__name__)
 
 _BATCH = 10  # SQS takes no more at once
 _BATCHES = 8
+_MOST = _BATCH * _BATCHES
 _TAKEN_MS = 60_000
 _IDLE_S = 0.25
 _TROUBLED_S = (0.25, 5.0)
+_LAST_TURN_S = 10.0
+
+
+# The same text however many there are: each other one would be prepared anew, and drive others out.
+_PLACES = ", ".join(f"${place}" for place in range(2, 2 + _MOST))
+_NOTE_SENT = f"UPDATE outbox SET sent_at = $1 WHERE position IN ({_PLACES})"  # noqa: S608 - constants
+_NOTE_TAKEN = f"UPDATE outbox SET taken_at = $1 WHERE position IN ({_PLACES})"  # noqa: S608 - constants
+_NOTE_QUEUED = f"""
+UPDATE invitations SET status = $1
+WHERE {may_become(Status.QUEUED)} AND invitation_id IN (SELECT invitation_id FROM outbox WHERE position IN ({_PLACES}))
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class Relay:
         self._take_sql = f"""
         UPDATE outbox SET taken_at = $1 WHERE position IN (
           SELECT position FROM outbox WHERE sent_at IS NULL AND (taken_at IS NULL OR taken_at < $2)
-          ORDER BY position LIMIT {_BATCH * _BATCHES} {skip}
+          ORDER BY position LIMIT {_MOST} {skip}
         ) RETURNING position, invitation_id,
           (SELECT trace_parent FROM invitations WHERE invitations.invitation_id = outbox.invitation_id) AS trace_parent
         """  # noqa: S608 - constants
@@ -55,11 +67,11 @@ class Relay:
         """How long the oldest row has waited that was not sent when last looked at."""
 
     async def run(self) -> None:
-        """Until it is cancelled. Nothing that is away ends it."""
+        """Until it is cancelled; a turn under way is ended before. Nothing that is away ends it."""
         pause, longest = _TROUBLED_S
         while True:
             try:
-                sent = await self.turn()
+                sent = await self._whole_turn()
             except (DatabaseGoneError, BotoCoreError, ClientError) as problem:
                 log.warning("the outbox waits", extra={"fields": {"why": str(problem)}})
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -68,6 +80,17 @@ class Relay:
             pause = _TROUBLED_S[0]
             if sent < _BATCH:
                 await asyncio.sleep(_IDLE_S * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    async def _whole_turn(self) -> int:
+        """What is taken and not noted would wait for a minute, each time that a pod is replaced."""
+        turn = asyncio.create_task(self.turn())
+        try:
+            return await asyncio.shield(turn)
+        except asyncio.CancelledError:
+            await asyncio.wait({turn}, timeout=_LAST_TURN_S)
+            turn.cancel()
+            await asyncio.wait({turn})
+            raise
 
     async def turn(self) -> int:
         """How many it sent. Raises DatabaseGoneError, and what boto3 raises when nothing could be sent."""
@@ -129,16 +152,12 @@ class Relay:
     async def _write(self, sent: Sequence[int], unsent: Sequence[int]) -> None:
         async with self._database.transaction() as rows:
             if sent:
-                of_sent = _list(sent)
-                await rows.execute(f"UPDATE outbox SET sent_at = $1 WHERE position IN ({of_sent})", self._clock())  # noqa: S608
-                await rows.execute(
-                    f"UPDATE invitations SET status = $1 WHERE {may_become(Status.QUEUED)} AND invitation_id IN "  # noqa: S608
-                    f"(SELECT invitation_id FROM outbox WHERE position IN ({of_sent}))",
-                    Status.QUEUED,
-                )
+                await rows.execute(_NOTE_SENT, self._clock(), *_padded(sent))
+                await rows.execute(_NOTE_QUEUED, Status.QUEUED, *_padded(sent))
             if unsent:
-                await rows.execute(f"UPDATE outbox SET taken_at = NULL WHERE position IN ({_list(unsent)})")  # noqa: S608
+                await rows.execute(_NOTE_TAKEN, None, *_padded(unsent))
 
 
-def _list(positions: Sequence[int]) -> str:
-    return ", ".join(str(int(position)) for position in positions)
+def _padded(positions: Sequence[int]) -> list[int]:
+    """To as many as there are places; no row has the position 0."""
+    return [*positions, *[0] * (_MOST - len(positions))]

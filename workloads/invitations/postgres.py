@@ -36,6 +36,13 @@ class Pooling:
     statement: float = 5.0
 
 
+async def _as_it_is(connection: Any) -> None:
+    """Nothing of a session is changed here, and an open transaction asyncpg rolls back by itself.
+
+    Its default would be a second round trip with each statement, to put back what nobody has touched.
+    """
+
+
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -78,6 +85,7 @@ class Postgres:
             max_size=pooling.connections,
             timeout=pooling.connect,
             command_timeout=pooling.statement,
+            reset=_as_it_is,
             server_settings={
                 "application_name": "invitations",
                 "idle_in_transaction_session_timeout": str(round(pooling.statement * 2000)),

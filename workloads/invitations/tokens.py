@@ -4,6 +4,7 @@ The algorithm comes from the settings and never from the token: else `alg: none`
 HMAC secret, would pass. A token that was found good is remembered for a minute, as its owner comes again.
 """
 
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -66,11 +67,12 @@ class Tokens:
         self._trust = trust
         self._find_key = find_key
         self._clock = clock
-        self._known: dict[str, tuple[float, User]] = {}
+        self._known: dict[bytes, tuple[float, User]] = {}
 
     async def user(self, token: str) -> User:
         """Raises TokenError, NotAllowedError, and what the search for a key raises."""
-        known = self._known.get(token)
+        digest = hashlib.sha256(token.encode()).digest()  # tokens are secrets, and long: neither is kept
+        known = self._known.get(digest)
         if known is not None and self._clock() < known[0]:
             return known[1]
         if len(token) > _LONGEST_TOKEN:
@@ -82,7 +84,7 @@ class Tokens:
         user = User(_subject(claims), self._name(claims))
         if self._trust.scope and self._trust.scope not in str(claims.get("scope", "")).split():
             raise NotAllowedError(f"the token does not allow {self._trust.scope}: sign in again, and grant it")
-        self._remember(token, user, expires)
+        self._remember(digest, user, expires)
         return user
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
@@ -108,10 +110,10 @@ class Tokens:
         name = claims.get(self._trust.name_claim, "")
         return name if isinstance(name, str) else ""
 
-    def _remember(self, token: str, user: User, expires: float) -> None:
+    def _remember(self, digest: bytes, user: User, expires: float) -> None:
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
-        self._known[token] = (min(expires, self._clock() + _REMEMBERED_S), user)
+        self._known[digest] = (min(expires, self._clock() + _REMEMBERED_S), user)
 
 
 def _expiry(claims: Mapping[str, Any]) -> float:
