@@ -228,6 +228,7 @@ async def test_a_process_logs_json_and_pushes_its_last_counts_after_sigterm(vari
         failed = (await client.get("/")).json()["traceId"]
         process.send_signal(signal.SIGTERM)
         out, _ = await process.communicate()
+    assert process.returncode == 0
     lines = [json.loads(line) for line in out.splitlines()]
     assert lines
     assert all({name.lower(): value for name, value in WHO.items()}.items() <= line.items() for line in lines)

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import sys
 
 import uvicorn
@@ -49,6 +50,9 @@ def main() -> int:
     # What is there now stays for ever: 90,000 objects, which a full collection would look through for 20 to 40 ms.
     gc.collect()
     gc.freeze()
+    # uvicorn sends itself once more what ended it; who was asked to end, and has, ends well.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     serving.run()
     return 0
 
