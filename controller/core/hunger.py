@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from controller.core.ledger import ROUND_S, Ledger, Pod
 
 _RIPE_ROUNDS = 4
+_CYCLE_S = 2.5
+"""Stable yields by turns (workloads/common/share_rules.py): while it does, it finds something once in so long."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Hunger:
     """Of all consumers."""
     of_canary: int = 0
     at: float = 0.0
+    served_at: float = 0.0
+    """When somebody last found something."""
 
 
 def after_round(before: Hunger, ledger: Ledger, pods: Mapping[str, Pod], now: float) -> Hunger:
@@ -37,12 +41,15 @@ def after_round(before: Hunger, ledger: Ledger, pods: Mapping[str, Pod], now: fl
     granted = (*before.granted, ledger.granted)[-_RIPE_ROUNDS:]
     claims = sum(pod.claims for pod in pods.values())
     of_canary = sum(pod.claims for pod in pods.values() if pod.revision == ledger.canary)
+    served_at = now if claims > before.claims else before.served_at
     seconds = before.seconds
     if len(granted) < _RIPE_ROUNDS or _is_fed(granted[0], pods, took=of_canary > before.of_canary):
         seconds = 0.0
-    elif claims > before.claims:  # a queue in which nobody finds anything makes nobody starve
+    elif now - served_at <= _CYCLE_S:  # a queue in which nobody finds anything makes nobody starve
         seconds += min(now - before.at, 2 * ROUND_S)
-    return replace(before, seconds=seconds, granted=granted, claims=claims, of_canary=of_canary, at=now)
+    return replace(
+        before, seconds=seconds, granted=granted, claims=claims, of_canary=of_canary, at=now, served_at=served_at
+    )
 
 
 def _is_fed(granted: Mapping[str, int], pods: Mapping[str, Pod], *, took: bool) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from controller.core.conviction import STARVED_S
 from tests.unit.core.yield_world import YieldWorld
 
 CASES: dict[str, dict[str, Any]] = {
@@ -43,3 +44,11 @@ def test_at_saturation_stable_does_what_its_slots_can(canary_job_s):
 def test_yielding_to_each_unspent_credit_would_cost_stable_its_throughput(canary_job_s, left):
     can = YieldWorld("never", canary_job_s=canary_job_s).run(60).claims("v1")
     assert YieldWorld("unspent", canary_job_s=canary_job_s).run(60).claims("v1") <= left * can
+
+
+@pytest.mark.parametrize("rate", [1.0, 20.0, 0.0], ids=["few messages", "many", "a backlog"])
+def test_a_canary_that_polls_another_queue_is_found_out_in_little_more_than_a_minute_and_stable_works_till_then(rate):
+    world = YieldWorld("waiting", rate=rate, share=0.25, astray=True).run(75)
+    assert world.longest_hunger >= STARVED_S
+    least = {1.0: 0.8, 20.0: 12.0, 0.0: 12.0}[rate]
+    assert world.claims("v1") / 75 >= least, "of 60 that its slots could do"
