@@ -1,7 +1,6 @@
 """`python -m workloads.image_worker.cli`: jobs from the command line."""
 
 import asyncio
-import json
 import os
 import sys
 import uuid
@@ -15,7 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.common.aws import Aws, path_style
-from workloads.common.dead_jobs import Redriven
+from workloads.common.dead_jobs_cli import Json, Most, say, tell_dead, tell_redriven
 from workloads.common.environment import SettingError
 from workloads.common.http_metrics import Identity
 from workloads.common.job import BadMessageError
@@ -33,9 +32,6 @@ app = typer.Typer(
 )
 dead_letters = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The dead letter queue.")
 app.add_typer(dead_letters, name="dlq")
-
-Json = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
-Most = Annotated[int, typer.Option("--most", min=1, max=100_000, help="How many at most.")]
 
 
 @app.command(
@@ -71,7 +67,7 @@ def enqueue(
                 )
             known = await producer.enqueue(body)
             state = known.state if known else "SENT"
-            _say({"job_id": each, "state": state}, f"{each}  {state}", as_json=as_json)
+            say({"job_id": each, "state": state}, f"{each}  {state}", as_json=as_json)
 
     _run(run)
 
@@ -85,7 +81,7 @@ def status(job_id: str, *, as_json: Json = False) -> None:
         if row is None:
             print(f"there is no job {job_id!r} (or its row was purged)", file=sys.stderr)
             raise typer.Exit(1)
-        _say(asdict(row), "\n".join(_lines(row)), as_json=as_json)
+        say(asdict(row), "\n".join(_lines(row)), as_json=as_json)
 
     _run(run)
 
@@ -95,9 +91,7 @@ def list_dead(*, most: Most = 100, as_json: Json = False) -> None:
     """What lies in the dead letter queue, and why."""
 
     async def run(_: Aws, producer: Producer) -> None:
-        for dead in await producer.dead(most=most):
-            line = f"{dead.job_id or '(no job)'}  attempts {dead.attempts or '?'}  {dead.version}  {dead.last_error}"
-            _say(asdict(dead), line, as_json=as_json)
+        await tell_dead(producer, most=most, as_json=as_json)
 
     _run(run)
 
@@ -112,12 +106,7 @@ def redrive(
     """Send dead jobs again, with all their attempts before them. Exit code 1: some could not be."""
 
     async def run(_: Aws, producer: Producer) -> None:
-        bad = False
-        async for job_id, outcome in producer.redrive(most=most, only=job):
-            bad = bad or outcome is Redriven.UNREADABLE
-            _say({"job_id": job_id, "outcome": outcome}, f"{job_id or '(no job)'}  {outcome}", as_json=as_json)
-        if bad:
-            raise typer.Exit(1)
+        await tell_redriven(producer, most=most, only=job, as_json=as_json)
 
     _run(run)
 
@@ -185,10 +174,6 @@ def _reporting(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except (SettingError, BadMessageError, BotoCoreError, ClientError) as problem:
         print(f"image worker: {problem}", file=sys.stderr)
         raise typer.Exit(2) from None
-
-
-def _say(value: dict[str, Any], line: str, *, as_json: bool) -> None:
-    print(json.dumps(value) if as_json else line)
 
 
 def _lines(row: Row) -> list[str]:

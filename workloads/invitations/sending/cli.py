@@ -1,7 +1,6 @@
 """`python -m workloads.invitations.sending.cli`: what a person does with messages that are stuck or lost."""
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.common import provisioning
 from workloads.common.aws import Aws
-from workloads.common.dead_jobs import DeadJobs, Redriven
+from workloads.common.dead_jobs import DeadJobs
+from workloads.common.dead_jobs_cli import Json, Most, say, tell_dead, tell_redriven
 from workloads.common.environment import Environment, SettingError
 from workloads.common.job_queue import DeadLetters, JobQueue
 from workloads.common.job_table import JobTable, Terms
@@ -35,9 +35,6 @@ app = typer.Typer(
 )
 dead_letters = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The dead letter queue.")
 app.add_typer(dead_letters, name="dlq")
-
-Json = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
-Most = Annotated[int, typer.Option("--most", min=1, max=100_000, help="How many at most.")]
 
 
 @app.command(epilog='Examples:  eval "$(setup)"   |   setup --name invitations --max-attempts 3')
@@ -66,7 +63,7 @@ def lost(*, most: Most = 100, as_json: Json = False) -> None:
         async with _database() as database:
             for each in await by_hand.lost(database, most=most):
                 at = datetime.fromtimestamp(each.started_at / 1000, UTC).isoformat(timespec="seconds")
-                _say(asdict(each), f"{each.invitation_id}  {each.provider}  {at}  {each.why}", as_json=as_json)
+                say(asdict(each), f"{each.invitation_id}  {each.provider}  {at}  {each.why}", as_json=as_json)
 
     _reporting(run)
 
@@ -78,7 +75,7 @@ def was_sent(invitation: str, message: str, *, as_json: Json = False) -> None:
     async def run() -> None:
         async with _database() as database:
             await by_hand.was_sent(database, invitation, message, now=now_ms())
-        _say({"invitation_id": invitation, "status": "SENT"}, f"{invitation}  SENT", as_json=as_json)
+        say({"invitation_id": invitation, "status": "SENT"}, f"{invitation}  SENT", as_json=as_json)
 
     _reporting(run)
 
@@ -90,7 +87,7 @@ def was_not_sent(invitation: str, *, as_json: Json = False) -> None:
     async def run() -> None:
         async with _database() as database:
             await by_hand.was_not_sent(database, invitation, now=now_ms())
-        _say({"invitation_id": invitation, "status": "FAILED"}, f"{invitation}  FAILED", as_json=as_json)
+        say({"invitation_id": invitation, "status": "FAILED"}, f"{invitation}  FAILED", as_json=as_json)
 
     _reporting(run)
 
@@ -101,11 +98,7 @@ def list_dead(*, most: Most = 100, as_json: Json = False) -> None:
 
     async def run() -> None:
         async with _dead_jobs() as jobs:
-            for dead in await jobs.dead(most=most):
-                line = (
-                    f"{dead.job_id or '(no job)'}  attempts {dead.attempts or '?'}  {dead.version}  {dead.last_error}"
-                )
-                _say(asdict(dead), line, as_json=as_json)
+            await tell_dead(jobs, most=most, as_json=as_json)
 
     _reporting(run)
 
@@ -120,13 +113,8 @@ def redrive(
     """Try again, with all attempts before them; what may have been sent is not. Exit code 1: some could not be."""
 
     async def run() -> None:
-        bad = False
         async with _dead_jobs() as jobs:
-            async for job_id, outcome in jobs.redrive(most=most, only=invitation):
-                bad = bad or outcome is Redriven.UNREADABLE
-                _say({"job_id": job_id, "outcome": outcome}, f"{job_id or '(no job)'}  {outcome}", as_json=as_json)
-        if bad:
-            raise typer.Exit(1)
+            await tell_redriven(jobs, most=most, only=invitation, as_json=as_json)
 
     _reporting(run)
 
@@ -160,10 +148,6 @@ def _reporting(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except (SettingError, DatabaseGoneError, NotUnknownError, BotoCoreError, ClientError) as problem:
         print(f"invitations: {problem}", file=sys.stderr)
         raise typer.Exit(2) from None
-
-
-def _say(value: dict[str, Any], line: str, *, as_json: bool) -> None:
-    print(json.dumps(value) if as_json else line)
 
 
 if __name__ == "__main__":
