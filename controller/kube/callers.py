@@ -67,8 +67,5 @@ class Callers:
         username = status.get("user", {}).get("username", "")
         if not status.get("authenticated") or AUDIENCE not in status.get("audiences", ()):
             return ""
-        return username.removeprefix(_SERVICE_ACCOUNT).partition(":")[0] if _is_service_account(username) else ""
-
-
-def _is_service_account(username: str) -> bool:
-    return bool(username.startswith(_SERVICE_ACCOUNT))
+        before, _, account = str(username).partition(_SERVICE_ACCOUNT)
+        return "" if before else account.partition(":")[0]

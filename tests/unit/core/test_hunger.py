@@ -3,11 +3,13 @@
 import pytest
 
 from controller.api.release import Scale
+from controller.core import hunger
 from controller.core.conviction import STARVED_S
 from controller.core.hunger import Hunger, after_round
 from controller.core.ledger import Ledger, Pod
 from controller.core.sizing import Sizing, sizes
 from tests.unit.core.yield_world import YieldWorld
+from workloads.common import share_rules
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,7 @@ def test_a_new_share_begins_without_hunger():
     pods = {"s": Pod("v1", 10, 0.0), "c": Pod("v2", 0, 0.0)}
     hunger = after_round(Hunger(seconds=50.0, epoch=3), Ledger("v1", "v2", share=0.5, epoch=4), pods, 9.0)
     assert (hunger.seconds, hunger.epoch) == (0.0, 4)
+
+
+def test_operator_and_consumers_know_the_same_cycle():
+    assert hunger._CYCLE_S == share_rules.CYCLE_S

@@ -10,6 +10,7 @@ from controller.engine.allocating import Allocators
 from controller.ledgers.memory import MemoryLedgers
 from controller.ports import LedgerAwayError, LedgerPlace, Report
 from tests.share_reading import credits_of
+from workloads.common.share_rules import CYCLE_S
 
 PLACE = LedgerPlace("shop/thumbnails")
 
@@ -108,8 +109,8 @@ async def test_a_canary_that_leaves_its_credits_starves(shop):
 
 async def test_a_queue_without_work_starves_nobody(shop):
     before = await starve(shop, 10)
-    a_cycle = 2.5  # of stable's turns, in which nobody need find anything
-    assert await starve(shop, 600, claims_each_round=0) <= before + a_cycle + 2 * ROUND_S
+    # in a cycle of stable's turns nobody need find anything
+    assert await starve(shop, 600, claims_each_round=0) <= before + CYCLE_S + 2 * ROUND_S
 
 
 async def test_a_canary_that_takes_what_it_is_given_does_not_starve(shop):
