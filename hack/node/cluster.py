@@ -24,6 +24,8 @@ class InCluster:
     influx_url: str
     telegraf_url: str
     aws_url: str
+    postgres: str
+    """Host and port; nobody has a password yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class Cluster:
     influx: Influx
     aws_url: str
     """SQS, DynamoDB, S3 and SNS; takes any key."""
+    postgres_url: str
+    """Of its administrator, by a socket of this machine."""
     in_cluster: InCluster
 
     def save(self, state: Path) -> None:
@@ -57,6 +61,7 @@ class Cluster:
             retrying_url=content["retrying_url"],
             influx=Influx(**content["influx"]),
             aws_url=content["aws_url"],
+            postgres_url=content["postgres_url"],
             in_cluster=InCluster(**content["in_cluster"]),
         )
 

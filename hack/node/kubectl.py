@@ -34,7 +34,7 @@ class Kubectl:
         crds = build.program("gateway-api")
         self.apply(crds, _MANIFESTS / "namespaces.yaml")
         self("wait", "--for=condition=Established", "--timeout=30s", *_USED_HERE)
-        self.apply(*(_MANIFESTS / name for name in ("dns.yaml", "monitoring.yaml", "aws.yaml", "gateway.yaml")))
+        self.apply(*(_MANIFESTS / f"{name}.yaml" for name in ("dns", "monitoring", "aws", "databases", "gateway")))
         self.apply_object(
             {
                 "apiVersion": "v1",

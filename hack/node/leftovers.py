@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,22 +22,22 @@ _FOLDERS = (
     Path("/run/containerd"),
     Path("/run/mount"),
 )
-_RUNTIME = {"containerd", "containerd-shim-runc-v2", "ctr"}
+_OF_DEBIAN = {"containerd", "containerd-shim-runc-v2", "ctr", "postgres"}
 
 
-def end_processes(state: Path) -> None:
-    """Programs of the cache and container shims that run within the state directory.
+def end_processes(*folders: Path) -> None:
+    """Programs of the cache and those of Debian that a node starts, which run within these folders.
 
     Both conditions: a person's shell or pager may be there too.
     """
-    for identity in list(_processes(state)):
+    for identity in list(_processes(folders)):
         identity.send(signal.SIGKILL)
         deadline = time.monotonic() + 10
         while identity.alive() and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
-def _processes(state: Path) -> Iterator[Identity]:
+def _processes(folders: Sequence[Path]) -> Iterator[Identity]:
     programs = paths.cache() / "bin"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     for process in Path("/proc").iterdir():
@@ -45,9 +45,9 @@ def _processes(state: Path) -> Iterator[Identity]:
             continue
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             directory, program = _target(process / "cwd"), _target(process / "exe")
-            ours = program.name in _RUNTIME or program.is_relative_to(programs)
+            ours = program.name in _OF_DEBIAN or program.is_relative_to(programs)
             identity = Identity.parse((process / "stat").read_text().strip() + "\n" + boot)
-            if ours and directory.is_relative_to(state) and identity:
+            if ours and identity and any(map(directory.is_relative_to, folders)):
                 yield identity
 
 

@@ -23,6 +23,7 @@ from hack.node.containers import PAUSE_IMAGE, Containers
 from hack.node.controlplane import ControlPlane, Ports
 from hack.node.influx import InfluxDB
 from hack.node.kubectl import Kubectl
+from hack.node.postgres import Listening, Postgres
 from hack.node.process import Daemon, pid_file, running, stop
 from hack.node.trouble import TroubleError
 
@@ -30,6 +31,7 @@ __all__ = ["Native", "load_cluster"]
 
 _APISERVER_PORT = 16443
 _READY_SECONDS = 60
+_POSTGRES = Path("/var/lib/postgresql/pointsman")  # not in the state directory: its user may not look there
 _SOCKET_PATH = 107  # sun_path of unix(7) without its end
 # Started in this order; stopped in the opposite one, so that nothing mends what is being taken down.
 _PARTS = (
@@ -44,6 +46,7 @@ _PARTS = (
     "coredns",
     "telegraf",
     "ministack",
+    "postgres",
     "traefik",
 )
 
@@ -61,6 +64,11 @@ class Native:
         self.containers = Containers(self.state)
         self.influx = InfluxDB(self.state, address=network.ADDRESS, port=services.INFLUX_PORT)
         self.aws = LocalAws(self.state, address=network.ADDRESS, port=services.AWS_PORT)
+        self.postgres = Postgres(
+            _POSTGRES,
+            log_in=self.state,
+            listening=Listening(network.ADDRESS, services.POSTGRES_PORT, clients=network.POD_CIDR),
+        )
 
     def up(self) -> Cluster:
         self._check_machine()
@@ -79,10 +87,12 @@ class Native:
                     url=self.influx.url, token=self.influx.token, org=self.influx.org, bucket=self.influx.bucket
                 ),
                 aws_url=self.aws.url,
+                postgres_url=self.postgres.url(),
                 in_cluster=InCluster(
                     influx_url="http://influxdb.monitoring:8086",
                     telegraf_url="http://telegraf.monitoring:8186",
                     aws_url="http://aws.aws:4566",
+                    postgres="postgres.databases:5432",
                 ),
             )
             cluster.save(self.state)
@@ -168,7 +178,8 @@ class Native:
             self.aws.daemon(): self.aws.health,
         }
         self._wait_for({node: kubelet.KUBELET_HEALTH, proxy: kubelet.PROXY_HEALTH} | hosted)
-        tell("DNS, Telegraf, Traefik and local AWS run")
+        self.postgres.start()
+        tell("DNS, Telegraf, Traefik, local AWS and PostgreSQL run")
         node.wait_until(self._node_ready, seconds=_READY_SECONDS)
         tell("the node is ready")
         kubectl("wait", "--for=condition=Programmed", "--timeout=30s", "--namespace=gateways", "gateway/public")
@@ -200,12 +211,14 @@ class Native:
         return conditions.get("Ready") == "True" and not tainted
 
     def _take_down(self) -> None:
+        self.postgres.crash()  # it gives its shared memory back, which it cannot when it is killed
         for name in reversed(_PARTS):
             stop(pid_file(self.state, name), seconds=0)  # at once: what it would still write goes too
-        leftovers.end_processes(self.state)
+        leftovers.end_processes(self.state, _POSTGRES)
         cgroups.destroy()
         outside = leftovers.outside_files(self.state)
         mounts.unmount(self.state)
+        self.postgres.remove()
         network.down(self.state)
         leftovers.remove(outside)
         _remove(self.state)

@@ -24,8 +24,13 @@ def slices(name):
 
 
 def test_services_lead_to_where_the_hosts_programs_listen():
-    ports = {"influxdb": services.INFLUX_PORT, "telegraf": services.TELEGRAF_PORT, "aws": services.AWS_PORT}
-    found = slices("monitoring.yaml") | slices("aws.yaml")
+    ports = {
+        "influxdb": services.INFLUX_PORT,
+        "telegraf": services.TELEGRAF_PORT,
+        "aws": services.AWS_PORT,
+        "postgres": services.POSTGRES_PORT,
+    }
+    found = slices("monitoring.yaml") | slices("aws.yaml") | slices("databases.yaml")
     assert found.keys() == ports.keys()
     for name, endpoints in found.items():
         assert [port["port"] for port in endpoints["ports"]] == [ports[name]]
@@ -122,10 +127,12 @@ def test_a_cluster_is_read_back_and_its_token_is_private(tmp_path):
         retrying_url="http://127.0.0.1:18082",
         influx=Influx(url="http://10.244.0.1:18086", token="not-known", org="pointsman", bucket="metrics"),  # noqa: S106
         aws_url="http://10.244.0.1:18456",
+        postgres_url="postgresql://postgres@/postgres?host=%2Fvar%2Flib%2Fpostgresql&port=18432",
         in_cluster=InCluster(
             influx_url="http://influxdb.monitoring:8086",
             telegraf_url="http://telegraf.monitoring:8186",
             aws_url="http://aws.aws:4566",
+            postgres="postgres.databases:5432",
         ),
     )
     cluster.save(tmp_path)
