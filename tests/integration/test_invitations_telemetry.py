@@ -85,12 +85,13 @@ async def test_requests_in_flight_are_told_by_their_age(variables, receiver):
 
 
 async def test_a_version_fails_the_share_that_it_is_told_to_and_probes_stay_well(variables, receiver):
-    """I33."""
+    """I33, I34."""
     async with serving({**variables, "ERROR_RATE": "0.3", "SEED": "1"}) as service:
         answers = [await service.client.get("/") for _ in range(200)]
         failed = [answer for answer in answers if answer.status_code == 500]
         assert 40 <= len(failed) <= 80
         assert "ERROR_RATE" in problem(failed[0], 500, "INTERNAL_ERROR")
+        assert {answer.headers["X-Revision"] for answer in answers} == {WHO["REVISION"]}, "whoever answers says so"
         assert {(await service.client.get("/healthz")).status_code for _ in range(20)} == {200}
     assert receiver.total("http.server.requests", route="unmatched", code="500") == len(failed)
     assert receiver.total("http.server.requests", route="/", code="200") == 200 - len(failed)

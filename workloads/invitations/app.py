@@ -50,7 +50,7 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
     problems.install(app)
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
     app.add_middleware(Faulty, fates=Fates(settings.faults, settings.seed))
-    app.add_middleware(Observed, telemetry=telemetry)
+    app.add_middleware(Observed, telemetry=telemetry, revision=settings.identity.revision)
     documented.install(app)
     documentation.install(app, server=settings.public_url)
     return app

@@ -23,20 +23,23 @@ _FAILED = 500
 _LEFT = 499
 """Nobody was answered, as nobody was there any more: the caller's doing, not this version's."""
 _REPLAYED = b"idempotency-replayed"
+_REVISION = b"x-revision"
 
 
 class Observed:
     """ASGI middleware, the outermost."""
 
-    def __init__(self, app: ASGIApp, *, telemetry: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, revision: str) -> None:
+        """`revision`: told with each answer, so that a caller can say which version it was that answered."""
         self._app = app
         self._telemetry = telemetry
+        self._revision = revision.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(send, self._revision)
         ticket = self._telemetry.http.begin(time.monotonic())
         try:
             with _traced(self._telemetry.traces, scope, answer):
@@ -56,8 +59,9 @@ class Observed:
 
 
 class _Answer:
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, revision: bytes) -> None:
         self._send = send
+        self._revision = revision
         self.code = 0
         """0: none yet."""
         self.replayed = False
@@ -65,7 +69,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.code = message["status"]
-            self.replayed = any(name.lower() == _REPLAYED for name, _ in message.get("headers", ()))
+            headers = message.get("headers", ())
+            self.replayed = any(name.lower() == _REPLAYED for name, _ in headers)
+            message = {**message, "headers": [*headers, (_REVISION, self._revision)]}
         await self._send(message)
 
 
