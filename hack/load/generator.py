@@ -8,23 +8,29 @@ answers would go easy on exactly the version that is in trouble.
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
 import aiohttp
+from yarl import URL
 
-from hack.load.plan import Plan
+from hack.load.plan import Call, Plan
 from hack.load.tally import Ledger, Snapshot
 
 _TICK_S = 0.005
 """Requests of one tick go out together; at low rates a tick is one request."""
 
+Calls = Callable[[], Call]
+
 
 class Load:
     """`async with Load(plan) as load:` or start and stop; `snapshot()` at any time."""
 
-    def __init__(self, plan: Plan, *, seed: int = 0) -> None:
+    def __init__(self, plan: Plan, *, calls: Calls = Call, seed: int = 0) -> None:
+        """`calls` makes the next request; without, all are the same GET."""
         self.plan = plan
+        self._calls = calls
         self._ledger = Ledger()
         self._random = random.Random(seed)  # noqa: S311 - which requests get a connection of their own
         self._under_way: set[asyncio.Task[None]] = set()
@@ -85,15 +91,20 @@ class Load:
         if len(self._under_way) >= self.plan.in_flight:
             self._ledger.skipped += 1
             return
+        call = self._calls()
         self._ledger.sent += 1
         fresh = self.plan.fresh > 0 and self._random.random() < self.plan.fresh
-        task = asyncio.create_task(self._request(self._fresh if fresh else self._kept, due_at))
+        task = asyncio.create_task(self._request(self._fresh if fresh else self._kept, call, due_at))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _request(self, session: aiohttp.ClientSession, due_at: float) -> None:
+    async def _request(self, session: aiohttp.ClientSession, call: Call, due_at: float) -> None:
+        url = self.plan.url.join(URL(call.path)) if call.path else self.plan.url
+        headers = {**call.headers, "Host": self.plan.host}
         try:
-            async with session.get(self.plan.url, headers={"Host": self.plan.host}, allow_redirects=False) as response:
+            async with session.request(
+                call.method, url, headers=headers, data=call.body or None, allow_redirects=False
+            ) as response:
                 await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             self._ledger.lost(type(problem).__name__, time.time())

@@ -1,7 +1,8 @@
 """What may be asked of the load generator: this machine only, bounded in rate and time."""
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from yarl import URL
 
@@ -11,6 +12,20 @@ LONGEST_S = 600.0
 
 class PlanError(ValueError):
     """What is asked is refused; the message says why and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, at the plan's address; `path` with its query, "" for that of the plan."""
+
+    method: str = "GET"
+    path: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def __post_init__(self) -> None:
+        if self.path and (not self.path.startswith("/") or URL(self.path).is_absolute()):
+            raise PlanError(f"{self.path}: a path begins with one /, as load goes to one address only")
 
 
 @dataclass(frozen=True, slots=True)

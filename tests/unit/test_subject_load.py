@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from hack.load import Load, Plan, PlanError, Snapshot, plan_for
+from hack.load import Call, Load, Plan, PlanError, Snapshot, plan_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -23,12 +23,17 @@ class Server:
         self.requests: list[float] = []
         self.connections: set[object] = set()
         self.hosts: set[str] = set()
+        self.calls: list[tuple[str, str, str, bytes, str]] = []
         self.answer: Callable[[int], Awaitable[web.Response]] = self.fine
 
     async def handle(self, request: web.Request) -> web.Response:
         self.requests.append(time.monotonic())
         self.connections.add(request.get_extra_info("peername"))
         self.hosts.add(request.headers["Host"])
+        if request.path != "/":
+            self.calls.append(
+                (request.method, request.path_qs, request.headers["X-Who"], await request.read(), request.host)
+            )
         return await self.answer(len(self.requests))
 
     async def fine(self, _: int) -> web.Response:
@@ -39,7 +44,7 @@ class Server:
 async def server() -> AsyncIterator[Server]:
     server = Server()
     app = web.Application()
-    app.router.add_get("/", server.handle)
+    app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -193,3 +198,20 @@ async def test_the_command_says_what_is_wrong() -> None:
     code, _, err = await command("--url", "http://example.com")
     assert code == 2
     assert "this machine only" in err
+
+
+async def test_each_call_may_be_another(server: Server) -> None:
+    calls = (Call("POST", f"/calls/{n}?of=10", {"X-Who": f"user-{n}"}, b"%d" % n) for n in range(10))
+    load = Load(plan_for(server.url, rate=100, seconds=0.1, host="shop.localhost"), calls=calls.__next__)
+    await load.start()
+    await load.finished()
+    assert (await load.stop()).codes == {"200": 10}
+    assert sorted(server.calls, key=lambda each: int(each[3])) == [
+        ("POST", f"/calls/{n}?of=10", f"user-{n}", b"%d" % n, "shop.localhost") for n in range(10)
+    ]
+
+
+@pytest.mark.parametrize("path", ["//elsewhere.example/", "http://elsewhere.example/", "relative"])
+def test_a_call_cannot_lead_elsewhere(path: str) -> None:
+    with pytest.raises(PlanError, match="one address"):
+        Call(path=path)
