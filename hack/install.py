@@ -12,12 +12,17 @@ from hack.node.trouble import TroubleError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OPERATOR_NAMESPACE = "pointsman-system"
-SUBJECT, IMAGE_WORKER = Path("workloads/subject"), Path("workloads/image_worker")
+SUBJECT, IMAGE_WORKER, INVITATIONS = (
+    Path("workloads/subject"),
+    Path("workloads/image_worker"),
+    Path("workloads/invitations"),
+)
 _OPERATOR = Path("controller")
 _TAGS = {
     _OPERATOR: "localhost/pointsman:dev",
     SUBJECT: "localhost/subject:dev",
     IMAGE_WORKER: "localhost/image-worker:dev",
+    INVITATIONS: "localhost/invitations:dev",
 }
 _ROLLOUT = "180s"
 
@@ -64,7 +69,6 @@ def install(cluster: Cluster, say: Say, *workloads: Path) -> None:
     kubectl.apply("-n", OPERATOR_NAMESPACE, "-k", CHECKOUT / "gitops" / "library")
     make_secret(kubectl, "influxdb", OPERATOR_NAMESPACE, token=cluster.influx.token)
     make_secret(kubectl, "aws", OPERATOR_NAMESPACE, **aws.environment(cluster.in_cluster.aws_url))
-    kubectl.apply("-f", CHECKOUT / "gitops" / "demo" / "namespace.yaml")
     kubectl.apply("-f", CHECKOUT / "gitops" / "demo" / "metricsource.yaml")
     # the tag stays the same, so the content has to say that there is something new to run
     patch = {"spec": {"template": {"metadata": {"annotations": {"pointsman.dev/built": built}}}}}

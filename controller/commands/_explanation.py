@@ -9,7 +9,7 @@ from typing import Any
 from controller.api.phase import Phase
 from controller.api.status import Status, status_from_raw
 from controller.api.times import from_text
-from controller.core.analysis import Evidence, Verdict
+from controller.core.analysis import Evidence, MetricEvidence, Verdict
 
 _COMMIT = "pointsman.dev/commit"
 
@@ -65,35 +65,41 @@ class Explanation:
         if self.evidence is None:
             return
         yield ""
+        if not self.evidence.looks:
+            yield f"no look of AnalysisRun {self.run} is over: its tests have judged nothing"
+            return
         yield f"evidence after {self.evidence.looks} looks (AnalysisRun {self.run}):"
         for metric in self.evidence.metrics:
-            c, standing = metric.counts, metric.standing
-            beside = f", stable {_rate(c.stable_bad, c.stable_total)}" if self.status.stable else ""
-            yield f"  {metric.name}: canary {_rate(c.canary_bad, c.canary_total)}{beside}"
-            if metric.limit is not None:
-                yield f"    limit: at most {metric.limit:.2%} of the canary's may be bad"
-            if metric.verdict is Verdict.REGRESSION:
-                yield (
-                    f"    regression: {standing.bad} bad on the canary, {standing.boundary} convict; "
-                    f"chance of so many if no worse than tolerated {standing.p:.2g}"
-                )
-            elif metric.verdict is Verdict.COMMON_CAUSE:
-                yield "    common cause: stable breaks the limit too, so nobody is blamed"
-            elif metric.advises:
-                yield f"    {metric.advice()}"
-            elif metric.held_back:
-                yield f"    suspicious: {standing.bad} bad on the canary, too few for a rollback"
-            elif metric.proven:
-                yield "    proven no worse than the margin asks for"
-            elif standing.boundary is not None:
-                yield f"    undecided: {standing.bad} bad on the canary, {standing.boundary} would convict"
-            else:
-                yield "    undecided: nothing bad enough to test"
-            bound = None if metric.proven or metric.verdict is Verdict.REGRESSION else metric.bound()
-            if bound is not None:
-                yield f"    not excluded: {bound}"
+            yield from self._of_metric(metric)
         if self.alpha is not None:
             yield f"  promise: at most {self.alpha:.2%} of good versions are rolled back by these tests, all together"
+
+    def _of_metric(self, metric: MetricEvidence) -> Iterator[str]:
+        c, standing = metric.counts, metric.standing
+        beside = f", stable {_rate(c.stable_bad, c.stable_total)}" if self.status.stable else ""
+        yield f"  {metric.name}: canary {_rate(c.canary_bad, c.canary_total)}{beside}"
+        if metric.limit is not None:
+            yield f"    limit: at most {metric.limit:.2%} of the canary's may be bad"
+        if metric.verdict is Verdict.REGRESSION:
+            yield (
+                f"    regression: {standing.bad} bad on the canary, {standing.boundary} convict; "
+                f"chance of so many if no worse than tolerated {standing.p:.2g}"
+            )
+        elif metric.verdict is Verdict.COMMON_CAUSE:
+            yield "    common cause: stable breaks the limit too, so nobody is blamed"
+        elif metric.advises:
+            yield f"    {metric.advice()}"
+        elif metric.held_back:
+            yield f"    suspicious: {standing.bad} bad on the canary, too few for a rollback"
+        elif metric.proven:
+            yield "    proven no worse than the margin asks for"
+        elif standing.boundary is not None:
+            yield f"    undecided: {standing.bad} bad on the canary, {standing.boundary} would convict"
+        else:
+            yield "    undecided: nothing bad enough to test"
+        bound = None if metric.proven or metric.verdict is Verdict.REGRESSION else metric.bound()
+        if bound is not None:
+            yield f"    not excluded: {bound}"
 
     def as_json(self) -> dict[str, Any]:
         status = self.status

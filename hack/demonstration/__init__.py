@@ -1,1 +1,1 @@
-"""hack/demo: a good version is promoted and a bad one rolled back, on a real cluster."""
+"""hack/demo: good versions are promoted and bad ones rolled back, on a real cluster."""

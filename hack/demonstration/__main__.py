@@ -4,16 +4,17 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, wrap
 
 from controller.kube.client import KubeError
-from hack.demonstration import story, worker_story
+from hack.demonstration import invitations, service_story, worker_story
+from hack.demonstration.releasing import Outcome
 from hack.demonstration.repository import Repository
-from hack.demonstration.story import RATE, Story, Summary
+from hack.demonstration.service_story import ServiceStory, ServiceSummary
 from hack.demonstration.worker_story import WorkerStory, WorkerSummary
-from hack.install import IMAGE_WORKER, SUBJECT, install
+from hack.install import IMAGE_WORKER, INVITATIONS, install
 from hack.node import paths
 from hack.node.backend import choose
 from hack.node.cluster import Cluster
@@ -21,11 +22,12 @@ from hack.node.trouble import TroubleError
 
 _EXAMPLES = """\
     examples:
-      hack/demo            an HTTP service; everything from nothing, a few minutes more the first time
+      hack/demo            an HTTP API on PostgreSQL; everything from nothing, a few minutes more the first time
       hack/demo --worker   a queue worker, on SQS, DynamoDB and S3 of this machine
       hack/demo --json     with the summary as JSON on the last line
       hack/demo --down     remove the cluster and all it left on the machine
 """
+_COLUMNS = 100
 
 
 def main() -> int:
@@ -35,7 +37,7 @@ def main() -> int:
         epilog=dedent(_EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--worker", action="store_true", help="release a queue worker, not an HTTP service")
+    parser.add_argument("--worker", action="store_true", help="release a queue worker, not an HTTP API")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object on the last line")
     parser.add_argument("--down", action="store_true", help="remove everything the demo made")
     arguments = parser.parse_args()
@@ -53,14 +55,13 @@ def main() -> int:
     _say(told.text)
     if arguments.json:
         _say(json.dumps(asdict(told.summary)))
-    return 0 if told.well else 1
+    return 0 if told.summary.well else 1
 
 
 @dataclass(frozen=True)
 class _Told:
-    summary: Summary | WorkerSummary
+    summary: ServiceSummary | WorkerSummary
     text: str
-    well: bool
 
 
 def _say(text: str) -> None:
@@ -68,42 +69,48 @@ def _say(text: str) -> None:
 
 
 def _tell_of_service(cluster: Cluster) -> _Told:
-    install(cluster, _say, SUBJECT)
-    summary = asyncio.run(Story(cluster, Repository(paths.STATE / "demo"), _say).tell())
-    text = f"""
-        version 2 promoted          {_yes(summary.promoted)}
-        version 3 rolled back       {_yes(summary.rolled_back)}
-        requests                    {summary.requests} at {RATE:g}/s
-        failed on good versions     {summary.failed_on_good_versions}
-        failed on the bad version   {summary.failed_on_bad_version}
-        first bad answer to last    {summary.seconds_to_rollback} s
-        evidence                    {summary.evidence}
-        """
-    well = summary.promoted and summary.rolled_back
-    return _Told(summary, dedent(text) + _next(cluster, story.NAME, story.NAMESPACE), well)
+    install(cluster, _say, INVITATIONS)
+    repository = Repository(paths.STATE / "demo", invitations.MANIFEST)
+    summary = asyncio.run(ServiceStory(cluster, repository, _say).tell())
+    told = {
+        "requests": f"{summary.requests} at {service_story.RATE:g}/s",
+        "failed on good versions": summary.failed_on_good_versions,
+        "invited": summary.invited,
+        "lost, sent twice": f"{summary.lost}, {summary.sent_twice}",
+    }
+    harm = {
+        each.version: f", {each.answers} answers, {each.failed} failed, gone in {each.seconds} s"
+        for each in summary.exposures
+    }
+    text = _table(summary.releases, harm, told)
+    return _Told(summary, text + _next(cluster, service_story.NAME, service_story.NAMESPACE))
 
 
 def _tell_of_worker(cluster: Cluster) -> _Told:
     install(cluster, _say, IMAGE_WORKER)
-    repository = Repository(paths.STATE / "demo-worker", manifest=Path("gitops/demo/worker/release.yaml"))
+    repository = Repository(paths.STATE / "demo-worker", worker_story.MANIFEST)
     summary = asyncio.run(WorkerStory(cluster, repository, _say).tell())
-    text = f"""
-        version 2 promoted                {_yes(summary.promoted)}
-        version 3, failing, rolled back   {_yes(summary.failing_rolled_back)}
-        version 4, slow, rolled back      {_yes(summary.slow_rolled_back)}
-        jobs                              {summary.jobs}, {summary.completed} completed
-        lost, made twice, dead-lettered   {summary.lost}, {summary.made_twice}, {summary.dead_lettered}
-        touched by the failing version    {summary.touched_by_failing}
-        touched by the slow version       {summary.touched_by_slow}
-        evidence                          {summary.failing_evidence}
-                                          {summary.slow_evidence}
-        """
-    well = summary.promoted and summary.failing_rolled_back and summary.slow_rolled_back and not summary.lost
-    return _Told(summary, dedent(text) + _next(cluster, worker_story.NAME, worker_story.NAMESPACE), well)
+    told = {
+        "jobs": f"{summary.jobs}, {summary.completed} completed",
+        "lost, made twice, dead-lettered": f"{summary.lost}, {summary.made_twice}, {summary.dead_lettered}",
+    }
+    harm = {version: f", {count} jobs touched" for version, count in summary.touched.items()}
+    text = _table(summary.releases, harm, told)
+    return _Told(summary, text + _next(cluster, worker_story.NAME, worker_story.NAMESPACE))
 
 
-def _yes(value: bool) -> str:  # noqa: FBT001 - the one argument is what it is about
-    return "yes" if value else "NO"
+def _table(releases: Sequence[Outcome], harm: Mapping[str, str], more: Mapping[str, object]) -> str:
+    rows: dict[str, object] = {}
+    for each in releases:
+        fate = "promoted" if each.good else "rolled back"
+        rows[each.version] = (fate if each.done else f"NOT {fate}") + harm.get(each.version, "")
+    rows |= more
+    width = max(map(len, rows))
+    lines = [f"{name:<{width}}   {value}" for name, value in rows.items()]
+    for each in releases:
+        if not each.good:
+            lines += ["", *wrap(f"{each.version.partition(':')[0]}, {each.evidence}", _COLUMNS)]
+    return "\n" + "\n".join(lines) + "\n"
 
 
 def _next(cluster: Cluster, name: str, namespace: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,25 @@ Say = Callable[[str], None]
 class Named:
     namespace: str
     name: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """What is committed, and whether it should be promoted or rolled back."""
+
+    message: str
+    values: Mapping[str, str]
+    good: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    version: str
+    good: bool
+    done: bool
+    """Promoted if it is good, else rolled back."""
+    revision: str
+    evidence: str
 
 
 class Releasing:
@@ -74,19 +93,34 @@ class Releasing:
                 )
             await asyncio.sleep(POLL_S)
 
-    async def promoted(self, kube: KubeClient, what: str, *, over: Status) -> tuple[bool, Status]:
-        """Whether the version that was committed took over from `over.stable`."""
-        status = await self.until_over(kube)
-        done = status.phase is Phase.HEALTHY and status.stable != over.stable
-        self.tell(f"{what} is {'promoted' if done else 'NOT promoted'}: {status.message}")
-        return done, status
+    async def one_after_the_other(
+        self, kube: KubeClient, versions: Sequence[Version], stable: Status
+    ) -> tuple[Outcome, ...]:
+        """Commits each version once it is over with the one before, and tells what became of it."""
+        outcomes = []
+        for version in versions:
+            await self.commit(f"version {version.message}", **version.values)
+            status = await self.until_over(kube)
+            if version.good:
+                done = status.phase is Phase.HEALTHY and status.stable != stable.stable
+                stable = status if done else stable
+            else:
+                done = status.phase is Phase.ROLLED_BACK and status.stable == stable.stable
+            fate = "promoted" if version.good else "rolled back"
+            self.tell(f"version {version.message[0]} is {fate if done else f'NOT {fate}'}: {status.message}")
+            outcomes.append(_outcome(version, status, done=done))
+        return tuple(outcomes)
 
-    async def rolled_back(self, kube: KubeClient, what: str, *, to: Status) -> tuple[bool, Status]:
-        """Whether the version that was committed was taken back, and `to.stable` has the work."""
-        status = await self.until_over(kube)
-        done = status.phase is Phase.ROLLED_BACK and status.stable == to.stable
-        self.tell(f"{what} is {'rolled back' if done else 'NOT rolled back'}: {status.message}")
-        return done, status
+
+def _outcome(version: Version, status: Status, *, done: bool) -> Outcome:
+    last = None if version.good else status.last_rollback
+    return Outcome(
+        version=f"version {version.message}",
+        good=version.good,
+        done=done,
+        revision=last.revision if last else status.stable,
+        evidence=last.message if last else status.evidence,
+    )
 
 
 def _observed(release: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ _COMMIT = "pointsman.dev/commit"
 
 
 class Repository:
-    def __init__(self, directory: Path, *, manifest: Path = Path("gitops/demo/release.yaml")) -> None:
+    def __init__(self, directory: Path, manifest: Path) -> None:
         """`manifest` is where it begins, in the checkout."""
         self.directory = directory
         self._begins_with = CHECKOUT / manifest

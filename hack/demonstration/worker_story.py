@@ -5,11 +5,12 @@ rolled back, and no job is lost, made twice or dead-lettered by any of it.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from controller.api.status import Status
 from controller.kube.client import KubeClient
+from hack.demonstration.beside import apply_beside
 from hack.demonstration.jobs import Jobs
-from hack.demonstration.releasing import Named, Releasing, Say
+from hack.demonstration.releasing import Named, Outcome, Releasing, Say, Version
 from hack.demonstration.repository import Repository
 from hack.install import CHECKOUT, Kubectl, make_secret
 from hack.node import aws
@@ -18,25 +19,31 @@ from workloads.common.job_row import Row, State
 
 NAMESPACE, NAME = "media", "image-worker"
 RATE = 6.0
+MANIFEST = Path("gitops/demo/worker/release.yaml")
+VERSIONS = (
+    Version("2: a good one", {"VERSION": "2"}, good=True),
+    Version("3: fails half of its jobs", {"VERSION": "3", "ERROR_RATE": "0.5"}),
+    Version("4: takes 1.5 s longer", {"VERSION": "4", "ERROR_RATE": "0", "EXTRA_LATENCY": "1.5"}),
+)
 _QUIET_S = 5.0
 _DRAIN_S = 90.0
 
 
 @dataclass(frozen=True)
 class WorkerSummary:
-    promoted: bool
-    failing_rolled_back: bool
-    slow_rolled_back: bool
+    releases: tuple[Outcome, ...]
+    touched: dict[str, int]
+    """Jobs that a version which was rolled back had in its hands, by version."""
     jobs: int
     completed: int
     lost: int
     """Neither completed nor failed for good, a while after the last was sent."""
     dead_lettered: int
     made_twice: int
-    touched_by_failing: int
-    touched_by_slow: int
-    failing_evidence: str
-    slow_evidence: str
+
+    @property
+    def well(self) -> bool:
+        return all(each.done for each in self.releases) and not (self.lost or self.made_twice)
 
 
 class WorkerStory:
@@ -62,29 +69,19 @@ class WorkerStory:
         releasing.tell(f"{RATE:g} jobs/s are sent to the queue")
         first = await releasing.until_over(kube)
         await asyncio.sleep(_QUIET_S)
-        await releasing.commit("version 2: a good one", VERSION="2")
-        promoted, good = await releasing.promoted(kube, "version 2", over=first)
-        await releasing.commit("version 3: fails half of its jobs", VERSION="3", ERROR_RATE="0.5")
-        failing_back, failing = await releasing.rolled_back(kube, "version 3", to=good)
-        await releasing.commit("version 4: takes 1.5 s longer", VERSION="4", ERROR_RATE="0", EXTRA_LATENCY="1.5")
-        slow_back, slow = await releasing.rolled_back(kube, "version 4", to=good)
+        outcomes = await releasing.one_after_the_other(kube, VERSIONS, first)
         jobs.raise_if_stuck()
         await jobs.stop()
         releasing.tell("no more jobs are sent")
         rows = await jobs.ended(seconds=_DRAIN_S)
         return WorkerSummary(
-            promoted=promoted,
-            failing_rolled_back=failing_back,
-            slow_rolled_back=slow_back,
+            releases=outcomes,
+            touched={each.version: _touched(rows, each.revision) for each in outcomes if not each.good},
             jobs=jobs.sent,
             completed=_count(rows, State.COMPLETED),
             lost=jobs.sent - _count(rows, State.COMPLETED) - _count(rows, State.FAILED),
             dead_lettered=_count(rows, State.FAILED),
             made_twice=await jobs.made_twice(),
-            touched_by_failing=sum(_touched(row, _rejected(failing)) for row in rows),
-            touched_by_slow=sum(_touched(row, _rejected(slow)) for row in rows),
-            failing_evidence=_evidence(failing),
-            slow_evidence=_evidence(slow),
         )
 
     def _prepare(self) -> None:
@@ -92,26 +89,12 @@ class WorkerStory:
         kubectl.apply("-f", CHECKOUT / "gitops/demo/worker/namespace.yaml")
         make_secret(kubectl, "aws", NAMESPACE, **aws.environment(self._cluster.in_cluster.aws_url))
         self._releasing.forget_earlier()
-        settings = kubectl("kustomize", CHECKOUT / "gitops/demo/worker")
-        kubectl.apply("-f", "-", text=_without_release(settings))
-
-
-def _without_release(manifests: str) -> str:
-    """It comes by commit."""
-    return "---\n".join(each for each in manifests.split("---\n") if "kind: Release\n" not in each)
-
-
-def _rejected(status: Status) -> str:
-    return status.last_rollback.revision if status.last_rollback else ""
-
-
-def _evidence(status: Status) -> str:
-    return status.last_rollback.message if status.last_rollback else ""
+        apply_beside(kubectl, CHECKOUT / "gitops/demo/worker", NAMESPACE)
 
 
 def _count(rows: Sequence[Row], state: State) -> int:
     return sum(row.state is state for row in rows)
 
 
-def _touched(row: Row, revision: str) -> bool:
-    return revision in {row.first_version, row.version, *row.failed_by}
+def _touched(rows: Sequence[Row], revision: str) -> int:
+    return sum(revision in {row.first_version, row.version, *row.failed_by} for row in rows)

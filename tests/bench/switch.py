@@ -1,5 +1,7 @@
 """Every change of who serves, under 500 requests/s on kept and on new connections: what fails of 100,000.
 
+The requests are invitations, and the service is the invitation API on PostgreSQL, without its sender: each that was
+answered with one must be in the database afterwards.
 Promotion, rollback, pods deleted as `kubectl delete` does, pods evicted as a drained node's are, the operator killed.
 Last, and counted apart, a pod that is killed without a word: what was in flight on it is lost, and no more may be.
 That is asked of a gateway that tries another pod when one refuses a connection: any other sends on to the dead one
@@ -8,12 +10,17 @@ until the kubelet has noticed, whoever controls the release. What is lost throug
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from controller.api.resources import PODS
+from hack.demonstration.invitations import MANIFEST, Invitations
+from hack.demonstration.service_story import NAME
+from hack.install import CHECKOUT, INVITATIONS, Kubectl
 from hack.load.tally import Snapshot
 from tests.bench.report import Report, Target
-from tests.bench.world import bench, say
+from tests.bench.world import Bench, bench, say
 from tests.e2e import containers
 from tests.e2e.operator_pod import OperatorPod
 from tests.e2e.patience import until
@@ -27,16 +34,18 @@ _PATIENCE_S = 120.0
 TARGETS: dict[str, Target] = {
     "requests": (">=", ENOUGH),
     "failed": ("<=", 0),
+    "lost": ("<=", 0),
     "failed_by_kill_above_in_flight": ("<=", 0),
 }
 
 
 async def run() -> Report:
     notes: list[str] = []
-    total = failed = skipped = rounds = 0
-    async with bench("switch") as world:
+    total = failed = skipped = made = rounds = 0
+    async with bench("switch", workload=INVITATIONS) as world, invited(world) as invitations:
         kube = world.kube
-        shop = Shop(world.cluster, kube, world.namespace)
+        manifest = CHECKOUT / MANIFEST
+        shop = Shop(world.cluster, kube, world.namespace, NAME, manifest, invitations.call)
         await shop.given(
             weight(10), pause(3), weight(50), APPROVE, replicas=REPLICAS, analysis=NOT_JUDGED,
             drain={"quiet": "3s", "max": "10s"},
@@ -49,11 +58,26 @@ async def run() -> Report:
             say(note)
             notes.append(note)
             total, failed, skipped = total + counted.sent, failed + counted.failed, skipped + counted.skipped
+            made += counted.codes.get("201", 0)
+        kept = await invitations.kept()
         killed = await _kill(shop, retrying=True)
         plain = await _kill(shop, retrying=False)
     apart = {"failed_by_kill_without_retries": plain["failed_by_kill"]}
-    figures = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds, **killed, **apart}
+    figures: dict[str, float] = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds}
+    figures |= {"invited": made, "lost": max(0, made - kept.sent - kept.unsent)}
+    figures |= killed | apart
     return Report("switch", figures, TARGETS, notes)
+
+
+@asynccontextmanager
+async def invited(world: Bench) -> AsyncIterator[Invitations]:
+    """The API's database and what stands beside its Release; the database goes afterwards."""
+    invitations = Invitations(world.cluster, world.namespace)
+    await invitations.prepare(Kubectl(world.cluster), DELIVERY="queue")
+    try:
+        yield invitations
+    finally:
+        await invitations.remove()
 
 
 async def _round(shop: Shop, operator: OperatorPod, number: int) -> Snapshot:

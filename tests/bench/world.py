@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -38,8 +39,8 @@ class Bench:
         self._version = 0
 
     async def given(self, *steps: dict[str, Any], **analysis: Any) -> None:
-        """A version without faults, in service; `analysis` overrides the demo's."""
-        release = yaml.safe_load((CHECKOUT / "gitops" / "demo" / "release.yaml").read_text())
+        """A version without faults, in service; `analysis` overrides the manifest's."""
+        release = yaml.safe_load((CHECKOUT / SUBJECT / "release.yaml").read_text())
         release["metadata"] = {"name": NAME, "namespace": self.namespace}
         spec = release["spec"]
         spec["traffic"]["gatewayAPI"]["hostnames"] = [self.host]
@@ -87,10 +88,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(name: str) -> AsyncIterator[Bench]:
+async def bench(name: str, *, workload: Path = SUBJECT) -> AsyncIterator[Bench]:
     """Everything that is needed, from nothing; the namespace goes afterwards, the cluster stays."""
     cluster = await asyncio.to_thread(choose().up)
-    await asyncio.to_thread(install, cluster, say, SUBJECT)
+    await asyncio.to_thread(install, cluster, say, workload)
     kubectl = Kubectl(cluster)
     kube = await KubeClient.connect(str(cluster.kubeconfig))
     namespace = f"bench-{name}"

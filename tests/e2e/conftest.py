@@ -6,7 +6,7 @@ import pytest
 
 from controller.api.resources import NAMESPACES
 from controller.kube.client import KubeClient
-from hack.install import IMAGE_WORKER, SUBJECT, Kubectl, install
+from hack.install import IMAGE_WORKER, INVITATIONS, SUBJECT, Kubectl, install
 from hack.node.backend import choose
 from tests.e2e.operator_pod import OperatorPod
 from tests.e2e.shop import Shop
@@ -19,7 +19,7 @@ _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 def cluster():
     """Up, with this checkout's Pointsman installed. It stays; the tests' namespaces must all have gone in the end."""
     cluster = choose().up()
-    install(cluster, print, SUBJECT, IMAGE_WORKER)
+    install(cluster, print, SUBJECT, IMAGE_WORKER, INVITATIONS)
     yield cluster
     selector = ",".join(f"{key}={value}" for key, value in _OURS.items())
     Kubectl(cluster)("wait", "--for=delete", "namespaces", f"--selector={selector}", "--timeout=120s")

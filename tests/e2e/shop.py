@@ -17,8 +17,8 @@ import yaml
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import ENDPOINT_SLICES, HTTP_ROUTES, PODS, RELEASE_ACTIONS, RELEASES, SERVICES
 from controller.kube.client import ConflictError, KubeClient
-from hack.install import CHECKOUT, OPERATOR_NAMESPACE
-from hack.load import Load, plan_for
+from hack.install import CHECKOUT, OPERATOR_NAMESPACE, SUBJECT
+from hack.load import Call, Calls, Load, plan_for
 from hack.node.cluster import Cluster
 from tests.e2e import containers
 from tests.e2e.patience import until
@@ -43,6 +43,9 @@ class Shop:
     kube: KubeClient
     namespace: str
     name: str = "web"
+    manifest: Path = CHECKOUT / SUBJECT / "release.yaml"
+    calls: Calls = Call
+    """What is asked of it; its first page, unless something else is given."""
 
     @property
     def host(self) -> str:
@@ -51,8 +54,8 @@ class Shop:
     # -- what a developer does -----------------------------------------------------------------------------------
 
     async def given(self, *steps: dict[str, Any], **spec: Any) -> str:
-        """Version 1 of the demo's service is stable and answers through the gateway; returns its revision."""
-        release: dict[str, Any] = yaml.safe_load((CHECKOUT / "gitops" / "demo" / "release.yaml").read_text())
+        """Version 1 of the service is stable and answers through the gateway; returns its revision."""
+        release: dict[str, Any] = yaml.safe_load(self.manifest.read_text())
         release["metadata"] = {"name": self.name, "namespace": self.namespace}
         release["spec"]["traffic"]["gatewayAPI"]["hostnames"] = [self.host]
         release["spec"]["strategy"]["canary"]["steps"] = list(steps)
@@ -123,7 +126,8 @@ class Shop:
         `retrying`: the gateway tries another pod when one refuses a connection.
         """
         url = self.cluster.retrying_url if retrying else self.cluster.gateway_url
-        return Load(plan_for(url, host=self.host, rate=rate, fresh=fresh))
+        plan = plan_for(url, host=self.host, rate=rate, fresh=fresh)
+        return Load(plan, calls=self.calls)
 
     async def until_answered_by(self, load: Load, revision: str, answers: int = 20) -> None:
         def heard() -> bool:

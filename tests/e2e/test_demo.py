@@ -4,13 +4,12 @@ import asyncio
 import os
 import re
 import time
-from pathlib import Path
 
 import pytest
 
-from hack.demonstration import worker_story
+from hack.demonstration import invitations, worker_story
 from hack.demonstration.repository import Repository
-from hack.demonstration.story import NAME, NAMESPACE, Story
+from hack.demonstration.service_story import FAILING, GOOD, NAME, NAMESPACE, SLOW, ServiceStory
 from hack.demonstration.worker_story import WorkerStory
 from hack.install import Kubectl
 from tests.e2e.shop import Shop
@@ -26,14 +25,16 @@ def told():
 
 
 @pytest.fixture
-async def story(cluster, tmp_path, told):
-    yield Story(cluster, Repository(tmp_path / "git"), told.append)
+async def story_of(cluster, tmp_path, told):
+    """Of the invitation API, with these versions."""
+    repository = Repository(tmp_path / "git", invitations.MANIFEST)
+    yield lambda *versions: ServiceStory(cluster, repository, told.append, versions)
     await forget(cluster, NAMESPACE, NAME)
 
 
 @pytest.fixture
 async def story_of_workers(cluster, tmp_path):
-    repository = Repository(tmp_path / "git-of-workers", manifest=Path("gitops/demo/worker/release.yaml"))
+    repository = Repository(tmp_path / "git-of-workers", worker_story.MANIFEST)
     yield WorkerStory(cluster, repository, lambda _: None)
     await forget(cluster, worker_story.NAMESPACE, worker_story.NAME)
 
@@ -50,9 +51,11 @@ def demo_shop(cluster, kube):
 
 
 async def test_good_versions_are_promoted_step_by_step_and_bad_ones_rolled_back_of_a_service_and_of_workers(
-    cluster, kube, demo_shop, story, story_of_workers, told, measured, tmp_path
+    cluster, kube, demo_shop, story_of, story_of_workers, told, measured, tmp_path
 ):
+    """I34"""
     began = time.monotonic()
+    story = story_of(GOOD, FAILING, SLOW)
     summary, of_workers = await asyncio.gather(story.tell(), story_of_workers.tell())
     took = time.monotonic() - began
     measured("took_s", round(took, 1))
@@ -63,37 +66,48 @@ async def test_good_versions_are_promoted_step_by_step_and_bad_ones_rolled_back_
         "get", "release", worker_story.NAME, "--no-headers"
     )
     assert re.match(r"image-worker +RolledBack +1/2 +0 +False +Regressed +duration \d+/\d+ vs \d+/\d+", listed.text)
-    assert summary.promoted
+    no_invitation_is_lost(summary)
     assert weights(told, of="version 2") == [10, 50]
-    assert summary.rolled_back
     assert weights(told, of="version 3") == [10]
-    assert summary.failed_on_bad_version > 0
-    assert summary.failed_on_good_versions == 0
-    assert summary.seconds_to_rollback < 30
+    assert weights(told, of="version 4") == [10]
     assert took < 300
     explained = await demo_shop.pointsman("explain", NAME)
     waited = await demo_shop.pointsman("wait", NAME)
     listed = await demo_shop.kubectl("get", "release", NAME, "--no-headers")
     assert explained.code == 0
     assert "RolledBack (Regressed)" in explained.text
-    assert summary.evidence in explained.text
-    assert "version 3: fails 20 % of its requests" in explained.text, "the commit that is to blame is named"
+    assert summary.releases[-1].evidence in explained.text
+    assert "version 4: half of its requests take a second longer" in explained.text, (
+        "the commit that is to blame is named"
+    )
     assert waited.code == 1
-    row = r"subject +RolledBack +1/2 +0 +False +Regressed +errors \d+/\d+ vs \d+/\d+ \(p \S+\)"
+    row = r"invitations +RolledBack +1/2 +0 +False +Regressed +latency \d+/\d+ vs \d+/\d+ \(p \S+\)"
     assert re.match(row, listed.text), listed.text
-    await judged_again(demo_shop, summary.evidence, tmp_path)
+    await judged_again(demo_shop, summary.releases[-1].evidence, tmp_path)
 
 
 def no_job_is_lost(summary):
-    assert summary.promoted
-    assert summary.failing_rolled_back
-    assert summary.failing_evidence.startswith("failures:")
-    assert summary.slow_rolled_back
-    assert summary.slow_evidence.startswith("duration:")
+    good, failing, slow = summary.releases
+    assert (good.done, failing.done, slow.done) == (True, True, True)
+    assert failing.evidence.startswith("failures:")
+    assert slow.evidence.startswith("duration:")
     assert summary.completed == summary.jobs > 100
     assert (summary.lost, summary.made_twice, summary.dead_lettered) == (0, 0, 0)
-    assert 0 < summary.touched_by_failing < summary.jobs / 10
-    assert 0 < summary.touched_by_slow < summary.jobs / 10
+    assert all(0 < count < summary.jobs / 10 for count in summary.touched.values())
+
+
+def no_invitation_is_lost(summary):
+    good, failing, slow = summary.releases
+    assert (good.done, failing.done, slow.done) == (True, True, True)
+    assert failing.evidence.startswith("errors:")
+    assert slow.evidence.startswith("latency:")
+    of_failing, of_slow = summary.exposures
+    assert of_failing.failed > 0
+    assert of_slow.failed == 0, "it was slow, and nothing else"
+    assert max(of_failing.seconds, of_slow.seconds) < 30
+    assert summary.failed_on_good_versions == 0
+    assert summary.invited == summary.requests - of_failing.failed
+    assert (summary.lost, summary.sent_twice) == (0, 0)
 
 
 async def judged_again(shop, evidence, folder):
@@ -108,21 +122,21 @@ async def judged_again(shop, evidence, folder):
 
 
 @pytest.mark.timeout(450)  # the Lease of each that dies stands for 15 s: about 180 s in all, on two busy cores 240
-async def test_killing_the_operator_at_any_moment_ends_the_same(demo_shop, operator_pod, story, told, measured):
+async def test_killing_the_operator_at_any_moment_ends_the_same(demo_shop, operator_pod, story_of, told, measured):
     began = time.monotonic()
 
     def moment() -> str:
         return f"{time.monotonic() - began:.1f} s: {told[-1].strip() if told else 'nothing yet'}"
 
     async with operator_pod.dying_again_and_again(_SEED, moment) as deaths:
-        summary = await story.tell()
+        summary = await story_of(GOOD, FAILING).tell()
     measured("deaths", deaths)
     measured("summary", summary)
     assert len(deaths) >= 4
-    assert summary.promoted
-    assert summary.rolled_back
-    assert summary.failed_on_bad_version > 0
+    assert [each.done for each in summary.releases] == [True, True]
+    assert summary.exposures[0].failed > 0
     assert summary.failed_on_good_versions == 0
+    assert (summary.lost, summary.sent_twice) == (0, 0)
     status = await demo_shop.until_phase("RolledBack")
     assert await demo_shop.shares() == {status["stableRevision"]: 10_000}
     await demo_shop.until_gone(status["lastRollback"]["revision"])

@@ -30,3 +30,10 @@ def test_without_proof_the_bound_is_told():
 
 def test_a_run_recorded_without_proof_has_no_bound():
     assert "not excluded" not in explained(Counts(10, 5000, 12, 5000), promote=None)
+
+
+def test_before_the_first_look_is_over_nothing_is_said_of_evidence():
+    judge = Judge(AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5),)))
+    said = "\n".join(Explanation(RELEASE, "shop-b-1", 0.01, judge.evidence()).lines(10))
+    assert "no look of AnalysisRun shop-b-1 is over: its tests have judged nothing" in said
+    assert "undecided" not in said

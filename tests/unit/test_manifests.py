@@ -91,7 +91,11 @@ def pod_specs() -> Iterator[dict[str, Any]]:
 
 
 def releases() -> list[dict[str, Any]]:
-    return [item for item in objects("demo") if item["kind"] == "Release"]
+    """Of HTTP services: the subject's, and the invitation API's for the demo."""
+    return [
+        *documents(CHECKOUT / "workloads/subject/release.yaml"),
+        *documents(GITOPS / "demo/invitations/release.yaml"),
+    ]
 
 
 def worker_releases() -> list[dict[str, Any]]:
@@ -99,7 +103,7 @@ def worker_releases() -> list[dict[str, Any]]:
     return [*documents(GITOPS / "demo/worker/release.yaml"), *documents(GITOPS / "workloads/image-worker/release.yaml")]
 
 
-@pytest.mark.parametrize("folder", ["install", "demo"])
+@pytest.mark.parametrize("folder", ["install", "library"])
 def test_every_file_of_a_folder_is_applied_once_and_names_what_it_is(folder: str) -> None:
     listed = yaml.load((GITOPS / folder / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)["resources"]
     assert sorted(listed) == sorted(
@@ -212,8 +216,8 @@ def test_an_image_worker_is_scaled_by_backlog_per_slot() -> None:
     assert scaled["minReplicaCount"] > 0
 
 
-@pytest.mark.parametrize("release", releases(), ids=lambda release: release["metadata"]["name"])
-def test_the_subject_reads_the_environment_of_every_release(release: dict[str, Any]) -> None:
+def test_the_subject_reads_the_environment_of_its_release() -> None:
+    release = releases()[0]
     pod = release["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     entries = {entry["name"]: entry for entry in container["env"]}
@@ -231,25 +235,30 @@ def test_the_subject_reads_the_environment_of_every_release(release: dict[str, A
 
 
 def test_a_version_is_changed_on_a_line_of_its_own() -> None:
-    of_worker = ("VERSION", "ERROR_RATE", "EXTRA_LATENCY")
-    for file, names in {"release.yaml": (*of_worker, "LATENCY_SHARE"), "worker/release.yaml": of_worker}.items():
-        text = (GITOPS / "demo" / file).read_text()
+    faults = ("VERSION", "ERROR_RATE", "EXTRA_LATENCY")
+    files = {
+        "workloads/subject/release.yaml": (*faults, "LATENCY_SHARE"),
+        "gitops/demo/worker/release.yaml": faults,
+        "gitops/demo/invitations/release.yaml": (*faults, "LATENCY_SHARE"),
+    }
+    for file, names in files.items():
+        text = (CHECKOUT / file).read_text()
         for name in names:
             assert len(re.findall(rf'- name: {name}(?: #.*)?\n +value: "[^"]*"\n', text)) == 1
 
 
-def test_a_good_version_of_the_demo_is_through_its_steps_in_a_minute() -> None:
-    (release,) = releases()
+@pytest.mark.parametrize("release", releases(), ids=lambda release: release["metadata"]["name"])
+def test_a_good_version_of_the_demo_is_through_its_steps_in_a_minute(release: dict[str, Any]) -> None:
     steps = release["spec"]["strategy"]["canary"]["steps"]
     at_most = sum(parse_duration(step["analyze"]["atMost"], "") for step in steps)
     assert at_most <= 60
 
 
 def test_the_metric_source_is_one_the_operator_reads_and_serves_the_demo() -> None:
-    source = the("MetricSource", "default", "demo")
+    (source,) = documents(GITOPS / "demo/metricsource.yaml")
     providers = {kind: module.Config.parse for kind, module in plugins.modules("providers").items()}
     parsed = parse_source(source["spec"], "spec", providers)
-    assert all(parsed.serves(name, own=source["metadata"]["namespace"]) for name in ("shop", "media"))
+    assert all(parsed.serves(name, own=source["metadata"]["namespace"]) for name in ("friends", "media"))
 
 
 def test_latency_is_asked_for_at_an_edge_that_is_there() -> None:

@@ -17,10 +17,12 @@ from controller.api.release import parse_release
 from tests.invitation_service import KEY
 from workloads.common.http_metrics import EDGES
 from workloads.common.share_settings import consumer
-from workloads.invitations.settings import Role, read
+from workloads.invitations.sending.settings import ProviderName
+from workloads.invitations.settings import Delivery, Role, read
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 FOLDER = CHECKOUT / "gitops/workloads/invitations"
+DEMO = CHECKOUT / "gitops/demo/invitations"
 PART = {"app.kubernetes.io/part-of": "invitations"}
 SECRET = {"DATABASE_URL": "postgresql://u:p@db/invitations", "PHONE_KEYS": f"k1:{KEY}", "PHONE_HASH_KEY": KEY}
 
@@ -90,6 +92,25 @@ def test_a_pods_settings_are_read_and_it_has_the_time_to_end(name, roles):
         "REVISION": f"metadata.labels['{REVISION_LABEL}']",
         "POD": "metadata.name",
     }
+
+
+def test_the_demos_pods_read_their_settings_and_ask_no_queue():
+    """I29, I34."""
+    (demo,) = yaml.safe_load_all((DEMO / "release.yaml").read_text())
+    (container,) = demo["spec"]["template"]["spec"]["containers"]
+    (base,), patch = documents("settings.yaml"), yaml.safe_load((DEMO / "settings.yaml").read_text())
+    config = {name: value for name, value in (base["data"] | patch["data"]).items() if value is not None}
+    assert not [name for name, value in config.items() if "REGION" in value.split(".") or "example.com" in value]
+    entries = {entry["name"]: entry.get("value", "") for entry in container["env"]}
+    chosen = read({**config, **SECRET, "JWT_SECRET": KEY, **entries})
+    assert chosen.delivery is Delivery.SYNCHRONOUS
+    assert chosen.provider is ProviderName.SANDBOX
+    production = release("invitations")["spec"]["template"]["spec"]
+    (of_production,) = production["containers"]
+    same = ("lifecycle", "securityContext", "ports", "livenessProbe", "startupProbe", "envFrom")
+    assert {name: container[name] for name in same} == {name: of_production[name] for name in same}
+    latency = demo["spec"]["analysis"]["metrics"][1]
+    assert latency["parameters"]["threshold"] in EDGES
 
 
 def test_the_sender_keeps_to_the_ledger_that_the_operator_writes():

@@ -1,0 +1,118 @@
+"""The invitation API in a namespace: its database, its settings, and those who invite."""
+
+import json
+import secrets
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+
+from hack.demonstration.beside import apply_beside
+from hack.install import CHECKOUT, Kubectl, make_secret
+from hack.load import Call
+from hack.node.cluster import Cluster
+from workloads.common.environment import Environment
+from workloads.invitations import settings
+from workloads.invitations.signing import Signer
+
+FOLDER = Path("gitops/demo/invitations")
+MANIFEST = FOLDER / "release.yaml"
+_EACH = 5
+"""Invitations of one user: half of what a day allows."""
+_HOUR_S = 3600.0
+_MIGRATED_S = 120
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the database says of the invitations."""
+
+    sent: int
+    unsent: int
+    tried_twice: int
+
+
+class Invitations:
+    """One database for each namespace, and two users of it as in production: one owns the tables, one has the rows."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._database = f"invitations_{namespace}".replace("-", "_")
+        self._owner = f"{self._database}_owner"
+        secret = secrets.token_urlsafe(32)
+        self._variables = {"JWT_SECRET": secret, "PHONE_KEYS": f"k1:{_key()}", "PHONE_HASH_KEY": _key()}
+        self._number = count()
+        self._signer = Signer(settings.trust(Environment({"JWT_SECRET": secret})))
+
+    async def prepare(self, kubectl: Kubectl, **settings: str) -> None:
+        """An empty database, migrated by the Job, and what stands beside the Release. No pod may use an earlier one."""
+        await self.remove()
+        passwords = {user: secrets.token_urlsafe(24) for user in (self._database, self._owner)}
+        async with self._asking() as ask:
+            for user, password in passwords.items():
+                await ask.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+            await ask.execute(f"CREATE DATABASE {self._database} OWNER {self._owner}")
+        async with self._asking(self._database) as ask:
+            grant = f"ALTER DEFAULT PRIVILEGES FOR ROLE {self._owner} GRANT"
+            await ask.execute(f"{grant} SELECT, INSERT, UPDATE, DELETE ON TABLES TO {self._database}")
+            await ask.execute(f"{grant} USAGE ON SEQUENCES TO {self._database}")
+        urls = {user: self._url_in_cluster(user, password) for user, password in passwords.items()}
+        owner = {"DATABASE_URL": urls[self._owner]}
+        make_secret(kubectl, "invitations-migration", self._namespace, **owner)
+        make_secret(kubectl, "invitations", self._namespace, DATABASE_URL=urls[self._database], **self._variables)
+        there = f"--namespace={self._namespace}"
+        kubectl("delete", "job", "invitations-migration", there, "--ignore-not-found", "--wait")
+        apply_beside(kubectl, CHECKOUT / FOLDER / "migration", self._namespace)
+        kubectl("wait", "--for=condition=Complete", "job/invitations-migration", there, f"--timeout={_MIGRATED_S}s")
+        apply_beside(kubectl, CHECKOUT / FOLDER, self._namespace, settings)
+
+    async def remove(self) -> None:
+        """Database and users; connections to it are cut."""
+        async with self._asking() as ask:
+            await ask.execute(f"DROP DATABASE IF EXISTS {self._database} WITH (FORCE)")
+            await ask.execute(f"DROP ROLE IF EXISTS {self._database}, {self._owner}")
+
+    def call(self) -> Call:
+        """A user invites a friend who was never invited; every other call would be safe to repeat."""
+        number = next(self._number)
+        token = self._signer.token(f"user-{number // _EACH}", name="Ada", seconds=_HOUR_S)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        if number % 2:
+            headers["Idempotency-Key"] = f"call-{number}"
+        body = json.dumps({"phoneNumber": _phone(number)}).encode()
+        return Call("POST", "/api/invitations", headers, body)
+
+    async def kept(self) -> Kept:
+        async with self._asking(self._database) as ask:
+            return Kept(
+                sent=await ask.fetchval("SELECT count(*) FROM invitations WHERE status = 'SENT'"),
+                unsent=await ask.fetchval("SELECT count(*) FROM invitations WHERE status <> 'SENT'"),
+                tried_twice=await ask.fetchval("SELECT count(*) FROM attempts WHERE number > 1"),
+            )
+
+    @asynccontextmanager
+    async def _asking(self, database: str = "postgres") -> AsyncIterator[asyncpg.Connection]:
+        """As administrator."""
+        connection = await asyncpg.connect(self._cluster.postgres_url, database=database)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    def _url_in_cluster(self, user: str, password: str) -> str:
+        return f"postgresql://{user}:{password}@{self._cluster.in_cluster.postgres}/{self._database}"
+
+
+def _key() -> str:
+    return b64encode(secrets.token_bytes(32)).decode()
+
+
+def _phone(number: int) -> str:
+    """Of the test range; the sandbox fails some that end in less than 1000."""
+    thousands, last = divmod(number, 9_000)
+    return f"+1555{thousands:03d}{last + 1_000}"

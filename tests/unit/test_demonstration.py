@@ -1,0 +1,71 @@
+"""What the demo counts, and whom its users invite."""
+
+import json
+from pathlib import Path
+
+import jwt
+import pytest
+
+from hack.demonstration.invitations import Invitations, Kept
+from hack.demonstration.releasing import Outcome
+from hack.demonstration.service_story import Exposure, exposure, lost
+from hack.load.tally import Ledger
+from hack.node.cluster import Cluster, InCluster, Influx
+from workloads.invitations.sending.sandbox import ENDS, SILENT_END
+from workloads.invitations.settings import Limits
+
+CLUSTER = Cluster(
+    backend="native",
+    kubeconfig=Path("/k"),
+    kubectl=Path("/kubectl"),
+    gateway_url="http://127.0.0.1:18080",
+    retrying_url="http://127.0.0.1:18082",
+    influx=Influx(url="http://influx", token="-", org="o", bucket="b"),  # noqa: S106
+    aws_url="http://aws",
+    postgres_url="postgresql://postgres@/postgres?host=/nowhere",
+    in_cluster=InCluster(influx_url="-", telegraf_url="-", aws_url="-", postgres="-"),
+)
+
+
+def test_no_friend_is_invited_twice_and_no_user_too_often_and_the_sandbox_fails_none():
+    invitations = Invitations(CLUSTER, "friends")
+    calls = [invitations.call() for _ in range(20_000)]
+    phones = [json.loads(call.body)["phoneNumber"] for call in calls]
+    assert len(set(phones)) == len(calls)
+    assert {len(phone) for phone in phones} == {len("+15551234567")}
+    assert not [phone for phone in phones if phone[-4:] in {*ENDS, SILENT_END}]
+    signed = [call.headers["Authorization"].removeprefix("Bearer ") for call in calls[:100]]
+    users = [jwt.decode(each, options={"verify_signature": False})["sub"] for each in signed]
+    assert max(map(users.count, users)) <= Limits().daily / 2
+    keys = [call.headers.get("Idempotency-Key") for call in calls]
+    assert keys.count(None) == len(set(keys) - {None}) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("kept", "missing"),
+    [
+        (Kept(sent=10, unsent=0, tried_twice=0), 0),
+        (Kept(sent=9, unsent=0, tried_twice=0), 1),
+        (Kept(sent=9, unsent=1, tried_twice=0), 1),
+        (Kept(sent=11, unsent=0, tried_twice=0), 0),  # an answer that did not arrive
+        (Kept(sent=8, unsent=1, tried_twice=0), 2),
+    ],
+)
+def test_lost_is_what_was_promised_and_is_not_sent(kept, missing):
+    assert lost(kept, invited=10) == missing
+
+
+def test_a_bad_version_is_there_from_its_first_bad_answer_to_its_last_answer():
+    ledger = Ledger()
+    for at, code in ((100.0, 201), (102.0, 500), (105.5, 201)):
+        ledger.answered(revision="bad", code=code, at=at, ms=1)
+    for at in (100.0, 104.0):
+        ledger.answered(revision="slow", code=201, at=at, ms=1000)
+    counted = ledger.frozen(seconds=10)
+
+    def of(revision):
+        return exposure(Outcome("version", good=False, done=True, revision=revision, evidence=""), counted)
+
+    assert of("bad") == Exposure("version", answers=3, failed=1, seconds=3.5)
+    assert of("slow") == Exposure("version", answers=2, failed=0, seconds=4.0)
+    assert of("never-called") == Exposure("version", answers=0, failed=0, seconds=0.0)
