@@ -23,6 +23,7 @@ FOLDER = Path("gitops/demo/invitations")
 MANIFEST = FOLDER / "release.yaml"
 _EACH = 5
 """Invitations of one user: half of what a day allows."""
+_VISITS = 5
 _HOUR_S = 3600.0
 _MIGRATED_S = 120
 
@@ -47,6 +48,7 @@ class Invitations:
         secret = secrets.token_urlsafe(32)
         self._variables = {"JWT_SECRET": secret, "PHONE_KEYS": f"k1:{_key()}", "PHONE_HASH_KEY": _key()}
         self._number = count()
+        self._visits = 0
         self._signer = Signer(settings.trust(Environment({"JWT_SECRET": secret})))
 
     async def prepare(self, kubectl: Kubectl, **settings: str) -> None:
@@ -86,6 +88,11 @@ class Invitations:
             headers["Idempotency-Key"] = f"call-{number}"
         body = json.dumps({"phoneNumber": _phone(number)}).encode()
         return Call("POST", "/api/invitations", headers, body)
+
+    def visit(self) -> Call:
+        """Of five who come to the page one invites somebody."""
+        self._visits += 1
+        return Call() if self._visits % _VISITS else self.call()
 
     async def kept(self) -> Kept:
         async with self._asking(self._database) as ask:

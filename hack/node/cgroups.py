@@ -11,6 +11,9 @@ from hack.node.trouble import TroubleError
 NAME = "pointsman"
 _ROOT = Path("/sys/fs/cgroup")
 _SECONDS = 10
+_PROGRAMS = 8
+_CPU = {"cpu.shares": 1024, "cpu.weight": 100}
+"""What one process counts: cgroup v1, cgroup v2."""
 _CONTROLLERS = {"cpu", "cpuset", "hugetlb", "memory", "pids"}
 
 
@@ -22,7 +25,12 @@ def hierarchies() -> list[Path]:
 
 
 def create() -> None:
-    """The kubelet wants its root to exist with every controller."""
+    """The kubelet wants its root to exist with every controller.
+
+    On a node of its own the programs of the host are one group against all pods. Here each counts for itself (router,
+    databases, API server, whoever makes the load), so the pods count as much as the busy ones of them together: else
+    pods starve first when cores are short, and are killed because they answer no probe.
+    """
     for hierarchy in hierarchies():
         available = hierarchy / "cgroup.controllers"
         if available.exists():  # v2: a group has what its parent hands down
@@ -34,6 +42,9 @@ def create() -> None:
             inherited = hierarchy / setting
             if inherited.exists():  # v1: an empty cpuset runs nothing
                 (group / setting).write_text(inherited.read_text())
+        for setting, of_one in _CPU.items():
+            if (group / setting).exists():
+                (group / setting).write_text(str(_PROGRAMS * of_one))
 
 
 def destroy() -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -104,6 +105,21 @@ async def test_latency_is_added_to_the_share_of_requests_that_is_asked_for(varia
         await asyncio.gather(*(service.client.get("/page/icon.svg") for _ in range(100)))
     quick = receiver.total("http.server.request.duration", "le_0.05")
     assert 30 <= 100 - quick <= 70
+
+
+async def test_more_than_can_be_answered_is_refused_at_once_and_probes_pass(variables, receiver):
+    """I30."""
+    slow = {**variables, "EXTRA_LATENCY": "1", "LATENCY_SPREAD": "0", "REQUESTS_AT_ONCE": "5"}
+    async with serving(slow) as service:
+        asked = [asyncio.create_task(service.client.get("/page/icon.svg")) for _ in range(20)]
+        await until(lambda: sum(each.done() for each in asked) == 15, "the rest is refused", seconds=10)
+        assert (await service.client.get("/healthz")).status_code == 200
+        refused = [each.result() for each in asked if each.done()]
+        assert "5 requests are under way" in problem(refused[0], 503, "UNAVAILABLE")
+        assert {answer.headers["Retry-After"] for answer in refused} == {"2"}
+        assert Counter(answer.status_code for answer in await asyncio.gather(*asked)) == {200: 5, 503: 15}
+        assert (await service.client.get("/page/icon.svg")).status_code == 200, "there is room again"
+    assert receiver.total("http.server.requests", code="503") == 15
 
 
 async def test_a_caller_who_leaves_is_no_failure_of_the_version(variables, receiver):

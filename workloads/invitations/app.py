@@ -12,6 +12,7 @@ from workloads.common.faults import Fates
 from workloads.common.share_settings import gate
 from workloads.invitations import api, api_friends, documentation, documented, health, landing, page, problems
 from workloads.invitations.background import Trouble, running
+from workloads.invitations.bounded import Bounded
 from workloads.invitations.database import Database
 from workloads.invitations.faulty import Faulty
 from workloads.invitations.intake import Intake
@@ -50,6 +51,7 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
     problems.install(app)
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
     app.add_middleware(Faulty, fates=Fates(settings.faults, settings.seed))
+    app.add_middleware(Bounded, at_once=settings.serving.at_once)
     app.add_middleware(Observed, telemetry=telemetry, revision=settings.identity.revision)
     documented.install(app)
     documentation.install(app, server=settings.public_url)

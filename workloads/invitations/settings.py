@@ -63,6 +63,8 @@ class Serving:
     read_s: float = 5.0
     """From the first byte of a connection, or of a body, to its last."""
     drain_s: float = 15.0
+    at_once: int = 256
+    """Requests under way; one more is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             body_bytes=whole("BODY_BYTES", 16_384, lowest=1024, highest=1 << 20),
             read_s=number("READ_SECONDS", 5, lowest=0.1, highest=60),
             drain_s=number("DRAIN_SECONDS", 15, highest=600),
+            at_once=whole("REQUESTS_AT_ONCE", 256, lowest=1, highest=10_000),
         ),
         telemetry=Telemetry(
             url=text("TELEMETRY_URL"), bucket=text("TELEMETRY_BUCKET", "metrics"), token=text("TELEMETRY_TOKEN")
