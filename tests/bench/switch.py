@@ -112,8 +112,8 @@ async def _kill(shop: Shop, *, retrying: bool) -> dict[str, float]:
     restarts = 1 + await _restarts(shop, stable)
     async with shop.load(rate=RATE, fresh=FRESH, retrying=retrying) as load:
         await asyncio.sleep(5)
-        before = load.snapshot()
         pods = await shop.pods(stable)
+        before = load.snapshot()  # nothing else runs between this and the kill
         assert containers.send(signal.SIGKILL, pods[:1])
         await _until_whole(shop, stable, restarts=restarts)
         await asyncio.sleep(2)
