@@ -1,5 +1,7 @@
 """Fixtures of the end-to-end tests: one cluster with Pointsman on it for all, a namespace for each."""
 
+import fcntl
+import os
 from uuid import uuid4
 
 import pytest
@@ -11,15 +13,18 @@ from hack.node.backend import choose
 from tests.e2e.operator_pod import OperatorPod
 from tests.e2e.shop import Shop
 
-_OURS = {"pointsman.dev/test": "e2e"}
+_OURS = {"pointsman.dev/test": os.environ.get("PYTEST_XDIST_WORKER", "e2e")}
+"""Those of this process."""
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 @pytest.fixture(scope="session")
-def cluster():
+def cluster(tmp_path_factory):
     """Up, with this checkout's Pointsman installed. It stays; the tests' namespaces must all have gone in the end."""
-    cluster = choose().up()
-    install(cluster, print, SUBJECT, IMAGE_WORKER, INVITATIONS)
+    with (tmp_path_factory.getbasetemp().parent / "install").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two processes the second finds it all there
+        cluster = choose().up()
+        install(cluster, print, SUBJECT, IMAGE_WORKER, INVITATIONS)
     yield cluster
     selector = ",".join(f"{key}={value}" for key, value in _OURS.items())
     Kubectl(cluster)("wait", "--for=delete", "namespaces", f"--selector={selector}", "--timeout=120s")
@@ -46,7 +51,11 @@ async def shop(cluster, kube):
 @pytest.fixture
 def measured(record_property):
     """`measured("seconds", 9.2)`: told at the end of the session, whatever became of the test."""
-    return record_property
+
+    def measured(name, value):
+        record_property(name, str(value))  # text goes from process to process
+
+    return measured
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -121,6 +121,7 @@ async def judged_again(shop, evidence, folder):
     assert (last["s"], last["verdict"]) == (bad, "regression")
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(450)  # the Lease of each that dies stands for 15 s: about 180 s in all, on two busy cores 240
 async def test_killing_the_operator_at_any_moment_ends_the_same(demo_shop, operator_pod, story_of, told, measured):
     began = time.monotonic()
