@@ -15,6 +15,7 @@ from hack.demonstration.beside import apply_beside
 from hack.install import CHECKOUT, Kubectl, make_secret
 from hack.load import Call
 from hack.node.cluster import Cluster
+from hack.node.trouble import TroubleError
 from workloads.common.environment import Environment
 from workloads.invitations import settings
 from workloads.invitations.signing import Signer
@@ -24,6 +25,7 @@ MANIFEST = FOLDER / "release.yaml"
 _EACH = 5
 """Invitations of one user: half of what a day allows."""
 _VISITS = 5
+"""To the page for one invitation."""
 _HOUR_S = 3600.0
 _MIGRATED_S = 120
 
@@ -51,8 +53,11 @@ class Invitations:
         self._visits = 0
         self._signer = Signer(settings.trust(Environment({"JWT_SECRET": secret})))
 
-    async def prepare(self, kubectl: Kubectl, **settings: str) -> None:
-        """An empty database, migrated by the Job, and what stands beside the Release. No pod may use an earlier one."""
+    async def prepare(self, kubectl: Kubectl, **values: str) -> None:
+        """An empty database, migrated by the Job, and what stands beside the Release. No pod may use an earlier one.
+
+        `values` go into the settings of the namespace.
+        """
         await self.remove()
         passwords = {user: secrets.token_urlsafe(24) for user in (self._database, self._owner)}
         async with self._asking() as ask:
@@ -67,11 +72,20 @@ class Invitations:
         owner = {"DATABASE_URL": urls[self._owner]}
         make_secret(kubectl, "invitations-migration", self._namespace, **owner)
         make_secret(kubectl, "invitations", self._namespace, DATABASE_URL=urls[self._database], **self._variables)
+        self._migrate(kubectl)
+        apply_beside(kubectl, CHECKOUT / FOLDER, self._namespace, values)
+
+    def _migrate(self, kubectl: Kubectl) -> None:
         there = f"--namespace={self._namespace}"
         kubectl("delete", "job", "invitations-migration", there, "--ignore-not-found", "--wait")
         apply_beside(kubectl, CHECKOUT / FOLDER / "migration", self._namespace)
-        kubectl("wait", "--for=condition=Complete", "job/invitations-migration", there, f"--timeout={_MIGRATED_S}s")
-        apply_beside(kubectl, CHECKOUT / FOLDER, self._namespace, settings)
+        try:
+            kubectl("wait", "--for=condition=Complete", "job/invitations-migration", there, f"--timeout={_MIGRATED_S}s")
+        except TroubleError:
+            raise TroubleError(
+                f"the database was not migrated within {_MIGRATED_S} s: see `kubectl describe pods {there} "
+                f"--selector=job-name=invitations-migration` and `kubectl logs {there} job/invitations-migration`."
+            ) from None
 
     async def remove(self) -> None:
         """Database and users; connections to it are cut."""
@@ -105,7 +119,10 @@ class Invitations:
     @asynccontextmanager
     async def _asking(self, database: str = "postgres") -> AsyncIterator[asyncpg.Connection]:
         """As administrator."""
-        connection = await asyncpg.connect(self._cluster.postgres_url, database=database)
+        try:
+            connection = await asyncpg.connect(self._cluster.postgres_url, database=database)
+        except (OSError, asyncpg.PostgresError) as problem:
+            raise TroubleError(f"PostgreSQL does not answer ({problem}): see `hack/cluster logs postgres`.") from None
         try:
             yield connection
         finally:

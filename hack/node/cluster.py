@@ -76,3 +76,5 @@ def load_cluster(state: Path = paths.STATE) -> Cluster:
         return Cluster.parse(json.loads(cluster_file(state).read_text()))
     except FileNotFoundError:
         raise TroubleError("this checkout has no cluster: run `hack/cluster up`.") from None
+    except (KeyError, TypeError):
+        raise TroubleError("the cluster was made by another version of this checkout: run `hack/cluster up`.") from None

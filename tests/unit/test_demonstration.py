@@ -11,6 +11,7 @@ from hack.demonstration.releasing import Outcome
 from hack.demonstration.service_story import Exposure, exposure, lost
 from hack.load.tally import Ledger
 from hack.node.cluster import Cluster, InCluster, Influx
+from hack.node.trouble import TroubleError
 from workloads.invitations.sending.sandbox import ENDS, SILENT_END
 from workloads.invitations.settings import Limits
 
@@ -53,6 +54,11 @@ def test_no_friend_is_invited_twice_and_no_user_too_often_and_the_sandbox_fails_
 )
 def test_lost_is_what_was_promised_and_is_not_sent(kept, missing):
     assert lost(kept, invited=10) == missing
+
+
+async def test_a_database_that_is_not_there_is_told_with_the_way_out():
+    with pytest.raises(TroubleError, match="hack/cluster logs postgres"):
+        await Invitations(CLUSTER, "friends").kept()
 
 
 def test_a_bad_version_is_there_from_its_first_bad_answer_to_its_last_answer():

@@ -140,6 +140,12 @@ def test_a_cluster_is_read_back_and_its_token_is_private(tmp_path):
     assert stat.S_IMODE((tmp_path / "cluster.json").stat().st_mode) == 0o600
 
 
+def test_a_cluster_of_another_version_is_told_with_the_way_out(tmp_path):
+    (tmp_path / "cluster.json").write_text('{"backend": "native", "kubeconfig": "/k"}')
+    with pytest.raises(TroubleError, match="another version of this checkout"):
+        load_cluster(tmp_path)
+
+
 def test_no_cluster_is_told_with_the_way_out(tmp_path):
     with pytest.raises(TroubleError, match="run `hack/cluster up`"):
         load_cluster(tmp_path)
