@@ -38,6 +38,10 @@ class Kept:
     unsent: int
     tried_twice: int
 
+    def missing(self, invited: int) -> int:
+        """Of so many answers that somebody was invited: those that no invitation stands for."""
+        return max(0, invited - self.sent - self.unsent)
+
 
 class Invitations:
     """One database for each namespace, and two users of it as in production: one owns the tables, one has the rows."""

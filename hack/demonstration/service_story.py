@@ -124,7 +124,7 @@ class ServiceStory:
 
 def lost(kept: Kept, invited: int) -> int:
     """Of so many answers that somebody was invited: those without an invitation, and invitations that were not sent."""
-    return max(0, invited - kept.sent - kept.unsent) + kept.unsent
+    return kept.missing(invited) + kept.unsent
 
 
 def exposure(outcome: Outcome, counted: Snapshot) -> Exposure:

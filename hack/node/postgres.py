@@ -71,11 +71,11 @@ class Postgres:
         return f"postgresql://{USER}@/{database}?host={quote(str(self.folder), safe='')}&port={self._port}"
 
     def start(self) -> None:
-        daemon = self.prepare()
+        daemon = self._prepare()
         daemon.start()
-        daemon.wait_until(self.answers, seconds=_READY_SECONDS)
+        daemon.wait_until(self._answers, seconds=_READY_SECONDS)
 
-    def prepare(self) -> Daemon:
+    def _prepare(self) -> Daemon:
         """Everything but the start itself. Installs the server where it is missing."""
         debian.ensure(debian.DATABASE, by="PostgreSQL")
         self.folder.mkdir(exist_ok=True)
@@ -95,7 +95,7 @@ class Postgres:
         self._run("initdb", "--auth=trust", "--locale=C.UTF-8", f"--username={USER}", "--no-sync", str(begun))
         begun.rename(self._data)
 
-    def answers(self) -> bool:
+    def _answers(self) -> bool:
         done = subprocess.run([_programs() / "pg_isready", "--quiet", *self._where], check=False, capture_output=True)
         return done.returncode == 0
 

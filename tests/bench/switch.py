@@ -65,7 +65,7 @@ async def run() -> Report:
         plain = await _kill(shop, retrying=False)
     apart = {"failed_by_kill_without_retries": plain["failed_by_kill"]}
     figures: dict[str, float] = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds}
-    figures |= {"invited": made, "lost": max(0, made - kept.sent - kept.unsent)}
+    figures |= {"invited": made, "lost": kept.missing(made)}
     figures |= killed | apart
     return Report("switch", figures, TARGETS, notes)
 

@@ -1,7 +1,6 @@
 """What the demo counts, and whom its users invite."""
 
 import json
-from pathlib import Path
 
 import jwt
 import pytest
@@ -10,22 +9,10 @@ from hack.demonstration.invitations import Invitations, Kept
 from hack.demonstration.releasing import Outcome
 from hack.demonstration.service_story import Exposure, exposure, lost
 from hack.load.tally import Ledger
-from hack.node.cluster import Cluster, InCluster, Influx
 from hack.node.trouble import TroubleError
+from tests.some_cluster import CLUSTER
 from workloads.invitations.sending.sandbox import ENDS, SILENT_END
 from workloads.invitations.settings import Limits
-
-CLUSTER = Cluster(
-    backend="native",
-    kubeconfig=Path("/k"),
-    kubectl=Path("/kubectl"),
-    gateway_url="http://127.0.0.1:18080",
-    retrying_url="http://127.0.0.1:18082",
-    influx=Influx(url="http://influx", token="-", org="o", bucket="b"),  # noqa: S106
-    aws_url="http://aws",
-    postgres_url="postgresql://postgres@/postgres?host=/nowhere",
-    in_cluster=InCluster(influx_url="-", telegraf_url="-", aws_url="-", postgres="-"),
-)
 
 
 def test_no_friend_is_invited_twice_and_no_user_too_often_and_the_sandbox_fails_none():

@@ -114,6 +114,16 @@ def test_every_file_of_a_folder_is_applied_once_and_names_what_it_is(folder: str
     assert all(item["apiVersion"] for item in objects(folder))
 
 
+@pytest.mark.parametrize("folder", ["demo/invitations", "demo/worker"])
+def test_every_file_of_a_demo_is_applied_once(folder: str) -> None:
+    kustomization = yaml.load((GITOPS / folder / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)
+    files = [name for name in kustomization["resources"] if not (GITOPS / folder / name).is_dir()]
+    files += [patch["path"] for patch in kustomization["patches"]]
+    there = {file.name for file in (GITOPS / folder).glob("*.yaml")} - {"kustomization.yaml"}
+    assert sorted(files) == sorted(there)
+    assert all(item["apiVersion"] for name in files for item in documents(GITOPS / folder / name))
+
+
 def test_the_operator_gets_no_wildcard_and_nothing_that_makes_more_of_it() -> None:
     granted = {*rules(the("ClusterRole", "pointsman-operator")), *rules(the("Role", "pointsman-operator"))}
     assert not [rule for rule in granted if "*" in rule]

@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from hack.node import claim, kubelet, mounts, network, paths, services
-from hack.node.cluster import Cluster, InCluster, Influx, load_cluster
+from hack.node.cluster import load_cluster
 from hack.node.containers import PAUSE_IMAGE, Containers
 from hack.node.pki import Authority
 from hack.node.trouble import TroubleError
+from tests.some_cluster import CLUSTER
 
 
 def manifests(name):
@@ -119,24 +120,8 @@ def test_mounts_are_found_innermost_first_and_others_are_left_alone():
 
 
 def test_a_cluster_is_read_back_and_its_token_is_private(tmp_path):
-    cluster = Cluster(
-        backend="native",
-        kubeconfig=Path("/k"),
-        kubectl=Path("/bin/kubectl"),
-        gateway_url="http://127.0.0.1:18080",
-        retrying_url="http://127.0.0.1:18082",
-        influx=Influx(url="http://10.244.0.1:18086", token="not-known", org="pointsman", bucket="metrics"),  # noqa: S106
-        aws_url="http://10.244.0.1:18456",
-        postgres_url="postgresql://postgres@/postgres?host=%2Fvar%2Flib%2Fpostgresql&port=18432",
-        in_cluster=InCluster(
-            influx_url="http://influxdb.monitoring:8086",
-            telegraf_url="http://telegraf.monitoring:8186",
-            aws_url="http://aws.aws:4566",
-            postgres="postgres.databases:5432",
-        ),
-    )
-    cluster.save(tmp_path)
-    assert load_cluster(tmp_path) == cluster
+    CLUSTER.save(tmp_path)
+    assert load_cluster(tmp_path) == CLUSTER
     assert stat.S_IMODE((tmp_path / "cluster.json").stat().st_mode) == 0o600
 
 
