@@ -6,6 +6,8 @@ event handler that patches loops. These return nothing and patch nothing.
 
 from __future__ import annotations
 
+import asyncio
+import faulthandler
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,12 @@ from controller.engine.objects import Key
 from controller.engine.reconciler import Reconciler
 from controller.engine.workqueue import WorkQueue
 from controller.kube.watch import Change
+
+_WATCH = "watcher for "
+"""How kopf names such a task."""
+
+_LONGEST_END_S = 30.0
+"""An end that hangs is cut, with a trace of where it was: who does not end holds the Lease."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,28 @@ def registry_of(intake: Intake) -> kopf.OperatorRegistry:
     async def source_seen(**_: Any) -> None:
         intake.metrics()
 
+    @kopf.on.cleanup(registry=registry)
+    async def ending(**_: Any) -> None:
+        faulthandler.dump_traceback_later(_LONGEST_END_S, exit=True)
+        await _end_watches()
+
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
 
     return registry
+
+
+async def _end_watches() -> None:
+    """When one watch fails, kopf ends; it closes its connections and leaves it to the other watches to find out.
+
+    One that asks for new credentials then waits for ever, as nobody is there to give any, and takes its cancellation
+    for a pause: the process would go on leading, and see nothing.
+    """
+    watches = [task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCH)]
+    for watch in watches:
+        watch.cancel()
+    await asyncio.gather(*watches, return_exceptions=True)
 
 
 class _NoEssence(kopf.DiffBaseStorage):

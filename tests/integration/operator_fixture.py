@@ -45,9 +45,14 @@ class OperatorProcess:
 
     async def ends(self, seconds: float = 30) -> int:
         """By itself; its exit code."""
-        process, self._process = self._process, None
-        assert process is not None
-        return await asyncio.to_thread(process.wait, seconds)
+        assert self._process is not None
+        try:
+            code = await asyncio.to_thread(self._process.wait, seconds)
+        except subprocess.TimeoutExpired:
+            last = self.log.read_text().splitlines()[-40:]
+            raise AssertionError("\n".join([f"it goes on after {seconds:.0f} s; its last words:", *last])) from None
+        self._process = None
+        return code
 
     def kill(self) -> None:
         """As the kernel does it: no last words."""
