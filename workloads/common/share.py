@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Self
 
 from workloads.common import share_rules as rules
+from workloads.common.ending import end
 from workloads.common.share_ledger import Consumer, Control, LedgerError, Report, ShareLedger
 from workloads.common.share_rules import Answer, Pace, Standing
 
@@ -69,8 +70,7 @@ class Share:
 
     async def __aexit__(self, *_: object) -> None:
         """The last totals make credits for the canaries that go on."""
-        self._keeping.cancel()
-        await asyncio.gather(self._keeping, return_exceptions=True)
+        await end(self._keeping)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.last_report):

@@ -6,6 +6,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
+from workloads.common.ending import end
+
 log = logging.getLogger(__name__)
 
 Trouble = Callable[[], str]
@@ -25,10 +27,7 @@ async def running(endless: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIter
     try:
         yield trouble
     finally:
-        for task in tasks.values():
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks.values())
+        await end(*tasks.values())
 
 
 def _tell(task: "asyncio.Task[None]") -> None:

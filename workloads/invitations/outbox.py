@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.common.aws import Aws
+from workloads.common.ending import end
 from workloads.common.job_queue import TRACEPARENT
 from workloads.invitations.database import Database, DatabaseGoneError, Dialect
 from workloads.invitations.status import Status, may_become
@@ -88,8 +89,7 @@ class Relay:
             return await asyncio.shield(turn)
         except asyncio.CancelledError:
             await asyncio.wait({turn}, timeout=_LAST_TURN_S)
-            turn.cancel()
-            await asyncio.wait({turn})
+            await end(turn)
             raise
 
     async def turn(self) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from workloads.common.attempts import Around, Attempts, nothing_around
 from workloads.common.aws import Aws
 from workloads.common.consumer import Consumer
+from workloads.common.ending import end
 from workloads.common.gate import Gate, Open
 from workloads.common.job_events import Watcher
 from workloads.common.job_queue import JobQueue
@@ -138,5 +139,4 @@ async def _reconciling(
     try:
         yield reconciler
     finally:
-        looking.cancel()
-        await asyncio.wait({looking})
+        await end(looking)
