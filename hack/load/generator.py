@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from hack.load.plan import Call, Plan
-from hack.load.tally import Ledger, Snapshot
+from hack.load.tally import FIRST_BAD, Ledger, Snapshot
 
 _TICK_S = 0.005
 """Requests of one tick go out together; at low rates a tick is one request."""
@@ -105,7 +105,7 @@ class Load:
             async with session.request(
                 call.method, url, headers=headers, data=call.body or None, allow_redirects=False
             ) as response:
-                await response.read()
+                body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             self._ledger.lost(type(problem).__name__, time.time())
             return
@@ -115,3 +115,5 @@ class Load:
             at=time.time(),
             ms=(time.monotonic() - due_at) * 1_000,
         )
+        if response.status >= FIRST_BAD:
+            self._ledger.complained(response.status, body)

@@ -1,11 +1,17 @@
 """What came back: per revision as the answers name it, per code, and apart from both what never answered."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 
 UNNAMED = "-"
 """Revision of an answer that names none: the router's own 404, 502 or 503."""
 
+FIRST_BAD = 400
+"""The first status that is no success."""
+
+_MOST_REASONS = 20
+_LONGEST_REASON = 160
 _EDGES_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000)
 
 
@@ -33,6 +39,8 @@ class Snapshot:
     skipped: int
     bad: int
     codes: dict[str, int]
+    reasons: dict[str, int]
+    """What bad answers said, the first of each kind, and how often."""
     revisions: dict[str, Tally]
     transport: dict[str, int]
     first_transport: float | None
@@ -62,7 +70,7 @@ class _Revision:
         self.first = self.first or at
         self.last = at
         self.codes[code] += 1
-        if code >= 400:  # noqa: PLR2004 - the first status that is no success
+        if code >= FIRST_BAD:
             self.bad += 1
             self.first_bad = self.first_bad or at
             self.last_bad = at
@@ -86,6 +94,7 @@ class Ledger:
     sent: int = 0
     skipped: int = 0
     revisions: dict[str, _Revision] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
     transport: Counter[str] = field(default_factory=Counter)
     first_transport: float | None = None
     last_transport: float | None = None
@@ -94,6 +103,16 @@ class Ledger:
     def answered(self, *, revision: str, code: int, at: float, ms: float) -> None:
         self.revisions.setdefault(revision or UNNAMED, _Revision()).add(code, at)
         self.latencies[next((edge for edge in _EDGES_MS if ms <= edge), _EDGES_MS[-1])] += 1
+
+    def complained(self, code: int, body: bytes) -> None:
+        """Of a bad answer: the `detail` of its problem (RFC 9457), or how its body begins."""
+        try:
+            said = str(json.loads(body)["detail"])
+        except (ValueError, TypeError, KeyError):
+            said = body.decode(errors="replace").strip()
+        reason = f"{code} {said}"[:_LONGEST_REASON]
+        if reason in self.reasons or len(self.reasons) < _MOST_REASONS:
+            self.reasons[reason] += 1
 
     def lost(self, kind: str, at: float) -> None:
         self.transport[kind] += 1
@@ -112,6 +131,7 @@ class Ledger:
             skipped=self.skipped,
             bad=sum(revision.bad for revision in self.revisions.values()),
             codes=_named(codes),
+            reasons=dict(self.reasons.most_common()),
             revisions={name: revision.frozen() for name, revision in sorted(self.revisions.items())},
             transport=dict(sorted(self.transport.items())),
             first_transport=self.first_transport,

@@ -55,7 +55,7 @@ async def run() -> Report:
             counted = await _round(shop, OperatorPod(kube), rounds)
             p99 = counted.latency_ms["p99"]
             note = f"round {rounds}: {counted.sent} requests, {counted.failed} failed, p99 {p99:g} ms"
-            note += f"; codes {counted.codes}, without an answer {counted.transport}"
+            note += f"; codes {counted.codes}, without an answer {counted.transport}, said {counted.reasons}"
             say(note)
             notes.append(note)
             total, failed, skipped = total + counted.sent, failed + counted.failed, skipped + counted.skipped

@@ -123,6 +123,30 @@ async def test_answers_are_told_apart_by_revision_and_code(server: Server) -> No
     assert seen.revisions["stable"].first_bad is None
 
 
+async def test_bad_answers_are_kept_with_what_they_said(server: Server) -> None:
+    async def answer(number: int) -> web.Response:
+        if number % 2:
+            return web.json_response({"detail": "the database does not answer", "traceId": str(number)}, status=503)
+        return web.Response(text="no such page\n" * 100, status=404)
+
+    server.answer = answer
+    seen = await all_of(plan_for(server.url, rate=100, seconds=0.1))
+    assert seen.reasons["503 the database does not answer"] == 5
+    (other,) = seen.reasons.keys() - {"503 the database does not answer"}
+    assert other.startswith("404 no such page")
+    assert (seen.reasons[other], len(other)) == (5, 160)
+
+
+async def test_of_reasons_that_are_never_the_same_only_some_are_kept(server: Server) -> None:
+    async def answer(number: int) -> web.Response:
+        return web.Response(text=str(number), status=500)
+
+    server.answer = answer
+    seen = await all_of(plan_for(server.url, rate=200, seconds=0.2))
+    assert seen.bad == 40
+    assert len(seen.reasons) == 20
+
+
 async def test_no_answer_is_counted_apart(unused_tcp_port: int) -> None:
     seen = await all_of(plan_for(f"http://127.0.0.1:{unused_tcp_port}", rate=100, seconds=0.1))
     assert (seen.answered, seen.bad, seen.transport_errors, seen.failed) == (0, 0, 10, 10)
