@@ -22,6 +22,9 @@ from workloads.invitations.settings import read
 SECRET = "a secret that is only good for tests, of 32 bytes or more"  # noqa: S105
 KEY = base64.b64encode(bytes(range(32))).decode()
 
+PATIENT = {"DATABASE_WAIT_SECONDS": "30", "DATABASE_LOCK_SECONDS": "30"}
+"""For a hundred that wait for one another: what is asked is who is right, and not how fast the machine is."""
+
 
 def environment(database_url: str, **more: str) -> Mapping[str, str]:
     """Variables of an API with the sandbox provider."""

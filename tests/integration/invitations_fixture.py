@@ -9,7 +9,7 @@ import pytest
 
 from hack.node.postgres import Postgres
 from tests.integration.postgres_fixture import postgres
-from tests.invitation_service import Service, environment, serving
+from tests.invitation_service import PATIENT, Service, environment, serving
 from workloads.invitations.database import Session
 from workloads.invitations.migrating import migrate
 from workloads.invitations.opening import open_database
@@ -64,5 +64,5 @@ async def database(database_url: str) -> AsyncIterator[Session]:
 
 @pytest.fixture
 async def service(database_url: str) -> AsyncIterator[Service]:
-    async with serving(environment(database_url)) as service:
+    async with serving(environment(database_url, **PATIENT)) as service:
         yield service

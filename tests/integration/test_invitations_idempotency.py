@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.invitation_service import environment, phone, problem, serving
+from tests.invitation_service import PATIENT, environment, phone, problem, serving
 from workloads.invitations.opening import open_database
 from workloads.invitations.postgres import Pooling
 
@@ -21,7 +21,7 @@ async def service(sqlite_url):
 
 async def test_100_same_requests_at_once_are_one_invitation(database_url, database):
     """I11."""
-    async with serving(environment(database_url)) as service:
+    async with serving(environment(database_url, **PATIENT)) as service:
         key = {"Idempotency-Key": "k1"}
         answers = await asyncio.gather(*(service.invite("u1", "+15551234567", headers=key) for _ in range(100)))
     assert Counter(answer.status_code for answer in answers) == {201: 100}
@@ -34,7 +34,7 @@ async def test_100_same_requests_at_once_are_one_invitation(database_url, databa
 
 async def test_100_same_requests_without_a_key_are_one_invitation_too(database_url):
     """I5."""
-    async with serving(environment(database_url)) as service:
+    async with serving(environment(database_url, **PATIENT)) as service:
         answers = await asyncio.gather(*(service.invite("u1", "+15551234567") for _ in range(100)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 99}
 
