@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import traceback
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +25,7 @@ from controller.ports import (
 from controller.providers import influxdb
 from hack.node import process
 from hack.node.influx import InfluxDB
+from tests.frozen import frozen
 
 LANGUAGES = ("flux", "influxql")
 STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
@@ -50,16 +50,11 @@ class Server:
     def where(self) -> str:
         return self.influx.url.removeprefix("http://")
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> AbstractContextManager[None]:
         """It holds its port and its connections, and does nothing."""
         identity = process.running(process.pid_file(self.influx.directory, "influxd"))
         assert identity is not None
-        identity.send(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            identity.send(signal.SIGCONT)
+        return frozen(identity.pid)
 
     def write(self, *lines: str, at: datetime = T0 + timedelta(seconds=1)) -> None:
         body = "\n".join(f"{line} {nanoseconds(at)}" for line in lines)

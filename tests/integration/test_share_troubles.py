@@ -43,10 +43,14 @@ async def test_stable_works_on_and_the_canary_stops_until_the_ledger_answers_aga
         await begins(canary, stable)
         queue.consumers_net.trouble = always(trouble)
         queue.consumers_net.asked.clear()
-        of_stable, of_canary = await asyncio.gather(claims(stable, 1.0), claims(canary, 1.0))
-        assert (of_stable > 15, of_canary) == (True, 0)
+        counted, seconds = Counter[str](), 0
+        while counted["stable"] <= 15 and seconds < 10:  # a second will do, but on a busy machine
+            of_stable, of_canary = await asyncio.gather(claims(stable, 1.0), claims(canary, 1.0))
+            counted += Counter(stable=of_stable, canary=of_canary)
+            seconds += 1
+        assert (counted["stable"] > 15, counted["canary"]) == (True, 0)
         writes = sum(queue.consumers_net.asked.count(one) for one in WRITES)
-        assert writes <= 10, "of two consumers, two reports at most, with one try more each"
+        assert writes <= 10 * seconds, "of two consumers, two reports at most, with one try more each"
         queue.consumers_net.trouble = always(Trouble.NONE)
         await begins(canary, stable)
 

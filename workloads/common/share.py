@@ -70,8 +70,8 @@ class Share:
 
     async def __aexit__(self, *_: object) -> None:
         """The last totals make credits for the canaries that go on."""
-        await end(self._keeping)
         try:
+            await end(self._keeping)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.last_report):
                     await self._report()
