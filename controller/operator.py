@@ -196,24 +196,37 @@ class Operator:
         await self.allocators.close()
 
 
-def _ledgers_of(here: MemoryLedgers, place: LedgerPlace) -> LedgerStore:
-    if not place.table:
-        return here
-    from controller.ledgers.dynamodb import DynamoLedgers  # noqa: PLC0415 - boto3 takes half a second and 20 MiB
+async def _ledgers_of(here: MemoryLedgers, place: LedgerPlace) -> LedgerStore:
+    return await asyncio.to_thread(_in_dynamodb, place) if place.table else here
+
+
+def _in_dynamodb(place: LedgerPlace) -> LedgerStore:
+    """In a thread: boto3 takes a second and more on a busy machine, in which the Lease would not be renewed."""
+    from controller.ledgers.dynamodb import DynamoLedgers  # noqa: PLC0415 - and 20 MiB that most have no use for
 
     return DynamoLedgers(place.table, place.region)
 
 
+class KindsGoneError(Exception):
+    """The CRDs were taken away."""
+
+
 async def watch_with_kopf(intake: Intake, settings: Settings) -> None:
-    """Until kopf is told to stop, by a signal."""
-    await kopf.operator(
-        registry=registry_of(intake),
-        settings=kopf_settings(),
-        identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
-        clusterwide=settings.only is None,
-        namespaces=[settings.only] if settings.only is not None else (),
-        standalone=True,
-    )
+    """Until kopf is told to stop, by a signal. Raises KindsGoneError."""
+    try:
+        await kopf.operator(
+            registry=registry_of(intake),
+            settings=kopf_settings(),
+            identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
+            clusterwide=settings.only is None,
+            namespaces=[settings.only] if settings.only is not None else (),
+            standalone=True,
+        )
+    except Exception as error:
+        missing = await _missing(intake.reconciler.kube, settings.only)
+        if not missing:
+            raise
+        raise KindsGoneError(f"the CRDs of {', '.join(missing)} were taken away") from error
 
 
 @contextlib.asynccontextmanager
@@ -227,7 +240,7 @@ async def _background(coroutines: list[Coroutine[Any, Any, None]]) -> AsyncItera
 
 
 async def run(settings: Settings) -> None:
-    """Stands by, leads, and lets go. Raises LeaseLostError, KubeError."""
+    """Stands by, leads, and lets go. Raises LeaseLostError, KindsGoneError, KubeError; also in groups."""
     kube = await KubeClient.connect()
     runner: web.AppRunner | None = None
     try:
@@ -252,11 +265,15 @@ async def kinds_are_served(kube: KubeClient, only: str | None) -> None:
     It ends, and this process with it, when they are taken away. Raises KubeError.
     """
     told: list[str] = []
-    while missing := [resource.plural for resource in _WRITTEN_BY_PEOPLE if not await _is_served(kube, resource, only)]:
+    while missing := await _missing(kube, only):
         if missing != told:
             _LOG.warning("waiting for the CRDs of %s; to install them: kubectl apply -f crds/", ", ".join(missing))
             told = missing
         await asyncio.sleep(_KINDS_AGAIN_S)
+
+
+async def _missing(kube: KubeClient, only: str | None) -> list[str]:
+    return [resource.plural for resource in _WRITTEN_BY_PEOPLE if not await _is_served(kube, resource, only)]
 
 
 async def _is_served(kube: KubeClient, resource: Resource, only: str | None) -> bool:

@@ -18,7 +18,10 @@ class ShareOperator:
     def __init__(self, store: LedgerStore, service: str) -> None:
         self._store = store
         self._place = LedgerPlace(service)
-        self._allocators = Allocators(lambda _: store)
+        self._allocators = Allocators(self._here)
+
+    async def _here(self, _: LedgerPlace) -> LedgerStore:
+        return self._store
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["ShareOperator"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -53,14 +54,34 @@ def run(
     chosen = settings(namespace=namespace, address=address, port=port, workers=workers, only=only, lease_s=lease)
     try:
         asyncio.run(operator.run(chosen))
-    except* KubeError as group:
-        raise SystemExit(f"pointsman: the API server refused: {_first(group)}") from None
-    except* LeaseLostError as group:
-        raise SystemExit(f"pointsman: {_first(group)}; stopping, so that two never lead") from None
+    except (KubeError, LeaseLostError, operator.KindsGoneError, BaseExceptionGroup) as problem:
+        known, others = _told_apart(problem)
+        if others:
+            raise
+        raise SystemExit(f"pointsman: {'; '.join(dict.fromkeys(known))}") from None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _told_apart(problem: BaseException) -> tuple[list[str], list[BaseException]]:
+    """Sentences for what a person can do something about, and what is a defect."""
+    from controller.operator import KindsGoneError  # noqa: PLC0415 - as above
+
+    known, others = list[str](), list[BaseException]()
+    for error in _leaves(problem):
+        match error:
+            case LeaseLostError():
+                known.append(f"{error}; stopping, so that two never lead")
+            case KindsGoneError():
+                known.append(f"{error}; stopping, to wait for them at the next start")
+            case KubeError():
+                known.append(f"the API server refused: {error}")
+            case _:
+                others.append(error)
+    return known, others
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.core.hunger import Hunger, after_round
@@ -40,7 +40,7 @@ class Allocators:
 
     def __init__(
         self,
-        connect: Callable[[LedgerPlace], LedgerStore],
+        connect: Callable[[LedgerPlace], Awaitable[LedgerStore]],
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -49,6 +49,7 @@ class Allocators:
         self._clock = clock
         self._monotonic = monotonic
         self._stores: dict[tuple[str, str], LedgerStore] = {}
+        self._opening = asyncio.Lock()
         self._watched: dict[LedgerPlace, _Watched] = {}
         self.term = 0
         """Which leader this is: what a later one has written is not written over."""
@@ -56,13 +57,14 @@ class Allocators:
         """Asked right before each write: a leader that was frozen finds out here."""
 
     async def read(self, place: LedgerPlace) -> Ledger | None:
-        stored = await self._store(place).read(place.service)
+        store = await self._store(place)
+        stored = await store.read(place.service)
         if stored is not None:
             self._watch(place).active = stored.ledger.share > 0
         return None if stored is None else stored.ledger
 
     async def change(self, place: LedgerPlace, change: Change) -> bool:
-        store, watched = self._store(place), self._watch(place)
+        store, watched = await self._store(place), self._watch(place)
         for _ in range(_TRIES):
             stored = await store.read(place.service)
             pods = self._pods(watched, await store.reports(place.service))
@@ -71,7 +73,7 @@ class Allocators:
             watched.active = wanted.share > 0
             if wanted == before:
                 return False
-            if await self._write(place, wanted, stored):
+            if await self._write(store, place, wanted, stored):
                 return True
         raise LedgerAwayError(f"the share ledger of {place.service} is written by somebody else again and again")
 
@@ -107,7 +109,7 @@ class Allocators:
 
     async def round(self, place: LedgerPlace) -> None:
         """Credits for what was claimed since the last one. Raises LedgerAwayError."""
-        store, watched = self._store(place), self._watch(place)
+        store, watched = await self._store(place), self._watch(place)
         stored = await store.read(place.service)
         if stored is None or stored.ledger.share <= 0:
             watched.active = False
@@ -116,13 +118,13 @@ class Allocators:
         ledger = allocate(stored.ledger, pods, self._clock(), LASTS_S)
         watched.hunger = after_round(watched.hunger, stored.ledger, pods, self._monotonic())
         # refused: the share was changed meanwhile, and the next round goes by that
-        await self._write(place, ledger, stored)
+        await self._write(store, place, ledger, stored)
 
-    async def _write(self, place: LedgerPlace, ledger: Ledger, over: Stored | None) -> bool:
+    async def _write(self, store: LedgerStore, place: LedgerPlace, ledger: Ledger, over: Stored | None) -> bool:
         if not self.may_write():
             raise LedgerAwayError(f"the share ledger of {place.service} was not written: another operator may lead")
         version = 0 if over is None else over.version
-        return await self._store(place).write(place.service, ledger, over=version, term=self.term)
+        return await store.write(place.service, ledger, over=version, term=self.term)
 
     def _pods(self, watched: _Watched, reports: Sequence[Report]) -> Mapping[str, Pod]:
         """When each was heard of last goes by its sequence number and our clock: theirs may say anything."""
@@ -141,10 +143,12 @@ class Allocators:
             for report in reports
         }
 
-    def _store(self, place: LedgerPlace) -> LedgerStore:
+    async def _store(self, place: LedgerPlace) -> LedgerStore:
         at = (place.table, place.region)
         if at not in self._stores:
-            self._stores[at] = self._connect(place)
+            async with self._opening:
+                if at not in self._stores:
+                    self._stores[at] = await self._connect(place)
         return self._stores[at]
 
     def _watch(self, place: LedgerPlace) -> _Watched:

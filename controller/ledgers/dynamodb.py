@@ -32,10 +32,14 @@ class DynamoLedgers:
     """Fulfils `ports.LedgerStore`. Credentials come from where AWS's own tools find them."""
 
     def __init__(self, table: str, region: str = "", *, wall: Callable[[], float] = time.time) -> None:
+        """Raises LedgerAwayError where AWS cannot be asked at all: without a region, for one."""
         self._table = table
         self._wall = wall
+        try:
+            self._client = boto3.client("dynamodb", region_name=region or None, config=_CONFIG)
+        except (BotoCoreError, ValueError) as error:
+            raise self._away(error) from error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger")
-        self._client = boto3.client("dynamodb", region_name=region or None, config=_CONFIG)
 
     async def read(self, service: str) -> Stored | None:
         key = {"service": {"S": service}, "item": _CONTROL}
@@ -95,9 +99,12 @@ class DynamoLedgers:
             code = error.response.get("Error", {}).get("Code", "")
             if code in _NEVER:
                 raise _RefusedError from error
-            raise LedgerAwayError(f"the share ledger in DynamoDB table {self._table}: {error}") from error
+            raise self._away(error) from error
         except BotoCoreError as error:
-            raise LedgerAwayError(f"the share ledger in DynamoDB table {self._table}: {error}") from error
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> LedgerAwayError:
+        return LedgerAwayError(f"the share ledger in DynamoDB table {self._table}: {error}")
 
 
 class _RefusedError(Exception):

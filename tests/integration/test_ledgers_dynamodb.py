@@ -82,6 +82,14 @@ async def test_a_table_that_is_not_there_is_said_in_one_sentence(local_aws):
     await store.close()
 
 
+def test_without_a_region_it_is_said_what_is_missing(monkeypatch, tmp_path):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(LedgerAwayError, match=r"^the share ledger in DynamoDB table shares: You must specify a region"):
+        DynamoLedgers("shares")
+
+
 async def test_a_server_that_is_away_is_said_within_seconds(local_aws, monkeypatch, unused_tcp_port):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused_tcp_port}")
     store = DynamoLedgers("shares", "eu-central-1")

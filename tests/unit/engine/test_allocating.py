@@ -28,8 +28,11 @@ class Shop:
     def __init__(self):
         self.clock = Clock()
         self.store = MemoryLedgers()
-        self.allocators = Allocators(lambda _: self.store, clock=self.clock, monotonic=self.clock)
+        self.allocators = Allocators(self._here, clock=self.clock, monotonic=self.clock)
         self.seq = 0
+
+    async def _here(self, _):
+        return self.store
 
     async def weights(self, **shares):
         def change(ledger, pods, now):
