@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from hack.load.plan import Call, Plan
-from hack.load.tally import FIRST_BAD, Ledger, Snapshot
+from hack.load.tally import Ledger, Snapshot
 
 _TICK_S = 0.005
 """Requests of one tick go out together; at low rates a tick is one request."""
@@ -114,6 +114,5 @@ class Load:
             code=response.status,
             at=time.time(),
             ms=(time.monotonic() - due_at) * 1_000,
+            body=body,
         )
-        if response.status >= FIRST_BAD:
-            self._ledger.complained(response.status, body)

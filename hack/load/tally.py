@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 UNNAMED = "-"
 """Revision of an answer that names none: the router's own 404, 502 or 503."""
 
-FIRST_BAD = 400
+_FIRST_BAD = 400
 """The first status that is no success."""
 
 _MOST_REASONS = 20
@@ -70,7 +70,7 @@ class _Revision:
         self.first = self.first or at
         self.last = at
         self.codes[code] += 1
-        if code >= FIRST_BAD:
+        if code >= _FIRST_BAD:
             self.bad += 1
             self.first_bad = self.first_bad or at
             self.last_bad = at
@@ -100,12 +100,14 @@ class Ledger:
     last_transport: float | None = None
     latencies: Counter[int] = field(default_factory=Counter)
 
-    def answered(self, *, revision: str, code: int, at: float, ms: float) -> None:
+    def answered(self, *, revision: str, code: int, at: float, ms: float, body: bytes = b"") -> None:
         self.revisions.setdefault(revision or UNNAMED, _Revision()).add(code, at)
         self.latencies[next((edge for edge in _EDGES_MS if ms <= edge), _EDGES_MS[-1])] += 1
+        if code >= _FIRST_BAD:
+            self._complained(code, body)
 
-    def complained(self, code: int, body: bytes) -> None:
-        """Of a bad answer: the `detail` of its problem (RFC 9457), or how its body begins."""
+    def _complained(self, code: int, body: bytes) -> None:
+        """What it said: the `detail` of its problem (RFC 9457), or how its body begins."""
         try:
             said = str(json.loads(body)["detail"])
         except (ValueError, TypeError, KeyError):
