@@ -40,7 +40,7 @@ from controller.engine.workqueue import WorkQueue
 from controller.handlers import Intake, kopf_settings, registry_of
 from controller.health import Heart, Telemetry, serve
 from controller.kube.callers import Callers
-from controller.kube.client import METADATA_LIST, KubeClient, KubeError, NotFoundError
+from controller.kube.client import METADATA_LIST, KindsGoneError, KubeClient, KubeError, NotFoundError
 from controller.kube.events import Events
 from controller.kube.lease import Lease
 from controller.kube.memory import Memory
@@ -205,10 +205,6 @@ def _in_dynamodb(place: LedgerPlace) -> LedgerStore:
     from controller.ledgers.dynamodb import DynamoLedgers  # noqa: PLC0415 - and 20 MiB that most have no use for
 
     return DynamoLedgers(place.table, place.region)
-
-
-class KindsGoneError(Exception):
-    """The CRDs were taken away."""
 
 
 async def watch_with_kopf(intake: Intake, settings: Settings) -> None:

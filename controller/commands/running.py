@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from controller.kube.client import KubeError
+from controller.kube.client import KindsGoneError, KubeError
 from controller.kube.lease import LeaseLostError
 from controller.settings import settings
 
@@ -54,7 +54,7 @@ def run(
     chosen = settings(namespace=namespace, address=address, port=port, workers=workers, only=only, lease_s=lease)
     try:
         asyncio.run(operator.run(chosen))
-    except (KubeError, LeaseLostError, operator.KindsGoneError, BaseExceptionGroup) as problem:
+    except (KubeError, LeaseLostError, KindsGoneError, BaseExceptionGroup) as problem:
         known, others = _told_apart(problem)
         if others:
             raise
@@ -63,8 +63,6 @@ def run(
 
 def _told_apart(problem: BaseException) -> tuple[list[str], list[BaseException]]:
     """Sentences for what a person can do something about, and what is a defect."""
-    from controller.operator import KindsGoneError  # noqa: PLC0415 - as above
-
     known, others = list[str](), list[BaseException]()
     for error in _leaves(problem):
         match error:

@@ -51,6 +51,10 @@ class NotFoundError(KubeError):
     """404."""
 
 
+class KindsGoneError(Exception):
+    """The CRDs were taken away, and with them what there was to watch."""
+
+
 class ConflictError(KubeError):
     """409: the object changed since it was read, or exists already."""
 

@@ -5,11 +5,11 @@ from typer.testing import CliRunner
 
 from controller import operator
 from controller.cli import app
-from controller.kube.client import UnavailableError
+from controller.kube.client import KindsGoneError, UnavailableError
 from controller.kube.lease import LeaseLostError
 
 LOST = LeaseLostError("the Lease was not renewed")
-GONE = operator.KindsGoneError("the CRDs of releases were taken away")
+GONE = KindsGoneError("the CRDs of releases were taken away")
 AGAIN = "stopping, to wait for them at the next start"
 
 
