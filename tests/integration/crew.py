@@ -65,8 +65,6 @@ class Crew:
         self.works: Callable[[str], tuple[float, bool]] = lambda _: (0.02, False)
         self.done: Callable[[str, bool], None] = lambda _revision, _failed: None
         self._pods: dict[str, asyncio.Task[None]] = {}
-        self._told: set[str] = set()
-        """Pods that were told to end."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Crew"]:
@@ -89,9 +87,9 @@ class Crew:
                     if name not in self._pods:
                         revision = pod["metadata"]["labels"][REVISION_LABEL]
                         self._pods[name] = asyncio.create_task(self._work(name, revision))
-                for name in self._pods.keys() - there.keys() - self._told:
-                    self._pods[name].cancel()  # once: it ends as a pod does, with a last report
-                    self._told.add(name)
+                for name in self._pods.keys() - there.keys():
+                    if not self._pods[name].cancelling():  # once: it ends as a pod does, with a last report
+                        self._pods[name].cancel()
             await asyncio.sleep(0.2)
 
     async def _work(self, pod: str, revision: str) -> None:

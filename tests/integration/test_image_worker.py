@@ -19,6 +19,7 @@ from PIL import Image
 from hack.node import process
 from hack.node.aws import LocalAws
 from tests.e2e.patience import until
+from tests.frozen import frozen
 from tests.image_chaos import CHECKOUT, WORKER, Plan, nest, suffer
 from tests.image_jobs import Jobs
 from tests.integration.between import Between, Trouble
@@ -144,14 +145,11 @@ async def test_a_day_of_a_worker(jobs: Jobs, local_aws: LocalAws, telegraf: tupl
         assert server is not None
         await jobs.until_state(State.FAILED, "bad")
         await jobs.until_state(State.COMPLETED, "second")
-        os.killpg(server.pid, signal.SIGSTOP)  # all of AWS is away for some seconds
-        try:
-            frozen = asyncio.create_task(jobs.producer.enqueue({"job_id": "late", "kind": "render"}))
-            done, _ = await asyncio.wait({frozen}, timeout=3)
+        with frozen(server.pid):  # all of AWS is away for some seconds
+            waiting = asyncio.create_task(jobs.producer.enqueue({"job_id": "late", "kind": "render"}))
+            done, _ = await asyncio.wait({waiting}, timeout=3)
             assert not done
-        finally:
-            os.killpg(server.pid, signal.SIGCONT)
-        await frozen
+        await waiting
         await jobs.until_state(State.COMPLETED, "late")
         await until(lambda: any("completed=1i" in body for body in pushed), "counts are pushed")
         [dead] = await cli(jobs, "dlq", "list")
