@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from workloads.common.attempts import AWS_TROUBLE, Attempts
-from workloads.common.ending import end
 from workloads.common.gate import Gate, Permit
 from workloads.common.job_events import Received
 from workloads.common.job_queue import JobQueue, Message
@@ -73,7 +72,10 @@ class Consumer:
         try:
             await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await end(asking, stopping)  # a question that is not answered yet gives nothing away
+            stopping.cancel()
+            if not asking.done():
+                asking.cancel()  # gives nothing away
+            await asyncio.wait({asking, stopping})
         return None if asking.cancelled() else asking.result()
 
     async def _poll(self, permit: Permit, stop: asyncio.Event) -> None:
@@ -127,4 +129,6 @@ async def _first(*waits: object) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await end(*tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
