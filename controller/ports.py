@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from controller.api.resources import Resource
-from controller.core.ledger import Ledger, Pod
-from controller.core.sizing import Sizing
+from controller.queue_share.ledger import Ledger, Pod
+from controller.rollout.sizing import Sizing
 
 
 @dataclass(frozen=True)

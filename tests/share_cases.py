@@ -14,7 +14,7 @@ from pathlib import Path
 
 import boto3
 
-from controller.ledgers.dynamodb import DynamoLedgers
+from controller.queue_share.stores.dynamodb import DynamoLedgers
 from tests.beside import beside
 from tests.share_consumer import RETRY_LIMIT
 from tests.share_operator import CANARY, STABLE, ShareOperator

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from controller.core.ledger import Wanted, towards
-from controller.engine.allocating import Allocators
 from controller.ports import LedgerPlace, LedgerStore, Report
+from controller.queue_share.allocator import Allocators
+from controller.queue_share.ledger import Wanted, towards
 from tests.beside import beside
 
 STABLE, CANARY = "v1", "v2"

@@ -2,7 +2,7 @@
 
 import math
 
-from controller.core.ledger import Ledger
+from controller.queue_share.ledger import Ledger
 from workloads.common import share_rules as rules
 from workloads.common.share_ledger import Consumer, Control
 from workloads.common.share_rules import Answer, Pace, Standing

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from controller.api.release import Scale
-from controller.core.sizing import Sizing, sizes
-from tests.unit.core.yield_world import SLOTS, STABLE_JOB_S, YieldWorld
+from controller.rollout.sizing import Sizing, sizes
+from tests.unit.queue_share.yield_world import SLOTS, STABLE_JOB_S, YieldWorld
 
 RATES = (1, 10, 200, 1000)
 """Messages a second."""

@@ -121,7 +121,7 @@ class ReleaseSpec:
     traffic: Choice
     scale: Scale
     steps: tuple[Any, ...]
-    """Objects of `core/steps`, each a `Step`; the last one is the bake, where there is one."""
+    """Objects of `rollout/steps`, each a `Step`; the last one is the bake, where there is one."""
     analysis: Analysis
     drain: Drain
     owned: bool

@@ -13,8 +13,8 @@ from typing import Any
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.reading import Reader, SpecError
 from controller.api.resources import HTTP_ROUTES
-from controller.core.sizing import Sizing
 from controller.ports import KubeApi, Outside, RouterError, Target, Weights
+from controller.rollout.sizing import Sizing
 from controller.routers._writers import other_writer
 
 KIND = "gatewayAPI"

@@ -1,7 +1,7 @@
 """`queue`: the share of a queue's messages, for workers that compete for them.
 
-Nobody routes there, so the share is kept by credits: see core/ledger.py. Where the ledger lies says how workers get at
-it: in a DynamoDB table, or over HTTP at the operator.
+Nobody routes there, so the share is kept by credits: see queue_share/ledger.py. Where the ledger lies says how workers
+get at it: in a DynamoDB table, or over HTTP at the operator.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 from controller.api.reading import Reader
-from controller.core.ledger import Wanted, shares_of, towards
-from controller.core.sizing import Sizing
 from controller.ports import LedgerPlace, Ledgers, Outside, Target, Weights
+from controller.queue_share.ledger import Wanted, shares_of, towards
+from controller.rollout.sizing import Sizing
 
 KIND = "queue"
 SIZING = Sizing.BY_CLAIMS

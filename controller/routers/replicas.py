@@ -13,8 +13,8 @@ from typing import Any
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.reading import Reader
 from controller.api.resources import DEPLOYMENTS, SERVICES
-from controller.core.sizing import Sizing
 from controller.ports import KubeApi, Outside, RouterError, Target, Weights
+from controller.rollout.sizing import Sizing
 from controller.routers._writers import other_writer
 
 KIND = "replicas"

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from controller.plugins import PluginError
+from controller.registry import PluginError
 from hack.crd import generate
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from controller import plugins
+from controller import registry
 from hack.crd.shapes import SHAPES
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
@@ -54,7 +54,7 @@ def _expand(node: Any, path: str) -> Any:
     expanded = {key: _expand(value, f"{path}.{key}") for key, value in node.items()}
     if shape is not None:
         expanded = {**copy.deepcopy(SHAPES[shape]), **expanded}
-    return expanded if folder is None else with_modules(expanded, folder, plugins.modules(folder))
+    return expanded if folder is None else with_modules(expanded, folder, registry.modules(folder))
 
 
 def with_modules(schema: dict[str, Any], folder: str, modules: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, mannwhitneyu, norm  # type: ignore[attr-defined]
 
-from controller.core.analysis import Judge
-from controller.core.looks import Counts, Look
-from controller.core.method import AnalysisPlan, MetricPlan
-from controller.core.spending import Spending
-from controller.core.thresholds import SLOWER
-from controller.core.xgs import UpperTail
+from controller.stats.counts import Counts, Look
+from controller.stats.evidence import Judge
+from controller.stats.method import AnalysisPlan, MetricPlan
+from controller.stats.spending import Spending
+from controller.stats.thresholds import SLOWER
+from controller.stats.xgs import UpperTail
 from tests.bench.report import Report, Target
 from tests.bench.simulation import Looks, Traces, clients, convictions, following, replayed, simulate, slower, textbook
 

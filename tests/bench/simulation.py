@@ -9,10 +9,10 @@ asserted by the benchmark and by a unit test.
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.core.analysis import Judge
-from controller.core.looks import Counts, Look
-from controller.core.method import AnalysisPlan, MetricPlan
-from controller.core.spending import Spending
+from controller.stats.counts import Counts, Look
+from controller.stats.evidence import Judge
+from controller.stats.method import AnalysisPlan, MetricPlan
+from controller.stats.spending import Spending
 
 Traces = NDArray[np.int64]
 Looks = NDArray[np.int64]

@@ -9,7 +9,7 @@ from typing import Any
 
 from controller.api.resources import LEASES, PODS
 from controller.kube.client import KubeClient
-from controller.operator import LEASE_NAME
+from controller.runtime.operator import LEASE_NAME
 from hack.install import OPERATOR_NAMESPACE
 from tests.e2e import containers
 from tests.e2e.patience import until

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from controller.api.resources import RELEASE_ACTIONS
-from controller.engine.objects import Key
 from controller.kube.client import KubeClient, KubeError
-from controller.operator import Operator
+from controller.kube.objects import Key
+from controller.runtime.operator import Operator
 from tests.beside import beside
 from tests.integration.node import Node
 from tests.integration.operator_fixture import Shop

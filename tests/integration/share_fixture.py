@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from controller.ledgers.dynamodb import DynamoLedgers
-from controller.ledgers.memory import MemoryLedgers
-from controller.share_api import ShareApi
+from controller.queue_share.http import ShareApi
+from controller.queue_share.stores.dynamodb import DynamoLedgers
+from controller.queue_share.stores.memory import MemoryLedgers
 from hack.node.aws import LocalAws
 from tests.integration.between import Between
 from tests.integration.shared_queue import SERVICE, SharedQueue

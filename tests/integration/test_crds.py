@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controller import plugins
+from controller import registry
 from controller.api.release import parse_release
 from controller.kube.client import InvalidError
 from tests import golden
@@ -68,26 +68,26 @@ async def test_what_stands_beside_a_release_is_accepted(kube, name, raw):
     await kube.request("POST", path, query={"dryRun": "All", "fieldValidation": "Strict"}, body=raw)
 
 
-@pytest.mark.parametrize("kind", plugins.modules("routers"))
+@pytest.mark.parametrize("kind", registry.modules("routers"))
 async def test_the_example_of_a_router_is_accepted(kube, kind):
-    example = plugins.modules("routers")[kind].EXAMPLE
+    example = registry.modules("routers")[kind].EXAMPLE
     raw = golden.release(traffic={kind: example}, service={"ports": [{"port": 80}]})
     kept = await _try(kube, raw)
     assert kept["spec"]["traffic"][kind].items() >= example.items()
 
 
-@pytest.mark.parametrize("kind", plugins.modules("steps"))
+@pytest.mark.parametrize("kind", registry.modules("steps"))
 async def test_the_example_of_a_step_is_accepted(kube, kind):
-    example = plugins.modules("steps")[kind].EXAMPLE
+    example = registry.modules("steps")[kind].EXAMPLE
     metrics = [{"name": "errors", "template": "http-errors"}]
     raw = golden.release(strategy={"canary": {"steps": [example]}}, analysis={"metrics": metrics})
     kept = await _try(kube, raw)
     assert kept["spec"]["strategy"]["canary"]["steps"][0].items() >= example.items()
 
 
-@pytest.mark.parametrize("kind", plugins.modules("providers"))
+@pytest.mark.parametrize("kind", registry.modules("providers"))
 async def test_the_example_of_a_provider_is_accepted(kube, kind):
-    example = plugins.modules("providers")[kind].EXAMPLE
+    example = registry.modules("providers")[kind].EXAMPLE
     kept = await _try(kube, golden.own("MetricSource", "default", {kind: example}))
     assert kept["spec"][kind].items() >= example.items()
 
@@ -98,8 +98,8 @@ async def test_the_example_of_a_provider_is_accepted(kube, kind):
 async def test_the_api_server_fills_in_what_the_parser_would(kube, file):
     raw = golden.load(file)
     kept = await _try(kube, raw)
-    filled = parse_release(raw["metadata"]["name"], kept["spec"], plugins.kinds())
-    written = parse_release(raw["metadata"]["name"], raw["spec"], plugins.kinds())
+    filled = parse_release(raw["metadata"]["name"], kept["spec"], registry.kinds())
+    written = parse_release(raw["metadata"]["name"], raw["spec"], registry.kinds())
     template = filled.template  # only protocol: TCP is filled in there, which is a key of a list
     assert written == type(filled)(**{**vars(filled), "template": written.template, "ports": written.ports})
     assert template["spec"]["containers"][0]["image"] == written.template["spec"]["containers"][0]["image"]

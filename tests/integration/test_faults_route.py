@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from controller.api.resources import HTTP_ROUTES
-from controller.core.contention import AGAIN_S, WINDOW_S
 from controller.kube.client import MERGE_PATCH, NotFoundError
+from controller.rollout.contention import AGAIN_S, WINDOW_S
 from tests.beside import beside
 from tests.e2e.patience import until
 from tests.integration.operator_fixture import pause, release, weight

@@ -6,9 +6,9 @@ import time
 import boto3
 import pytest
 
-from controller.core.ledger import Ledger
-from controller.ledgers.dynamodb import DynamoLedgers
 from controller.ports import LedgerAwayError, Report, Stored
+from controller.queue_share.ledger import Ledger
+from controller.queue_share.stores.dynamodb import DynamoLedgers
 
 pytest_plugins = ["tests.integration.aws_fixture"]
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from controller.api.resources import RELEASE_ACTIONS
-from controller.engine.sweeping import sweep
 from controller.kube.client import InvalidError
+from controller.runtime.sweeping import sweep
 from tests.integration.operator_fixture import APPROVE, pause, release, set_version, weight
 
 

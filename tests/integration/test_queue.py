@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from controller.api.resources import SERVICES
-from controller.ledgers.dynamodb import DynamoLedgers
+from controller.queue_share.stores.dynamodb import DynamoLedgers
 from tests.integration.crew import Crew
 from tests.integration.operator_fixture import APPROVE, OperatorProcess, Shop, release, weight
 from tests.integration.service_accounts import token_for

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.ledger import Ledger
-from controller.ledgers.dynamodb import DynamoLedgers
 from controller.ports import Report as Reported
+from controller.queue_share.ledger import Ledger
+from controller.queue_share.stores.dynamodb import DynamoLedgers
 from tests.bench.share import CASES, smaller
 from tests.share_cases import played
 from workloads.common.share_dynamodb import DynamoLedger

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import crds
-from controller import plugins
+from controller import registry
 from controller.api.metrics import (
     CONTEXT_NAMES,
     MAX_NAMESPACES,
@@ -160,7 +160,7 @@ def test_no_text_list_or_number_outside_of_the_template_is_without_bounds():
 def test_the_schemas_defaults_are_the_parsers(file):
     spec = golden.load(file)["spec"]
     full = filled(field("Release", "spec"), spec)
-    written, kept = (parse_release("shop", raw, plugins.kinds()) for raw in (spec, full))
+    written, kept = (parse_release("shop", raw, registry.kinds()) for raw in (spec, full))
     same = {"template": None, "ports": None}  # protocol, a key of lists, is the only default there
     assert {**vars(kept), **same} == {**vars(written), **same}
 
@@ -222,7 +222,7 @@ def test_defaults_of_templates_and_sources_are_the_parsers():
     written, kept = (parse_template(raw, "spec", languages=["flux"]) for raw in (template, full))
     assert written == kept
     assert kept.parameters == (Parameter("a", type=kept.parameters[0].type),)
-    (kind, provider), *_ = plugins.modules("providers").items()
+    (kind, provider), *_ = registry.modules("providers").items()
     source = {kind: provider.EXAMPLE}
     parse = {kind: provider.Config.parse}
     assert parse_source(source, "spec", parse) == parse_source(
@@ -247,7 +247,7 @@ def test_every_field_of_a_release_is_one_the_parser_knows():
     assert set(field("Release", "spec")["properties"]) == {*known.split(), "drain", "deletionPolicy"}
     for name in field("Release", "spec")["properties"]:
         with pytest.raises(ValueError, match=f"spec.{name}"):  # refused for its value, and not as unknown
-            parse_release("shop", {**golden.release()["spec"], name: object()}, plugins.kinds())
+            parse_release("shop", {**golden.release()["spec"], name: object()}, registry.kinds())
 
 
 @pytest.mark.parametrize("name", crds.texts())

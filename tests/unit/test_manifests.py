@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller import plugins
+from controller import registry
 from controller.api import resources
 from controller.api.metrics import parse_source
 from controller.api.names import API_VERSION, GROUP, RELEASE_LABEL, REVISION_LABEL
@@ -60,7 +60,7 @@ VERBS = {"get": "get", "find": "get", "list": "list", "list_versions": "list", "
 def calls() -> Iterator[tuple[str, str, str]]:
     """(group, resource, verb) of each call of the operator that names its resource where it stands."""
     for file in sorted((CHECKOUT / "controller").rglob("*.py")):
-        if file.is_relative_to(CHECKOUT / "controller" / "commands"):
+        if file.is_relative_to(CHECKOUT / "controller" / "cli"):
             continue  # runs with the rights of the person
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
@@ -137,7 +137,7 @@ def test_the_operator_gets_no_wildcard_and_nothing_that_makes_more_of_it() -> No
 
 def test_the_operator_may_do_what_its_code_does() -> None:
     granted = {*rules(the("ClusterRole", "pointsman-operator")), *rules(the("Role", "pointsman-operator"))}
-    of_routers = [resource for module in plugins.modules("routers").values() for resource in module.WATCHES]
+    of_routers = [resource for module in registry.modules("routers").values() for resource in module.WATCHES]
     done = {*calls(), *((of.group, of.plural, verb) for of in of_routers for verb in ("list", "watch"))}
     # the reading works: a call, a watch of children, a handler of kopf's
     read = {("apps", "deployments/scale", "patch"), ("apps", "deployments", "watch"), (GROUP, "releases", "watch")}
@@ -186,7 +186,7 @@ def test_pods_fit_the_restricted_standard_and_a_read_only_root() -> None:
 @pytest.mark.parametrize("release", [*releases(), *worker_releases()])
 def test_the_operator_reads_every_release(release: dict[str, Any]) -> None:
     assert release["apiVersion"] == API_VERSION
-    spec = parse_release(release["metadata"]["name"], release["spec"], plugins.kinds())
+    spec = parse_release(release["metadata"]["name"], release["spec"], registry.kinds())
     templates = {item["metadata"]["name"] for item in objects("library")}
     assert {metric.template for metric in spec.analysis.metrics} <= templates
     weights = [step.weight for step in spec.steps]
@@ -266,7 +266,7 @@ def test_a_good_version_of_the_demo_is_through_its_steps_in_a_minute(release: di
 
 def test_the_metric_source_is_one_the_operator_reads_and_serves_the_demo() -> None:
     (source,) = documents(GITOPS / "demo/metricsource.yaml")
-    providers = {kind: module.Config.parse for kind, module in plugins.modules("providers").items()}
+    providers = {kind: module.Config.parse for kind, module in registry.modules("providers").items()}
     parsed = parse_source(source["spec"], "spec", providers)
     assert all(parsed.serves(name, own=source["metadata"]["namespace"]) for name in ("friends", "media"))
 

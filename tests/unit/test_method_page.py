@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from controller.core.analysis import Judge
-from controller.core.looks import Counts, Look
-from controller.core.method import AnalysisPlan, MetricPlan
+from controller.stats.counts import Counts, Look
+from controller.stats.evidence import Judge
+from controller.stats.method import AnalysisPlan, MetricPlan
 
-PAGE = Path(__file__).parents[2] / "controller" / "core" / "METHOD.md"
+PAGE = Path(__file__).parents[2] / "controller" / "stats" / "METHOD.md"
 ROW = re.compile(r"\| (\d+) \| (\d+), (\d+) \| (\d+) \| (\d+|–) \| ([\d.]+) % \| (.*)\|")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller import plugins
+from controller import registry
 from controller.api.reading import SpecError
 from controller.api.release import Scale, parse_release
 from tests import golden
@@ -11,7 +11,7 @@ STEPS = "spec.strategy.canary.steps"
 
 
 def parse(name="shop", **spec):
-    return parse_release(name, golden.release(name, **spec)["spec"], plugins.kinds())
+    return parse_release(name, golden.release(name, **spec)["spec"], registry.kinds())
 
 
 def steps(*entries, metrics=True):
@@ -33,7 +33,7 @@ def test_the_smallest_release_has_defaults_for_everything():
 def test_what_is_written_comes_out():
     (file,) = [file for file in golden.valid() if file.stem == "release-full"]
     raw = golden.load(file)
-    spec = parse_release("invitation-api", raw["spec"], plugins.kinds())
+    spec = parse_release("invitation-api", raw["spec"], registry.kinds())
     assert spec.scale == Scale(fixed=2)
     assert [step.weight for step in spec.steps] == [0.5, 5, None, None, 50, 100]
     assert [step.analyzes for step in spec.steps] == [True, True, False, False, True, False]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controller import plugins
+from controller import registry
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.release import parse_release
 from tests.invitation_service import KEY
@@ -56,7 +56,7 @@ RELEASES = ["invitations", "invitations-sender"]
 @pytest.mark.parametrize("name", RELEASES)
 def test_the_operator_reads_each_release_and_its_metrics_are_in_the_library(name):
     """I29."""
-    spec = parse_release(name, release(name)["spec"], plugins.kinds())
+    spec = parse_release(name, release(name)["spec"], registry.kinds())
     library = CHECKOUT / "gitops/library"
     assert spec.analysis.metrics
     assert all((library / f"{metric.template}.yaml").exists() for metric in spec.analysis.metrics)

@@ -1,8 +1,8 @@
 import pytest
 
 from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES, SERVICES
-from controller.kube.memory import Memory
-from tests.unit.kube.memory_world import Clock, Cluster
+from controller.kube.cache import Memory
+from tests.unit.kube.cache_world import Clock, Cluster
 
 
 @pytest.fixture

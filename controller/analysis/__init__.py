@@ -1,0 +1,1 @@
+"""Measures both versions and judges them, beside the reconcile loop."""

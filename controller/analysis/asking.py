@@ -1,0 +1,94 @@
+"""Asks the sources for one window, and puts the answers of both revisions side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from controller.analysis.sources import MetricTroubleError, Question
+from controller.analysis.thresholds import label
+from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
+from controller.stats.counts import NOTHING, Counts
+
+
+@dataclass(frozen=True)
+class Answers:
+    """By `metric` or `metric/threshold`."""
+
+    rows: dict[str, Counts] = field(default_factory=dict)
+    halves: dict[str, Counts] = field(default_factory=dict)
+    """Of stable's pods, where they are told apart."""
+
+
+async def ask(questions: Sequence[Question], window: Window, *, stable: str, canary: str) -> dict[str, Counts]:
+    """Raises MetricTroubleError."""
+    return (await ask_in_halves(questions, window, stable=stable, canary=canary)).rows
+
+
+async def ask_in_halves(questions: Sequence[Question], window: Window, *, stable: str, canary: str) -> Answers:
+    """Raises MetricTroubleError when any of them cannot be answered: a look is whole or it is not made.
+
+    What ripens is asked for in a window that is so much older.
+    """
+    answers = await asyncio.gather(
+        *(question.provider.query(question.query, _ripe(window, question.maturity)) for question in questions),
+        return_exceptions=True,
+    )
+    found = Answers()
+    for question, answer in zip(questions, answers, strict=True):
+        match answer:
+            case Samples():
+                _take(found, question, answer.rows, stable=stable, canary=canary)
+            case NoData():
+                found.rows[question.name] = NOTHING  # asked, and had nothing: a metric that was not asked has no row
+            case SourceOutageError():
+                raise MetricTroubleError("SourceOutage", f"metric {question.name}: {answer}")
+            case BrokenMetricError():
+                raise MetricTroubleError("MetricBroken", f"metric {question.name}: {answer}")
+            case BaseException():
+                raise answer
+    return found
+
+
+def _ripe(window: Window, maturity: float) -> Window:
+    older = timedelta(seconds=maturity)
+    return Window(window.start - older, window.end - older) if maturity else window
+
+
+_NONE = (0, 0)
+
+
+def _take(found: Answers, question: Question, rows: tuple[Row, ...], *, stable: str, canary: str) -> None:
+    """Both revisions, side by side. One that is not there did nothing in this window."""
+    sums: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
+    for row in rows:
+        problem = _problem(question, row, stable, canary)
+        if problem:
+            raise MetricTroubleError("MetricBroken", f"metric {question.name}: {problem}")
+        sums.setdefault(label(question.name, row.threshold), {})[row.revision, row.half] = row.bad, row.total
+    for name, parts in sums.items():
+        found.rows[name] = Counts(*_sum(parts, canary), *_sum(parts, stable))
+        if question.halves:
+            found.halves[name] = Counts(*parts.get((stable, "a"), _NONE), *parts.get((stable, "b"), _NONE))
+
+
+def _sum(parts: Mapping[tuple[str, str], tuple[int, int]], revision: str) -> tuple[int, int]:
+    own = [counts for (whose, _), counts in parts.items() if whose == revision]
+    return sum(bad for bad, _ in own), sum(total for _, total in own)
+
+
+def _problem(question: Question, row: Row, stable: str, canary: str) -> str:
+    """Rows say no more and no less than their template does."""
+    if row.revision not in (stable, canary):
+        return f"revision {row.revision!r} is neither stable {stable} nor {canary}"
+    told = (
+        ("threshold", "thresholds", row.threshold, bool(question.always)),
+        ("half", "halves", row.half, question.halves),
+    )
+    for column, field_name, value, expected in told:
+        if bool(value) != expected:
+            wrong = f"a row has no {column}" if expected else f"a row has the {column} {value}"
+            return f"{wrong}, and its template {'says' if expected else 'does not say'} `{field_name}`"
+    return ""

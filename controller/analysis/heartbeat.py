@@ -1,0 +1,47 @@
+"""A source's heartbeat: a series that never rests tells a service that nobody calls from a pipeline that is dead.
+
+It is asked only where a look found nothing, or before the first weight, and one answer does for all Releases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from controller.api.times import as_datetime
+from controller.ports import BrokenMetricError, MetricProvider, Query, SourceOutageError, Window
+from controller.rollout.observation import MetricTrouble
+
+
+@dataclass
+class Heartbeat:
+    source: str
+    """NAMESPACE/NAME of the MetricSource."""
+    provider: MetricProvider
+    query: Query
+    max_age: float
+    """Seconds without any row after which the source is out."""
+    _asked_at: float = 0.0
+    _trouble: MetricTrouble | None = None
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def trouble(self, now: float, every: float) -> MetricTrouble | None:
+        """None while it beats. Whoever asks again within `every` seconds gets the same answer."""
+        async with self._lock:
+            if now - self._asked_at >= every:
+                self._trouble = await self._ask(now)
+                self._asked_at = now
+            return self._trouble
+
+    async def _ask(self, now: float) -> MetricTrouble | None:
+        window = Window(as_datetime(now - self.max_age), as_datetime(now))
+        try:
+            beats = await self.provider.has_rows(self.query, window)
+        except SourceOutageError as error:
+            return MetricTrouble("SourceOutage", f"heartbeat of MetricSource {self.source}: {error}")
+        except BrokenMetricError as error:
+            return MetricTrouble("MetricBroken", f"heartbeat of MetricSource {self.source}: {error}")
+        if beats:
+            return None
+        silent = f"its heartbeat was not seen for {self.max_age:g} s, so that there is no work is not known"
+        return MetricTrouble("SourceOutage", f"MetricSource {self.source}: {silent}")

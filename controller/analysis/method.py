@@ -1,0 +1,61 @@
+"""From what a spec asks for to the method of an attempt: its tests, and their shares of the error budget."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from controller.api.release import Analysis, Metric
+from controller.stats.method import SETTLE_S, AnalysisPlan, MetricPlan
+from controller.stats.thresholds import Thresholds
+
+
+def method_of(
+    analysis: Analysis,
+    learnt: float = SETTLE_S,
+    thresholds: Mapping[str, Thresholds] = MappingProxyType({}),
+    *,
+    reserve_at: float | None = None,
+) -> AnalysisPlan:
+    """What a spec asks for: the operator judges by it, and `pointsman plan` foresees by the same.
+
+    `learnt` is what `settle: auto` means here; `thresholds` are those of the metrics that have several; `reserve_at` is
+    the weight of a bake.
+    """
+    settle = analysis.advanced.settle
+    return AnalysisPlan(
+        alpha=analysis.alpha,
+        min_bad_units=analysis.advanced.min_bad_units,
+        metrics=tuple(plan for metric in analysis.metrics for plan in _plans_of(metric, thresholds.get(metric.name))),
+        max_false_promotion=analysis.advanced.max_false_promotion,
+        reserve_at=reserve_at,
+        settle=learnt if settle is None else settle,
+    )
+
+
+def controlled(plan: AnalysisPlan, halved: Collection[str], before: Mapping[str, str]) -> AnalysisPlan:
+    """With a standing control for the metrics in `halved`, which goes on where `before` ended."""
+    metrics = (
+        replace(metric, control=before.get(metric.name, "")) if metric.metric in halved else metric
+        for metric in plan.metrics
+    )
+    return replace(plan, metrics=tuple(metrics))
+
+
+def _plans_of(metric: Metric, thresholds: Thresholds | None) -> list[MetricPlan]:
+    """A limit is a promise, and is kept at the threshold of the promise."""
+    if thresholds is None:
+        return [metric_plan(metric, metric.name)]
+    if metric.limit is not None:
+        return [metric_plan(metric, f"{metric.name}/{thresholds.always}")]
+    plans = {edge: metric_plan(metric, f"{metric.name}/{edge}") for edge in thresholds.edges}
+    return [plan if edge == thresholds.proof else replace(plan, promote=None) for edge, plan in plans.items()]
+
+
+def metric_plan(metric: Metric, name: str) -> MetricPlan:
+    """`name` is the metric's, or that of one threshold of it."""
+    if metric.margin is None:
+        return MetricPlan(name, None, limit=metric.limit)
+    margin = metric.margin
+    return MetricPlan(name, margin.rollback_above, margin.promote_below, slack=margin.slack)

@@ -1,0 +1,305 @@
+"""AnalysisRuns: the record of each attempt, look by look, in pages.
+
+Looks are written when something hangs on them (a verdict, a weight that changed) and otherwise every quarter of a
+minute: after a crash the windows since then are asked for again, with the same bounds, and give the same counts.
+A page that is full is never touched again, so the writes stay small however long a release takes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.analysis import checkpoints
+from controller.api import times
+from controller.api.names import API_VERSION, ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
+from controller.api.resources import ANALYSIS_RUNS
+from controller.kube.client import ConflictError, KubeClient, NotFoundError
+from controller.kube.objects import Key
+from controller.stats.all_bad import Disaster
+from controller.stats.counts import Counts, Look
+from controller.stats.evidence import Judge
+from controller.stats.method import AnalysisPlan, plan_from_raw, plan_to_raw
+
+PAGE = 200
+KEPT_RUNS = 5
+_WRITE_EVERY_S = 15.0
+
+
+@dataclass
+class Run:
+    """One attempt under analysis. `pages` are the objects as last written."""
+
+    key: Key
+    name: str
+    plan: AnalysisPlan
+    started: float
+    usual: Mapping[str, float]
+    """Units per second of each metric before the canary came."""
+    judge: Judge
+    looks: list[Look]
+    pages: list[dict[str, Any]]
+    written: int
+    """Looks that are in the API server."""
+    written_at: float = 0.0
+    weight_since: float | None = None
+    provisional_at: float = 0.0
+    provisional: Disaster | None = None
+    """What was last seen in counts that are in no look yet, and when it was asked for."""
+    states: dict[int, str] = field(default_factory=dict)
+    """The tests' state at the end of each full page that is not written yet."""
+    late: dict[str, int] = field(default_factory=dict)
+    """Units of each metric that came after their look."""
+    audited: int = 0
+    """Looks that were asked for once more."""
+
+    turns: list[float] = field(default_factory=list)
+    """Moments at which the weight changed, between two looks."""
+
+    @property
+    def end(self) -> float:
+        """Where the next window begins."""
+        return self.looks[-1].end if self.looks else self.started
+
+
+Beginning = tuple[AnalysisPlan, Mapping[str, float]]
+"""How an attempt is judged, and the units per second of each metric before the canary came."""
+
+
+def run_name(key: Key, canary: str, attempt: int) -> str:
+    return f"{key.name}-{canary}-{attempt}"
+
+
+class RunStore:
+    """Keeps the runs that are open; all of it can be read again from the API server."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+        self._open: dict[Key, Run] = {}
+
+    def forget(self, key: Key) -> None:
+        self._open.pop(key, None)
+
+    async def open(
+        self,
+        key: Key,
+        name: str,
+        *,
+        subject: Mapping[str, Any],
+        began: float,
+        started: float,
+        owner: Mapping[str, Any] | None,
+        begin: Callable[[], Awaitable[Beginning]],
+    ) -> Run:
+        """The run of this name: the one in memory, the one that is written, or a new one. Raises KubeError, and what
+        `begin` raises.
+
+        `began`: since when this canary is one; a run that started before is not its.
+        """
+        known = self._open.get(key)
+        if known is not None and known.name == name:
+            return known
+        pages = await _read_pages(self._kube, key, name)
+        if pages and times.from_text(pages[0]["spec"]["startedAt"]) < began:
+            # of a Release of this name that was deleted and made again: its counts convict nobody here
+            for page in pages:
+                await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
+            pages = []
+        if not pages:
+            plan, usual = await begin()
+            rates = {metric: round(rate, 3) for metric, rate in usual.items()}
+            spec = {**subject, "startedAt": times.to_text(started), "usual": rates, "method": plan_to_raw(plan)}
+            pages = [await self._create(key, name, spec, 0, owner)]
+        run = _from_pages(key, name, pages)
+        self._open[key] = run
+        return run
+
+    async def _create(
+        self, key: Key, name: str, spec: Mapping[str, Any], page: int, owner: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        metadata: dict[str, Any] = {
+            "name": _page_name(name, page),
+            "namespace": key.namespace,
+            "labels": {
+                RELEASE_LABEL: key.name,
+                ATTEMPT_LABEL: str(spec["attempt"]),
+                MANAGED_BY_LABEL: MANAGED_BY,
+            },
+        }
+        if owner is not None:
+            metadata["ownerReferences"] = [dict(owner)]
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": ANALYSIS_RUNS.kind,
+            "metadata": metadata,
+            "spec": {**spec, "page": page},
+            "status": {"verdict": "undecided", "looks": []},
+        }
+        return await self._kube.create(ANALYSIS_RUNS, key.namespace, body)
+
+    def add(self, run: Run, look: Look) -> None:
+        run.turns += _turns([*run.looks[-1:], look])
+        run.looks.append(look)
+        run.judge.add(look)
+        if len(run.looks) % PAGE == 0:
+            run.states[len(run.looks) // PAGE - 1] = checkpoints.packed(run.judge)
+
+    async def save(self, run: Run, now: float, *, force: bool) -> None:
+        """Writes what is new, when it is time. Raises KubeError; a ConflictError means another one writes too."""
+        if run.written == len(run.looks) or not (force or now - run.written_at >= _WRITE_EVERY_S):
+            return
+        try:
+            while run.written < len(run.looks):
+                await self._save_page(run)
+        except ConflictError:
+            self.forget(run.key)
+            raise
+        run.written_at = now
+
+    async def _save_page(self, run: Run) -> None:
+        number = run.written // PAGE
+        until = min(len(run.looks), (number + 1) * PAGE)
+        if number >= len(run.pages):
+            first = run.pages[0]
+            spec = {name: value for name, value in first["spec"].items() if name != "page"}
+            owner = next(iter(first["metadata"].get("ownerReferences", [])), None)
+            run.pages.append(await self._create(run.key, run.name, spec, number, owner))
+        page = run.pages[number]
+        nearest = run.judge.evidence().nearest
+        page["status"] = {
+            **page.get("status", {}),
+            "looks": [_look_to_raw(look) for look in run.looks[number * PAGE : until]],
+            "total": until,
+            "late": dict(run.late),
+            "audited": run.audited,
+            "evidence": nearest.sentence() if nearest is not None else "",
+        }
+        if controls := run.judge.controls():
+            page["status"]["controls"] = controls
+        if run.states.get(number):
+            page["status"]["state"] = run.states[number]
+        run.pages[number] = await self._kube.replace(ANALYSIS_RUNS, page)
+        run.states.pop(number, None)
+        run.written = until
+
+    async def close(self, key: Key, name: str, verdict: str, message: str) -> None:
+        """Writes the verdict on the first page, where people look; twice is harmless."""
+        run = self._open.pop(key, None)
+        first: Mapping[str, Any] | None
+        if run is not None and run.name == name:
+            await self.save(run, 0.0, force=True)
+            first = run.pages[0]
+        else:
+            first = await self._kube.find(ANALYSIS_RUNS, key.namespace, name)
+        if first is None:
+            return
+        # the version goes along: another one may have judged meanwhile
+        version = {"resourceVersion": first["metadata"]["resourceVersion"]}
+        patch = {"metadata": version, "status": {"verdict": verdict, "message": message[:1024]}}
+        try:
+            await self._kube.patch(ANALYSIS_RUNS, key.namespace, name, patch)
+        except NotFoundError:
+            return
+        await self._forget_old(key)
+
+    async def controls(self, key: Key) -> Mapping[str, str]:
+        """What stable's halves have said of each other so far (see stats/overdispersion.py)."""
+        pages = await self._kube.list(ANALYSIS_RUNS, key.namespace, labels=f"{RELEASE_LABEL}={key.name}")
+        pages.sort(key=lambda page: (int(page["spec"]["attempt"]), int(page["spec"]["page"])))
+        found: dict[str, str] = {}
+        for page in pages:  # a metric that was left out for an attempt keeps what is known of it
+            found |= page.get("status", {}).get("controls", {})
+        return found
+
+    async def _forget_old(self, key: Key) -> None:
+        labels = f"{RELEASE_LABEL}={key.name}"
+        pages = await self._kube.list(ANALYSIS_RUNS, key.namespace, labels=labels)
+        attempts = sorted({int(page["spec"]["attempt"]) for page in pages}, reverse=True)
+        for page in pages:
+            if int(page["spec"]["attempt"]) not in attempts[:KEPT_RUNS]:
+                await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
+
+
+async def read_run(kube: KubeClient, key: Key, name: str) -> Run | None:
+    """A run as it is written, judged again; None where there is none. Raises KubeError."""
+    pages = await _read_pages(kube, key, name)
+    return _from_pages(key, name, pages) if pages else None
+
+
+async def _read_pages(kube: KubeClient, key: Key, name: str) -> list[dict[str, Any]]:
+    first = await kube.find(ANALYSIS_RUNS, key.namespace, name)
+    if first is None:
+        return []
+    pages = [first]
+    while len(pages[-1].get("status", {}).get("looks", [])) >= PAGE:
+        following = await kube.find(ANALYSIS_RUNS, key.namespace, _page_name(name, len(pages)))
+        if following is None:
+            break
+        pages.append(following)
+    return pages
+
+
+def _page_name(name: str, page: int) -> str:
+    return f"{name}-p{page}" if page else name
+
+
+def _turns(looks: Sequence[Look]) -> list[float]:
+    return [after.start for before, after in itertools.pairwise(looks) if after.weight != before.weight]
+
+
+def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
+    spec = pages[0]["spec"]
+    plan = plan_from_raw(spec["method"])
+    looks = [_look_from_raw(raw) for page in pages for raw in page.get("status", {}).get("looks", [])]
+    states = [
+        ((number + 1) * PAGE, page["status"]["state"])
+        for number, page in enumerate(pages)
+        if page.get("status", {}).get("state")
+    ]
+    written = [page["status"] for page in pages if "audited" in page.get("status", {})]
+    last: Mapping[str, Any] = written[-1] if written else {}
+    return Run(
+        key=key,
+        name=name,
+        plan=plan,
+        started=times.from_text(spec["startedAt"]),
+        usual=spec.get("usual", {}),
+        judge=checkpoints.resumed(plan, looks, states),
+        looks=looks,
+        pages=pages,
+        written=len(looks),
+        late=dict(last.get("late", {})),
+        audited=last.get("audited", 0),
+        turns=_turns(looks),
+    )
+
+
+def _look_to_raw(look: Look) -> dict[str, Any]:
+    return {
+        "n": look.number,
+        "from": times.to_text(look.start),
+        "to": times.to_text(look.end),
+        "weight": look.weight,
+        "rows": _to_raw(look.rows),
+        **({"halves": _to_raw(look.halves)} if look.halves else {}),
+    }
+
+
+def _to_raw(rows: Mapping[str, Counts]) -> dict[str, list[int]]:
+    return {
+        name: [counts.canary_bad, counts.canary_total, counts.stable_bad, counts.stable_total]
+        for name, counts in rows.items()
+    }
+
+
+def _look_from_raw(raw: Mapping[str, Any]) -> Look:
+    return Look(
+        number=raw["n"],
+        start=times.from_text(raw["from"]),
+        end=times.from_text(raw["to"]),
+        weight=float(raw["weight"]),
+        rows={name: Counts(*counts) for name, counts in raw.get("rows", {}).items()},
+        halves={name: Counts(*counts) for name, counts in raw.get("halves", {}).items()},
+    )

@@ -1,0 +1,196 @@
+"""From the metrics a Release names to queries that can be asked, and providers to ask them of.
+
+References resolve in the Release's namespace and then in the operator's. What was resolved is kept for a minute, or
+until a template or a source changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller import registry
+from controller.analysis.heartbeat import Heartbeat
+from controller.api.metrics import Context, MetricSource, MetricTemplate, bind, parse_source, parse_template
+from controller.api.reading import SpecError
+from controller.api.release import Metric
+from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource
+from controller.kube.client import InvalidError, KubeClient
+from controller.kube.objects import Key
+from controller.ports import MetricProvider, Query, SourceOutageError, threshold_text
+from controller.providers.rendering import Renderer, RenderError
+from controller.rollout.observation import MetricTrouble
+
+_KEPT_S = 60.0
+
+
+class MetricTroubleError(Exception):
+    """A metric cannot be asked; says why, in the terms of `decide`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.trouble = MetricTrouble(reason, message)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One metric, ready to be asked."""
+
+    name: str
+    query: Query
+    provider: MetricProvider
+    warm_up: bool
+    heartbeat: Heartbeat | None = None
+    """Of the source, shared by all who ask there."""
+    maturity: float = 0.0
+    """Seconds after a unit's beginning until its outcome is known; 0 where a unit is counted when it ends."""
+    at_router: bool = False
+    """Its units are counted by the router that splits the work."""
+    always: str = ""
+    """One of its thresholds, in seconds as text; empty where its rows have none."""
+    halves: bool = False
+    """Its rows come for two halves of a revision's pods."""
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    questions: tuple[Question, ...]
+    subject: object
+    at: float
+
+
+class Sources:
+    def __init__(self, kube: KubeClient, *, cluster: str, own_namespace: str) -> None:
+        self._kube = kube
+        self._cluster = cluster
+        self._own = own_namespace
+        self._renderer = Renderer()
+        self._resolved: dict[Key, _Resolved] = {}
+        self._providers: dict[tuple[str, str], tuple[object, MetricProvider]] = {}
+        self._heartbeats: dict[str, Heartbeat] = {}
+        self._lock = asyncio.Lock()
+
+    def changed(self) -> None:
+        """A template or a source was written: everything is resolved anew."""
+        self._resolved.clear()
+
+    def forget(self, key: Key) -> None:
+        self._resolved.pop(key, None)
+
+    async def close(self) -> None:
+        await asyncio.gather(self._renderer.close(), *(provider.close() for _, provider in self._providers.values()))
+        self._providers.clear()
+
+    async def questions(
+        self, key: Key, metrics: tuple[Metric, ...], *, stable: str, canary: str
+    ) -> tuple[Question, ...]:
+        """Raises MetricTroubleError, KubeError."""
+        subject = (metrics, stable, canary)
+        known = self._resolved.get(key)
+        if known is not None and known.subject == subject and time.monotonic() - known.at < _KEPT_S:
+            return known.questions
+        questions = tuple([await self._question(key, metric, stable, canary) for metric in metrics])
+        self._resolved[key] = _Resolved(questions, subject, time.monotonic())
+        return questions
+
+    async def _question(self, key: Key, metric: Metric, stable: str, canary: str) -> Question:
+        path = f"{metric.path}.template"
+        try:
+            home, raw = await self._find(METRIC_TEMPLATES, key.namespace, metric.template, path)
+            where = f"MetricTemplate {home}/{metric.template} spec"
+            template = parse_template(raw["spec"], where, languages=_languages())
+            source, provider, beaten = await self._provider(key, template, where, home)
+            context = Context(
+                cluster=self._cluster,
+                namespace=key.namespace,
+                service=key.name,
+                stable=stable,
+                canary=canary,
+                bucket=getattr(source.config, "bucket", ""),
+            )
+            parameters = bind(template, metric.parameters, f"{metric.path}.parameters")
+            query = await self._renderer.render(template, parameters, context)
+            heartbeat = await self._heartbeat(beaten, source, provider)
+        except (SpecError, RenderError) as error:
+            raise MetricTroubleError("MetricInvalid", f"metric {metric.name}: {error}") from error
+        except SourceOutageError as error:
+            raise MetricTroubleError("SourceOutage", f"metric {metric.name}: {error}") from error
+        always = threshold_text(float(parameters[template.always])) if template.always else ""
+        return Question(
+            metric.name,
+            query,
+            provider,
+            template.warm_up,
+            heartbeat,
+            maturity=template.maturity,
+            at_router=template.at_router,
+            always=always,
+            halves=template.halves,
+        )
+
+    async def _heartbeat(self, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:
+        spec = source.heartbeat
+        if spec is None:
+            return None
+        languages = registry.modules("providers")[source.kind].LANGUAGES
+        if spec.language not in languages:
+            path = f"MetricSource {name} spec.heartbeat.language"
+            raise SpecError(path, f"{spec.language!r} is not one of {', '.join(sorted(languages))}")
+        query = await self._renderer.render_heartbeat(spec, getattr(source.config, "bucket", ""))
+        known = self._heartbeats.get(name)
+        if known is None or (known.provider, known.query, known.max_age) != (provider, query, spec.max_age):
+            known = self._heartbeats[name] = Heartbeat(name, provider, query, spec.max_age)
+        return known
+
+    async def _find(self, resource: Resource, namespace: str, name: str, path: str) -> tuple[str, Mapping[str, Any]]:
+        for home in dict.fromkeys((namespace, self._own)):
+            found = await self._kube.find(resource, home, name)
+            if found is not None:
+                return home, found
+        raise SpecError(path, f"there is no {resource.kind} {name!r} in {namespace} or {self._own}")
+
+    async def _provider(
+        self, key: Key, template: MetricTemplate, where: str, template_home: str
+    ) -> tuple[MetricSource, MetricProvider, str]:
+        home, raw = await self._find(METRIC_SOURCES, key.namespace, template.source, f"{where}.source")
+        name = f"{home}/{template.source}"
+        modules = registry.modules("providers")
+        parsers = {kind: module.Config.parse for kind, module in modules.items()}
+        source = parse_source(raw["spec"], f"MetricSource {name} spec", parsers)
+        if not source.serves(key.namespace, own=home):
+            raise SpecError(f"MetricSource {name} spec.allowedNamespaces", f"does not name {key.namespace}")
+        if home not in (template_home, key.namespace) and not source.allow_inline:
+            raise SpecError(f"{where}.source", f"MetricSource {name} takes templates of its own namespace only")
+        token = await self._secret(home, source)
+        async with self._lock:
+            made_of = (source.kind, source.config, token)
+            known = self._providers.get((home, template.source))
+            if known is not None and known[0] == made_of:
+                return source, known[1], name
+            provider: MetricProvider = modules[source.kind].create(source.config, token)
+            self._providers[home, template.source] = (made_of, provider)
+            if known is not None:
+                await known[1].close()
+            return source, provider, name
+
+    async def _secret(self, namespace: str, source: MetricSource) -> str:
+        reference = source.config.token_secret
+        try:
+            secret = await self._kube.find(SECRETS, namespace, reference.name)
+        except InvalidError as error:
+            raise SourceOutageError(f"Secret {namespace}/{reference.name} may not be read: {error}") from error
+        if secret is None or reference.key not in (secret.get("data") or {}):
+            raise SourceOutageError(f"Secret {namespace}/{reference.name} has no key {reference.key!r}")
+        try:
+            return base64.b64decode(secret["data"][reference.key]).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise SourceOutageError(f"key {reference.key!r} of Secret {reference.name} is no text") from error
+
+
+def _languages() -> list[str]:
+    return sorted({language for module in registry.modules("providers").values() for language in module.LANGUAGES})

@@ -1,0 +1,340 @@
+"""`pointsman plan`: what a Release's analysis can see, before anything is risked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controller import registry
+from controller.analysis.looking import usual_counts
+from controller.analysis.method import method_of
+from controller.analysis.sources import MetricTroubleError, Sources
+from controller.api.reading import SpecError, parse_percent
+from controller.api.release import ReleaseSpec, parse_release
+from controller.api.resources import NAMESPACES
+from controller.api.status import status_from_raw
+from controller.cli._cluster import WRONG_USE, CommandError, Kubeconfig, Namespace, find_release, with_cluster
+from controller.cli._manifest import ManifestError, read_release
+from controller.kube.client import InvalidError, KubeClient
+from controller.kube.objects import Key
+from controller.rollout.bake import bake_weight
+from controller.stats.counts import metric_of
+from controller.stats.method import AnalysisPlan, MetricPlan
+from controller.stats.power import (
+    Level,
+    Slacked,
+    Traffic,
+    chance_to_detect,
+    looks_to_convict,
+    looks_to_detect,
+    looks_to_prove,
+)
+from controller.stats.thresholds import Thresholds
+
+LIFTS = (1.5, 2.0, 5.0)
+_LIKELY = 0.5
+_ASKED_S = 600.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric at one step."""
+
+    step: int
+    weight: float
+    """Percent."""
+    metric: str
+    at_most_s: float
+    canary_units: int
+    """Until `atMost`."""
+    minutes_to_detect: dict[str, float | None]
+    """By how many times as bad the canary is; None: never."""
+    chance_to_detect: dict[str, float]
+    """Before `atMost`, 0 to 1."""
+    minutes_to_prove: float | None
+    provable: bool
+    """No worse can be proven before `atMost`, more likely than not."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("plan")(plan)
+
+
+def plan(
+    subject: Annotated[
+        str, typer.Argument(metavar="RELEASE|FILE", help="A Release of the cluster, or a manifest with one.")
+    ],
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second of both versions together. A file needs it.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Stable's share of bad units, such as 0.1%. A file needs it.")
+    ] = None,
+    namespace: Namespace = None,
+    operator_namespace: Annotated[
+        str, typer.Option(help="Where shared templates and sources are.")
+    ] = "pointsman-system",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Say what a Release's analysis can see with its traffic, step by step.
+
+    Minutes until a canary that is 1.5, 2 and 5 times as bad is taken back,
+    the chance that it is before atMost, and whether a good one can be proven
+    no worse by then. For a Release of the cluster the traffic of the last ten
+    minutes is asked of its MetricSources, which you have to reach from here,
+    with your right to read their Secret.
+    Exit code 0: done, 1: the cluster or a source refused, 2: wrong use.
+
+    \b
+    pointsman plan release.yaml --rate 50 --base 0.1%
+    pointsman plan invitation-api -n shop
+    """  # noqa: D301 - \b keeps the lines of the examples
+    try:
+        given = _given(rate, base)
+        if _is_file(subject):
+            planned = _of_file(subject, given)
+        else:
+            planned = with_cluster(kubeconfig, partial(_of_cluster, subject, namespace, operator_namespace, given))
+    except (ManifestError, SpecError) as error:
+        typer.echo(f"pointsman plan: {error}", err=True)
+        raise typer.Exit(WRONG_USE) from None
+    rows = foresee(planned)
+    sentences = [*planned.notes, *advice(rows, planned)]
+    if as_json:
+        typer.echo(json.dumps({"rows": [asdict(row) for row in rows], "advice": sentences}))
+        return
+    for line in (*_table(rows), *sentences):
+        typer.echo(line)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is planned, with what traffic, and what has to be said about that."""
+
+    spec: ReleaseSpec
+    levels: Mapping[str, Level]
+    """By metric, or by metric and threshold."""
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
+    """Of the metrics that have several, as they would be chosen now."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> AnalysisPlan:
+        reserve_at = bake_weight(self.spec.steps)
+        return method_of(self.spec.analysis, thresholds=self.thresholds, reserve_at=reserve_at)
+
+    def level(self, metric: str) -> Level:
+        """Of `metric` or `metric/threshold`."""
+        return self.levels.get(metric) or self.levels[metric_of(metric)]
+
+
+def _is_file(subject: str) -> bool:
+    path = Path(subject)
+    return path.suffix in {".yaml", ".yml", ".json"} or path.is_file() or len(path.parts) > 1
+
+
+def _given(rate: float | None, base: str | None) -> Level | None:
+    """Raises SpecError."""
+    if rate is None and base is None:
+        return None
+    if rate is None or base is None:
+        raise SpecError("--rate" if rate is None else "--base", "is needed with the other of the two")
+    bad = parse_percent(base, "--base") / 100
+    if not (math.isfinite(rate) and rate > 0):
+        raise SpecError("--rate", f"{rate:g} is not above 0")
+    if not 0 < bad < 1:
+        raise SpecError("--base", f"{base} is not above 0% and below 100%")
+    return Level(rate, bad)
+
+
+def _of_file(file: str, given: Level | None) -> Planned:
+    """Raises ManifestError, SpecError."""
+    spec = read_release(file)
+    if given is None:
+        raise SpecError("--rate", "is needed with a file, and --base too: nobody can be asked")
+    return Planned(spec, _same(spec, given))
+
+
+def _same(spec: ReleaseSpec, level: Level) -> dict[str, Level]:
+    return {metric.name: level for metric in spec.analysis.metrics}
+
+
+async def _of_cluster(
+    name: str, namespace: str | None, operator_namespace: str, given: Level | None, kube: KubeClient
+) -> Planned:
+    """Raises CommandError, KubeError."""
+    release = await find_release(kube, namespace or kube.namespace, name)
+    key = Key(release["metadata"]["namespace"], name)
+    try:
+        spec = parse_release(name, release["spec"], registry.kinds())
+    except SpecError as error:
+        raise CommandError(str(error)) from error
+    if given is not None:
+        return Planned(spec, _same(spec, given))
+    status = status_from_raw(release.get("status", {}))
+    if not status.stable:
+        raise CommandError(f"no version of {name} serves yet, so nothing can be asked: give --rate and --base")
+    sources = Sources(kube, cluster=await _cluster_id(kube), own_namespace=operator_namespace)
+    try:
+        found, thresholds = await usual_counts(sources, key, spec.analysis.metrics, status, seconds=_ASKED_S)
+    except MetricTroubleError as error:
+        raise CommandError(f"{error}; or give --rate and --base") from error
+    finally:
+        await sources.close()
+    names = [metric.name for metric in method_of(spec.analysis, thresholds=thresholds).metrics]
+    levels, notes = _levels({name: found.get(name, (0, 0)) for name in names})
+    return Planned(spec, levels, thresholds, notes)
+
+
+def _levels(found: Mapping[str, tuple[int, int]]) -> tuple[dict[str, Level], tuple[str, ...]]:
+    """Raises CommandError where nobody called."""
+    levels, notes = {}, []
+    for name, (bad, total) in found.items():
+        if total == 0:
+            minutes = f"{_ASKED_S / 60:.0f} min"
+            raise CommandError(f"metric {name} counted nothing in the last {minutes}: give --rate and --base")
+        if bad == 0:
+            notes.append(f"{name}: none of {total} was bad in the last {_ASKED_S / 60:.0f} min; reckoned with a half")
+        levels[name] = Level(total / _ASKED_S, max(bad, 0.5) / total)
+    return levels, tuple(notes)
+
+
+async def _cluster_id(kube: KubeClient) -> str:
+    """Only templates that name the cluster need it, and not everybody may read it."""
+    try:
+        return str((await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"])
+    except InvalidError:
+        return ""
+
+
+def foresee(planned: Planned) -> list[Row]:
+    spec, method = planned.spec, planned.method
+    analysis = spec.analysis
+    rows: list[Row] = []
+    weight = 0.0
+    for number, step in enumerate(spec.steps, start=1):
+        weight = weight if step.weight is None else step.weight
+        if step.analyzes and weight > 0:
+            at = (number, weight, step.at_most)
+            for metric in method.metrics:
+                if metric.limit is None:
+                    level = planned.level(metric.name)
+                    seen = Traffic(level.rate * analysis.interval, level.base, weight / 100)
+                    rows.append(_row(at, analysis.interval, method, metric, seen))
+    return rows
+
+
+def _row(
+    step: tuple[int, float, float], interval: float, method: AnalysisPlan, metric: MetricPlan, seen: Traffic
+) -> Row:
+    """`step`: its number, weight in percent, and atMost in seconds."""
+    number, weight, at_most = step
+    looks = max(1, int(at_most / interval))
+    outlook = {f"x{lift:g}": _outlook(method, metric, seen, lift, looks) for lift in LIFTS}
+    return Row(
+        step=number,
+        weight=weight,
+        metric=metric.name,
+        at_most_s=at_most,
+        canary_units=int(seen.units_per_look * seen.share * looks),
+        minutes_to_detect={name: _minutes(needed, interval) for name, (needed, _) in outlook.items()},
+        chance_to_detect={name: round(chance, 4) for name, (_, chance) in outlook.items()},
+        minutes_to_prove=_minutes(_looks_to_prove(seen, method, metric), interval),
+        provable=_looks_to_prove(seen, method, metric) <= looks,
+    )
+
+
+def _outlook(method: AnalysisPlan, metric: MetricPlan, seen: Traffic, lift: float, looks: int) -> tuple[float, float]:
+    """Looks until a canary `lift` times as bad is convicted, and the chance that it is within `looks`."""
+    odds = metric.odds or 1.0
+    if metric.slack:
+        slacked = Slacked(odds, metric.slack, method.alpha_of(metric))
+        return slacked.looks_to_detect(seen, lift), slacked.chance_to_detect(seen, lift, looks)
+    # what is tolerated is not seen: a canary twice as bad is 2/1.1 times as bad as the margin allows
+    beyond, spending = lift / odds, method.spending(metric)
+    if beyond <= 1:
+        return math.inf, 0.0
+    return looks_to_detect(seen, beyond, spending.alpha), chance_to_detect(seen, beyond, spending, looks)
+
+
+def _looks_to_prove(seen: Traffic, method: AnalysisPlan, metric: MetricPlan) -> float:
+    if metric.slack and metric.promote:
+        return Slacked(metric.promote, metric.slack, method.max_false_promotion).looks_to_prove(seen)
+    return looks_to_prove(seen, metric.promote, method.proof_spending) if metric.promote else math.inf
+
+
+def _minutes(looks: float, interval: float) -> float | None:
+    return round(max(1.0, looks) * interval / 60, 2) if math.isfinite(looks) else None
+
+
+def advice(rows: list[Row], planned: Planned) -> list[str]:
+    """What cannot work, and the way out."""
+    said = _limits(planned)
+    if not rows and not said:
+        return ["nothing is judged: no step has `analyze` with weight, or there are no metrics"]
+    for metric in dict.fromkeys(row.metric for row in rows):
+        of_it, level = [row for row in rows if row.metric == metric], planned.level(metric)
+        if all(row.chance_to_detect["x2"] < _LIKELY for row in of_it):
+            best = max(of_it, key=lambda row: row.weight)
+            takes = "for ever" if best.minutes_to_detect["x2"] is None else _span(best.minutes_to_detect["x2"])
+            said.append(
+                f"{metric}: at {level.rate:.3g} requests/s and {best.weight:g} % a doubled rate of "
+                f"{100 * level.base:.3g} % would take "
+                f"{takes}, and step {best.step} ends after {_span(best.at_most_s / 60)}: raise the weight or atMost"
+            )
+    for metric in dict.fromkeys(metric_of(row.metric) for row in rows):
+        if not any(row.provable for row in rows if metric_of(row.metric) == metric):
+            decides = f"onTimeout ({planned.spec.analysis.on_timeout}) decides"
+            said.append(f"{metric}: no worse is not proven in time; {decides}")
+    return said
+
+
+def _limits(planned: Planned) -> list[str]:
+    """When a canary at twice its limit is found, at the greatest weight that is analyzed."""
+    spec, method = planned.spec, planned.method
+    weights, weight = [0.0], 0.0
+    for step in spec.steps:
+        weight = weight if step.weight is None else step.weight
+        weights += [weight] if step.analyzes else []
+    most, said = max(weights), list[str]()
+    for metric in method.metrics:
+        if metric.limit is not None and most > 0:
+            units = planned.level(metric.name).rate * spec.analysis.interval * most / 100
+            takes = _minutes(looks_to_convict(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval)
+            twice = f"{metric.name}: a canary at twice its limit of {metric.limit:.2%}"
+            said.append(f"{twice} is found in {_span(takes)} at {most:g} % of the work")
+    return said
+
+
+def _table(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    width = max(len("metric"), *(len(row.metric) for row in rows))
+    head = f"{'step':>4}  {'weight':>6}  {'metric':<{width}}  {'units':>8}"
+    lines = [head + "".join(f"  {'x' + format(lift, 'g') + ' (chance)':>18}" for lift in LIFTS) + f"  {'proof':>9}"]
+    for row in rows:
+        cells = "".join(
+            f"  {_span(minutes):>9} ({row.chance_to_detect[name]:>5.0%})".ljust(20)
+            for name, minutes in row.minutes_to_detect.items()
+        )
+        proof = _span(row.minutes_to_prove)
+        lines.append(
+            f"{row.step:>4}  {row.weight:>5g}%  {row.metric:<{width}}  {row.canary_units:>8}{cells}  {proof:>9}"
+        )
+    return lines
+
+
+def _span(minutes: float | None) -> str:
+    if minutes is None:
+        return "never"
+    if minutes < 2:  # noqa: PLR2004
+        return f"{minutes * 60:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"  # noqa: PLR2004

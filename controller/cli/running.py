@@ -1,0 +1,85 @@
+"""`run`: the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from controller.kube.client import KindsGoneError, KubeError
+from controller.kube.lease import LeaseLostError
+from controller.runtime.settings import settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(run)
+
+
+def run(
+    namespace: Annotated[
+        str | None,
+        typer.Option(help="The operator's own: its Lease and the shared metric library. In a pod: the pod's."),
+    ] = None,
+    address: Annotated[str, typer.Option(help="Where /healthz, /readyz and /metrics are served.")] = "0.0.0.0",  # noqa: S104 - probes come to the pod's address
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8081,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Releases that are worked on at once.")] = 8,
+    only: Annotated[
+        str | None, typer.Option("--only-namespace", help="Work on the Releases of this namespace, and need no more.")
+    ] = None,
+    lease: Annotated[
+        float, typer.Option("--lease-seconds", min=1, help="How long a dead operator keeps the next one waiting.")
+    ] = 15,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every request that failed, and more.")] = False,
+) -> None:
+    """Run the operator, in a pod or against KUBECONFIG.
+
+    \b
+    pointsman run
+    KUBECONFIG=~/.kube/config pointsman run --namespace pointsman-system --port 0
+    """  # noqa: D301 - \b keeps the lines of the examples
+    from controller.runtime import operator  # noqa: PLC0415 - kopf takes a second that no other command should pay
+
+    logging.getLogger("kubernetes").setLevel(logging.ERROR)  # it warns of a file that is not there, and so do we
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    for chatty in ("kopf", "aiohttp", "httpx", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.INFO if verbose else logging.WARNING)
+    chosen = settings(namespace=namespace, address=address, port=port, workers=workers, only=only, lease_s=lease)
+    try:
+        asyncio.run(operator.run(chosen))
+    except (KubeError, LeaseLostError, KindsGoneError, BaseExceptionGroup) as problem:
+        known, others = _told_apart(problem)
+        if others:
+            raise
+        raise SystemExit(f"pointsman: {'; '.join(dict.fromkeys(known))}") from None
+
+
+def _told_apart(problem: BaseException) -> tuple[list[str], list[BaseException]]:
+    """Sentences for what a person can do something about, and what is a defect."""
+    known, others = list[str](), list[BaseException]()
+    for error in _leaves(problem):
+        match error:
+            case LeaseLostError():
+                known.append(f"{error}; stopping, so that two never lead")
+            case KindsGoneError():
+                known.append(f"{error}; stopping, to wait for them at the next start")
+            case KubeError():
+                known.append(f"the API server refused: {error}")
+            case _:
+                others.append(error)
+    return known, others
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error

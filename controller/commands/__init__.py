@@ -1,1 +1,0 @@
-"""What the commands of `pointsman` do; `cli.py` registers them."""

@@ -1,1 +1,0 @@
-"""What should happen: pure functions over values, with `now` as an argument."""

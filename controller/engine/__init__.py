@@ -1,1 +1,0 @@
-"""How it happens, and in which order: queue, observation, execution."""

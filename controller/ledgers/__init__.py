@@ -1,1 +1,0 @@
-"""Where share ledgers lie, and what consumers write beside them."""

@@ -1,0 +1,147 @@
+"""`/v1/ledger`: share ledgers over HTTP, for workers in any language (see workloads/common/SHARE.md).
+
+Only the leader answers: it alone allocates, and what is reported lies in its memory. A caller shows a service account
+token of the Release's namespace: who could report for others could give a canary any share.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from controller.kube.client import KubeError
+from controller.ports import Report
+from controller.queue_share.ledger import Ledger
+from controller.queue_share.stores.memory import MemoryLedgers
+
+_MOST_BYTES = 4096
+_MOST_NAME = 300
+_AGAIN_S = "1"
+_BEARER = "Bearer "
+
+
+@dataclass(frozen=True)
+class ShareApi:
+    """`leads`: whether this process does. `namespace_of`: as `kube.callers.Callers.namespace`."""
+
+    ledgers: MemoryLedgers
+    leads: Callable[[], bool]
+    namespace_of: Callable[[str], Awaitable[str]]
+    clock: Callable[[], float] = time.time
+
+    def routes(self) -> list[web.RouteDef]:
+        service = "/v1/ledger/{namespace}/{name}"
+        return [web.get(service, self._read), web.put(service + "/consumers/{consumer}", self._report)]
+
+    async def _read(self, request: web.Request) -> web.Response:
+        if refusal := await self._refusal(request):
+            return refusal
+        return await self._answer(_service_of(request))
+
+    async def _report(self, request: web.Request) -> web.Response:
+        if refusal := await self._refusal(request):
+            return refusal
+        try:
+            report = _report_of(request.match_info["consumer"], await _body_of(request))
+        except ValueError as problem:
+            return _problem(400, str(problem))
+        self.ledgers.take(_service_of(request), report)
+        return await self._answer(_service_of(request))
+
+    async def _refusal(self, request: web.Request) -> web.Response | None:
+        if not self.leads():
+            return _not_leading()
+        authorization = request.headers.get("Authorization", "")
+        if not authorization.startswith(_BEARER):
+            return _problem(401, "a service account token is needed: Authorization: Bearer TOKEN, audience pointsman")
+        try:
+            namespace = await self.namespace_of(authorization.removeprefix(_BEARER))
+        except KubeError as problem:
+            return _later(f"whose token this is cannot be said now: {problem}")
+        if not namespace:
+            return _problem(401, "the token has ended, or is not a service account's with the audience pointsman")
+        if namespace != request.match_info["namespace"]:
+            return _problem(403, f"the token is of namespace {namespace}: it is good for its own Releases only")
+        return None
+
+    async def _answer(self, service: str) -> web.Response:
+        stored = await self.ledgers.read(service)
+        if stored is None:
+            return _problem(404, f"there is no ledger for {service}: its Release may be new, or have another router")
+        return web.json_response({"version": stored.version, **_said(stored.ledger, self.clock())})
+
+
+def _service_of(request: web.Request) -> str:
+    return f"{request.match_info['namespace']}/{request.match_info['name']}"
+
+
+def _said(ledger: Ledger, now: float) -> dict[str, Any]:
+    return {
+        "stable": ledger.stable,
+        "canary": ledger.canary,
+        "draining": list(ledger.draining),
+        "share": ledger.share,
+        "epoch": ledger.epoch,
+        "minEpoch": ledger.min_epoch,
+        # a difference, because two clocks need not agree
+        "expiresIn": max(0.0, ledger.expires_at - now),
+        "unused": ledger.unused,
+        "granted": dict(ledger.granted),
+    }
+
+
+async def _body_of(request: web.Request) -> Mapping[str, Any]:
+    """Raises ValueError."""
+    if (request.content_length or 0) > _MOST_BYTES:
+        raise ValueError(f"the body is larger than {_MOST_BYTES} bytes")
+    try:
+        body = json.loads(await request.content.read(_MOST_BYTES))
+    except ValueError as error:
+        raise ValueError(f"the body is not JSON: {error}") from error
+    if not isinstance(body, Mapping):
+        raise ValueError("the body is not a JSON object")  # noqa: TRY004 - one kind of error for what was sent
+    return body
+
+
+def _report_of(consumer: str, body: Mapping[str, Any]) -> Report:
+    """Raises ValueError."""
+    if len(consumer) > _MOST_NAME:
+        raise ValueError(f"the consumer's name is longer than {_MOST_NAME} letters")
+    revision = body.get("revision")
+    if not isinstance(revision, str) or not revision or len(revision) > _MOST_NAME:
+        raise ValueError(f"revision: {revision!r} is not the name of a revision, such as 7d9f8c6b54")
+    return Report(
+        consumer,
+        revision,
+        claims=_number(body, "claims"),
+        seq=_number(body, "seq"),
+        waiting=_number(body, "waiting", 0),
+    )
+
+
+def _number(body: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    number = body.get(name, default)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"{name}: {number!r} is not a whole number of 0 or more")
+    return number
+
+
+def _not_leading() -> web.Response:
+    problem = _later("this operator does not lead: ask again, another one may answer")
+    problem.force_close()  # the next connection may reach the one that does
+    return problem
+
+
+def _later(sentence: str) -> web.Response:
+    problem = _problem(503, sentence)
+    problem.headers["Retry-After"] = _AGAIN_S
+    return problem
+
+
+def _problem(status: int, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence}, status=status)

@@ -1,0 +1,62 @@
+"""Finds the modules that can be added: routers, metric providers, steps.
+
+A module is found by lying in its folder, or by an entry point (`pointsman.routers`, `pointsman.providers`,
+`pointsman.steps`) of another package. Adding one therefore changes one file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
+
+from controller.api.release import Kinds
+from controller.rollout.bake import Bake
+
+FOLDERS = {
+    "routers": "controller.routers",
+    "providers": "controller.providers",
+    "steps": "controller.rollout.steps",
+}
+_EXPORTS = ("KIND", "SCHEMA", "EXAMPLE", "Config")
+
+
+class PluginError(Exception):
+    """A module that lies in a folder of modules and is none."""
+
+
+@cache
+def modules(folder: str) -> Mapping[str, Any]:
+    """The modules of one folder by their KIND, in the order of their names."""
+    package = importlib.import_module(FOLDERS[folder])
+    own = [
+        importlib.import_module(f"{package.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(package.__path__)
+        if not found.name.startswith("_")
+    ]
+    others = [point.load() for point in entry_points(group=f"pointsman.{folder}")]
+    result: dict[str, Any] = {}
+    for module in own + others:
+        missing = [name for name in _EXPORTS if not hasattr(module, name)]
+        if len(missing) == len(_EXPORTS):
+            continue  # serves the modules beside it
+        if missing:
+            raise PluginError(f"{module.__name__} lies in {folder} but exports no {', '.join(missing)}")
+        if module.KIND in result:
+            raise PluginError(f"{module.__name__} and {result[module.KIND].__name__} are both {module.KIND!r}")
+        result[module.KIND] = module
+    return MappingProxyType(dict(sorted(result.items())))
+
+
+@cache
+def kinds() -> Kinds:
+    """What `api.release.parse_release` needs to know."""
+    return Kinds(
+        routers={kind: module.Config.parse for kind, module in modules("routers").items()},
+        steps={kind: module.Config.parse for kind, module in modules("steps").items()},
+        bake=Bake.parse,
+    )

@@ -1,0 +1,147 @@
+"""The world as `decide` sees it: read afresh for every decision, and nothing else counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.api.release import ReleaseSpec
+from controller.api.status import Status
+from controller.rollout.sizing import Sizing
+from controller.stats.all_bad import Disaster
+from controller.stats.evidence import NO_EVIDENCE, Evidence
+
+
+@dataclass(frozen=True)
+class PodTrouble:
+    """Why pods are not ready, where they say so."""
+
+    reason: str
+    """CrashLoop, ImagePull or NoCapacity."""
+    message: str
+
+    @property
+    def is_the_versions_fault(self) -> bool:
+        """No room, or an image that cannot be pulled, says nothing about the version."""
+        return self.reason == "CrashLoop"
+
+
+@dataclass(frozen=True)
+class RevisionState:
+    """What runs of one revision."""
+
+    wanted: int
+    ready: int
+    """Pods of this revision's Deployment that are ready."""
+    endpoints: int
+    """Addresses that its Service would send to."""
+    complete: bool = True
+    """Deployment and Service are both there."""
+    trouble: PodTrouble | None = None
+
+    @property
+    def serving(self) -> int:
+        return min(self.ready, self.endpoints)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A ReleaseAction that has no answer yet."""
+
+    uid: str
+    name: str
+    action: str
+    revision: str
+    by: str
+    reason: str
+    to: str = ""
+    """Where a rollback goes; the version that was stable before when it is not said."""
+
+    @property
+    def whose(self) -> str:
+        """Who asks, and why, as it is kept in the status."""
+        return f"{self.by}: {self.reason}"[:1024] if self.reason else self.by
+
+
+@dataclass(frozen=True)
+class MetricTrouble:
+    """Why looks cannot be made: nothing is concluded from it, neither way."""
+
+    reason: str
+    """SourceOutage, MetricBroken, MetricInvalid, MetricsMissing, WorkMissing or CommonCause."""
+    message: str
+
+
+def common_cause(evidence: Evidence) -> MetricTrouble | None:
+    """What breaks stable too is not the canary's doing: it is waited for, as for an outage."""
+    metric = evidence.common_cause
+    if metric is None or metric.limit is None:
+        return None
+    sentence = f"{metric.name}: stable is above the limit of {metric.limit:.2%} as well, so the canary is not blamed"
+    return MetricTrouble("CommonCause", sentence)
+
+
+@dataclass(frozen=True)
+class Observation:
+    spec: ReleaseSpec
+    sizing: Sizing
+    asked: str
+    """Revision of the template in the spec."""
+    status: Status
+    deleting: bool = False
+    finalizer: bool = False
+    revisions: Mapping[str, RevisionState] = field(default_factory=dict)
+    weights: Mapping[str, float] | None = None
+    """Percent per revision as the router has them; None while there is no route."""
+    starved_s: float = 0.0
+    """For how long the canary has left work lie that was meant for it alone."""
+    route_by: str = ""
+    """Who wrote the route last beside us, as the API server knows them."""
+    service: str | None = None
+    """Revision that Service NAME selects, '' for all of them; None while there is no such Service."""
+    evidence: Evidence = NO_EVIDENCE
+    step_units: int = 0
+    """Canary units in looks since the step began."""
+    metric_trouble: MetricTrouble | None = None
+    disaster: Disaster | None = None
+    """From provisional counts, which are in no look."""
+    following: str = ""
+    """That the share that is seen is not the one that was written, in a sentence."""
+    late: str = ""
+    """What came too late for its look, in a sentence."""
+    manual_until: float | None = None
+    """Until then a person has the route in hand."""
+    requests: tuple[Request, ...] = ()
+    retry: str = ""
+    """The revision that annotation pointsman.dev/retry names."""
+    kept: tuple[str, ...] = ()
+    """Revisions that can be made again, the youngest first. Only read when somebody wants to go back."""
+
+    @property
+    def target(self) -> str:
+        """The revision that is to come out now, by spec.onNewVersion where another one is under way.
+
+        `restart`: the one that is asked for, at once. `finish`: the one under way goes on to its end, and then the
+        newest comes; what was asked for in between is skipped. `queue`: each that was asked for, in its order. The
+        stable version, and a rejected one, are obeyed at once in every mode.
+        """
+        asked, status, mode = self.asked, self.status, self.spec.on_new_version
+        if mode == "restart" or not status.stable or not self.can_come(asked):
+            return asked
+        # what the API server has refused has no end to wait for
+        refused = (status.behind or status.reason) == "TemplateRefused" and not self.state(status.canary).complete
+        if status.canary and not refused:
+            return status.canary
+        if mode == "queue":
+            return next((one for one in status.queued if self.can_come(one) and one != status.canary), asked)
+        return asked
+
+    def can_come(self, revision: str) -> bool:
+        """It is neither stable nor rejected."""
+        return revision != self.status.stable and not self.status.is_rejected(revision)
+
+    def state(self, revision: str) -> RevisionState:
+        return self.revisions.get(revision, NOTHING_RUNS)
+
+
+NOTHING_RUNS = RevisionState(wanted=0, ready=0, endpoints=0, complete=False)

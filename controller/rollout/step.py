@@ -1,0 +1,83 @@
+"""The words between the rollout and its steps.
+
+A step sees a `StepView`, and answers whether to wait, to go on, or to fail. It is a value: what it needs to
+remember stands in the Release's status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from controller.stats.evidence import NO_EVIDENCE, Evidence
+
+
+@dataclass(frozen=True)
+class StepView:
+    elapsed: float
+    """Seconds on this step's clock, which stands still during an outage of the metrics."""
+    canary_units: int
+    """Units of the canary that were judged since the step began."""
+    min_units: int
+    on_timeout: str
+    suspicion: str | None
+    """A metric whose boundary was crossed with too few bad units for a rollback; the sentence about it."""
+    evidence: str
+    approved_by: str | None
+    judged: Evidence = NO_EVIDENCE
+    """Of the attempt that is under way."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    reason: str
+    message: str
+    again_in: float | None = None
+    """Seconds after which waiting may be over by the clock alone."""
+    for_person: bool = False
+    stuck: bool = False
+    """Waiting for something that is not bound to come: phase Waiting rather than Progressing."""
+    baking: bool = False
+    """All steps are done, and the old version is still there to compare with: phase Baking."""
+
+
+@dataclass(frozen=True)
+class Done:
+    message: str = ""
+    """What was found; empty where there is nothing to tell but that the step is over."""
+    unproven: bool = False
+
+
+@dataclass(frozen=True)
+class Fail:
+    reason: str
+    message: str
+
+
+Outcome = Wait | Done | Fail
+
+
+class Step(Protocol):
+    @property
+    def weight(self) -> float | None:
+        """Percent of the work the canary gets from this step on; None leaves it as it is."""
+        ...
+
+    @property
+    def analyzes(self) -> bool: ...
+
+    def advance(self, view: StepView) -> Outcome:
+        """Called while the weight is in force. Pure."""
+        ...
+
+
+class StepModule(Protocol):
+    """A module of `rollout/steps/`."""
+
+    KIND: ClassVar[str]
+    SCHEMA: ClassVar[dict[str, Any]]
+    """Properties of the step's entry, its own word among them."""
+    EXAMPLE: ClassVar[Mapping[str, Any]]
+    Config: ClassVar[Any]
+    """The step's class, with `parse(reader)`, which raises SpecError."""

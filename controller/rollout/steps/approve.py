@@ -1,0 +1,38 @@
+"""`approve`: goes on when a person, or a pipeline, says so with a ReleaseAction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.reading import Reader
+from controller.rollout.step import Done, Outcome, StepView, Wait
+
+KIND = "approve"
+SCHEMA: dict[str, Any] = {
+    "approve": {
+        "description": "Wait until a ReleaseAction approves; looks, and rollbacks, go on.",
+        "type": "object",
+        "properties": {},
+    },
+}
+EXAMPLE: dict[str, Any] = {"approve": {}}
+
+
+@dataclass(frozen=True)
+class Approve:
+    weight: None = None
+    analyzes: bool = False
+
+    def advance(self, view: StepView) -> Outcome:
+        if view.approved_by is None:
+            return Wait("AwaitingApproval", "waiting for approval: pointsman approve", for_person=True)
+        return Done(f"approved by {view.approved_by}")
+
+    @classmethod
+    def parse(cls, step: Reader) -> Approve:
+        step.child("approve").only()
+        return cls()
+
+
+Config = Approve

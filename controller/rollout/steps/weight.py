@@ -1,0 +1,95 @@
+"""`weight`: a share of the work for the canary, and how long it is watched there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.reading import DURATION_SCHEMA, PERCENT_SCHEMA, Reader, SpecError
+from controller.rollout.step import Done, Fail, Outcome, StepView, Wait
+
+KIND = "weight"
+SCHEMA: dict[str, Any] = {
+    "weight": {
+        **PERCENT_SCHEMA,
+        "description": "Share of the work the canary gets from this step on: percent, as 5 or '0.5%'.",
+    },
+    "analyze": {
+        "description": "Watch the canary at this weight before going on.",
+        "type": "object",
+        "required": ["atMost"],
+        "x-kubernetes-validations": [
+            {
+                # CEL's durations know no days; parse() does
+                "rule": "self.atLeast.contains('d') || self.atMost.contains('d') "
+                "|| duration(self.atLeast) <= duration(self.atMost)",
+                "message": "atLeast is longer than atMost",
+            }
+        ],
+        "properties": {
+            "atLeast": {**DURATION_SCHEMA, "description": "Never go on before this.", "default": "0s"},
+            "atMost": {**DURATION_SCHEMA, "description": "With no proof by then, spec.analysis.onTimeout decides."},
+        },
+    },
+}
+EXAMPLE = {"weight": 5, "analyze": {"atLeast": "1m", "atMost": "10m"}}
+
+
+@dataclass(frozen=True)
+class Weight:
+    weight: float
+    at_least: float = 0.0
+    at_most: float | None = None
+    """Seconds; None: the weight is set and the rollout goes on."""
+
+    @property
+    def analyzes(self) -> bool:
+        return self.at_most is not None
+
+    def advance(self, view: StepView) -> Outcome:
+        if self.at_most is None:
+            return Done()
+        if view.judged.proven and view.elapsed >= self.at_least and view.canary_units >= view.min_units:
+            return Done(f"proven no worse after {view.elapsed:.0f} s ({view.evidence})")
+        left = self.at_most - view.elapsed
+        if left > 0:
+            due = self.at_least - view.elapsed if view.judged.proven and view.elapsed < self.at_least else left
+            return Wait("Analyzing", f"watching at {self.weight:g} % for at most {self.at_most:g} s", again_in=due)
+        if view.approved_by is not None:
+            return Done(f"approved unproven by {view.approved_by} ({_unproven(view)})", unproven=True)
+        return self._at_most(view)
+
+    def _at_most(self, view: StepView) -> Outcome:
+        """The time is up, and nothing was proven."""
+        if view.canary_units < view.min_units:
+            missing = f"{view.canary_units} of the {view.min_units} canary units needed to go on were seen"
+            return Wait("AwaitingTraffic", missing, stuck=True)
+        if view.suspicion is not None:
+            return Wait("Suspicious", f"not going on: {view.suspicion}", stuck=True)
+        match view.on_timeout:
+            case "rollback":
+                return Fail("Unproven", f"not proven no worse within {self.at_most:g} s ({_unproven(view)})")
+            case "wait":
+                return Wait("Unproven", f"not proven no worse, waiting for approval ({view.evidence})", for_person=True)
+            case _:
+                return Done(f"went on unproven after {self.at_most:g} s ({_unproven(view)})", unproven=True)
+
+    @classmethod
+    def parse(cls, step: Reader) -> Weight:
+        weight = step.percent("weight")
+        if not step.has("analyze"):
+            return cls(weight)
+        analyze = step.child("analyze").only("atLeast", "atMost")
+        at_least, at_most = analyze.seconds("atLeast", 0.0), analyze.seconds("atMost")
+        if at_least > at_most:
+            raise SpecError(analyze.at("atLeast"), "is longer than atMost")
+        return cls(weight, at_least, at_most)
+
+
+def _unproven(view: StepView) -> str:
+    """The counts, and what they do not exclude. Worked out only where something hangs on it: it takes its time."""
+    bound = view.judged.not_excluded()
+    return f"{view.evidence}; not excluded: {bound}" if bound else view.evidence
+
+
+Config = Weight

@@ -1,0 +1,1 @@
+"""The operator as a process: work queue, reconcilers, watches, HTTP."""

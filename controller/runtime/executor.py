@@ -1,0 +1,219 @@
+"""Carries out what was decided, action by action, in the order of the decision. Each may be done twice."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from controller.analysis.runs import RunStore
+from controller.api import times
+from controller.api.names import RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.resources import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    RELEASE_ACTIONS,
+    RELEASES,
+    SERVICES,
+    Resource,
+)
+from controller.kube.cache import Memory
+from controller.kube.client import ConflictError, InvalidError, NotFoundError
+from controller.kube.events import Events
+from controller.kube.objects import child_name, controller_revision, deployment, selector, service
+from controller.ports import RouterError, Weights
+from controller.rollout.actions import (
+    Action,
+    AddFinalizer,
+    Answer,
+    CloseRun,
+    EnsureRevision,
+    KeepTemplate,
+    PointService,
+    RemoveFinalizer,
+    Retire,
+    Scale,
+    SetWeights,
+    Tell,
+)
+from controller.runtime.observer import World
+
+
+class TemplateLostError(Exception):
+    """A revision has to be made again, and neither the spec nor a ControllerRevision holds its template."""
+
+
+class RefusedError(Exception):
+    """The API server does not take what a field of the spec says; `forbidden`: by quota or admission, not by schema."""
+
+    def __init__(self, field: str, error: InvalidError) -> None:
+        super().__init__(f"{field}: {error}")
+        self.forbidden = error.reason == "Forbidden"
+
+
+class Executor:
+    def __init__(self, kube: Memory, runs: RunStore, events: Events) -> None:
+        self._kube = kube
+        self._runs = runs
+        self._events = events
+
+    async def carry_out(self, world: World, action: Action, now: float) -> None:
+        """Raises KubeError, RouterError, RefusedError, TemplateLostError.
+
+        Every write but a creation carries the version that was decided on, and so does every deletion: a leader that
+        was frozen with a decision in hand is answered 409. What it creates is found, and put right, by who leads then.
+        """
+        match action:
+            case AddFinalizer():
+                await self._set_finalizer(world.release, present=True)
+            case RemoveFinalizer():
+                await self.drop_finalizer(world.release)
+            case EnsureRevision():
+                await self._ensure_revision(world, action)
+            case KeepTemplate():
+                await self._keep_template(world, action.revision, world.spec.template)
+            case Scale():
+                await self._scale(world, action)
+            case Retire():
+                await self._retire(world, action.revision)
+            case SetWeights():
+                await self._set_weights(world, action)
+            case PointService():
+                await self._point_service(world, action.revision)
+            case CloseRun():
+                await self._runs.close(world.key, world.observation.status.run, action.verdict, action.message)
+            case Answer():
+                await self._answer(world, action, now)
+            case Tell():
+                self._events.tell(world.release, action.reason, action.message, warning=action.warning)
+            case _:
+                assert_never(action)
+
+    async def drop_finalizer(self, release: Mapping[str, Any]) -> None:
+        """Harmless where it is gone, or the Release with it."""
+        with contextlib.suppress(NotFoundError):
+            await self._set_finalizer(release, present=False)
+
+    async def _set_finalizer(self, release: Mapping[str, Any], *, present: bool) -> None:
+        metadata = release["metadata"]
+        finalizers = [name for name in metadata.get("finalizers") or [] if name != TRAFFIC_FINALIZER]
+        if present:
+            finalizers.append(TRAFFIC_FINALIZER)
+        # the version that was read: another's finalizer, written meanwhile, must not be lost
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        answer = await self._kube.patch(RELEASES, metadata["namespace"], metadata["name"], patch)
+        # the status write that follows in the same pass is decided on this version
+        metadata["resourceVersion"] = answer["metadata"]["resourceVersion"]
+        metadata["finalizers"] = answer["metadata"].get("finalizers", [])
+
+    async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
+        key, revision = world.key, action.revision
+        template = await self._template(world, revision)
+        name = child_name(key.name, revision)
+        made = deployment(
+            key,
+            revision,
+            action.replicas,
+            template=template,
+            deadline_s=world.spec.progress_deadline,
+            owner=world.owner,
+        )
+        # the Deployment first: where the API server refuses the template, nothing is left behind
+        if revision not in world.deployments:
+            await self._create(DEPLOYMENTS, made, strict=True, field="spec.template")
+        await self._keep_template(world, revision, template)
+        # the Service last: a revision that has one is whole, and can be made again when the spec asks for another
+        if name not in world.services:
+            labels = {REVISION_LABEL: revision}
+            selects = selector(key.name, revision)
+            made = service(key, name, selects, labels=labels, ports=world.spec.ports, owner=world.owner)
+            await self._create(SERVICES, made, field="spec.service")
+
+    async def _keep_template(self, world: World, revision: str, template: Mapping[str, Any]) -> None:
+        number = world.observation.status.attempt + 1
+        made = controller_revision(world.key, revision, number, template=template, owner=world.owner)
+        await self._create(CONTROLLER_REVISIONS, made, field="spec.template")
+
+    async def _template(self, world: World, revision: str) -> Mapping[str, Any]:
+        if revision == world.observation.asked:
+            return world.spec.template
+        kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
+        if kept is None:
+            raise TemplateLostError(
+                f"revision {revision} is gone and its ControllerRevision too: offer its template again in spec.template"
+            )
+        template: Mapping[str, Any] = kept["data"]["template"]
+        return template
+
+    async def _create(self, resource: Resource, body: Mapping[str, Any], *, field: str, strict: bool = False) -> None:
+        """`field`: of the spec, that is to blame where the API server does not take it."""
+        try:
+            await self._kube.create(resource, body["metadata"]["namespace"], body, strict=strict)
+        except InvalidError as error:
+            raise RefusedError(field, error) from error
+        except ConflictError:
+            # there already, from a pass that did not get to its status; whose it is, the label tells
+            found = await self._kube.get(resource, body["metadata"]["namespace"], body["metadata"]["name"])
+            if (found["metadata"].get("labels") or {}).get(RELEASE_LABEL) != body["metadata"]["labels"][RELEASE_LABEL]:
+                raise
+
+    async def _set_weights(self, world: World, action: SetWeights) -> None:
+        try:
+            await world.router.ensure(Weights(dict(action.shares)))
+        except InvalidError as error:
+            raise RouterError(f"the API server refuses the route: {error}") from error
+
+    async def _scale(self, world: World, action: Scale) -> None:
+        if action.revision not in world.deployments:
+            return  # it was made a moment ago, at this size
+        name, metadata = child_name(world.key.name, action.revision), world.deployments[action.revision]["metadata"]
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"replicas": action.replicas}}
+        answer = await self._kube.patch(DEPLOYMENTS, world.key.namespace, name, patch, "scale")
+        metadata["resourceVersion"] = answer["metadata"]["resourceVersion"]
+
+    async def _retire(self, world: World, revision: str) -> None:
+        name = child_name(world.key.name, revision)
+        # the Deployment last: it is what a later pass would find this revision by
+        for resource, seen in ((SERVICES, world.services.get(name)), (DEPLOYMENTS, world.deployments.get(revision))):
+            if seen is not None:
+                await self._kube.delete(resource, world.key.namespace, name, seen=seen)
+        await self._forget_old_revisions(world)
+
+    async def _forget_old_revisions(self, world: World) -> None:
+        status = world.observation.status
+        kept = {
+            world.observation.asked,
+            *status.queued,
+            status.stable,
+            status.canary,
+            status.previous,
+            status.returning,
+        }
+        labels = f"{RELEASE_LABEL}={world.key.name}"
+        known = await self._kube.list(CONTROLLER_REVISIONS, world.key.namespace, labels=labels)
+        spare = [item for item in known if item["metadata"]["labels"][REVISION_LABEL] not in kept]
+        spare.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]))
+        for item in spare[: max(0, len(spare) - world.spec.revision_history_limit)]:
+            await self._kube.delete(CONTROLLER_REVISIONS, world.key.namespace, item["metadata"]["name"], seen=item)
+
+    async def _point_service(self, world: World, revision: str) -> None:
+        selects = selector(world.key.name, revision)
+        found = world.services.get(world.key.name)
+        if found is None:
+            made = service(world.key, world.key.name, selects, labels={}, ports=world.spec.ports, owner=world.owner)
+            await self._create(SERVICES, made, field="spec.service")
+            return
+        patch = {
+            "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
+            "spec": {"selector": dict.fromkeys(found["spec"].get("selector") or {}) | selects},
+        }
+        await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
+
+    async def _answer(self, world: World, action: Answer, now: float) -> None:
+        result = "Accepted" if action.accepted else "Refused"
+        status = {"result": result, "message": action.message[:1024], "at": times.to_text(now)}
+        patch = {"metadata": {"resourceVersion": world.asked[action.name]}, "status": status}
+        try:
+            await self._kube.patch(RELEASE_ACTIONS, world.key.namespace, action.name, patch, "status")
+        except NotFoundError:
+            return  # whoever asked took it away: there is nobody to answer

@@ -1,0 +1,213 @@
+"""Reads the world afresh for one Release: everything a decision counts on, and the objects it will act on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller import registry
+from controller.api import times
+from controller.api.names import MANUAL_UNTIL, RELEASE_LABEL, RETRY, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.release import ReleaseSpec
+from controller.api.resources import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    PODS,
+    RELEASE_ACTIONS,
+    SERVICES,
+)
+from controller.api.revision import revision_of
+from controller.api.status import Status
+from controller.kube.cache import Memory
+from controller.kube.objects import Key, child_name, owner_of, selector
+from controller.ports import Outside, Router, Target
+from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
+from controller.runtime.pods import trouble_of
+
+_LOG = logging.getLogger(__name__)
+_SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+_STRANGE = "?"
+"""In place of a revision: a selector that somebody has edited."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What was read: the observation for `decide`, and what the executor needs beside it."""
+
+    key: Key
+    release: Mapping[str, Any]
+    spec: ReleaseSpec
+    router: Router
+    observation: Observation
+    owner: Mapping[str, Any] | None
+    deployments: Mapping[str, Mapping[str, Any]]
+    services: Mapping[str, Mapping[str, Any]]
+    asked: Mapping[str, str]
+    """resourceVersion of each ReleaseAction that has no answer, by name."""
+
+
+class Observer:
+    def __init__(self, kube: Memory, cluster: str, outside: Outside) -> None:
+        """`outside`: what routers may use."""
+        self._kube = kube
+        self._cluster = cluster
+        self._outside = outside
+
+    async def observe(
+        self, key: Key, release: Mapping[str, Any], spec: ReleaseSpec, status: Status, actions: Iterable[str]
+    ) -> World:
+        """Raises KubeError, RouterError. `actions` are the names of ReleaseActions that may still have no answer."""
+        labels = f"{RELEASE_LABEL}={key.name}"
+        module = registry.modules("routers")[spec.traffic.kind]
+        owner = owner_of(release, spec)
+        target = Target(key.namespace, key.name, owner, spec.ports, status.stable)
+        router = module.create(spec.traffic.config, target, self._outside)
+        weights, deployments, services, slices, unanswered = await asyncio.gather(
+            router.observe(),
+            self._kube.list(DEPLOYMENTS, key.namespace, labels=labels),
+            self._kube.list(SERVICES, key.namespace, labels=labels),
+            self._kube.list(ENDPOINT_SLICES, key.namespace, labels=labels),
+            self._unanswered(key, actions),
+        )
+        # somebody else's may carry our first label, and is none of our revisions
+        by_revision = {
+            item["metadata"]["labels"][REVISION_LABEL]: item
+            for item in deployments
+            if REVISION_LABEL in item["metadata"]["labels"]
+        }
+        by_name = {item["metadata"]["name"]: item for item in services}
+        endpoints = _ready_endpoints(slices)
+        pods = await self._pods_of_unready(key, by_revision)
+        revisions = {
+            revision: _state(
+                item,
+                has_service=child_name(key.name, revision) in by_name,
+                endpoints=endpoints[child_name(key.name, revision)],
+                pods=pods.get(revision, []),
+            )
+            for revision, item in by_revision.items()
+        }
+        # what a leader that was frozen made afterwards, or whose Deployment somebody took away: it has to go as well
+        left = {item["metadata"]["labels"].get(REVISION_LABEL) for item in services} - {None}
+        revisions |= dict.fromkeys(left - revisions.keys(), NOTHING_RUNS)
+        metadata, requests = release["metadata"], tuple(map(_request, unanswered))
+        observation = Observation(
+            spec=spec,
+            sizing=module.SIZING,
+            asked=revision_of(self._cluster, key.namespace, key.name, spec.template),
+            status=status,
+            deleting="deletionTimestamp" in metadata,
+            finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
+            revisions=revisions,
+            weights=None if weights is None else weights.shares,
+            route_by="" if weights is None else weights.by,
+            starved_s=0.0 if weights is None else weights.starved_s,
+            service=_selected(by_name.get(key.name), key.name),
+            requests=requests,
+            retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],
+            kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
+            manual_until=_manual_until(metadata),
+        )
+        asked = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
+        return World(key, release, spec, router, observation, owner, by_revision, by_name, asked)
+
+    async def _unanswered(self, key: Key, names: Iterable[str]) -> list[dict[str, Any]]:
+        found = await asyncio.gather(*(self._kube.find(RELEASE_ACTIONS, key.namespace, name) for name in names))
+        unanswered = [
+            item
+            for item in found
+            if item is not None
+            and item["spec"]["release"] == key.name
+            and not item.get("status", {}).get("result")
+            and "deletionTimestamp" not in item["metadata"]
+        ]
+        return sorted(unanswered, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
+
+    async def _kept(self, key: Key) -> tuple[str, ...]:
+        """Revisions whose templates are still there, the youngest first."""
+        labels = f"{RELEASE_LABEL}={key.name}"
+        found = await self._kube.list(CONTROLLER_REVISIONS, key.namespace, labels=labels)
+        found.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]), reverse=True)
+        return tuple(item["metadata"]["labels"][REVISION_LABEL] for item in found)
+
+    async def _pods_of_unready(
+        self, key: Key, deployments: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Pods are only read where some are missing: they are the largest objects of all."""
+        short = [
+            revision
+            for revision, item in deployments.items()
+            if item["spec"].get("replicas", 1) > item.get("status", {}).get("readyReplicas", 0)
+        ]
+        lists = await asyncio.gather(
+            *(
+                self._kube.list(PODS, key.namespace, labels=f"{RELEASE_LABEL}={key.name},{REVISION_LABEL}={revision}")
+                for revision in short
+            )
+        )
+        return dict(zip(short, lists, strict=True))
+
+
+def _request(item: Mapping[str, Any]) -> Request:
+    metadata, spec = item["metadata"], item["spec"]
+    return Request(
+        uid=metadata["uid"],
+        name=metadata["name"],
+        action=spec["action"],
+        revision=spec["revision"],
+        by=spec.get("requestedBy") or f"ReleaseAction {metadata['name']}",
+        reason=spec.get("reason", ""),
+        to=spec.get("to", ""),
+    )
+
+
+def _state(
+    deployment: Mapping[str, Any], *, has_service: bool, endpoints: int, pods: list[dict[str, Any]]
+) -> RevisionState:
+    if "deletionTimestamp" in deployment["metadata"]:
+        return NOTHING_RUNS
+    return RevisionState(
+        wanted=int(deployment["spec"].get("replicas", 1)),
+        ready=int(deployment.get("status", {}).get("readyReplicas", 0)),
+        endpoints=endpoints,
+        complete=has_service,
+        trouble=trouble_of(pods, deployment),
+    )
+
+
+def _ready_endpoints(slices: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """Distinct ready addresses per Service; an IPv4 and an IPv6 slice of one Service name the same pods."""
+    seen: dict[str, set[str]] = {}
+    for piece in slices:
+        name = piece["metadata"]["labels"].get(_SERVICE_NAME_LABEL, "")
+        for endpoint in piece.get("endpoints") or []:
+            if endpoint.get("conditions", {}).get("ready", True):
+                pod = endpoint.get("targetRef", {}).get("uid") or endpoint["addresses"][0]
+                seen.setdefault(name, set()).add(pod)
+    return Counter({name: len(pods) for name, pods in seen.items()})
+
+
+def _manual_until(metadata: Mapping[str, Any]) -> float | None:
+    text = (metadata.get("annotations") or {}).get(MANUAL_UNTIL)
+    try:
+        return times.from_text(text) if text else None
+    except ValueError:
+        _LOG.warning(
+            "%s: annotation %s: %r is not a moment such as 2026-01-31T12:00:00Z", metadata["name"], MANUAL_UNTIL, text
+        )
+        return None
+
+
+def _selected(service: Mapping[str, Any] | None, name: str) -> str | None:
+    """A selector that says anything else selects no revision of ours, nor all of them."""
+    if service is None:
+        return None
+    selects = service["spec"].get("selector") or {}
+    revision = str(selects.get(REVISION_LABEL, ""))
+    wanted = selector(name, revision) if revision else {RELEASE_LABEL: name}
+    return revision if selects == wanted else _STRANGE

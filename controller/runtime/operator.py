@@ -1,0 +1,295 @@
+"""The operator as a process: lease, watches, workers, health; and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import kopf
+from aiohttp import web
+
+from controller import registry
+from controller.analysis.looking import Looker
+from controller.analysis.runs import RunStore
+from controller.analysis.sources import Sources
+from controller.api.names import RELEASE_LABEL
+from controller.api.resources import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    METRIC_SOURCES,
+    METRIC_TEMPLATES,
+    NAMESPACES,
+    RELEASE_ACTIONS,
+    RELEASES,
+    SERVICES,
+    Resource,
+)
+from controller.kube.cache import Memory
+from controller.kube.callers import Callers
+from controller.kube.client import METADATA_LIST, KindsGoneError, KubeClient, KubeError, NotFoundError
+from controller.kube.events import Events
+from controller.kube.lease import Lease
+from controller.kube.objects import Key
+from controller.kube.watch import ChildWatch
+from controller.ports import LedgerPlace, LedgerStore, Outside
+from controller.queue_share.allocator import Allocators
+from controller.queue_share.http import ShareApi
+from controller.queue_share.stores.memory import MemoryLedgers
+from controller.runtime.executor import Executor
+from controller.runtime.http import Heart, Telemetry, serve
+from controller.runtime.kopf_adapter import Intake, kopf_settings, registry_of
+from controller.runtime.observer import Observer
+from controller.runtime.reconciler import Reconciler
+from controller.runtime.settings import Settings
+from controller.runtime.sweeping import EVERY_S, sweep
+from controller.runtime.worker import work
+from controller.runtime.workqueue import WorkQueue
+
+_LOG = logging.getLogger(__name__)
+_RESYNC_S = 300.0
+_RESYNC_AGAIN_S = 30.0
+_TIDY_S = 30.0
+_LAST_WORDS_S = 3.0
+_KINDS_AGAIN_S = 2.0
+_WRITTEN_BY_PEOPLE = (RELEASES, RELEASE_ACTIONS, METRIC_TEMPLATES, METRIC_SOURCES)
+LEASE_NAME = "pointsman"
+
+Feed = Callable[[Intake, Settings], Awaitable[None]]
+"""Hands what people write to the intake, until it is time to stop."""
+
+
+@dataclass
+class Operator:
+    """Parts that live as long as the process leads."""
+
+    kube: KubeClient
+    queue: WorkQueue[Key]
+    reconciler: Reconciler
+    intake: Intake
+    events: Events
+    telemetry: Telemetry
+    heart: Heart
+    allocators: Allocators
+    ledgers: MemoryLedgers
+    """Those that workers report to here."""
+    leads: bool = False
+
+    @classmethod
+    async def assemble(cls, kube: KubeClient, own_namespace: str) -> Operator:
+        """Raises KubeError. The cluster's identity is that of its kube-system namespace."""
+        for folder in registry.FOLDERS:
+            registry.modules(folder)  # now: importing a provider takes a second that a leader does not have
+        cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
+        queue: WorkQueue[Key] = WorkQueue()
+        memory = Memory(kube)
+        ledgers = MemoryLedgers()
+        allocators = Allocators(partial(_ledgers_of, ledgers))
+        events, runs = Events(kube), RunStore(kube)
+        sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
+        telemetry = Telemetry()
+        heart = Heart(busy=lambda: queue.active > 0 or len(queue) > 0)
+        reconciler = Reconciler(
+            kube=kube,
+            memory=memory,
+            observer=Observer(memory, cluster, Outside(memory, allocators)),
+            executor=Executor(memory, runs, events),
+            looker=Looker(runs, sources, telemetry.look_lag.observe),
+            runs=runs,
+            sources=sources,
+        )
+        telemetry.gauge("pointsman_queue_depth", "Keys that wait for a worker.", lambda: float(len(queue)))
+        telemetry.gauge("pointsman_queue_active", "Keys that are worked on.", lambda: float(queue.active))
+        telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
+        intake = Intake(queue, reconciler)
+        return cls(kube, queue, reconciler, intake, events, telemetry, heart, allocators, ledgers)
+
+    def watches(self, only: str | None) -> list[ChildWatch]:
+        """Of everything that is made for a Release, and may be changed by somebody else."""
+        of_routers = {resource for module in registry.modules("routers").values() for resource in module.WATCHES}
+        memory = self.reconciler.memory
+        listed = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)  # by the observer, for each Release
+
+        def watch(resource: Resource) -> ChildWatch:
+            return ChildWatch(
+                self.kube,
+                resource,
+                RELEASE_LABEL,
+                partial(self.intake.child, resource),
+                namespace=only,
+                watched=partial(memory.trust, resource),
+                listed=partial(memory.fill, resource, only, listed=resource in listed, single=resource in of_routers),
+            )
+
+        return [watch(resource) for resource in (*listed, *sorted(of_routers - {*listed}, key=str))]
+
+    def _finished(self, result: str) -> None:
+        self.heart.beat()
+        self.telemetry.reconciles.labels(result).inc()
+
+    async def _work(self, watches: Sequence[ChildWatch]) -> None:
+        """Not before everything there is was listed once: it saves each Release its own reads."""
+        await asyncio.gather(*(watch.tried.wait() for watch in watches))
+        await work(self.queue, self.reconciler, self._finished)
+
+    async def resync(self, only: str | None) -> None:
+        """Finds what kopf's watches lost: a list of versions, a key only for what differs, and what nobody answered.
+
+        Watches of children begin with a list each time (see kube/watch.py).
+        """
+        pause = _RESYNC_S
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self._compare(only)
+                pause = _RESYNC_S
+            except KubeError as error:
+                pause = max(_RESYNC_AGAIN_S, error.retry_after)
+                _LOG.warning("the resync could not list: %s", error)
+
+    async def _compare(self, only: str | None) -> None:
+        listed = await self.kube.list_versions(RELEASES, only)
+        versions = {Key(namespace, name): version for (namespace, name), version in listed.items()}
+        for key in versions.keys() | self.reconciler.versions.keys():
+            if versions.get(key) != self.reconciler.versions.get(key):
+                self.queue.add(key)
+        for action in await self.kube.list(RELEASE_ACTIONS, only):
+            self.intake.action(action)
+
+    async def tidy(self) -> None:
+        """At rest nothing else would do it."""
+        while True:
+            await asyncio.sleep(_TIDY_S)
+            self.reconciler.memory.let_go()
+
+    async def sweep(self, only: str | None) -> None:
+        """ReleaseActions are kept for a week."""
+        while True:
+            try:
+                await sweep(self.kube, only, self.reconciler.clock())
+            except KubeError as error:
+                _LOG.warning("old ReleaseActions could not be taken away: %s", error)
+            await asyncio.sleep(EVERY_S)
+
+    async def run(self, settings: Settings, feed: Feed) -> None:
+        """As long as `feed` does; then what runs is let go."""
+        watches = self.watches(settings.only)
+        background: list[Coroutine[Any, Any, None]] = [
+            *(watch.run() for watch in watches),
+            *(self._work(watches) for _ in range(settings.workers)),
+            self.events.run(),
+            self.resync(settings.only),
+            self.sweep(settings.only),
+            self.tidy(),
+            self.allocators.run(),
+        ]
+        async with _background(background):
+            self.heart.ready = True
+            await feed(self.intake, settings)
+        self.queue.close()
+        await self.events.flush(_LAST_WORDS_S)
+        await self.reconciler.sources.close()
+        await self.allocators.close()
+
+
+async def _ledgers_of(here: MemoryLedgers, place: LedgerPlace) -> LedgerStore:
+    return await asyncio.to_thread(_in_dynamodb, place) if place.table else here
+
+
+def _in_dynamodb(place: LedgerPlace) -> LedgerStore:
+    """In a thread: boto3 takes a second and more on a busy machine, in which the Lease would not be renewed."""
+    from controller.queue_share.stores.dynamodb import DynamoLedgers  # noqa: PLC0415 - and 20 MiB that most have no use for
+
+    return DynamoLedgers(place.table, place.region)
+
+
+async def watch_with_kopf(intake: Intake, settings: Settings) -> None:
+    """Until kopf is told to stop, by a signal. Raises KindsGoneError."""
+    try:
+        await kopf.operator(
+            registry=registry_of(intake),
+            settings=kopf_settings(),
+            identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
+            clusterwide=settings.only is None,
+            namespaces=[settings.only] if settings.only is not None else (),
+            standalone=True,
+        )
+    except Exception as error:
+        missing = await _missing(intake.reconciler.kube, settings.only)
+        if not missing:
+            raise
+        raise KindsGoneError(f"the CRDs of {', '.join(missing)} were taken away") from error
+
+
+@contextlib.asynccontextmanager
+async def _background(coroutines: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Runs them beside the block. One that fails ends the block with its error; the block's end cancels them."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def run(settings: Settings) -> None:
+    """Stands by, leads, and lets go. Raises LeaseLostError, KindsGoneError, KubeError; also in groups."""
+    kube = await KubeClient.connect()
+    runner: web.AppRunner | None = None
+    try:
+        operator = await Operator.assemble(kube, settings.namespace)
+        shares = ShareApi(operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace)
+        runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port, shares.routes())
+        await kinds_are_served(kube, settings.only)
+        operator.heart.ready = True
+        lease = Lease(
+            kube, settings.namespace, LEASE_NAME, settings.identity, pod=settings.pod, duration_s=settings.lease_s
+        )
+        await lead(operator, lease, settings, watch_with_kopf)
+    finally:
+        if runner is not None:
+            await runner.cleanup()
+        await kube.close()
+
+
+async def kinds_are_served(kube: KubeClient, only: str | None) -> None:
+    """Waits for the CRDs: kopf looks for them once, at its start, and would be deaf to what comes later.
+
+    It ends, and this process with it, when they are taken away. Raises KubeError.
+    """
+    told: list[str] = []
+    while missing := await _missing(kube, only):
+        if missing != told:
+            _LOG.warning("waiting for the CRDs of %s; to install them: kubectl apply -f crds/", ", ".join(missing))
+            told = missing
+        await asyncio.sleep(_KINDS_AGAIN_S)
+
+
+async def _missing(kube: KubeClient, only: str | None) -> list[str]:
+    return [resource.plural for resource in _WRITTEN_BY_PEOPLE if not await _is_served(kube, resource, only)]
+
+
+async def _is_served(kube: KubeClient, resource: Resource, only: str | None) -> bool:
+    try:
+        await kube.request("GET", resource.path(only), query={"limit": "1"}, accept=METADATA_LIST)
+    except NotFoundError:
+        return False
+    return True
+
+
+async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed) -> None:
+    """Stands by until this process leads, and works as long as it does. Raises LeaseLostError in a group."""
+    await lease.acquire()
+    operator.telemetry.leads.set(1)
+    operator.leads = True
+    operator.kube.may_write = operator.allocators.may_write = lease.is_fresh
+    operator.allocators.term = lease.term
+    try:
+        async with _background([lease.keep()]):
+            await operator.run(settings, feed)
+    finally:
+        operator.leads = False
+        await lease.release()

@@ -1,0 +1,43 @@
+"""Why pods are not ready, read from what they say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from controller.rollout.observation import PodTrouble
+
+_CRASHES = 3
+"""Restarts before a crash loop counts: a start that fails once while a dependency comes up is not one."""
+_PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+
+
+def trouble_of(pods: Iterable[Mapping[str, Any]], deployment: Mapping[str, Any]) -> PodTrouble | None:
+    """The plainest sign of all pods, or what keeps the Deployment from making any (quota, admission)."""
+    found = [trouble for pod in pods if (trouble := _pod_trouble(pod)) is not None]
+    for reason in ("CrashLoop", "ImagePull", "NoCapacity"):
+        for trouble in found:
+            if trouble.reason == reason:
+                return trouble
+    for condition in deployment.get("status", {}).get("conditions", []):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return PodTrouble("NoCapacity", f"no pod could be made: {condition.get('message', '')}"[:500])
+    return None
+
+
+def _pod_trouble(pod: Mapping[str, Any]) -> PodTrouble | None:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        waiting = container.get("state", {}).get("waiting", {})
+        reason = waiting.get("reason", "")
+        restarts = int(container.get("restartCount", 0))
+        if restarts >= _CRASHES and not container.get("ready"):
+            ended = container.get("lastState", {}).get("terminated", {})
+            last = f", last exit code {ended['exitCode']}" if "exitCode" in ended else ""
+            return PodTrouble("CrashLoop", f"container {container['name']} of {name} crashed {restarts} times{last}")
+        if reason in _PULL_REASONS:
+            return PodTrouble("ImagePull", f"image of {container['name']}: {waiting.get('message', reason)}"[:500])
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return PodTrouble("NoCapacity", f"{name} has no node: {condition.get('message', '')}"[:500])
+    return None

@@ -1,0 +1,1 @@
+"""The statistics. Imports nothing of ours."""

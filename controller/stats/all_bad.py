@@ -1,0 +1,42 @@
+"""The fast path: a canary whose every answer is bad, while stable's are not, need not wait for the end of a look.
+
+It is asked about provisional counts, each second, which never enter the looks. So that the release's promise holds,
+it convicts only where the whole of the canary's units being bad has a chance below `CHANCE` under the null of the
+rollback test, whatever the base rate is: a million such questions together stay within a hundredth of a promise of 1 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.stats.counts import Counts
+from controller.stats.xgs import fisher_law
+
+CHANCE = 1e-10
+LEAST_UNITS = 5
+
+
+@dataclass(frozen=True)
+class Disaster:
+    """A metric in which everything the canary did was bad."""
+
+    metric: str
+    counts: Counts
+    p: float
+
+    def sentence(self) -> str:
+        c = self.counts
+        return (
+            f"{self.metric}: every one of {c.canary_total} bad on the canary against {c.stable_bad} of "
+            f"{c.stable_total} on stable; that has a chance of {self.p:.2g} if it were no worse than tolerated"
+        )
+
+
+def disaster(metric: str, counts: Counts, odds: float) -> Disaster | None:
+    """`odds` is the ratio canary to stable that is tolerated. None while anything else can be hoped for."""
+    if counts.canary_bad < counts.canary_total or counts.canary_total < LEAST_UNITS:
+        return None
+    low, law = fisher_law(counts.canary_total, counts.stable_total, counts.canary_bad + counts.stable_bad, odds)
+    at = counts.canary_bad - low
+    p = float(law[at:].sum()) if at < len(law) else 0.0
+    return Disaster(metric, counts, max(p, 1e-300)) if p <= CHANCE else None

@@ -1,0 +1,67 @@
+"""When work that must have been counted was not: the canary's units are missing, and nothing may be concluded.
+
+Three silences look alike. In an *outage* the source fails, which the provider says itself. *Idle*: nobody asks for
+anything, so nothing is missing. *Missing*: stable's units, or those of a moment ago, say that the canary must have had
+some, and none came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from controller.stats.counts import NOTHING, Counts, Look
+
+LOOKS = 2
+UNITS = 20.0
+"""So many expected units, in so many looks at least, have to be missing. By chance they are in 2e-9 of all cases."""
+_REMEMBERED = 20
+"""Looks over which the usual traffic is averaged."""
+
+
+def missing(looks: Sequence[Look], usual: Mapping[str, float]) -> str | None:
+    """What is missing, in a sentence, or None. `usual`: units per second of both versions, from before the canary.
+
+    A metric that was not asked (its row is not there) says nothing; one that was asked and had nothing has a row of
+    zeros.
+    """
+    for name in {name: None for look in reversed(looks) for name in look.rows} | dict.fromkeys(usual):
+        sentence = _missing(name, looks, usual.get(name, 0.0))
+        if sentence is not None:
+            return sentence
+    return None
+
+
+def _missing(name: str, looks: Sequence[Look], usual: float) -> str | None:
+    silent: list[tuple[Look, Counts]] = []
+    heard: list[tuple[Look, Counts]] = []
+    for look in reversed(looks):
+        counts = look.rows.get(name)
+        if counts is None:
+            continue
+        if counts.canary_total == 0 and not heard:
+            silent.append((look, counts))
+        else:
+            heard.append((look, counts))
+            if len(heard) == _REMEMBERED:
+                break
+    rate = max(usual, _rate(heard))
+    expected = sum(_expected(look, counts, rate) for look, counts in silent)
+    if len(silent) < LOOKS or expected < UNITS:
+        return None
+    alone = all(counts == NOTHING for _, counts in silent)
+    whose = "no units at all" if alone else "no units of the canary"
+    return f"metric {name}: {whose} in {len(silent)} looks, where about {expected:.0f} were expected"
+
+
+def _expected(look: Look, counts: Counts, rate: float) -> float:
+    """Canary units this look should have had: by stable's beside it, or where those are gone too by the usual rate."""
+    if look.weight <= 0 or look.weight >= 100:  # noqa: PLR2004 - percent
+        return 0.0
+    if counts.stable_total > 0:
+        return counts.stable_total * look.weight / (100 - look.weight)
+    return rate * (look.end - look.start) * look.weight / 100
+
+
+def _rate(heard: Sequence[tuple[Look, Counts]]) -> float:
+    seconds = sum(look.end - look.start for look, _ in heard)
+    return sum(counts.units for _, counts in heard) / seconds if seconds else 0.0

@@ -1,0 +1,1 @@
+"""What people are told: used by the command line."""

@@ -1,0 +1,171 @@
+"""Why a Release is where it is, in sentences: pure, from the objects to the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.phase import Phase
+from controller.api.status import Status, status_from_raw
+from controller.api.times import from_text
+from controller.stats.evidence import Evidence, MetricEvidence, Verdict
+
+_COMMIT = "pointsman.dev/commit"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`evidence` is that of the attempt under way or, when there is none, of the last one that was recorded."""
+
+    release: Mapping[str, Any]
+    run: str
+    alpha: float | None
+    evidence: Evidence | None
+
+    @property
+    def status(self) -> Status:
+        return status_from_raw(self.release.get("status", {}))
+
+    def lines(self, now: float) -> list[str]:
+        metadata, status = self.release["metadata"], self.status
+        lines = [f"{metadata['name']} in {metadata['namespace']}: {status.phase} ({status.reason})"]
+        lines += [f"  {line}" for line in self._body(status, now)]
+        lines.append("")
+        lines += [f"next: {command}" for command in next_commands(metadata["namespace"], metadata["name"], status)]
+        return lines
+
+    def _body(self, status: Status, now: float) -> Iterator[str]:
+        if status.message:
+            yield status.message
+        observed = self.release.get("status", {}).get("observedGeneration", -1)
+        if observed < self.release["metadata"]["generation"]:
+            yield "the operator has not seen the latest change yet (is it running?)"
+        yield ""
+        yield f"stable  {status.stable or 'none yet'}, {status.ready_replicas} of {status.replicas} pods ready"
+        if status.canary:
+            since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
+            yield f"canary  {status.canary}, {status.weight:g} % of the work{since}"
+        if status.paused_by:
+            since = f" {_span(now - status.paused_since)} ago" if status.paused_since else ""
+            yield f"paused  by {status.paused_by}{since}"
+        if status.full_by:
+            yield f"judging ended by {status.full_by}"
+        commit = (self.release["metadata"].get("annotations") or {}).get(_COMMIT)
+        if commit:
+            yield f"commit  {commit}"
+        yield from self._evidence()
+        for passed in status.unproven:
+            yield f"step {passed.step + 1} {passed.message}"
+        last = status.last_rollback
+        if last is not None and status.phase is not Phase.ROLLED_BACK:
+            yield f"last rollback: {last.revision} {_span(now - last.at)} ago, {last.message}"
+
+    def _evidence(self) -> Iterator[str]:
+        if self.evidence is None:
+            return
+        yield ""
+        if not self.evidence.looks:
+            yield f"no look of AnalysisRun {self.run} is over: its tests have judged nothing"
+            return
+        yield f"evidence after {self.evidence.looks} looks (AnalysisRun {self.run}):"
+        for metric in self.evidence.metrics:
+            yield from self._of_metric(metric)
+        if self.alpha is not None:
+            yield f"  promise: at most {self.alpha:.2%} of good versions are rolled back by these tests, all together"
+
+    def _of_metric(self, metric: MetricEvidence) -> Iterator[str]:
+        c, standing = metric.counts, metric.standing
+        beside = f", stable {_rate(c.stable_bad, c.stable_total)}" if self.status.stable else ""
+        yield f"  {metric.name}: canary {_rate(c.canary_bad, c.canary_total)}{beside}"
+        if metric.limit is not None:
+            yield f"    limit: at most {metric.limit:.2%} of the canary's may be bad"
+        if metric.verdict is Verdict.REGRESSION:
+            yield (
+                f"    regression: {standing.bad} bad on the canary, {standing.boundary} convict; "
+                f"chance of so many if no worse than tolerated {standing.p:.2g}"
+            )
+        elif metric.verdict is Verdict.COMMON_CAUSE:
+            yield "    common cause: stable breaks the limit too, so nobody is blamed"
+        elif metric.advises:
+            yield f"    {metric.advice()}"
+        elif metric.held_back:
+            yield f"    suspicious: {standing.bad} bad on the canary, too few for a rollback"
+        elif metric.proven:
+            yield "    proven no worse than the margin asks for"
+        elif standing.boundary is not None:
+            yield f"    undecided: {standing.bad} bad on the canary, {standing.boundary} would convict"
+        else:
+            yield "    undecided: nothing bad enough to test"
+        bound = None if metric.proven or metric.verdict is Verdict.REGRESSION else metric.bound()
+        if bound is not None:
+            yield f"    not excluded: {bound}"
+
+    def as_json(self) -> dict[str, Any]:
+        status = self.status
+        metrics = [
+            {
+                "name": metric.name,
+                "verdict": metric.verdict.value,
+                **metric.counts._asdict(),
+                "s": metric.standing.bad,
+                "boundary": metric.standing.boundary,
+                "p": metric.standing.p,
+                "proven": metric.proven,
+            }
+            for metric in (self.evidence.metrics if self.evidence else ())
+        ]
+        return {
+            "name": self.release["metadata"]["name"],
+            "namespace": self.release["metadata"]["namespace"],
+            "status": self.release.get("status", {}),
+            "analysisRun": self.run,
+            "looks": self.evidence.looks if self.evidence else 0,
+            "metrics": metrics,
+            "next": next_commands(self.release["metadata"]["namespace"], self.release["metadata"]["name"], status),
+        }
+
+
+def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
+    """The next useful command, most useful first."""
+    here = f"{name} -n {namespace}"
+    match status.phase:
+        case Phase.PAUSED if status.reason == "Suspended":
+            return [f'kubectl patch release {here} --type merge -p \'{{"spec":{{"suspend":false}}}}\'']
+        case Phase.PAUSED if status.reason == "PausedByPerson":
+            return [f"pointsman resume {here}", f"pointsman abort {here} --reason TEXT"]
+        case Phase.PAUSED | Phase.BAKING if not status.stable:
+            alone = f"pointsman promote {here} --full --reason TEXT"
+            better = "commit a version that keeps to the limits"
+            return [better, alone] if status.phase is Phase.PAUSED else [f"pointsman wait {here}", alone]
+        case Phase.PAUSED:
+            return [f"pointsman approve {here}", f"pointsman abort {here} --reason TEXT"]
+        case Phase.WAITING if status.reason in {"AwaitingTraffic", "Suspicious"}:
+            return [f"pointsman approve {here}", f"pointsman abort {here} --reason TEXT"]
+        case Phase.WAITING | Phase.PENDING:
+            return [f"kubectl get pods -n {namespace} -l pointsman.dev/release={name}"]
+        case Phase.PROGRESSING | Phase.PROMOTING | Phase.BAKING:
+            return [f"pointsman wait {here}", f"pointsman abort {here} --reason TEXT"]
+        case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
+            again = [f"pointsman retry {name} {one.revision} -n {namespace}" for one in status.rejected[-1:]]
+            return ["commit a version that is mended, or the stable one again", *again]
+        case Phase.INVALID:
+            return ["pointsman validate FILE"]
+        case Phase.HEALTHY:
+            return ["commit a new version", *([f"pointsman rollback {here}"] if status.previous else [])]
+
+
+def _rate(bad: int, total: int) -> str:
+    return f"{bad} of {total}" + (f" ({bad / total:.2%})" if total else "")
+
+
+def _span(seconds: float) -> str:
+    seconds = max(0, int(seconds))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def age_of(release: Mapping[str, Any], now: float) -> str:
+    return _span(now - from_text(release["metadata"]["creationTimestamp"])).replace(" ", "")

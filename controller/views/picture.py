@@ -1,0 +1,147 @@
+"""A Release as a picture in the terminal, and as a line where there is none: pure, from the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from controller.api.phase import Phase
+from controller.api.status import Status
+from controller.stats.evidence import MetricEvidence, Verdict
+from controller.views.explanation import Explanation, next_commands
+
+_COLORS = {
+    Phase.HEALTHY: "green",
+    Phase.ROLLED_BACK: "red",
+    Phase.ROLLING_BACK: "red",
+    Phase.INVALID: "red",
+    Phase.PAUSED: "yellow",
+    Phase.WAITING: "yellow",
+}
+_WIDE, _NARROW = 76, 48
+"""Columns from which there is room for bars, and below which counts are left out."""
+_BAR = 10
+
+
+def line(found: Explanation) -> str:
+    """All that moves, in one line."""
+    status = found.status
+    parts = [f"{status.phase} ({status.reason})", _where(status), f"weight {status.weight:g} %", status.evidence]
+    return ", ".join(part for part in parts if part)
+
+
+def picture(found: Explanation, width: int, now: float) -> RenderableType:
+    status, metadata = found.status, found.release["metadata"]
+    title = Text.assemble(
+        (f"{metadata['name']}", "bold"),
+        f" in {metadata['namespace']}: ",
+        (f"{status.phase} ({status.reason})", _COLORS.get(status.phase, "cyan")),
+    )
+    rows: list[RenderableType] = [title]
+    if status.message:
+        rows.append(Text(status.message))
+    rows += [Text(""), _versions(found, width, now)]
+    if found.evidence is not None and found.evidence.metrics:
+        when = "so far" if status.canary else "of the last rollout"
+        rows += [Text(""), Text(f"evidence {when}, {found.evidence.looks} looks", style="dim")]
+        rows.append(_evidence(found.evidence.metrics, width))
+    if status.canary or status.phase in (Phase.PAUSED, Phase.ROLLED_BACK):
+        rows.append(Text(""))
+        rows += [
+            Text(f"next: {command}", style="dim")
+            for command in next_commands(metadata["namespace"], metadata["name"], status)
+        ]
+    return Group(*rows)
+
+
+def _where(status: Status) -> str:
+    return f"step {min(status.step + 1, status.steps)}/{status.steps}" if status.canary and status.steps else ""
+
+
+def _versions(found: Explanation, width: int, now: float) -> Table:
+    status = found.status
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    if status.canary:
+        table.add_row("steps", _steps(found.release, status))
+        share = Text(f"{status.weight:g} %")
+        table.add_row(
+            "weight", Text.assemble(_bar(status.weight / 100, "cyan"), " ", share) if width >= _NARROW else share
+        )
+    table.add_row("stable", f"{status.stable or 'none yet'}, {status.ready_replicas} of {status.replicas} pods ready")
+    if status.canary:
+        since = f", {max(0, now - status.weight_since):.0f} s at this weight" if status.weight_since else ""
+        table.add_row("canary", f"{status.canary}{since}")
+    return table
+
+
+def _steps(release: Mapping[str, Any], status: Status) -> Text:
+    """Those that are passed, the one in force, those to come."""
+    words = Text()
+    steps = release["spec"].get("strategy", {}).get("canary", {}).get("steps", [])
+    for index, step in enumerate(steps):
+        if index:
+            words.append(" > ", style="dim")
+        style = "green" if index < status.step else "bold reverse" if index == status.step else "dim"
+        words.append(_word(step), style=style)
+    if status.step >= len(steps):
+        words.append(" > ", style="dim")
+        words.append("all", style="bold reverse")
+    return words
+
+
+def _word(step: Mapping[str, Any]) -> str:
+    if "weight" in step:
+        return str(step["weight"]).removesuffix("%") + "%"
+    return next(iter(step), "?")
+
+
+def _evidence(metrics: tuple[MetricEvidence, ...], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("METRIC", no_wrap=True, overflow="ellipsis", max_width=16)
+    table.add_column("CANARY", no_wrap=True)
+    table.add_column("STABLE", no_wrap=True)
+    table.add_column("BAD / CONVICTS", overflow="fold")
+    for metric in metrics:
+        c = metric.counts
+        table.add_row(
+            metric.name,
+            _rate(c.canary_bad, c.canary_total, width),
+            _rate(c.stable_bad, c.stable_total, width),
+            _standing(metric, width),
+        )
+    return table
+
+
+def _rate(bad: int, total: int, width: int) -> str:
+    if not total:
+        return "-"
+    return f"{bad / total:.2%}" + (f" {bad}/{total}" if width >= _WIDE else "")
+
+
+def _standing(metric: MetricEvidence, width: int) -> Text:
+    """How near the canary's bad units have come to the number that convicts."""
+    standing = metric.standing
+    if metric.verdict is Verdict.NO_DATA:
+        return Text("no data", style="yellow")
+    if metric.verdict is Verdict.REGRESSION:
+        return Text(f"{standing.bad}/{standing.boundary} regression", style="red")
+    if metric.verdict is Verdict.NO_WORSE:
+        return Text("proven no worse", style="green")
+    if standing.boundary is None:
+        return Text("nothing to test yet", style="dim")
+    share = min(1.0, standing.bad / standing.boundary) if standing.boundary else 1.0
+    words = Text(f"{standing.bad}/{standing.boundary}")
+    if metric.held_back:
+        words.append(" suspicious", style="yellow")
+    return Text.assemble(_bar(share, "red"), " ", words) if width >= _WIDE else words
+
+
+def _bar(share: float, color: str) -> Text:
+    full = max(round(share * _BAR), 1 if share > 0 else 0)
+    return Text.assemble(("━" * full, color), ("─" * (_BAR - full), "bright_black"))

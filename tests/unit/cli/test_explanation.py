@@ -1,0 +1,34 @@
+"""`explain`: what people did, and the next useful command."""
+
+import pytest
+
+from controller.api.phase import Phase
+from controller.api.status import Rejection
+from controller.views.explanation import next_commands
+from tests.unit.cli.test_explanation_picture import NOW, explanation
+
+
+@pytest.mark.parametrize(
+    ("status", "first"),
+    [
+        ({"phase": Phase.PAUSED, "reason": "PausedByPerson"}, "pointsman resume invitation-api -n shop"),
+        ({"phase": Phase.PAUSED, "reason": "AwaitingApproval"}, "pointsman approve invitation-api -n shop"),
+        ({"phase": Phase.HEALTHY, "reason": "Promoted", "previous": "abcdefghij"}, "commit a new version"),
+    ],
+)
+def test_the_next_useful_command_comes_first(status, first):
+    assert next_commands("shop", "invitation-api", explanation(**status).status)[0] == first
+
+
+def test_a_healthy_version_can_be_left_and_a_rejected_one_tried_again():
+    healthy = explanation(phase=Phase.HEALTHY, reason="Promoted", previous="abcdefghij").status
+    assert "pointsman rollback invitation-api -n shop" in next_commands("shop", "invitation-api", healthy)
+    rejection = Rejection("klmnopqrst", "Regressed", "", "", NOW)
+    fallen = explanation(phase=Phase.ROLLED_BACK, reason="Regressed", rejected=(rejection,)).status
+    assert "pointsman retry invitation-api klmnopqrst -n shop" in next_commands("shop", "invitation-api", fallen)
+
+
+def test_who_paused_and_who_ended_the_judging_is_said():
+    text = "\n".join(explanation(paused_by="ana: campaign", paused_since=NOW - 300, full_by="ben").lines(NOW))
+    assert "paused  by ana: campaign 5 min ago" in text
+    assert "judging ended by ben" in text

@@ -1,0 +1,106 @@
+"""What `pointsman validate` sees in several objects that refer to each other."""
+
+import pytest
+
+from tests import golden
+from tests.unit.cli.test_validate import SOURCE, TEMPLATE, lines, measured, run, template, within, written
+
+__all__ = ["run", "written"]  # fixtures
+
+PARAMETER = {"name": "path"}
+
+
+def test_what_refers_to_each_other_rightly_has_no_problems(run, written):
+    written("a.yaml", measured(), TEMPLATE, SOURCE)
+    result = run("validate", "a.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "3 checked, 0 problems, 0 of other kinds skipped.\n"
+
+
+def test_what_is_not_given_is_left_alone_and_named(run, written):
+    written("a.yaml", measured(), template("q", source="other") | {"metadata": {"name": "else"}})
+    result = run("validate", "a.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "MetricTemplate http-errors" in result.stderr
+    assert "MetricSource other" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("release", "used", "sentence"),
+    [
+        (
+            measured(pathh="/a"),
+            template("{{ path }}", {**PARAMETER, "default": "/"}),
+            "spec.analysis.metrics[0].parameters.pathh: is not a parameter of this template (it has: path)",
+        ),
+        (
+            measured(),
+            template("{{ path }}", PARAMETER),
+            "spec.analysis.metrics[0].parameters.path: is required: a string",
+        ),
+        (
+            measured(path=5),
+            template("{{ path }}", PARAMETER),
+            "spec.analysis.metrics[0].parameters.path: 5 is not a string",
+        ),
+        (
+            measured(namespace="other"),
+            template("q"),
+            "spec.analysis.metrics[0].parameters.namespace: is injected by Pointsman and cannot be set",
+        ),
+        (
+            measured(parts=0),
+            template("{{ 10 // parts }}", {"name": "parts", "type": "integer", "default": 2}),
+            "spec.analysis.metrics[0].parameters: the template cannot be rendered: ",
+        ),
+    ],
+)
+def test_a_release_fills_its_template_in_rightly_or_is_told(run, written, release, used, sentence):
+    written("a.yaml", release, SOURCE)
+    written("library.yaml", used)
+    (line,) = lines(run("validate", "a.yaml", "library.yaml"))
+    assert line.startswith("a.yaml:")
+    assert sentence in line
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("{{ servise }}", "spec.query: the template cannot be rendered: 'servise' is undefined"),
+        ("{{ ", "spec.query: the template cannot be rendered: "),
+    ],
+)
+def test_a_template_that_cannot_be_rendered_is_told_without_a_release(run, written, query, sentence):
+    written("a.yaml", template(query), SOURCE)
+    (line,) = lines(run("validate", "a.yaml"))
+    assert sentence in line
+
+
+def test_a_template_that_nobody_can_render_is_said_once(run, written):
+    written("a.yaml", measured(), template("{{ servise }}"), SOURCE)
+    assert len(lines(run("validate", "a.yaml"))) == 1
+
+
+def test_a_language_that_nobody_speaks_is_told(run, written):
+    written("a.yaml", template("q", language="sql"), SOURCE)
+    (line,) = lines(run("validate", "a.yaml"))
+    assert "spec.language: 'sql' is not one of flux, influxql" in line
+
+
+def test_the_template_of_the_own_namespace_comes_first(run, written):
+    shared = within("pointsman-system", template("{{ path }}", PARAMETER))
+    written("a.yaml", within("shop", measured()), within("shop", template("q")), shared)
+    assert run("validate", "a.yaml").exit_code == 0
+
+
+def test_a_namespace_that_the_source_does_not_serve_is_told(run, written):
+    source = golden.own("MetricSource", "default", {**SOURCE["spec"], "allowedNamespaces": ["shop"]})
+    shared = [within("pointsman-system", TEMPLATE), within("pointsman-system", source)]
+    written("a.yaml", within("shop", measured()), *shared)
+    assert run("validate", "a.yaml").exit_code == 0
+    written("b.yaml", within("bank", measured()), *shared)
+    (line,) = lines(run("validate", "b.yaml"))
+    assert line.endswith(
+        "spec.analysis.metrics[0].template: its MetricSource pointsman-system/default does not serve namespace bank: "
+        "see allowedNamespaces"
+    )

@@ -1,0 +1,82 @@
+"""From the weights that are wanted to the ledger that says so."""
+
+import pytest
+
+from controller.queue_share.ledger import LASTS_S, Ledger, Pod, Wanted, allocate, shares_of, towards
+from tests.share_reading import credits_of
+
+NOW = 1000.0
+PODS = {"s": Pod("v1", 100, NOW), "c": Pod("v2", 7, NOW)}
+
+
+def wanted(stable="v1", **shares):
+    return Wanted(shares, stable)
+
+
+def written(*many, ledger=None):
+    for one in many:
+        ledger = towards(one, ledger, PODS, NOW)
+    return ledger
+
+
+def test_a_first_version_needs_no_credits():
+    ledger = written(wanted(stable="", v1=100.0))
+    assert (ledger.stable, ledger.share, shares_of(ledger)) == ("v1", 0.0, {"v1": 100.0})
+    assert credits_of(ledger, "s", "v1", 0, NOW) == float("inf")
+
+
+def test_what_is_said_already_is_not_said_again():
+    ledger = written(wanted(v1=100.0), wanted(v1=95.0, v2=5.0))
+    assert towards(wanted(v1=95.0, v2=5.0), ledger, PODS, NOW) is ledger
+    rested = written(wanted(v1=100.0))
+    assert towards(wanted(v1=100.0), rested, PODS, NOW) is rested
+
+
+def test_a_share_begins_where_the_totals_are():
+    ledger = written(wanted(v1=100.0), wanted(v1=95.0, v2=5.0))
+    assert (ledger.canary, ledger.share, ledger.expires_at) == ("v2", 0.05, NOW + LASTS_S)
+    assert ledger.counted == {"s": 100, "c": 7}
+    assert shares_of(ledger) == pytest.approx({"v1": 95.0, "v2": 5.0})
+
+
+def test_another_weight_is_another_epoch():
+    five = written(wanted(v1=95.0, v2=5.0))
+    half = written(wanted(v1=50.0, v2=50.0), ledger=five)
+    assert (half.share, half.epoch) == (0.5, five.epoch + 1)
+
+
+def test_everything_on_the_canary_is_its_promotion_and_the_old_one_ends_its_work():
+    ledger = written(wanted(v1=50.0, v2=50.0), wanted(v2=100.0))
+    assert (ledger.stable, ledger.canary, ledger.draining) == ("v2", "", ("v1",))
+
+
+def test_a_rollback_leaves_the_canary_nothing():
+    ledger = allocate(written(wanted(v1=50.0, v2=50.0)), {**PODS, "s": Pod("v1", 120, NOW)}, NOW, LASTS_S)
+    assert credits_of(ledger, "c", "v2", 7, NOW) > 0
+    back = written(wanted(v1=100.0), ledger=ledger)
+    assert credits_of(back, "c", "v2", 7, NOW) == 0
+    assert back.epoch > ledger.epoch
+
+
+def test_a_version_that_had_everything_and_goes_back_takes_nothing_more():
+    ledger = written(wanted(v1=50.0, v2=50.0), wanted(v2=100.0), wanted(v1=100.0))
+    assert (ledger.stable, ledger.draining) == ("v1", ())
+    assert credits_of(ledger, "c", "v2", 0, NOW) == 0
+
+
+def test_a_version_that_drained_and_comes_again_has_only_its_share():
+    ledger = written(wanted(v1=50.0, v2=50.0), wanted(v2=100.0), wanted(stable="v2", v2=95.0, v1=5.0))
+    assert (ledger.stable, ledger.canary, ledger.share, ledger.draining) == ("v2", "v1", 0.05, ())
+    assert credits_of(ledger, "s", "v1", 100, NOW) == 0
+
+
+def test_a_ledger_that_was_lost_is_made_again_with_an_epoch_that_never_was():
+    before = written(wanted(v1=95.0, v2=5.0))
+    again = towards(wanted(v1=95.0, v2=5.0), None, {}, NOW + 60)
+    assert (again.stable, again.canary, again.share) == ("v1", "v2", 0.05)
+    assert again.epoch > before.epoch
+
+
+def test_a_ledger_of_an_earlier_release_of_that_name_is_taken_over():
+    ledger = written(wanted(v1=95.0, v2=5.0), ledger=Ledger(stable="old", canary="older", share=0.5, epoch=3))
+    assert (ledger.stable, ledger.canary, ledger.share) == ("v1", "v2", 0.05)

@@ -1,0 +1,151 @@
+"""What a worker in another language says to the operator, and is told."""
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from controller.kube.client import KubeError
+from controller.queue_share.http import ShareApi
+from controller.queue_share.ledger import LASTS_S, Pod, Wanted, allocate, towards
+from controller.queue_share.stores.memory import MemoryLedgers
+
+LEDGER = "/v1/ledger/shop/thumbnails"
+NOW = 1000.0
+
+
+class Operator:
+    def __init__(self):
+        self.store = MemoryLedgers()
+        self.leads = True
+        app = web.Application()
+        api = ShareApi(self.store, leads=lambda: self.leads, namespace_of=self.namespace_of, clock=lambda: NOW)
+        app.add_routes(api.routes())
+        self.reachable = True
+        self.client = TestClient(TestServer(app), headers={"Authorization": "Bearer of-shop"})
+
+    async def namespace_of(self, token):
+        if not self.reachable:
+            raise KubeError(503, "Unavailable", "the API server does not answer")
+        return {"of-shop": "shop", "of-bank": "bank"}.get(token, "")
+
+    async def says(self, **shares):
+        stored = await self.store.read("shop/thumbnails")
+        ledger = towards(Wanted(shares, "v1"), stored.ledger if stored else None, {}, NOW)
+        await self.store.write("shop/thumbnails", ledger, over=stored.version if stored else 0, term=1)
+
+    async def report(self, consumer="c.1", **body):
+        body = {"revision": "v2", "claims": 0, "seq": 1, **body}
+        answer = await self.client.put(f"{LEDGER}/consumers/{consumer}", json=body)
+        return answer.status, await answer.json()
+
+
+@pytest.fixture
+async def operator():
+    operator = Operator()
+    async with operator.client:
+        yield operator
+
+
+async def test_a_report_is_answered_with_where_things_stand(operator):
+    await operator.says(v1=75.0, v2=25.0)
+    status, said = await operator.report(claims=3)
+    assert status == 200
+    assert said == {
+        "version": 1,
+        "stable": "v1",
+        "canary": "v2",
+        "draining": [],
+        "share": 0.25,
+        "epoch": int(NOW) + 1,
+        "minEpoch": 0,
+        "expiresIn": LASTS_S,
+        "unused": 0,
+        "granted": {},
+    }
+    assert [report.claims for report in await operator.store.reports("shop/thumbnails")] == [3]
+
+
+async def test_credits_are_running_totals(operator):
+    await operator.says(v1=75.0, v2=25.0)
+    await operator.report()
+    await operator.report("s.1", revision="v1", claims=0)
+    stored = await operator.store.read("shop/thumbnails")
+    assert stored is not None
+    pods = {"c.1": Pod("v2", 0, NOW), "s.1": Pod("v1", 0, NOW)}
+    ledger = allocate(stored.ledger, pods, NOW, 10.0)
+    ledger = allocate(ledger, {**pods, "s.1": Pod("v1", 8, NOW)}, NOW, 10.0)
+    await operator.store.write("shop/thumbnails", ledger, over=1, term=1)
+    answer = await operator.client.get(LEDGER)
+    assert (await answer.json())["granted"] == {"c.1": 2}
+
+
+async def test_an_older_report_changes_nothing(operator):
+    await operator.says(v1=100.0)
+    await operator.report(claims=9, seq=5)
+    status, _ = await operator.report(claims=2, seq=4)
+    assert status == 200
+    assert [report.claims for report in await operator.store.reports("shop/thumbnails")] == [9]
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"claims": -1}, "claims: -1 is not a whole number of 0 or more"),
+        ({"claims": True}, "claims: True is not a whole number of 0 or more"),
+        ({"seq": "2"}, "seq: '2' is not a whole number of 0 or more"),
+        ({"revision": ""}, "revision: '' is not the name of a revision, such as 7d9f8c6b54"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_with_a_sentence(operator, body, sentence):
+    await operator.says(v1=100.0)
+    assert await operator.report(**body) == (400, {"error": sentence})
+
+
+@pytest.mark.parametrize("text", [b"{", b"[1]", b"x" * 5000])
+async def test_a_body_that_is_no_report_is_refused(operator, text):
+    answer = await operator.client.put(f"{LEDGER}/consumers/c.1", data=text)
+    assert answer.status == 400
+    assert (await answer.json())["error"].startswith("the body is")
+
+
+async def test_without_a_ledger_nobody_is_told_to_go_on(operator):
+    status, said = await operator.report()
+    assert status == 404
+    assert said["error"].startswith("there is no ledger for shop/thumbnails")
+
+
+async def test_who_does_not_lead_sends_on(operator):
+    operator.leads = False
+    await operator.says(v1=100.0)
+    answer = await operator.client.get(LEDGER)
+    assert (answer.status, answer.headers["Retry-After"], answer.headers["Connection"]) == (503, "1", "close")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "code", "sentence"),
+    [
+        ("", 401, "a service account token is needed"),
+        ("Basic b2Y6c2hvcA==", 401, "a service account token is needed"),
+        ("Bearer of-nobody", 401, "the token has ended"),
+        ("Bearer of-bank", 403, "the token is of namespace bank"),
+    ],
+)
+async def test_nobody_reports_for_another_namespace(operator, authorization, code, sentence):
+    await operator.says(v1=75.0, v2=25.0)
+    consumer = f"{LEDGER}/consumers/c.1"
+    headers = {"Authorization": authorization}
+    body = {"revision": "v2", "claims": 100, "seq": 1}
+    for answer in (
+        await operator.client.get(LEDGER, headers=headers),
+        await operator.client.put(consumer, json=body, headers=headers),
+    ):
+        assert answer.status == code
+        assert (await answer.json())["error"].startswith(sentence)
+    assert not await operator.store.reports("shop/thumbnails")
+
+
+async def test_where_no_token_can_be_judged_the_caller_is_told_to_come_again(operator):
+    await operator.says(v1=75.0, v2=25.0)
+    operator.reachable = False
+    answer = await operator.client.get(LEDGER)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

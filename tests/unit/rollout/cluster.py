@@ -1,0 +1,204 @@
+"""What the simulated world is made of: pods that take their time, a router, Service NAME, metrics. No I/O."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+from controller.rollout.actions import (
+    Action,
+    AddFinalizer,
+    Answer,
+    CloseRun,
+    EnsureRevision,
+    KeepTemplate,
+    PointService,
+    RemoveFinalizer,
+    Retire,
+    Scale,
+    SetWeights,
+    Tell,
+)
+from controller.rollout.observation import MetricTrouble, PodTrouble, RevisionState
+from controller.rollout.sizing import Sizing
+from controller.stats.counts import Counts
+
+START_S = 10
+"""Seconds until a new pod is ready."""
+
+HEALTHY, UNREADY, CRASHING, NO_ROOM, NO_IMAGE = "healthy", "unready", "CrashLoop", "NoCapacity", "ImagePull"
+
+
+@dataclass
+class Behavior:
+    """How the pods of one version behave, whether they run already or not."""
+
+    pods: str = HEALTHY
+    errors: float = 0.001
+    """Share of its units that are bad."""
+
+
+@dataclass
+class Deployment:
+    wanted: int
+    deployment: bool = True
+    service: bool = True
+    started: list[float] = field(default_factory=list)
+    """When each of its pods was made."""
+
+    def scale(self, replicas: int, now: float) -> None:
+        self.wanted = replicas
+        self.started = (self.started + [now] * replicas)[:replicas]
+
+    def state(self, behavior: Behavior, now: float) -> RevisionState:
+        running = sum(now - start >= START_S for start in self.started)
+        ready = running if behavior.pods == HEALTHY else 0
+        trouble = None
+        if ready < self.wanted and behavior.pods in (CRASHING, NO_ROOM, NO_IMAGE):
+            trouble = PodTrouble(behavior.pods, f"pods say {behavior.pods}")
+        return RevisionState(
+            wanted=self.wanted,
+            ready=ready,
+            endpoints=ready if self.service else 0,
+            complete=self.deployment and self.service,
+            trouble=trouble,
+        )
+
+
+@dataclass
+class Metrics:
+    """A source that counts what the router sends; it can go dark."""
+
+    per_look: int = 2000
+    trouble: MetricTrouble | None = None
+
+    def go_dark(self, reason: str = "SourceOutage") -> None:
+        self.trouble = MetricTrouble(reason, "the source does not answer")
+
+    def come_back(self) -> None:
+        self.trouble = None
+
+    def counts(self, share: float, canary: Behavior, stable: Behavior) -> Counts:
+        canary_units = round(self.per_look * share / 100)
+        stable_units = self.per_look - canary_units
+        return Counts(
+            round(canary_units * canary.errors), canary_units, round(stable_units * stable.errors), stable_units
+        )
+
+
+class Cluster:
+    """Carries out actions. Every broken rule of order is found at the action that breaks it."""
+
+    def __init__(self, sizing: Sizing) -> None:
+        self.sizing = sizing
+        self.now = 1_700_000_000.0
+        self.behaviors: dict[str, Behavior] = {}
+        self.deployments: dict[str, Deployment] = {}
+        self.templates: dict[str, None] = {}
+        """Revisions of which there is a ControllerRevision, the oldest first."""
+        self.route: dict[str, float] | None = None
+        self.written: dict[str, float] | None = None
+        """The route as we wrote it last."""
+        self.service: str | None = None
+        """Service NAME: the revision it selects, '' for all."""
+        self.retired = 0
+        self.finalizer = False
+        self.gone = False
+        self.runs: dict[str, str] = {}
+        self.answers: dict[str, Answer] = {}
+        self.events: list[Tell] = []
+
+    def behavior(self, revision: str) -> Behavior:
+        return self.behaviors.setdefault(revision, Behavior())
+
+    def states(self) -> dict[str, RevisionState]:
+        return {name: one.state(self.behavior(name), self.now) for name, one in self.deployments.items()}
+
+    def weights(self) -> dict[str, float] | None:
+        """As the router's `observe` reads them: by pods it is Service NAME's selector and the Deployments."""
+        if self.sizing.written:
+            return copy.copy(self.route)
+        if self.service is None:
+            return None
+        if self.service:
+            return {self.service: 100.0}
+        pods = {name: one.wanted for name, one in self.deployments.items() if one.wanted}
+        return {name: count * 100 / sum(pods.values()) for name, count in pods.items()}
+
+    def share_of(self, revision: str) -> float:
+        """Percent of the work that really goes there, whoever serves it."""
+        if self.sizing is Sizing.BY_PODS and self.service == "":
+            serving = {name: state.serving for name, state in self.states().items()}
+            total = sum(serving.values())
+            return 100 * serving.get(revision, 0) / total if total else 0.0
+        return (self.weights() or {}).get(revision, 0.0)
+
+    def carry_out(self, action: Action, run: str) -> None:
+        match action:
+            case AddFinalizer():
+                self.finalizer = True
+            case RemoveFinalizer():
+                self.finalizer = False
+            case EnsureRevision(revision, replicas):
+                self._make(revision, replicas)
+            case KeepTemplate(revision):
+                self.templates.setdefault(revision)
+            case Scale(revision, replicas):
+                self.deployments[revision].scale(replicas, self.now)
+            case Retire(revision):
+                assert not (self.weights() or {}).get(revision), f"{revision} is retired while it has work"
+                assert self.service != revision, f"{revision} is retired while Service NAME selects it"
+                del self.deployments[revision]
+                self.retired += 1
+            case SetWeights(shares):
+                self._set_weights(dict(shares))
+            case PointService(revision):
+                assert revision in self.deployments, f"Service NAME would select nothing of {revision}"
+                self.service = revision
+            case CloseRun(verdict):
+                self.runs[run] = verdict
+            case Answer(name):
+                assert name not in self.answers, f"{name} is answered twice"
+                self.answers[name] = action
+            case Tell():
+                self.events.append(action)
+
+    def _make(self, revision: str, replicas: int) -> None:
+        if revision not in self.deployments or not self.deployments[revision].deployment:
+            self.deployments[revision] = Deployment(0)
+            self.deployments[revision].scale(replicas, self.now)
+        self.deployments[revision].service = True
+        self.templates.setdefault(revision)
+
+    def _set_weights(self, shares: dict[str, float]) -> None:
+        assert sum(shares.values()) == 100, f"{shares} do not sum to 100"
+        assert set(shares) <= set(self.deployments), f"{shares} name what does not run"
+        if self.sizing.written:
+            self.route, self.written = shares, dict(shares)
+        else:
+            assert self.service is not None, "the router by pods needs Service NAME first"
+            served = [revision for revision, share in shares.items() if share > 0]
+            self.service = served[0] if len(served) == 1 else ""
+
+
+def words(action: Action) -> str:
+    """`weights v1:95,v2:5`"""
+    if isinstance(action, Answer):
+        return f"answer {action.name}"
+    if isinstance(action, AddFinalizer):
+        return "finalizer on"
+    values = [value for name, value in vars(action).items() if name != "message"]
+    words = [
+        ",".join(f"{k}:{v:g}" for k, v in value.items()) if isinstance(value, dict) else str(value) for value in values
+    ]
+    names = {
+        "RemoveFinalizer": "finalizer off",
+        "EnsureRevision": "make",
+        "KeepTemplate": "keep",
+        "Scale": "scale",
+        "Retire": "retire",
+        "SetWeights": "weights",
+        "PointService": "service",
+        "CloseRun": "close",
+    }
+    return " ".join([names[type(action).__name__], *words])

@@ -1,0 +1,198 @@
+"""The operator may stop after any action of any decision; what comes out is the same."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from controller.rollout.bake import Bake
+from tests.unit.rollout.cluster import START_S
+from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, Given, analyze, approve, pause, release, weight
+from tests.unit.rollout.world import CrashError, World
+
+STEPS = [weight(25, analyze("5s", "20s")), approve(), weight(50, analyze("5s", "20s")), pause("10s")]
+
+
+def _comes_out(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.ask("approve")
+    world.advance(minutes=3)
+
+
+def _regresses(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.release.step == 1)
+    world.regress("v2")
+    world.advance(minutes=1)
+
+
+def _is_aborted(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.traffic.of("v2") > 0)
+    world.ask("abort")
+    world.advance(minutes=1)
+
+
+def _is_replaced_twice(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.release.step == 1)
+    world.commit("v3")
+    world.until(lambda: world.release.step == 1)
+    world.commit("v1")
+    world.advance(minutes=1)
+
+
+def _loses_pods_metrics_and_size(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.traffic.of("v2") > 0)
+    world.unready("v2")
+    world.recover("v2")
+    world.metrics.go_dark()
+    world.advance(seconds=10)
+    world.edit(replicas=8)
+    world.metrics.come_back()
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.edit(replicas=2)
+
+
+def _starts(world: World) -> None:
+    world.commit("v1")
+    world.advance(seconds=5)
+    world.commit("v2")
+    world.advance(minutes=2)
+
+
+def _is_tried_alone(world: World) -> None:
+    world.regress("v1")
+    world.commit("v1")
+    world.advance(seconds=40)
+    world.commit("v2")
+    world.advance(minutes=2)
+
+
+LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
+    "comes out": (release(STEPS), _comes_out),
+    "regresses": (release(STEPS), _regresses),
+    "is aborted": (release(STEPS), _is_aborted),
+    "is replaced twice": (release(STEPS), _is_replaced_twice),
+    "loses pods, metrics and size": (release(STEPS), _loses_pods_metrics_and_size),
+    "starts": (release(STEPS).first(), _starts),
+    "is tried alone": (release([*STEPS, Bake(95, 60)], limits={"floor": 0.02}).first(), _is_tried_alone),
+}
+
+
+def _live(given: Given, life: Callable[[World], None], crash: tuple[int, int] | None) -> World:
+    world = World().given(given)
+    world.crash_at = crash
+    life(world)
+    assert world.crash_at is None or crash is None, "the life has not come to that decision"
+    world.restart()
+    return world
+
+
+@pytest.mark.parametrize("by", [BY_WEIGHT, BY_PODS])
+@pytest.mark.parametrize("name", LIVES)
+def test_a_crash_after_any_action_ends_the_same(name, by):
+    given, life = LIVES[name]
+    given = replace(given, sizing=by)
+    calm = _live(given, life, None)
+    places = [(number, after) for number, actions in calm.sizes for after in range(actions)]
+    assert len(places) > 8
+    for place in places:
+        shaken = _live(given, life, place)
+        assert shaken.snapshot() == calm.snapshot(), f"after a crash in decision {place[0]} after {place[1]} actions"
+
+
+@pytest.mark.parametrize("by", [BY_WEIGHT, BY_PODS])
+def test_a_canary_keeps_its_pods_until_the_router_has_followed_also_after_a_lost_status(world, by):
+    world.given(release(STEPS, by=by).on("v2"))
+    world.crash_at = (world.decisions + 1, 2)
+    world.ask("abort")
+    assert "v2" in world.cluster.deployments
+    world.advance(seconds=5)
+    assert "v2" not in world.cluster.deployments
+
+
+def test_a_lost_status_does_not_shorten_the_look_at_a_step(world):
+    world.given(release([weight(25, analyze("5s", "1m")), weight(50)]))
+    world.commit("v2")
+    world.crash_at = (world.decisions + 2, 2)
+    world.until(lambda: world.traffic.of("v2") > 0)
+    assert world.crash_at is None
+    world.advance(seconds=55)
+    assert world.release.reason == "Analyzing"
+
+
+def test_service_name_is_stables_again_when_a_promotion_was_lost_and_another_version_is_asked_for(world):
+    world.given(release([weight(50, analyze("5s", "30s"))]).on("v2"))
+    world.until(lambda: world.release.step == 1)
+    world.cluster.now += START_S
+    _stops(world, 2)
+    assert (world.cluster.service, world.traffic.of("v2")) == ("v2", 100)
+    world.commit("v3")
+    assert world.cluster.service == "v1"
+    assert world.traffic.of("v1") == 100
+    world.advance(minutes=3)
+    assert world.release.stable == "v3"
+
+
+def _stops(world: World, after: int) -> None:
+    world.crash_at = (world.decisions + 1, after)
+    with pytest.raises(CrashError):
+        world.reconcile()
+
+
+def test_two_lost_statuses_in_a_row_still_leave_the_router_its_time(world):
+    world.given(release())
+    world.commit("v2")
+    world.cluster.now += START_S
+    _stops(world, 2)
+    assert world.traffic.of("v2") == 5
+    world.target = "v3"
+    _stops(world, 1)
+    assert world.traffic.of("v2") == 0
+    world.settle()
+    assert "v2" in world.cluster.deployments
+    world.advance(seconds=5)
+    assert "v2" not in world.cluster.deployments
+
+
+def test_a_first_weight_whose_status_was_lost_is_taken_back_when_the_metrics_go_dark(world):
+    world.given(release())
+    world.commit("v2")
+    world.cluster.now += START_S
+    _stops(world, 2)
+    world.metrics.go_dark()
+    world.settle()
+    assert world.traffic.of("v2") == 0
+    assert not world.cluster.finalizer
+
+
+def test_a_first_version_that_served_before_its_status_was_lost_drains(world):
+    world.given(release().first())
+    world.settle()
+    world.cluster.now += START_S
+    _stops(world, 2)
+    world.commit("v2")
+    assert world.traffic.of("v1") == 100
+    world.advance(seconds=START_S)
+    assert (world.release.phase, world.release.reason) == ("Promoting", "Draining")
+    world.advance(seconds=25)
+    assert "v1" in world.cluster.deployments
+    world.advance(seconds=5)
+    assert "v1" not in world.cluster.deployments
+
+
+def test_a_version_gets_work_only_once_it_is_written_that_the_one_before_it_has_none(world):
+    world.given(release([weight(25), approve()]).on("v2"))
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.target = "v3"
+    _stops(world, 5)
+    assert "v3" in world.cluster.deployments
+    world.cluster.now += START_S
+    world.reconcile()
+    assert (world.traffic.of("v1"), world.traffic.of("v3")) == (100, 0)
+    assert world.release.canary == "v3"
+    world.reconcile()
+    assert world.traffic.of("v3") == 25

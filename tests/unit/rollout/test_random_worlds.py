@@ -1,0 +1,174 @@
+"""Random lives of a release: whatever happens, in whatever order, and wherever the operator stops.
+
+`rules.py` holds at every decision and after every action; `World.settle` holds that deciding again is a no-op and
+that nothing spins; the end of each life holds that good versions come out and convicted ones stay away.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from controller.rollout.bake import Bake
+from controller.rollout.step import Step
+from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Deployment
+from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, analyze, approve, pause, release, weight
+from tests.unit.rollout.world import World
+
+REVISIONS = ("v1", "v2", "v3", "v4")
+ACTIONS = ("approve", "approve", "abort", "skip", "promote", "pause", "resume", "retry", "rollback")
+BEHAVIORS = (HEALTHY, HEALTHY, UNREADY, CRASHING, NO_ROOM, NO_IMAGE)
+
+STEPS: tuple[list[Step], ...] = (
+    [],
+    [weight(5, analyze("10s", "30s")), weight(50, analyze("10s", "30s"))],
+    [weight(25), approve(), weight(25, analyze("10s", "20s")), weight(100, analyze("5s", "10s"))],
+    [approve(), weight(10, analyze("10s", "20s")), pause("20s"), weight(60), pause("10s")],
+    [weight(25, analyze("10s", "30s")), Bake(95, 60)],
+)
+
+
+class Life(RuleBasedStateMachine):
+    @initialize(
+        steps=st.sampled_from(STEPS),
+        replicas=st.sampled_from((0, 1, 4, 10)),
+        by=st.sampled_from((BY_WEIGHT, BY_PODS)),
+        first=st.booleans(),
+        on_timeout=st.sampled_from(("proceed", "wait", "rollback")),
+        on_new_version=st.sampled_from(("restart", "finish", "queue")),
+    )
+    def begin(self, steps, replicas, by, first, on_timeout, on_new_version):
+        given = release(
+            steps=steps, replicas=replicas, by=by, on_timeout=on_timeout, deadline="2m", on_new_version=on_new_version
+        )
+        self.world = World().given(given.first() if first else given)
+        self.world.settle()
+
+    @rule(revision=st.sampled_from(REVISIONS))
+    def commit(self, revision):
+        self.world.commit(revision)
+
+    @rule(seconds=st.sampled_from((0.5, 5, 15, 40, 150)))
+    def time_passes(self, seconds):
+        self.world.advance(seconds=seconds)
+
+    @rule(revision=st.sampled_from(REVISIONS), behavior=st.sampled_from(BEHAVIORS))
+    def pods(self, revision, behavior):
+        self.world.pods(revision, behavior)
+
+    @rule(revision=st.sampled_from(REVISIONS[1:]), errors=st.sampled_from((0.001, 0.3)))
+    def errors(self, revision, errors):
+        self.world.regress(revision, errors)
+
+    @rule(reason=st.sampled_from(("SourceOutage", "MetricBroken", "")))
+    def metrics(self, reason):
+        self.world.metrics.come_back()
+        if reason:
+            self.world.metrics.go_dark(reason)
+        self.world.settle()
+
+    @rule(
+        action=st.sampled_from(ACTIONS),
+        revision=st.sampled_from(("", "", *REVISIONS)),
+        to=st.sampled_from(("", *REVISIONS)),
+    )
+    def ask(self, action, revision, to):
+        canary, attempt = self.world.release.canary, self.world.release.attempt
+        if action in ("rollback", "retry"):
+            revision = revision or (self.world.release.stable if action == "rollback" else self.world.target)
+        name = self.world.ask(action, revision, to=to if action == "rollback" else "")
+        accepted = not self.world.answer(name).startswith("refused")
+        if action == "retry" and accepted and revision == self.world.target:
+            busy = self.world.spec.suspend or self.world.release.returning
+            assert busy or self.world.release.attempt == attempt + 1
+        if action == "promote" and accepted and self.world.release.canary:
+            assert self.world.release.step == len(self.world.spec.steps)
+        named = revision or canary
+        if action == "abort" and canary and named == canary and self.world.release.stable:
+            assert self.world.traffic.of(canary) == 0
+            assert self.world.release.is_rejected(canary)
+
+    @rule(revision=st.sampled_from(("", *REVISIONS)))
+    def annotate(self, revision):
+        self.world.annotate(revision)
+
+    @rule(replicas=st.sampled_from((0, 1, 2, 4, 9)))
+    def autoscaler(self, replicas):
+        self.world.edit(replicas=replicas)
+
+    @rule(suspend=st.booleans())
+    def suspend(self, suspend):
+        self.world.edit(suspend=suspend)
+
+    @rule(wait=st.integers(0, 3), after=st.integers(0, 9))
+    def crash(self, wait, after):
+        self.world.crash_at = (self.world.decisions + 1 + wait, after)
+        self.world.restart()
+
+    @rule(shares=st.sampled_from((None, {"v1": 100.0}, {"v1": 50.0, "v2": 50.0}, {"v2": 100.0})))
+    def edit_the_route(self, shares):
+        cluster = self.world.cluster
+        if cluster.sizing is BY_WEIGHT:
+            cluster.route = shares
+        elif cluster.service is not None:
+            cluster.service = "" if shares is None or len(shares) > 1 else next(iter(shares))
+        self.world.settle()
+
+    @rule()
+    def lose_the_service(self):
+        self.world.cluster.service = None
+        self.world.settle()
+
+    @rule(revision=st.sampled_from(REVISIONS), what=st.sampled_from(("deployment", "service", "pods")))
+    def edit_a_revision(self, revision, what):
+        found = self.world.cluster.deployments.get(revision)
+        if found is None:
+            return
+        if what == "deployment":
+            self.world.cluster.deployments[revision] = Deployment(0, deployment=False, service=found.service)
+        elif what == "service":
+            found.service = False
+        else:
+            found.scale(1, self.world.cluster.now)
+        self.world.settle()
+
+    @precondition(lambda self: hasattr(self, "world"))
+    @rule()
+    def restart(self):
+        self.world.restart()
+
+    def teardown(self):
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        convicted = world.release.is_rejected(world.target)
+        world.metrics.come_back()
+        for revision in REVISIONS:
+            world.regress(revision, 0.001)
+            world.recover(revision)
+        world.edit(suspend=False, replicas=4)
+        for _ in range(40):
+            world.advance(seconds=20)
+            if world.release.phase == "Paused":
+                world.ask("resume" if world.release.reason == "PausedByPerson" else "approve")
+        status = world.release
+        fell = status.is_rejected(world.target)
+        assert status.phase == ("RolledBack" if fell else "Healthy"), status
+        assert fell or status.stable == world.target
+        assert fell or not convicted
+        assert world.traffic.stable == 100
+        assert set(world.cluster.deployments) == {status.stable}
+        assert world.cluster.service == status.stable
+        assert not world.cluster.finalizer
+
+
+Life.TestCase.settings = settings(
+    deadline=None,
+    derandomize=True,
+    max_examples=45,
+    stateful_step_count=25,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestLife = pytest.mark.timeout(120)(Life.TestCase)

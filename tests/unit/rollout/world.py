@@ -1,0 +1,371 @@
+"""A small world in which `decide` can be tried: it carries out what is decided, and time passes.
+
+    world.given(release(steps=[weight(5, analyze("1m", "10m"))]).on("v2"))
+    world.metrics.go_dark()
+    world.advance(minutes=20)
+    assert world.release.phase == "Waiting"
+    assert world.traffic.canary == 5
+
+Every reconcile also holds what must hold in every state (`rules.py`), so each test checks all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controller.analysis.method import metric_plan
+from controller.api.conditions import conditions_of, write_conditions
+from controller.api.status import Status, status_from_raw, status_to_raw
+from controller.rollout import decide as decider
+from controller.rollout.actions import Action, EnsureRevision, Tell
+from controller.rollout.observation import MetricTrouble, Observation, Request, common_cause
+from controller.rollout.plan import Decision
+from controller.stats.all_bad import Disaster
+from controller.stats.counts import Counts, Look
+from controller.stats.evidence import NO_EVIDENCE, Evidence, Judge, units_since
+from controller.stats.method import AnalysisPlan
+from controller.stats.share_lag import follows_slowly
+from tests.unit.rollout import rules
+from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Cluster, Metrics, words
+from tests.unit.rollout.language import Given
+
+_BUSY = 50
+"""Decisions at one moment that are still no busy loop."""
+
+
+class CrashError(Exception):
+    """The operator stops between two actions."""
+
+
+@dataclass
+class Run:
+    """An AnalysisRun: the method, and the looks that were written."""
+
+    plan: AnalysisPlan
+    judge: Judge
+    looks: list[Look] = field(default_factory=list)
+
+
+@dataclass
+class World:
+    metrics: Metrics = field(default_factory=Metrics)
+    log: list[str] = field(default_factory=list)
+    """What was carried out, in order, in short words."""
+    decisions: int = 0
+    crash_at: tuple[int, int] | None = None
+    """The decision, counted from 1, that stops after so many of its actions."""
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    """Each decision that did something, and the places in it where the operator can stop."""
+    checked: bool = True
+    disaster: Disaster | None = None
+    """What provisional counts say of the canary under way."""
+    starved_s: float = 0.0
+    """For how long the canary has left credits of its share unused."""
+    manual_until: float | None = None
+    follows: bool = True
+    """The router does what was written."""
+
+    # -- given ---------------------------------------------------------------------------------------------------
+
+    def given(self, given: Given) -> World:
+        self.spec, self.target = given.spec, given.serving or "v1"
+        self.cluster = Cluster(given.sizing)
+        self._keep({"observedGeneration": -1})
+        self.conditions: list[dict[str, Any]] = []
+        self.requests: list[Request] = []
+        self.attempts: dict[str, Run] = {}
+        self.deleting = False
+        self.retry = ""
+        self.last_look = self.cluster.now
+        if given.serving:
+            self.advance(minutes=1)
+            assert self.release.phase == "Healthy", self.release
+        if given.coming:
+            self.commit(given.coming)
+            self.until(lambda: self.release.step >= given.step and self.traffic.canary > 0)
+        self.log.clear()
+        self.sizes.clear()
+        self.decisions = 0
+        return self
+
+    # -- when ----------------------------------------------------------------------------------------------------
+
+    def commit(self, revision: str) -> None:
+        self.target = revision
+        self.settle()
+
+    def edit(self, **changes: Any) -> None:
+        """Changes the spec: `replicas`, `suspend`, `steps`."""
+        self.spec = replace(self.spec, **changes)
+        self.settle()
+
+    def pods(self, revision: str, behavior: str) -> None:
+        self.cluster.behavior(revision).pods = behavior
+        self.settle()
+
+    def crash_loop(self, revision: str) -> None:
+        self.pods(revision, CRASHING)
+
+    def unready(self, revision: str) -> None:
+        self.pods(revision, UNREADY)
+
+    def no_room(self, revision: str) -> None:
+        self.pods(revision, NO_ROOM)
+
+    def no_image(self, revision: str) -> None:
+        self.pods(revision, NO_IMAGE)
+
+    def recover(self, revision: str) -> None:
+        self.pods(revision, HEALTHY)
+
+    def regress(self, revision: str, errors: float = 0.2) -> None:
+        self.cluster.behavior(revision).errors = errors
+
+    def ask(self, action: str, revision: str = "", *, by: str = "ana", reason: str = "", to: str = "") -> str:
+        """Creates a ReleaseAction; returns its name."""
+        name = f"{action}-{len(self.requests) + 1}"
+        self.requests.append(Request(f"uid-{name}", name, action, revision or self.release.canary, by, reason, to))
+        self.settle()
+        return name
+
+    def annotate(self, retry: str) -> None:
+        """Writes annotation pointsman.dev/retry, or takes it away."""
+        self.retry = retry
+        self.settle()
+
+    def answer(self, name: str) -> str:
+        return self.cluster.answers[name].message if name in self.cluster.answers else ""
+
+    def delete(self) -> None:
+        self.deleting = True
+        self.settle()
+
+    def advance(self, *, minutes: float = 0, seconds: float = 0) -> None:
+        """Time passes; every five seconds there is a look, and a decision."""
+        end = self.cluster.now + minutes * 60 + seconds
+        while self.cluster.now < end:
+            self.cluster.now = min(end, self.cluster.now + self.spec.analysis.interval)
+            self._look()
+            self.settle()
+
+    def until(self, happened: Callable[[], bool], *, minutes: float = 60) -> None:
+        end = self.cluster.now + minutes * 60
+        while not happened():
+            assert self.cluster.now < end, f"did not happen: {self.release}"
+            self.advance(seconds=self.spec.analysis.interval)
+
+    # -- then ----------------------------------------------------------------------------------------------------
+
+    @property
+    def traffic(self) -> Traffic:
+        return Traffic(self.cluster, self.release)
+
+    def condition(self, kind: str) -> dict[str, Any] | None:
+        return next((one for one in self.conditions if one["type"] == kind), None)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Where things ended, without moments, and without what counts how often something was told."""
+        status = self.release
+        moments: dict[str, Any] = {
+            name: None for name in Status.__dataclass_fields__ if name.endswith(("since", "started", "_up"))
+        }
+        return {
+            "status": replace(status, evidence="", unproven=(), last_rollback=None, rejected=(), **moments),
+            "unproven": [one.step for one in status.unproven],
+            "rejected": [(one.revision, one.reason) for one in status.rejected],
+            "pods": {name: one.wanted for name, one in self.cluster.deployments.items()},
+            "weights": self.cluster.weights(),
+            "service": self.cluster.service,
+            "finalizer": self.cluster.finalizer,
+            "answers": {name: one.accepted for name, one in self.cluster.answers.items()},
+        }
+
+    # -- the operator --------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Reconciles until nothing changes at this moment."""
+        last: Decision | None = None
+        for _ in range(_BUSY):
+            before, serving = _still(self.raw), self._serving()
+            try:
+                decision = self.reconcile()
+            except CrashError:
+                last = None
+                continue
+            if decision is None or (not decision.actions and not decision.after and _still(self.raw) == before):
+                return
+            if last is not None and last.again_in != 0 and self.checked:
+                raise AssertionError(f"decided again, and differently: {decision} after {last}")
+            # pods that go, or cannot come, show at once: a change, that may be answered
+            last = decision if self._serving() == serving else None
+        raise AssertionError(f"a busy loop: {self.log[-8:]}, {self.release}")
+
+    def _serving(self) -> dict[str, object]:
+        states = self.cluster.states().items()
+        return {
+            revision: (state.serving, state.trouble) for revision, state in states if state.serving or state.trouble
+        } | {"retired": self.cluster.retired}
+
+    def observe(self) -> Observation:
+        status, run = self.release, self.attempts.get(self.release.run)
+        return Observation(
+            spec=self.spec,
+            sizing=self.cluster.sizing,
+            asked=self.target,
+            status=status,
+            deleting=self.deleting,
+            finalizer=self.cluster.finalizer,
+            revisions=self.cluster.states(),
+            weights=self.cluster.weights(),
+            route_by="" if self.cluster.route == self.cluster.written else "robot",
+            starved_s=self.starved_s,
+            service=self.cluster.service,
+            evidence=self._evidence(run),
+            step_units=units_since(run.looks, status.step_since) if run else 0,
+            following=self._following(run),
+            metric_trouble=self._trouble(run),
+            disaster=self.disaster if status.canary else None,
+            manual_until=self.manual_until,
+            requests=tuple(one for one in self.requests if one.name not in self.cluster.answers),
+            retry=self.retry,
+            kept=tuple(reversed(self.cluster.templates)),
+        )
+
+    def _trouble(self, run: Run | None) -> MetricTrouble | None:
+        if not (self.release.canary and self.spec.analysis.metrics):
+            return None
+        return self.metrics.trouble or common_cause(self._evidence(run))
+
+    def _following(self, run: Run | None) -> str:
+        status = self.release
+        return (run and follows_slowly(run.looks, status.weight, status.weight_since or 0.0)) or ""
+
+    def reconcile(self) -> Decision | None:
+        if self.cluster.gone:
+            return None
+        self._start_run()
+        seen = self.observe()
+        decision = decider.decide(seen, self.cluster.now)
+        self.decisions += 1
+        if self.checked:
+            rules.hold_for(seen, decision)
+        raw = status_to_raw(decision.status)
+        changes = bool(decision.actions or decision.after) or _still(raw) != _still(self.raw)
+        if changes:
+            self.sizes.append((self.decisions, len(decision.actions) + len(decision.after) + 1))
+        done = 0
+        for action in decision.actions:
+            self._crash(done)
+            self._carry_out(action, seen)
+            done += 1
+        self._crash(done)
+        self._write(decision.status, raw)
+        if self.checked:
+            rules.hold_at_rest(self.cluster, seen, self.release)
+        for action in decision.after:
+            self._crash(done + 1)
+            self._carry_out(action, seen)
+            done += 1
+        self.cluster.gone = self.deleting and not self.cluster.finalizer
+        return decision
+
+    def _crash(self, done: int) -> None:
+        if self.crash_at == (self.decisions, done):
+            self.crash_at = None
+            raise CrashError
+
+    def _carry_out(self, action: Action, seen: Observation) -> None:
+        if isinstance(action, EnsureRevision):
+            kept = (self.target, *self.cluster.templates)
+            assert action.revision in kept, f"the template of {action.revision} is lost"
+        before = self.cluster.weights()
+        self.cluster.carry_out(action, seen.status.run)
+        if not isinstance(action, Tell):
+            self.log.append(words(action))
+        if self.checked:
+            rules.hold_after(self.cluster, seen, action, before)
+
+    def _write(self, status: Status, raw: dict[str, Any]) -> None:
+        if raw == self.raw:
+            return
+        before = self.conditions
+        self.conditions = write_conditions(conditions_of(status), before, 1, self.cluster.now)
+        rules.conditions_hold(status, before, self.conditions)
+        self._keep(raw)
+        self.log.append(f"status {status.phase} {status.reason}")
+
+    def _keep(self, raw: dict[str, Any]) -> None:
+        self.raw = raw
+        self.release = status_from_raw(raw)
+
+    # -- looks ---------------------------------------------------------------------------------------------------
+
+    def _start_run(self) -> None:
+        """The engine opens an AnalysisRun for an attempt and writes its name into the status."""
+        status = self.release
+        metrics = self.spec.analysis.metrics
+        if not status.stable:  # there is none to compare the first version with
+            metrics = tuple(one for one in metrics if one.limit is not None and status.weight > 0)
+        if not (status.canary and metrics) or status.run:
+            return
+        analysis = self.spec.analysis
+        name = f"shop-{status.attempt}"
+        plan = AnalysisPlan(
+            analysis.alpha,
+            analysis.advanced.min_bad_units,
+            tuple(metric_plan(metric, metric.name) for metric in metrics),
+        )
+        self.attempts.setdefault(name, Run(plan, Judge(plan)))
+        self._keep({**self.raw, "analysisRun": name})
+        self.last_look = self.cluster.now
+
+    def _look(self) -> None:
+        status, run = self.release, self.attempts.get(self.release.run)
+        share = self.cluster.share_of(status.canary) if status.canary else 0
+        start, self.last_look = self.last_look, self.cluster.now
+        if run is None or not share or self.metrics.trouble or self.spec.suspend:
+            return
+        seen = share if self.follows else 0.0
+        canary, stable = (self.cluster.behavior(one) for one in (status.canary, status.stable))
+        counts = self.metrics.counts(seen, canary, stable)
+        if not status.stable:
+            counts = Counts(counts.canary_bad, counts.canary_total, 0, 0)
+        look = Look(len(run.looks) + 1, start, self.cluster.now, share, {one.name: counts for one in run.plan.metrics})
+        run.looks.append(look)
+        run.judge.add(look)
+
+    def _evidence(self, run: Run | None) -> Evidence:
+        return run.judge.evidence() if run else NO_EVIDENCE
+
+    def restart(self) -> None:
+        """Memory is lost: evidence is computed again from the looks that were written, and must be the same."""
+        for run in self.attempts.values():
+            again = Judge.over(run.plan, run.looks)
+            assert again.evidence() == run.judge.evidence()
+            run.judge = again
+
+
+def _still(raw: dict[str, Any]) -> dict[str, Any]:
+    """A status without what follows from the pods that the decision itself has asked for."""
+    return {key: value for key, value in raw.items() if key not in ("replicas", "readyReplicas", "analysisRun")}
+
+
+@dataclass
+class Traffic:
+    """Percent of the work, as it is really routed."""
+
+    cluster: Cluster
+    release: Status
+
+    @property
+    def canary(self) -> float:
+        return self.cluster.share_of(self.release.canary) if self.release.canary else 0.0
+
+    @property
+    def stable(self) -> float:
+        return self.cluster.share_of(self.release.stable) if self.release.stable else 0.0
+
+    def of(self, revision: str) -> float:
+        return self.cluster.share_of(revision)
