@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from controller.kube.objects import Key
 from controller.stats.counts import NOTHING, Counts
 from controller.stats.method import SETTLE_S
 
+_LOG = logging.getLogger(__name__)
 LEAST_S, MOST_S = 0.5, 15.0
 _AGES = (0.0, 0.5, 1.0, 2.0, 5.0, 15.0)
 _ROUNDS: tuple[tuple[float, ...], ...] = ((0.0, 0.85, 1.55), *[(0.0,)] * 5)
@@ -83,6 +86,12 @@ async def usual(ask: Ask, until: float) -> dict[str, float]:
     return {name: counts.units / USUAL_S for name, counts in rows.items()}
 
 
+def _log_defect(key: Key, task: asyncio.Task[None]) -> None:
+    """Nothing awaits a lesson, so nothing else would say what ended it."""
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        _LOG.error("the delay of the counts of %s is not known: defaults are used", key, exc_info=problem)
+
+
 @dataclass
 class _Lesson:
     subject: object
@@ -106,6 +115,7 @@ class Settling:
             self.forget(key)
             lesson = self._lessons[key] = _Lesson(subject)
             lesson.task = asyncio.create_task(self._attend(lesson, ask, settle=settle))
+            lesson.task.add_done_callback(partial(_log_defect, key))
 
     async def _attend(self, lesson: _Lesson, ask: Ask, *, settle: bool) -> None:
         async with self._places:

@@ -66,6 +66,8 @@ class Events:
                     await self._send(event)
                 except KubeError as error:
                     _LOG.warning("event %s of %s was lost: %s", event["reason"], event["involvedObject"]["name"], error)
+                except Exception:  # noqa: BLE001 - one that cannot be sent must not keep back those after it
+                    _LOG.exception("event %s of %s was lost", event["reason"], event["involvedObject"]["name"])
             self._arrived.clear()
             await self._arrived.wait()
 

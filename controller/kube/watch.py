@@ -11,6 +11,7 @@ import json
 import logging
 import random
 import sys
+from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -27,6 +28,8 @@ _CLIENT_TIMEOUT_S = 320.0
 _AGAIN_S = (1.0, 30.0)
 _ABSENT_S = 30.0
 _GONE = 410
+_SKIPPED_AT_MOST = 1000
+"""Objects that are remembered as skipped; with more of them each is logged again now and then."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,11 @@ Listed = Callable[[], Awaitable[None]]
 
 
 class ChildWatch:
-    """Calls `seen` for each object with the label `label` that appears, changes or goes."""
+    """Calls `seen` for each object with the label `label`, or for all with an empty one, that appears, changes or goes.
+
+    What is in an object was written by a tenant: one that `seen` fails on is skipped and logged once, and the watch of
+    all others goes on.
+    """
 
     def __init__(
         self,
@@ -82,6 +89,8 @@ class ChildWatch:
         """
         self._known: dict[str, _Known] = {}
         """By uid."""
+        self._skipped: OrderedDict[str, None] = OrderedDict()
+        """Uids of objects that `seen` has failed on."""
         self._listed = listed
         self.tried = asyncio.Event()
         """Set once the first list has come to an end, good or bad."""
@@ -115,7 +124,8 @@ class ChildWatch:
                 pause = max(again, error.retry_after)
                 if error.status != _GONE:
                     _LOG.warning("watching %s: %s", self._resource.plural, error)
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
+                # the last three: what came is not what an API server sends, but a proxy may
                 pause = again
                 _LOG.warning("the watch of %s was cut: %r", self._resource.plural, error)
             self._tell(watched=False)
@@ -138,11 +148,24 @@ class ChildWatch:
             version = str(page["metadata"]["resourceVersion"])
         changed += [self._as_metadata(uid, self._known.pop(uid)) for uid in self._known.keys() - listed]
         for metadata in changed:
-            self._seen(Change(metadata))
+            self._hand_on(Change(metadata))
         return version
 
+    def _hand_on(self, change: Change) -> None:
+        try:
+            self._seen(change)
+        except Exception:  # noqa: BLE001 - what a tenant wrote must not end the watch of all
+            metadata = change.metadata
+            if metadata["uid"] not in self._skipped:
+                what = f"{self._resource.plural} {metadata.get('namespace', '')}/{metadata['name']}"
+                _LOG.exception("%s cannot be handled. It is skipped until it can; this is logged once", what)
+            self._skipped[metadata["uid"]] = None
+            if len(self._skipped) > _SKIPPED_AT_MOST:
+                self._skipped.popitem(last=False)
+
     def _note(self, metadata: Mapping[str, Any]) -> _Known:
-        names = (metadata["namespace"], metadata["name"], metadata["labels"][self._label])
+        label = metadata.get("labels", {}).get(self._label, "")
+        names = (metadata.get("namespace", ""), metadata["name"], label)
         namespace, name, label = map(sys.intern, names)  # the same ones are known of other kinds too
         known = self._known[metadata["uid"]] = _Known(metadata["resourceVersion"], namespace, name, label)
         return known
@@ -153,7 +176,7 @@ class ChildWatch:
             "resourceVersion": known.version,
             "namespace": known.namespace,
             "name": known.name,
-            "labels": {self._label: known.label},
+            "labels": {self._label: known.label} if self._label else {},
         }
 
     async def _watch(self, version: str) -> None:
@@ -180,7 +203,7 @@ class ChildWatch:
                 self._known.pop(item["metadata"]["uid"], None)
             case _:
                 raise UnavailableError(int(item.get("code", 0)), str(item.get("reason")), str(item.get("message")))
-        self._seen(Change(item["metadata"], item, gone=event["type"] == "DELETED"))
+        self._hand_on(Change(item["metadata"], item, gone=event["type"] == "DELETED"))
 
 
 async def _lines(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

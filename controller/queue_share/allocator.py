@@ -104,6 +104,10 @@ class Allocators:
             if watched.reachable:
                 watched.reachable = False
                 _LOG.warning("no credits for the canary of %s: %s", watched.place.service, error or "no answer")
+        except Exception:  # noqa: BLE001 - what a consumer wrote into its ledger must not end the rounds of all others
+            if watched.reachable:
+                watched.reachable = False
+                _LOG.exception("no credits for the canary of %s", watched.place.service)
         finally:
             watched.busy = False
 

@@ -35,6 +35,8 @@ class Load:
         self._random = random.Random(seed)  # noqa: S311 - which requests get a connection of their own
         self._under_way: set[asyncio.Task[None]] = set()
         self._sending: asyncio.Task[None] | None = None
+        self._defect: BaseException | None = None
+        """What a request failed with that is neither an answer nor the lack of one."""
         self._began = 0.0
         self._ended = 0.0
 
@@ -59,6 +61,8 @@ class Load:
         if self._under_way:
             await asyncio.wait(self._under_way)
         await asyncio.gather(self._kept.close(), self._fresh.close())
+        if self._defect is not None:
+            raise self._defect
         return self.snapshot()
 
     async def finished(self) -> None:
@@ -96,7 +100,14 @@ class Load:
         fresh = self.plan.fresh > 0 and self._random.random() < self.plan.fresh
         task = asyncio.create_task(self._request(self._fresh if fresh else self._kept, call, due_at))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (defect := task.exception()) is not None and self._sending is not None:
+            # a request that was neither answered nor lost would be missing in the count: the load ends with the reason
+            self._defect = self._defect or defect
+            self._sending.cancel()
 
     async def _request(self, session: aiohttp.ClientSession, call: Call, due_at: float) -> None:
         url = self.plan.url.join(URL(call.path)) if call.path else self.plan.url

@@ -15,7 +15,7 @@ from typing import Any
 from hack.node.trouble import TroubleError
 from tests.bench.report import Report
 
-_FRAME = {"__main__", "calls", "plane", "report", "tampering", "world"}
+_FRAME = {"__main__", "calls", "plane", "report", "tampering", "tasks", "world"}
 _EXAMPLES = """\
     examples:
       hack/bench                    the names there are

@@ -26,8 +26,8 @@ from hack.node import build
 from hack.node.influx import InfluxDB
 from tests.bench.plane import Plane, at_once, now, plane, release_of, template_of
 from tests.bench.report import Report, Target
+from tests.bench.tasks import meanwhile
 from tests.bench.world import say
-from tests.beside import beside
 from tests.e2e.patience import until
 from tests.integration.metric_source import offer
 
@@ -54,7 +54,7 @@ async def run() -> Report:
         async with plane(NAMESPACE, controllers=False) as world:
             await offer(world.kube, NAMESPACE, influx, ("http-errors-app", "http-latency"), patience="5s")
             world.start_operator(NAMESPACE)
-            async with beside(_pods(world.kube)), beside(_traffic(world.kube, influx)):
+            async with meanwhile(_pods(world.kube), _traffic(world.kube, influx)):
                 made = 0
                 for size in SIZES:
                     await _grow(world.kube, made, size)

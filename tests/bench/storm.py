@@ -13,6 +13,7 @@ from controller.api.resources import RELEASES
 from controller.kube.watch import Change, ChildWatch
 from tests.bench.plane import Plane, at_once, now, plane, release_of, template_of
 from tests.bench.report import Report, Target
+from tests.bench.tasks import meanwhile
 from tests.bench.world import say
 
 SIZES = (100, 400)
@@ -70,19 +71,16 @@ async def _healthy(world: Plane, version: int) -> AsyncIterator[dict[str, float]
     def seen(change: Change) -> None:
         if change.item is None or change.gone:
             return
-        status, metadata = change.item["status"], change.metadata
-        current = status["observedGeneration"] >= metadata["generation"]
+        status, metadata = change.item.get("status", {}), change.metadata
+        current = status.get("observedGeneration", -1) >= metadata["generation"]
         wanted = change.item["spec"]["template"]["spec"]["containers"][0]["image"] == f"web:{version}"
         if current and wanted and status.get("phase") == "Healthy":
             done.setdefault(metadata["name"], now())
 
     watch = ChildWatch(world.kube, RELEASES, "", seen, namespace=NAMESPACE)
-    watching = asyncio.create_task(watch.run())
-    try:
+    async with meanwhile(watch.run()):
         await watch.tried.wait()
         yield done
-    finally:
-        watching.cancel()
 
 
 async def _until_all(world: Plane, done: Mapping[str, float], size: int) -> None:

@@ -239,3 +239,19 @@ async def test_each_call_may_be_another(server: Server) -> None:
 def test_a_call_cannot_lead_elsewhere(path: str) -> None:
     with pytest.raises(PlanError, match="one address"):
         Call(path=path)
+
+
+async def test_a_request_that_is_neither_answered_nor_lost_ends_the_load_with_its_defect(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Load(plan_for(server.url, rate=200, seconds=60))
+
+    async def defect(*_: object) -> None:
+        raise KeyError("revision")
+
+    monkeypatch.setattr(load, "_request", defect)
+    await load.start()
+    async with asyncio.timeout(30):
+        await load.finished()
+    with pytest.raises(KeyError, match="revision"):
+        await load.stop()

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from workloads.common.attempts import AWS_TROUBLE, Attempts
+from workloads.common.ending import log_defect
 from workloads.common.gate import Gate, Permit
 from workloads.common.job_events import Received
 from workloads.common.job_queue import JobQueue, Message
@@ -97,7 +98,7 @@ class Consumer:
             await asyncio.gather(*(self._attempts.put_back(message) for message in messages))
             return
         for message in messages:
-            task = asyncio.create_task(self._attempts.handle(message, permit.epoch))
+            task = asyncio.create_task(self._attempts.handle(message, permit.epoch), name="an attempt")
             self._running.add(task)
             task.add_done_callback(self._over)
         if failed:
@@ -108,6 +109,7 @@ class Consumer:
     def _over(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._ended.set()
+        log_defect(task)  # its message comes back when its visibility ends
 
     async def _rest(self, stop: asyncio.Event) -> None:
         with suppress(TimeoutError):

@@ -1,7 +1,9 @@
-"""How a task that goes on for ever is ended."""
+"""How tasks that go on for ever end: never silently."""
 
 import asyncio
 import logging
+import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -20,3 +22,28 @@ async def end(*tasks: "asyncio.Task[Any]", again_s: float = 5.0) -> None:
         _, waiting = await asyncio.wait(waiting, timeout=again_s)
         if waiting:
             log.warning("%s is told once more to end", ", ".join(sorted(task.get_name() for task in waiting)))
+
+
+async def restarted(
+    name: str, run: Callable[[], Awaitable[object]], *, again_s: tuple[float, float] = (1.0, 60.0)
+) -> None:
+    """Runs it until it returns or is cancelled. A defect that ends it is logged, and it begins again after a pause.
+
+    For what serves the work but is not the work, such as telemetry: its defect must not end the process.
+    """
+    pause, longest = again_s
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("%s failed and begins again in about %.0f s", name, pause)
+        else:
+            return
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        pause = min(2 * pause, longest)
+
+
+def log_defect(task: "asyncio.Task[Any]") -> None:
+    """A done callback: whoever awaits the task may do so hours later, or never."""
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        log.error("%s ended with a defect", task.get_name(), exc_info=problem)

@@ -24,6 +24,7 @@ from typing import Self
 
 import aiohttp
 
+from workloads.common.ending import restarted
 from workloads.common.http_metrics import Identity
 from workloads.common.line_protocol import Point, encode
 
@@ -99,7 +100,10 @@ class Exporter:
             headers=self._headers,
             connector=aiohttp.TCPConnector(limit=1),
         )
-        self._tasks = [asyncio.create_task(self._flush_each_interval()), asyncio.create_task(self._push_what_waits())]
+        self._tasks = [
+            asyncio.create_task(restarted("the flushing of metrics", self._flush_each_interval)),
+            asyncio.create_task(restarted("the pushing of metrics", self._push_what_waits)),
+        ]
         return self
 
     async def __aexit__(self, *_: object) -> None:

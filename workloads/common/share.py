@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Self
 
 from workloads.common import share_rules as rules
-from workloads.common.ending import end
+from workloads.common.ending import end, restarted
 from workloads.common.share_ledger import Consumer, Control, LedgerError, Report, ShareLedger
 from workloads.common.share_rules import Answer, Pace, Standing
 
@@ -65,7 +65,7 @@ class Share:
     async def __aenter__(self) -> Self:
         self._now = asyncio.get_running_loop().time
         self._tried_at = self._read_at = self._now()
-        self._keeping = asyncio.create_task(self._keep())
+        self._keeping = asyncio.create_task(restarted("the share ledger's client", self._keep))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -10,6 +10,7 @@ from workloads.common.attempts import Attempts
 from workloads.common.aws import Aws, path_style
 from workloads.common.consumer import Consumer
 from workloads.common.emf import EmbeddedMetrics, write_each
+from workloads.common.ending import restarted
 from workloads.common.exporter import Exporter
 from workloads.common.gate import Gate
 from workloads.common.job_events import Watcher
@@ -115,7 +116,11 @@ async def _watchers(settings: Settings, stack: AsyncExitStack) -> list[Watcher]:
     if telemetry.emf_namespace:
         embedded = EmbeddedMetrics(settings.identity, telemetry.emf_namespace)
         ended = asyncio.Event()
-        writing = asyncio.create_task(write_each(telemetry.emf_seconds, embedded, now=time.time, ended=ended))
+
+        async def write() -> None:
+            await write_each(telemetry.emf_seconds, embedded, now=time.time, ended=ended)
+
+        writing = asyncio.create_task(restarted("the writing of embedded metrics", write))
 
         async def end() -> None:
             ended.set()

@@ -139,3 +139,20 @@ async def test_of_many_lessons_only_a_few_ask_at_once_and_who_is_forgotten_asks_
             await asyncio.sleep(0)
     await asyncio.sleep(0.01)
     assert (most, asked, settling.learnt(Key("shop", "web-49"), "attempt")) == (4, 40, SETTLE_S)
+
+
+async def test_a_defect_that_ends_a_lesson_is_said(caplog):
+    async def ask(*_):
+        raise KeyError("units")
+
+    settling = Settling(lambda: 0.0)
+    key = Key("shop", "web")
+    settling.begin(key, "attempt", ask, settle=True)
+    task = settling._lessons[key].task
+    assert task is not None
+    await asyncio.wait([task])
+    await asyncio.sleep(0)
+    assert [record.message for record in caplog.records] == [
+        "the delay of the counts of shop/web is not known: defaults are used"
+    ]
+    assert settling.learnt(key, "attempt") == SETTLE_S

@@ -9,6 +9,7 @@ from controller.ports import LedgerAwayError, LedgerPlace, Report
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.ledger import ROUND_S, Wanted, towards
 from controller.queue_share.stores.memory import MemoryLedgers
+from tests.bench.tasks import meanwhile
 from tests.share_reading import credits_of
 from workloads.common.share_rules import CYCLE_S
 
@@ -182,3 +183,25 @@ async def test_rounds_go_on_after_a_ledger_was_away_and_say_it_once(shop, caplog
 async def credits_now(shop, read):
     stored = await read(PLACE.service)
     return credits_of(replace(stored.ledger, expires_at=1e9), "c", "v2", 0, 0.0)
+
+
+async def test_a_ledger_that_cannot_be_read_costs_no_other_its_credits_and_is_said_once(shop, caplog, monkeypatch):
+    """What stands in a ledger, a consumer may have written."""
+    odd, reports = LedgerPlace("shop/odd"), shop.store.reports
+    await shop.allocators.change(
+        odd, lambda ledger, pods, now: towards(Wanted({"v1": 95.0, "v2": 5.0}, "v1"), ledger, pods, now)
+    )
+    await shop.weights(v1=95.0, v2=5.0)
+    rounds = {odd.service: 0, PLACE.service: 0}
+
+    async def malformed(service):
+        rounds[service] += 1
+        if service == odd.service:
+            raise KeyError("claims")
+        return await reports(service)
+
+    monkeypatch.setattr(shop.store, "reports", malformed)
+    async with meanwhile(shop.allocators.run()), asyncio.timeout(30):
+        while min(rounds.values()) < 3:  # noqa: ASYNC110 - the rounds come by a timer
+            await asyncio.sleep(0.05)
+    assert [record.message for record in caplog.records] == ["no credits for the canary of shop/odd"]

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from workloads.common.attempts import Around, Attempts, nothing_around
 from workloads.common.aws import Aws
 from workloads.common.consumer import Consumer
-from workloads.common.ending import end
+from workloads.common.ending import log_defect
 from workloads.common.gate import Gate, Open
 from workloads.common.job_events import Watcher
 from workloads.common.job_queue import JobQueue
 from workloads.common.job_table import JobTable
 from workloads.common.stages import Observer, unobserved
+from workloads.invitations.background import Trouble, running
 from workloads.invitations.database import Database
 from workloads.invitations.privacy import Privacy
 from workloads.invitations.sending.breaker import Breaker
@@ -69,7 +70,7 @@ async def sending(
     wording = Wording(Privacy(settings.keys), settings.app_name, settings.public_url)
     async with (
         opened(settings.sending, calls=role.capacity.slots if role else _WAITED_FOR) as provider,
-        _reconciling(settings, database, provider, wording, clock=clock) as reconciler,
+        _reconciling(settings, database, provider, wording, clock=clock) as (reconciler, without_it),
     ):
         sender = Sender(
             database=database,
@@ -80,10 +81,10 @@ async def sending(
             told=hooks.told,
         )
         if role is None:
-            yield Sending(sender, reconciler, lambda: "")
+            yield Sending(sender, reconciler, without_it)
             return
         async with _consuming(settings, role, sender, hooks) as trouble:
-            yield Sending(sender, reconciler, trouble)
+            yield Sending(sender, reconciler, lambda: trouble() or without_it())
 
 
 @contextlib.asynccontextmanager
@@ -113,10 +114,11 @@ async def _consuming(
         )
         consumer = Consumer(queue=queue, attempts=attempts, gate=hooks.gate, capacity=role.capacity)
         stop = asyncio.Event()
-        running = asyncio.create_task(consumer.run(stop))
+        consuming = asyncio.create_task(consumer.run(stop), name="the consumer of jobs")
+        consuming.add_done_callback(log_defect)
 
         def trouble() -> str:
-            if running.done():
+            if consuming.done():
                 return "nothing takes jobs from the queue any more"
             if (seconds := consumer.polls_for()) > role.wait_s + _STUCK_S:
                 return f"a poll hangs for {seconds:.0f} s"
@@ -126,17 +128,14 @@ async def _consuming(
             yield trouble
         finally:
             stop.set()
-            await running
+            await consuming
 
 
 @contextlib.asynccontextmanager
 async def _reconciling(
     settings: Settings, database: Database, provider: Provider, wording: Wording, *, clock: Callable[[], int]
-) -> AsyncIterator[Reconciler]:
+) -> AsyncIterator[tuple[Reconciler, Trouble]]:
     search = settings.sending.search
     reconciler = Reconciler(database=database, provider=provider, wording=wording, search=search, clock=clock)
-    looking = asyncio.create_task(reconciler.run())
-    try:
-        yield reconciler
-    finally:
-        await end(looking)
+    async with running({"reconciling": reconciler.run()}) as trouble:
+        yield reconciler, trouble
