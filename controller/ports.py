@@ -6,14 +6,15 @@ which one it talks to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from controller.api.resources import Resource
-from controller.queue_share.ledger import Ledger, Pod
 from controller.rollout.sizing import Sizing
+
+Service = TypeVar("Service")
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,28 @@ class MetricProvider(Protocol):
 
 
 @dataclass(frozen=True)
+class RouterSigns:
+    """What a router sees besides the weights."""
+
+    edited_by: str = ""
+    """The last manager other than Pointsman that wrote the route; empty where there is none."""
+    unused_credits_s: float = 0.0
+    """For how long the canary has left work unused that was meant for it alone."""
+
+
+@dataclass(frozen=True)
 class Weights:
-    """Percent of the work per revision: they sum to 100. A revision that is not named gets none."""
+    """Percent of the work per revision: they sum to 100. A revision that is not named gets none.
+
+    `stable` and `hard_stop` are said when weights are set, `signs` when they are observed.
+    """
 
     shares: Mapping[str, float]
-    by: str = field(default="", compare=False)
-    """Where they were read: who wrote them last beside Pointsman, if anybody did."""
-    starved_s: float = field(default=0.0, compare=False)
-    """Where they were read: for how long the canary has left some of the work lie that was meant for it."""
-
-    def of(self, revision: str) -> float:
-        return self.shares.get(revision, 0.0)
+    stable: str = field(default="", compare=False)
+    """The revision that is stable; empty before there is one."""
+    hard_stop: bool = field(default=False, compare=False)
+    """Work that a revision without a share has already taken is stopped too, where the router can do that."""
+    signs: RouterSigns = field(default=RouterSigns(), compare=False)
 
 
 class KubeApi(Protocol):
@@ -117,93 +129,28 @@ class RouterError(Exception):
 
 
 @dataclass(frozen=True)
-class Target:
+class RoutedService:
     """The service a router moves work for. `owner` is the ownerReferences entry for what it creates, or None."""
 
     namespace: str
     name: str
     owner: Mapping[str, Any] | None
     ports: tuple[Mapping[str, Any], ...]
-    stable: str = ""
-    """The revision that is stable; empty before there is one."""
-
-
-# -- share ledgers ---------------------------------------------------------------------------------------------------
-
-
-class LedgerAwayError(RouterError):
-    """The ledger did not answer. The canary stops by itself, and stable goes on."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a consumer has written of itself. `claims` is a running total, `waiting` what its open polls have been
-    waiting for, `seq` rises with each report.
-    """
-
-    consumer: str
-    revision: str
-    claims: int
-    seq: int
-    waiting: int = 0
-
-
-@dataclass(frozen=True)
-class Stored:
-    ledger: Ledger
-    version: int
-    """1 and up: a write is made over the version that was read, or refused."""
-
-
-class LedgerStore(Protocol):
-    """Where ledgers lie. `service` is NAMESPACE/NAME. Everything raises LedgerAwayError."""
-
-    async def read(self, service: str) -> Stored | None: ...
-
-    async def reports(self, service: str) -> Sequence[Report]: ...
-
-    async def write(self, service: str, ledger: Ledger, *, over: int, term: int) -> bool:
-        """False where it is not version `over` any more (0: there is none), or a later leader (`term`) has written."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class LedgerPlace:
-    """Which ledger: the table it lies in, or the operator's own memory where that is empty."""
-
-    service: str
-    table: str = ""
-    region: str = ""
-
-
-Change = Callable[[Ledger | None, Mapping[str, Pod], float], Ledger]
-"""What a ledger becomes, given what consumers have claimed and the time (epoch seconds). It may be asked again."""
-
-
-class Ledgers(Protocol):
-    """The ledgers of this installation, and who allocates their credits."""
-
-    async def read(self, place: LedgerPlace) -> Ledger | None:
-        """Raises LedgerAwayError."""
-        ...
-
-    async def change(self, place: LedgerPlace, change: Change) -> bool:
-        """True when something had to be written. Raises LedgerAwayError."""
-        ...
-
-    def starved_s(self, place: LedgerPlace) -> float:
-        """For how long the canary has had credits that it did not use, while others had work."""
-        ...
-
-
-@dataclass(frozen=True)
-class Outside:
-    """What a router may use."""
+class RouterContext:
+    """What a router may use. Services that only some routers need are asked for by their class."""
 
     kube: KubeApi
-    ledgers: Ledgers
+    services: tuple[object, ...] = ()
+
+    def service(self, kind: type[Service]) -> Service:
+        """Raises RouterError where this operator has none."""
+        for service in self.services:
+            if isinstance(service, kind):
+                return service
+        raise RouterError(f"this operator runs without {kind.__name__}")
 
 
 class Router(Protocol):
@@ -227,4 +174,4 @@ class RouterModule(Protocol):
     """Kinds it writes to: what somebody else does to them is seen, and put right."""
     Config: ClassVar[Any]
     """With `parse(reader)`, which raises SpecError."""
-    create: Callable[[Any, Target, Outside], Router]
+    create: Callable[[Any, RoutedService, RouterContext], Router]

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from controller.ports import LedgerPlace, LedgerStore, Report
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.ledger import Wanted, towards
+from controller.queue_share.ports import LedgerPlace, LedgerStore, Report
 from tests.beside import beside
 
 STABLE, CANARY = "v1", "v2"
@@ -39,7 +39,7 @@ class ShareOperator:
     @property
     def starved_s(self) -> float:
         """For how long the canary has left its credits unused."""
-        return self._allocators.starved_s(self._place)
+        return self._allocators.unused_credits_s(self._place)
 
     async def reports(self) -> Sequence[Report]:
         """As the consumers have made them."""

@@ -57,4 +57,4 @@ def _one(cell: Cell, seconds: float) -> Simulated:
         pods=(both.stable, both.canary),
     ).run(seconds)
     canary, everything = world.claims("v2"), world.claims("v1") + world.claims("v2")
-    return Simulated(100 * canary / everything, world.longest_hunger)
+    return Simulated(100 * canary / everything, world.longest_unused_s)

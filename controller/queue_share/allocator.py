@@ -8,15 +8,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controller.ports import Change, LedgerAwayError, LedgerPlace, LedgerStore, Report, Stored
 from controller.queue_share.ledger import LASTS_S, ROUND_S, Ledger, Pod, allocate
-from controller.queue_share.starvation import Hunger, after_round
+from controller.queue_share.ports import (
+    FORGOTTEN_S,
+    Change,
+    LedgerAwayError,
+    LedgerPlace,
+    LedgerStore,
+    Report,
+    Stored,
+)
+from controller.queue_share.starvation import UnusedCredits, after_round
 
 _LOG = logging.getLogger(__name__)
 _ROUND_AT_MOST_S = 8.0
+_UNSEEN_S = 60.0
+"""A ledger that a pass has used since then is kept, although its Release was not in a list that is older."""
 _TRIES = 10
 """A round of our own may come between a read and its write, and so may a consumer's report."""
 
@@ -26,17 +36,22 @@ class _Watched:
     """A ledger, and what was seen of its consumers."""
 
     place: LedgerPlace
+    used_at: float
+    """When a pass over its Release last used it, on this process's own clock."""
     active: bool = False
     """The canary has a share."""
     busy: bool = False
     reachable: bool = True
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
     """By consumer, the last sequence number and when it was new, on this process's own clock."""
-    hunger: Hunger = field(default_factory=Hunger)
+    unused: UnusedCredits = field(default_factory=UnusedCredits)
 
 
 class Allocators:
-    """Fulfils `ports.Ledgers`. `connect` opens the store that a place lies in."""
+    """The ledgers of this installation, and who allocates their credits: `context.service(Allocators)`, for a router.
+
+    `connect` opens the store that a place lies in.
+    """
 
     def __init__(
         self,
@@ -50,21 +65,25 @@ class Allocators:
         self._monotonic = monotonic
         self._stores: dict[tuple[str, str], LedgerStore] = {}
         self._opening = asyncio.Lock()
-        self._watched: dict[LedgerPlace, _Watched] = {}
+        self._watched: dict[str, _Watched] = {}
+        """By service: a Release has one ledger, and another place for it replaces the one before."""
         self.term = 0
         """Which leader this is: what a later one has written is not written over."""
         self.may_write: Callable[[], bool] = lambda: True
         """Asked right before each write: a leader that was frozen finds out here."""
 
     async def read(self, place: LedgerPlace) -> Ledger | None:
-        store = await self._store(place)
-        stored = await store.read(place.service)
+        """Raises LedgerAwayError."""
+        watched = self._used(place)
+        stored = await (await self._store(place)).read(place.service)
         if stored is not None:
-            self._watch(place).active = stored.ledger.share > 0
+            watched.active = stored.ledger.share > 0
         return None if stored is None else stored.ledger
 
     async def change(self, place: LedgerPlace, change: Change) -> bool:
-        store, watched = await self._store(place), self._watch(place)
+        """True when something had to be written. Raises LedgerAwayError."""
+        watched = self._used(place)
+        store = await self._store(place)
         for _ in range(_TRIES):
             stored = await store.read(place.service)
             pods = self._pods(watched, await store.reports(place.service))
@@ -75,16 +94,27 @@ class Allocators:
                 return False
             if await self._write(store, place, wanted, stored):
                 return True
-        raise LedgerAwayError(f"the share ledger of {place.service} is written by somebody else again and again")
+        raise LedgerAwayError(f"another program keeps writing the share ledger of {place.service}")
 
-    def starved_s(self, place: LedgerPlace) -> float:
-        return self._watch(place).hunger.seconds
+    def unused_credits_s(self, place: LedgerPlace) -> float:
+        """For how long the canary has had credits that it did not use, while others had work."""
+        return self._used(place).unused.seconds
+
+    async def retain(self, services: Collection[str]) -> None:
+        """Forgets the ledgers of Releases that are gone, and closes stores that no ledger uses."""
+        now = self._monotonic()
+        for watched in list(self._watched.values()):
+            if watched.place.service not in services and now - watched.used_at > _UNSEEN_S:
+                self._forget(watched)
+        used = {_store_of(watched.place) for watched in self._watched.values()}
+        for at in self._stores.keys() - used:
+            await self._stores.pop(at).close()
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as rounds:
             while True:
-                for watched in self._watched.values():
+                for watched in list(self._watched.values()):
                     if watched.active and not watched.busy:
                         watched.busy = True
                         rounds.create_task(self._round_or_log(watched))
@@ -113,14 +143,17 @@ class Allocators:
 
     async def round(self, place: LedgerPlace) -> None:
         """Credits for what was claimed since the last one. Raises LedgerAwayError."""
-        store, watched = await self._store(place), self._watch(place)
+        watched = self._watched.get(place.service)
+        if watched is None or watched.place != place:
+            return
+        store = await self._store(place)
         stored = await store.read(place.service)
         if stored is None or stored.ledger.share <= 0:
             watched.active = False
             return
         pods = self._pods(watched, await store.reports(place.service))
         ledger = allocate(stored.ledger, pods, self._clock(), LASTS_S)
-        watched.hunger = after_round(watched.hunger, stored.ledger, pods, self._monotonic())
+        watched.unused = after_round(watched.unused, stored.ledger, pods, self._monotonic())
         # refused: the share was changed meanwhile, and the next round goes by that
         await self._write(store, place, ledger, stored)
 
@@ -131,7 +164,7 @@ class Allocators:
         return await store.write(place.service, ledger, over=version, term=self.term)
 
     def _pods(self, watched: _Watched, reports: Sequence[Report]) -> Mapping[str, Pod]:
-        """When each was heard of last goes by its sequence number and our clock: theirs may say anything."""
+        """By sequence numbers and our own clock, because theirs may say anything. A long silent consumer is gone."""
         now, wall = self._monotonic(), self._clock()
         before, watched.seen = watched.seen, {}
         for report in reports:
@@ -145,15 +178,33 @@ class Allocators:
                 waiting=report.waiting,
             )
             for report in reports
+            if now - watched.seen[report.consumer][1] <= FORGOTTEN_S
         }
 
     async def _store(self, place: LedgerPlace) -> LedgerStore:
-        at = (place.table, place.region)
+        at = _store_of(place)
         if at not in self._stores:
             async with self._opening:
                 if at not in self._stores:
                     self._stores[at] = await self._connect(place)
         return self._stores[at]
 
-    def _watch(self, place: LedgerPlace) -> _Watched:
-        return self._watched.setdefault(place, _Watched(place))
+    def _used(self, place: LedgerPlace) -> _Watched:
+        watched = self._watched.get(place.service)
+        if watched is not None and watched.place != place:
+            self._forget(watched)
+            watched = None
+        if watched is None:
+            watched = self._watched[place.service] = _Watched(place, self._monotonic())
+        watched.used_at = self._monotonic()
+        return watched
+
+    def _forget(self, watched: _Watched) -> None:
+        del self._watched[watched.place.service]
+        store = self._stores.get(_store_of(watched.place))
+        if store is not None:
+            store.forget(watched.place.service)
+
+
+def _store_of(place: LedgerPlace) -> tuple[str, str]:
+    return place.table, place.region

@@ -15,12 +15,11 @@ from typing import Any
 from aiohttp import web
 
 from controller.kube.client import KubeError
-from controller.ports import Report
 from controller.queue_share.ledger import Ledger
+from controller.queue_share.ports import MOST_CONSUMERS, Report
 from controller.queue_share.stores.memory import MemoryLedgers
 
 _MOST_BYTES = 4096
-_MOST_NAME = 300
 _AGAIN_S = "1"
 _BEARER = "Bearer "
 
@@ -50,7 +49,8 @@ class ShareApi:
             report = _report_of(request.match_info["consumer"], await _body_of(request))
         except ValueError as problem:
             return _problem(400, str(problem))
-        self.ledgers.take(_service_of(request), report)
+        if not self.ledgers.take(_service_of(request), report):
+            return _later(f"{_service_of(request)} has {MOST_CONSUMERS} consumers already: the share needs no more")
         return await self._answer(_service_of(request))
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
@@ -62,7 +62,7 @@ class ShareApi:
         try:
             namespace = await self.namespace_of(authorization.removeprefix(_BEARER))
         except KubeError as problem:
-            return _later(f"whose token this is cannot be said now: {problem}")
+            return _later(f"the token cannot be verified right now: {problem}")
         if not namespace:
             return _problem(401, "the token has ended, or is not a service account's with the audience pointsman")
         if namespace != request.match_info["namespace"]:
@@ -101,7 +101,7 @@ async def _body_of(request: web.Request) -> Mapping[str, Any]:
         raise ValueError(f"the body is larger than {_MOST_BYTES} bytes")
     try:
         body = json.loads(await request.content.read(_MOST_BYTES))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(body, Mapping):
         raise ValueError("the body is not a JSON object")  # noqa: TRY004 - one kind of error for what was sent
@@ -110,25 +110,8 @@ async def _body_of(request: web.Request) -> Mapping[str, Any]:
 
 def _report_of(consumer: str, body: Mapping[str, Any]) -> Report:
     """Raises ValueError."""
-    if len(consumer) > _MOST_NAME:
-        raise ValueError(f"the consumer's name is longer than {_MOST_NAME} letters")
-    revision = body.get("revision")
-    if not isinstance(revision, str) or not revision or len(revision) > _MOST_NAME:
-        raise ValueError(f"revision: {revision!r} is not the name of a revision, such as 7d9f8c6b54")
-    return Report(
-        consumer,
-        revision,
-        claims=_number(body, "claims"),
-        seq=_number(body, "seq"),
-        waiting=_number(body, "waiting", 0),
-    )
-
-
-def _number(body: Mapping[str, Any], name: str, default: int | None = None) -> int:
-    number = body.get(name, default)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ValueError(f"{name}: {number!r} is not a whole number of 0 or more")
-    return number
+    said: dict[str, Any] = {"revision": "", "claims": None, "seq": None, "waiting": 0, **body}
+    return Report(consumer, said["revision"], said["claims"], said["seq"], said["waiting"])
 
 
 def _not_leading() -> web.Response:

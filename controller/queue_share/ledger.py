@@ -12,7 +12,6 @@ read again after a restart changes nothing; what is lost is lost for the canary,
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -35,6 +34,11 @@ use: with a bound of two, consumers at 80 messages a second lost 28 of 252 claim
 stable, the canary is served in its turns only, every two and a half seconds: at ten messages a second a canary of 25 %
 had 23.9 % with a bound of four rounds (5 credits), and has 24.99 % with eight.
 """
+
+MOST_CLAIMS = 2**53
+"""Of one consumer, and of any other number in a report: a float holds each of them."""
+MOST_NEW = 1_000
+"""Claims of one consumer in a round that make credits: twice of what all consumers together were simulated with."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,6 @@ def with_share(ledger: Ledger, canary: str, share: float, pods: Mapping[str, Pod
     return replace(_void(ledger), canary=canary, share=share, expires_at=expires_at, counted=counted)
 
 
-def rolled_back(ledger: Ledger, *, hard: bool = False) -> Ledger:
-    """The canary claims nothing any more. `hard`: what it has claimed is stopped as well."""
-    back = _void(ledger)
-    return replace(back, min_epoch=back.epoch) if hard else back
-
-
 def promoted(ledger: Ledger) -> Ledger:
     """The canary is stable now, and needs no credits; what was stable ends what it has begun."""
     return replace(
@@ -113,16 +111,18 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
     if ledger.share <= 0:
         return ledger
     before = ledger.counted
+    rounds = max(1.0, (now - (ledger.expires_at - lasts_s)) / ROUND_S)
     # what was claimed before a pod was first seen may be older than the share: an operator that keeps ledgers in its
     # memory has forgotten all of them when it starts again
-    new = sum(max(0, pod.claims - before.get(name, pod.claims)) for name, pod in pods.items())
+    most = int(MOST_NEW * rounds)
+    new = sum(min(most, max(0, pod.claims - before.get(name, pod.claims))) for name, pod in pods.items())
     canaries = {name: pod for name, pod in pods.items() if pod.revision == ledger.canary}
     kept = {name: pod for name, pod in canaries.items() if now - pod.seen_at <= GONE_S}
     granted = {name: max(pod.claims, ledger.granted.get(name, 0)) for name, pod in kept.items()}
     # nobody allocated for so long that the canary had stopped: it does not make up for that
     counts = new if now < ledger.expires_at else 0
     entitled = ledger.carried + ledger.share * counts
-    of_a_round = counts / max(1.0, (now - (ledger.expires_at - lasts_s)) / ROUND_S)
+    of_a_round = counts / rounds
     pace = max(of_a_round, ledger.pace + _SMOOTH * (of_a_round - ledger.pace))
     cap = max(_LEAST_CAP, _ROUNDS * ledger.share * pace)
     unspent = sum(granted[name] - pod.claims for name, pod in kept.items())
@@ -131,21 +131,32 @@ def allocate(ledger: Ledger, pods: Mapping[str, Pod], now: float, lasts_s: float
     # one that has spent everything and not said so yet
     unused = sum(min(kept[name].waiting, left) for left, name in fresh)
     give = min(int(entitled), max(0, int(cap) - unspent)) if fresh else 0
-    heapq.heapify(fresh)
-    for _ in range(give):
-        left, name = fresh[0]
-        granted[name] += 1
-        heapq.heapreplace(fresh, (left + 1, name))
+    for name, more in _levelled(fresh, give).items():
+        granted[name] += more
     return replace(
         ledger,
-        # a pod that is gone may come back into sight, and has no new claims by that
-        counted={**ledger.counted, **{name: max(pod.claims, before.get(name, 0)) for name, pod in pods.items()}},
+        # a pod that is gone is not kept: one that comes back into sight is new, and what it claimed makes no credits
+        counted={name: max(pod.claims, before.get(name, 0)) for name, pod in pods.items()},
         pace=pace,
         carried=entitled - int(entitled),
         granted=granted,
         unused=unused,
         expires_at=now + lasts_s,
     )
+
+
+def _levelled(left: list[tuple[int, str]], give: int) -> dict[str, int]:
+    """Credits for those who have fewest left, as if each went to the last of all in its turn."""
+    if not give:
+        return {}
+    ordered, total = sorted(left), 0
+    for count, (fewest, _) in enumerate(ordered, start=1):
+        total += fewest
+        level, rest = divmod(total + give, count)
+        if count == len(ordered) or level < ordered[count][0]:
+            break
+    lowest = sorted(ordered[:count], key=lambda one: one[1])
+    return {name: level - fewest + (number < rest) for number, (fewest, name) in enumerate(lowest)}
 
 
 def shares_of(ledger: Ledger) -> dict[str, float]:
@@ -157,10 +168,13 @@ def shares_of(ledger: Ledger) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """`shares`: percent by revision, of one or two. `stable`: which of two needs no credits."""
+    """`shares`: percent by revision, of one or two. `stable`: which of two needs no credits. `hard_stop`: where the
+    canary has no share, what it has claimed is stopped as well.
+    """
 
     shares: Mapping[str, float]
     stable: str
+    hard_stop: bool = False
 
 
 def towards(wanted: Wanted, ledger: Ledger | None, pods: Mapping[str, Pod], now: float) -> Ledger:
@@ -170,7 +184,7 @@ def towards(wanted: Wanted, ledger: Ledger | None, pods: Mapping[str, Pod], now:
         # epochs never come twice, also where a ledger was lost
         ledger = Ledger(stable=wanted.stable if wanted.stable in served else served[0], epoch=int(now))
     if len(served) == 1:
-        return _to_one(ledger, served[0])
+        return _to_one(ledger, served[0], hard_stop=wanted.hard_stop)
     stable = wanted.stable if wanted.stable in served else ledger.stable
     canary = next(revision for revision in served if revision != stable)
     share = wanted.shares[canary] / 100
@@ -182,10 +196,15 @@ def towards(wanted: Wanted, ledger: Ledger | None, pods: Mapping[str, Pod], now:
     return with_share(ledger, canary, share, pods, now + LASTS_S)
 
 
-def _to_one(ledger: Ledger, revision: str) -> Ledger:
-    if revision == ledger.stable:
-        return rolled_back(ledger) if ledger.share > 0 else ledger
+def _to_one(ledger: Ledger, revision: str, *, hard_stop: bool) -> Ledger:
     if revision == ledger.canary:
         return promoted(ledger)
-    # back to what was stable before: what came after it takes nothing more
-    return replace(_void(ledger), stable=revision, canary="", draining=())
+    if revision != ledger.stable:
+        # back to what was stable before: what came after it takes nothing more
+        back = replace(_void(ledger), stable=revision, canary="", draining=())
+    elif ledger.share > 0:
+        back = _void(ledger)
+    else:
+        back = ledger
+    # also over a rollback that let jobs end, and once: the epoch stands until there is another share
+    return replace(back, min_epoch=back.epoch) if hard_stop and back.min_epoch < back.epoch else back

@@ -13,7 +13,7 @@ from typing import Any
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.reading import Reader, SpecError
 from controller.api.resources import HTTP_ROUTES
-from controller.ports import KubeApi, Outside, RouterError, Target, Weights
+from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, Weights
 from controller.rollout.sizing import Sizing
 from controller.routers._writers import other_writer
 
@@ -93,12 +93,12 @@ class Config:
         )
 
 
-def create(config: Config, target: Target, outside: Outside) -> GatewayRouter:
-    return GatewayRouter(config, target, outside.kube)
+def create(config: Config, target: RoutedService, context: RouterContext) -> GatewayRouter:
+    return GatewayRouter(config, target, context.kube)
 
 
 class GatewayRouter:
-    def __init__(self, config: Config, target: Target, kube: KubeApi) -> None:
+    def __init__(self, config: Config, target: RoutedService, kube: KubeApi) -> None:
         self._config = config
         self._target = target
         self._kube = kube
@@ -112,7 +112,9 @@ class GatewayRouter:
         weights = self._weights_of(rules[0].get("backendRefs") or [])
         # a route that was changed by hand anywhere else is as good as one whose weights were: it is written anew
         as_written = _contains(self._seen["spec"], self._spec(weights))
-        return Weights(weights.shares if as_written else {}, by=other_writer(self._seen["metadata"]))
+        return Weights(
+            weights.shares if as_written else {}, signs=RouterSigns(edited_by=other_writer(self._seen["metadata"]))
+        )
 
     async def ensure(self, weights: Weights) -> bool:
         wanted = self._spec(weights)

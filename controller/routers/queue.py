@@ -11,8 +11,10 @@ from functools import partial
 from typing import Any, ClassVar
 
 from controller.api.reading import Reader
-from controller.ports import LedgerPlace, Ledgers, Outside, Target, Weights
+from controller.ports import RoutedService, RouterContext, RouterSigns, Weights
+from controller.queue_share.allocator import Allocators
 from controller.queue_share.ledger import Wanted, shares_of, towards
+from controller.queue_share.ports import LedgerPlace
 from controller.rollout.sizing import Sizing
 
 KIND = "queue"
@@ -79,21 +81,22 @@ class Config:
         return cls(table=dynamodb.text("table"), region=dynamodb.text("region", ""))
 
 
-def create(config: Config, target: Target, outside: Outside) -> QueueRouter:
-    return QueueRouter(config, target, outside.ledgers)
+def create(config: Config, target: RoutedService, context: RouterContext) -> QueueRouter:
+    return QueueRouter(config, target, context.service(Allocators))
 
 
 class QueueRouter:
-    def __init__(self, config: Config, target: Target, ledgers: Ledgers) -> None:
+    def __init__(self, config: Config, target: RoutedService, ledgers: Allocators) -> None:
         self._place = LedgerPlace(f"{target.namespace}/{target.name}", config.table, config.region)
-        self._stable = target.stable
         self._ledgers = ledgers
 
     async def observe(self) -> Weights | None:
         ledger = await self._ledgers.read(self._place)
         if ledger is None:
             return None
-        return Weights(shares_of(ledger), starved_s=self._ledgers.starved_s(self._place))
+        signs = RouterSigns(unused_credits_s=self._ledgers.unused_credits_s(self._place))
+        return Weights(shares_of(ledger), signs=signs)
 
     async def ensure(self, weights: Weights) -> bool:
-        return await self._ledgers.change(self._place, partial(towards, Wanted(weights.shares, self._stable)))
+        wanted = Wanted(weights.shares, weights.stable, hard_stop=weights.hard_stop)
+        return await self._ledgers.change(self._place, partial(towards, wanted))

@@ -13,7 +13,7 @@ from typing import Any
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.reading import Reader
 from controller.api.resources import DEPLOYMENTS, SERVICES
-from controller.ports import KubeApi, Outside, RouterError, Target, Weights
+from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, Weights
 from controller.rollout.sizing import Sizing
 from controller.routers._writers import other_writer
 
@@ -36,13 +36,13 @@ class Config:
         return cls()
 
 
-def create(config: Config, target: Target, outside: Outside) -> ReplicasRouter:
+def create(config: Config, target: RoutedService, context: RouterContext) -> ReplicasRouter:
     del config
-    return ReplicasRouter(target, outside.kube)
+    return ReplicasRouter(target, context.kube)
 
 
 class ReplicasRouter:
-    def __init__(self, target: Target, kube: KubeApi) -> None:
+    def __init__(self, target: RoutedService, kube: KubeApi) -> None:
         self._target = target
         self._kube = kube
         self._service: dict[str, Any] | None = None
@@ -52,9 +52,9 @@ class ReplicasRouter:
         if self._service is None:
             return None
         selector = self._service["spec"].get("selector") or {}
-        by = other_writer(self._service["metadata"])
+        signs = RouterSigns(edited_by=other_writer(self._service["metadata"]))
         if REVISION_LABEL in selector:
-            return Weights({selector[REVISION_LABEL]: 100.0}, by)
+            return Weights({selector[REVISION_LABEL]: 100.0}, signs=signs)
         labelled = await self._kube.list(
             DEPLOYMENTS, self._target.namespace, labels=f"{RELEASE_LABEL}={self._target.name}"
         )
@@ -65,7 +65,7 @@ class ReplicasRouter:
         }
         total = sum(wanted.values())
         return Weights(
-            {revision: count * 100 / total for revision, count in wanted.items() if count} if total else {}, by
+            {revision: count * 100 / total for revision, count in wanted.items() if count} if total else {}, signs=signs
         )
 
     async def ensure(self, weights: Weights) -> bool:

@@ -159,7 +159,7 @@ class Executor:
 
     async def _set_weights(self, world: World, action: SetWeights) -> None:
         try:
-            await world.router.ensure(Weights(dict(action.shares)))
+            await world.router.ensure(Weights(dict(action.shares), stable=world.observation.status.stable))
         except InvalidError as error:
             raise RouterError(f"the API server refuses the route: {error}") from error
 

@@ -25,7 +25,7 @@ from controller.api.revision import revision_of
 from controller.api.status import Status
 from controller.kube.cache import Memory
 from controller.kube.objects import Key, child_name, owner_of, selector
-from controller.ports import Outside, Router, Target
+from controller.ports import RoutedService, Router, RouterContext, RouterSigns
 from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
 from controller.runtime.pods import trouble_of
 
@@ -52,11 +52,11 @@ class World:
 
 
 class Observer:
-    def __init__(self, kube: Memory, cluster: str, outside: Outside) -> None:
-        """`outside`: what routers may use."""
+    def __init__(self, kube: Memory, cluster: str, context: RouterContext) -> None:
+        """`context`: what routers may use."""
         self._kube = kube
         self._cluster = cluster
-        self._outside = outside
+        self._context = context
 
     async def observe(
         self, key: Key, release: Mapping[str, Any], spec: ReleaseSpec, status: Status, actions: Iterable[str]
@@ -65,8 +65,8 @@ class Observer:
         labels = f"{RELEASE_LABEL}={key.name}"
         module = registry.modules("routers")[spec.traffic.kind]
         owner = owner_of(release, spec)
-        target = Target(key.namespace, key.name, owner, spec.ports, status.stable)
-        router = module.create(spec.traffic.config, target, self._outside)
+        target = RoutedService(key.namespace, key.name, owner, spec.ports)
+        router = module.create(spec.traffic.config, target, self._context)
         weights, deployments, services, slices, unanswered = await asyncio.gather(
             router.observe(),
             self._kube.list(DEPLOYMENTS, key.namespace, labels=labels),
@@ -95,6 +95,7 @@ class Observer:
         # what a leader that was frozen made afterwards, or whose Deployment somebody took away: it has to go as well
         left = {item["metadata"]["labels"].get(REVISION_LABEL) for item in services} - {None}
         revisions |= dict.fromkeys(left - revisions.keys(), NOTHING_RUNS)
+        signs = RouterSigns() if weights is None else weights.signs
         metadata, requests = release["metadata"], tuple(map(_request, unanswered))
         observation = Observation(
             spec=spec,
@@ -105,8 +106,8 @@ class Observer:
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
             revisions=revisions,
             weights=None if weights is None else weights.shares,
-            route_by="" if weights is None else weights.by,
-            starved_s=0.0 if weights is None else weights.starved_s,
+            route_by=signs.edited_by,
+            starved_s=signs.unused_credits_s,
             service=_selected(by_name.get(key.name), key.name),
             requests=requests,
             retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],

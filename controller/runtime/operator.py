@@ -36,9 +36,10 @@ from controller.kube.events import Events
 from controller.kube.lease import Lease
 from controller.kube.objects import Key
 from controller.kube.watch import ChildWatch
-from controller.ports import LedgerPlace, LedgerStore, Outside
+from controller.ports import RouterContext
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.http import ShareApi
+from controller.queue_share.ports import LedgerPlace, LedgerStore
 from controller.queue_share.stores.memory import MemoryLedgers
 from controller.runtime.executor import Executor
 from controller.runtime.http import Heart, Telemetry, serve
@@ -96,7 +97,7 @@ class Operator:
         reconciler = Reconciler(
             kube=kube,
             memory=memory,
-            observer=Observer(memory, cluster, Outside(memory, allocators)),
+            observer=Observer(memory, cluster, RouterContext(memory, (allocators,))),
             executor=Executor(memory, runs, events),
             looker=Looker(runs, sources, telemetry.look_lag.observe),
             runs=runs,
@@ -157,6 +158,7 @@ class Operator:
         for key in versions.keys() | self.reconciler.versions.keys():
             if versions.get(key) != self.reconciler.versions.get(key):
                 self.queue.add(key)
+        await self.allocators.retain({str(key) for key in versions})
         for action in await self.kube.list(RELEASE_ACTIONS, only):
             self.intake.action(action)
 

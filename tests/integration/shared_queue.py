@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from controller.ports import LedgerStore
+from controller.queue_share.ports import LedgerStore
 from tests.beside import beside
 from tests.integration.between import Between
 from tests.share_operator import ShareOperator

@@ -6,8 +6,8 @@ import time
 import boto3
 import pytest
 
-from controller.ports import LedgerAwayError, Report, Stored
 from controller.queue_share.ledger import Ledger
+from controller.queue_share.ports import LedgerAwayError, Report, Stored
 from controller.queue_share.stores.dynamodb import DynamoLedgers
 
 pytest_plugins = ["tests.integration.aws_fixture"]
@@ -70,6 +70,35 @@ async def test_reports_are_read_from_all_pages_without_those_that_have_expired(s
     write_report(ledger_table, "gone.1", purge_at=time.time() - 1)
     found = {report.consumer: report for report in await store.reports(SERVICE)}
     assert found == {f"s.{number}": Report(f"s.{number}", "v1", number, 1) for number in range(30)}
+
+
+async def test_a_malformed_control_item_is_a_sentence_with_a_way_out(store, ledger_table):
+    assert await store.write(SERVICE, LEDGER, over=0, term=1)
+    client, key = boto3.client("dynamodb"), {"service": {"S": SERVICE}, "item": {"S": "control"}}
+    good = client.get_item(TableName=ledger_table, Key=key)["Item"]
+    for name, value in (
+        ("share", {"S": "all"}),
+        ("epoch", {"N": "1E+125"}),
+        ("granted", {"L": []}),
+        ("draining", {"NULL": True}),
+    ):
+        client.put_item(TableName=ledger_table, Item={**good, name: value})
+        with pytest.raises(LedgerAwayError, match=r"malformed control item for shop/thumbnails.*Delete the item"):
+            await store.read(SERVICE)
+    client.put_item(TableName=ledger_table, Item=good)
+    assert await store.read(SERVICE) == Stored(LEDGER, 1)
+
+
+async def test_a_consumer_with_a_malformed_report_is_left_out_and_said_once(store, ledger_table, caplog):
+    write_report(ledger_table, "s.1")
+    write_report(ledger_table, "odd.1", claims="1E+125")
+    write_report(ledger_table, "odd.2", claims="1.5")
+    write_report(ledger_table, "odd.3", claims=-1)
+    for _ in range(2):
+        assert [report.consumer for report in await store.reports(SERVICE)] == ["s.1"]
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "a consumer of shop/thumbnails has a malformed report, which is left out"
+    ]
 
 
 async def test_a_table_that_is_not_there_is_said_in_one_sentence(local_aws):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.ports import Report as Reported
 from controller.queue_share.ledger import Ledger
+from controller.queue_share.ports import Report as Reported
 from controller.queue_share.stores.dynamodb import DynamoLedgers
 from tests.bench.share import CASES, smaller
 from tests.share_cases import played

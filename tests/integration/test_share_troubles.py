@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from controller.ports import LedgerAwayError
+from controller.queue_share.ports import LedgerAwayError
 from tests.beside import beside
 from tests.integration.between import Trouble
 from tests.integration.shared_queue import SERVICE, begins, claim, claims

@@ -7,18 +7,23 @@ writes one of its own, `pod#NAME`. What the items hold is told to consumers in w
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, fields
+from decimal import Decimal
 from typing import Any
 
 import boto3
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from controller.ports import LedgerAwayError, Report, Stored
 from controller.queue_share.ledger import Ledger
+from controller.queue_share.ports import MOST_CONSUMERS, LedgerAwayError, Report, Stored
 
+_LOG = logging.getLogger(__name__)
 _THREADS = 8
 _CONTROL = {"S": "control"}
 _CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3, "mode": "standard"})
@@ -40,17 +45,28 @@ class DynamoLedgers:
         except (BotoCoreError, ValueError) as error:
             raise self._away(error) from error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger")
+        self._malformed: set[str] = set()
+        """Services with consumers whose reports cannot be read: logged once each."""
 
     async def read(self, service: str) -> Stored | None:
         key = {"service": {"S": service}, "item": _CONTROL}
         answer = await self._ask(self._client.get_item, TableName=self._table, Key=key, ConsistentRead=True)
         item = answer.get("Item")
-        return None if item is None else Stored(_ledger_of(item), int(item["version"]["N"]))
+        if item is None:
+            return None
+        try:
+            return _stored_of(item)
+        except _MALFORMED as error:
+            raise LedgerAwayError(
+                f"the share ledger in DynamoDB table {self._table} has a malformed control item for {service} "
+                f"({type(error).__name__}: {error!s:.100}). Delete the item; Pointsman writes it anew."
+            ) from error
 
     async def reports(self, service: str) -> Sequence[Report]:
-        found: list[Report] = []
+        """Of the first MOST_CONSUMERS; those that come after them make no credits."""
+        items: list[Item] = []
         page: dict[str, Any] = {}
-        while True:
+        while len(items) < MOST_CONSUMERS:
             answer = await self._ask(
                 self._client.query,
                 TableName=self._table,
@@ -60,11 +76,29 @@ class DynamoLedgers:
                 ConsistentRead=True,
                 **page,
             )
-            # DynamoDB takes up to two days to remove what has expired
-            found += [_report_of(item) for item in answer["Items"] if _until(item) > self._wall()]
+            items += answer["Items"]
             if "LastEvaluatedKey" not in answer:
-                return found
+                break
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return self._well_formed(service, items[:MOST_CONSUMERS])
+
+    def _well_formed(self, service: str, items: Sequence[Item]) -> list[Report]:
+        """A consumer whose report cannot be read is left out: it makes no credits, and gets none."""
+        found: list[Report] = []
+        problem = ""
+        for item in items:
+            try:
+                # DynamoDB takes up to two days to remove what has expired
+                if _until(item) > self._wall():
+                    found.append(_report_of(item))
+            except _MALFORMED as error:
+                problem = f"{item['item'].get('S', '')!r:.80}: {type(error).__name__}: {error!s:.200}"
+        if problem and service not in self._malformed:
+            self._malformed.add(service)
+            _LOG.warning("a consumer of %s has a malformed report, which is left out: %s", service, problem)
+        elif not problem:
+            self._malformed.discard(service)
+        return found
 
     async def write(self, service: str, ledger: Ledger, *, over: int, term: int) -> bool:
         condition = "attribute_not_exists(version)"
@@ -86,6 +120,10 @@ class DynamoLedgers:
         except _RefusedError:
             return False
         return True
+
+    def forget(self, service: str) -> None:
+        """The item stays: workers that are left go on by it."""
+        self._malformed.discard(service)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -111,47 +149,44 @@ class _RefusedError(Exception):
     """The condition of a write does not hold."""
 
 
-def _ledger_of(item: Item) -> Ledger:
-    return Ledger(
-        stable=item["stable"]["S"],
-        canary=item["canary"]["S"],
-        draining=tuple(one["S"] for one in item["draining"]["L"]),
-        share=float(item["share"]["N"]),
-        epoch=int(item["epoch"]["N"]),
-        min_epoch=int(item["min_epoch"]["N"]),
-        expires_at=float(item["expires_at"]["N"]),
-        counted=_totals(item["counted"]),
-        pace=float(item["pace"]["N"]),
-        carried=float(item["carried"]["N"]),
-        granted=_totals(item["granted"]),
-        unused=int(item["unused"]["N"]),
-    )
+_MALFORMED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+"""What an item raises that another program has written."""
+_KINDS = {field.name: field.type for field in fields(Ledger)}
+_TO_ITEM, _FROM_ITEM = TypeSerializer(), TypeDeserializer()
+
+
+def _stored_of(item: Item) -> Stored:
+    """Raises _MALFORMED."""
+    read = {name: _FROM_ITEM.deserialize(item[name]) for name in (*_KINDS, "version")}
+    version = _whole(read.pop("version"))
+    return Stored(Ledger(**{name: _READ[str(_KINDS[name])](value) for name, value in read.items()}), version)
 
 
 def _item_of(ledger: Ledger) -> dict[str, Any]:
-    return {
-        "stable": {"S": ledger.stable},
-        "canary": {"S": ledger.canary},
-        "draining": {"L": [{"S": one} for one in ledger.draining]},
-        "share": _number(ledger.share),
-        "epoch": _number(ledger.epoch),
-        "min_epoch": _number(ledger.min_epoch),
-        "expires_at": _number(ledger.expires_at),
-        "counted": _as_map(ledger.counted),
-        "pace": _number(ledger.pace),
-        "carried": _number(ledger.carried),
-        "granted": _as_map(ledger.granted),
-        "unused": _number(ledger.unused),
-    }
+    return {name: _TO_ITEM.serialize(_as_decimals(value)) for name, value in asdict(ledger).items()}
+
+
+def _as_decimals(value: Any) -> Any:
+    """boto3 refuses floats; DynamoDB keeps 38 digits, more than a float has."""
+    match value:
+        case float():
+            return Decimal(repr(value))
+        case tuple():
+            return list(value)
+        case _:
+            return value
 
 
 def _report_of(item: Item) -> Report:
+    """Raises _MALFORMED."""
+    read = {name: _FROM_ITEM.deserialize(item[name]) for name in ("item", "revision", "claims", "seq")}
+    waiting = _FROM_ITEM.deserialize(item.get("waiting", {"N": "0"}))
     return Report(
-        consumer=item["item"]["S"].removeprefix("pod#"),
-        revision=item["revision"]["S"],
-        claims=int(item["claims"]["N"]),
-        seq=int(item["seq"]["N"]),
-        waiting=int(item.get("waiting", {"N": "0"})["N"]),
+        consumer=_text(read["item"]).removeprefix("pod#"),
+        revision=_text(read["revision"]),
+        claims=_whole(read["claims"]),
+        seq=_whole(read["seq"]),
+        waiting=_whole(waiting),
     )
 
 
@@ -159,14 +194,39 @@ def _until(item: Item) -> float:
     return float(item["purge_at"]["N"]) if "purge_at" in item else float("inf")
 
 
-def _number(value: float) -> dict[str, str]:
-    """DynamoDB keeps 38 digits, more than a float has."""
-    return {"N": repr(value)}
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is not a string")
+    return value
 
 
-def _totals(attribute: Item) -> dict[str, int]:
-    return {name: int(value["N"]) for name, value in attribute["M"].items()}
+def _whole(value: Any) -> int:
+    """A number of DynamoDB may be 10^125, which as an int has as many digits."""
+    if not isinstance(value, Decimal) or not -_LARGEST <= value <= _LARGEST or value != int(value):
+        raise ValueError(f"{value!s:.40} is not a whole number up to 2^63")
+    return int(value)
 
 
-def _as_map(totals: Mapping[str, int]) -> dict[str, Any]:
-    return {"M": {name: {"N": str(total)} for name, total in totals.items()}}
+def _real(value: Any) -> float:
+    if not isinstance(value, Decimal) or not -_LARGEST <= value <= _LARGEST:
+        raise ValueError(f"{value!s:.40} is not a number up to 2^63")
+    return float(value)
+
+
+def _totals(value: Any) -> dict[str, int]:
+    return {_text(name): _whole(total) for name, total in value.items()}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(one) for one in value)
+
+
+_LARGEST = 2**63
+_READ: dict[str, Callable[[Any], Any]] = {
+    "str": _text,
+    "int": _whole,
+    "float": _real,
+    "tuple[str, ...]": _texts,
+    "Mapping[str, int]": _totals,
+}
+"""By the annotation of a field of Ledger."""

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from controller.ports import LedgerAwayError, LedgerPlace, Report
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.ledger import ROUND_S, Wanted, towards
+from controller.queue_share.ports import LedgerAwayError, LedgerPlace, Report
 from controller.queue_share.stores.memory import MemoryLedgers
 from tests.bench.tasks import meanwhile
 from tests.share_reading import credits_of
@@ -104,7 +104,7 @@ async def starve(shop, seconds, *, claims_each_round=4, canary=lambda: 0):
         shop.report("s", "v1", total)
         shop.report("c", "v2", canary())
         await shop.round()
-    return shop.allocators.starved_s(PLACE)
+    return shop.allocators.unused_credits_s(PLACE)
 
 
 async def test_a_canary_that_leaves_its_credits_starves(shop):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.queue_share.ledger import GONE_S, LASTS_S, Ledger, Pod, allocate, promoted, rolled_back
+from controller.queue_share.ledger import GONE_S, LASTS_S, Ledger, Pod, Wanted, allocate, promoted, towards
 from controller.queue_share.ledger import with_share as set_share
 from tests.share_reading import credits_of, heard, yields
 from tests.unit.queue_share.queue_world import QueueWorld, Worker
@@ -114,9 +114,8 @@ def test_stable_needs_no_credits_and_the_canary_has_none_when_the_allocator_is_g
 
 def test_a_rollback_and_a_promotion_are_one_write_each():
     ledger = rounds(open_at(0.5, s=0, c=0), {"s": pod("v1", 8), "c": pod("v2", 0)})
-    back = rolled_back(ledger)
+    back = towards(Wanted({"v1": 100.0}, "v1"), ledger, {}, 100.0)
     assert (credits_of(back, "c", "v2", 0, 100.0), back.epoch, back.min_epoch) == (0, ledger.epoch + 1, 0)
-    assert rolled_back(ledger, hard=True).min_epoch == back.epoch
     ahead = promoted(ledger)
     assert credits_of(ahead, "c", "v2", 0, 10**9) == float("inf")
     assert credits_of(ahead, "s", "v1", 0, 10**9) == float("inf"), "it ends what it has begun"

@@ -3,7 +3,8 @@
 import pytest
 
 from controller.queue_share.ledger import LASTS_S, Ledger, Pod, Wanted, allocate, shares_of, towards
-from tests.share_reading import credits_of
+from tests.share_reading import credits_of, heard
+from workloads.common.share_rules import is_stopped
 
 NOW = 1000.0
 PODS = {"s": Pod("v1", 100, NOW), "c": Pod("v2", 7, NOW)}
@@ -80,3 +81,29 @@ def test_a_ledger_that_was_lost_is_made_again_with_an_epoch_that_never_was():
 def test_a_ledger_of_an_earlier_release_of_that_name_is_taken_over():
     ledger = written(wanted(v1=95.0, v2=5.0), ledger=Ledger(stable="old", canary="older", share=0.5, epoch=3))
     assert (ledger.stable, ledger.canary, ledger.share) == ("v1", "v2", 0.05)
+
+
+def test_a_hard_stop_names_the_epoch_in_which_running_jobs_end():
+    ledger = written(wanted(v1=50.0, v2=50.0))
+    back = towards(Wanted({"v1": 100.0}, "v1", hard_stop=True), ledger, PODS, NOW)
+    assert (back.share, back.min_epoch) == (0.0, back.epoch)
+    assert is_stopped(heard(back, NOW), "v2", ledger.epoch)
+    assert not is_stopped(heard(back, NOW), "v1", ledger.epoch), "stable's jobs go on"
+
+
+def test_a_hard_stop_is_written_once_and_also_after_a_rollback_that_let_jobs_end():
+    hard = Wanted({"v1": 100.0}, "v1", hard_stop=True)
+    soft = written(wanted(v1=50.0, v2=50.0), wanted(v1=100.0))
+    assert not is_stopped(heard(soft, NOW), "v2", soft.epoch - 1)
+    stopped = towards(hard, soft, PODS, NOW)
+    assert is_stopped(heard(stopped, NOW), "v2", soft.epoch - 1)
+    assert stopped.epoch == soft.epoch
+    assert towards(hard, stopped, PODS, NOW) is stopped
+    assert towards(wanted(v1=100.0), stopped, PODS, NOW) is stopped, "a pass that knows nothing of it keeps it"
+
+
+def test_a_hard_stop_does_not_reach_the_jobs_of_the_next_canary():
+    hard = Wanted({"v1": 100.0}, "v1", hard_stop=True)
+    stopped = towards(hard, written(wanted(v1=50.0, v2=50.0)), PODS, NOW)
+    again = written(wanted(v1=95.0, v3=5.0), ledger=stopped)
+    assert not is_stopped(heard(again, NOW), "v3", again.epoch)

@@ -90,9 +90,13 @@ async def test_an_older_report_changes_nothing(operator):
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({"claims": -1}, "claims: -1 is not a whole number of 0 or more"),
-        ({"claims": True}, "claims: True is not a whole number of 0 or more"),
-        ({"seq": "2"}, "seq: '2' is not a whole number of 0 or more"),
+        ({"claims": -1}, "claims: -1 is not a whole number between 0 and 2^53"),
+        ({"claims": True}, "claims: True is not a whole number between 0 and 2^53"),
+        ({"seq": "2"}, "seq: '2' is not a whole number between 0 and 2^53"),
+        ({"claims": None}, "claims: None is not a whole number between 0 and 2^53"),
+        ({"claims": 1.5}, "claims: 1.5 is not a whole number between 0 and 2^53"),
+        ({"claims": 10**400}, "claims: a number with many digits is not a whole number between 0 and 2^53"),
+        ({"waiting": float("nan")}, "waiting: nan is not a whole number between 0 and 2^53"),
         ({"revision": ""}, "revision: '' is not the name of a revision, such as 7d9f8c6b54"),
     ],
 )
@@ -101,7 +105,7 @@ async def test_what_cannot_be_meant_is_refused_with_a_sentence(operator, body, s
     assert await operator.report(**body) == (400, {"error": sentence})
 
 
-@pytest.mark.parametrize("text", [b"{", b"[1]", b"x" * 5000])
+@pytest.mark.parametrize("text", [b"{", b"[1]", b"x" * 5000, b"[" * 4096])
 async def test_a_body_that_is_no_report_is_refused(operator, text):
     answer = await operator.client.put(f"{LEDGER}/consumers/c.1", data=text)
     assert answer.status == 400

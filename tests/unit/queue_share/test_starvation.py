@@ -5,7 +5,7 @@ import pytest
 from controller.api.release import Scale
 from controller.queue_share import starvation
 from controller.queue_share.ledger import Ledger, Pod
-from controller.queue_share.starvation import Hunger, after_round
+from controller.queue_share.starvation import UnusedCredits, after_round
 from controller.rollout.failed_checks import STARVED_S
 from controller.rollout.sizing import Sizing, sizes
 from tests.unit.queue_share.yield_world import YieldWorld
@@ -19,14 +19,14 @@ from workloads.common import share_rules
 )
 def test_a_canary_that_keeps_up_is_never_hungry_for_long(rate, share, pods):
     world = YieldWorld("waiting", rate=rate, share=share, pods=pods).run(120)
-    assert world.longest_hunger < STARVED_S / 3
+    assert world.longest_unused_s < STARVED_S / 3
 
 
 @pytest.mark.parametrize("weight", [1, 5, 20, 33, 40, 45, 50])
 def test_a_canary_has_the_pods_for_its_share_of_a_backlog(weight):
     both = sizes(Sizing.BY_CLAIMS, Scale(), 8, weight)
     world = YieldWorld("waiting", share=weight / 100, pods=(both.stable, both.canary)).run(90)
-    assert world.longest_hunger < STARVED_S / 3
+    assert world.longest_unused_s < STARVED_S / 3
     assert world.missing <= 0.01 * (world.claims("v1") + world.claims("v2"))
 
 
@@ -37,15 +37,15 @@ def test_a_canary_has_the_pods_for_its_share_of_a_backlog(weight):
 )
 def test_a_canary_that_is_too_slow_or_too_small_is_hungry_all_the_time(share, pods, canary_job_s):
     world = YieldWorld("waiting", share=share, pods=pods, canary_job_s=canary_job_s).run(STARVED_S * 1.5)
-    assert world.hunger.seconds > STARVED_S
+    assert world.unused.seconds > STARVED_S
 
 
 def rounds(*, canary, waiting, seconds=90):
-    hunger, ledger = Hunger(), Ledger("v1", "v2", share=0.5, granted={"c": 9})
+    unused, ledger = UnusedCredits(), Ledger("v1", "v2", share=0.5, granted={"c": 9})
     for number in range(2 * seconds):
         pods = {"s": Pod("v1", 10 * number, 0.0), "c": Pod("v2", canary(number), 0.0, waiting)}
-        hunger = after_round(hunger, ledger, pods, number / 2)
-    return hunger.seconds
+        unused = after_round(unused, ledger, pods, number / 2)
+    return unused.seconds
 
 
 def test_a_canary_that_waits_at_another_queue_is_hungry():
@@ -60,10 +60,10 @@ def test_a_canary_that_takes_little_and_asks_for_little_is_hungry():
     assert rounds(canary=lambda number: number // 60, waiting=0) > STARVED_S
 
 
-def test_a_new_share_begins_without_hunger():
+def test_a_new_share_begins_without_unused_credits():
     pods = {"s": Pod("v1", 10, 0.0), "c": Pod("v2", 0, 0.0)}
-    hunger = after_round(Hunger(seconds=50.0, epoch=3), Ledger("v1", "v2", share=0.5, epoch=4), pods, 9.0)
-    assert (hunger.seconds, hunger.epoch) == (0.0, 4)
+    unused = after_round(UnusedCredits(seconds=50.0, epoch=3), Ledger("v1", "v2", share=0.5, epoch=4), pods, 9.0)
+    assert (unused.seconds, unused.epoch) == (0.0, 4)
 
 
 def test_operator_and_consumers_know_the_same_cycle():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from controller.queue_share.ledger import LASTS_S, ROUND_S, Ledger, Pod, allocate, with_share
-from controller.queue_share.starvation import Hunger, after_round
+from controller.queue_share.starvation import UnusedCredits, after_round
 from tests.share_reading import PACE, heard, may_claim, yields
 from workloads.common.share_rules import SHORT_POLL_S, Answer, lingering
 
@@ -76,8 +76,8 @@ class YieldWorld:
             for (letter, revision, job_s), pods in zip(kinds, self.pods, strict=True)
             for number in range(pods)
         ]
-        self.hunger = Hunger()
-        self.longest_hunger = 0.0
+        self.unused = UnusedCredits()
+        self.longest_unused_s = 0.0
         self.ledger = with_share(Ledger(stable="v1"), "v2", self.share, {}, LASTS_S)
 
     def claims(self, revision: str) -> int:
@@ -116,8 +116,8 @@ class YieldWorld:
             claims, waiting = worker.reported
             said = {"never": 0, "unspent": _ALL, "waiting": waiting}[self.rule]
             pods[worker.name] = Pod(worker.revision, claims, worker.reported_at, said)
-        self.hunger = after_round(self.hunger, self.ledger, pods, self.now)
-        self.longest_hunger = max(self.longest_hunger, self.hunger.seconds)
+        self.unused = after_round(self.unused, self.ledger, pods, self.now)
+        self.longest_unused_s = max(self.longest_unused_s, self.unused.seconds)
         self.ledger = allocate(self.ledger, pods, self.now, LASTS_S)
 
     def _poll(self) -> None:
