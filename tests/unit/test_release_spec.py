@@ -7,6 +7,7 @@ from controller.api.reading import SpecError
 from controller.api.release import Scale, parse_release
 from tests import golden
 
+ROUTERS, STEP_KINDS = (", ".join(registry.modules(folder)) for folder in ("routers", "steps"))
 STEPS = "spec.strategy.canary.steps"
 
 
@@ -78,10 +79,10 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
             {"service": {"ports": [{"port": 80, "name": "a"}, {"port": 81, "name": "a"}]}},
             "spec.service.ports[1].name: 'a' is there twice",
         ),
-        ({"traffic": {}}, "spec.traffic: needs exactly one of gatewayAPI, queue, replicas; found none"),
+        ({"traffic": {}}, f"spec.traffic: needs exactly one of {ROUTERS}; found none"),
         (
             {"traffic": {"replicas": {}, "gatewayAPI": {"parentRefs": [{"name": "a"}]}}},
-            "spec.traffic: needs exactly one of gatewayAPI, queue, replicas; found replicas, gatewayAPI",
+            f"spec.traffic: needs exactly one of {ROUTERS}; found replicas, gatewayAPI",
         ),
         ({"traffic": {"replicas": {"a": 1}}}, "spec.traffic.replicas.a: is not a known field (known: none)"),
         (
@@ -145,10 +146,10 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
         ({"drain": {"quiet": "6m"}}, "spec.drain.quiet: is longer than spec.drain.max"),
         ({"drain": {"max": 5}}, "spec.drain.max: 5 is not a duration such as 90s, 10m or 1h30m"),
         ({"mood": {}}, "spec.mood: is not a known field (known: replicas, template, progressDeadlineSeconds, "),
-        (steps({}), f"{STEPS}[0]: needs exactly one of approve, pause, weight; found none"),
+        (steps({}), f"{STEPS}[0]: needs exactly one of {STEP_KINDS}; found none"),
         (
             steps({"weight": 5, "pause": {}}),
-            f"{STEPS}[0]: needs exactly one of approve, pause, weight; found weight, pause",
+            f"{STEPS}[0]: needs exactly one of {STEP_KINDS}; found weight, pause",
         ),
         (steps({"approve": {"by": "ann"}}), f"{STEPS}[0].approve.by: is not a known field (known: none)"),
         (steps({"approve": {}, "analyze": {}}), f"{STEPS}[0].analyze: is not a known field (known: approve)"),
