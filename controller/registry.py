@@ -1,7 +1,7 @@
-"""Finds the modules that can be added: routers, metric providers, steps.
+"""Finds the modules that can be added: routers, metric providers, steps, effects.
 
 A module is found by lying in its folder, or by an entry point (`pointsman.routers`, `pointsman.providers`,
-`pointsman.steps`) of another package. Adding one therefore changes one file.
+`pointsman.steps`, `pointsman.effects`) of another package. Adding one therefore changes one file.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ FOLDERS = {
     "routers": "controller.routers",
     "providers": "controller.providers",
     "steps": "controller.rollout.steps",
+    "effects": "controller.effects",
 }
 _EXPORTS = ("KIND", "SCHEMA", "EXAMPLE", "Config")
 

@@ -7,16 +7,13 @@ no two workers ever hold the same key and no event is lost. Failures come back w
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-K = TypeVar("K", bound=Hashable)
+from controller.backoff import delay_s, not_before_s
 
-_FIRST_DELAY_S = 0.1
-_MOST_DELAY_S = 60.0
-_MOST_FAILURES = 16
+K = TypeVar("K", bound=Hashable)
 
 
 class WorkQueue(Generic[K]):
@@ -70,15 +67,15 @@ class WorkQueue(Generic[K]):
         self._timers[key] = loop.call_at(due, self._timer_rang, key)
 
     def add_failed(self, key: K, *, not_before: float = 0.0) -> float:
-        """Comes back later each time, with jitter so that a thousand do not come at once. Returns the delay.
+        """Comes back later each time. Returns the delay.
 
         `not_before`: seconds for which nothing brings it back, events neither: the server asked for them.
         """
-        failures = min(self._failures.get(key, 0), _MOST_FAILURES)
+        failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay: float = min(_MOST_DELAY_S, _FIRST_DELAY_S * 2**failures) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        delay = delay_s(failures)
         if not_before > 0:
-            delay = max(delay, not_before * random.uniform(1.0, 1.25))  # noqa: S311 - jitter
+            delay = max(delay, not_before_s(not_before))
             self._not_before[key] = asyncio.get_running_loop().time() + not_before
         self.add_after(key, delay)
         return delay

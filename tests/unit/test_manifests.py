@@ -316,3 +316,12 @@ def test_the_image_workers_settings_are_read_and_its_rights_are_what_it_calls() 
     called = {f"{call.split(':')[0]}:{call.split(':')[1].title().replace('_', '')}" for call in used}
     called -= {"dynamodb:TransactWriteItems", "s3:HeadObject"}  # the rights to PutItem and GetObject
     assert called <= allowed
+
+
+def test_the_operator_may_do_what_effects_ask_for() -> None:
+    """Secrets only in its own namespace: a tenant's needs a Role of its own."""
+    allowed = {*rules(the("ClusterRole", "pointsman-operator")), *rules(the("Role", "pointsman-operator"))}
+    for kind, module in registry.modules("effects").items():
+        for rule in module.RULES:
+            for verb in rule.verbs:
+                assert (rule.resource.group, rule.resource.plural, verb) in allowed, kind

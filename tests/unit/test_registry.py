@@ -10,7 +10,7 @@ from controller.cli import _schema
 from controller.registry import PluginError
 from tests import golden
 
-FOLDERS = ("routers", "providers", "steps")
+FOLDERS = ("routers", "providers", "steps", "effects")
 ALL = [(folder, kind) for folder in FOLDERS for kind in registry.modules(folder)]
 
 

@@ -1,0 +1,144 @@
+"""Which addresses the operator calls when a tenant names them.
+
+The operator stands where its tenants do not: next to the API server, inside the node's link-local network with the
+cloud's credentials, on its own loopback. A name is resolved here, all of its addresses are checked, and the caller
+connects to one of those: a second resolution could say something else (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+from controller.api.resources import ENDPOINT_SLICES, SERVICES
+from controller.kube.client import InvalidError, KubeClient
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_METADATA = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254")))
+"""Clouds' metadata services outside of the link-local networks: Azure, Alibaba, and AWS and Google by IPv6."""
+_RESOLVERS = 32
+_KNOWN_FOR_S = 60.0
+
+
+class TargetError(Exception):
+    """The target cannot be resolved, or may not be called; the sentence says which."""
+
+
+ApiServer = Callable[[], Awaitable[Collection[IPAddress]]]
+"""The addresses of the API server now. Raises KubeError."""
+
+
+class Addresses:
+    """`allowed` are exempt from every rule: tests call servers of their own on loopback."""
+
+    def __init__(self, api_server: ApiServer, *, allowed: Collection[str] = ()) -> None:
+        self._api_server = api_server
+        self._allowed = frozenset(map(ipaddress.ip_address, allowed))
+        # not the loop's own: a name server that does not answer holds a thread for half a minute
+        self._resolvers = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")
+
+    async def resolve(self, host: str, port: int) -> tuple[str, ...]:
+        """Addresses that may be called, the resolver's preferred one first. Raises TargetError, KubeError."""
+        look_up = asyncio.get_running_loop().run_in_executor(self._resolvers, _look_up, host, port)
+        try:
+            found = await look_up
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise TargetError(f"{host} cannot be resolved: {reason or 'not a host name'}") from error
+        api_server = await self._api_server()
+        for address in found:
+            problem = self._problem(address, api_server)
+            if problem:
+                raise TargetError(f"{host} is at {address}, {problem}, which Pointsman does not call; use another url")
+        return tuple(map(str, found))
+
+    def close(self) -> None:
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    def _problem(self, address: IPAddress, api_server: Collection[IPAddress]) -> str:
+        if address in self._allowed:
+            return ""
+        return next(filter(None, (_problem(one, api_server) for one in _meant(address))), "")
+
+
+def _look_up(host: str, port: int) -> tuple[IPAddress, ...]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return tuple(dict.fromkeys(ipaddress.ip_address(str(entry[4][0])) for entry in found))
+
+
+def _problem(address: IPAddress, api_server: Collection[IPAddress]) -> str:
+    if address.is_loopback or address.is_unspecified:
+        return "a loopback address"
+    if address.is_link_local:
+        return "a link-local address"
+    if address in _METADATA:
+        return "a cloud's metadata service"
+    if address.is_multicast or (address.version == 4 and address.is_reserved):  # noqa: PLR2004 - IPv4
+        return "not the address of one server"
+    return "the API server" if address in api_server else ""
+
+
+def _meant(address: IPAddress) -> Iterator[IPAddress]:
+    """The address, and the IPv4 addresses that a translator or a tunnel would make of it."""
+    yield address
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            yield address.ipv4_mapped
+        if address.sixtofour is not None:
+            yield address.sixtofour
+        if address.teredo is not None:
+            yield from address.teredo
+        if address in _NAT64:
+            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def api_server_of(kube: KubeClient) -> ApiServer:
+    """By its url, its Service and its endpoints; read again once a minute, because control planes are replaced."""
+    known: frozenset[IPAddress] = frozenset()
+    read_at: float | None = None
+
+    async def addresses() -> frozenset[IPAddress]:
+        nonlocal known, read_at
+        if read_at is None or time.monotonic() - read_at > _KNOWN_FOR_S:
+            known = frozenset(await _read(kube))
+            read_at = time.monotonic()
+        return known
+
+    return addresses
+
+
+async def _read(kube: KubeClient) -> set[IPAddress]:
+    texts = {os.environ.get("KUBERNETES_SERVICE_HOST", "")}
+    host = urlsplit(str(kube.configuration.host)).hostname
+    if host:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None)
+        texts |= {str(entry[4][0]) for entry in found}
+    try:
+        service = await kube.find(SERVICES, "default", "kubernetes") or {}
+        texts |= set(service.get("spec", {}).get("clusterIPs") or ())
+        slices = await kube.list(ENDPOINT_SLICES, "default", labels="kubernetes.io/service-name=kubernetes")
+        texts |= {address for one in slices for end in one.get("endpoints") or () for address in end["addresses"]}
+    except InvalidError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        # an operator of one namespace may not read there; the url it uses itself is known
+    return {ipaddress.ip_address(text) for text in texts if _is_address(text)}
+
+
+_FORBIDDEN = 403
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

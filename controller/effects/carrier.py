@@ -1,0 +1,108 @@
+"""The port between the outbox and a kind of effect.
+
+A kind is a module of this folder:
+
+    KIND = "webhook"                  the word in Effect.kind
+    SCHEMA, EXAMPLE, Config           its payload: fields, one that is valid, and a parser
+    RULES                             what it asks of the API server, for the operator's role
+    LIMITS                            how many at once, and for how long
+    create(world) -> Carrier
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from controller.api.resources import Resource
+from controller.effects.addresses import Addresses
+from controller.rollout.effect import Effect
+
+
+class Owner(Protocol):
+    """Whose effect it is: the key of the object whose status owes it. Hashable."""
+
+    @property
+    def namespace(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class CarriedOut:
+    value: Mapping[str, Any]
+    """JSON of at most 16 KiB, with nothing in it that a terminal would obey."""
+    again_in: float | None = None
+    """Seconds after which it is to be carried out again, because the value may change; None: never."""
+
+
+class EffectFailedError(Exception):
+    """It did not work this time. The sentence says what is, then the way out; it becomes part of the status."""
+
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds for which the other side wants to be left alone."""
+
+
+class EffectRefusedError(Exception):
+    """It can never work as it stands; the sentence says why."""
+
+
+class Carrier(Protocol):
+    """Carries out the effects of one kind; safe for concurrent use."""
+
+    async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
+        """Idempotent by `owner` and `effect.id`: it is asked again after a failure, a restart, a change of leaders.
+
+        It may be cancelled at any await, and is, after LIMITS.timeout_s. Raises EffectFailedError, EffectRefusedError.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one kind. A tenant fills no more than its own part, whatever its receivers do."""
+
+    at_once: int = 64
+    per_namespace: int = 8
+    timeout_s: float = 65.0
+    first_retry_s: float = 0.5
+    longest_retry_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the operator's role has to allow."""
+
+    resource: Resource
+    verbs: tuple[str, ...]
+
+
+class Secrets(Protocol):
+    """The part of the API server that effects need."""
+
+    async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None: ...
+
+
+@dataclass(frozen=True)
+class World:
+    """What a carrier may use."""
+
+    kube: Secrets
+    addresses: Addresses
+
+
+class EffectModule(Protocol):
+    KIND: ClassVar[str]
+    SCHEMA: ClassVar[dict[str, Any]]
+    EXAMPLE: ClassVar[Mapping[str, Any]]
+    Config: ClassVar[Any]
+    """With `parse(reader)`, which raises SpecError."""
+    RULES: ClassVar[tuple[Rule, ...]]
+    LIMITS: ClassVar[Limits]
+    create: Callable[[World], Carrier]

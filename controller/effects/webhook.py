@@ -1,0 +1,228 @@
+"""`webhook`: asks a gate by HTTP whether a rollout may go on.
+
+    POST url
+    Idempotency-Key: the effect's id, unique for Release, attempt and step, the same for every try
+    {"release", "namespace", "stableRevision", "canaryRevision", "attempt", "step", "weight"}
+
+| answer | means |
+|---|---|
+| 2xx, empty | yes |
+| 2xx, `{"result": "yes" or "no" or "wait", "message": ...}` | that; `wait` is asked again after `everySeconds` |
+| anything else | not an answer: tried again with back-off |
+
+Only `no` says something about the version. A status of 4xx does not: a closed gate in Flagger's style (403), a wrong
+path (404) and an expired token (401) would all reject a version that nobody has judged. So they wait, as a closed
+gate does in Flagger, and the status shows them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import httpx
+
+from controller.api.reading import Reader, SpecError
+from controller.api.resources import SECRETS
+from controller.api.urls import URL_SCHEMA, parse_http_url
+from controller.effects.addresses import TargetError
+from controller.effects.carrier import (
+    CarriedOut,
+    Carrier,
+    EffectFailedError,
+    EffectRefusedError,
+    Limits,
+    Owner,
+    Rule,
+    World,
+)
+from controller.kube.client import InvalidError, KubeError
+from controller.rollout.effect import Effect
+
+KIND = "webhook"
+MOST_TIMEOUT_S = 60.0
+_MOST_ANSWER_BYTES = 16 * 1024
+_MOST_MESSAGE = 512
+_ADDRESSES_TRIED = 3
+_MOST_RETRY_AFTER_S = 300.0
+_YES = {"result": "yes", "message": ""}
+
+RULES = (Rule(SECRETS, ("get",)),)
+LIMITS = Limits(at_once=128, per_namespace=16, timeout_s=MOST_TIMEOUT_S + 5)
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["url", "timeoutSeconds", "everySeconds", "body"],
+    "properties": {
+        "url": URL_SCHEMA,
+        "timeoutSeconds": {"type": "number", "minimum": 0.1, "maximum": MOST_TIMEOUT_S},
+        "everySeconds": {"type": "number", "minimum": 1},
+        "tokenSecretRef": {
+            "type": "object",
+            "required": ["name", "key"],
+            "properties": {"name": {"type": "string"}, "key": {"type": "string"}},
+        },
+        "body": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    },
+}
+EXAMPLE: dict[str, Any] = {
+    "url": "http://gate.qa/check",
+    "timeoutSeconds": 10,
+    "everySeconds": 30,
+    "body": {"stableRevision": "aaaaaaaaaa", "canaryRevision": "bbbbbbbbbb", "attempt": 1, "step": 2, "weight": 25},
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A payload."""
+
+    url: str
+    timeout_s: float
+    every_s: float
+    body: Mapping[str, Any]
+    token_secret: tuple[str, str] | None = None
+    """Name and key."""
+
+    @classmethod
+    def parse(cls, payload: Reader) -> Config:
+        payload.only("url", "timeoutSeconds", "everySeconds", "tokenSecretRef", "body")
+        secret = payload.child("tokenSecretRef").only("name", "key")
+        return cls(
+            url=parse_http_url(payload.text("url"), payload.at("url")),
+            timeout_s=payload.number("timeoutSeconds", least=0.1, most=MOST_TIMEOUT_S),
+            every_s=payload.number("everySeconds", least=1.0),
+            body=payload.child("body").raw,
+            token_secret=(secret.text("name"), secret.text("key")) if payload.has("tokenSecretRef") else None,
+        )
+
+
+class Webhook:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
+        try:
+            asked = Config.parse(Reader.of(effect.payload, effect.id))
+        except SpecError as error:
+            raise EffectRefusedError(str(error)) from error
+        url = httpx.URL(asked.url)
+        try:
+            async with asyncio.timeout(asked.timeout_s):
+                headers = {"Idempotency-Key": effect.id, "Host": url.netloc.decode()} | await self._token(owner, asked)
+                body = {"release": owner.name, "namespace": owner.namespace, **asked.body}
+                answer = _meaning(url.host, *await self._post(url, headers, body))
+        except TimeoutError as error:
+            raise EffectFailedError(f"{url.host} did not answer within {asked.timeout_s:g} s") from error
+        except KubeError as error:
+            raise EffectFailedError(f"the API server cannot be asked: {error}") from error
+        return CarriedOut(answer, again_in=asked.every_s if answer["result"] == "wait" else None)
+
+    async def close(self) -> None:
+        """Nothing is kept open between two calls."""
+
+    async def _token(self, owner: Owner, asked: Config) -> dict[str, str]:
+        """Raises EffectFailedError, KubeError."""
+        if asked.token_secret is None:
+            return {}
+        name, key = asked.token_secret
+        where = f"Secret {owner.namespace}/{name}"
+        try:
+            secret = await self._world.kube.find(SECRETS, owner.namespace, name)
+        except InvalidError as error:
+            raise EffectFailedError(f"{where} may not be read; allow it with a Role: {error}") from error
+        if secret is None or key not in (secret.get("data") or {}):
+            raise EffectFailedError(f"{where} has no key {key!r}; create it")
+        try:
+            token = base64.b64decode(secret["data"][key]).decode().strip()
+        except (binascii.Error, UnicodeDecodeError):
+            token = ""
+        if not token.isascii() or not token.isprintable() or not token:
+            raise EffectFailedError(f"key {key!r} of {where} holds no token that HTTP can carry")
+        return {"Authorization": f"Bearer {token}"}
+
+    async def _post(self, url: httpx.URL, headers: Mapping[str, str], body: object) -> tuple[httpx.Response, bytes]:
+        """Raises EffectFailedError, KubeError."""
+        port = url.port or (443 if url.scheme == "https" else 80)
+        try:
+            addresses = await self._world.addresses.resolve(url.host, port)
+        except TargetError as error:
+            raise EffectFailedError(str(error)) from error
+        problem: Exception | None = None
+        for address in addresses[:_ADDRESSES_TRIED]:
+            try:
+                return await _post_to(address, url, headers, body)
+            except httpx.ConnectError as error:
+                problem = error
+            except httpx.HTTPError as error:
+                problem = error
+                break
+        cause = str(problem) or type(problem).__name__
+        raise EffectFailedError(f"{url.host} cannot be asked: {cause}") from problem
+
+
+create = Webhook
+_is_carrier: type[Carrier] = Webhook
+
+
+async def _post_to(
+    address: str, url: httpx.URL, headers: Mapping[str, str], body: object
+) -> tuple[httpx.Response, bytes]:
+    """To an address that was checked, under the url's own name: in Host, in SNI, and in the certificate.
+
+    A client for each call: cookies, and connections that are kept by address, would be shared between tenants.
+    """
+    pinned = url.copy_with(host=address)
+    async with (
+        httpx.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False, timeout=MOST_TIMEOUT_S) as client,
+        client.stream(
+            "POST",
+            pinned,
+            json=body,
+            headers={**headers, "Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "pointsman"},
+            extensions={"sni_hostname": url.host},
+        ) as response,
+    ):
+        content = b""
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) > _MOST_ANSWER_BYTES:
+                raise EffectFailedError(f"{url.host} answered with more than {_MOST_ANSWER_BYTES} bytes")
+        return response, content
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _meaning(host: str, response: httpx.Response, content: bytes) -> Mapping[str, str]:
+    """Nothing of an answer that is none is repeated: it may be another service's."""
+    if response.is_redirect:
+        raise EffectFailedError(f"{host} redirects ({response.status_code}), which is not followed; correct the url")
+    if not response.is_success:
+        text = response.headers.get("Retry-After", "")
+        retry_after = min(float(text), _MOST_RETRY_AFTER_S) if text.isdecimal() else 0.0
+        raise EffectFailedError(f"{host} answered {response.status_code}", retry_after=retry_after)
+    if not content.strip():
+        return _YES
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict) or said.get("result") not in ("yes", "no", "wait"):
+        raise EffectFailedError(f'{host} did not answer {{"result": "yes" | "no" | "wait"}}')
+    message = said.get("message")
+    return {"result": said["result"], "message": _clean(message) if isinstance(message, str) else ""}
+
+
+def _clean(text: str) -> str:
+    """One line without control characters: it goes into a status, and from there to terminals."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:_MOST_MESSAGE]

@@ -1,0 +1,348 @@
+"""What a gate's answer means, and what a webhook never does, against real sockets."""
+
+import asyncio
+import base64
+import gzip
+import ipaddress
+import json
+from typing import Any
+
+import pytest
+
+from controller.api.resources import SECRETS
+from controller.effects.addresses import Addresses
+from controller.effects.carrier import EffectFailedError, EffectRefusedError, World
+from controller.effects.outbox import Outbox, kinds
+from controller.effects.webhook import EXAMPLE, Webhook
+from controller.kube.client import InvalidError
+from controller.kube.objects import Key
+from controller.rollout.effect import Answered, Effect, Owed, Retrying
+from tests.unit.effects.gate import DRIP, HANG, NO, WAIT, YES, answer, gate
+
+WEB = Key("shop", "web")
+
+
+class FakeSecrets:
+    def __init__(self, data: dict[str, str] | None = None, error: Exception | None = None) -> None:
+        self._data, self._error = data, error
+
+    async def find(self, resource, namespace, name) -> dict[str, Any] | None:
+        assert (resource, namespace, name) == (SECRETS, "shop", "gate-token")
+        if self._error is not None:
+            raise self._error
+        if self._data is None:
+            return None
+        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in self._data.items()}}
+
+
+async def no_api_server():
+    return frozenset()
+
+
+def world(*, allowed: tuple[str, ...] = ("127.0.0.1",), secrets: FakeSecrets | None = None) -> World:
+    return World(secrets or FakeSecrets(), Addresses(no_api_server, allowed=allowed))
+
+
+def effect(url: str, **changes: Any) -> Effect:
+    payload = {**EXAMPLE, "url": url, "timeoutSeconds": 5, **changes}
+    return Effect("webhook.bbbbbbbbbb.1.2", "webhook", payload)
+
+
+async def ask(url: str, *, within: World | None = None, **changes: Any):
+    return await Webhook(within or world()).carry_out(WEB, effect(url, **changes))
+
+
+async def failure(reply: bytes, **changes: Any) -> str:
+    async with gate(reply) as it:
+        with pytest.raises(EffectFailedError) as error:
+            await ask(it.url, **changes)
+    return str(error.value)
+
+
+async def test_a_gate_is_told_what_it_decides_about():
+    async with gate(YES) as it:
+        await ask(it.url)
+    (request,) = it.requests
+    assert request.line == "POST /check HTTP/1.1"
+    assert request.headers["idempotency-key"] == "webhook.bbbbbbbbbb.1.2"
+    assert request.headers["host"] == f"127.0.0.1:{it.port}"
+    assert "authorization" not in request.headers
+    assert request.body == {
+        "release": "web",
+        "namespace": "shop",
+        "stableRevision": "aaaaaaaaaa",
+        "canaryRevision": "bbbbbbbbbb",
+        "attempt": 1,
+        "step": 2,
+        "weight": 25,
+    }
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        (YES, {"result": "yes", "message": "all tests are green"}),
+        (NO, {"result": "no", "message": "3 tests failed"}),
+        (answer(status=200), {"result": "yes", "message": ""}),
+        (answer(status=204), {"result": "yes", "message": ""}),
+        (answer(b" \n", 201), {"result": "yes", "message": ""}),
+        (answer({"result": "yes", "message": 7}), {"result": "yes", "message": ""}),
+        (answer({"result": "yes", "message": "a\x1b[2J\nb"}), {"result": "yes", "message": "a[2J b"}),
+        (answer({"result": "yes", "message": "x" * 9999}), {"result": "yes", "message": "x" * 512}),
+    ],
+)
+async def test_an_answer_means(reply, value):
+    async with gate(reply) as it:
+        done = await ask(it.url)
+    assert done.value == value
+    assert done.again_in is None
+
+
+async def test_wait_is_asked_again_at_the_interval():
+    async with gate(WAIT) as it:
+        done = await ask(it.url, everySeconds=7)
+    assert done.value == {"result": "wait", "message": "tests run"}
+    assert done.again_in == 7
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 503])
+async def test_a_status_of_an_error_is_no_answer_and_its_body_is_not_repeated(status):
+    assert await failure(answer({"result": "no", "message": "secret"}, status)) == f"127.0.0.1 answered {status}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>secret</html>", b'"yes"', b"[]", b'{"result": "maybe"}', b'{"result": ["yes"]}', b"\xff\xfe", b"[" * 9000],
+)
+async def test_a_body_that_is_no_answer_is_not_repeated(body):
+    said = await failure(answer(body))
+    assert said == '127.0.0.1 did not answer {"result": "yes" | "no" | "wait"}'
+
+
+async def test_a_redirect_is_not_followed():
+    async with gate(YES) as other:
+        said = await failure(answer(status=302, Location=other.url))
+        assert said == "127.0.0.1 redirects (302), which is not followed; correct the url"
+        assert not other.requests
+
+
+async def test_a_huge_answer_is_cut_off():
+    assert await failure(answer(b"x" * 1_000_000)) == "127.0.0.1 answered with more than 16384 bytes"
+
+
+async def test_an_answer_without_end_is_cut_off():
+    endless = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n" + b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+    assert await failure(endless + endless.split(b"\r\n\r\n")[1]) == "127.0.0.1 answered with more than 16384 bytes"
+
+
+async def test_a_compressed_answer_is_not_blown_up():
+    packed = gzip.compress(json.dumps({"result": "yes", "message": "x" * 10_000_000}).encode())
+    assert "did not answer" in await failure(answer(packed, Content_Encoding="gzip"))
+
+
+async def test_headers_without_end_are_cut_off():
+    assert "cannot be asked" in await failure(b"HTTP/1.1 200 X\r\n" + b"A: b\r\n" * 100_000)
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nabc", b"nonsense\r\n\r\n"])
+async def test_a_connection_that_breaks_off_is_no_answer(reply):
+    assert (await failure(reply)).startswith("127.0.0.1 cannot be asked: ")
+
+
+async def test_nobody_listening_is_no_answer():
+    async with gate(YES) as it:
+        pass
+    with pytest.raises(EffectFailedError, match=r"127\.0\.0\.1 cannot be asked: "):
+        await ask(it.url)
+
+
+async def test_a_gate_that_hangs_is_left_after_the_timeout():
+    async with gate(HANG) as it:
+        with pytest.raises(EffectFailedError, match=r"did not answer within 0\.2 s"):
+            await ask(it.url, timeoutSeconds=0.2)
+
+
+async def test_a_gate_that_drips_is_left_after_the_timeout():
+    async with gate(DRIP) as it:
+        with pytest.raises(EffectFailedError, match="did not answer within"):
+            await asyncio.wait_for(ask(it.url, timeoutSeconds=0.3), 5)
+
+
+async def test_retry_after_is_heeded_and_bounded():
+    for text, seconds in (("7", 7.0), ("99999", 300.0), ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0)):
+        async with gate(answer(status=429, Retry_After=text)) as it:
+            with pytest.raises(EffectFailedError) as error:
+                await ask(it.url)
+        assert error.value.retry_after == seconds
+
+
+# -- where it goes -----------------------------------------------------------------------------------------------------
+
+
+async def test_loopback_is_not_called():
+    async with gate(YES) as it:
+        for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "0", "[::1]", "[::ffff:127.0.0.1]"):
+            with pytest.raises(EffectFailedError, match=r"a loopback address|cannot be resolved"):
+                await ask(f"http://{host}:{it.port}/", within=world(allowed=()))
+        assert not it.requests
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("169.254.169.254", "a link-local address"),
+        ("[fe80::1]", "a link-local address"),
+        ("[::ffff:169.254.169.254]", "a link-local address"),
+        ("[64:ff9b::a9fe:a9fe]", "a link-local address"),
+        ("[2002:a9fe:a9fe::1]", "a link-local address"),
+        ("[fd00:ec2::254]", "a cloud's metadata service"),
+        ("168.63.129.16", "a cloud's metadata service"),
+        ("224.0.0.1", "not the address of one server"),
+        ("255.255.255.255", "not the address of one server"),
+        ("10.96.0.1", "the API server"),
+        ("[::ffff:10.96.0.1]", "the API server"),
+    ],
+)
+async def test_a_forbidden_address_is_named(host, why):
+    async def api_server():
+        return {ipaddress.ip_address("10.96.0.1")}
+
+    with pytest.raises(EffectFailedError) as error:
+        await ask(f"http://{host}/", within=World(FakeSecrets(), Addresses(api_server)))
+    assert f"{why}, which Pointsman does not call; use another url" in str(error.value)
+
+
+async def test_a_name_is_resolved_once_and_that_address_is_called(monkeypatch):
+    """A second resolution could say something else (DNS rebinding)."""
+    async with gate(YES) as it:
+        asked = []
+
+        def resolve(host, port, **_):
+            asked.append(host)
+            assert len(asked) == 1
+            return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", resolve)
+        done = await ask(f"http://gate.qa.svc:{it.port}/check?a=b")
+        assert done.value["result"] == "yes"
+        assert it.requests[0].headers["host"] == f"gate.qa.svc:{it.port}"
+        assert it.requests[0].line == "POST /check?a=b HTTP/1.1"
+
+
+async def test_the_next_address_is_tried_when_the_first_does_not_listen(monkeypatch):
+    async with gate(YES) as it:
+        found = [(2, 1, 6, "", (address, it.port)) for address in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", lambda *_, **__: found)
+        done = await ask(f"http://gate.qa:{it.port}/", within=world(allowed=("127.0.0.1", "127.0.0.2")))
+        assert done.value["result"] == "yes"
+
+
+async def test_one_forbidden_address_among_several_forbids_the_name(monkeypatch):
+    found = [(2, 1, 6, "", (address, 80)) for address in ("203.0.113.7", "169.254.169.254")]
+    monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(EffectFailedError, match=r"gate\.qa is at 169\.254\.169\.254, a link-local address"):
+        await ask("http://gate.qa/")
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+    async with gate(YES) as proxy, gate(YES) as it:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        await ask(it.url)
+        assert not proxy.requests
+
+
+async def test_a_name_that_is_none_is_a_sentence():
+    with pytest.raises(EffectFailedError, match=r"no-such-name\.invalid cannot be resolved: "):
+        await ask("http://no-such-name.invalid/")
+
+
+# -- secrets and payloads ----------------------------------------------------------------------------------------------
+
+REFERENCE = {"name": "gate-token", "key": "token"}
+
+
+async def test_a_token_of_a_secret_goes_along():
+    async with gate(YES) as it:
+        await ask(it.url, within=world(secrets=FakeSecrets({"token": "s3cret\n"})), tokenSecretRef=REFERENCE)
+    assert it.requests[0].headers["authorization"] == "Bearer s3cret"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        (FakeSecrets(None), "Secret shop/gate-token has no key 'token'; create it"),
+        (FakeSecrets({"other": "x"}), "Secret shop/gate-token has no key 'token'; create it"),
+        (FakeSecrets({"token": "a\r\nX: b"}), "holds no token that HTTP can carry"),
+        (FakeSecrets(error=InvalidError(403, "Forbidden", "no")), "may not be read; allow it with a Role: no"),
+    ],
+)
+async def test_a_token_that_cannot_be_had_is_a_sentence_without_it(secrets, said):
+    async with gate(YES) as it:
+        with pytest.raises(EffectFailedError) as error:
+            await ask(it.url, within=world(secrets=secrets), tokenSecretRef=REFERENCE)
+        assert said in str(error.value)
+        assert "X: b" not in str(error.value)
+        assert not it.requests
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"url": "ftp://x/"}, {"url": "http://me:secret@x/"}, {"timeoutSeconds": 61}, {"everySeconds": 0}, {"more": 1}],
+)
+async def test_a_payload_that_cannot_be_read_is_refused(changes):
+    with pytest.raises(EffectRefusedError) as error:
+        await ask(**({"url": "http://x/"} | changes))
+    assert "secret" not in str(error.value)
+
+
+# -- with the outbox ---------------------------------------------------------------------------------------------------
+
+
+async def until(condition, seconds: float = 10.0):
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - several conditions, and none has an event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_gate_that_fails_then_waits_then_agrees():
+    woken: list[Key] = []
+    outbox: Outbox[Key] = Outbox(kinds(world()), woken.append)
+    async with gate(answer(status=500), WAIT, YES) as it:
+        asked = effect(it.url, everySeconds=1)
+        outbox.submit(WEB, [Owed(asked, 0.0)])
+        seen: list[str] = []
+        while not seen or seen[-1] != "yes":
+            await until(lambda: len(woken) > len(seen))
+            result = outbox.results(WEB)[asked.id]
+            seen.append(result.value["result"] if isinstance(result, Answered) else result.message)
+        assert seen == ["127.0.0.1 answered 500", "wait", "yes"]
+        assert {request.headers["idempotency-key"] for request in it.requests} == {asked.id}
+    await outbox.close()
+
+
+async def test_gates_that_hang_delay_no_other():
+    """Sixteen of one namespace hang; another namespace's gate, and the end of the sixteen, come at once."""
+    outbox: Outbox[Key] = Outbox(kinds(world()), lambda _: None)
+    async with gate(HANG) as hanging, gate(YES) as it:
+        for number in range(40):
+            outbox.submit(Key("greedy", f"web-{number}"), [Owed(effect(hanging.url, timeoutSeconds=60), 0.0)])
+        await until(lambda: len(hanging.requests) == 16)
+        asked = effect(it.url)
+        outbox.submit(WEB, [Owed(asked, 0.0)])
+        await until(lambda: asked.id in outbox.results(WEB), seconds=3)
+        assert len(hanging.requests) == 16
+        async with asyncio.timeout(3):
+            await outbox.close()
+
+
+async def test_what_failed_tells_when_it_is_tried_again():
+    outbox: Outbox[Key] = Outbox(kinds(world()), lambda _: None, clock=lambda: 1000.0)
+    async with gate(answer(status=503, Retry_After="20")) as it:
+        asked = effect(it.url)
+        outbox.submit(WEB, [Owed(asked, 0.0)])
+        await until(lambda: asked.id in outbox.results(WEB))
+        result = outbox.results(WEB)[asked.id]
+        assert isinstance(result, Retrying)
+        assert (result.message, result.attempts) == ("127.0.0.1 answered 503", 1)
+        assert 1020 <= result.next_at <= 1025
+    await outbox.close()
