@@ -11,7 +11,12 @@ _MOST_FAILURES = 16
 def delay_s(failures: int, *, first_s: float = 0.1, longest_s: float = 60.0) -> float:
     """Seconds after the failure number `failures`, counted from 0; within a quarter of the exact doubling."""
     exact: float = min(longest_s, first_s * 2 ** min(failures, _MOST_FAILURES))
-    return exact * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+    return spread_s(exact)
+
+
+def spread_s(seconds: float) -> float:
+    """Within a quarter of it: what many do at the same interval does not stay in step."""
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
 
 
 def not_before_s(seconds: float) -> float:

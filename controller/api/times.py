@@ -8,12 +8,17 @@ from functools import lru_cache
 
 @lru_cache(maxsize=4096)  # a status has a dozen moments, and nearly all stay as they were
 def to_text(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+    return to_text_of(datetime.fromtimestamp(moment, UTC))
+
+
+def to_text_of(moment: datetime) -> str:
+    """`moment` has a time zone; a float would lose the last microsecond of it."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def to_seconds_text(moment: float) -> str:
     """Whole seconds, as metav1.Time has them."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")[: -len("+00:00")] + "Z"
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 def from_text(text: str) -> float:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from controller.api import times
 from controller.api.resources import EVENTS
 from controller.kube.client import KubeClient, KubeError
 
@@ -29,10 +30,10 @@ class Events:
         self._kube = kube
         self._backlog: deque[dict[str, Any]] = deque(maxlen=_BACKLOG)
         self._arrived = asyncio.Event()
-        self._sent: OrderedDict[tuple[str, str, str], tuple[str, int, datetime]] = OrderedDict()
+        self._sent: OrderedDict[tuple[str, str, str], tuple[str, int, float]] = OrderedDict()
 
     def tell(self, release: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
-        now = datetime.now(UTC)
+        now = times.to_seconds_text(time.time())
         metadata = release["metadata"]
         self._backlog.append(
             {
@@ -50,8 +51,8 @@ class Events:
                 "message": message[:1024],
                 "type": "Warning" if warning else "Normal",
                 "source": {"component": _COMPONENT},
-                "firstTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "lastTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "firstTimestamp": now,
+                "lastTimestamp": now,
                 "count": 1,
             }
         )
@@ -83,10 +84,10 @@ class Events:
     async def _send(self, event: dict[str, Any]) -> None:
         subject = event["involvedObject"]
         same = (subject["uid"], event["reason"], event["message"])
-        now = datetime.now(UTC)
+        now = time.time()
         name, count, last = self._sent.pop(same, ("", 0, now))
         namespace = subject["namespace"]
-        if name and (now - last).total_seconds() < _REPEAT_S:
+        if name and now - last < _REPEAT_S:
             patch = {"count": count + 1, "lastTimestamp": event["lastTimestamp"]}
             await self._kube.patch(EVENTS, namespace, name, patch)
             self._sent[same] = (name, count + 1, now)

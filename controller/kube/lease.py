@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
+from controller.api import times
 from controller.api.resources import LEASES
+from controller.backoff import spread_s
 from controller.kube.client import ConflictError, KubeClient, KubeError
 
 _LOG = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Lease:
             if not waiting:
                 waiting = True
                 _LOG.info("another operator leads; standing by")
-            await asyncio.sleep(self._duration * _RETRY * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            await asyncio.sleep(spread_s(self._duration * _RETRY))
 
     async def keep(self) -> None:
         """Renews until that fails for too long; raises LeaseLostError."""
@@ -131,7 +131,7 @@ class Lease:
         return bool(self._pod) and holder.rpartition("_")[0] == self._pod
 
     async def _write(self, asked: float, lease: dict[str, Any] | None) -> bool:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = times.to_text(time.time())
         taken_over = lease is None or lease["spec"].get("holderIdentity") != self._identity
         spec = dict(lease["spec"]) if lease is not None else {}
         spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": math.ceil(self._duration), "renewTime": now}

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import aiohttp
 
 from controller.api.resources import Resource
+from controller.backoff import spread_s
 from controller.kube.client import METADATA_LIST, InvalidError, KubeClient, KubeError, NotFoundError, UnavailableError
 
 _LOG = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class ChildWatch:
         """
         pause = 0.0
         while True:
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            await asyncio.sleep(spread_s(pause))
             again = min(max(_AGAIN_S[0], pause * 2), _AGAIN_S[1])
             try:
                 version = await self._list()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
+from controller.api import times
 from controller.api.metrics import START_TOKEN, STOP_TOKEN
 from controller.ports import Query, Window
 
@@ -20,4 +21,4 @@ def windowed(query: Query, window: Window) -> str:
 def _rfc3339(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError(f"{moment} has no time zone")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return times.to_text_of(moment)

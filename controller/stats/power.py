@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from controller.stats.margins import nearest
 from controller.stats.spending import Spending
 
 _COST_OF_LOOKING = 0.4
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Slacked:
         if not self._is_beyond(traffic, canary):
             return 0.0
         mean, variance = (each * traffic.units_per_look * looks for each in self._gain(traffic, canary))
-        return _normal((mean - math.log(1 / self.alpha)) / math.sqrt(variance)) if variance > 0 else 0.0
+        return _NORMAL.cdf((mean - math.log(1 / self.alpha)) / math.sqrt(variance)) if variance > 0 else 0.0
 
     def looks_to_prove(self, traffic: Traffic) -> float:
         """That a canary as good as stable is within the margin."""
@@ -124,18 +126,5 @@ def chance_to_detect(traffic: Traffic, ratio: float, spending: Spending, looks: 
     level = _COST_OF_LOOKING * spending.until(looks)
     if bad <= 0 or not 0 < null < 1 or level <= 0:
         return 0.0
-    boundary = bad * null + _quantile(1 - level) * math.sqrt(bad * null * (1 - null)) + 0.5
-    return _normal((bad * here - boundary) / math.sqrt(bad * here * (1 - here)))
-
-
-def _normal(z: float) -> float:
-    return 0.5 * math.erfc(-z / math.sqrt(2))
-
-
-def _quantile(p: float) -> float:
-    """Of the normal law, by bisection: exact to 1e-9, and called seldom."""
-    low, high = -40.0, 40.0
-    while high - low > 1e-9:  # noqa: PLR2004
-        middle = (low + high) / 2
-        low, high = (middle, high) if _normal(middle) < p else (low, middle)
-    return (low + high) / 2
+    boundary = bad * null - _NORMAL.inv_cdf(level) * math.sqrt(bad * null * (1 - null)) + 0.5
+    return _NORMAL.cdf((bad * here - boundary) / math.sqrt(bad * here * (1 - here)))
