@@ -128,6 +128,10 @@ class RouterError(Exception):
     """The router cannot do what was asked; the sentence says what is missing."""
 
 
+class TakenError(RouterError):
+    """An object of another owner has the name that the route needs."""
+
+
 @dataclass(frozen=True)
 class RoutedService:
     """The service a router moves work for. `owner` is the ownerReferences entry for what it creates, or None."""

@@ -22,6 +22,7 @@ FOLDERS = {
     "providers": "controller.providers",
     "steps": "controller.rollout.steps",
     "effects": "controller.effects",
+    "strategies": "controller.rollout.strategies",
 }
 _EXPORTS = ("KIND", "SCHEMA", "EXAMPLE", "Config")
 
@@ -59,5 +60,6 @@ def kinds() -> Kinds:
     return Kinds(
         routers={kind: module.Config.parse for kind, module in modules("routers").items()},
         steps={kind: module.Config.parse for kind, module in modules("steps").items()},
+        strategies={kind: module.Config.parse for kind, module in modules("strategies").items()},
         bake=Bake.parse,
     )

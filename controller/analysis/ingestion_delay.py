@@ -2,7 +2,7 @@
 many there usually are, so that a source that falls silent with the first look is noticed.
 
 Some moments' recent past is asked for in slices, and asked for once more a little later. A slice that has not grown
-was whole when it was as old as it was then. Nothing waits for the lesson: where pods are faster, or stable has too
+was whole when it was as old as it was then. Nothing waits for the measurement: where pods are faster, or stable has too
 little work to tell, a safe value is taken.
 """
 
@@ -87,55 +87,55 @@ async def usual(ask: Ask, until: float) -> dict[str, float]:
 
 
 def _log_defect(key: Key, task: asyncio.Task[None]) -> None:
-    """Nothing awaits a lesson, so nothing else would say what ended it."""
+    """Nothing awaits a measurement, so nothing else would say what ended it."""
     if not task.cancelled() and (problem := task.exception()) is not None:
         _LOG.error("the delay of the counts of %s is not known: defaults are used", key, exc_info=problem)
 
 
 @dataclass
-class _Lesson:
+class _Measurement:
     subject: object
     learnt: float = SETTLE_S
     usual: Mapping[str, float] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
 
-class Settling:
-    """One lesson for each attempt, beside everything else; who has to wait for a place may go without."""
+class IngestionDelay:
+    """One measurement for each attempt, beside everything else; who has to wait for a place may go without."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._lessons: dict[Key, _Lesson] = {}
+        self._measurements: dict[Key, _Measurement] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     def begin(self, key: Key, subject: object, ask: Ask, *, settle: bool) -> None:
         """`settle`: its delay is to be learnt as well."""
-        known = self._lessons.get(key)
+        known = self._measurements.get(key)
         if known is None or known.subject != subject:
             self.forget(key)
-            lesson = self._lessons[key] = _Lesson(subject)
-            lesson.task = asyncio.create_task(self._attend(lesson, ask, settle=settle))
-            lesson.task.add_done_callback(partial(_log_defect, key))
+            measurement = self._measurements[key] = _Measurement(subject)
+            measurement.task = asyncio.create_task(self._measure(measurement, ask, settle=settle))
+            measurement.task.add_done_callback(partial(_log_defect, key))
 
-    async def _attend(self, lesson: _Lesson, ask: Ask, *, settle: bool) -> None:
+    async def _measure(self, measurement: _Measurement, ask: Ask, *, settle: bool) -> None:
         async with self._places:
-            lesson.usual = await usual(ask, self._clock())
+            measurement.usual = await usual(ask, self._clock())
             if not settle:
                 return
             async for learnt in learn(ask, self._clock, asyncio.sleep):
-                lesson.learnt = learnt
+                measurement.learnt = learnt
 
     def usual(self, key: Key, subject: object) -> Mapping[str, float]:
         """Units per second by metric, from before the canary had any; nothing where it is not known."""
-        lesson = self._lessons.get(key)
-        return lesson.usual if lesson is not None and lesson.subject == subject else {}
+        measurement = self._measurements.get(key)
+        return measurement.usual if measurement is not None and measurement.subject == subject else {}
 
     def learnt(self, key: Key, subject: object) -> float:
         """As far as it is known now."""
-        lesson = self._lessons.get(key)
-        return lesson.learnt if lesson is not None and lesson.subject == subject else SETTLE_S
+        measurement = self._measurements.get(key)
+        return measurement.learnt if measurement is not None and measurement.subject == subject else SETTLE_S
 
     def forget(self, key: Key) -> None:
-        lesson = self._lessons.pop(key, None)
-        if lesson is not None and lesson.task is not None:
-            lesson.task.cancel()
+        measurement = self._measurements.pop(key, None)
+        if measurement is not None and measurement.task is not None:
+            measurement.task.cancel()

@@ -7,6 +7,7 @@ A page that is full is never touched again, so the writes stay small however lon
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,10 @@ class Run:
 
     turns: list[float] = field(default_factory=list)
     """Moments at which the weight changed, between two looks."""
+    closed: bool = False
+    """Its attempt is over: no look is added any longer, whatever was being asked when it ended."""
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a page is written, and never while a source is asked."""
 
     @property
     def end(self) -> float:
@@ -78,9 +83,24 @@ class RunStore:
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
         self._open: dict[Key, Run] = {}
+        self._closed: dict[Key, str] = {}
+        """Names of runs that were closed, until a pass says that their attempt goes on."""
+
+    def known(self, key: Key) -> Run | None:
+        """The run in memory, without asking anybody."""
+        return self._open.get(key)
+
+    @staticmethod
+    def is_over(run: Run) -> bool:
+        return run.closed
+
+    def reopen(self, key: Key) -> None:
+        """The attempt goes on: what closed its run was not written to the status."""
+        self._closed.pop(key, None)
 
     def forget(self, key: Key) -> None:
         self._open.pop(key, None)
+        self._closed.pop(key, None)
 
     async def open(
         self,
@@ -113,7 +133,10 @@ class RunStore:
             spec = {**subject, "startedAt": times.to_text(started), "usual": rates, "method": plan_to_raw(plan)}
             pages = [await self._create(key, name, spec, 0, owner)]
         run = _from_pages(key, name, pages)
-        self._open[key] = run
+        if self._closed.get(key) == name:
+            run.closed = True  # meanwhile
+        else:
+            self._open[key] = run
         return run
 
     async def _create(
@@ -148,15 +171,16 @@ class RunStore:
 
     async def save(self, run: Run, now: float, *, force: bool) -> None:
         """Writes what is new, when it is time. Raises KubeError; a ConflictError means another one writes too."""
-        if run.written == len(run.looks) or not (force or now - run.written_at >= _WRITE_EVERY_S):
-            return
-        try:
-            while run.written < len(run.looks):
-                await self._save_page(run)
-        except ConflictError:
-            self.forget(run.key)
-            raise
-        run.written_at = now
+        async with run.writing:
+            if run.written == len(run.looks) or not (force or now - run.written_at >= _WRITE_EVERY_S):
+                return
+            try:
+                while run.written < len(run.looks):
+                    await self._save_page(run)
+            except ConflictError:
+                self._open.pop(run.key, None)
+                raise
+            run.written_at = now
 
     async def _save_page(self, run: Run) -> None:
         number = run.written // PAGE
@@ -187,6 +211,9 @@ class RunStore:
     async def close(self, key: Key, name: str, verdict: str, message: str) -> None:
         """Writes the verdict on the first page, where people look; twice is harmless."""
         run = self._open.pop(key, None)
+        self._closed[key] = name
+        if run is not None:
+            run.closed = True
         first: Mapping[str, Any] | None
         if run is not None and run.name == name:
             await self.save(run, 0.0, force=True)

@@ -22,11 +22,13 @@ from controller.api.release import Metric
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
-from controller.ports import MetricProvider, Query, SourceOutageError, threshold_text
+from controller.ports import MetricProvider, NoData, Query, Samples, SourceOutageError, Window, threshold_text
 from controller.providers.rendering import Renderer, RenderError
 from controller.rollout.observation import MetricTrouble
 
 _KEPT_S = 60.0
+AT_ONCE = 16
+"""Questions to one source at once; the others wait for their turn."""
 
 
 class MetricTroubleError(Exception):
@@ -62,6 +64,25 @@ class _Resolved:
     questions: tuple[Question, ...]
     subject: object
     at: float
+
+
+class Limited:
+    """A provider that is asked so much at once and no more: a source that hangs holds up nobody but its own."""
+
+    def __init__(self, provider: MetricProvider, at_once: int = AT_ONCE) -> None:
+        self._provider = provider
+        self._places = asyncio.Semaphore(at_once)
+
+    async def query(self, query: Query, window: Window) -> Samples | NoData:
+        async with self._places:
+            return await self._provider.query(query, window)
+
+    async def has_rows(self, query: Query, window: Window) -> bool:
+        async with self._places:
+            return await self._provider.has_rows(query, window)
+
+    async def close(self) -> None:
+        await self._provider.close()
 
 
 class Sources:
@@ -172,7 +193,7 @@ class Sources:
             known = self._providers.get((home, template.source))
             if known is not None and known[0] == made_of:
                 return source, known[1], name
-            provider: MetricProvider = modules[source.kind].create(source.config, token)
+            provider: MetricProvider = Limited(modules[source.kind].create(source.config, token))
             self._providers[home, template.source] = (made_of, provider)
             if known is not None:
                 await known[1].close()

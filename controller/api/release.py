@@ -29,6 +29,8 @@ class Kinds:
 
     routers: Mapping[str, Parse]
     steps: Mapping[str, Parse]
+    strategies: Mapping[str, Callable[[Reader, Parse], Any]]
+    """A strategy reads its own fields, and gets the parser of a step."""
     bake: Parse
     """Of `spec.bake`, into the step it stands for."""
 
@@ -119,9 +121,10 @@ class ReleaseSpec:
     suspend: bool
     ports: tuple[Mapping[str, Any], ...]
     traffic: Choice
-    scale: Scale
+    strategy: Any
+    """An object of `rollout/strategies`, a `Strategy`."""
     steps: tuple[Any, ...]
-    """Objects of `rollout/steps`, each a `Step`; the last one is the bake, where there is one."""
+    """What the strategy compiles to: `Step`s of `rollout/steps`; the last one is the bake, where there is one."""
     analysis: Analysis
     drain: Drain
     owned: bool
@@ -147,8 +150,8 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
     traffic = spec.child("traffic").only(*kinds.routers)
     router = traffic.one_of(kinds.routers)
     routed = kinds.routers[router](traffic.child(router))
-    canary = spec.child("strategy").only("canary").child("canary").only("scale", "steps")
-    steps = tuple(_parse_step(item, kinds) for item in canary.items("steps"))
+    strategy = _parse_strategy(spec, kinds)
+    steps = tuple(strategy.steps)
     analysis = _parse_analysis(spec.child("analysis"))
     _check_steps(steps, analysis)
     if spec.has("bake"):
@@ -161,7 +164,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         suspend=spec.flag("suspend"),
         ports=_parse_ports(spec.child("service").only("ports"), needed=getattr(routed, "needs_ports", True)),
         traffic=Choice(router, routed),
-        scale=_parse_scale(canary),
+        strategy=strategy,
         steps=steps,
         analysis=analysis,
         drain=_parse_drain(spec.child("drain")),
@@ -192,6 +195,13 @@ def parse_what_runs(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseS
     return parse_release(name, {key: raw[key] for key in needed if key in raw}, kinds)
 
 
+def _parse_strategy(spec: Reader, kinds: Kinds) -> Any:
+    """A canary without steps where nothing is said, as is all that can be read of some specs."""
+    strategy = spec.child("strategy").only(*kinds.strategies)
+    kind = strategy.one_of(kinds.strategies) if strategy.raw else "canary"
+    return kinds.strategies[kind](strategy.child(kind), lambda step: _parse_step(step, kinds))
+
+
 def _parse_step(step: Reader, kinds: Kinds) -> Any:
     kind = step.one_of(kinds.steps)
     step.only(kind, "analyze") if kind == "weight" else step.only(kind)
@@ -218,17 +228,6 @@ def _parse_bake(bake: Reader, steps: tuple[Any, ...], kinds: Kinds) -> Any:
         problem = f"leaves {parsed.weight:g} % to the new version, which has {before:g} % after the last step"
         raise SpecError(bake.at("holdback"), problem)
     return parsed
-
-
-def _parse_scale(canary: Reader) -> Scale:
-    value = canary.raw.get("scale", "matchWeight")
-    if value == "matchWeight":
-        return Scale()
-    if value == "full":
-        return Scale(full=True)
-    if isinstance(value, Mapping):
-        return Scale(fixed=canary.child("scale").only("replicas").integer("replicas", least=1))
-    raise SpecError(canary.at("scale"), f"{value!r} is not matchWeight, full or {{replicas: n}}")
 
 
 def _parse_analysis(analysis: Reader) -> Analysis:

@@ -13,7 +13,7 @@ import typer
 
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import RELEASE_ACTIONS
-from controller.api.status import status_from_raw
+from controller.api.status_format import status_from_raw
 from controller.cli._cluster import (
     FAILED,
     WRONG_USE,

@@ -13,13 +13,13 @@ from typing import Annotated
 import typer
 
 from controller import registry
-from controller.analysis.looking import usual_counts
+from controller.analysis.measuring import usual_counts
 from controller.analysis.method import method_of
 from controller.analysis.sources import MetricTroubleError, Sources
 from controller.api.reading import SpecError, parse_percent
 from controller.api.release import ReleaseSpec, parse_release
 from controller.api.resources import NAMESPACES
-from controller.api.status import status_from_raw
+from controller.api.status_format import status_from_raw
 from controller.cli._cluster import WRONG_USE, CommandError, Kubeconfig, Namespace, find_release, with_cluster
 from controller.cli._manifest import ManifestError, read_release
 from controller.kube.client import InvalidError, KubeClient

@@ -17,7 +17,7 @@ from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
 from controller.api.reading import SpecError, parse_duration
 from controller.api.resources import ANALYSIS_RUNS, RELEASES
-from controller.api.status import status_from_raw
+from controller.api.status_format import status_from_raw
 from controller.cli._cluster import (
     FAILED,
     WAITS_FOR_PERSON,

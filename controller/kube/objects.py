@@ -49,6 +49,16 @@ def owner_of(release: Mapping[str, Any], spec: ReleaseSpec) -> dict[str, Any] | 
     }
 
 
+def is_ours(metadata: Mapping[str, Any], name: str, owner: Mapping[str, Any] | None) -> bool:
+    """Whether an object that has the name of a Release's child is its child: by label, or by owner where the label
+    was taken away. `name`: of the Release.
+    """
+    if (metadata.get("labels") or {}).get(RELEASE_LABEL) == name:
+        return True
+    owners = {reference.get("uid") for reference in metadata.get("ownerReferences") or []}
+    return owner is not None and owner["uid"] in owners
+
+
 def _metadata(key: Key, name: str, labels: Mapping[str, str], owner: Mapping[str, Any] | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "name": name,

@@ -76,7 +76,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Tell:
+class Event:
     """An event on the Release."""
 
     reason: str
@@ -95,5 +95,5 @@ Action = (
     | PointService
     | CloseRun
     | Answer
-    | Tell
+    | Event
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from controller.api.phase import Phase
 from controller.api.reading import Reader, SpecError
+from controller.api.reasons import Reason
 from controller.rollout.step import Done, Outcome, Step, StepView, Wait
 
 HOLDBACK = 5.0
@@ -32,9 +34,9 @@ class Bake:
         left = self.seconds - view.elapsed
         if left > 0:
             control = f"the old version keeps {100 - self.weight:g} % of the work as the control for {self.seconds:g} s"
-            return Wait("Baking", control, again_in=left, baking=True)
+            return Wait(Reason.BAKING, control, again_in=left, phase=Phase.BAKING)
         if view.suspicion is not None:
-            return Wait("Suspicious", f"not promoted: {view.suspicion}", stuck=True)
+            return Wait(Reason.SUSPICIOUS, f"not promoted: {view.suspicion}", phase=Phase.WAITING, approvable=True)
         return Done(f"baked for {self.seconds:g} s ({view.evidence})")
 
     @classmethod

@@ -1,70 +1,78 @@
-"""What takes a canary back: the rollback test, everything bad at once, too much harm, a version that cannot run."""
+"""What rolls a canary back: the rollback test, everything bad at once, too much harm, a version that cannot run."""
 
 from __future__ import annotations
 
-from controller.rollout.plan import Plan
-from controller.rollout.stable import reject
+from dataclasses import dataclass
+
+from controller.api.reasons import Reason
+from controller.rollout.draft import Draft
 from controller.stats.evidence import MetricEvidence
 
-STARVED_S = 60.0
+UNUSED_CREDITS_S = 60.0
 """A version that does not take its part is not compared by what it takes."""
 
 
-def convicted(plan: Plan) -> bool:
-    """Looks never stop, so this comes before everything that may have to wait. True: the canary was taken back."""
-    # who promotes in full has ended the judging; what cannot even run is still taken back
-    judged = plan.status.canary == plan.seen.status.canary and not plan.status.full_by
-    if judged and _by_its_work(plan):
-        return True
-    if judged and plan.seen.starved_s >= STARVED_S:
-        reject(
-            plan,
-            "ShareUnused",
-            f"{plan.status.canary} left credits for its share of {plan.status.weight:g} % unused for "
-            f"{plan.seen.starved_s:.0f} s while others had work: it is too slow, or has too few slots",
-        )
-        return True
-    state = plan.seen.state(plan.status.canary)
-    if state.trouble is not None and state.trouble.is_the_versions_fault and state.serving == 0:
-        reject(plan, state.trouble.reason, state.trouble.message)
-        return True
-    return False
+@dataclass(frozen=True)
+class FailedCheck:
+    reason: str
+    message: str
+    evidence: str = ""
+    """What the status shows of it; empty leaves what is shown."""
 
 
-def _by_its_work(plan: Plan) -> bool:
-    evidence, disaster = plan.seen.evidence, plan.seen.disaster
+def failed_check(draft: Draft) -> FailedCheck | None:
+    """The first check that the canary fails."""
+    # who promotes in full has ended the judging; what cannot even run is still rolled back
+    judged = draft.status.canary == draft.seen.status.canary and not draft.attempt.full_by
+    found = (_by_its_work(draft) or _unused_credits(draft)) if judged else None
+    return found or _cannot_run(draft)
+
+
+def _by_its_work(draft: Draft) -> FailedCheck | None:
+    evidence, disaster = draft.seen.evidence, draft.seen.disaster
     guilty = evidence.regression
     if guilty is not None:
-        plan.update(evidence=guilty.sentence())
-        reject(plan, "Regressed", guilty.conviction(evidence.looks))
-        return True
+        return FailedCheck(Reason.REGRESSED, guilty.conviction(evidence.looks), guilty.sentence())
     if disaster is not None:
         c = disaster.counts
-        plan.update(evidence=f"{disaster.metric} {c.canary_bad}/{c.canary_total} vs {c.stable_bad}/{c.stable_total}")
-        reject(plan, "AllBad", disaster.sentence())
-        return True
-    return _harms_too_many(plan)
+        shown = f"{disaster.metric} {c.canary_bad}/{c.canary_total} vs {c.stable_bad}/{c.stable_total}"
+        return FailedCheck(Reason.ALL_BAD, disaster.sentence(), shown)
+    return _harms_too_many(draft)
 
 
-def _harms_too_many(plan: Plan) -> bool:
-    most = plan.seen.spec.analysis.max_harmed
-    if most is None:
-        return False
-    compared = [metric for metric in plan.seen.evidence.metrics if metric.limit is None]
+def _harms_too_many(draft: Draft) -> FailedCheck | None:
+    most = draft.seen.spec.analysis.max_harmed
+    compared = [metric for metric in draft.seen.evidence.metrics if metric.limit is None]
     worst = max(compared, key=_harmed, default=None)
-    if worst is None or _harmed(worst) <= most:
-        return False
-    plan.update(evidence=worst.sentence())
-    reject(
-        plan,
-        "MaxHarmed",
-        f"{worst.name}: about {_harmed(worst):.0f} units more were bad on the canary than would have been on stable "
+    if most is None or worst is None or _harmed(worst) <= most:
+        return None
+    return FailedCheck(
+        Reason.MAX_HARMED,
+        f"{worst.name}: about {_harmed(worst):.0f} more bad units on the canary than stable's rate would have given "
         f"(spec.analysis.maxHarmed: {most}; {worst.sentence()})",
+        worst.sentence(),
     )
-    return True
 
 
 def _harmed(metric: MetricEvidence) -> float:
     """Bad canary units beyond what stable's rate would have given."""
     c = metric.counts
     return c.canary_bad - (c.canary_total * c.stable_bad / c.stable_total if c.stable_total else 0.0)
+
+
+def _unused_credits(draft: Draft) -> FailedCheck | None:
+    seconds = draft.seen.starved_s
+    if seconds < UNUSED_CREDITS_S:
+        return None
+    return FailedCheck(
+        Reason.SHARE_UNUSED,
+        f"{draft.status.canary} left credits for its share of {draft.status.weight:g} % unused for {seconds:.0f} s "
+        f"while others had work: it is too slow, or has too few slots",
+    )
+
+
+def _cannot_run(draft: Draft) -> FailedCheck | None:
+    state = draft.seen.state(draft.status.canary)
+    if state.trouble is None or not state.trouble.is_the_versions_fault or state.serving > 0:
+        return None
+    return FailedCheck(state.trouble.reason, state.trouble.message)

@@ -1,147 +1,161 @@
 """The first version: there is none to compare it with, and none to go back to.
 
 Readiness decides whether it gets the work. Where the spec has a bake, and limits, it has to keep to them that long
-before it is trusted. A version that does not keeps the work, for nobody else could do it, and a person has to decide.
+before it is trusted. A version that does not keeps the work, as no other version could do it, and a person decides.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controller.api.phase import Phase
-from controller.rollout.actions import CloseRun
+from controller.api.reasons import Reason
+from controller.api.status import Attempt, Clock
+from controller.rollout.at_stable import at_rest
 from controller.rollout.bake import Bake
-from controller.rollout.outage import hold, release_hold
-from controller.rollout.plan import WHOLE, Plan
+from controller.rollout.desired import Desired, Pods, Summary
+from controller.rollout.draft import Draft
+from controller.rollout.holds import out_of_sight
 from controller.rollout.sizing import Sizing
-from controller.rollout.stable import keep_stable
-
-BROKEN = "LimitExceeded"
-"""Reason of a first version that is not trusted."""
+from controller.rollout.traffic import WHOLE
 
 
-def first_deployment(plan: Plan) -> None:
+def first_deployment(draft: Draft) -> Desired:
     """`judged` says in the end what decided, and where it was readiness alone."""
-    seen = plan.seen
-    if plan.status.canary != seen.target:
-        _begin(plan)
-    serving = _tidy(plan)
-    plan.ensure_pods(seen.target, seen.spec.replicas, shrink=True)
-    _name_to_consumers(plan)
-    if not _has_pods(plan):
-        return
-    plan.set_weight(WHOLE)
-    plan.point_service(seen.target)
-    if serving and plan.status.drain_since is None:
-        plan.update(drain_since=plan.now)
-    judged = _judged(plan)
-    if judged:
-        _trust(plan, judged)
+    if draft.status.canary != draft.seen.target:
+        _begin(draft)
+    waiting = _awaited(draft)
+    if waiting is not None:
+        return _without_work(draft, waiting)
+    if _serving_before(draft) and draft.status.drain_since is None:
+        draft.update(drain_since=draft.now)
+    judged = _judged(draft)
+    if isinstance(judged, Summary):
+        return _with_all_work(draft, judged)
+    new = draft.status.canary
+    draft.close_run("promoted", f"{new}, the first version; {draft.status.evidence or 'no work was seen'}")
+    unused = frozenset(_others(draft)) - frozenset(_serving_before(draft))
+    draft.update(stable=new, attempt=None, weight=0.0, judged=judged, evidence="")
+    return replace(at_rest(draft), unused=unused)
 
 
-def _begin(plan: Plan) -> None:
-    before, new = plan.status.canary, plan.seen.target
-    if plan.status.run:
-        plan.do(CloseRun("superseded", f"{new} was asked for instead of {before}"))
-    attempt = plan.status.attempt + (_trial(plan) is not None)
-    plan.end_attempt(weight=0.0, evidence="", unproven=(), attempt=attempt, drain_since=None)
-    plan.update(canary=new, canary_since=plan.now)
-    plan.tell("FirstDeployment", f"deploying {new}: there is no version to compare it with")
+def _begin(draft: Draft) -> None:
+    before, new = draft.status.canary, draft.seen.target
+    draft.close_run("superseded", f"{new} was asked for instead of {before}")
+    draft.update(
+        attempt=Attempt(new, Clock(draft.now)),
+        attempts=draft.status.attempts + (_trial(draft) is not None),
+        weight=0.0,
+        evidence="",
+        unproven=(),
+        drain_since=None,
+    )
+    draft.event(Reason.FIRST_DEPLOYMENT, f"deploying {new}: there is no version to compare it with")
 
 
-def _tidy(plan: Plan) -> bool:
-    """The ones before it were never trusted. One that serves waits for its successor, and for what is still open.
-
-    True while there is such a one.
-    """
-    seen = plan.seen
-    others = [revision for revision in seen.revisions if revision != seen.target]
-    serving = [one for one in others if one == seen.service or (seen.weights or {}).get(one)]
-    if not serving and plan.status.drain_since is not None:
-        plan.retire_others(seen.target)
-        return False
-    for revision in others:
-        if revision not in serving:
-            plan.retire(revision)
-    return bool(serving)
+def _others(draft: Draft) -> list[str]:
+    return [one for one in draft.seen.revisions if one != draft.seen.target]
 
 
-def _name_to_consumers(plan: Plan) -> None:
+def _serving_before(draft: Draft) -> list[str]:
+    """Versions that were never trusted and have the work: they keep it until this one can take it."""
+    seen = draft.seen
+    return [one for one in _others(draft) if one == seen.service or (seen.weights or {}).get(one)]
+
+
+def _base(draft: Draft, summary: Summary, *, weight: float | None, service: str, named: str = "") -> Desired:
+    seen, serving = draft.seen, _serving_before(draft)
+    drains = not serving and draft.status.drain_since is not None
+    others = frozenset(_others(draft))
+    return Desired(
+        summary,
+        weight=weight,
+        pods={seen.target: Pods(seen.spec.replicas, shrink=True)},
+        service=service,
+        kept=frozenset({seen.target}) if drains else None,
+        unused=frozenset() if drains else others - frozenset(serving),
+        named=named,
+    )
+
+
+def _without_work(draft: Draft, summary: Summary) -> Desired:
+    return _base(draft, summary, weight=None, service="", named=_named_to_consumers(draft))
+
+
+def _with_all_work(draft: Draft, summary: Summary) -> Desired:
+    return _base(draft, summary, weight=WHOLE, service=draft.seen.target)
+
+
+def _named_to_consumers(draft: Draft) -> str:
     """Consumers take nothing before they are named, and need not be ready to take work. One that serves keeps it."""
-    seen = plan.seen
+    seen = draft.seen
     if seen.sizing is not Sizing.BY_CLAIMS:
-        return
+        return ""
     named = [one for one, share in (seen.weights or {}).items() if share > 0]
-    if seen.target not in named and not any(seen.state(one).serving for one in named):
-        plan.name_alone(seen.target)
+    free = seen.target not in named and not any(seen.state(one).serving for one in named)
+    return seen.target if free else ""
 
 
-def _has_pods(plan: Plan) -> bool:
-    seen, on_trial = plan.seen, plan.status.step_started is not None
+def _awaited(draft: Draft) -> Summary | None:
+    """The pods that it lacks; None once it can have the work."""
+    seen, on_trial = draft.seen, draft.status.on_trial
     state, wanted = seen.state(seen.target), seen.spec.replicas
     if state.serving >= wanted or (on_trial and state.serving > 0):
-        return True
-    if state.trouble is not None:
-        plan.settle(Phase.WAITING, state.trouble.reason, state.trouble.message)
-    else:
-        phase = Phase.WAITING if on_trial else Phase.PENDING
-        plan.settle(phase, "Starting", f"{state.serving} of {wanted} pods of {seen.target} serve")
+        return None
     if on_trial:
-        plan.stop_the_clock()
-    return False
+        draft.stop_clock()
+    if state.trouble is not None:
+        return Summary(Phase.WAITING, state.trouble.reason, state.trouble.message)
+    phase = Phase.WAITING if on_trial else Phase.PENDING
+    return Summary(phase, Reason.STARTING, f"{state.serving} of {wanted} pods of {seen.target} serve")
 
 
-def _judged(plan: Plan) -> str:
-    """How it came to be trusted; empty while it is not."""
-    seen, status = plan.seen, plan.status
-    if status.full_by:
-        return "PromotedByPerson"
-    bake = _trial(plan)
+def _judged(draft: Draft) -> Reason | Summary:
+    """How it came to be trusted, or what it waits for."""
+    seen = draft.seen
+    if draft.attempt.full_by:
+        return Reason.PROMOTED_BY_PERSON
+    bake = _trial(draft)
     if bake is None:
-        return "FirstDeployment"
-    if status.step_started is None:
-        plan.enter_step(len(seen.spec.steps) - 1)
-        plan.tell("Baking", f"{seen.target} has all of the work, and has to keep to its limits for {bake.seconds:g} s")
-    return _keeps_to_its_limits(plan, bake)
+        return Reason.FIRST_DEPLOYMENT
+    if not draft.status.on_trial:
+        draft.enter_step(len(seen.spec.steps) - 1)
+        message = f"{seen.target} has all of the work, and has to keep to its limits for {bake.seconds:g} s"
+        draft.event(Reason.BAKING, message)
+    return _keeps_to_its_limits(draft, bake)
 
 
-def _trial(plan: Plan) -> Bake | None:
+def _trial(draft: Draft) -> Bake | None:
     """What it has to pass, where there is something to judge it by."""
-    spec = plan.seen.spec
+    spec = draft.seen.spec
     bake = spec.steps[-1] if spec.steps else None
     limited = any(metric.limit is not None for metric in spec.analysis.metrics)
     return bake if isinstance(bake, Bake) and limited and spec.replicas > 0 else None
 
 
-def _keeps_to_its_limits(plan: Plan, bake: Bake) -> str:
-    seen = plan.seen
-    nearest = seen.evidence.nearest
-    plan.update(evidence=nearest.sentence() if nearest is not None else "")
-    guilty = seen.evidence.regression
+def _keeps_to_its_limits(draft: Draft, bake: Bake) -> Reason | Summary:
+    seen = draft.seen
+    nearest, guilty = seen.evidence.nearest, seen.evidence.regression
+    draft.update(evidence=nearest.sentence() if nearest is not None else "")
     if guilty is not None:
-        if plan.status.reason != BROKEN:
-            plan.tell(BROKEN, guilty.conviction(seen.evidence.looks), warning=True)
-        plan.update(evidence=guilty.sentence())
+        found = guilty.conviction(seen.evidence.looks)
+        draft.announce(Reason.LIMIT_EXCEEDED, found)
+        draft.update(evidence=guilty.sentence())
         way_out = "there is no version to go back to: commit a better one, or accept this one with `promote --full`"
-        plan.settle(Phase.PAUSED, BROKEN, f"{guilty.conviction(seen.evidence.looks)}; {way_out}")
-        return ""
+        return Summary(Phase.PAUSED, Reason.LIMIT_EXCEEDED, f"{found}; {way_out}")
+    if seen.analysis_pending:
+        return Summary(Phase.BAKING, Reason.BAKING, "the metrics are asked for the first time")
     if seen.metric_trouble is not None:
-        hold(plan, WHOLE)
-        return ""
-    release_hold(plan)
-    left = bake.seconds - (plan.now - (plan.status.step_started or plan.now))
+        return out_of_sight(draft, seen.metric_trouble, WHOLE)[1]
+    draft.run_clock()
+    started = draft.attempt.clock.step_started
+    left = bake.seconds - (draft.now - (draft.now if started is None else started))
     suspicion = next((metric for metric in seen.evidence.metrics if metric.held_back), None)
     if left > 0:
-        plan.settle(Phase.BAKING, "Baking", f"{seen.target} has to keep to its limits for {bake.seconds:g} s")
-        plan.again(left)
-        return ""
+        draft.again(left)
+        message = f"{seen.target} has to keep to its limits for {bake.seconds:g} s"
+        return Summary(Phase.BAKING, Reason.BAKING, message)
     if suspicion is not None:
-        plan.settle(Phase.WAITING, "Suspicious", f"not trusted yet: {suspicion.sentence()}")
-        return ""
-    return "LimitsKept" if seen.evidence.canary_units >= seen.spec.analysis.advanced.min_units else "FirstDeployment"
-
-
-def _trust(plan: Plan, judged: str) -> None:
-    new = plan.status.canary
-    if plan.status.run:
-        plan.do(CloseRun("promoted", f"{new}, the first version; {plan.status.evidence or 'no work was seen'}"))
-    plan.end_attempt(stable=new, weight=0.0, judged=judged, evidence="")
-    keep_stable(plan)
+        return Summary(Phase.WAITING, Reason.SUSPICIOUS, f"not trusted yet: {suspicion.sentence()}")
+    enough = seen.evidence.canary_units >= seen.spec.analysis.advanced.min_units
+    return Reason.LIMITS_KEPT if enough else Reason.FIRST_DEPLOYMENT

@@ -8,52 +8,50 @@ still asks for it does not bring it back.
 from __future__ import annotations
 
 from controller.api.phase import Phase
-from controller.api.status import Rejection
-from controller.rollout.plan import Plan
-from controller.rollout.stable import remember
+from controller.api.reasons import Reason
+from controller.api.status import ManualRollback, Rejection
+from controller.rollout.desired import Desired, Pods, Summary
+from controller.rollout.draft import Draft
+from controller.rollout.rejection import remember
 
-REASON = "RolledBackByPerson"
+
+def go_back(draft: Draft, older: str) -> Desired | None:
+    """What should be while the older version starts; None once it has taken over, or was given up."""
+    seen, leaving, wish = draft.seen, draft.status.stable, draft.status.going_back
+    if wish is None:
+        return None
+    replicas, serving = seen.spec.replicas, seen.state(older).serving
+    found = f"{serving} of {replicas} pods of {older} serve"
+    if serving >= replicas or seen.state(leaving).serving == 0:
+        _take_over(draft, older, wish)
+        return None
+    left = wish.since + seen.spec.progress_deadline - draft.now
+    if left <= 0:
+        after = f"{found} after {seen.spec.progress_deadline:.0f} s"
+        draft.event("RollbackGivenUp", f"{leaving} keeps the work: {after}", warning=True)
+        draft.update(going_back=None)
+        return None
+    draft.again(left)
+    message = f"{found}, then the work goes there ({wish.why})"
+    return Desired(
+        Summary(Phase.ROLLING_BACK, Reason.ROLLED_BACK_BY_PERSON, message),
+        weight=0.0,
+        pods={older: Pods(replicas)},
+        service=leaving,
+    )
 
 
-def go_back(plan: Plan) -> bool:
-    """False while the older version is awaited, with the phase set."""
-    status, seen = plan.status, plan.seen
-    leaving, older = status.stable, status.returning
-    if not older:
-        return True
-    replicas = seen.spec.replicas
-    plan.ensure_pods(older, replicas)
-    serving = seen.state(older).serving
-    if serving < replicas and seen.state(leaving).serving > 0:
-        since = plan.now if status.returning_since is None else status.returning_since
-        left = since + seen.spec.progress_deadline - plan.now
-        if left > 0:
-            plan.set_weight(0)
-            plan.point_service(leaving)
-            plan.again(left)
-            found = f"{serving} of {replicas} pods of {older} serve, then the work goes there"
-            plan.settle(Phase.ROLLING_BACK, REASON, f"{found} ({status.returning_why})")
-            return False
-        found = f"{serving} of {replicas} pods of {older} serve after {seen.spec.progress_deadline:.0f} s"
-        plan.tell("RollbackGivenUp", f"{leaving} keeps the work: {found}", warning=True)
-        _forget(plan)
-        return True
-    rejection = Rejection(leaving, REASON, status.returning_why, "", plan.now)
-    plan.update(
+def _take_over(draft: Draft, older: str, wish: ManualRollback) -> None:
+    leaving, reason = draft.status.stable, Reason.ROLLED_BACK_BY_PERSON
+    rejection = Rejection(leaving, reason, wish.why, "", draft.now)
+    draft.update(
         stable=older,
         previous="",
-        judged=REASON,
+        judged=reason,
         last_rollback=rejection,
-        drain_since=plan.now,
-        weight_since=plan.now,
+        drain_since=draft.now,
+        weight_since=draft.now,
+        going_back=None,
     )
-    plan.set_weight(0)
-    plan.point_service(older)
-    remember(plan, rejection)
-    plan.tell(REASON, f"{older} took over from {leaving}: {rejection.message}", warning=True)
-    _forget(plan)
-    return True
-
-
-def _forget(plan: Plan) -> None:
-    plan.update(returning="", returning_why="", returning_since=None)
+    remember(draft, rejection)
+    draft.event(reason, f"{older} took over from {leaving}: {rejection.message}", warning=True)

@@ -97,8 +97,12 @@ class Observation:
     """For how long the canary has left work lie that was meant for it alone."""
     route_by: str = ""
     """Who wrote the route last beside us, as the API server knows them."""
+    taken: str = ""
+    """Kind and name of an object of another owner where Service NAME has to be."""
     service: str | None = None
     """Revision that Service NAME selects, '' for all of them; None while there is no such Service."""
+    analysis_pending: bool = False
+    """Nothing was measured yet in this attempt, or since this process began."""
     evidence: Evidence = NO_EVIDENCE
     step_units: int = 0
     """Canary units in looks since the step began."""
@@ -109,6 +113,8 @@ class Observation:
     """That the share that is seen is not the one that was written, in a sentence."""
     late: str = ""
     """What came too late for its look, in a sentence."""
+    busy_at: float | None = None
+    """When a version that drains was last seen with requests; None where nothing counts them."""
     manual_until: float | None = None
     """Until then a person has the route in hand."""
     requests: tuple[Request, ...] = ()
@@ -129,8 +135,8 @@ class Observation:
         if mode == "restart" or not status.stable or not self.can_come(asked):
             return asked
         # what the API server has refused has no end to wait for
-        refused = (status.behind or status.reason) == "TemplateRefused" and not self.state(status.canary).complete
-        if status.canary and not refused:
+        refused = status.blocked is not None and status.blocked.revision == status.canary
+        if status.canary and not (refused and not self.state(status.canary).complete):
             return status.canary
         if mode == "queue":
             return next((one for one in status.queued if self.can_come(one) and one != status.canary), asked)

@@ -9,128 +9,124 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from controller.api.phase import Phase
-from controller.api.status import KEPT, Unproven
+from controller.api.status import KEPT, ManualRollback, Unproven
+from controller.rollout.draft import Draft
 from controller.rollout.observation import Request
-from controller.rollout.plan import Plan
-from controller.rollout.stable import reject
-
-_WAITS_FOR_A_PERSON = {"AwaitingApproval", "AwaitingTraffic", "Suspicious", "Unproven"}
-
-Telling = tuple[str, str]
-"""Reason and message of an event, told when the decision is complete: nothing goes before a rollback."""
+from controller.rollout.rejection import reject
 
 
-def take_requests(plan: Plan) -> list[Telling]:
-    told = list(_take_annotation(plan))
-    unanswered = {request.uid for request in plan.seen.requests}
-    for request in sorted(plan.seen.requests, key=lambda request: request.action != "abort"):
-        if request.uid in plan.status.handled:
+def take_requests(draft: Draft) -> None:
+    _take_annotation(draft)
+    unanswered = {request.uid for request in draft.seen.requests}
+    for request in sorted(draft.seen.requests, key=lambda request: request.action != "abort"):
+        if request.uid in draft.status.handled:
             # the answer was lost after the status was written, which keeps the request from counting twice
-            plan.answer(request.name, f"{request.action} taken", accepted=True)
+            draft.answer(request.name, f"{request.action} taken", accepted=True)
             continue
         kind = _KINDS.get(request.action)
-        refusal = f"{request.action} is not known here" if kind is None else _refusal(plan, request, kind)
+        refusal = f"{request.action} is not known here" if kind is None else _refusal(draft, request, kind)
         if kind is None or refusal is not None:
-            plan.answer(request.name, f"refused: {refusal}", accepted=False)
+            draft.answer(request.name, f"refused: {refusal}", accepted=False)
             continue
-        full = len(unanswered.intersection(plan.status.handled)) >= KEPT
+        full = len(unanswered.intersection(draft.status.handled)) >= KEPT
         if full and request.action != "abort":
-            plan.again(0)  # all that can be remembered still waits for its answer
+            draft.again(0)  # all that can be remembered still waits for its answer
             continue
         if not full:
-            _remember(plan, request.uid, unanswered)
-        sentence = kind.take(plan, request)
-        plan.answer(request.name, sentence, accepted=True)
+            _remember(draft, request.uid, unanswered)
+        sentence = kind.take(draft, request)
+        draft.answer(request.name, sentence, accepted=True)
         if kind.event:
-            told.append((kind.event, f"{sentence} ({request.whose})"))
-    if plan.status.full_by:
+            draft.event(kind.event, f"{sentence} ({request.whose})")
+    if draft.status.full_by:
         # also when steps were added meanwhile
-        plan.update(step=len(plan.seen.spec.steps))
-    return told
+        draft.update_attempt(step=len(draft.seen.spec.steps))
 
 
-def _remember(plan: Plan, uid: str, unanswered: set[str]) -> None:
-    handled = [*plan.status.handled, uid]
+def _remember(draft: Draft, uid: str, unanswered: set[str]) -> None:
+    handled = [*draft.status.handled, uid]
     while len(handled) > KEPT:
         handled.remove(next(one for one in handled if one not in unanswered))
-    plan.update(handled=tuple(handled))
+    draft.update(handled=tuple(handled))
 
 
-def _take_annotation(plan: Plan) -> Iterator[Telling]:
+def _take_annotation(draft: Draft) -> None:
     """In a manifest it stays there, so it counts when it is new, and not again when that version falls once more."""
-    asked = plan.seen.retry
-    if asked == plan.status.retry_seen:
+    asked = draft.seen.retry
+    if asked == draft.status.retry_seen:
         return
-    plan.update(retry_seen=asked)
-    if plan.status.is_rejected(asked):
-        yield "Retry", _clear(plan, asked)
+    draft.update(retry_seen=asked)
+    if draft.status.is_rejected(asked):
+        draft.event("Retry", _clear(draft, asked))
 
 
 # -- what each of them does ----------------------------------------------------------------------------------------
 
 
-def _approve(plan: Plan, request: Request) -> str:
-    plan.update(approved_by=request.by)
+def _approve(draft: Draft, request: Request) -> str:
+    draft.update_attempt(approved_by=request.by)
     return "approve taken"
 
 
-def _skip(plan: Plan, request: Request) -> str:
-    index = plan.status.step
-    sentence = f"step {index + 1}/{len(plan.seen.spec.steps)} skipped, {_left_open(plan)}"
-    _leave_unproven(plan, f"skipped by {request.whose}; {_left_open(plan)}")
-    plan.enter_step(index + 1)
+def _skip(draft: Draft, request: Request) -> str:
+    index = draft.status.step
+    sentence = f"step {index + 1}/{len(draft.seen.spec.steps)} skipped, {_left_open(draft)}"
+    _leave_unproven(draft, f"skipped by {request.whose}; {_left_open(draft)}")
+    draft.enter_step(index + 1)
     return sentence
 
 
-def _promote(plan: Plan, request: Request) -> str:
-    sentence = f"judging ends, everything goes to {plan.status.canary}; {_left_open(plan)}"
-    if plan.status.step < len(plan.seen.spec.steps):
-        _leave_unproven(plan, f"promoted in full by {request.whose}; {_left_open(plan)}")
-    plan.enter_step(len(plan.seen.spec.steps), full_by=request.whose)
+def _promote(draft: Draft, request: Request) -> str:
+    sentence = f"judging ends, everything goes to {draft.status.canary}; {_left_open(draft)}"
+    if draft.status.step < len(draft.seen.spec.steps):
+        _leave_unproven(draft, f"promoted in full by {request.whose}; {_left_open(draft)}")
+    draft.enter_step(len(draft.seen.spec.steps))
+    draft.update_attempt(full_by=request.whose)
     return sentence
 
 
-def _abort(plan: Plan, request: Request) -> str:
-    reject(plan, "Aborted", f"aborted by {request.whose}")
+def _abort(draft: Draft, request: Request) -> str:
+    reject(draft, "Aborted", f"aborted by {request.whose}")
     return "abort taken"
 
 
-def _rollback(plan: Plan, request: Request) -> str:
-    older = request.to or plan.status.previous
+def _rollback(draft: Draft, request: Request) -> str:
+    older = request.to or draft.status.previous
     why = f"rolled back by {request.whose}"[:1024]
-    plan.update(returning=older, returning_why=why, returning_since=plan.now)
-    return f"going back from {plan.status.stable} to {older}: its pods first, then the work"
+    draft.update(going_back=ManualRollback(older, why, draft.now))
+    return f"going back from {draft.status.stable} to {older}: its pods first, then the work"
 
 
-def _pause(plan: Plan, request: Request) -> str:
-    plan.update(paused_by=request.whose, paused_since=plan.now)
-    return f"paused at {plan.status.weight:g} %: steps stand still, looks and rollbacks go on"
+def _pause(draft: Draft, request: Request) -> str:
+    draft.update_attempt(paused_by=request.whose)
+    draft.update_clock(paused_since=draft.now)
+    return f"paused at {draft.status.weight:g} %: steps stand still, looks and rollbacks go on"
 
 
-def _resume(plan: Plan, request: Request) -> str:
+def _resume(draft: Draft, request: Request) -> str:
     del request
-    since, started = plan.status.paused_since, plan.status.step_started
+    since, started = draft.attempt.clock.paused_since, draft.attempt.clock.step_started
     if since is not None and started is not None:
-        started = min(plan.now, started + plan.now - max(since, started))
-    plan.update(paused_by="", paused_since=None, step_started=started)
+        started = min(draft.now, started + draft.now - max(since, started))
+    draft.update_attempt(paused_by="")
+    draft.update_clock(paused_since=None, step_started=started)
     return "resumed: the clock of the step goes on where it stood"
 
 
-def _retry(plan: Plan, request: Request) -> str:
-    return _clear(plan, request.revision)
+def _retry(draft: Draft, request: Request) -> str:
+    return _clear(draft, request.revision)
 
 
-def _clear(plan: Plan, revision: str) -> str:
-    plan.update(rejected=tuple(one for one in plan.status.rejected if one.revision != revision))
-    if revision == plan.seen.target:
+def _clear(draft: Draft, revision: str) -> str:
+    draft.update(rejected=tuple(one for one in draft.status.rejected if one.revision != revision))
+    if revision == draft.seen.target:
         return f"{revision} is no longer rejected: it comes out again from step one, judged from nothing"
     return f"{revision} is no longer rejected: it comes out when the spec asks for it"
 
 
-def _left_open(plan: Plan) -> str:
+def _left_open(draft: Draft) -> str:
     """What nobody has proven, as far as looks have come."""
-    seen = plan.seen
+    seen = draft.seen
     if not seen.spec.analysis.metrics:
         return "unproven: no metric is compared"
     if seen.evidence.proven:
@@ -140,14 +136,8 @@ def _left_open(plan: Plan) -> str:
     return f"unproven: {counts} ({bounds})" if bounds else f"unproven: {counts}"
 
 
-def _leave_unproven(plan: Plan, message: str) -> None:
-    plan.update(unproven=(*plan.status.unproven, Unproven(plan.status.step, message[:1024])))
-
-
-def settle_paused(plan: Plan) -> None:
-    status = plan.status
-    where = f"step {min(status.step + 1, status.steps)}/{status.steps}"
-    plan.settle(Phase.PAUSED, "PausedByPerson", f"{where}: paused by {status.paused_by}; looks and rollbacks go on")
+def _leave_unproven(draft: Draft, message: str) -> None:
+    draft.update(unproven=(*draft.status.unproven, Unproven(draft.status.step, message[:1024])))
 
 
 # -- what does not fit ---------------------------------------------------------------------------------------------
@@ -155,96 +145,97 @@ def settle_paused(plan: Plan) -> None:
 Reasons = Iterator[tuple[bool, str]]
 
 
-def _refusal(plan: Plan, request: Request, kind: _Kind) -> str | None:
+def _refusal(draft: Draft, request: Request, kind: _Kind) -> str | None:
     """The first sentence that applies, or None when the request fits."""
-    if plan.seen.deleting:
+    if draft.seen.deleting:
         return "the release is being deleted"
-    return next((sentence for check in kind.fits for applies, sentence in check(plan, request) if applies), None)
+    return next((sentence for check in kind.fits for applies, sentence in check(draft, request) if applies), None)
 
 
-def _under_way(plan: Plan, request: Request) -> Reasons:
-    status = plan.status
+def _under_way(draft: Draft, request: Request) -> Reasons:
+    status = draft.status
     alone = status.canary != "" and status.weight > 0 and not status.stable
     yield alone, f"{status.canary} is the first version: there is none beside it to give its work to"
-    yield from _on_trial(plan, request)
+    yield from _on_trial(draft, request)
 
 
-def _on_trial(plan: Plan, request: Request) -> Reasons:
+def _on_trial(draft: Draft, request: Request) -> Reasons:
     """Beside stable, or as the first version, which is judged by its limits alone."""
-    status = plan.status
+    status = draft.status
     on_trial = status.canary and (status.stable or status.weight > 0)
     yield not on_trial, f"no release is under way (phase {status.phase})"
     named = f"it names revision {request.revision}, the canary is {status.canary}"
     yield request.revision != status.canary, named
 
 
-def _not_held(plan: Plan, request: Request) -> Reasons:
+def _not_held(draft: Draft, request: Request) -> Reasons:
     del request
-    seen, status = plan.seen, plan.status
+    seen, status = draft.seen, draft.status
     yield seen.spec.suspend, "the release is suspended"
     yield seen.target != status.canary, f"{seen.target} was asked for instead of {status.canary}"
     yield status.paused_by != "", f"it is paused by {status.paused_by}; resume it first"
     yield status.full_by != "", f"everything is on its way to {status.canary} already, by {status.full_by}"
 
 
-def _awaits_approval(plan: Plan, request: Request) -> Reasons:
+def _awaits_approval(draft: Draft, request: Request) -> Reasons:
     del request
-    status = plan.status
-    yield status.approved_by != "", f"it is already approved by {status.approved_by}"
-    waits = status.reason in _WAITS_FOR_A_PERSON and status.step < len(plan.seen.spec.steps)
+    status, attempt = draft.status, draft.attempt
+    yield attempt.approved_by != "", f"it is already approved by {attempt.approved_by}"
+    waits = attempt.awaits_person and attempt.step < len(draft.seen.spec.steps)
     yield not waits, f"nothing waits for approval (phase {status.phase}, reason {status.reason})"
 
 
-def _has_a_step(plan: Plan, request: Request) -> Reasons:
+def _has_a_step(draft: Draft, request: Request) -> Reasons:
     del request
-    yield plan.status.step >= len(plan.seen.spec.steps), "all steps are done"
+    yield draft.status.step >= len(draft.seen.spec.steps), "all steps are done"
 
 
-def _not_convicted(plan: Plan, request: Request) -> Reasons:
+def _not_convicted(draft: Draft, request: Request) -> Reasons:
     del request
-    guilty = plan.seen.evidence.regression
+    guilty = draft.seen.evidence.regression
     # nobody but the first version could do the work, so a person may take it as it is
     yield (
-        guilty is not None and plan.status.stable != "",
+        guilty is not None and draft.status.stable != "",
         f"it has just been found bad: {guilty.sentence() if guilty else ''}",
     )
 
 
-def _not_paused(plan: Plan, request: Request) -> Reasons:
+def _not_paused(draft: Draft, request: Request) -> Reasons:
     del request
-    yield plan.status.paused_by != "", f"it is already paused by {plan.status.paused_by}"
+    yield draft.status.paused_by != "", f"it is already paused by {draft.status.paused_by}"
 
 
-def _is_paused(plan: Plan, request: Request) -> Reasons:
+def _is_paused(draft: Draft, request: Request) -> Reasons:
     del request
-    yield plan.status.paused_by == "", f"nobody has paused it (phase {plan.status.phase})"
+    yield draft.status.paused_by == "", f"nobody has paused it (phase {draft.status.phase})"
 
 
-def _was_rejected(plan: Plan, request: Request) -> Reasons:
-    rejected = ", ".join(one.revision for one in reversed(plan.status.rejected)) or "none"
-    yield not plan.status.is_rejected(request.revision), f"{request.revision} is not rejected (rejected: {rejected})"
+def _was_rejected(draft: Draft, request: Request) -> Reasons:
+    rejected = ", ".join(one.revision for one in reversed(draft.status.rejected)) or "none"
+    yield not draft.status.is_rejected(request.revision), f"{request.revision} is not rejected (rejected: {rejected})"
 
 
-def _can_go_back(plan: Plan, request: Request) -> Reasons:
-    status, older = plan.status, request.to or plan.status.previous
-    others = [one for one in plan.seen.kept if one != status.stable and not status.is_rejected(one)]
+def _can_go_back(draft: Draft, request: Request) -> Reasons:
+    status, older = draft.status, request.to or draft.status.previous
+    others = [one for one in draft.seen.kept if one != status.stable and not status.is_rejected(one)]
     kept = f"kept are: {', '.join(others) or 'none'}"
     yield not status.stable, f"nothing is stable yet (phase {status.phase})"
     yield status.canary != "", f"a release of {status.canary} is under way: abort it first"
-    yield status.returning != "", f"it is already going back to {status.returning}"
+    going_back = "" if status.going_back is None else status.going_back.to
+    yield going_back != "", f"it is already going back to {going_back}"
     yield request.revision != status.stable, f"it names revision {request.revision}, stable is {status.stable}"
     yield older == "", f"no version was stable before {status.stable}; name one, {kept}"
     yield older == status.stable, f"{older} is stable already"
     yield status.is_rejected(older), f"{older} is rejected: retry it first"
-    yield older not in plan.seen.kept, f"{older} is not kept any more (spec.revisionHistoryLimit); {kept}"
+    yield older not in draft.seen.kept, f"{older} is not kept any more (spec.revisionHistoryLimit); {kept}"
 
 
 @dataclass(frozen=True)
 class _Kind:
     event: str
     """Empty where what follows tells of it."""
-    take: Callable[[Plan, Request], str]
-    fits: tuple[Callable[[Plan, Request], Reasons], ...]
+    take: Callable[[Draft, Request], str]
+    fits: tuple[Callable[[Draft, Request], Reasons], ...]
 
 
 _KINDS: Mapping[str, _Kind] = {

@@ -1,7 +1,7 @@
-"""The words between the rollout and its steps.
+"""The words between the walker and its steps.
 
-A step sees a `StepView`, and answers whether to wait, to go on, or to fail. It is a value: what it needs to
-remember stands in the Release's status.
+A step sees a `StepView`, and answers whether to wait, to go on, or to fail. It is a value: what it has to remember
+stands in the Release's status.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from controller.api.phase import Phase
 from controller.stats.evidence import NO_EVIDENCE, Evidence
 
 
@@ -35,17 +36,16 @@ class Wait:
     message: str
     again_in: float | None = None
     """Seconds after which waiting may be over by the clock alone."""
-    for_person: bool = False
-    stuck: bool = False
-    """Waiting for something that is not bound to come: phase Waiting rather than Progressing."""
-    baking: bool = False
-    """All steps are done, and the old version is still there to compare with: phase Baking."""
+    phase: Phase = Phase.PROGRESSING
+    """PAUSED waits for a person, WAITING for something that need not come, BAKING is a step's own name for itself."""
+    approvable: bool = False
+    """An approval ends the waiting."""
 
 
 @dataclass(frozen=True)
 class Done:
     message: str = ""
-    """What was found; empty where there is nothing to tell but that the step is over."""
+    """What was found; empty where there is nothing to say but that the step is over."""
     unproven: bool = False
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.reading import Reader, SpecError
 from controller.api.resources import HTTP_ROUTES
-from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, Weights
+from controller.kube.client import InvalidError
+from controller.kube.objects import is_ours
+from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
 from controller.routers._writers import other_writer
 
@@ -125,22 +127,44 @@ class GatewayRouter:
         if _contains(self._seen.get("spec"), wanted):
             return False
         route = copy.deepcopy(self._seen)
+        route["metadata"]["labels"] = {**(route["metadata"].get("labels") or {}), **self._labels()}
         route["spec"] = wanted
         # the resourceVersion that was read goes along: a stale decision is answered 409
-        self._seen = await self._kube.replace(HTTP_ROUTES, route)
+        try:
+            self._seen = await self._kube.replace(HTTP_ROUTES, route)
+        except InvalidError as error:
+            await self._set_weights_alone(wanted["rules"][0]["backendRefs"])
+            raise RouterError(f"the API server refuses the route: {error}") from error
         return True
 
+    async def _set_weights_alone(self, backends: list[dict[str, Any]]) -> None:
+        """The route stays as it was last accepted, and its weights move all the same: work can always be taken away."""
+        route = copy.deepcopy(self._seen)
+        if route is None:
+            return
+        rules = route["spec"].get("rules") or []
+        if not rules or all(_contains(rule.get("backendRefs"), backends) for rule in rules):
+            return
+        for rule in rules:
+            rule["backendRefs"] = backends
+        self._seen = await self._kube.replace(HTTP_ROUTES, route)
+
     def _refuse_foreign(self, route: Mapping[str, Any]) -> None:
-        labels = route["metadata"].get("labels") or {}
-        if labels.get(RELEASE_LABEL) != self._target.name:
-            name = self._target.name
-            raise RouterError(f"HTTPRoute {name} is there already and not Pointsman's: rename or delete it")
+        name = self._target.name
+        if not is_ours(route["metadata"], name, self._target.owner):
+            raise TakenError(
+                f"HTTPRoute {self._target.namespace}/{name} belongs to something else. Delete or rename it, or rename "
+                "the Release."
+            )
+
+    def _labels(self) -> dict[str, str]:
+        return {RELEASE_LABEL: self._target.name, MANAGED_BY_LABEL: MANAGED_BY}
 
     def _route(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "name": self._target.name,
             "namespace": self._target.namespace,
-            "labels": {RELEASE_LABEL: self._target.name, MANAGED_BY_LABEL: MANAGED_BY},
+            "labels": self._labels(),
         }
         if self._target.owner is not None:
             metadata["ownerReferences"] = [dict(self._target.owner)]

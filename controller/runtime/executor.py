@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from controller.analysis.runs import RunStore
 from controller.api import times
-from controller.api.names import RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
 from controller.api.resources import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
@@ -20,7 +20,7 @@ from controller.api.resources import (
 from controller.kube.cache import Memory
 from controller.kube.client import ConflictError, InvalidError, NotFoundError
 from controller.kube.events import Events
-from controller.kube.objects import child_name, controller_revision, deployment, selector, service
+from controller.kube.objects import child_name, controller_revision, deployment, is_ours, selector, service
 from controller.ports import RouterError, Weights
 from controller.rollout.actions import (
     Action,
@@ -28,13 +28,13 @@ from controller.rollout.actions import (
     Answer,
     CloseRun,
     EnsureRevision,
+    Event,
     KeepTemplate,
     PointService,
     RemoveFinalizer,
     Retire,
     Scale,
     SetWeights,
-    Tell,
 )
 from controller.runtime.observer import World
 
@@ -51,6 +51,10 @@ class RefusedError(Exception):
         self.forbidden = error.reason == "Forbidden"
 
 
+class NameTakenError(Exception):
+    """An object of another owner has the name that a child needs."""
+
+
 class Executor:
     def __init__(self, kube: Memory, runs: RunStore, events: Events) -> None:
         self._kube = kube
@@ -58,7 +62,7 @@ class Executor:
         self._events = events
 
     async def carry_out(self, world: World, action: Action, now: float) -> None:
-        """Raises KubeError, RouterError, RefusedError, TemplateLostError.
+        """Raises KubeError, RouterError, RefusedError, TemplateLostError, NameTakenError.
 
         Every write but a creation carries the version that was decided on, and so does every deletion: a leader that
         was frozen with a decision in hand is answered 409. What it creates is found, and put right, by who leads then.
@@ -84,7 +88,7 @@ class Executor:
                 await self._runs.close(world.key, world.observation.status.run, action.verdict, action.message)
             case Answer():
                 await self._answer(world, action, now)
-            case Tell():
+            case Event():
                 self._events.tell(world.release, action.reason, action.message, warning=action.warning)
             case _:
                 assert_never(action)
@@ -130,7 +134,7 @@ class Executor:
             await self._create(SERVICES, made, field="spec.service")
 
     async def _keep_template(self, world: World, revision: str, template: Mapping[str, Any]) -> None:
-        number = world.observation.status.attempt + 1
+        number = world.observation.status.attempts + 1
         made = controller_revision(world.key, revision, number, template=template, owner=world.owner)
         await self._create(CONTROLLER_REVISIONS, made, field="spec.template")
 
@@ -152,10 +156,15 @@ class Executor:
         except InvalidError as error:
             raise RefusedError(field, error) from error
         except ConflictError:
-            # there already, from a pass that did not get to its status; whose it is, the label tells
-            found = await self._kube.get(resource, body["metadata"]["namespace"], body["metadata"]["name"])
-            if (found["metadata"].get("labels") or {}).get(RELEASE_LABEL) != body["metadata"]["labels"][RELEASE_LABEL]:
-                raise
+            # there already, from a pass that did not come to its end
+            metadata = body["metadata"]
+            found = await self._kube.get(resource, metadata["namespace"], metadata["name"])
+            owner = next(iter(metadata.get("ownerReferences", [])), None)
+            if not is_ours(found["metadata"], metadata["labels"][RELEASE_LABEL], owner):
+                raise NameTakenError(
+                    f"{resource.kind} {metadata['namespace']}/{metadata['name']} belongs to something else. Delete or "
+                    "rename it, or rename the Release."
+                ) from None
 
     async def _set_weights(self, world: World, action: SetWeights) -> None:
         try:
@@ -187,7 +196,7 @@ class Executor:
             status.stable,
             status.canary,
             status.previous,
-            status.returning,
+            "" if status.going_back is None else status.going_back.to,
         }
         labels = f"{RELEASE_LABEL}={world.key.name}"
         known = await self._kube.list(CONTROLLER_REVISIONS, world.key.namespace, labels=labels)
@@ -204,7 +213,10 @@ class Executor:
             await self._create(SERVICES, made, field="spec.service")
             return
         patch = {
-            "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
+            "metadata": {
+                "resourceVersion": found["metadata"]["resourceVersion"],
+                "labels": {RELEASE_LABEL: world.key.name, MANAGED_BY_LABEL: MANAGED_BY},
+            },
             "spec": {"selector": dict.fromkeys(found["spec"].get("selector") or {}) | selects},
         }
         await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)

@@ -19,7 +19,7 @@ from controller.api.resources import RELEASES, Resource
 from controller.kube.objects import Key
 from controller.kube.watch import Change
 from controller.runtime.reconciler import Reconciler
-from controller.runtime.workqueue import WorkQueue
+from controller.workqueue import WorkQueue
 
 _WATCH = "watcher for "
 """How kopf names such a task."""

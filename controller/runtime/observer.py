@@ -24,7 +24,7 @@ from controller.api.resources import (
 from controller.api.revision import revision_of
 from controller.api.status import Status
 from controller.kube.cache import Memory
-from controller.kube.objects import Key, child_name, owner_of, selector
+from controller.kube.objects import Key, child_name, is_ours, owner_of, selector
 from controller.ports import RoutedService, Router, RouterContext, RouterSigns
 from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
 from controller.runtime.pods import trouble_of
@@ -40,7 +40,8 @@ class World:
     """What was read: the observation for `decide`, and what the executor needs beside it."""
 
     key: Key
-    release: Mapping[str, Any]
+    release: dict[str, Any]
+    """Of this pass: the version that was written last stands in it."""
     spec: ReleaseSpec
     router: Router
     observation: Observation
@@ -59,7 +60,7 @@ class Observer:
         self._context = context
 
     async def observe(
-        self, key: Key, release: Mapping[str, Any], spec: ReleaseSpec, status: Status, actions: Iterable[str]
+        self, key: Key, release: dict[str, Any], spec: ReleaseSpec, status: Status, actions: Iterable[str]
     ) -> World:
         """Raises KubeError, RouterError. `actions` are the names of ReleaseActions that may still have no answer."""
         labels = f"{RELEASE_LABEL}={key.name}"
@@ -74,13 +75,10 @@ class Observer:
             self._kube.list(ENDPOINT_SLICES, key.namespace, labels=labels),
             self._unanswered(key, actions),
         )
-        # somebody else's may carry our first label, and is none of our revisions
-        by_revision = {
-            item["metadata"]["labels"][REVISION_LABEL]: item
-            for item in deployments
-            if REVISION_LABEL in item["metadata"]["labels"]
-        }
+        # a copy with our labels, made for debugging, has another name and is none of our revisions
+        by_revision = {revision: item for item in deployments if (revision := _revision(key, item))}
         by_name = {item["metadata"]["name"]: item for item in services}
+        taken = await self._unlabelled_service(key, owner, by_name)
         endpoints = _ready_endpoints(slices)
         pods = await self._pods_of_unready(key, by_revision)
         revisions = {
@@ -93,7 +91,7 @@ class Observer:
             for revision, item in by_revision.items()
         }
         # what a leader that was frozen made afterwards, or whose Deployment somebody took away: it has to go as well
-        left = {item["metadata"]["labels"].get(REVISION_LABEL) for item in services} - {None}
+        left = {revision for item in services if (revision := _revision(key, item))}
         revisions |= dict.fromkeys(left - revisions.keys(), NOTHING_RUNS)
         signs = RouterSigns() if weights is None else weights.signs
         metadata, requests = release["metadata"], tuple(map(_request, unanswered))
@@ -109,6 +107,7 @@ class Observer:
             route_by=signs.edited_by,
             starved_s=signs.unused_credits_s,
             service=_selected(by_name.get(key.name), key.name),
+            taken=taken,
             requests=requests,
             retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
@@ -116,6 +115,20 @@ class Observer:
         )
         asked = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
         return World(key, release, spec, router, observation, owner, by_revision, by_name, asked)
+
+    async def _unlabelled_service(
+        self, key: Key, owner: Mapping[str, Any] | None, by_name: dict[str, Mapping[str, Any]]
+    ) -> str:
+        """Service NAME without our label: ours where the Release owns it, and else the name is taken, which is said."""
+        if key.name in by_name:
+            return ""
+        found = await self._kube.find(SERVICES, key.namespace, key.name)
+        if found is None:
+            return ""
+        if is_ours(found["metadata"], key.name, owner):
+            by_name[key.name] = found
+            return ""
+        return f"Service {key}"
 
     async def _unanswered(self, key: Key, names: Iterable[str]) -> list[dict[str, Any]]:
         found = await asyncio.gather(*(self._kube.find(RELEASE_ACTIONS, key.namespace, name) for name in names))
@@ -152,6 +165,12 @@ class Observer:
             )
         )
         return dict(zip(short, lists, strict=True))
+
+
+def _revision(key: Key, item: Mapping[str, Any]) -> str:
+    """Of a Deployment or Service of ours; empty for any other object with our labels."""
+    revision = str(item["metadata"]["labels"].get(REVISION_LABEL, ""))
+    return revision if revision and item["metadata"]["name"] == child_name(key.name, revision) else ""
 
 
 def _request(item: Mapping[str, Any]) -> Request:
@@ -206,8 +225,8 @@ def _manual_until(metadata: Mapping[str, Any]) -> float | None:
 
 def _selected(service: Mapping[str, Any] | None, name: str) -> str | None:
     """A selector that says anything else selects no revision of ours, nor all of them."""
-    if service is None:
-        return None
+    if service is None or RELEASE_LABEL not in (service["metadata"].get("labels") or {}):
+        return None  # made, or labelled again, before anything is given work through it
     selects = service["spec"].get("selector") or {}
     revision = str(selects.get(REVISION_LABEL, ""))
     wanted = selector(name, revision) if revision else {RELEASE_LABEL: name}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,8 @@ import kopf
 from aiohttp import web
 
 from controller import registry
-from controller.analysis.looking import Looker
+from controller.analysis.controller import AnalysisController
+from controller.analysis.measuring import Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
 from controller.api.names import RELEASE_LABEL
@@ -49,7 +51,7 @@ from controller.runtime.reconciler import Reconciler
 from controller.runtime.settings import Settings
 from controller.runtime.sweeping import EVERY_S, sweep
 from controller.runtime.worker import work
-from controller.runtime.workqueue import WorkQueue
+from controller.workqueue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
 _RESYNC_S = 300.0
@@ -71,6 +73,7 @@ class Operator:
     kube: KubeClient
     queue: WorkQueue[Key]
     reconciler: Reconciler
+    analysis: AnalysisController
     intake: Intake
     events: Events
     telemetry: Telemetry
@@ -94,12 +97,15 @@ class Operator:
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
         telemetry = Telemetry()
         heart = Heart(busy=lambda: queue.active > 0 or len(queue) > 0)
+        analysis = AnalysisController(
+            Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, queue.add, finished=heart.beat
+        )
         reconciler = Reconciler(
             kube=kube,
             memory=memory,
             observer=Observer(memory, cluster, RouterContext(memory, (allocators,))),
             executor=Executor(memory, runs, events),
-            looker=Looker(runs, sources, telemetry.look_lag.observe),
+            analysis=analysis,
             runs=runs,
             sources=sources,
         )
@@ -107,7 +113,8 @@ class Operator:
         telemetry.gauge("pointsman_queue_active", "Keys that are worked on.", lambda: float(queue.active))
         telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
         intake = Intake(queue, reconciler)
-        return cls(kube, queue, reconciler, intake, events, telemetry, heart, allocators, ledgers)
+        telemetry.gauge("pointsman_analysis_active", "Releases that are measured now.", lambda: float(analysis.active))
+        return cls(kube, queue, reconciler, analysis, intake, events, telemetry, heart, allocators, ledgers)
 
     def watches(self, only: str | None) -> list[ChildWatch]:
         """Of everything that is made for a Release, and may be changed by somebody else."""
@@ -187,12 +194,14 @@ class Operator:
             self.resync(settings.only),
             self.sweep(settings.only),
             self.tidy(),
+            self.analysis.run(),
             self.allocators.run(),
         ]
         async with _background(background):
             self.heart.ready = True
             await feed(self.intake, settings)
         self.queue.close()
+        self.analysis.close()
         await self.events.flush(_LAST_WORDS_S)
         await self.reconciler.sources.close()
         await self.allocators.close()

@@ -10,26 +10,29 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, assert_never
 
 from controller import registry
-from controller.analysis.looking import Looker, Sight
+from controller.analysis.controller import AnalysisController
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
+from controller.analysis.subject import AnalysisResult, subject_of
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.phase import Phase
 from controller.api.reading import SpecError
+from controller.api.reasons import Reason
 from controller.api.release import parse_release, parse_what_runs
 from controller.api.resources import RELEASES
-from controller.api.status import Status, refused_by_router, status_from_raw, status_to_raw
+from controller.api.status import Blocked, Status
+from controller.api.status_format import status_from_raw, status_to_raw
 from controller.kube.cache import Memory
-from controller.kube.client import KubeClient, NotFoundError
+from controller.kube.client import KubeClient, KubeError, NotFoundError
 from controller.kube.objects import Key, selector_text
-from controller.ports import RouterError
+from controller.ports import RouterError, TakenError
 from controller.rollout.bake import bake_weight
+from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
-from controller.rollout.plan import Decision
-from controller.runtime.executor import Executor, RefusedError, TemplateLostError
+from controller.runtime.executor import Executor, NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.observer import Observer, World
 
 _LOG = logging.getLogger(__name__)
@@ -38,6 +41,9 @@ _QUIET_WRITE_S = 15.0
 """How often a status is written in which only the evidence moved."""
 _ROUTER_AGAIN_S = 5.0
 _REFUSED_AGAIN_S = 60.0
+_SAY_AFTER_S = 10.0
+"""A pass that failed for so long is said; most failures are over with the next try."""
+_SAY_S = 5.0
 
 
 @dataclass
@@ -48,7 +54,7 @@ class Reconciler:
     memory: Memory
     observer: Observer
     executor: Executor
-    looker: Looker
+    analysis: AnalysisController
     runs: RunStore
     sources: Sources
     clock: Callable[[], float] = time.time
@@ -57,15 +63,41 @@ class Reconciler:
     versions: dict[Key, str] = field(default_factory=dict)
     """resourceVersion of each Release as it was last read or written here; the resync compares with it."""
     _written: dict[Key, float] = field(default_factory=dict)
+    _failing: dict[Key, float] = field(default_factory=dict)
+    """Since when each pass over a Release fails, by the loop's clock."""
 
     async def reconcile(self, key: Key) -> float | None:
-        """Seconds until time alone may change something. Raises KubeError, TimeoutError."""
+        """Seconds until time alone may change something. Raises KubeError, TimeoutError, and what is unexpected."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                return await self._reconcile(key)
-        except BaseException:
+                again_in = await self._reconcile(key)
+        except Exception as error:
             self.memory.forget(key.namespace, key.name)  # something was not as remembered
+            await self._say_why(key, error)
             raise
+        except BaseException:
+            self.memory.forget(key.namespace, key.name)
+            raise
+        self._failing.pop(key, None)
+        return again_in
+
+    async def _say_why(self, key: Key, error: Exception) -> None:
+        """What keeps every pass from being finished stands in the status within a minute."""
+        loop = asyncio.get_running_loop()
+        since = self._failing.setdefault(key, loop.time())
+        if loop.time() - since < _SAY_AFTER_S:
+            return
+        known = isinstance(error, KubeError | TimeoutError)
+        text = str(error) or "it took too long"
+        message = text if known else f"unexpected {type(error).__name__}: {text}. The operator's log has the details."
+        try:
+            async with asyncio.timeout(_SAY_S):
+                release = await self.kube.find(RELEASES, key.namespace, key.name)
+                if release is not None:
+                    status = status_from_raw(release.get("status", {}))
+                    await self._write(key, release, status.blocked_by(Blocked(Reason.PASS_FAILED, message)))
+        except (KubeError, TimeoutError) as problem:
+            _LOG.info("%s: why it cannot be worked on could not be written: %s", key, problem)
 
     async def _reconcile(self, key: Key) -> float | None:
         try:
@@ -73,6 +105,7 @@ class Reconciler:
         except NotFoundError:
             self._forget(key)
             return None
+        release = {**release, "metadata": dict(release["metadata"])}  # what is cached is not ours to change
         self.versions[key] = release["metadata"]["resourceVersion"]
         status = status_from_raw(release.get("status", {}))
         try:
@@ -83,23 +116,24 @@ class Reconciler:
         try:
             world = await self.observer.observe(key, release, spec, status, asked)
         except RouterError as error:
-            await self._write(key, release, refused_by_router(status, str(error)))
+            await self._write(key, release, status.blocked_by(_refused_by_router(error)))
             return _ROUTER_AGAIN_S
         self._drop_answered(key, asked, world)
         now = self.clock()
-        sight = await self._look(world, status, now)
+        found = self._analyzed(world, status)
         observation = replace(
             world.observation,
-            status=status.changed(run=sight.run or status.run),
-            evidence=sight.evidence,
-            step_units=sight.step_units,
-            metric_trouble=sight.trouble,
-            disaster=sight.disaster,
-            following=sight.following,
-            late=sight.late,
+            status=status.judged_by(found.run or status.run),
+            analysis_pending=found.pending,
+            evidence=found.evidence,
+            step_units=found.step_units,
+            metric_trouble=found.trouble,
+            disaster=found.disaster,
+            following=found.following,
+            late=found.late,
         )
         world = replace(world, observation=observation)
-        return _soonest(await self._carry_out(world, decide(observation, now), now), sight.again_in)
+        return _soonest(await self._carry_out(world, decide(observation, now), now), found.again_in)
 
     async def _withdraw(self, key: Key, release: dict[str, Any], status: Status, problem: str) -> float | None:
         """The spec was let in and cannot be meant. What of it can be read is used to protect its users."""
@@ -109,68 +143,59 @@ class Reconciler:
             if "deletionTimestamp" in release["metadata"]:
                 await self.executor.drop_finalizer(release)
                 return None
-            await self._write(key, release, status.changed(phase=Phase.INVALID, reason="Invalid", message=problem))
+            await self._write(key, release, status.changed(phase=Phase.INVALID, reason=Reason.INVALID, message=problem))
             return None
         world = await self.observer.observe(key, release, spec, status, ())
         now = self.clock()
         return await self._carry_out(world, withdraw(world.observation, now, problem), now)
 
     async def _carry_out(self, world: World, decision: Decision, now: float) -> float | None:
+        """Work is taken away, the status is written, and then comes everything else.
+
+        Whatever fails after the status is found undone by the next pass, which knows of the attempt and can roll it
+        back; what keeps it from being done stands in the status until it is.
+        """
+        before, decided = world.observation.status, self._complete(world, decision.status)
+        stored = before
         try:
-            for action in decision.actions:
+            for action in decision.first:
                 await self.executor.carry_out(world, action, now)
-        except (RefusedError, TemplateLostError) as error:
-            return await self._refused(world, decision.status, error)
-        except RouterError as error:
+            stored = decided
+            await self._write(world.key, world.release, stored.blocked_by(before.blocked))
+            for action in decision.then:
+                await self.executor.carry_out(world, action, now)
+        except (RefusedError, TemplateLostError, NameTakenError, RouterError) as error:
             self.memory.forget(world.key.namespace, world.key.name)
-            waiting = refused_by_router(world.observation.status, str(error))
-            await self._write(world.key, world.release, waiting)
-            return _ROUTER_AGAIN_S
-        await self._write(world.key, world.release, self._complete(world, decision.status))
-        for action in decision.after:
-            await self.executor.carry_out(world, action, now)
+            blocked, again_in = _blocked(world, error)
+            await self._write(world.key, world.release, stored.blocked_by(blocked))
+            return again_in
+        if before.blocked is not None:
+            await self._write(world.key, world.release, decided)
         return decision.again_in
 
-    async def _look(self, world: World, status: Status, now: float) -> Sight:
-        if world.spec.suspend or world.observation.deleting:
-            return Sight()
-        seen = world.observation
-        return await self.looker.look(
-            world.key,
-            world.spec.analysis,
-            status,
-            world.owner,
-            target=seen.target,
-            now=now,
-            by_weight=seen.sizing.written,
-            reserve_at=bake_weight(world.spec.steps),
-        )
-
-    async def _refused(self, world: World, decided: Status, error: RefusedError | TemplateLostError) -> float | None:
-        """The API server does not take what the spec says: its sentence is the message.
-
-        What was decided about the attempt stands, for the traffic was moved before the objects were made.
-        """
-        self.memory.forget(world.key.namespace, world.key.name)
-        before = world.observation.status
-        kept = decided if decided.canary == world.observation.target else before
-        message = str(error) if isinstance(error, RefusedError) else f"spec.template: {error}"
-        invalid = kept.changed(phase=Phase.INVALID, reason="TemplateRefused", behind="", message=message)
-        await self._write(world.key, world.release, self._complete(world, invalid))
-        if world.observation.asked != world.observation.target:
-            return _ROUTER_AGAIN_S  # another one waits, and need not wait for this
-        if isinstance(error, TemplateLostError):
-            return None
-        # quota or admission may change their minds soon, and a webhook that refused may have been wrong
-        return _QUIET_WRITE_S if error.forbidden else _REFUSED_AGAIN_S
+    def _analyzed(self, world: World, status: Status) -> AnalysisResult:
+        """The last result, at once; what is to be analyzed from now on is said by asking for it."""
+        spec, seen = world.spec, world.observation
+        subject = None
+        if not (spec.suspend or seen.deleting):
+            subject = subject_of(
+                world.key,
+                spec.analysis,
+                status,
+                world.owner,
+                target=seen.target,
+                by_weight=seen.sizing.written,
+                reserve_at=bake_weight(spec.steps),
+            )
+        return self.analysis.result(world.key, subject)
 
     @staticmethod
     def _complete(world: World, status: Status) -> Status:
         revision = status.stable or status.canary
         return status.changed(selector=selector_text(world.key.name, revision) if revision else "")
 
-    async def _write(self, key: Key, release: Mapping[str, Any], status: Status) -> None:
-        """Once a pass, and only what changed; raises ConflictError when somebody else was faster."""
+    async def _write(self, key: Key, release: dict[str, Any], status: Status) -> None:
+        """Only what changed; raises ConflictError when another writer was faster."""
         before = release.get("status", {})
         generation = release["metadata"]["generation"]
         raw = status_to_raw(status)
@@ -184,7 +209,9 @@ class Reconciler:
             answer = await self.memory.replace(RELEASES, body, "status")
         except NotFoundError:
             return
-        self.versions[key] = answer["metadata"]["resourceVersion"]
+        # what is written next in this pass is decided on this version
+        release["metadata"]["resourceVersion"] = self.versions[key] = answer["metadata"]["resourceVersion"]
+        release["status"] = raw
         self._written[key] = asyncio.get_running_loop().time()
 
     def _is_due(self, key: Key) -> bool:
@@ -203,9 +230,36 @@ class Reconciler:
         self.pending.pop(key, None)
         self.versions.pop(key, None)
         self._written.pop(key, None)
+        self._failing.pop(key, None)
         self.runs.forget(key)
-        self.looker.forget(key)
+        self.analysis.forget(key)
         self.sources.forget(key)
+
+
+def _refused_by_router(error: RouterError) -> Blocked:
+    return Blocked(Reason.ROUTE_TAKEN if isinstance(error, TakenError) else Reason.ROUTER_REFUSED, str(error))
+
+
+def _blocked(
+    world: World, error: RefusedError | TemplateLostError | NameTakenError | RouterError
+) -> tuple[Blocked, float | None]:
+    """What people see, and after how many seconds it is tried again."""
+    revision, superseded = world.observation.target, world.observation.asked != world.observation.target
+    match error:
+        case RouterError():
+            return _refused_by_router(error), _ROUTER_AGAIN_S
+        case NameTakenError():
+            return Blocked(Reason.NAME_TAKEN, str(error), revision=revision), _QUIET_WRITE_S
+        case TemplateLostError():
+            blocked = Blocked(Reason.TEMPLATE_REFUSED, f"spec.template: {error}", Phase.INVALID, revision)
+            return blocked, _ROUTER_AGAIN_S if superseded else None
+        case RefusedError():
+            # quota or admission may change their minds soon, and a webhook that refused may have been wrong
+            again_in = _QUIET_WRITE_S if error.forbidden else _REFUSED_AGAIN_S
+            blocked = Blocked(Reason.TEMPLATE_REFUSED, str(error), Phase.INVALID, revision)
+            return blocked, _ROUTER_AGAIN_S if superseded else again_in
+        case _:
+            assert_never(error)
 
 
 def _without_evidence(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from controller.kube.client import ConflictError, KubeError
 from controller.kube.objects import Key
 from controller.runtime.reconciler import Reconciler
-from controller.runtime.workqueue import WorkQueue
+from controller.workqueue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
 

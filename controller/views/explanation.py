@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.phase import Phase
-from controller.api.status import Status, status_from_raw
+from controller.api.status import Status
+from controller.api.status_format import status_from_raw
 from controller.api.times import from_text
 from controller.stats.evidence import Evidence, MetricEvidence, Verdict
 
@@ -47,7 +48,8 @@ class Explanation:
             since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
             yield f"canary  {status.canary}, {status.weight:g} % of the work{since}"
         if status.paused_by:
-            since = f" {_span(now - status.paused_since)} ago" if status.paused_since else ""
+            paused_since = None if status.attempt is None else status.attempt.clock.paused_since
+            since = f" {_span(now - paused_since)} ago" if paused_since else ""
             yield f"paused  by {status.paused_by}{since}"
         if status.full_by:
             yield f"judging ended by {status.full_by}"

@@ -9,7 +9,8 @@ from typing import Any
 from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
 from controller.api.resources import RELEASES
-from controller.api.status import Status, status_from_raw
+from controller.api.status import Status
+from controller.api.status_format import status_from_raw
 from controller.kube.client import KubeClient
 from hack.demonstration.repository import Repository
 from hack.install import Kubectl

@@ -10,7 +10,8 @@ from controller.api.conditions import conditions_of, write_conditions
 from controller.api.names import API_VERSION
 from controller.api.phase import Phase
 from controller.api.resources import ANALYSIS_RUNS, CRDS, HTTP_ROUTES, METRIC_TEMPLATES, RELEASE_ACTIONS, RELEASES
-from controller.api.status import Rejection, Status, Unproven, status_from_raw, status_to_raw
+from controller.api.status import Attempt, Blocked, Clock, ManualRollback, Rejection, Status, Unproven
+from controller.api.status_format import status_from_raw, status_to_raw
 from controller.kube.client import InvalidError
 from hack.crd.shapes import SHAPES
 from tests import golden
@@ -62,23 +63,31 @@ def _full_status():
         message="it went back",
         evidence="errors 9/812 vs 31/16240",
         stable="abcdefghij",
-        canary="klmnopqrst",
-        attempt=7,
-        step=1,
-        steps=4,
+        attempt=Attempt(
+            "klmnopqrst",
+            Clock(NOW, step_entered=NOW, step_started=NOW, held_since=NOW, unready_since=NOW, paused_since=NOW),
+            step=1,
+            approved_by="ann",
+            awaits_person=True,
+            start_blocked=True,
+            paused_by="ann",
+            full_by="ann",
+            run="shop-7",
+        ),
+        attempts=7,
+        steps=51,
         weight=0.5,
-        canary_since=NOW,
-        step_started=NOW,
-        held_since=NOW,
+        weight_pending=True,
         weight_since=NOW,
         scaled_up=NOW,
         drain_since=NOW,
-        approved_by="ann",
+        going_back=ManualRollback("abcdefghij", "m" * 2000, NOW),
+        announced=("AwaitingApproval:50", "MetricAdvises:" + "m" * 60),
+        blocked=Blocked("RouterRefused", "m" * 2000, Phase.WAITING, "klmnopqrst"),
         handled=tuple(f"uid-{index}" for index in range(30)),
         unproven=(Unproven(0, "errors at most 3.2 times stable's"),),
         rejected=(rejection,) * 25,
         last_rollback=rejection,
-        run="shop-7",
         judged="Proven",
         replicas=4,
         ready_replicas=3,

@@ -23,7 +23,7 @@ def steps(*entries, metrics=True):
 def test_the_smallest_release_has_defaults_for_everything():
     spec = parse()
     assert (spec.replicas, spec.progress_deadline, spec.revision_history_limit, spec.suspend) == (1, 600, 5, False)
-    assert (spec.traffic.kind, spec.scale, spec.steps, spec.owned) == ("replicas", Scale(), (), True)
+    assert (spec.traffic.kind, spec.strategy.scale, spec.steps, spec.owned) == ("replicas", Scale(), (), True)
     analysis = spec.analysis
     assert (analysis.interval, analysis.alpha, analysis.on_timeout, analysis.metrics) == (5.0, 0.01, "proceed", ())
     advanced = analysis.advanced
@@ -35,7 +35,7 @@ def test_what_is_written_comes_out():
     (file,) = [file for file in golden.valid() if file.stem == "release-full"]
     raw = golden.load(file)
     spec = parse_release("invitation-api", raw["spec"], registry.kinds())
-    assert spec.scale == Scale(fixed=2)
+    assert spec.strategy.scale == Scale(fixed=2)
     assert [step.weight for step in spec.steps] == [0.5, 5, None, None, 50, 100]
     assert [step.analyzes for step in spec.steps] == [True, True, False, False, True, False]
     errors, slow, floor = spec.analysis.metrics
@@ -54,7 +54,7 @@ def test_what_is_written_comes_out():
     ("scale", "expected"), [("matchWeight", Scale()), ("full", Scale(full=True)), ({"replicas": 3}, Scale(fixed=3))]
 )
 def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
-    assert parse(strategy={"canary": {"scale": scale}}).scale == expected
+    assert parse(strategy={"canary": {"scale": scale}}).strategy.scale == expected
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from controller.api.phase import Phase
 from controller.api.reading import Reader
+from controller.api.reasons import Reason
 from controller.rollout.step import Done, Outcome, StepView, Wait
 
 KIND = "approve"
@@ -26,7 +28,9 @@ class Approve:
 
     def advance(self, view: StepView) -> Outcome:
         if view.approved_by is None:
-            return Wait("AwaitingApproval", "waiting for approval: pointsman approve", for_person=True)
+            return Wait(
+                Reason.AWAITING_APPROVAL, "waiting for approval: pointsman approve", phase=Phase.PAUSED, approvable=True
+            )
         return Done(f"approved by {view.approved_by}")
 
     @classmethod

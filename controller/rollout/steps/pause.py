@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.reading import DURATION_SCHEMA, Reader
+from controller.api.reasons import Reason
 from controller.rollout.step import Done, Outcome, StepView, Wait
 
 KIND = "pause"
@@ -30,7 +31,7 @@ class Pause:
         left = self.seconds - view.elapsed
         if left <= 0:
             return Done("the pause is over")
-        return Wait("Pausing", f"pausing for {self.seconds:g} s", again_in=left)
+        return Wait(Reason.PAUSING, f"pausing for {self.seconds:g} s", again_in=left)
 
     @classmethod
     def parse(cls, step: Reader) -> Pause:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from controller.api.phase import Phase
 from controller.api.reading import DURATION_SCHEMA, PERCENT_SCHEMA, Reader, SpecError
+from controller.api.reasons import Reason
 from controller.rollout.step import Done, Fail, Outcome, StepView, Wait
 
 KIND = "weight"
@@ -54,7 +56,7 @@ class Weight:
         left = self.at_most - view.elapsed
         if left > 0:
             due = self.at_least - view.elapsed if view.judged.proven and view.elapsed < self.at_least else left
-            return Wait("Analyzing", f"watching at {self.weight:g} % for at most {self.at_most:g} s", again_in=due)
+            return Wait(Reason.ANALYZING, f"watching at {self.weight:g} % for at most {self.at_most:g} s", again_in=due)
         if view.approved_by is not None:
             return Done(f"approved unproven by {view.approved_by} ({_unproven(view)})", unproven=True)
         return self._at_most(view)
@@ -63,14 +65,16 @@ class Weight:
         """The time is up, and nothing was proven."""
         if view.canary_units < view.min_units:
             missing = f"{view.canary_units} of the {view.min_units} canary units needed to go on were seen"
-            return Wait("AwaitingTraffic", missing, stuck=True)
+            return Wait(Reason.AWAITING_TRAFFIC, missing, phase=Phase.WAITING, approvable=True)
         if view.suspicion is not None:
-            return Wait("Suspicious", f"not going on: {view.suspicion}", stuck=True)
+            suspicion = f"not going on: {view.suspicion}"
+            return Wait(Reason.SUSPICIOUS, suspicion, phase=Phase.WAITING, approvable=True)
         match view.on_timeout:
             case "rollback":
-                return Fail("Unproven", f"not proven no worse within {self.at_most:g} s ({_unproven(view)})")
+                return Fail(Reason.UNPROVEN, f"not proven no worse within {self.at_most:g} s ({_unproven(view)})")
             case "wait":
-                return Wait("Unproven", f"not proven no worse, waiting for approval ({view.evidence})", for_person=True)
+                waiting = f"not proven no worse, waiting for approval ({view.evidence})"
+                return Wait(Reason.UNPROVEN, waiting, phase=Phase.PAUSED, approvable=True)
             case _:
                 return Done(f"went on unproven after {self.at_most:g} s ({_unproven(view)})", unproven=True)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from controller.api import times
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.phase import Phase
-from controller.api.status import Rejection, Status, Unproven, status_from_raw, status_to_raw
+from controller.api.status import Attempt, Blocked, Clock, ManualRollback, Rejection, Status, Unproven
+from controller.api.status_format import status_from_raw, status_to_raw
 
 quick = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -18,34 +19,51 @@ words = st.text(min_size=1, max_size=40)
 moments = st.integers(0, 4_000_000_000 * 10**6).map(lambda micros: times.from_text(times.to_text(micros / 10**6)))
 maybe = st.none() | moments
 rejections = st.builds(Rejection, words, words, st.text(max_size=50), st.text(max_size=20), moments)
+clocks = st.builds(
+    Clock,
+    began=moments,
+    step_entered=maybe,
+    step_started=maybe,
+    held_since=maybe,
+    unready_since=maybe,
+    paused_since=maybe,
+)
+attempts = st.builds(
+    Attempt,
+    canary=words,
+    clock=clocks,
+    step=st.integers(0, 30),
+    approved_by=st.text(max_size=10),
+    awaits_person=st.booleans(),
+    start_blocked=st.booleans(),
+    paused_by=st.text(max_size=10),
+    full_by=st.text(max_size=10),
+    run=st.text(max_size=10),
+)
 statuses = st.builds(
     Status,
     phase=st.sampled_from(Phase),
     reason=words,
     message=st.text(max_size=100),
-    behind=st.text(max_size=10),
     evidence=st.text(max_size=30),
     stable=st.text(max_size=10),
-    canary=st.text(max_size=10),
-    attempt=st.integers(0, 1000),
-    step=st.integers(0, 30),
+    attempt=st.none() | attempts,
+    attempts=st.integers(0, 1000),
     steps=st.integers(0, 30),
     weight=st.sampled_from((0.0, 0.5, 5.0, 33.3, 100.0)),
-    canary_since=maybe,
-    step_started=maybe,
-    step_entered=maybe,
-    held_since=maybe,
+    weight_pending=st.booleans(),
     weight_since=maybe,
     scaled_up=maybe,
     drain_since=maybe,
-    approved_by=st.text(max_size=10),
     handled=st.lists(words, max_size=20).map(tuple),
     unproven=st.lists(st.builds(Unproven, st.integers(0, 30), st.text(max_size=50)), max_size=5).map(tuple),
     rejected=st.lists(rejections, max_size=20).map(tuple),
     last_rollback=st.none() | rejections,
-    run=st.text(max_size=10),
     judged=st.text(max_size=10),
+    going_back=st.none() | st.builds(ManualRollback, words, st.text(max_size=50), moments),
     queued=st.lists(words, max_size=10).map(tuple),
+    announced=st.lists(words, max_size=20).map(tuple),
+    blocked=st.none() | st.builds(Blocked, words, st.text(max_size=50), st.sampled_from(Phase), st.text(max_size=10)),
     replicas=st.integers(0, 100),
     ready_replicas=st.integers(0, 100),
     selector=st.text(max_size=20),
@@ -68,6 +86,63 @@ def test_a_moment_keeps_its_microsecond(moment):
     assert times.to_text(again) == times.to_text(moment)
 
 
+FORMAT_1 = {
+    "phase": "Progressing",
+    "reason": "Analyzing",
+    "message": "step 2/3: watching at 20 % for at most 600 s",
+    "stableRevision": "aaaaaaaaaa",
+    "canaryRevision": "bbbbbbbbbb",
+    "attempt": 4,
+    "step": 1,
+    "steps": 3,
+    "weight": 20,
+    "canarySince": "2026-11-28T10:00:00.000000Z",
+    "stepStartedAt": "2026-11-28T10:05:00.000000Z",
+    "stepEnteredAt": "2026-11-28T10:05:00.000000Z",
+    "weightSince": "2026-11-28T10:05:00.000000Z",
+    "analysisRun": "web-bbbbbbbbbb-4",
+    "observedGeneration": 3,
+}
+
+
+def test_a_status_that_the_last_version_left_in_mid_rollout_goes_on():
+    status = status_from_raw(FORMAT_1)
+    assert (status.stable, status.canary, status.attempts, status.step, status.weight) == (
+        "aaaaaaaaaa",
+        "bbbbbbbbbb",
+        4,
+        1,
+        20,
+    )
+    assert status.run == "web-bbbbbbbbbb-4"
+    assert status.attempt is not None
+    assert status.attempt.clock.step_started == times.from_text("2026-11-28T10:05:00Z")
+    assert (status.attempt.awaits_person, status.attempt.start_blocked, status.blocked) == (False, False, None)
+    assert status_from_raw(status_to_raw(status)) == status
+
+
+@pytest.mark.parametrize("reason", ["AwaitingApproval", "AwaitingTraffic", "Suspicious", "Unproven"])
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_the_last_version_left_waiting_for_a_person_can_be_approved(reason, refused):
+    behind = {"reason": "RouterRefused", "reasonBehind": reason} if refused else {"reason": reason}
+    status = status_from_raw({**FORMAT_1, "phase": "Waiting", **behind})
+    assert status.attempt is not None
+    assert status.attempt.awaits_person
+    assert (status.blocked is not None) == refused
+
+
+@pytest.mark.parametrize("reason", ["NoCapacity", "ImagePull", "Suspended"])
+def test_a_version_that_the_last_version_left_without_a_chance_to_start_keeps_its_time(reason):
+    status = status_from_raw({**FORMAT_1, "phase": "Waiting", "reason": reason})
+    assert status.attempt is not None
+    assert status.attempt.start_blocked
+
+
+def test_a_template_that_was_refused_under_the_last_version_holds_up_no_other():
+    status = status_from_raw({**FORMAT_1, "phase": "Invalid", "reason": "TemplateRefused", "message": "no"})
+    assert status.blocked == Blocked("TemplateRefused", "no", Phase.INVALID, "bbbbbbbbbb")
+
+
 def test_what_the_crd_fills_in_is_no_status_yet():
     assert status_from_raw({"observedGeneration": -1}) == Status()
 
@@ -79,8 +154,8 @@ def test_a_weight_is_a_whole_number_where_it_is_one():
 
 
 def test_progress_counts_from_one_and_is_there_only_during_a_release():
-    assert status_to_raw(Status(canary="b", step=0, steps=4))["progress"] == "1/4"
-    assert status_to_raw(Status(canary="b", step=4, steps=4))["progress"] == "4/4"
+    assert status_to_raw(Status(attempt=Attempt("b", Clock(0.0)), steps=4))["progress"] == "1/4"
+    assert status_to_raw(Status(attempt=Attempt("b", Clock(0.0), step=4), steps=4))["progress"] == "4/4"
     assert "progress" not in status_to_raw(Status(stable="a", steps=4))
 
 
@@ -159,10 +234,12 @@ def test_a_long_message_is_cut():
 @pytest.mark.parametrize(
     ("status", "available", "reason"),
     [
-        (Status(canary="v1", replicas=2, ready_replicas=2), "False", "NoStable"),
+        (Status(attempt=Attempt("v1", Clock(0.0)), replicas=2, ready_replicas=2), "False", "NoStable"),
         (Status(stable="v1", replicas=2, ready_replicas=1), "True", "StableServes"),
         (
-            Status(stable="v1", canary="v2", phase=Phase.PROGRESSING, replicas=2, ready_replicas=2),
+            Status(
+                stable="v1", attempt=Attempt("v2", Clock(0.0)), phase=Phase.PROGRESSING, replicas=2, ready_replicas=2
+            ),
             "True",
             "StableServes",
         ),

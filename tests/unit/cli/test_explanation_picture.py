@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from controller.api.phase import Phase
-from controller.api.status import Rejection, Status, status_to_raw
+from controller.api.status import Attempt, Clock, Rejection, Status
+from controller.api.status_format import status_to_raw
 from controller.cli.watching import lines
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import Judge
@@ -26,7 +27,6 @@ def explanation(looks=12, bad=1, metrics=("errors", "latency"), **status) -> Exp
         "reason": "Analyzing",
         "message": "step 1/4: watching at 5 % for at most 600 s",
         "stable": "abcdefghij",
-        "canary": "klmnopqrst",
         "steps": 4,
         "weight": 5.0,
         "weight_since": NOW - 90,
@@ -34,6 +34,10 @@ def explanation(looks=12, bad=1, metrics=("errors", "latency"), **status) -> Exp
         "ready_replicas": 4,
         "evidence": "errors 12/720 vs 240/14400",
     }
+    of_attempt = {name: status.pop(name) for name in ("step", "paused_by", "full_by") if name in status}
+    clock = Clock(NOW, paused_since=status.pop("paused_since", None))
+    canary = status.pop("canary", "klmnopqrst")
+    attempt = Attempt(canary, clock, **of_attempt) if canary else None
     plan = AnalysisPlan(0.01, 5, tuple(MetricPlan(name, 1.1) for name in metrics))
     counts = Counts(bad, 60, 20, 1200)
     rows = dict.fromkeys(metrics, counts)
@@ -41,7 +45,7 @@ def explanation(looks=12, bad=1, metrics=("errors", "latency"), **status) -> Exp
     release = {
         "metadata": {"name": "invitation-api", "namespace": "shop", "generation": 1},
         "spec": {"strategy": {"canary": {"steps": STEPS}}},
-        "status": {**status_to_raw(Status(**(known | status))), "observedGeneration": 1},
+        "status": {**status_to_raw(Status(attempt=attempt, **(known | status))), "observedGeneration": 1},
     }
     return Explanation(release, run="invitation-api-1", alpha=0.01, evidence=judged.evidence() if looks else None)
 

@@ -6,7 +6,7 @@ from controller.api.release import Scale
 from controller.queue_share import starvation
 from controller.queue_share.ledger import Ledger, Pod
 from controller.queue_share.starvation import UnusedCredits, after_round
-from controller.rollout.failed_checks import STARVED_S
+from controller.rollout.failed_checks import UNUSED_CREDITS_S
 from controller.rollout.sizing import Sizing, sizes
 from tests.unit.queue_share.yield_world import YieldWorld
 from workloads.common import share_rules
@@ -19,14 +19,14 @@ from workloads.common import share_rules
 )
 def test_a_canary_that_keeps_up_is_never_hungry_for_long(rate, share, pods):
     world = YieldWorld("waiting", rate=rate, share=share, pods=pods).run(120)
-    assert world.longest_unused_s < STARVED_S / 3
+    assert world.longest_unused_s < UNUSED_CREDITS_S / 3
 
 
 @pytest.mark.parametrize("weight", [1, 5, 20, 33, 40, 45, 50])
 def test_a_canary_has_the_pods_for_its_share_of_a_backlog(weight):
     both = sizes(Sizing.BY_CLAIMS, Scale(), 8, weight)
     world = YieldWorld("waiting", share=weight / 100, pods=(both.stable, both.canary)).run(90)
-    assert world.longest_unused_s < STARVED_S / 3
+    assert world.longest_unused_s < UNUSED_CREDITS_S / 3
     assert world.missing <= 0.01 * (world.claims("v1") + world.claims("v2"))
 
 
@@ -36,8 +36,8 @@ def test_a_canary_has_the_pods_for_its_share_of_a_backlog(weight):
     ids=["three times as slow", "hangs now and then", "too few slots"],
 )
 def test_a_canary_that_is_too_slow_or_too_small_is_hungry_all_the_time(share, pods, canary_job_s):
-    world = YieldWorld("waiting", share=share, pods=pods, canary_job_s=canary_job_s).run(STARVED_S * 1.5)
-    assert world.unused.seconds > STARVED_S
+    world = YieldWorld("waiting", share=share, pods=pods, canary_job_s=canary_job_s).run(UNUSED_CREDITS_S * 1.5)
+    assert world.unused.seconds > UNUSED_CREDITS_S
 
 
 def rounds(*, canary, waiting, seconds=90):
@@ -49,15 +49,15 @@ def rounds(*, canary, waiting, seconds=90):
 
 
 def test_a_canary_that_waits_at_another_queue_is_hungry():
-    assert rounds(canary=lambda _: 3, waiting=6) > STARVED_S
+    assert rounds(canary=lambda _: 3, waiting=6) > UNUSED_CREDITS_S
 
 
 def test_a_canary_whose_polls_find_something_now_and_then_is_not():
-    assert rounds(canary=lambda number: number // 60, waiting=9) < STARVED_S / 2
+    assert rounds(canary=lambda number: number // 60, waiting=9) < UNUSED_CREDITS_S / 2
 
 
 def test_a_canary_that_takes_little_and_asks_for_little_is_hungry():
-    assert rounds(canary=lambda number: number // 60, waiting=0) > STARVED_S
+    assert rounds(canary=lambda number: number // 60, waiting=0) > UNUSED_CREDITS_S
 
 
 def test_a_new_share_begins_without_unused_credits():

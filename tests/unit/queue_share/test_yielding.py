@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.rollout.failed_checks import STARVED_S
+from controller.rollout.failed_checks import UNUSED_CREDITS_S
 from tests.unit.queue_share.yield_world import YieldWorld
 
 CASES: dict[str, dict[str, Any]] = {
@@ -49,6 +49,6 @@ def test_yielding_to_each_unspent_credit_would_cost_stable_its_throughput(canary
 @pytest.mark.parametrize("rate", [1.0, 20.0, 0.0], ids=["few messages", "many", "a backlog"])
 def test_a_canary_that_polls_another_queue_is_found_out_in_little_more_than_a_minute_and_stable_works_till_then(rate):
     world = YieldWorld("waiting", rate=rate, share=0.25, astray=True).run(75)
-    assert world.longest_unused_s >= STARVED_S
+    assert world.longest_unused_s >= UNUSED_CREDITS_S
     least = {1.0: 0.8, 20.0: 12.0, 0.0: 12.0}[rate]
     assert world.claims("v1") / 75 >= least, "of 60 that its slots could do"

@@ -11,13 +11,13 @@ from controller.rollout.actions import (
     Answer,
     CloseRun,
     EnsureRevision,
+    Event,
     KeepTemplate,
     PointService,
     RemoveFinalizer,
     Retire,
     Scale,
     SetWeights,
-    Tell,
 )
 from controller.rollout.observation import MetricTrouble, PodTrouble, RevisionState
 from controller.rollout.sizing import Sizing
@@ -106,7 +106,7 @@ class Cluster:
         self.gone = False
         self.runs: dict[str, str] = {}
         self.answers: dict[str, Answer] = {}
-        self.events: list[Tell] = []
+        self.events: list[Event] = []
 
     def behavior(self, revision: str) -> Behavior:
         return self.behaviors.setdefault(revision, Behavior())
@@ -160,7 +160,7 @@ class Cluster:
             case Answer(name):
                 assert name not in self.answers, f"{name} is answered twice"
                 self.answers[name] = action
-            case Tell():
+            case Event():
                 self.events.append(action)
 
     def _make(self, revision: str, replicas: int) -> None:

@@ -15,6 +15,7 @@ from controller.rollout.sizing import Sizing
 from controller.rollout.steps.approve import Approve
 from controller.rollout.steps.pause import Pause
 from controller.rollout.steps.weight import Weight
+from controller.rollout.strategies.canary import Canary
 
 BY_WEIGHT, BY_PODS, BY_CLAIMS = Sizing.BY_WEIGHT, Sizing.BY_PODS, Sizing.BY_CLAIMS
 
@@ -90,7 +91,7 @@ def release(
             suspend=False,
             ports=({"port": 80},),
             traffic=Choice("replicas" if by is BY_PODS else "gatewayAPI", None),
-            scale=scale or Scale(),
+            strategy=Canary(scale or Scale()),
             steps=tuple(steps),
             analysis=Analysis(
                 interval=5.0,

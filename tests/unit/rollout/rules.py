@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from controller.api.status import Status
 from controller.rollout.actions import Action, EnsureRevision, Scale, SetWeights
 from controller.rollout.contention import is_contended
+from controller.rollout.converge import Decision
 from controller.rollout.observation import Observation
-from controller.rollout.plan import Decision
-from controller.rollout.sizing import sizes
 from tests.unit.rollout.cluster import Cluster
 
 _TOLERANCE = 1e-9
@@ -42,7 +40,7 @@ def _rises_only_with_pods_and_metrics(seen: Observation, decision: Decision) -> 
         assert share == 0 or state.serving > 0, f"{share:g} % for a canary of which no pod serves"
         if share <= known:
             continue
-        need = sizes(seen.sizing, seen.spec.scale, seen.spec.replicas, share).canary
+        need = seen.spec.strategy.sizes(seen.sizing, seen.spec.replicas, share).canary
         assert state.serving >= need, f"{share:g} % for {state.serving} of {need} pods"
         full = before.full_by or decision.status.full_by
         assert seen.metric_trouble is None or full, f"{share:g} % while the metrics are out"
@@ -83,12 +81,11 @@ def _rejected_gets_nothing(status: Status, action: SetWeights | Scale | EnsureRe
         assert action.replicas == 0 or not status.is_rejected(action.revision), action
 
 
-def hold_after(cluster: Cluster, seen: Observation, action: Action, before: Mapping[str, float] | None) -> None:
-    """Of the cluster, after each single action: a crash may leave it there."""
+def hold_after(cluster: Cluster, seen: Observation, action: Action, stored: Status) -> None:
+    """Of the cluster, after each single action: a crash may leave it there. `stored`: the status as it is written."""
     if isinstance(action, SetWeights):
-        back = seen.status.returning or any(request.action == "rollback" for request in seen.requests)
-        canary = seen.status.canary or ("" if back else seen.target)
-        if seen.status.stable and action.shares.get(canary, 0) > 0 and canary != seen.status.stable:
+        _the_status_names_what_gets_work(seen, action, stored)
+        if stored.stable and action.shares.get(stored.canary, 0) > 0:
             assert cluster.finalizer, "a canary has weight and the finalizer is not there"
     stable = seen.status.stable
     if isinstance(action, Scale) and action.revision == stable and action.replicas < seen.state(stable).wanted:
@@ -97,6 +94,14 @@ def hold_after(cluster: Cluster, seen: Observation, action: Action, before: Mapp
             assert action.replicas >= seen.spec.replicas, f"stable shrinks to {action.replicas} with {share:g} %"
         elif cluster.service != "":
             assert action.replicas >= seen.spec.replicas or share == 0, "stable shrinks while it serves alone"
+
+
+def _the_status_names_what_gets_work(seen: Observation, action: SetWeights, stored: Status) -> None:
+    """Invariant 2: what is not named cannot be judged, and nobody would roll it back."""
+    named = {stored.stable, stored.canary, stored.previous}
+    for revision, share in action.shares.items():
+        if share > (seen.weights or {}).get(revision, 0.0):
+            assert revision in named, f"{share:g} % for {revision}, which the status does not name"
 
 
 def hold_at_rest(cluster: Cluster, seen: Observation, status: Status) -> None:
@@ -109,7 +114,7 @@ def hold_at_rest(cluster: Cluster, seen: Observation, status: Status) -> None:
             assert set(weights) <= {status.stable, status.canary}, f"{weights} name a stranger"
     if not seen.spec.suspend and not seen.deleting:
         if status.stable:
-            need = sizes(seen.sizing, seen.spec.scale, seen.spec.replicas, status.weight).stable
+            need = seen.spec.strategy.sizes(seen.sizing, seen.spec.replicas, status.weight).stable
             assert cluster.deployments[status.stable].wanted >= need, "stable has not the pods for its share"
         owed = status.weight > 0 and status.stable != ""
         assert cluster.finalizer == owed, "the finalizer is there while work has to go back to stable, only then"

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from controller.api.status import Status
-from controller.rollout import canary, failed_checks, stable
-from controller.rollout import plan as planning
-from controller.rollout.actions import Action, AddFinalizer
-from controller.rollout.plan import Plan
+from controller.rollout import at_stable, converge, decide, guards, traffic, walker
+from controller.rollout.actions import Action, Event
+from controller.rollout.desired import Desired
+from controller.rollout.draft import Draft
+from controller.rollout.traffic import Move
 from controller.stats.evidence import Judge
 from tests.unit.rollout import test_crashes, test_outage, test_requests, test_rollback, test_rollout
 from tests.unit.rollout.language import BY_WEIGHT, release
@@ -20,18 +21,26 @@ from tests.unit.rollout.world import World
 Patch = pytest.MonkeyPatch
 
 
+def without(monkeypatch: Patch, name: str) -> None:
+    """Takes one guard out of the table."""
+    left = tuple(guard for guard in guards.GUARDS if guard.name != name)
+    assert len(left) == len(guards.GUARDS) - 1, f"there is no guard {name!r}"
+    monkeypatch.setattr(guards, "GUARDS", left)
+
+
 def fails(test: Callable[..., None], *args: object) -> None:
     with pytest.raises(AssertionError):
         test(World(), *args)
 
 
 def test_without_the_guard_of_capacity_work_goes_to_pods_that_do_not_serve(monkeypatch: Patch):
-    monkeypatch.setattr(canary, "_has_capacity", lambda plan: plan.ensure_pods(plan.status.canary, 1) is None)
+    monkeypatch.setattr(walker, "lacks_pods", lambda *_: False)
     fails(test_rollout.test_the_canary_gets_no_work_before_its_pods_serve)
 
 
 def test_without_the_guard_of_endpoints_a_dead_canary_keeps_its_work(monkeypatch: Patch):
-    monkeypatch.setattr(canary, "leave_the_dead", lambda _: None)
+    without(monkeypatch, "the canary has no endpoints")
+    monkeypatch.setattr(walker, "lacks_pods", lambda *_: False)
     fails(test_rollback.test_a_canary_without_endpoints_gets_no_work_and_comes_back_at_the_same_step)
 
 
@@ -47,7 +56,7 @@ def test_without_the_guard_of_the_outage_steps_go_on(monkeypatch: Patch):
 
 
 def test_without_the_guard_of_the_clock_an_outage_uses_up_the_step(monkeypatch: Patch):
-    monkeypatch.setattr(canary, "release_hold", lambda plan: plan.update(held_since=None))
+    monkeypatch.setattr(Draft, "run_clock", lambda draft: draft.update_clock(held_since=None))
     fails(test_outage.test_the_steps_clock_stands_still_meanwhile)
 
 
@@ -57,13 +66,7 @@ def test_without_the_guard_of_rejections_a_bad_version_comes_back(monkeypatch: P
 
 
 def test_without_the_guard_of_the_finalizer_deleting_could_leave_work_at_a_canary(monkeypatch: Patch):
-    do = Plan.do
-
-    def forgetful(plan: Plan, action: Action) -> None:
-        if not isinstance(action, AddFinalizer):
-            do(plan, action)
-
-    monkeypatch.setattr(Plan, "do", forgetful)
+    monkeypatch.setattr(converge, "_finalizer", lambda *_: ([], []))
     fails(test_rollout.test_a_version_comes_out_in_this_order)
 
 
@@ -74,28 +77,28 @@ def test_without_the_guard_of_handled_requests_one_approval_passes_two_steps(mon
 
 
 def test_without_the_guard_of_the_routers_delay_requests_meet_no_pod(monkeypatch: Patch):
-    monkeypatch.setattr(planning, "ROUTER_FOLLOWS_S", 0.0)
+    monkeypatch.setattr(converge, "ROUTER_FOLLOWS_S", 0.0)
     fails(test_crashes.test_a_canary_keeps_its_pods_until_the_router_has_followed_also_after_a_lost_status, BY_WEIGHT)
 
 
 def test_without_the_guard_of_the_drain_the_old_version_goes_at_once(monkeypatch: Patch):
-    retire = Plan.retire_others
-
-    def hasty(plan: Plan, *kept: str) -> bool:
-        plan.update(drain_since=None)
-        return retire(plan, *kept)
-
-    monkeypatch.setattr(Plan, "retire_others", hasty)
+    monkeypatch.setattr(converge, "_drained_at", lambda _, since: since)
     fails(test_rollout.test_the_old_version_drains_before_it_goes)
 
 
 def test_without_the_guard_of_weight_first_a_rollback_tidies_before_it_helps(monkeypatch: Patch):
-    def polite(plan: Plan, reason: str, message: str) -> None:
-        plan.tell("Sorry", message)
-        stable.reject(plan, reason, message)
+    write = converge._write
 
-    monkeypatch.setattr(failed_checks, "reject", polite)
+    def polite(draft: Draft, moved: Move) -> list[Action]:
+        return [Event("Sorry", "work goes"), *write(draft, moved)]
+
+    monkeypatch.setattr(converge, "_write", polite)
     fails(test_rollback.test_a_crash_loop_needs_no_statistics)
+
+
+def test_without_the_write_ahead_work_goes_to_a_version_that_no_status_names(monkeypatch: Patch):
+    monkeypatch.setattr(traffic, "_gives_work", lambda *_: False)
+    fails(test_rollout.test_a_version_comes_out_in_this_order)
 
 
 def test_without_the_guard_of_enough_bad_units_one_crossing_convicts(monkeypatch: Patch):
@@ -110,12 +113,12 @@ def test_without_the_guard_of_enough_bad_units_one_crossing_convicts(monkeypatch
 
 
 def test_the_world_itself_notices_a_decision_that_is_not_repeatable(monkeypatch: Patch):
-    keep = stable.keep_stable
+    rest = at_stable.at_rest
 
-    def restless(plan: Plan) -> None:
-        keep(plan)
-        plan.update(message=f"at {plan.status.attempt}", attempt=plan.status.attempt + 1)
+    def restless(draft: Draft) -> Desired:
+        draft.update(attempts=draft.status.attempts + 1)
+        return rest(draft)
 
-    monkeypatch.setattr("controller.rollout.decide.keep_stable", restless)
+    monkeypatch.setattr(decide, "at_rest", restless)
     with pytest.raises(AssertionError, match="decided again, and differently"):
         World().given(release())

@@ -51,7 +51,7 @@ def test_a_better_one_takes_its_place_once_it_serves(tried):
     assert (tried.release.canary, tried.release.phase, tried.traffic.of("v1")) == ("v2", "Pending", 100)
     assert list(tried.cluster.runs.values()) == ["superseded"]
     tried.advance(seconds=15)
-    assert (tried.release.phase, tried.traffic.of("v2"), tried.release.attempt) == ("Baking", 100, 2)
+    assert (tried.release.phase, tried.traffic.of("v2"), tried.release.attempts) == ("Baking", 100, 2)
     assert "v1" in tried.cluster.deployments, "what is still open ends there"
     tried.advance(seconds=60)
     assert "v1" not in tried.cluster.deployments

@@ -75,14 +75,14 @@ class Life(RuleBasedStateMachine):
         to=st.sampled_from(("", *REVISIONS)),
     )
     def ask(self, action, revision, to):
-        canary, attempt = self.world.release.canary, self.world.release.attempt
+        canary, attempt = self.world.release.canary, self.world.release.attempts
         if action in ("rollback", "retry"):
             revision = revision or (self.world.release.stable if action == "rollback" else self.world.target)
         name = self.world.ask(action, revision, to=to if action == "rollback" else "")
         accepted = not self.world.answer(name).startswith("refused")
         if action == "retry" and accepted and revision == self.world.target:
-            busy = self.world.spec.suspend or self.world.release.returning
-            assert busy or self.world.release.attempt == attempt + 1
+            busy = self.world.spec.suspend or self.world.release.going_back
+            assert busy or self.world.release.attempts == attempt + 1
         if action == "promote" and accepted and self.world.release.canary:
             assert self.world.release.step == len(self.world.spec.steps)
         named = revision or canary

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from controller.rollout import decide, manual_rollback, requests
-from controller.rollout.plan import Plan
+from controller.rollout import guards, manual_rollback, requests
+from controller.rollout.desired import Desired
+from controller.rollout.draft import Draft
 from tests.unit.rollout import test_requests_people as people
 from tests.unit.rollout import test_requests_refused as refused
 from tests.unit.rollout import test_requests_rollback as rollback
@@ -36,12 +37,15 @@ def test_without_the_memory_of_what_was_taken_a_skip_counts_twice(monkeypatch: P
 
 
 def test_without_the_wait_for_its_pods_an_older_version_gets_work_it_cannot_do(monkeypatch: Patch):
-    def hasty(plan: Plan) -> bool:
-        seen = plan.seen
-        plan.seen = replace(seen, revisions={one: state for one, state in seen.revisions.items() if one != "v2"})
-        done = manual_rollback.go_back(plan)
-        plan.seen = seen
-        return done
+    back = manual_rollback.go_back
 
-    monkeypatch.setattr(decide, "go_back", hasty)
+    def hasty(draft: Draft, older: str) -> Desired | None:
+        seen = draft.seen
+        draft.seen = replace(seen, revisions={one: state for one, state in seen.revisions.items() if one != "v2"})
+        desired = back(draft, older)
+        draft.seen = seen
+        return desired
+
+    table = tuple(replace(one, outcome=hasty) if one.outcome is back else one for one in guards.GUARDS)
+    monkeypatch.setattr(guards, "GUARDS", table)
     fails(rollback.test_rollback_leaves_a_healthy_version_pods_first_then_the_work, BY_WEIGHT)

@@ -89,7 +89,7 @@ def test_a_pause_stops_steps_and_the_clock_goes_on_where_it_stood(world, by):
     world.ask("pause", reason="campaign")
     world.advance(minutes=30)
     assert (world.release.phase, world.release.reason) == ("Paused", "PausedByPerson")
-    assert world.release.message == "step 1/2: paused by ana: campaign; looks and rollbacks go on"
+    assert world.release.message == "step 1/2: paused by ana: campaign; analysis and rollbacks go on"
     assert world.traffic.canary == share
     world.ask("resume")
     assert world.release.reason == "Analyzing"
@@ -168,11 +168,11 @@ def rolled_back(world: World) -> World:
 
 def test_retry_begins_a_new_attempt_judged_from_nothing(world):
     rolled_back(world)
-    run, attempt = set(world.attempts), world.release.attempt
+    run, attempt = set(world.attempts), world.release.attempts
     world.regress("v2", 0.001)
     name = world.ask("retry", "v2", reason="the database was down")
     assert world.answer(name) == "v2 is no longer rejected: it comes out again from step one, judged from nothing"
-    assert world.release.attempt == attempt + 1
+    assert world.release.attempts == attempt + 1
     world.until(lambda: world.release.reason == "AwaitingApproval")
     assert len(set(world.attempts) - run) == 1
     assert world.release.last_rollback.revision == "v2"
@@ -189,14 +189,14 @@ def test_a_retry_of_what_is_not_asked_for_waits_for_the_spec(world):
 
 def test_the_annotation_retries_once_for_a_rejection(world):
     rolled_back(world)
-    attempt = world.release.attempt
+    attempt = world.release.attempts
     world.annotate("v2")
-    assert world.release.attempt == attempt + 1
+    assert world.release.attempts == attempt + 1
     world.advance(minutes=3)
     assert world.release.phase == "RolledBack", "it is as bad as before, and the annotation is an old one"
     world.annotate("")
     world.annotate("v2")
-    assert world.release.attempt == attempt + 2
+    assert world.release.attempts == attempt + 2
 
 
 def test_an_annotation_that_was_there_before_the_rejection_is_no_answer_to_it(world):

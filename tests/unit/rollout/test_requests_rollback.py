@@ -65,7 +65,7 @@ def test_an_older_version_that_does_not_come_up_is_given_up_and_stable_stays(wor
     world.advance(minutes=9)
     assert world.release.phase == "RollingBack"
     world.advance(minutes=2)
-    assert (world.release.phase, world.release.stable, world.release.returning) == ("Healthy", "v2", "")
+    assert (world.release.phase, world.release.stable, world.release.going_back) == ("Healthy", "v2", None)
     assert not world.release.rejected
     assert set(world.cluster.deployments) == {"v2"}
     assert any(event.reason == "RollbackGivenUp" for event in world.cluster.events)

@@ -18,7 +18,7 @@ def test_a_regression_moves_traffic_before_anything_else(world):
     at_half(world)
     world.regress("v2")
     world.advance(seconds=5)
-    assert told(world) == ["weights v1:100", "finalizer off", "close regression"]
+    assert told(world) == ["weights v1:100", "close regression", "finalizer off"]
     assert (world.release.phase, world.release.reason) == ("RollingBack", "Regressed")
     world.advance(seconds=5)
     assert told(world)[-1] == "retire v2"
@@ -40,7 +40,7 @@ def test_by_pods_stable_gets_its_pods_back_right_after_its_work(world):
     at_half(world, by=BY_PODS)
     world.regress("v2")
     world.advance(seconds=5)
-    assert told(world) == ["weights v1:100", "finalizer off", "close regression", "scale v1 4"]
+    assert told(world) == ["weights v1:100", "close regression", "scale v1 4", "finalizer off"]
 
 
 def test_a_rejected_version_stays_rejected_whoever_asks(world):
@@ -79,7 +79,7 @@ def test_good_bad_worse_good(world):
 def test_the_stable_template_again_ends_the_release_at_once(world):
     at_half(world)
     world.commit("v1")
-    assert told(world) == ["weights v1:100", "finalizer off", "close superseded"]
+    assert told(world) == ["weights v1:100", "close superseded", "finalizer off"]
     assert world.release.rejected == ()
     world.advance(seconds=5)
     assert world.release.phase == "Healthy"
@@ -89,18 +89,18 @@ def test_the_stable_template_again_ends_the_release_at_once(world):
 def test_another_template_in_mid_release_goes_to_stable_at_once_and_starts_at_step_one(world):
     at_half(world)
     world.commit("v3")
-    assert told(world)[:4] == ["weights v1:100", "finalizer off", "close superseded", "make v3 1"]
+    assert told(world)[:4] == ["weights v1:100", "close superseded", "make v3 1", "finalizer off"]
     assert (world.release.canary, world.release.step, world.release.weight) == ("v3", 0, 0)
     assert world.release.rejected == ()
     world.advance(minutes=6)
-    assert (world.release.phase, world.release.stable, world.release.attempt) == ("Healthy", "v3", 2)
+    assert (world.release.phase, world.release.stable, world.release.attempts) == ("Healthy", "v3", 2)
 
 
 def test_going_back_to_a_version_that_was_left_for_another_starts_at_step_one(world):
     at_half(world)
     world.commit("v3")
     world.commit("v2")
-    assert (world.release.canary, world.release.step, world.release.attempt) == ("v2", 0, 3)
+    assert (world.release.canary, world.release.step, world.release.attempts) == ("v2", 0, 3)
 
 
 def test_evidence_against_one_attempt_says_nothing_about_the_next(world):
@@ -141,7 +141,7 @@ def test_a_lost_service_of_the_canary_is_a_lost_canary_until_it_is_made_again(wo
     at_half(world)
     world.cluster.deployments["v2"].service = False
     world.settle()
-    assert told(world) == ["weights v1:100", "finalizer off", "make v2 3", "finalizer on", "weights v1:50,v2:50"]
+    assert told(world) == ["weights v1:100", "make v2 3", "finalizer off", "finalizer on", "weights v1:50,v2:50"]
 
 
 def test_readiness_lost_past_the_progress_deadline_is_the_versions_fault(world):
@@ -195,7 +195,7 @@ def test_what_is_not_the_versions_fault_is_never_rejected(world, trouble, reason
 def test_a_crash_loop_needs_no_statistics(world):
     at_half(world)
     world.crash_loop("v2")
-    assert told(world) == ["weights v1:100", "finalizer off", "close regression"]
+    assert told(world) == ["weights v1:100", "close regression", "finalizer off"]
     assert world.release.last_rollback.reason == "CrashLoop"
 
 

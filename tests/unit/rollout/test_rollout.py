@@ -13,9 +13,9 @@ ORDER = [
     "scale v2 3",
     "weights v1:50,v2:50",
     "scale v2 4",
+    "close promoted",
     "weights v2:100",
     "service v2",
-    "close promoted",
     "finalizer off",
     "retire v1",
 ]
@@ -207,7 +207,7 @@ def test_by_pods_stable_gives_up_pods_after_the_canary_takes_part(world):
     assert told(world)[:4] == ["make v2 2", "finalizer on", "weights v1:50,v2:50", "scale v1 2"]
     assert world.traffic.canary == 50
     world.advance(minutes=2)
-    assert told(world)[4:] == ["scale v2 4", "weights v2:100", "close promoted", "finalizer off", "retire v1"]
+    assert told(world)[4:] == ["scale v2 4", "close promoted", "weights v2:100", "finalizer off", "retire v1"]
 
 
 def test_by_pods_a_leaving_version_is_gone_before_the_next_one_takes_part(world):
@@ -244,7 +244,7 @@ def test_scaling_to_zero_in_mid_release_takes_the_weight_first_and_comes_back_at
     world.given(release().on("v2", at_step=1))
     world.log.clear()
     world.edit(replicas=0)
-    assert told(world) == ["weights v1:100", "finalizer off", "scale v2 0", "scale v1 0"]
+    assert told(world) == ["weights v1:100", "scale v2 0", "scale v1 0", "finalizer off"]
     world.edit(replicas=4)
     world.advance(seconds=START_S)
     assert (world.release.step, world.traffic.canary) == (1, 50)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.api.status import status_to_raw
+from controller.api.status_format import status_to_raw
 from controller.rollout.decide import withdraw
 from tests.unit.rollout.language import analyze, approve, pause, release, weight
 from tests.unit.rollout.world import World
@@ -77,7 +77,7 @@ def test_template_steps_and_replicas_changed_at_once_start_at_step_one(world):
     at_the_third(world)
     world.target = "v3"
     world.edit(steps=(weight(10), pause("1m")), replicas=7)
-    assert (world.release.canary, world.release.step, world.release.attempt) == ("v3", 0, 2)
+    assert (world.release.canary, world.release.step, world.release.attempts) == ("v3", 0, 2)
     assert world.traffic.of("v2") == 0
     world.advance(minutes=3)
     assert (world.release.phase, world.release.stable) == ("Healthy", "v3")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.rollout.failed_checks import STARVED_S
+from controller.rollout.failed_checks import UNUSED_CREDITS_S
 from tests.unit.rollout.language import BY_CLAIMS, analyze, approve, release, weight
 from tests.unit.rollout.test_rollout import told
 
@@ -16,9 +16,9 @@ def shared(world):
 
 
 def test_credits_unused_for_a_minute_take_it_back_before_anything_else(shared):
-    shared.starved_s = STARVED_S
+    shared.starved_s = UNUSED_CREDITS_S
     shared.settle()
-    assert told(shared)[:3] == ["weights v1:100", "finalizer off", "close regression"]
+    assert told(shared)[:3] == ["weights v1:100", "close regression", "finalizer off"]
     found = shared.release.last_rollback
     assert (found.revision, found.reason) == ("v2", "ShareUnused")
     assert found.message == (
@@ -31,7 +31,7 @@ def test_credits_unused_for_a_minute_take_it_back_before_anything_else(shared):
 
 
 def test_a_shorter_hunger_is_waited_out(shared):
-    shared.starved_s = STARVED_S - 0.5
+    shared.starved_s = UNUSED_CREDITS_S - 0.5
     shared.advance(seconds=30)
     assert (shared.release.canary, shared.traffic.canary) == ("v2", 5)
 
@@ -40,20 +40,20 @@ def test_neither_an_approval_nor_an_outage_of_the_metrics_is_waited_for(world):
     world.given(release([weight(5), approve()], by=BY_CLAIMS).on("v2"))
     assert world.release.reason == "AwaitingApproval"
     world.metrics.go_dark()
-    world.starved_s = STARVED_S
+    world.starved_s = UNUSED_CREDITS_S
     world.settle()
     assert world.release.last_rollback.reason == "ShareUnused"
 
 
 def test_it_is_taken_back_also_while_the_release_is_suspended(shared):
     shared.edit(suspend=True)
-    shared.starved_s = STARVED_S
+    shared.starved_s = UNUSED_CREDITS_S
     shared.settle()
     assert (shared.traffic.canary, shared.release.last_rollback.reason) == (0, "ShareUnused")
 
 
 def test_what_one_version_left_lie_is_not_held_against_the_next(shared):
-    shared.target, shared.starved_s = "v3", STARVED_S
+    shared.target, shared.starved_s = "v3", UNUSED_CREDITS_S
     shared.reconcile()
     assert (shared.release.canary, shared.release.last_rollback) == ("v3", None)
     shared.starved_s = 0.0  # its ledger begins with a new epoch
@@ -63,6 +63,6 @@ def test_what_one_version_left_lie_is_not_held_against_the_next(shared):
 
 def test_whoever_promotes_in_full_has_decided(shared):
     shared.ask("promote")
-    shared.starved_s = STARVED_S
+    shared.starved_s = UNUSED_CREDITS_S
     shared.advance(minutes=2)
     assert (shared.release.stable, shared.release.last_rollback) == ("v2", None)

@@ -17,11 +17,12 @@ from typing import Any
 
 from controller.analysis.method import metric_plan
 from controller.api.conditions import conditions_of, write_conditions
-from controller.api.status import Status, status_from_raw, status_to_raw
+from controller.api.status import Clock, Status
+from controller.api.status_format import status_from_raw, status_to_raw
 from controller.rollout import decide as decider
-from controller.rollout.actions import Action, EnsureRevision, Tell
+from controller.rollout.actions import Action, EnsureRevision, Event
+from controller.rollout.converge import Decision
 from controller.rollout.observation import MetricTrouble, Observation, Request, common_cause
-from controller.rollout.plan import Decision
 from controller.stats.all_bad import Disaster
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import NO_EVIDENCE, Evidence, Judge, units_since
@@ -37,6 +38,10 @@ _BUSY = 50
 
 class CrashError(Exception):
     """The operator stops between two actions."""
+
+
+class BrokenWriteError(Exception):
+    """One kind of write is refused, every time."""
 
 
 @dataclass
@@ -64,6 +69,8 @@ class World:
     starved_s: float = 0.0
     """For how long the canary has left credits of its share unused."""
     manual_until: float | None = None
+    broken: type[Action] | str = ""
+    """The kind of write that is refused from now on; "status" for that of the status."""
     follows: bool = True
     """The router does what was written."""
 
@@ -169,8 +176,10 @@ class World:
         """Where things ended, without moments, and without what counts how often something was told."""
         status = self.release
         moments: dict[str, Any] = {
-            name: None for name in Status.__dataclass_fields__ if name.endswith(("since", "started", "_up"))
+            name: None for name in Status.__dataclass_fields__ if name.endswith(("since", "_up"))
         }
+        if status.attempt is not None:
+            moments["attempt"] = replace(status.attempt, clock=Clock(0.0))
         return {
             "status": replace(status, evidence="", unproven=(), last_rollback=None, rejected=(), **moments),
             "unproven": [one.step for one in status.unproven],
@@ -194,7 +203,9 @@ class World:
             except CrashError:
                 last = None
                 continue
-            if decision is None or (not decision.actions and not decision.after and _still(self.raw) == before):
+            except BrokenWriteError:
+                return  # the pass comes again with a back-off, and finds the same
+            if decision is None or (not decision.actions and _still(self.raw) == before):
                 return
             if last is not None and last.again_in != 0 and self.checked:
                 raise AssertionError(f"decided again, and differently: {decision} after {last}")
@@ -252,22 +263,22 @@ class World:
         if self.checked:
             rules.hold_for(seen, decision)
         raw = status_to_raw(decision.status)
-        changes = bool(decision.actions or decision.after) or _still(raw) != _still(self.raw)
+        changes = bool(decision.actions) or _still(raw) != _still(self.raw)
         if changes:
-            self.sizes.append((self.decisions, len(decision.actions) + len(decision.after) + 1))
+            self.sizes.append((self.decisions, len(decision.actions) + 1))
         done = 0
-        for action in decision.actions:
+        for action in decision.first:
             self._crash(done)
             self._carry_out(action, seen)
             done += 1
         self._crash(done)
         self._write(decision.status, raw)
-        if self.checked:
-            rules.hold_at_rest(self.cluster, seen, self.release)
-        for action in decision.after:
+        for action in decision.then:
             self._crash(done + 1)
             self._carry_out(action, seen)
             done += 1
+        if self.checked:
+            rules.hold_at_rest(self.cluster, seen, self.release)
         self.cluster.gone = self.deleting and not self.cluster.finalizer
         return decision
 
@@ -277,19 +288,22 @@ class World:
             raise CrashError
 
     def _carry_out(self, action: Action, seen: Observation) -> None:
+        if type(action) is self.broken:
+            raise BrokenWriteError
         if isinstance(action, EnsureRevision):
             kept = (self.target, *self.cluster.templates)
             assert action.revision in kept, f"the template of {action.revision} is lost"
-        before = self.cluster.weights()
         self.cluster.carry_out(action, seen.status.run)
-        if not isinstance(action, Tell):
+        if not isinstance(action, Event):
             self.log.append(words(action))
         if self.checked:
-            rules.hold_after(self.cluster, seen, action, before)
+            rules.hold_after(self.cluster, seen, action, self.release)
 
     def _write(self, status: Status, raw: dict[str, Any]) -> None:
         if raw == self.raw:
             return
+        if self.broken == "status":
+            raise BrokenWriteError
         before = self.conditions
         self.conditions = write_conditions(conditions_of(status), before, 1, self.cluster.now)
         rules.conditions_hold(status, before, self.conditions)
@@ -308,10 +322,10 @@ class World:
         metrics = self.spec.analysis.metrics
         if not status.stable:  # there is none to compare the first version with
             metrics = tuple(one for one in metrics if one.limit is not None and status.weight > 0)
-        if not (status.canary and metrics) or status.run:
+        if status.attempt is None or not metrics or status.run:
             return
         analysis = self.spec.analysis
-        name = f"shop-{status.attempt}"
+        name = f"shop-{status.attempts}"
         plan = AnalysisPlan(
             analysis.alpha,
             analysis.advanced.min_bad_units,

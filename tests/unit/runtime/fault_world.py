@@ -17,7 +17,7 @@ from typing import Any
 
 import looptime
 
-from controller.analysis.looking import Looker
+from controller.analysis.measuring import Measuring
 from controller.api.resources import (
     ANALYSIS_RUNS,
     DEPLOYMENTS,
@@ -76,7 +76,8 @@ class RunningOperator:
         operator.heart = Pulse(operator.heart.busy)
         operator.heart.moments = self.reconciles
         reconciler.clock, reconciler.sources = self._world.now, sources
-        reconciler.looker = Looker(reconciler.runs, sources)
+        operator.analysis.clock = self._world.now
+        operator.analysis.measuring = Measuring(reconciler.runs, sources)
         self.operator = operator
         lease = Lease(self.kube, HOME, LEASE_NAME, self.name, duration_s=LEASE_S, monotonic=loop.time)
         await lead(operator, lease, settings(namespace=HOME, workers=4, environ={}), self._feed)

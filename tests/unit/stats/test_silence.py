@@ -130,7 +130,7 @@ def test_harm_alone_is_enough_where_the_test_is_not_sure(world):
     decided = decide(seen, world.cluster.now)
     assert decided.status.last_rollback is not None
     assert decided.status.last_rollback.reason == "MaxHarmed"
-    assert "about 150 units more were bad" in decided.status.last_rollback.message
+    assert "about 150 more bad units" in decided.status.last_rollback.message
 
 
 def test_a_person_who_has_the_route_in_hand_is_left_alone_until_the_time_is_over(world):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from controller.analysis import late_points
-from controller.analysis.ingestion_delay import MOST_S, Settling, learn
+from controller.analysis.ingestion_delay import MOST_S, IngestionDelay, learn
 from controller.analysis.runs import Run
 from controller.kube.objects import Key
 from controller.stats.counts import Counts, Look
@@ -34,32 +34,32 @@ class Source:
             moment = (moment // self.batch + 1) * self.batch
         return moment + self.delay
 
-    async def lesson(self):
+    async def measurement(self):
         return [learnt async for learnt in learn(self.ask, lambda: self.now, self.sleep)][-1]
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.3, 0.9, 1.8, 4.0, 9.0])
 async def test_what_is_learnt_covers_the_delay_and_is_no_more_than_thrice_it(delay):
-    learnt = await Source(delay=delay).lesson()
+    learnt = await Source(delay=delay).measurement()
     assert delay <= learnt <= max(0.75, min(MOST_S, 3.1 * delay))
 
 
 async def test_a_router_that_writes_each_second_needs_well_under_a_second_more():
-    assert await Source(every=1.0, delay=0.05, units=50).lesson() <= 0.75
+    assert await Source(every=1.0, delay=0.05, units=50).measurement() <= 0.75
 
 
 @pytest.mark.parametrize("batch", [2.0, 5.0, 10.0])
 async def test_a_source_that_hands_over_in_batches_is_given_the_time_of_one(batch):
-    assert await Source(batch=batch).lesson() >= batch
+    assert await Source(batch=batch).measurement() >= batch
 
 
 async def test_a_delay_beyond_all_bounds_ends_at_the_bound():
-    assert await Source(delay=14.0).lesson() == MOST_S
+    assert await Source(delay=14.0).measurement() == MOST_S
 
 
 @pytest.mark.parametrize("source", [Source(units=0), Source(every=2.0, units=1), Source(delay=1000.0)])
 async def test_with_too_little_work_to_tell_a_safe_value_is_taken(source):
-    assert await source.lesson() == SETTLE_S
+    assert await source.measurement() == SETTLE_S
 
 
 def run_of(*units):
@@ -107,7 +107,7 @@ async def test_what_there_usually_is_is_known_before_the_first_look_even_where_s
         asked.append(end - start)
         return {"errors": Counts(0, 0, 1, 600)}
 
-    settling, key = Settling(lambda: 1000.0), Key("shop", "web")
+    settling, key = IngestionDelay(lambda: 1000.0), Key("shop", "web")
     settling.begin(key, "attempt", ask, settle=False)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -116,8 +116,8 @@ async def test_what_there_usually_is_is_known_before_the_first_look_even_where_s
     assert asked == [30.0]
 
 
-async def test_of_many_lessons_only_a_few_ask_at_once_and_who_is_forgotten_asks_no_more():
-    settling, asking, most, asked = Settling(lambda: 0.0), 0, 0, 0
+async def test_of_many_measurements_only_a_few_ask_at_once_and_who_is_forgotten_asks_no_more():
+    settling, asking, most, asked = IngestionDelay(lambda: 0.0), 0, 0, 0
     answers = asyncio.Event()
 
     async def ask(start, end):
@@ -145,10 +145,10 @@ async def test_a_defect_that_ends_a_lesson_is_said(caplog):
     async def ask(*_):
         raise KeyError("units")
 
-    settling = Settling(lambda: 0.0)
+    settling = IngestionDelay(lambda: 0.0)
     key = Key("shop", "web")
     settling.begin(key, "attempt", ask, settle=True)
-    task = settling._lessons[key].task
+    task = settling._measurements[key].task
     assert task is not None
     await asyncio.wait([task])
     await asyncio.sleep(0)

@@ -9,12 +9,13 @@ import pytest
 
 from controller.analysis.asking import ask_in_halves
 from controller.analysis.heartbeat import Heartbeat
-from controller.analysis.looking import Looker, heartbeats, provisional, usual_counts
+from controller.analysis.measuring import Measuring, heartbeats, provisional, usual_counts
 from controller.analysis.runs import Run, RunStore
 from controller.analysis.sources import MetricTroubleError, Question, Sources
+from controller.analysis.subject import Subject
 from controller.analysis.thresholds import chosen, judged
 from controller.api.release import Analysis
-from controller.api.status import Status
+from controller.api.status import Attempt, Clock, Status
 from controller.api.times import as_datetime
 from controller.kube.client import KubeClient
 from controller.kube.objects import Key
@@ -54,7 +55,7 @@ class Source:
 async def test_provisional_counts_are_asked_for_once_a_second_and_what_they_said_stays_true_meanwhile():
     source, run = Source(), Run(Key("shop", "web"), "web-1", PLAN, 100.0, {}, Judge(PLAN), [], [], 0)
     questions = (Question("errors", Query("flux", ""), source, warm_up=False),)
-    status = Status(stable=STABLE, canary=CANARY, weight=10.0, weight_since=100.0)
+    status = Status(stable=STABLE, attempt=Attempt(CANARY, Clock(0.0)), weight=10.0, weight_since=100.0)
     passes = [await provisional(run, questions, status, 101.0 + tenth / 10) for tenth in range(25)]
     assert source.asked == 3
     assert all(found is not None and found.metric == "errors" for found in passes)
@@ -203,14 +204,14 @@ async def test_what_ripens_is_asked_for_later_in_windows_that_touch_and_never_ho
     )
     plan = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1), MetricPlan("letters", 1.1)), settle=1.0)
     run = Run(Key("shop", "web"), "web-1", plan, 1000.0, {}, Judge(plan), [], [], 0)
-    looker = Looker(RunStore(NOBODY), Sources(NOBODY, cluster="", own_namespace=""))
+    measuring = Measuring(RunStore(NOBODY), Sources(NOBODY, cluster="", own_namespace=""))
     analysis = cast("Analysis", SimpleNamespace(interval=5.0, advanced=SimpleNamespace(warm_up=0.0)))
-    first = Status(stable=STABLE, canary=CANARY, weight=10.0, weight_since=1000.0)
+    first = Status(stable=STABLE, attempt=Attempt(CANARY, Clock(0.0)), weight=10.0, weight_since=1000.0)
     for now in range(1001, 1024):
-        await looker._catch_up(run, analysis, first, questions, float(now))
+        await measuring._catch_up(run, Subject(run.key, analysis, first, None, CANARY), questions, float(now))
     second = first.changed(weight=50.0, weight_since=1022.5)
     for now in range(1024, 1060):
-        await looker._catch_up(run, analysis, second, questions, float(now))
+        await measuring._catch_up(run, Subject(run.key, analysis, second, None, CANARY), questions, float(now))
     for asked, begin in ((errors.windows, 1000.0), (letters.windows, 1000.0)):
         assert asked[0][0] == begin
         assert all(before[1] == after[0] for before, after in itertools.pairwise(asked)), "they touch"

@@ -1,0 +1,284 @@
+"""Measures one Release: closed windows that touch and never overlap, one query per metric for both versions.
+
+Windows are measured in every phase from the first weight above 0. One that could not be asked for stays due, so an
+outage costs time and no counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from controller.analysis import late_points
+from controller.analysis.asking import ask, ask_in_halves
+from controller.analysis.ingestion_delay import Ask, IngestionDelay, usual
+from controller.analysis.method import controlled, method_of
+from controller.analysis.runs import Beginning, Run, RunStore, run_name
+from controller.analysis.schedule import FAST_S, is_fresh, next_end
+from controller.analysis.sources import MetricTroubleError, Question, Sources
+from controller.analysis.subject import AnalysisResult, Subject
+from controller.analysis.thresholds import HISTORY_S, MOST_TESTS, chosen, judged
+from controller.analysis.verdict import result_of
+from controller.api.reasons import Reason
+from controller.api.release import Metric
+from controller.api.status import Status
+from controller.api.times import as_datetime
+from controller.kube.objects import Key
+from controller.ports import Window
+from controller.rollout.observation import MetricTrouble
+from controller.stats.all_bad import Disaster, disaster
+from controller.stats.counts import NOTHING, Counts, Look
+from controller.stats.thresholds import Thresholds
+
+_LOG = logging.getLogger(__name__)
+_CATCH_UP = 20
+"""Windows asked for at once after a long absence."""
+
+Measured = tuple[AnalysisResult, float | None]
+"""What was found, and the seconds until the next measurement; None: when something is changed."""
+
+
+class Measuring:
+    def __init__(self, runs: RunStore, sources: Sources, lagged: Callable[[float], object] = lambda _: None) -> None:
+        """`lagged` is called for each look with the seconds from when its counts were complete until it was made."""
+        self._runs = runs
+        self._sources = sources
+        self._lagged = lagged
+        self._delay = IngestionDelay(time.time)
+
+    def forget(self, key: Key) -> None:
+        self._delay.forget(key)
+
+    async def measure(self, subject: Subject, now: float) -> Measured:
+        """Raises KubeError. What a metric system does wrong comes back as `trouble`."""
+        analysis, status = subject.analysis, subject.status
+        try:
+            questions = await self._sources.questions(
+                subject.key, analysis.metrics, stable=status.stable or subject.target, canary=subject.target
+            )
+        except MetricTroubleError as error:
+            return AnalysisResult(trouble=error.trouble, run=status.run), analysis.interval
+        if not subject.measures:
+            settle = analysis.advanced.settle is None
+            self._delay.begin(subject.key, subject.attempt, _asking(questions, status, subject.target), settle=settle)
+            silent = await heartbeats(questions, now, analysis.interval)
+            return AnalysisResult(trouble=silent), None if silent is None else analysis.interval
+        try:
+            run = await self._open(subject, questions)
+        except MetricTroubleError as error:
+            return AnalysisResult(trouble=error.trouble), analysis.interval
+        found = await self._catch_up(run, subject, questions, now)
+        if run.closed:
+            return AnalysisResult(), None
+        await _audit(run, questions, status)
+        result = result_of(subject, run, questions, found)
+        moved = run.weight_since != status.weight_since
+        if not run.closed:
+            await self._runs.save(run, now, force=moved or result.evidence.regression is not None)
+        run.weight_since = status.weight_since
+        return result, self._again_in(run, subject, questions, result, now)
+
+    async def provisional(self, subject: Subject, now: float) -> Disaster | None:
+        """Of the time since the last window, complete or not; asked while the weight is fresh, in no look."""
+        run = self._runs.known(subject.key)
+        if run is None or not subject.measures or not is_fresh(subject.status, now):
+            return None
+        if run.judge.evidence().regression is not None:
+            return None
+        try:
+            questions = await self._sources.questions(
+                subject.key,
+                subject.analysis.metrics,
+                stable=subject.status.stable or subject.target,
+                canary=subject.target,
+            )
+        except MetricTroubleError:
+            return None  # the measurement reports it
+        return await provisional(run, questions, subject.status, now)
+
+    @staticmethod
+    def _again_in(
+        run: Run, subject: Subject, questions: Sequence[Question], result: AnalysisResult, now: float
+    ) -> float | None:
+        if result.evidence.regression is not None:
+            return None  # nothing that comes would change it
+        due = max(FAST_S / 4, _next_end(run, subject, questions) + run.plan.settle - now)
+        if is_fresh(subject.status, now):
+            return min(due, FAST_S)
+        return subject.analysis.interval if result.trouble is not None else due
+
+    async def _open(self, subject: Subject, questions: Sequence[Question]) -> Run:
+        key, analysis, status = subject.key, subject.analysis, subject.status
+        described = {
+            "release": key.name,
+            **({"stableRevision": status.stable} if status.stable else {}),
+            "canaryRevision": status.canary,
+            "attempt": status.attempts,
+        }
+        started = status.weight_since or 0.0
+
+        async def begin() -> Beginning:
+            past = await _stables_past(questions, status, started)
+            thresholds = chosen(questions, past)
+            delay = self._delay.learnt(key, subject.attempt)
+            plan = method_of(analysis, delay, thresholds, reserve_at=subject.reserve_at)
+            halved = {question.name for question in questions if question.halves}
+            tests = len(plan.metrics) + sum(metric.metric in halved for metric in plan.metrics)
+            if tests > MOST_TESTS:
+                problem = f"the metrics, their thresholds and halves make {tests} tests, at most {MOST_TESTS} are kept"
+                raise MetricTroubleError(Reason.METRIC_INVALID, f"{problem}: leave some out")
+            if halved:
+                plan = controlled(plan, halved, await self._runs.controls(key))
+            # asked once more: what was learnt may be older, or lost with the process that learnt it
+            learnt = self._delay.usual(key, subject.attempt)
+            asked = await usual(_asking(questions, status, status.canary), started)
+            rates = {name: max(learnt.get(name, 0.0), asked.get(name, 0.0)) for name in {**learnt, **asked}}
+            return plan, {name: rates[name] for name in (metric.name for metric in plan.metrics) if name in rates}
+
+        run = await self._runs.open(
+            key,
+            run_name(key, status.canary, status.attempts),
+            subject=described,
+            began=0.0 if status.attempt is None else status.attempt.clock.began,
+            started=started,
+            owner=subject.owner,
+            begin=begin,
+        )
+        self._delay.forget(key)  # the method stands
+        return run
+
+    async def _catch_up(
+        self, run: Run, subject: Subject, questions: Sequence[Question], now: float
+    ) -> MetricTrouble | None:
+        analysis, status = subject.analysis, subject.status
+        began = time.monotonic()
+        for _ in range(_CATCH_UP):
+            start, end = run.end, _next_end(run, subject, questions)
+            if end + run.plan.settle > now or run.judge.evidence().regression is not None or run.closed:
+                return None
+            window = Window(as_datetime(start), as_datetime(end))
+            warming = status.scaled_up is not None and start < status.scaled_up + analysis.advanced.warm_up
+            ripe = [question for question in questions if start - question.maturity >= run.started]
+            asked = [question for question in ripe if not (question.warm_up and warming)]
+            try:
+                found = await ask_in_halves(asked, window, stable=status.stable, canary=status.canary)
+            except MetricTroubleError as error:
+                self._sources.forget(run.key)  # its token may have been changed
+                return error.trouble
+            rows = judged(run.plan, asked, found.rows)
+            halves = {name: counts for name, counts in found.halves.items() if name in rows and counts != NOTHING}
+            if NOTHING in rows.values():
+                # no requests, or nothing that counts them: without a sign of life the window stays due
+                silent = await heartbeats(asked, now, analysis.interval)
+                if silent is not None:
+                    return silent
+            if self._runs.is_over(run):
+                return None  # the attempt ended while the source was asked
+            before = run.looks[-1].weight if run.looks else 0.0
+            weight = status.weight if start >= (status.weight_since or 0.0) else before
+            self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows, halves))
+            self._lagged(now - end - run.plan.settle + time.monotonic() - began)
+        return None
+
+
+async def _audit(run: Run, questions: Sequence[Question], status: Status) -> None:
+    """What cannot be asked now is asked with the next look."""
+    looks = late_points.stretch(run)
+    if not looks:
+        return
+    counted = {metric.metric for metric in run.plan.metrics if all(metric.name in look.rows for look in looks)}
+    asked = [question for question in questions if question.name in counted]
+    window = Window(as_datetime(looks[0].start), as_datetime(looks[-1].end))
+    try:
+        found = await ask(asked, window, stable=status.stable, canary=status.canary)
+        late_points.note(run, looks, judged(run.plan, asked, found))
+    except MetricTroubleError as error:
+        _LOG.info("%s: late points were not looked for: %s", run.name, error)
+
+
+async def heartbeats(questions: Iterable[Question], now: float, every: float) -> MetricTrouble | None:
+    """The first source that gives no sign of life."""
+    beating = {id(question.heartbeat): question.heartbeat for question in questions if question.heartbeat is not None}
+    for heartbeat in beating.values():
+        trouble = await heartbeat.trouble(now, every)
+        if trouble is not None:
+            return trouble
+    return None
+
+
+async def provisional(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
+    """Asked once a second at most."""
+    if now - run.provisional_at >= FAST_S:
+        run.provisional_at = now
+        run.provisional = await _provisional(run, questions, status, now)
+    # what was found stays found until it is asked again: the write that acts on it may meet a conflict
+    return run.provisional
+
+
+async def _provisional(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
+    """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
+    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
+    if now <= run.end or not odds:
+        return None
+    window = Window(as_datetime(run.end), as_datetime(now))
+    try:
+        at_once = [question for question in questions if not question.maturity]
+        rows = await ask(at_once, window, stable=status.stable, canary=status.canary)
+    except MetricTroubleError:
+        return None
+    found = (disaster(name, counts, odds[name]) for name, counts in rows.items() if name in odds)
+    return next((one for one in found if one is not None), None)
+
+
+async def _stables_past(questions: Sequence[Question], status: Status, until: float) -> dict[str, tuple[int, int]]:
+    """Units of stable, slower and all, at each threshold, before the canary had any. Raises MetricTroubleError."""
+    asked = [question for question in questions if question.always]
+    window = Window(as_datetime(until - HISTORY_S), as_datetime(until))
+    rows = await ask(asked, window, stable=status.stable, canary=status.canary)
+    return {name: (counts.stable_bad, counts.stable_total) for name, counts in rows.items()}
+
+
+async def usual_counts(
+    sources: Sources, key: Key, metrics: tuple[Metric, ...], status: Status, *, seconds: float
+) -> tuple[dict[str, tuple[int, int]], dict[str, Thresholds]]:
+    """Bad and all units of the versions that serve, by metric or threshold, in the last `seconds`, and the thresholds
+    that would be chosen from them. Raises MetricTroubleError.
+    """
+    canary = status.canary or status.stable
+    questions = await sources.questions(key, metrics, stable=status.stable, canary=canary)
+    until = time.time()
+    window = Window(as_datetime(until - seconds), as_datetime(until))
+    rows = await ask(list(questions), window, stable=status.stable, canary=canary)
+    alone = status.stable == canary  # then both sides of a row are the same counts
+    found = {
+        name: (counts.stable_bad, counts.stable_total)
+        if alone
+        else (counts.canary_bad + counts.stable_bad, counts.units)
+        for name, counts in rows.items()
+    }
+    return found, chosen(questions, found)
+
+
+def _asking(questions: Sequence[Question], status: Status, target: str) -> Ask:
+    """What the source says between two moments; nothing where it cannot."""
+
+    async def between(start: float, end: float) -> dict[str, Counts]:
+        window = Window(as_datetime(start), as_datetime(end))
+        try:
+            return await ask(list(questions), window, stable=status.stable, canary=target)
+        except MetricTroubleError:
+            return {}
+
+    return between
+
+
+def _next_end(run: Run, subject: Subject, questions: Iterable[Question]) -> float:
+    return next_end(
+        run.end,
+        subject.analysis.interval,
+        started=run.started,
+        turns=run.turns,
+        weight_since=subject.status.weight_since,
+        maturities={question.maturity for question in questions},
+    )

@@ -1,0 +1,45 @@
+"""From the looks of a run to what a pass has to know. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controller.analysis import late_points
+from controller.analysis.runs import Run
+from controller.analysis.sources import Question
+from controller.analysis.subject import AnalysisResult, Subject
+from controller.api.reasons import Reason
+from controller.rollout.observation import MetricTrouble, common_cause
+from controller.stats.data_gap import missing
+from controller.stats.evidence import units_since
+from controller.stats.share_lag import follows_slowly
+from controller.stats.share_mismatch import OF_THE_PROMISE, gap
+
+
+def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: MetricTrouble | None) -> AnalysisResult:
+    """`found`: why the windows that are due could not be measured, which comes before everything that was measured."""
+    evidence, status = run.judge.evidence(), subject.status
+    return AnalysisResult(
+        run=run.name,
+        evidence=evidence,
+        step_units=units_since(run.looks, status.step_since),
+        trouble=found or _missing(run, subject) or common_cause(evidence) or _gap(run, questions, subject),
+        following=follows_slowly(run.looks, status.weight, status.weight_since or 0.0) or "",
+        late=late_points.sentence(run),
+    )
+
+
+def _missing(run: Run, subject: Subject) -> MetricTrouble | None:
+    sentence = missing(run.looks, run.usual) if subject.status.weight > 0 else None
+    return MetricTrouble(Reason.METRICS_MISSING, sentence) if sentence is not None else None
+
+
+def _gap(run: Run, questions: Sequence[Question], subject: Subject) -> MetricTrouble | None:
+    status = subject.status
+    if not subject.by_weight or not status.stable:
+        return None
+    counted = {question.name for question in questions if question.at_router}
+    names = [metric.name for metric in run.plan.metrics if metric.metric in counted]
+    chance = run.plan.alpha * OF_THE_PROMISE
+    sentence = gap(run.looks, names, status.weight, status.weight_since or 0.0, chance)
+    return MetricTrouble(Reason.WORK_MISSING, sentence) if sentence is not None else None

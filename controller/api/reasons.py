@@ -1,0 +1,205 @@
+"""Why a Release stands where it stands: one word each, with what it means and what a person does about it.
+
+The words are for people and dashboards. Nothing decides by them: what a decision needs is typed, in `Status`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class Kind(Enum):
+    """What a reason asks of a person."""
+
+    MOVING = "moving"
+    """Nothing: Pointsman goes on by itself."""
+    WAITING = "waiting"
+    """Something outside has to come: data, room, traffic."""
+    PERSON = "person"
+    """A person has to decide."""
+    REJECTED = "rejected"
+    """The version was rolled back."""
+    BROKEN = "broken"
+    """The manifest, or an object that it needs, has to be changed."""
+    DONE = "done"
+
+
+class Reason(StrEnum):
+    """The words that `status.reason` and the conditions carry."""
+
+    NEW = "New"
+    STARTING = "Starting"
+    FIRST_DEPLOYMENT = "FirstDeployment"
+    CANARY_STARTING = "CanaryStarting"
+    NEXT_STEP = "NextStep"
+    STEPS_DONE = "StepsDone"
+    ANALYZING = "Analyzing"
+    ROUTER_SLOW = "RouterSlow"
+    PAUSING = "Pausing"
+    BAKING = "Baking"
+    DRAINING = "Draining"
+    RETURNING = "Returning"
+    DELETING = "Deleting"
+
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PAUSED_BY_PERSON = "PausedByPerson"
+    SUSPENDED = "Suspended"
+    MANUAL = "Manual"
+    LIMIT_EXCEEDED = "LimitExceeded"
+
+    AWAITING_TRAFFIC = "AwaitingTraffic"
+    SUSPICIOUS = "Suspicious"
+    UNPROVEN = "Unproven"
+    SCALED_TO_ZERO = "ScaledToZero"
+    SOURCE_OUTAGE = "SourceOutage"
+    METRIC_BROKEN = "MetricBroken"
+    METRIC_INVALID = "MetricInvalid"
+    METRICS_MISSING = "MetricsMissing"
+    WORK_MISSING = "WorkMissing"
+    COMMON_CAUSE = "CommonCause"
+    CANARY_UNREADY = "CanaryUnready"
+    STABLE_UNREADY = "StableUnready"
+    NO_CAPACITY = "NoCapacity"
+    IMAGE_PULL = "ImagePull"
+    ROUTE_CONTENDED = "RouteContended"
+    ROUTER_REFUSED = "RouterRefused"
+    PASS_FAILED = "PassFailed"  # noqa: S105 - a pass of the reconcile loop
+
+    SERVICE_TAKEN = "ServiceTaken"
+    ROUTE_TAKEN = "RouteTaken"
+    NAME_TAKEN = "NameTaken"
+    INVALID = "Invalid"
+    TEMPLATE_REFUSED = "TemplateRefused"
+
+    REGRESSED = "Regressed"
+    ALL_BAD = "AllBad"
+    MAX_HARMED = "MaxHarmed"
+    SHARE_UNUSED = "ShareUnused"
+    CRASH_LOOP = "CrashLoop"
+    DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    ABORTED = "Aborted"
+    ROLLED_BACK_BY_PERSON = "RolledBackByPerson"
+
+    PROMOTED = "Promoted"
+    PROVEN = "Proven"
+    LIMITS_KEPT = "LimitsKept"
+    NO_METRICS = "NoMetrics"
+    PROMOTED_BY_PERSON = "PromotedByPerson"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """`next`: commands, the most useful first; {here} is `NAME -n NAMESPACE`, {name}, {namespace} are its parts."""
+
+    kind: Kind
+    sentence: str
+    next: tuple[str, ...] = ()
+
+
+_WAIT = "pointsman wait {here}"
+_ABORT = "pointsman abort {here} --reason TEXT"
+_APPROVE = "pointsman approve {here}"
+_PODS = "kubectl get pods -n {namespace} -l pointsman.dev/release={name}"
+_COMMIT = "push a fix, or revert to the stable template"
+_VALIDATE = "pointsman validate FILE"
+_MOVING = (_WAIT, _ABORT)
+
+
+def _moving(sentence: str) -> Meaning:
+    return Meaning(Kind.MOVING, sentence, _MOVING)
+
+
+def _waiting(sentence: str, *commands: str) -> Meaning:
+    return Meaning(Kind.WAITING, sentence, commands or (_PODS, _ABORT))
+
+
+def _rejected(sentence: str) -> Meaning:
+    return Meaning(Kind.REJECTED, sentence, (_COMMIT,))
+
+
+def _done(sentence: str) -> Meaning:
+    return Meaning(Kind.DONE, sentence, ("commit a new version",))
+
+
+MEANINGS: dict[Reason, Meaning] = {
+    Reason.NEW: Meaning(Kind.MOVING, "The operator has not looked at this Release yet.", (_PODS,)),
+    Reason.STARTING: Meaning(Kind.MOVING, "Pods of the first version are starting.", (_PODS,)),
+    Reason.FIRST_DEPLOYMENT: _done("The first version serves; there was no version to compare it with."),
+    Reason.CANARY_STARTING: _moving("Pods of the new version are starting."),
+    Reason.NEXT_STEP: _moving("A step is done and the next one begins."),
+    Reason.STEPS_DONE: _moving("All steps are done; the promotion begins."),
+    Reason.ANALYZING: _moving("Both versions are measured and compared."),
+    Reason.ROUTER_SLOW: _moving("The observed share of traffic still differs from the configured weight."),
+    Reason.PAUSING: _moving("A pause step runs; analysis and rollbacks go on."),
+    Reason.BAKING: _moving("The new version has most of the work; the old one keeps a share as the control."),
+    Reason.DRAINING: _moving("The old version finishes the requests that it still has."),
+    Reason.RETURNING: _moving("The canary keeps its pods until the router has followed."),
+    Reason.DELETING: Meaning(Kind.MOVING, "The Release is being deleted.", ()),
+    Reason.AWAITING_APPROVAL: Meaning(Kind.PERSON, "A person has to approve the next step.", (_APPROVE, _ABORT)),
+    Reason.PAUSED_BY_PERSON: Meaning(
+        Kind.PERSON, "A person has paused the steps; analysis and rollbacks go on.", ("pointsman resume {here}", _ABORT)
+    ),
+    Reason.SUSPENDED: Meaning(
+        Kind.PERSON,
+        "spec.suspend is true; steps and analysis stand still.",
+        ('kubectl patch release {here} --type merge -p \'{{"spec":{{"suspend":false}}}}\'',),
+    ),
+    Reason.MANUAL: Meaning(
+        Kind.PERSON,
+        "A person controls the route until the time in annotation pointsman.dev/manual.",
+        ("kubectl annotate release {here} pointsman.dev/manual-",),
+    ),
+    Reason.LIMIT_EXCEEDED: Meaning(
+        Kind.PERSON,
+        "The first version exceeds a limit, and there is no version to roll back to.",
+        ("commit a version that keeps to the limits", "pointsman promote {here} --full --reason TEXT"),
+    ),
+    Reason.AWAITING_TRAFFIC: _waiting("Too few requests to judge by.", _APPROVE, _ABORT),
+    Reason.SUSPICIOUS: _waiting("A metric looks worse, with too few bad units for a rollback.", _APPROVE, _ABORT),
+    Reason.UNPROVEN: Meaning(
+        Kind.PERSON, "The new version is not proven to be no worse within atMost.", (_APPROVE, _ABORT)
+    ),
+    Reason.SCALED_TO_ZERO: _waiting("spec.replicas is 0, so there is no work to judge by."),
+    Reason.SOURCE_OUTAGE: _waiting("The metric source does not answer.", "kubectl get metricsources -A"),
+    Reason.METRIC_BROKEN: _waiting("A metric's answer cannot be counts.", "kubectl get metrictemplates -n {namespace}"),
+    Reason.METRIC_INVALID: _waiting("A metric cannot be asked as it is written.", _VALIDATE),
+    Reason.METRICS_MISSING: _waiting("The canary must have had work, and no metric shows it."),
+    Reason.WORK_MISSING: _waiting("The canary gets less work than its weight."),
+    Reason.COMMON_CAUSE: _waiting("Stable exceeds the limit too, so the canary is not blamed."),
+    Reason.CANARY_UNREADY: _waiting("No pod of the canary serves; its work went to stable."),
+    Reason.STABLE_UNREADY: _waiting("No pod of stable serves."),
+    Reason.NO_CAPACITY: _waiting("Pods cannot be scheduled. The version is not blamed for it."),
+    Reason.IMAGE_PULL: _waiting("An image cannot be pulled. The version is not blamed for it."),
+    Reason.ROUTE_CONTENDED: _waiting(
+        "Another controller keeps changing the route.", "kubectl get httproute {here} --show-managed-fields -o yaml"
+    ),
+    Reason.ROUTER_REFUSED: Meaning(Kind.BROKEN, "The router does not take the weights.", (_VALIDATE,)),
+    Reason.PASS_FAILED: Meaning(Kind.BROKEN, "Pointsman cannot finish its work on this Release.", (_PODS,)),
+    Reason.SERVICE_TAKEN: Meaning(Kind.BROKEN, "A Service with this name belongs to something else.", ()),
+    Reason.ROUTE_TAKEN: Meaning(Kind.BROKEN, "A route with this name belongs to something else.", ()),
+    Reason.NAME_TAKEN: Meaning(Kind.BROKEN, "An object with a needed name belongs to something else.", ()),
+    Reason.INVALID: Meaning(Kind.BROKEN, "The manifest cannot be read.", (_VALIDATE,)),
+    Reason.TEMPLATE_REFUSED: Meaning(Kind.BROKEN, "The API server refuses the template.", (_VALIDATE,)),
+    Reason.REGRESSED: _rejected("The new version is worse than its margin allows."),
+    Reason.ALL_BAD: _rejected("Everything that the new version did was bad."),
+    Reason.MAX_HARMED: _rejected("More units were harmed than spec.analysis.maxHarmed allows."),
+    Reason.SHARE_UNUSED: _rejected("The new version leaves its share of the queue unused."),
+    Reason.CRASH_LOOP: _rejected("The new version's pods crash."),
+    Reason.DEADLINE_EXCEEDED: _rejected("The new version's pods were not ready in time."),
+    Reason.ABORTED: _rejected("A person aborted the rollout."),
+    Reason.ROLLED_BACK_BY_PERSON: _rejected("A person went back to an older version."),
+    Reason.PROMOTED: _done("The version serves everything."),
+    Reason.PROVEN: _done("The version was shown to be no worse than the one before it."),
+    Reason.LIMITS_KEPT: _done("The first version kept to its limits."),
+    Reason.NO_METRICS: _done("The version serves everything; the Release names no metrics to compare by."),
+    Reason.PROMOTED_BY_PERSON: _done("A person promoted the version without a verdict."),
+}
+
+
+def meaning_of(word: str) -> Meaning | None:
+    """None for a word that a step of another package has brought."""
+    try:
+        return MEANINGS[Reason(word)]
+    except ValueError:
+        return None

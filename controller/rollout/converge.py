@@ -1,0 +1,202 @@
+"""From what is to what should be: the one place that knows capacity, weight, service, drain, retiring, and their order.
+
+1. Work is taken away. It needs nothing but weights, so nothing that fails elsewhere can keep it.
+2. The attempt's record is closed, and the status is written: no version gets work that the status does not name.
+3. Pods grow, then work is given, then Service NAME moves.
+4. Pods shrink, and what has drained goes. Answers come last: none is given before it is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.api.phase import Phase
+from controller.api.reasons import Reason
+from controller.api.status import Status
+from controller.rollout import contention
+from controller.rollout.actions import (
+    Action,
+    AddFinalizer,
+    EnsureRevision,
+    Event,
+    PointService,
+    RemoveFinalizer,
+    Retire,
+    Scale,
+    SetWeights,
+)
+from controller.rollout.desired import Desired, Summary
+from controller.rollout.draft import Draft
+from controller.rollout.sizing import Sizing
+from controller.rollout.succession import line_up
+from controller.rollout.traffic import Move, move, move_to, selected
+
+ROUTER_FOLLOWS_S = 5.0
+"""How long a version keeps its pods after its weight went to 0: routers were seen to follow within 1.6 s."""
+_LEDGER_CHECK_S = 60.0
+"""No event reports a ledger that was lost, and new pods wait for one."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    first: tuple[Action, ...]
+    """What takes work away, and what the status could not say afterwards."""
+    status: Status
+    then: tuple[Action, ...]
+    """What follows the status: each of it is found undone, and done, by the next decision if it fails."""
+    again_in: float | None
+    """Seconds after which time alone may change the decision."""
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        return self.first + self.then
+
+
+def converge(draft: Draft, desired: Desired) -> Decision:
+    seen = draft.seen
+    moved = _move(draft, desired)
+    first: list[Action] = []
+    given: list[Action] = []
+    if moved is not None and moved.needed:
+        (given if moved.gives_work else first).extend(_write(draft, moved))
+    if draft.closed is not None:
+        first.append(draft.closed)
+    grown, shrunk = _pods(draft, desired)
+    pointed = [one for one in _service(draft, desired) if one not in first + given]
+    retired, settled = _retired(draft, desired, moved)
+    summary = desired.summary
+    if desired.unfinished is not None and (given or retired or not settled):
+        summary = desired.unfinished
+        draft.again(0 if settled else None)  # whether it was done is seen by the next decision
+    _summarize(draft, desired, summary)
+    events, kept = ([], []) if seen.deleting else line_up(draft)
+    on, off = _finalizer(draft, desired)
+    draft.again(contention.seconds_to_calm(draft.status.route_edits, draft.now))
+    if seen.sizing is Sizing.BY_CLAIMS:
+        draft.again(_LEDGER_CHECK_S)
+    serving = seen.state(draft.status.stable or draft.status.canary)
+    draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
+    then = (*_events(draft), *events, *grown, *on, *given, *pointed, *shrunk, *retired, *off, *draft.answers)
+    return Decision((*first, *kept), draft.status, then, draft.again_in)
+
+
+def _move(draft: Draft, desired: Desired) -> Move | None:
+    """The status and its clock say what is meant; the router is told of it later."""
+    if desired.named:
+        draft.again(0)
+        return move_to(draft, desired.named)
+    if desired.weight is None:
+        return None
+    moved = move(draft, desired.weight)
+    pending = moved.needed and moved.gives_work
+    draft.update(route_edits=moved.edits, weight=desired.weight, weight_pending=pending)
+    if moved.changes:
+        draft.update(weight_since=draft.now)
+        draft.again(0)  # the analysis begins with the next decision, and nothing else is bound to wake it
+    if moved.hands_off_s > 0:
+        draft.again(moved.hands_off_s)
+    return moved
+
+
+def _write(draft: Draft, moved: Move) -> Iterator[Action]:
+    seen = draft.seen
+    if seen.sizing is Sizing.BY_PODS and seen.service is None:
+        # who takes part is written into Service NAME, so that has to exist first
+        made = draft.status.stable or draft.status.canary
+        yield PointService(made)
+        if made == selected(moved.shares):
+            return
+    yield SetWeights(moved.shares)
+
+
+def _pods(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
+    """What makes revisions larger, and what makes them smaller."""
+    seen = draft.seen
+    grown: list[Action] = []
+    shrunk: list[Action] = []
+    for revision, pods in desired.pods.items():
+        state = seen.state(revision)
+        if not state.complete:
+            grown.append(EnsureRevision(revision, pods.replicas))
+        scale = Scale(revision, pods.replicas)
+        if state.wanted < pods.replicas:
+            draft.update(scaled_up=draft.now)
+            if revision in seen.revisions:
+                grown.append(scale)
+        elif pods.shrink and state.wanted > pods.replicas and revision in seen.revisions:
+            shrunk.append(scale)
+    return grown, shrunk
+
+
+def _service(draft: Draft, desired: Desired) -> Iterator[Action]:
+    """With `replicas` Service NAME is the router's own, and is only made here when it is missing."""
+    seen, revision = draft.seen, desired.service
+    missing = seen.service is None
+    if revision and (missing or (seen.sizing.written and seen.service != revision)):
+        yield PointService(revision)
+
+
+def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[Action], bool]:
+    """What goes now, and whether nothing is left that has to go later.
+
+    A canary waits for the router to follow; an old stable version for the end of its drain.
+    """
+    seen, status = draft.seen, draft.status
+    unused: list[Action] = [Retire(one) for one in seen.revisions if one in desired.unused]
+    if desired.kept is None:
+        return unused, True
+    others = [one for one in seen.revisions if one not in desired.kept and one not in desired.unused]
+    weights = moved.shares if moved is not None and moved.needed else seen.weights or {}
+    if draft.contended and any(seen.sizing.written and weights.get(one, 0) > 0 for one in others):
+        return unused, False  # another writer sends work there
+    left = 0.0
+    if status.weight_since is not None:
+        left = status.weight_since + ROUTER_FOLLOWS_S - draft.now
+    if status.drain_since is not None:
+        left = max(left, _drained_at(draft, status.drain_since) - draft.now)
+    if others and left > 0:
+        draft.again(left)
+        return unused, False
+    draft.update(drain_since=None)
+    return [*unused, *(Retire(one) for one in others)], True
+
+
+def _drained_at(draft: Draft, since: float) -> float:
+    """`drain.quiet` after the last request that was seen at the old version, at most `drain.max` after the switch."""
+    drain, busy_at = draft.seen.spec.drain, draft.seen.busy_at
+    quiet_since = since if busy_at is None else max(since, busy_at)
+    return min(quiet_since + drain.quiet, since + drain.max)
+
+
+def _finalizer(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
+    """It is there before the first work moves, and goes after the last is back."""
+    there = draft.seen.finalizer
+    if desired.let_go:
+        return [], [RemoveFinalizer()] if there else []
+    if desired.weight is None:
+        return [], []
+    at_stable = not draft.status.stable or draft.status.weight <= 0
+    if at_stable:
+        return [], [RemoveFinalizer()] if there else []
+    return [] if there else [AddFinalizer()], []
+
+
+def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
+    phase, reason, message = summary.phase, summary.reason, summary.message
+    if draft.contended and not desired.hands_off:
+        sentence = contention.sentence(draft.status.route_edits)
+        draft.announce(Reason.ROUTE_CONTENDED, sentence)
+        if phase in (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY):
+            phase, reason, message = Phase.WAITING, Reason.ROUTE_CONTENDED, sentence
+        else:
+            message = f"{message}; {sentence}"
+    draft.update(phase=phase, reason=reason, message=message)
+
+
+def _events(draft: Draft) -> Iterator[Event]:
+    """What happened, and of what lasts that which was not announced yet."""
+    yield from draft.events
+    before = draft.seen.status.announced
+    yield from (event for about, event in draft.announced.items() if about not in before)
+    draft.update(announced=tuple(sorted(draft.announced)))

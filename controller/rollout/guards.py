@@ -1,0 +1,204 @@
+"""What comes before any strategy, in this order: a table of name, test and outcome.
+
+A test finds a reason to act, or None. An outcome either says what should be, and no strategy is asked; or changes the
+attempt, and the next guard is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.phase import Phase
+from controller.api.reasons import Reason
+from controller.api.status import Attempt, Clock
+from controller.rollout.desired import Desired, Pods, Summary
+from controller.rollout.draft import Draft
+from controller.rollout.failed_checks import FailedCheck, failed_check
+from controller.rollout.manual_rollback import go_back
+from controller.rollout.rejection import end_attempt, reject
+
+_STEADY_S = 120.0
+"""Ready for so long, a canary that lost its pods gets the whole deadline again. A probe as Kubernetes sets it needs
+40 s for one turn from ready to unready and back: what turns like that again and again is never steady.
+"""
+
+
+@dataclass(frozen=True)
+class Guard:
+    name: str
+    test: Callable[[Draft], Any]
+    """What was found, or None."""
+    outcome: Callable[[Draft, Any], Desired | None]
+
+
+def first_that_decides(draft: Draft) -> Desired | None:
+    for guard in GUARDS:
+        found = guard.test(draft)
+        desired = None if found is None else guard.outcome(draft, found)
+        if desired is not None:
+            return desired
+    return None
+
+
+# -- the Release as a whole ------------------------------------------------------------------------------------------
+
+
+def _deleting(draft: Draft) -> bool | None:
+    return draft.seen.deleting or None
+
+
+def _let_go(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test found
+    """Everything to stable first, then the finalizer goes, and the garbage collector does the rest."""
+    has_route = draft.status.stable != "" and draft.seen.weights is not None
+    summary = Summary(Phase.PROGRESSING, Reason.DELETING, "traffic is at stable; objects are being removed")
+    return Desired(summary, weight=0.0 if has_route else None, hands_off=True, let_go=True)
+
+
+def _manual_s(draft: Draft) -> float | None:
+    until = draft.seen.manual_until
+    return None if until is None or draft.now >= until else until - draft.now
+
+
+def _leave_the_route(draft: Draft, seconds: float) -> Desired:
+    draft.again(seconds)
+    message = "a person controls the route (annotation pointsman.dev/manual)"
+    return Desired(Summary(Phase.PAUSED, Reason.MANUAL, message), hands_off=True)
+
+
+def _taken(draft: Draft) -> str | None:
+    """Known before work is given; a version that serves goes on serving."""
+    return draft.seen.taken if draft.seen.taken and not draft.status.stable else None
+
+
+def _say_it_is_taken(draft: Draft, taken: str) -> Desired:
+    message = (
+        f"{taken} belongs to something else, so nothing is deployed. Rename the Release, or delete or rename {taken}."
+    )
+    draft.announce(Reason.SERVICE_TAKEN, message)
+    return Desired(Summary(Phase.WAITING, Reason.SERVICE_TAKEN, message), hands_off=True)
+
+
+def _going_back(draft: Draft) -> str | None:
+    return None if draft.status.going_back is None else draft.status.going_back.to
+
+
+def _suspended(draft: Draft) -> bool | None:
+    return draft.seen.spec.suspend or None
+
+
+def _stand_still(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test found
+    """No step, no analysis, no new version. What protects stable's users goes on."""
+    if draft.status.on_trial:
+        failed = _failed(draft)
+        if failed is not None:
+            _roll_back(draft, failed)
+        else:
+            if _without_endpoints(draft):
+                _take_work_away(draft, draft.status.canary)
+            draft.stop_clock()
+            draft.update_attempt(start_blocked=True)
+    summary = Summary(Phase.PAUSED, Reason.SUSPENDED, "spec.suspend is true: steps and analysis stand still")
+    stable = draft.status.stable
+    if not stable:
+        return Desired(summary)
+    spec, weight = draft.seen.spec, draft.in_force
+    pods = spec.strategy.sizes(draft.seen.sizing, spec.replicas, weight).stable
+    return Desired(summary, weight=weight, pods={stable: Pods(pods)}, service=stable)
+
+
+# -- the attempt -----------------------------------------------------------------------------------------------------
+
+
+def _superseded(draft: Draft) -> str | None:
+    """Why the canary is no longer asked for."""
+    status, target = draft.status, draft.seen.target
+    if not status.stable or status.attempt is None or status.canary == target:
+        return None
+    if target == status.stable:
+        return "the spec asks for the stable version again"
+    return "the rejected revision was asked for again" if status.is_rejected(target) else f"{target} was asked for"
+
+
+def _end_superseded(draft: Draft, why: str) -> None:
+    draft.replaced = draft.status.canary
+    end_attempt(draft, "superseded", why)
+
+
+def _new_version(draft: Draft) -> str | None:
+    status, target = draft.status, draft.seen.target
+    comes = status.stable != "" and status.attempt is None and target != status.stable
+    return target if comes and not status.is_rejected(target) else None
+
+
+def _begin(draft: Draft, new: str) -> None:
+    """A new attempt, from step one."""
+    clock = Clock(draft.now, step_entered=draft.now, step_started=draft.now)
+    attempts = draft.status.attempts + 1
+    draft.update(attempt=Attempt(new, clock), attempts=attempts, stopped_at=0, unproven=(), evidence="")
+    instead = f", instead of {draft.replaced}" if draft.replaced else ""
+    draft.event("NewVersion", f"{new} comes out against {draft.status.stable}{instead}")
+
+
+def _failed(draft: Draft) -> FailedCheck | None:
+    on_trial = draft.status.stable != "" and draft.status.attempt is not None
+    return failed_check(draft) if on_trial else None
+
+
+def _roll_back(draft: Draft, failed: FailedCheck) -> None:
+    if failed.evidence:
+        draft.update(evidence=failed.evidence)
+    reject(draft, failed.reason, failed.message)
+
+
+def _without_endpoints(draft: Draft) -> str | None:
+    """A canary with work and no pod that serves, as EndpointSlices show it: the router's own 503s then belong to no
+    version and would never convict it.
+    """
+    seen, status = draft.seen, draft.status
+    if not status.stable or status.attempt is None or seen.spec.replicas == 0:
+        return None
+    has_work = status.weight > 0 or (seen.weights or {}).get(status.canary, 0) > 0
+    return status.canary if has_work and seen.state(status.canary).serving == 0 else None
+
+
+def _take_work_away(draft: Draft, canary: str) -> None:
+    """At once. The strategy finds that it has no pods, and awaits them."""
+    clock = draft.attempt.clock
+    if draft.status.weight > 0:
+        draft.update_clock(unready_since=clock.unready_since or draft.now, held_since=clock.held_since or draft.now)
+        draft.event(Reason.CANARY_UNREADY, f"no pod of {canary} serves: its work went to stable", warning=True)
+        draft.update(weight=0.0, weight_since=draft.now)
+        draft.again(0)
+
+
+def _unsteady(draft: Draft) -> float | None:
+    """Seconds until a canary that lost its pods and is back counts as steady; 0: now."""
+    status = draft.status
+    if not status.stable or status.attempt is None or status.weight_since is None or status.weight == 0:
+        return None
+    if status.attempt.clock.unready_since is None:
+        return None
+    return max(0.0, status.weight_since + min(_STEADY_S, draft.seen.spec.progress_deadline) - draft.now)
+
+
+def _await_steadiness(draft: Draft, seconds: float) -> None:
+    if seconds > 0:
+        draft.again(seconds)
+    else:
+        draft.update_clock(unready_since=None)
+
+
+GUARDS: tuple[Guard, ...] = (
+    Guard("the Release is being deleted", _deleting, _let_go),
+    Guard("a person controls the route", _manual_s, _leave_the_route),
+    Guard("a name is taken", _taken, _say_it_is_taken),
+    Guard("a person goes back to an older version", _going_back, go_back),
+    Guard("the Release is suspended", _suspended, _stand_still),
+    Guard("the canary is no longer asked for", _superseded, _end_superseded),
+    Guard("a new version is asked for", _new_version, _begin),
+    Guard("the canary fails a check", _failed, _roll_back),
+    Guard("the canary has no endpoints", _without_endpoints, _take_work_away),
+    Guard("the canary was not steady", _unsteady, _await_steadiness),
+)

@@ -1,0 +1,67 @@
+"""Why no step goes on and no weight rises, though nothing is wrong with the canary: an ordered table, as `guards.py`.
+
+Analysis and rollbacks go on meanwhile; clocks stand still.
+"""
+
+from __future__ import annotations
+
+from controller.api.phase import Phase
+from controller.api.reasons import Reason
+from controller.rollout import contention
+from controller.rollout.desired import Summary
+from controller.rollout.draft import Draft
+from controller.rollout.observation import MetricTrouble
+
+
+def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
+    """The weight that stays in force, and what is waited for. `weight`: what the step asks for, in percent."""
+    attempt, in_force = draft.attempt, draft.in_force
+    stands = attempt.paused_by != "" or draft.contended
+    trouble = draft.seen.metric_trouble
+    watched = in_force if stands else weight
+    if trouble is not None and watched > 0 and (stands or not attempt.full_by):
+        return out_of_sight(draft, trouble, watched)
+    if draft.seen.analysis_pending and watched > 0 and (stands or not attempt.full_by):
+        message = "the metrics are asked for the first time"
+        return min(in_force, watched), Summary(Phase.PROGRESSING, Reason.ANALYZING, message)
+    if attempt.paused_by:
+        # the pause has a clock of its own, which is made up for when it ends
+        draft.update_clock(held_since=None)
+        return in_force, paused(draft)
+    if draft.contended:
+        draft.stop_clock()
+        sentence = contention.sentence(draft.status.route_edits)
+        return in_force, Summary(Phase.PROGRESSING, Reason.ROUTE_CONTENDED, sentence)
+    return None
+
+
+def caps(draft: Draft) -> bool:
+    """Whether no more pods may come either: by pod count they are more work."""
+    attempt = draft.attempt
+    unwatched = draft.seen.metric_trouble is not None and draft.status.weight > 0 and not attempt.full_by
+    return unwatched or attempt.paused_by != "" or draft.contended
+
+
+def paused(draft: Draft) -> Summary:
+    status = draft.status
+    where = f"step {min(status.step + 1, status.steps)}/{status.steps}"
+    message = f"{where}: paused by {status.paused_by}; analysis and rollbacks go on"
+    return Summary(Phase.PAUSED, Reason.PAUSED_BY_PERSON, message)
+
+
+def out_of_sight(draft: Draft, trouble: MetricTrouble, weight: float) -> tuple[float, Summary]:
+    """The metrics are out, or cannot be trusted: nobody is blamed."""
+    draft.stop_clock()
+    draft.announce(trouble.reason, trouble.message)
+    outage, left = draft.seen.spec.analysis.on_outage, 0.0
+    held_since = draft.attempt.clock.held_since
+    if held_since is not None:
+        left = held_since + outage.wait_at_most - draft.now
+    to_stable = outage.to_stable and draft.status.stable != ""
+    if to_stable and left <= 0:
+        # a step that went by without being watched for so long is entered again
+        draft.update_attempt(step=max(0, min(draft.attempt.step, len(draft.seen.spec.steps) - 1)))
+        message = f"{trouble.message}; the canary gets no work until data are back"
+        return 0.0, Summary(Phase.WAITING, trouble.reason, message)
+    draft.again(left if to_stable else None)
+    return min(weight, draft.in_force), Summary(Phase.WAITING, trouble.reason, trouble.message)

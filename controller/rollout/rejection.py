@@ -1,0 +1,34 @@
+"""How an attempt ends without a promotion. The status alone changes: weight 0 is what `converge` acts on first."""
+
+from __future__ import annotations
+
+from controller.api.reasons import Reason
+from controller.api.status import KEPT, Rejection
+from controller.rollout.draft import Draft
+
+
+def end_attempt(draft: Draft, verdict: str, message: str) -> None:
+    """Everything is meant for stable; the attempt is over."""
+    draft.close_run(verdict, message)
+    # also where no weight changes: the router may have been written a moment ago, by a decision whose status was lost
+    draft.update(attempt=None, stopped_at=0, weight=0.0, weight_since=draft.now, unproven=())
+
+
+def reject(draft: Draft, reason: str, message: str) -> None:
+    """A rollback; the revision stays rejected."""
+    canary, step = draft.status.canary, draft.status.step
+    rejection = Rejection(canary, reason, message, draft.status.evidence, draft.now)
+    end_attempt(draft, "aborted" if reason == Reason.ABORTED else "regression", message)
+    draft.update(last_rollback=rejection, stopped_at=step)
+    remember(draft, rejection)
+    draft.event(reason, f"{canary} rolled back: {message}", warning=True)
+
+
+def remember(draft: Draft, rejection: Rejection) -> None:
+    """A status has room for so many. The oldest is forgotten, never the one the spec asks for, and an event says so."""
+    rejected = [*draft.status.rejected, rejection]
+    while len(rejected) > KEPT:
+        oldest = next(one for one in rejected if one.revision not in (draft.seen.target, draft.seen.asked))
+        rejected.remove(oldest)
+        draft.event("RejectionForgotten", f"{oldest.revision} was rejected so long ago that it may come out again")
+    draft.update(rejected=tuple(rejected))

@@ -1,0 +1,90 @@
+"""Weights: what they mean in shares of the work, whether the router has them, and which way they move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.api.status import RouteEdits, Status
+from controller.rollout.contention import noted, seconds_to_keep_off
+from controller.rollout.draft import Draft
+from controller.rollout.observation import Observation
+from controller.rollout.sizing import Sizing
+
+WHOLE = 100.0
+_SAME_SHARE = 0.005
+"""Percent; half of the smallest step that a route can hold."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """From the shares that the router has to those that it should have."""
+
+    shares: Mapping[str, float]
+    needed: bool
+    """The router has to be written."""
+    changes: bool
+    """The router or the status will differ: after a crash the router may have it already, and the status may not."""
+    gives_work: bool
+    """A version other than the stable one in the stored status gets more than it has: the status is written first."""
+    edits: RouteEdits
+    hands_off_s: float = 0.0
+    """For so long the router is left as another writer made it."""
+
+
+def shares(status: Status, weight: float) -> Mapping[str, float]:
+    """Percent by revision, summing to 100."""
+    stable, canary = status.stable, status.canary
+    if not stable or weight >= WHOLE:
+        return {canary: WHOLE}
+    return {stable: WHOLE - weight, canary: weight} if weight > 0 else {stable: WHOLE}
+
+
+def selected(wanted: Mapping[str, float]) -> str:
+    """What Service NAME selects for these shares by pods: one revision, or '' for all there are."""
+    return next(iter(wanted)) if len(wanted) == 1 else ""
+
+
+def move(draft: Draft, weight: float) -> Move:
+    """What giving the canary `weight` percent would take."""
+    return _to(draft, dict(shares(draft.status, weight)), draft.status.weight != weight)
+
+
+def move_to(draft: Draft, revision: str) -> Move:
+    """Everything to one revision, whatever the status says of weights."""
+    return _to(draft, {revision: WHOLE}, changes=False)
+
+
+def _to(draft: Draft, wanted: Mapping[str, float], changes: bool) -> Move:  # noqa: FBT001 - private, and named above
+    seen, edits = draft.seen, draft.status.route_edits
+    gives = _gives_work(seen, wanted)
+    if has(seen, wanted):
+        return Move(wanted, needed=False, changes=changes, gives_work=gives, edits=edits)
+    before = seen.status
+    if not before.stable or before.weight_pending or dict(wanted) != dict(shares(before, before.weight)):
+        # our own change, or one that was not finished: it never waits
+        return Move(wanted, needed=True, changes=True, gives_work=gives, edits=edits)
+    seconds = seconds_to_keep_off(edits, draft.now)
+    if seconds > 0:
+        return Move(wanted, needed=False, changes=changes, gives_work=gives, edits=edits, hands_off_s=seconds)
+    edits = noted(edits, seen.route_by, draft.now)
+    return Move(wanted, needed=True, changes=True, gives_work=gives, edits=edits)
+
+
+def has(seen: Observation, wanted: Mapping[str, float]) -> bool:
+    if seen.sizing is Sizing.BY_PODS:
+        # the split itself is made by pods; what the router holds is who takes part
+        return seen.service == selected(wanted)
+    return (
+        seen.weights is not None
+        and set(seen.weights) == set(wanted)
+        and all(abs(seen.weights[revision] - share) < _SAME_SHARE for revision, share in wanted.items())
+    )
+
+
+def _gives_work(seen: Observation, wanted: Mapping[str, float]) -> bool:
+    stable = seen.status.stable
+    if seen.sizing is Sizing.BY_PODS:
+        return selected(wanted) != stable
+    before = seen.weights or {}
+    return any(share > before.get(one, 0.0) + _SAME_SHARE for one, share in wanted.items() if one != stable)

@@ -1,0 +1,230 @@
+"""A new version on its way: capacity, then weight, then steps; promotion comes last.
+
+Strategies compile to steps, and this is what passes them, whichever strategy they are of.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from controller.api.phase import Phase
+from controller.api.reasons import Reason
+from controller.api.status import Unproven
+from controller.rollout import holds
+from controller.rollout.at_stable import at_rest, rolled_back
+from controller.rollout.capacity import awaited, lacks_pods, overdue
+from controller.rollout.desired import Desired, Pods, Summary
+from controller.rollout.draft import Draft
+from controller.rollout.rejection import reject
+from controller.rollout.sizing import Sizing
+from controller.rollout.step import Done, Fail, Step, StepView, Wait
+from controller.rollout.traffic import WHOLE, move
+from controller.stats.evidence import NO_EVIDENCE
+
+
+def walk(draft: Draft) -> Desired:
+    seen, status = draft.seen, draft.status
+    if seen.spec.replicas == 0 and seen.spec.analysis.metrics:
+        return _at_zero(draft)
+    _show_evidence(draft)
+    weight = _wanted_weight(draft)
+    if holds.caps(draft):
+        weight = min(weight, draft.in_force)
+    if lacks_pods(draft, weight):
+        failed = overdue(draft, weight)
+        if failed:
+            reject(draft, Reason.DEADLINE_EXCEEDED, failed)
+            return rolled_back(draft)
+        return _track(draft, weight, status.weight, awaited(draft, weight))
+    draft.update_attempt(start_blocked=False)
+    if seen.sizing is Sizing.BY_PODS and status.weight == 0 and len(seen.revisions) > 2:  # noqa: PLR2004 - stable, canary
+        # Service NAME selects all pods there are, so a version that is leaving would get work again
+        message = "an older version has to be gone first"
+        return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, Reason.DRAINING, message))
+    if draft.replaced:
+        # a pass that moves work down and up again undoes itself whenever the operator dies before its status
+        draft.again(0)
+        message = f"{draft.replaced} has no work any longer, its successor is ready"
+        return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, Reason.CANARY_STARTING, message))
+    return _pass_steps(draft, weight)
+
+
+def weight_at(steps: tuple[Step, ...], index: int) -> float:
+    """Percent in force at a step: that of the last step up to it that sets one."""
+    weights = [item.weight for item in steps[: index + 1] if item.weight is not None]
+    return float(weights[-1]) if weights else 0.0
+
+
+def _wanted_weight(draft: Draft) -> float:
+    steps = draft.seen.spec.steps
+    return WHOLE if draft.status.step >= len(steps) else weight_at(steps, draft.status.step)
+
+
+def _track(draft: Draft, sized_for: float, weight: float, summary: Summary) -> Desired:
+    """The canary has pods for one weight, and stable for what the canary is given."""
+    seen, status = draft.seen, draft.status
+    size = seen.spec.strategy.sizes
+    canary = size(seen.sizing, seen.spec.replicas, sized_for).canary
+    stable = size(seen.sizing, seen.spec.replicas, weight).stable
+    return Desired(
+        summary,
+        weight=weight,
+        pods={
+            status.canary: Pods(canary, shrink=seen.sizing is Sizing.BY_PODS),
+            status.stable: Pods(stable, shrink=True),
+        },
+        service=status.stable,
+        kept=frozenset({status.stable, status.canary}),
+    )
+
+
+def _at_zero(draft: Draft) -> Desired:
+    """Scaled to zero, nothing can be compared, and the unjudged version must not be the one that comes back."""
+    status = draft.status
+    summary = Summary(Phase.WAITING, Reason.SCALED_TO_ZERO, "spec.replicas is 0: there is no work to judge by")
+    return Desired(
+        summary,
+        weight=0.0,
+        pods={status.canary: Pods(0, shrink=True), status.stable: Pods(0, shrink=True)},
+        service=status.stable,
+        kept=frozenset({status.stable, status.canary}),
+    )
+
+
+def _pass_steps(draft: Draft, sized_for: float) -> Desired:
+    """As many steps as can be passed now. A weight that moves ends the walk: it is in force before it is judged."""
+    steps = draft.seen.spec.steps
+    hold = holds.held(draft, _wanted_weight(draft))
+    if hold is not None:
+        return _track(draft, sized_for, *hold)
+    if draft.status.step >= len(steps):
+        return _promote(draft)
+    moved, weight = False, 0.0
+    while draft.status.step < len(steps):
+        weight = weight_at(steps, draft.status.step)
+        moved = moved or _starts(draft, weight)
+        summary = _advance(draft, steps, weight)
+        if draft.status.attempt is None:
+            return rolled_back(draft)
+        if summary is not None:
+            return _track(draft, sized_for, weight, summary)
+    draft.again(0)
+    return _track(draft, sized_for, weight, Summary(Phase.PROMOTING, Reason.STEPS_DONE, "all steps are done"))
+
+
+def _starts(draft: Draft, weight: float) -> bool:
+    """The clock of a step runs from the moment its weight is given, unless the canary only lost its pods meanwhile."""
+    clock, index = draft.attempt.clock, draft.status.step
+    returns = (
+        clock.unready_since is not None and clock.step_started is not None and clock.step_started <= clock.unready_since
+    )
+    draft.run_clock()
+    if not move(draft, weight).changes:
+        return False
+    steps = len(draft.seen.spec.steps)
+    draft.event("Weight", f"step {index + 1}/{steps}: {weight:g} % of the work on {draft.status.canary}")
+    if not returns:
+        draft.update_clock(step_started=draft.now, step_entered=draft.now)
+    return True
+
+
+def _advance(draft: Draft, steps: tuple[Step, ...], weight: float) -> Summary | None:
+    """Asks the step under way; None: the next one can be asked, or the attempt is over."""
+    index = draft.status.step
+    outcome = steps[index].advance(_view(draft))
+    match outcome:
+        case Wait():
+            return _wait(draft, outcome)
+        case Fail():
+            reject(draft, outcome.reason, outcome.message)
+            return None
+        case Done():
+            _next_step(draft, outcome)
+            if index + 1 < len(steps) and weight_at(steps, index + 1) != weight:
+                # more weight may need more pods, which the next decision sees to
+                draft.again(0)
+                over = outcome.message or f"{weight:g} % of the work on {draft.status.canary}"
+                return Summary(Phase.PROGRESSING, Reason.NEXT_STEP, over)
+            return None
+        case _:
+            assert_never(outcome)
+
+
+def _next_step(draft: Draft, outcome: Done) -> None:
+    index = draft.status.step
+    if outcome.unproven:
+        draft.update(unproven=(*draft.status.unproven, Unproven(index, outcome.message)))
+    draft.enter_step(index + 1)
+    if outcome.message:
+        draft.event("StepDone", f"step {index + 1}/{len(draft.seen.spec.steps)}: {outcome.message}")
+
+
+def _show_evidence(draft: Draft) -> None:
+    nearest = draft.seen.evidence.nearest
+    if draft.status.attempts == draft.seen.status.attempts:
+        draft.update(evidence=nearest.sentence() if nearest is not None else "")
+
+
+def _view(draft: Draft) -> StepView:
+    seen, status = draft.seen, draft.status
+    same = status.attempts == seen.status.attempts
+    held = next((metric for metric in seen.evidence.metrics if metric.held_back), None)
+    nearest = seen.evidence.nearest
+    started = draft.attempt.clock.step_started
+    return StepView(
+        elapsed=0.0 if started is None else draft.now - started,
+        canary_units=seen.step_units,
+        min_units=seen.spec.analysis.advanced.min_units,
+        on_timeout=seen.spec.analysis.on_timeout,
+        suspicion=held.sentence() if held is not None else None,
+        evidence=nearest.sentence() if nearest is not None else "nothing was seen",
+        approved_by=draft.attempt.approved_by or None,
+        # a new attempt has no evidence yet; what was seen belongs to the one before it
+        judged=seen.evidence if same else NO_EVIDENCE,
+    )
+
+
+def _wait(draft: Draft, outcome: Wait) -> Summary:
+    seen, status = draft.seen, draft.status
+    reason, said = outcome.reason, [outcome.message]
+    draft.update_attempt(awaits_person=outcome.approvable)
+    if outcome.phase is Phase.PAUSED:
+        draft.announce(outcome.reason, outcome.message, about=str(status.step), warning=False)
+    analyzes = outcome.phase is Phase.PROGRESSING and seen.spec.steps[status.step].analyzes
+    if seen.following and analyzes and seen.sizing.written:
+        reason = Reason.ROUTER_SLOW
+        said.append(seen.following)
+        draft.announce(reason, seen.following)
+    for metric in seen.evidence.metrics:
+        if metric.advises:
+            draft.announce("MetricAdvises", metric.advice(), about=metric.name)
+    said += [sentence for sentence in (seen.late, seen.evidence.advice) if sentence]
+    draft.again(outcome.again_in)
+    return Summary(outcome.phase, reason, f"step {status.step + 1}/{len(seen.spec.steps)}: {'; '.join(said)}")
+
+
+def _promote(draft: Draft) -> Desired:
+    """Full size was reached: the new version is stable, and the old one's drain begins."""
+    seen, old, new = draft.seen, draft.status.stable, draft.status.canary
+    draft.run_clock()
+    if draft.attempt.full_by:
+        judged = Reason.PROMOTED_BY_PERSON
+    elif seen.evidence.proven and not draft.status.unproven:
+        judged = Reason.PROVEN
+    else:
+        judged = Reason.UNPROVEN if seen.spec.analysis.metrics else Reason.NO_METRICS
+    message = f"{new} took over from {old}; {draft.status.evidence or 'nothing was compared'}"
+    draft.close_run("promoted", message)
+    draft.event("Promoted", message)
+    draft.update(
+        stable=new,
+        previous=old,
+        attempt=None,
+        stopped_at=0,
+        weight=0.0,
+        weight_since=draft.now,
+        judged=judged,
+        drain_since=draft.now,
+        evidence="",
+    )
+    return at_rest(draft)
