@@ -249,23 +249,46 @@ class RunStore:
                 await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
 
 
-async def read_run(kube: KubeClient, key: Key, name: str) -> Run | None:
-    """A run as it is written, judged again; None where there is none. Raises KubeError."""
-    pages = await _read_pages(kube, key, name)
-    return _from_pages(key, name, pages) if pages else None
+class RunReader:
+    """Reads a run again and again, as a live view does: full pages never change, so they are read once, and the run is
+    judged again when the last one has changed.
+    """
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+        self._name = ""
+        self._pages: list[dict[str, Any]] = []
+        self._run: Run | None = None
+
+    async def read(self, key: Key, name: str) -> Run | None:
+        """As it is written, judged again; None where there is none. Raises KubeError."""
+        known = self._pages if name == self._name else []
+        pages = await _read_pages(self._kube, key, name, [page for page in known if _is_full(page)])
+        if not known or _versions(pages) != _versions(known):
+            self._run = _from_pages(key, name, pages) if pages else None
+        self._name, self._pages = name, pages
+        return self._run
 
 
-async def _read_pages(kube: KubeClient, key: Key, name: str) -> list[dict[str, Any]]:
-    first = await kube.find(ANALYSIS_RUNS, key.namespace, name)
-    if first is None:
-        return []
-    pages = [first]
-    while len(pages[-1].get("status", {}).get("looks", [])) >= PAGE:
-        following = await kube.find(ANALYSIS_RUNS, key.namespace, _page_name(name, len(pages)))
-        if following is None:
+async def _read_pages(
+    kube: KubeClient, key: Key, name: str, known: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """`known`: the first pages, all of them full."""
+    pages = list(known)
+    while not pages or _is_full(pages[-1]):
+        page = await kube.find(ANALYSIS_RUNS, key.namespace, _page_name(name, len(pages)))
+        if page is None:
             break
-        pages.append(following)
+        pages.append(page)
     return pages
+
+
+def _is_full(page: Mapping[str, Any]) -> bool:
+    return len(page.get("status", {}).get("looks", [])) >= PAGE
+
+
+def _versions(pages: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [page["metadata"]["resourceVersion"] for page in pages]
 
 
 def _page_name(name: str, page: int) -> str:

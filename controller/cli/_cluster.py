@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from controller.api.resources import RELEASES
+from controller.cli._terminal import echo
 from controller.kube.client import KubeClient, KubeError, NotFoundError
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def with_cluster(kubeconfig: Path | None, do: Callable[[KubeClient], Awaitable[T
     try:
         return asyncio.run(connected())
     except (CommandError, KubeError) as error:
-        typer.echo(f"pointsman: {error}", err=True)
+        echo(f"pointsman: {error}", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

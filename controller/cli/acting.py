@@ -25,6 +25,7 @@ from controller.cli._cluster import (
     find_release,
     with_cluster,
 )
+from controller.cli._terminal import echo
 from controller.kube.client import KubeClient, KubeError
 
 _ANSWER_S = 15.0
@@ -181,7 +182,7 @@ def retry(
 
 
 def _wrong_use(command: str, sentence: str) -> None:
-    typer.echo(f"pointsman {command}: {sentence}", err=True)
+    echo(f"pointsman {command}: {sentence}", err=True)
     raise typer.Exit(WRONG_USE)
 
 
@@ -201,9 +202,9 @@ def _ask(asked: _Asked, namespace: str | None, kubeconfig: Path | None, output: 
     if output is Output.JSON:
         told = {"name": asked.name, "namespace": answered["metadata"]["namespace"], "action": asked.action}
         told |= {"releaseAction": answered["metadata"]["name"], "revision": spec["revision"]}
-        typer.echo(json.dumps(told | {"result": status["result"], "message": status["message"]}))
+        echo(json.dumps(told | {"result": status["result"], "message": status["message"]}))
     else:
-        typer.echo(f"{asked.name}: {status['message']}")
+        echo(f"{asked.name}: {status['message']}")
     if status["result"] != "Accepted":
         raise typer.Exit(FAILED)
 

@@ -15,6 +15,7 @@ import crds
 from controller.cli._checks import Problem, Report, check
 from controller.cli._cluster import FAILED, WRONG_USE, Output
 from controller.cli._documents import STDIN, Document, UnreadableError, documents, files_of
+from controller.cli._terminal import echo
 
 
 def register(app: typer.Typer) -> None:
@@ -33,10 +34,10 @@ def print_crds(
     """  # noqa: D301 - \b keeps the lines of the examples
     texts = crds.texts()
     if name and name not in texts:
-        typer.echo(f"pointsman crd: there is no CRD {name!r}; there are: {', '.join(texts)}", err=True)
+        echo(f"pointsman crd: there is no CRD {name!r}; there are: {', '.join(texts)}", err=True)
         raise typer.Exit(WRONG_USE)
     chosen = [texts[name]] if name else list(texts.values())
-    typer.echo("---\n".join(chosen), nl=False)
+    echo("---\n".join(chosen), nl=False)
 
 
 def validate(
@@ -60,7 +61,7 @@ def validate(
     try:
         names = files_of(files)
     except UnreadableError as error:
-        typer.echo(f"pointsman validate: {error.file}: {error.problem}", err=True)
+        echo(f"pointsman validate: {error.file}: {error.problem}", err=True)
         raise typer.Exit(WRONG_USE) from error
     found: list[Document] = []
     unreadable: list[Problem] = []
@@ -88,11 +89,11 @@ def _read(name: str) -> list[Document]:
 
 def _say(report: Report, output: Output) -> None:
     if output is Output.JSON:
-        typer.echo(json.dumps(asdict(report), indent=2))
+        echo(json.dumps(asdict(report), indent=2))
         return
     for problem in report.problems:
-        typer.echo(str(problem))
+        echo(str(problem))
     said = f"{report.checked} checked, {len(report.problems)} problems, {report.skipped} of other kinds skipped."
     if report.unknown:
         said += f" Not among these files, so their use was not checked: {', '.join(report.unknown)}."
-    typer.echo(said, err=True)
+    echo(said, err=True)

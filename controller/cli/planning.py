@@ -22,6 +22,7 @@ from controller.api.resources import NAMESPACES
 from controller.api.status_format import status_from_raw
 from controller.cli._cluster import WRONG_USE, CommandError, Kubeconfig, Namespace, find_release, with_cluster
 from controller.cli._manifest import ManifestError, read_release
+from controller.cli._terminal import echo
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
 from controller.rollout.bake import bake_weight
@@ -104,15 +105,15 @@ def plan(
         else:
             planned = with_cluster(kubeconfig, partial(_of_cluster, subject, namespace, operator_namespace, given))
     except (ManifestError, SpecError) as error:
-        typer.echo(f"pointsman plan: {error}", err=True)
+        echo(f"pointsman plan: {error}", err=True)
         raise typer.Exit(WRONG_USE) from None
     rows = foresee(planned)
     sentences = [*planned.notes, *advice(rows, planned)]
     if as_json:
-        typer.echo(json.dumps({"rows": [asdict(row) for row in rows], "advice": sentences}))
+        echo(json.dumps({"rows": [asdict(row) for row in rows], "advice": sentences}))
         return
     for line in (*_table(rows), *sentences):
-        typer.echo(line)
+        echo(line)
 
 
 @dataclass(frozen=True)

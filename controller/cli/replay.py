@@ -16,6 +16,7 @@ from controller.api.release import ReleaseSpec
 from controller.cli._cluster import WRONG_USE
 from controller.cli._documents import UnreadableError, files_of
 from controller.cli._manifest import ManifestError, read_release
+from controller.cli._terminal import echo
 from controller.cli._traces import Trace, TraceError, read_trace
 from controller.rollout.bake import bake_weight
 from controller.stats.counts import metric_of
@@ -107,18 +108,18 @@ def replay(
         )
         names = _files(files)
     except (WrongUseError, ManifestError) as error:
-        typer.echo(f"pointsman replay: {error}", err=True)
+        echo(f"pointsman replay: {error}", err=True)
         raise typer.Exit(WRONG_USE) from None
     for name in names:
         try:
             trace = read_trace(name)
             plan = settings.plan(trace)
         except (TraceError, WrongUseError) as error:
-            typer.echo(f"pointsman replay: {error}", err=True)
+            echo(f"pointsman replay: {error}", err=True)
             failed = True
             continue
         lines = _json_lines(trace, plan) if as_json else _text_lines(trace, plan)
-        typer.echo("\n".join(lines))
+        echo("\n".join(lines))
     if failed:
         raise typer.Exit(WRONG_USE)
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from controller.analysis.runs import read_run
+from controller.analysis.runs import RunReader
 from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
 from controller.api.reading import SpecError, parse_duration
@@ -30,9 +28,11 @@ from controller.cli._cluster import (
     find_release,
     with_cluster,
 )
+from controller.cli._terminal import Terminal, echo
 from controller.kube.client import KubeClient
 from controller.kube.objects import Key
-from controller.views.explanation import Explanation, age_of
+from controller.views.explanation import Explanation
+from controller.views.fleet import row_of, table
 
 _POLL_S = 0.5
 Name = Annotated[str, typer.Argument(metavar="RELEASE")]
@@ -66,11 +66,11 @@ def get(
 
     releases = with_cluster(kubeconfig, read)
     if output is Output.JSON:
-        typer.echo(json.dumps([_row_json(release) for release in releases]))
+        echo(json.dumps([row_of(release) for release in releases]))
     elif not releases:
-        typer.echo("no Releases here; -A lists all namespaces", err=True)
+        echo("no Releases here; -A lists all namespaces", err=True)
     else:
-        Console(soft_wrap=False).print(_table(releases, with_namespace=every))
+        Terminal().print(table(releases, time.time(), with_namespace=every))
 
 
 def explain(
@@ -86,14 +86,14 @@ def explain(
         return await explanation_of(kube, namespace or kube.namespace, name)
 
     found = with_cluster(kubeconfig, read)
-    typer.echo(json.dumps(found.as_json()) if output is Output.JSON else "\n".join(found.lines(time.time())))
+    echo(json.dumps(found.as_json()) if output is Output.JSON else "\n".join(found.lines(time.time())))
 
 
-async def explanation_of(kube: KubeClient, namespace: str, name: str) -> Explanation:
-    """Judges the recorded counts again, with the operator's own code."""
+async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunReader | None = None) -> Explanation:
+    """Judges the recorded counts again, with the operator's own code. `runs`: what was read before."""
     release = await find_release(kube, namespace, name)
     run = release.get("status", {}).get("analysisRun") or await _last_run(kube, namespace, name)
-    record = await read_run(kube, Key(namespace, name), run) if run else None
+    record = await (runs or RunReader(kube)).read(Key(namespace, name), run) if run else None
     if record is None:
         return Explanation(release, run="", alpha=None, evidence=None)
     return Explanation(release, run=run, alpha=record.plan.alpha, evidence=record.judge.evidence())
@@ -119,12 +119,12 @@ def wait(
     pointsman wait invitation-api -n shop --timeout 30m
     """  # noqa: D301 - \b keeps the lines of the examples
     if until != "done":
-        typer.echo(f"pointsman wait: --for {until} is not known; it can be: done", err=True)
+        echo(f"pointsman wait: --for {until} is not known; it can be: done", err=True)
         raise typer.Exit(WRONG_USE)
     try:
         patience = parse_duration(timeout, "--timeout")
     except SpecError as error:
-        typer.echo(f"pointsman wait: {error}", err=True)
+        echo(f"pointsman wait: {error}", err=True)
         raise typer.Exit(WRONG_USE) from None
 
     async def watch(kube: KubeClient) -> int:
@@ -142,7 +142,7 @@ async def _until_done(kube: KubeClient, namespace: str, name: str, patience: flo
         line = f"{status.phase} ({status.reason}): {status.message}"
         if line != said:
             said = line
-            typer.echo(line)
+            echo(line)
         code = exit_code(release)
         if code is not None:
             return code
@@ -166,38 +166,3 @@ def exit_code(release: Mapping[str, Any]) -> int | None:
             return WAITS_FOR_PERSON
         case _:
             return None
-
-
-def _table(releases: list[dict[str, Any]], *, with_namespace: bool) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="")
-    columns = ["NAME", "PHASE", "STEP", "WEIGHT", "READY", "REASON", "EVIDENCE", "AGE"]
-    if with_namespace:
-        columns.insert(0, "NAMESPACE")
-    now = time.time()
-    rows = [_row_json(release) | {"age": age_of(release, now)} for release in releases]
-    for column in columns:
-        # in a narrow terminal names and evidence fold; a column that shrank would lose its words without a sign
-        widest = max(len(str(row[column.lower()])) for row in rows)
-        folds = column in ("NAMESPACE", "NAME", "EVIDENCE")
-        table.add_column(column, overflow="fold", min_width=None if folds else max(len(column), widest))
-    for row in rows:
-        table.add_row(*(str(row[column.lower()]) for column in columns))
-    return table
-
-
-def _row_json(release: dict[str, Any]) -> dict[str, Any]:
-    raw = release.get("status", {})
-    ready = next((item["status"] for item in raw.get("conditions", []) if item["type"] == "Ready"), "Unknown")
-    return {
-        "namespace": release["metadata"]["namespace"],
-        "name": release["metadata"]["name"],
-        "phase": raw.get("phase", "Pending"),
-        "step": raw.get("progress", ""),
-        "weight": raw.get("weight", 0),
-        "ready": ready,
-        "reason": raw.get("reason", ""),
-        "evidence": raw.get("evidence", ""),
-        "stable": raw.get("stableRevision", ""),
-        "canary": raw.get("canaryRevision", ""),
-        "message": raw.get("message", ""),
-    }

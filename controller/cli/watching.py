@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 
+from controller.analysis.runs import RunReader
 from controller.cli._cluster import Kubeconfig, Namespace, with_cluster
+from controller.cli._terminal import Terminal, echo
 from controller.cli.viewing import exit_code, explanation_of
 from controller.kube.client import KubeClient, UnavailableError
 from controller.views.explanation import Explanation
@@ -41,7 +42,7 @@ def watch(
     pointsman watch invitation-api -n shop
     pointsman watch invitation-api -n shop --until-done | tee release.log
     """  # noqa: D301 - \b keeps the lines of the examples
-    console = Console()
+    console = Terminal()
 
     async def follow(kube: KubeClient) -> int:
         home = namespace or kube.namespace
@@ -71,17 +72,17 @@ def lines() -> Show:
         now = line(found)
         if now != said:
             said = now
-            typer.echo(f"{time.strftime('%H:%M:%S')} {now}")
+            echo(f"{time.strftime('%H:%M:%S')} {now}")
 
     return say
 
 
 async def _follow(kube: KubeClient, namespace: str, name: str, show: Show, *, until_done: bool) -> int:
     """Raises KubeError, but for an API server that is away for a while: what was seen last stays on the screen."""
-    seen = False
+    seen, runs = False, RunReader(kube)
     while True:
         try:
-            found = await explanation_of(kube, namespace, name)
+            found = await explanation_of(kube, namespace, name, runs)
         except UnavailableError:
             if not seen:
                 raise

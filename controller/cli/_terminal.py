@@ -1,0 +1,30 @@
+"""The one way to a terminal: what is written there has its control characters escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from controller.views.printable import printable
+
+_ALL_COLUMNS = 10_000
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    typer.echo(printable(text), err=err, nl=nl)
+
+
+class Terminal(Console):
+    """rich writes an escape sequence that stands in a text as it is. A pipe has no width: nothing folds for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        if not self.is_terminal:
+            self.width = _ALL_COLUMNS
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
