@@ -9,6 +9,7 @@ from typer.core import TyperGroup as Group
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from controller.api.reasons import Reason
 from controller.cli.main import app
 
 CHECKOUT = Path(__file__).parents[2]
@@ -75,3 +76,8 @@ def test_commands_exist(page):
 def test_the_commands_are_documented():
     text = (CHECKOUT / "controller/docs/releasing.md").read_text()
     assert [command for command in sorted(commands()) if not re.search(rf"`(?:pointsman )?{command}\b", text)] == []
+
+
+def test_every_reason_has_an_entry_in_the_runbook():
+    text = (CHECKOUT / "controller/docs/operating.md").read_text()
+    assert [reason for reason in Reason if f"`{reason}`" not in text] == []
