@@ -10,7 +10,6 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from controller import registry
-from controller.api.reading import Reader
 from hack.crd import generate
 from tests.unit.rollout.world import World
 
@@ -48,7 +47,6 @@ def test_a_page_can_be_followed(page, monkeypatch, tmp_path):
 
     monkeypatch.setattr(registry, "entry_points", found)
     assert registry.modules(folder)[added.KIND] is added
-    added.Config.parse(Reader.of(added.EXAMPLE, "spec"))
     assert any(f"{added.KIND}:" in text for text in generate.render().values()), "it is in a CRD"
     tried = 0
     for test_path, test_text in tests:
