@@ -11,12 +11,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
 
 from controller.analysis.measuring import Measured, Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.schedule import patience_s
 from controller.analysis.subject import AnalysisResult, Subject
 from controller.api.reasons import Reason
+from controller.api.status import Status
 from controller.kube.client import ConflictError, KubeError
 from controller.kube.objects import Key
 from controller.rollout.observation import MetricTrouble
@@ -36,7 +39,12 @@ class _Entry:
     subject: Subject
     result: AnalysisResult = _PENDING
     asking_since: float | None = None
-    """Since when a measurement is under way, by the loop's clock."""
+    """Since when there was no answer, by the loop's clock; None while nothing is asked."""
+    problem: str = ""
+    """What the API server said when the record could not be written."""
+    weight_known_until: float = inf
+    """Seconds since the epoch. A pass under way, or one that failed, may have changed the weight since."""
+    task: asyncio.Task[None] | None = None
 
 
 class AnalysisController:
@@ -49,7 +57,7 @@ class AnalysisController:
         *,
         finished: Callable[[], object] = lambda: None,
     ) -> None:
-        """`wake` is called with a Release whose result has changed; `finished` after each measurement."""
+        """`wake` is called with a Release whose result has changed, or is late; `finished` after each measurement."""
         self.measuring = measuring
         self._runs = runs
         self.clock = clock
@@ -66,20 +74,32 @@ class AnalysisController:
     def active(self) -> int:
         return self._queue.active
 
-    def result(self, key: Key, subject: Subject | None) -> AnalysisResult:
-        """What is known of the attempt that `subject` names, at once; None: nothing is analyzed now."""
+    def result(self, key: Key, subject: Subject | None, now: float) -> AnalysisResult:
+        """What is known of the attempt that `subject` names, at once; None: nothing is analyzed now.
+
+        `now`: the pass's, in seconds since the epoch. No window ends later until `pass_done` says which weight is in
+        force since.
+        """
         if subject is None:
-            self._entries.pop(key, None)
+            self._drop(key)
             return _NOTHING
         self._runs.reopen(key)
         entry = self._entries.get(key)
         if entry is None or entry.subject.attempt != subject.attempt:
+            self._drop(key)
             entry = self._entries[key] = _Entry(subject)
             self._queue.add(key)
         elif _is_due(entry.subject, subject):
             self._queue.add(key)
-        entry.subject = subject
+        entry.subject = subject if entry.subject is subject else subject.after(entry.subject)
+        entry.weight_known_until = now
         return self._as_of_now(entry)
+
+    def pass_done(self, key: Key, status: Status) -> None:
+        """A pass has written `status`. Where it changed the weight, the next pass says what is measured since."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.subject.status.weight_since == status.weight_since:
+            entry.weight_known_until = inf
 
     def _as_of_now(self, entry: _Entry) -> AnalysisResult:
         """A result of an older step or weight counts for the evidence, and not for what began since."""
@@ -96,45 +116,56 @@ class AnalysisController:
         waited = asyncio.get_running_loop().time() - entry.asking_since
         if waited < patience:
             return replace(result, again_in=patience - waited)
-        message = f"no answer for {waited:.0f} s"
+        message = entry.problem or f"the metrics were asked for, and there is no answer since {patience:g} s"
         trouble = result.trouble or MetricTrouble(Reason.SOURCE_OUTAGE, message)
         return replace(result, trouble=trouble, pending=False)
 
     def forget(self, key: Key) -> None:
         """A Release that is gone."""
-        self._entries.pop(key, None)
+        self._drop(key)
         self._queue.forget_failures(key)
         self.measuring.forget(key)
+
+    def _drop(self, key: Key) -> None:
+        """What is still being asked for it would only take places of its source."""
+        entry = self._entries.pop(key, None)
+        if entry is not None and entry.task is not None:
+            entry.task.cancel()
 
     async def run(self) -> None:
         """Until it is cancelled; then what is being measured is, too."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 key = await self._queue.get()
-                tasks.create_task(self._one(key), name=f"analysis of {key}")
+                entry = self._entries.get(key)
+                if entry is None:
+                    self._queue.finish(key)
+                    continue
+                entry.task = tasks.create_task(self._measure(key, entry), name=f"analysis of {key}")
+                entry.task.add_done_callback(partial(self._ended, key))
 
     def close(self) -> None:
         self._queue.close()
 
-    async def _one(self, key: Key) -> None:
-        entry = self._entries.get(key)
-        try:
-            if entry is not None:
-                await self._measure(key, entry)
-        finally:
-            self._queue.finish(key)
-            self._finished()
+    def _ended(self, key: Key, _: asyncio.Task[None]) -> None:
+        """Also of a task that was cancelled before it began."""
+        self._queue.finish(key)
+        self._finished()
 
     async def _measure(self, key: Key, entry: _Entry) -> None:
-        subject = entry.subject
-        entry.asking_since = asyncio.get_running_loop().time()
+        subject, loop = entry.subject, asyncio.get_running_loop()
+        if entry.asking_since is None:
+            entry.asking_since = loop.time()
+        late = loop.call_later(patience_s(subject.analysis.interval), self._wake, key)
         try:
-            result, again_in = await self._measured(subject)
+            result, again_in = await self._measured(subject, entry.weight_known_until)
         except ConflictError as error:
+            entry.problem = f"the AnalysisRun cannot be written: {error}"
             self._queue.add_failed(key)
             _LOG.info("the AnalysisRun of %s changed while it was written: %s", key, error)
             return
         except KubeError as error:
+            entry.problem = f"the AnalysisRun cannot be read or written: {error}"
             delay = self._queue.add_failed(key, not_before=error.retry_after)
             _LOG.warning("analysis of %s failed, again in %.1f s: %s", key, delay, error)
             return
@@ -147,14 +178,15 @@ class AnalysisController:
         else:
             self._queue.forget_failures(key)
         finally:
-            entry.asking_since = None
+            late.cancel()
+        entry.asking_since, entry.problem = None, ""
         self._publish(key, entry, subject, result)
         if again_in is not None and self._entries.get(key) is entry:
             self._queue.add_after(key, again_in)
 
-    async def _measured(self, subject: Subject) -> Measured:
+    async def _measured(self, subject: Subject, weight_known_until: float) -> Measured:
         now = self.clock()
-        result, again_in = await self.measuring.measure(subject, now)
+        result, again_in = await self.measuring.measure(subject, now, weight_known_until=weight_known_until)
         disaster = await self.measuring.provisional(subject, self.clock())
         return replace(result, disaster=disaster), again_in
 

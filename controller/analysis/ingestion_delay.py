@@ -14,6 +14,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from controller.kube.objects import Key
 from controller.stats.counts import NOTHING, Counts
@@ -106,19 +107,21 @@ class IngestionDelay:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._measurements: dict[Key, _Measurement] = {}
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places: WeakKeyDictionary[object, asyncio.Semaphore] = WeakKeyDictionary()
+        """By source: one that hangs keeps no other from being measured."""
 
-    def begin(self, key: Key, subject: object, ask: Ask, *, settle: bool) -> None:
-        """`settle`: its delay is to be learnt as well."""
+    def begin(self, key: Key, subject: object, ask: Ask, *, settle: bool, source: object = None) -> None:
+        """`settle`: its delay is to be learnt as well. `source`: those of one source are measured by turns."""
         known = self._measurements.get(key)
         if known is None or known.subject != subject:
             self.forget(key)
             measurement = self._measurements[key] = _Measurement(subject)
-            measurement.task = asyncio.create_task(self._measure(measurement, ask, settle=settle))
+            places = self._places.setdefault(self if source is None else source, asyncio.Semaphore(_AT_ONCE))
+            measurement.task = asyncio.create_task(self._measure(measurement, ask, places, settle=settle))
             measurement.task.add_done_callback(partial(_log_defect, key))
 
-    async def _measure(self, measurement: _Measurement, ask: Ask, *, settle: bool) -> None:
-        async with self._places:
+    async def _measure(self, measurement: _Measurement, ask: Ask, places: asyncio.Semaphore, *, settle: bool) -> None:
+        async with places:
             measurement.usual = await usual(ask, self._clock())
             if not settle:
                 return

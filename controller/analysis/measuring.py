@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from controller.analysis import late_points
 from controller.analysis.asking import ask, ask_in_halves
 from controller.analysis.ingestion_delay import Ask, IngestionDelay, usual
 from controller.analysis.method import controlled, method_of
 from controller.analysis.runs import Beginning, Run, RunStore, run_name
-from controller.analysis.schedule import FAST_S, is_fresh, next_end
+from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import AnalysisResult, Subject
 from controller.analysis.thresholds import HISTORY_S, MOST_TESTS, chosen, judged
@@ -50,8 +51,11 @@ class Measuring:
     def forget(self, key: Key) -> None:
         self._delay.forget(key)
 
-    async def measure(self, subject: Subject, now: float) -> Measured:
-        """Raises KubeError. What a metric system does wrong comes back as `trouble`."""
+    async def measure(self, subject: Subject, now: float, *, weight_known_until: float = inf) -> Measured:
+        """Raises KubeError. What a metric system does wrong comes back as `trouble`.
+
+        No window ends after `weight_known_until`: the share is constant in each.
+        """
         analysis, status = subject.analysis, subject.status
         try:
             questions = await self._sources.questions(
@@ -61,14 +65,17 @@ class Measuring:
             return AnalysisResult(trouble=error.trouble, run=status.run), analysis.interval
         if not subject.measures:
             settle = analysis.advanced.settle is None
-            self._delay.begin(subject.key, subject.attempt, _asking(questions, status, subject.target), settle=settle)
+            ask_stable = _asking(questions, status, subject.target)
+            source = questions[0].provider if questions else None
+            self._delay.begin(subject.key, subject.attempt, ask_stable, settle=settle, source=source)
             silent = await heartbeats(questions, now, analysis.interval)
-            return AnalysisResult(trouble=silent), None if silent is None else analysis.interval
+            beats = any(question.heartbeat is not None for question in questions)
+            return AnalysisResult(trouble=silent), analysis.interval if beats else None
         try:
             run = await self._open(subject, questions)
         except MetricTroubleError as error:
             return AnalysisResult(trouble=error.trouble), analysis.interval
-        found = await self._catch_up(run, subject, questions, now)
+        found = await self._catch_up(run, subject, questions, now, weight_known_until)
         if run.closed:
             return AnalysisResult(), None
         await _audit(run, questions, status)
@@ -103,6 +110,7 @@ class Measuring:
     ) -> float | None:
         if result.evidence.regression is not None:
             return None  # nothing that comes would change it
+        # one that is overdue waits for a pass to say which weight is in force
         due = max(FAST_S / 4, _next_end(run, subject, questions) + run.plan.settle - now)
         if is_fresh(subject.status, now):
             return min(due, FAST_S)
@@ -149,13 +157,14 @@ class Measuring:
         return run
 
     async def _catch_up(
-        self, run: Run, subject: Subject, questions: Sequence[Question], now: float
+        self, run: Run, subject: Subject, questions: Sequence[Question], now: float, weight_known_until: float = inf
     ) -> MetricTrouble | None:
         analysis, status = subject.analysis, subject.status
         began = time.monotonic()
         for _ in range(_CATCH_UP):
             start, end = run.end, _next_end(run, subject, questions)
-            if end + run.plan.settle > now or run.judge.evidence().regression is not None or run.closed:
+            due = end + run.plan.settle <= now and end <= weight_known_until
+            if not due or run.judge.evidence().regression is not None or self._runs.is_over(run):
                 return None
             window = Window(as_datetime(start), as_datetime(end))
             warming = status.scaled_up is not None and start < status.scaled_up + analysis.advanced.warm_up
@@ -176,7 +185,7 @@ class Measuring:
             if self._runs.is_over(run):
                 return None  # the attempt ended while the source was asked
             before = run.looks[-1].weight if run.looks else 0.0
-            weight = status.weight if start >= (status.weight_since or 0.0) else before
+            weight = weight_at(start, subject.weights, before=before)
             self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows, halves))
             self._lagged(now - end - run.plan.settle + time.monotonic() - began)
         return None
@@ -279,6 +288,6 @@ def _next_end(run: Run, subject: Subject, questions: Iterable[Question]) -> floa
         subject.analysis.interval,
         started=run.started,
         turns=run.turns,
-        weight_since=subject.status.weight_since,
+        weights=subject.weights,
         maturities={question.maturity for question in questions},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from controller.analysis.subject import WeightChange
 from controller.api.status import Status
 
 FAST_S = 1.0
@@ -19,15 +20,20 @@ def next_end(
     *,
     started: float,
     turns: Sequence[float],
-    weight_since: float | None,
+    weights: Sequence[WeightChange],
     maturities: Collection[float],
 ) -> float:
     """A window also ends where the weight changed, so that the share is constant in it: when it changed, and for what
     ripens, so much later. Seconds since the epoch.
     """
-    changed = [started, *turns] + ([] if weight_since is None else [weight_since])
+    changed = [started, *turns, *(change.since for change in weights)]
     moments = (moment + maturity for moment in changed for maturity in {0.0, *maturities})
     return min([end + interval, *(moment for moment in moments if moment > end)])
+
+
+def weight_at(moment: float, weights: Sequence[WeightChange], *, before: float) -> float:
+    """The weight in force at a moment, in percent; `before`: what it was before all changes that are known."""
+    return next((change.weight for change in reversed(weights) if change.since <= moment), before)
 
 
 def is_fresh(status: Status, now: float) -> bool:

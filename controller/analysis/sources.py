@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,10 @@ from controller.rollout.observation import MetricTrouble
 _KEPT_S = 60.0
 AT_ONCE = 16
 """Questions to one source at once; the others wait for their turn."""
+
+
+_LONGEST_S = 75.0
+"""More than any time-out that a source may have: one that keeps to none frees its place all the same."""
 
 
 class MetricTroubleError(Exception):
@@ -74,12 +79,21 @@ class Limited:
         self._places = asyncio.Semaphore(at_once)
 
     async def query(self, query: Query, window: Window) -> Samples | NoData:
-        async with self._places:
+        async with self._place():
             return await self._provider.query(query, window)
 
     async def has_rows(self, query: Query, window: Window) -> bool:
-        async with self._places:
+        async with self._place():
             return await self._provider.has_rows(query, window)
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        async with self._places:
+            try:
+                async with asyncio.timeout(_LONGEST_S):
+                    yield
+            except TimeoutError as error:
+                raise SourceOutageError(f"no answer within {_LONGEST_S:g} s") from error
 
     async def close(self) -> None:
         await self._provider.close()

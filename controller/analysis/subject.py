@@ -13,6 +13,16 @@ from controller.rollout.observation import MetricTrouble
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import NO_EVIDENCE, Evidence
 
+_MOST_CHANGES = 64
+
+
+@dataclass(frozen=True)
+class WeightChange:
+    since: float
+    """Seconds since the epoch."""
+    weight: float
+    """Percent."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -27,6 +37,21 @@ class Subject:
     """A router splits the work as the weight says, and not the number of pods."""
     reserve_at: float | None = None
     """The weight of a bake, in percent."""
+    earlier_weights: tuple[WeightChange, ...] = ()
+    """Changes before the one in the status, as far as this process has seen them; the oldest first."""
+
+    @property
+    def weights(self) -> tuple[WeightChange, ...]:
+        """The changes of this attempt's weight, the last one included."""
+        since = self.status.weight_since
+        return (
+            self.earlier_weights if since is None else (*self.earlier_weights, WeightChange(since, self.status.weight))
+        )
+
+    def after(self, before: Subject) -> Subject:
+        """The same, with the changes of the weight that were known `before`: two may lie in one window."""
+        known = before.weights if before.status.weight_since != self.status.weight_since else before.earlier_weights
+        return replace(self, earlier_weights=known[-_MOST_CHANGES:])
 
     @property
     def attempt(self) -> tuple[str, str, int]:

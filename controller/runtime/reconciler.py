@@ -120,7 +120,7 @@ class Reconciler:
             return _ROUTER_AGAIN_S
         self._drop_answered(key, asked, world)
         now = self.clock()
-        found = self._analyzed(world, status)
+        found = self._analyzed(world, status, now)
         observation = replace(
             world.observation,
             status=status.judged_by(found.run or status.run),
@@ -133,7 +133,10 @@ class Reconciler:
             late=found.late,
         )
         world = replace(world, observation=observation)
-        return _soonest(await self._carry_out(world, decide(observation, now), now), found.again_in)
+        decision = decide(observation, now)
+        again_in = await self._carry_out(world, decision, now)
+        self.analysis.pass_done(key, decision.status)
+        return _soonest(again_in, found.again_in)
 
     async def _withdraw(self, key: Key, release: dict[str, Any], status: Status, problem: str) -> float | None:
         """The spec was let in and cannot be meant. What of it can be read is used to protect its users."""
@@ -147,6 +150,7 @@ class Reconciler:
             return None
         world = await self.observer.observe(key, release, spec, status, ())
         now = self.clock()
+        self.analysis.result(key, None, now)
         return await self._carry_out(world, withdraw(world.observation, now, problem), now)
 
     async def _carry_out(self, world: World, decision: Decision, now: float) -> float | None:
@@ -173,7 +177,7 @@ class Reconciler:
             await self._write(world.key, world.release, decided)
         return decision.again_in
 
-    def _analyzed(self, world: World, status: Status) -> AnalysisResult:
+    def _analyzed(self, world: World, status: Status, now: float) -> AnalysisResult:
         """The last result, at once; what is to be analyzed from now on is said by asking for it."""
         spec, seen = world.spec, world.observation
         subject = None
@@ -187,7 +191,7 @@ class Reconciler:
                 by_weight=seen.sizing.written,
                 reserve_at=bake_weight(spec.steps),
             )
-        return self.analysis.result(world.key, subject)
+        return self.analysis.result(world.key, subject, now)
 
     @staticmethod
     def _complete(world: World, status: Status) -> Status:

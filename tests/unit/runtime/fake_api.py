@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from controller.api import times
+from controller.api.names import RELEASE_LABEL
 from controller.api.resources import DEPLOYMENTS, RELEASE_ACTIONS, RELEASES
 
 _WITH_STATUS = {resource.path() for resource in (RELEASES, RELEASE_ACTIONS, DEPLOYMENTS)}
@@ -74,6 +75,8 @@ class FakeApi:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
+        self._of_release: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
+        """Keys of objects by collection and label: hundreds of Releases are asked for theirs all the time."""
         self._made = 0
         self.version = 1000
         self.history: list[Change] = []
@@ -83,6 +86,12 @@ class FakeApi:
 
     def objects(self, collection: str) -> list[Object]:
         return list(self._objects.get(collection, {}).values())
+
+    def objects_of(self, collection: str, release: str) -> list[Object]:
+        """Those that carry the label of a Release."""
+        known = self._objects.get(collection, {})
+        found = [known[key] for key in self._of_release.get((collection, release), {}) if key in known]
+        return [item for item in found if _release_of(item) == release]
 
     def compact(self) -> None:
         self.compacted, self.history = self.version, []
@@ -218,7 +227,9 @@ class FakeApi:
         self.version += 1
         stored = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
         metadata = stored["metadata"]
-        self._objects.setdefault(collection, {})[metadata.get("namespace", ""), metadata["name"]] = stored
+        key = (metadata.get("namespace", ""), metadata["name"])
+        self._objects.setdefault(collection, {})[key] = stored
+        self._of_release.setdefault((collection, _release_of(stored)), {})[key] = None
         self._tell(collection, kind, stored)
         return stored
 
@@ -255,6 +266,10 @@ def merged(before: Any, patch: Any) -> Any:
         else:
             after[name] = merged(after.get(name), value)
     return after
+
+
+def _release_of(item: Object) -> str:
+    return str((item["metadata"].get("labels") or {}).get(RELEASE_LABEL, ""))
 
 
 def selects(selector: str, item: Mapping[str, Any]) -> bool:

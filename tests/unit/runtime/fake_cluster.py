@@ -54,14 +54,13 @@ class FakeCluster:
                     self._api.handle("DELETE", _path(collection, metadata), {}, None)
 
     def sync(self, release: str) -> None:
-        label = f"{RELEASE_LABEL}={release}"
-        deployments = [item for item in self._api.objects(_DEPLOYMENTS) if selects(label, item)]
+        deployments = self._api.objects_of(_DEPLOYMENTS, release)
         for item in deployments:
             ready = self._ready(item)
             if item.get("status", {}).get("readyReplicas", 0) != ready:
                 self._write(_DEPLOYMENTS, {**item, "status": {"readyReplicas": ready}}, "/status")
-        services = {item["metadata"]["name"]: item for item in self._api.objects(_SERVICES) if selects(label, item)}
-        slices = {item["metadata"]["name"]: item for item in self._api.objects(ENDPOINT_SLICES.path())}
+        services = {item["metadata"]["name"]: item for item in self._api.objects_of(_SERVICES, release)}
+        slices = {item["metadata"]["name"]: item for item in self._api.objects_of(ENDPOINT_SLICES.path(), release)}
         for name, service in services.items():
             endpoints = self._endpoints(service, deployments)
             if name not in slices or slices[name]["endpoints"] != endpoints:
@@ -69,7 +68,7 @@ class FakeCluster:
                 metadata = {"name": name, "namespace": service["metadata"]["namespace"], "labels": labels}
                 self._write(ENDPOINT_SLICES.path(), {"metadata": metadata, "endpoints": endpoints})
         for name, item in slices.items():
-            if name not in services and selects(label, item):
+            if name not in services:
                 self._api.handle("DELETE", _path(ENDPOINT_SLICES.path(), item["metadata"]), {}, None)
 
     def _ready(self, deployment: Object) -> int:
@@ -138,17 +137,13 @@ class Counting:
 
     async def query(self, query: Query, window: Window) -> Samples | NoData:
         del query
-        label = f"{RELEASE_LABEL}={self._key.name}"
         seconds = (window.end - window.start).total_seconds()
         images = {
             item["metadata"]["labels"][REVISION_LABEL]: item["spec"]["template"]["spec"]["containers"][0]["image"]
-            for item in self._api.objects(_DEPLOYMENTS)
-            if selects(label, item)
+            for item in self._api.objects_of(_DEPLOYMENTS, self._key.name)
         }
         rows = []
-        for route in self._api.objects(HTTP_ROUTES.path()):
-            if not selects(label, route):
-                continue
+        for route in self._api.objects_of(HTTP_ROUTES.path(), self._key.name):
             for backend in route["spec"]["rules"][0]["backendRefs"]:
                 revision = backend["name"].removeprefix(f"{self._key.name}-")
                 total = round(_PER_S * seconds * backend["weight"] / 10_000)

@@ -18,6 +18,7 @@ from typing import Any
 import looptime
 
 from controller.analysis.measuring import Measuring
+from controller.analysis.sources import Sources
 from controller.api.resources import (
     ANALYSIS_RUNS,
     DEPLOYMENTS,
@@ -72,7 +73,7 @@ class RunningOperator:
     async def _run(self) -> None:
         operator = await Operator.assemble(self.kube, HOME)
         loop, reconciler = asyncio.get_running_loop(), operator.reconciler
-        sources = CountingSources(self._world.api, self._world.failing)
+        sources = self._world.sources()
         operator.heart = Pulse(operator.heart.busy)
         operator.heart.moments = self.reconciles
         reconciler.clock, reconciler.sources = self._world.now, sources
@@ -117,6 +118,8 @@ class World:
         self.api = FakeApi(self.now)
         self.cluster = FakeCluster(self.api, self.now)
         self.failing: set[str] = set()
+        self.sources: Callable[[], Sources] = lambda: CountingSources(self.api, self.failing)
+        """Made by each operator."""
         self.operators: list[RunningOperator] = []
         self.api.handle("POST", NAMESPACES.path(), {}, {"metadata": {"name": "kube-system"}})
 
@@ -234,7 +237,9 @@ def template(version: int) -> Object:
     return {"spec": {"containers": [{"name": "web", "image": f"web:{version}"}]}}
 
 
-def release(name: str, *steps: Object, metrics: bool = False, **spec: Any) -> Object:
+def release(
+    name: str, *steps: Object, metrics: bool = False, metric_template: str = "http-errors", **spec: Any
+) -> Object:
     body: Object = {
         "apiVersion": RELEASES.api_version,
         "kind": RELEASES.kind,
@@ -250,7 +255,7 @@ def release(name: str, *steps: Object, metrics: bool = False, **spec: Any) -> Ob
         },
     }
     if metrics:
-        metric = {"name": "errors", "template": "http-errors", "margin": {"rollbackAbove": 1.1}}
+        metric = {"name": "errors", "template": metric_template, "margin": {"rollbackAbove": 1.1}}
         body["spec"]["analysis"] = {"interval": "5s", "metrics": [metric]}
     return body
 
@@ -260,9 +265,14 @@ Story = Callable[[World], Awaitable[None]]
 
 def run(story: Story, weather: Weather | None = None) -> World:
     """Minutes in milliseconds: the loop's clock jumps when nothing is left to do at a moment."""
-    logging.getLogger("controller").setLevel(logging.CRITICAL + 1)
-    with asyncio.Runner(loop_factory=loop_at(0.0)) as runner:
-        return runner.run(_tell(story, weather))
+    logger = logging.getLogger("controller")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with asyncio.Runner(loop_factory=loop_at(0.0)) as runner:
+            return runner.run(_tell(story, weather))
+    finally:
+        logger.setLevel(before)  # other tests read what is logged
 
 
 def loop_at(start: float) -> Callable[[], asyncio.AbstractEventLoop]:
