@@ -48,6 +48,7 @@ class Reason(StrEnum):
     MANUAL = "Manual"
     LIMIT_EXCEEDED = "LimitExceeded"
 
+    AWAITING_WEBHOOK = "AwaitingWebhook"
     AWAITING_TRAFFIC = "AwaitingTraffic"
     SUSPICIOUS = "Suspicious"
     UNPROVEN = "Unproven"
@@ -78,6 +79,8 @@ class Reason(StrEnum):
     SHARE_UNUSED = "ShareUnused"
     CRASH_LOOP = "CrashLoop"
     DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    WEBHOOK_REFUSED = "WebhookRefused"
+    WEBHOOK_TIMEOUT = "WebhookTimeout"
     ABORTED = "Aborted"
     ROLLED_BACK_BY_PERSON = "RolledBackByPerson"
 
@@ -155,6 +158,9 @@ MEANINGS: dict[Reason, Meaning] = {
         "The first version exceeds a limit, and there is no version to roll back to.",
         ("commit a version that keeps to the limits", "pointsman promote {here} --full --reason TEXT"),
     ),
+    Reason.AWAITING_WEBHOOK: _waiting(
+        "A gate has not said yes yet; analysis and rollbacks go on.", "pointsman skip {here}", _ABORT
+    ),
     Reason.AWAITING_TRAFFIC: _waiting("Too few requests to judge by.", _APPROVE, _ABORT),
     Reason.SUSPICIOUS: _waiting("A metric looks worse, with too few bad units for a rollback.", _APPROVE, _ABORT),
     Reason.UNPROVEN: Meaning(
@@ -187,6 +193,8 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.SHARE_UNUSED: _rejected("The new version leaves its share of the queue unused."),
     Reason.CRASH_LOOP: _rejected("The new version's pods crash."),
     Reason.DEADLINE_EXCEEDED: _rejected("The new version's pods were not ready in time."),
+    Reason.WEBHOOK_REFUSED: _rejected("A gate said no."),
+    Reason.WEBHOOK_TIMEOUT: _rejected("A gate did not say yes in time."),
     Reason.ABORTED: _rejected("A person aborted the rollout."),
     Reason.ROLLED_BACK_BY_PERSON: _rejected("A person went back to an older version."),
     Reason.PROMOTED: _done("The version serves everything."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from controller.api.effect import Owed
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 
@@ -137,6 +138,8 @@ class Status:
     route_edits: RouteEdits = RouteEdits()
     announced: tuple[str, ...] = ()
     """Conditions of which an event was sent, while they last: each is sent once."""
+    owed: tuple[Owed, ...] = ()
+    """Effects that are still to be carried out, or asked for their results."""
     blocked: Blocked | None = None
     replicas: int = 0
     ready_replicas: int = 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.api import times
+from controller.api.effect import owed_from_raw, owed_to_raw
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import (
@@ -81,6 +82,7 @@ def status_from_raw(raw: Mapping[str, Any]) -> Status:
     values["announced"] = tuple(raw.get("announced", ()))
     values["unproven"] = tuple(Unproven(item["step"], item["message"]) for item in raw.get("unproven", ()))
     values["rejected"] = tuple(_rejection_from_raw(item) for item in raw.get("rejected", ()))
+    values["owed"] = owed_from_raw(raw.get("owed", ()))
     if raw.get("returningTo"):
         since = times.from_text(raw["returningSince"]) if raw.get("returningSince") else 0.0
         values["going_back"] = ManualRollback(raw["returningTo"], raw.get("returningWhy", ""), since)
@@ -149,6 +151,8 @@ def status_to_raw(status: Status) -> dict[str, Any]:
         raw["progress"] = f"{min(status.step + 1, status.steps)}/{status.steps}"
     _put_history(raw, status)
     _put_troubles(raw, status)
+    if status.owed:
+        raw["owed"] = owed_to_raw(status.owed)
     return raw
 
 

@@ -6,7 +6,7 @@ A kind is a module of this folder:
     SCHEMA, EXAMPLE, Config           its payload: fields, one that is valid, and a parser
     RULES                             what it asks of the API server, for the operator's role
     LIMITS                            how many at once, and for how long
-    create(world) -> Carrier
+    create(context) -> Carrier
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from controller.api.effect import Effect
 from controller.api.resources import Resource
 from controller.effects.addresses import Addresses
-from controller.rollout.effect import Effect
 
 
 class Owner(Protocol):
@@ -90,7 +90,7 @@ class Secrets(Protocol):
 
 
 @dataclass(frozen=True)
-class World:
+class EffectContext:
     """What a carrier may use."""
 
     kube: Secrets
@@ -105,4 +105,4 @@ class EffectModule(Protocol):
     """With `parse(reader)`, which raises SpecError."""
     RULES: ClassVar[tuple[Rule, ...]]
     LIMITS: ClassVar[Limits]
-    create: Callable[[World], Carrier]
+    create: Callable[[EffectContext], Carrier]

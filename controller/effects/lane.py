@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from controller.api.effect import Effect
 from controller.backoff import delay_s, not_before_s
 from controller.effects.carrier import CarriedOut, Carrier, EffectFailedError, EffectRefusedError, Limits, Owner
-from controller.rollout.effect import Answered, Effect, Refused, Result, Retrying
+from controller.rollout.effect import Answered, Refused, Result, Retrying
 
 _LOG = logging.getLogger(__name__)
 MOST_ANSWER_BYTES = 16 * 1024

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from controller import registry
-from controller.effects.carrier import Carrier, Limits, Owner, World
+from controller.api.effect import MOST_OWED, MOST_PAYLOAD_BYTES, Effect, Owed
+from controller.effects.carrier import Carrier, EffectContext, Limits, Owner
 from controller.effects.lane import Entry, Hooks, Lane
-from controller.rollout.effect import MOST_OWED, MOST_PAYLOAD_BYTES, Effect, Owed, Refused, Result
+from controller.rollout.effect import Refused, Result
 
 
 class _Key(Owner, Hashable, Protocol):
@@ -32,9 +33,9 @@ class Kind:
     limits: Limits
 
 
-def kinds(world: World) -> dict[str, Kind]:
+def kinds(context: EffectContext) -> dict[str, Kind]:
     """One of each module."""
-    return {kind: Kind(module.create(world), module.LIMITS) for kind, module in registry.modules("effects").items()}
+    return {kind: Kind(module.create(context), module.LIMITS) for kind, module in registry.modules("effects").items()}
 
 
 class Outbox(Generic[K]):

@@ -29,6 +29,7 @@ from typing import Any
 
 import httpx
 
+from controller.api.effect import Effect
 from controller.api.reading import Reader, SpecError
 from controller.api.resources import SECRETS
 from controller.api.urls import URL_SCHEMA, parse_http_url
@@ -36,15 +37,14 @@ from controller.effects.addresses import TargetError
 from controller.effects.carrier import (
     CarriedOut,
     Carrier,
+    EffectContext,
     EffectFailedError,
     EffectRefusedError,
     Limits,
     Owner,
     Rule,
-    World,
 )
 from controller.kube.client import InvalidError, KubeError
-from controller.rollout.effect import Effect
 
 KIND = "webhook"
 MOST_TIMEOUT_S = 60.0
@@ -105,8 +105,8 @@ class Config:
 
 
 class Webhook:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, context: EffectContext) -> None:
+        self._context = context
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         try:
@@ -135,7 +135,7 @@ class Webhook:
         name, key = asked.token_secret
         where = f"Secret {owner.namespace}/{name}"
         try:
-            secret = await self._world.kube.find(SECRETS, owner.namespace, name)
+            secret = await self._context.kube.find(SECRETS, owner.namespace, name)
         except InvalidError as error:
             raise EffectFailedError(f"{where} may not be read; allow it with a Role: {error}") from error
         if secret is None or key not in (secret.get("data") or {}):
@@ -152,7 +152,7 @@ class Webhook:
         """Raises EffectFailedError, KubeError."""
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            addresses = await self._world.addresses.resolve(url.host, port)
+            addresses = await self._context.addresses.resolve(url.host, port)
         except TargetError as error:
             raise EffectFailedError(str(error)) from error
         problem: Exception | None = None

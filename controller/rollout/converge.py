@@ -28,6 +28,7 @@ from controller.rollout.actions import (
 )
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
+from controller.rollout.effect import owed_after
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import line_up
 from controller.rollout.traffic import Move, move, move_to, selected
@@ -77,6 +78,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(_LEDGER_CHECK_S)
     serving = seen.state(draft.status.stable or draft.status.canary)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
+    draft.update(owed=owed_after(seen.status.owed, draft.effects, seen.effects, draft.now))
     then = (*_events(draft), *events, *grown, *on, *given, *pointed, *shrunk, *retired, *off, *draft.answers)
     return Decision((*first, *kept), draft.status, then, draft.again_in)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from controller.api.effect import Effect
 from controller.api.status import Attempt
 from controller.rollout.actions import Answer, CloseRun, Event
 from controller.rollout.contention import is_contended, remembered
@@ -29,6 +30,8 @@ class Draft:
         self.replaced = ""
         """The canary that lost its work in this decision because another version was asked for."""
         self.announced: dict[str, Event] = {}
+        self.effects: list[Effect] = []
+        """What is wanted from the outside while the release stands as this decision leaves it."""
 
     @property
     def attempt(self) -> Attempt:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from controller.api.release import ReleaseSpec
 from controller.api.status import Status
+from controller.rollout.effect import Result
 from controller.rollout.sizing import Sizing
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import NO_EVIDENCE, Evidence
@@ -115,6 +116,8 @@ class Observation:
     """What came too late for its look, in a sentence."""
     busy_at: float | None = None
     """When a version that drains was last seen with requests; None where nothing counts them."""
+    effects: Mapping[str, Result] = field(default_factory=dict)
+    """What the outbox knows of the effects that are owed, by their ids, at the moment of the pass."""
     manual_until: float | None = None
     """Until then a person has the route in hand."""
     requests: tuple[Request, ...] = ()

@@ -7,10 +7,12 @@ stands in the Release's status.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from controller.api.effect import Effect
 from controller.api.phase import Phase
+from controller.rollout.effect import Result
 from controller.stats.evidence import NO_EVIDENCE, Evidence
 
 
@@ -28,6 +30,17 @@ class StepView:
     approved_by: str | None
     judged: Evidence = NO_EVIDENCE
     """Of the attempt that is under way."""
+    effects: Mapping[str, Result] = field(default_factory=dict)
+    """What is known of the effects that a step wanted, by their ids."""
+    stable: str = ""
+    canary: str = ""
+    """Revisions."""
+    attempt: int = 0
+    """The number of the attempt: with the canary and the step it makes an effect's id unique."""
+    step: int = 0
+    """Index of this step."""
+    weight: float = 0.0
+    """Percent in force at this step."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,8 @@ class Wait:
     """PAUSED waits for a person, WAITING for something that need not come, BAKING is a step's own name for itself."""
     approvable: bool = False
     """An approval ends the waiting."""
+    effects: tuple[Effect, ...] = ()
+    """What is to be owed to the outside for as long as this is waited for."""
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,12 @@ def _view(draft: Draft) -> StepView:
         approved_by=draft.attempt.approved_by or None,
         # a new attempt has no evidence yet; what was seen belongs to the one before it
         judged=seen.evidence if same else NO_EVIDENCE,
+        effects=seen.effects,
+        stable=status.stable,
+        canary=status.canary,
+        attempt=status.attempts,
+        step=status.step,
+        weight=weight_at(seen.spec.steps, status.step),
     )
 
 
@@ -200,6 +206,7 @@ def _wait(draft: Draft, outcome: Wait) -> Summary:
             draft.announce("MetricAdvises", metric.advice(), about=metric.name)
     said += [sentence for sentence in (seen.late, seen.evidence.advice) if sentence]
     draft.again(outcome.again_in)
+    draft.effects.extend(outcome.effects)
     return Summary(outcome.phase, reason, f"step {status.step + 1}/{len(seen.spec.steps)}: {'; '.join(said)}")
 
 

@@ -31,6 +31,9 @@ from controller.api.resources import (
     SERVICES,
     Resource,
 )
+from controller.effects.addresses import Addresses, api_server_of
+from controller.effects.carrier import EffectContext
+from controller.effects.outbox import Outbox, kinds
 from controller.kube.cache import Memory
 from controller.kube.callers import Callers
 from controller.kube.client import METADATA_LIST, KindsGoneError, KubeClient, KubeError, NotFoundError
@@ -74,6 +77,7 @@ class Operator:
     queue: WorkQueue[Key]
     reconciler: Reconciler
     analysis: AnalysisController
+    outbox: Outbox[Key]
     intake: Intake
     events: Events
     telemetry: Telemetry
@@ -84,8 +88,11 @@ class Operator:
     leads: bool = False
 
     @classmethod
-    async def assemble(cls, kube: KubeClient, own_namespace: str) -> Operator:
-        """Raises KubeError. The cluster's identity is that of its kube-system namespace."""
+    async def assemble(cls, kube: KubeClient, own_namespace: str, *, addresses: Addresses | None = None) -> Operator:
+        """Raises KubeError. The cluster's identity is that of its kube-system namespace.
+
+        `addresses`: where tenants' webhooks may go; None: nowhere inside of the node, nor to the API server.
+        """
         for folder in registry.FOLDERS:
             registry.modules(folder)  # now: importing a provider takes a second that a leader does not have
         cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
@@ -100,6 +107,7 @@ class Operator:
         analysis = AnalysisController(
             Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, queue.add, finished=heart.beat
         )
+        outbox = Outbox(kinds(EffectContext(kube, addresses or Addresses(api_server_of(kube)))), queue.add)
         reconciler = Reconciler(
             kube=kube,
             memory=memory,
@@ -108,13 +116,18 @@ class Operator:
             analysis=analysis,
             runs=runs,
             sources=sources,
+            outbox=outbox,
         )
         telemetry.gauge("pointsman_queue_depth", "Keys that wait for a worker.", lambda: float(len(queue)))
         telemetry.gauge("pointsman_queue_active", "Keys that are worked on.", lambda: float(queue.active))
         telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
         intake = Intake(queue, reconciler)
         telemetry.gauge("pointsman_analysis_active", "Releases that are measured now.", lambda: float(analysis.active))
-        return cls(kube, queue, reconciler, analysis, intake, events, telemetry, heart, allocators, ledgers)
+        telemetry.gauge(
+            "pointsman_effects_owed", "Effects that Releases owe to the outside.", lambda: float(len(outbox))
+        )
+        telemetry.gauge("pointsman_effects_active", "Effects that are carried out now.", lambda: float(outbox.active))
+        return cls(kube, queue, reconciler, analysis, outbox, intake, events, telemetry, heart, allocators, ledgers)
 
     def watches(self, only: str | None) -> list[ChildWatch]:
         """Of everything that is made for a Release, and may be changed by somebody else."""
@@ -202,6 +215,7 @@ class Operator:
             await feed(self.intake, settings)
         self.queue.close()
         self.analysis.close()
+        await self.outbox.close()
         await self.events.flush(_LAST_WORDS_S)
         await self.reconciler.sources.close()
         await self.allocators.close()
@@ -307,7 +321,7 @@ async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed)
     await lease.acquire()
     operator.telemetry.leads.set(1)
     operator.leads = True
-    operator.kube.may_write = operator.allocators.may_write = lease.is_fresh
+    operator.kube.may_write = operator.allocators.may_write = operator.outbox.may_act = lease.is_fresh
     operator.allocators.term = lease.term
     try:
         async with _background([lease.keep()]):

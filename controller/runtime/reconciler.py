@@ -25,6 +25,7 @@ from controller.api.release import parse_release, parse_what_runs
 from controller.api.resources import RELEASES
 from controller.api.status import Blocked, Status
 from controller.api.status_format import status_from_raw, status_to_raw
+from controller.effects.outbox import Outbox
 from controller.kube.cache import Memory
 from controller.kube.client import KubeClient, KubeError, NotFoundError
 from controller.kube.objects import Key, selector_text
@@ -57,6 +58,7 @@ class Reconciler:
     analysis: AnalysisController
     runs: RunStore
     sources: Sources
+    outbox: Outbox[Key]
     clock: Callable[[], float] = time.time
     pending: dict[Key, set[str]] = field(default_factory=dict)
     """Names of ReleaseActions that were seen without an answer; a hint for where to look, and no more than that."""
@@ -131,6 +133,7 @@ class Reconciler:
             disaster=found.disaster,
             following=found.following,
             late=found.late,
+            effects=self.outbox.results(key),
         )
         world = replace(world, observation=observation)
         decision = decide(observation, now)
@@ -166,6 +169,7 @@ class Reconciler:
                 await self.executor.carry_out(world, action, now)
             stored = decided
             await self._write(world.key, world.release, stored.blocked_by(before.blocked))
+            self.outbox.submit(world.key, decided.owed)
             for action in decision.then:
                 await self.executor.carry_out(world, action, now)
         except (RefusedError, TemplateLostError, NameTakenError, RouterError) as error:
@@ -238,6 +242,7 @@ class Reconciler:
         self.runs.forget(key)
         self.analysis.forget(key)
         self.sources.forget(key)
+        self.outbox.forget(key)
 
 
 def _refused_by_router(error: RouterError) -> Blocked:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.api.resources import RELEASE_ACTIONS
+from controller.effects.addresses import Addresses
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
 from controller.runtime.operator import Operator
@@ -58,10 +59,20 @@ class MortalClient(KubeClient):
 class OperatorInProcess:
     """Works on one Release. With `dice` it is killed within every few writes, and begins anew with an empty memory."""
 
-    def __init__(self, kubeconfig: Path, key: Key, log: Path, dice: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        key: Key,
+        log: Path,
+        *,
+        dice: random.Random | None = None,
+        addresses: Addresses | None = None,
+    ) -> None:
+        """`addresses`: where webhooks may go; None: where they may in production, which leaves out loopback."""
         self._kubeconfig = kubeconfig
         self.key = key
         self._dice = dice
+        self._addresses = addresses
         self.log = log
         log.touch()
         self.clock: Callable[[], float] = time.time
@@ -106,8 +117,14 @@ class OperatorInProcess:
                 await self.between()
 
     async def _work(self, kube: MortalClient) -> None:
-        operator = await Operator.assemble(kube, self.key.namespace)
+        operator = await Operator.assemble(kube, self.key.namespace, addresses=self._addresses)
         operator.reconciler.clock = self.clock
+        try:
+            await self._reconcile(operator, kube)
+        finally:
+            await operator.outbox.close()  # its calls end with the process
+
+    async def _reconcile(self, operator: Operator, kube: MortalClient) -> None:
         while True:
             again: float | None = None
             before = kube.writes
@@ -137,11 +154,19 @@ class Stall(Shop):
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, kube: KubeClient, node: Node, kubeconfig: Path, log: Path, *, name: str = "web", seed: int | None = None
+        cls,
+        kube: KubeClient,
+        node: Node,
+        kubeconfig: Path,
+        log: Path,
+        *,
+        name: str = "web",
+        seed: int | None = None,
+        addresses: Addresses | None = None,
     ) -> AsyncIterator["Stall"]:
         """With a `seed` its operator is killed again and again."""
         dice = None if seed is None else random.Random(seed)  # noqa: S311 - moments, not secrets
-        operator = OperatorInProcess(kubeconfig, Key(node.namespace, name), log, dice)
+        operator = OperatorInProcess(kubeconfig, Key(node.namespace, name), log, dice=dice, addresses=addresses)
         stall = cls(kube, node.namespace, node, operator, kubeconfig)
         stall.name = name
         async with operator.running():

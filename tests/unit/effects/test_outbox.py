@@ -8,10 +8,11 @@ from typing import Any
 
 import looptime
 
+from controller.api.effect import Effect, Owed
 from controller.effects.carrier import CarriedOut, EffectFailedError, EffectRefusedError, Limits, Owner
 from controller.effects.outbox import Kind, Outbox
 from controller.kube.objects import Key
-from controller.rollout.effect import Answered, Effect, Owed, Refused, Retrying
+from controller.rollout.effect import Answered, Refused, Retrying
 
 WEB = Key("shop", "web")
 LIMITS = Limits(at_once=8, per_namespace=4, timeout_s=30.0, first_retry_s=1.0, longest_retry_s=60.0)

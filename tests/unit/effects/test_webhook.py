@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
+from controller.api.effect import Effect, Owed
 from controller.api.resources import SECRETS
 from controller.effects.addresses import Addresses
-from controller.effects.carrier import EffectFailedError, EffectRefusedError, World
+from controller.effects.carrier import EffectContext, EffectFailedError, EffectRefusedError
 from controller.effects.outbox import Outbox, kinds
 from controller.effects.webhook import EXAMPLE, Webhook
 from controller.kube.client import InvalidError
 from controller.kube.objects import Key
-from controller.rollout.effect import Answered, Effect, Owed, Retrying
-from tests.unit.effects.gate import DRIP, HANG, NO, WAIT, YES, answer, gate
+from controller.rollout.effect import Answered, Retrying
+from tests.gate import DRIP, HANG, NO, WAIT, YES, answer, gate
 
 WEB = Key("shop", "web")
 
@@ -39,8 +40,8 @@ async def no_api_server():
     return frozenset()
 
 
-def world(*, allowed: tuple[str, ...] = ("127.0.0.1",), secrets: FakeSecrets | None = None) -> World:
-    return World(secrets or FakeSecrets(), Addresses(no_api_server, allowed=allowed))
+def world(*, allowed: tuple[str, ...] = ("127.0.0.1",), secrets: FakeSecrets | None = None) -> EffectContext:
+    return EffectContext(secrets or FakeSecrets(), Addresses(no_api_server, allowed=allowed))
 
 
 def effect(url: str, **changes: Any) -> Effect:
@@ -48,7 +49,7 @@ def effect(url: str, **changes: Any) -> Effect:
     return Effect("webhook.bbbbbbbbbb.1.2", "webhook", payload)
 
 
-async def ask(url: str, *, within: World | None = None, **changes: Any):
+async def ask(url: str, *, within: EffectContext | None = None, **changes: Any):
     return await Webhook(within or world()).carry_out(WEB, effect(url, **changes))
 
 
@@ -208,7 +209,7 @@ async def test_a_forbidden_address_is_named(host, why):
         return {ipaddress.ip_address("10.96.0.1")}
 
     with pytest.raises(EffectFailedError) as error:
-        await ask(f"http://{host}/", within=World(FakeSecrets(), Addresses(api_server)))
+        await ask(f"http://{host}/", within=EffectContext(FakeSecrets(), Addresses(api_server)))
     assert f"{why}, which Pointsman does not call; use another url" in str(error.value)
 
 

@@ -2,17 +2,8 @@
 
 import json
 
-from controller.rollout.effect import (
-    MOST_OWED,
-    Answered,
-    Effect,
-    Owed,
-    Refused,
-    Retrying,
-    owed_after,
-    owed_from_raw,
-    owed_to_raw,
-)
+from controller.api.effect import MOST_OWED, Effect, Owed, owed_from_raw, owed_to_raw
+from controller.rollout.effect import Answered, Refused, Retrying, owed_after
 
 GATE = Effect("webhook.abc.1.2", "webhook", {"url": "http://gate.qa"})
 NOTE = Effect("note.abc.1", "note", {"text": "promoted"}, must_deliver=True)

@@ -22,6 +22,7 @@ from controller.api.status_format import status_from_raw, status_to_raw
 from controller.rollout import decide as decider
 from controller.rollout.actions import Action, EnsureRevision, Event
 from controller.rollout.converge import Decision
+from controller.rollout.effect import Result
 from controller.rollout.observation import MetricTrouble, Observation, Request, common_cause
 from controller.stats.all_bad import Disaster
 from controller.stats.counts import Counts, Look
@@ -69,6 +70,8 @@ class World:
     starved_s: float = 0.0
     """For how long the canary has left credits of its share unused."""
     manual_until: float | None = None
+    effects: dict[str, Result] = field(default_factory=dict)
+    """What the outbox knows, by the ids of effects."""
     broken: type[Action] | str = ""
     """The kind of write that is refused from now on; "status" for that of the status."""
     follows: bool = True
@@ -239,6 +242,7 @@ class World:
             metric_trouble=self._trouble(run),
             disaster=self.disaster if status.canary else None,
             manual_until=self.manual_until,
+            effects=self.effects,
             requests=tuple(one for one in self.requests if one.name not in self.cluster.answers),
             retry=self.retry,
             kept=tuple(reversed(self.cluster.templates)),
