@@ -43,7 +43,7 @@ class Draft:
     @property
     def in_force(self) -> float:
         """Percent of the work that the canary has, as far as Pointsman has given it any."""
-        if not self.status.weight_pending:
+        if not self.seen.given_is_unknown:
             return self.status.weight
         return min(self.status.weight, (self.seen.weights or {}).get(self.status.canary, 0.0))
 

@@ -102,6 +102,8 @@ class Observation:
     """Kind and name of an object of another owner where Service NAME has to be."""
     service: str | None = None
     """Revision that Service NAME selects, '' for all of them; None while there is no such Service."""
+    router_took_weights: bool = False
+    """This process has written the router's weights last, and they were taken."""
     analysis_pending: bool = False
     """Nothing was measured yet in this attempt, or since this process began."""
     evidence: Evidence = NO_EVIDENCE
@@ -144,6 +146,11 @@ class Observation:
         if mode == "queue":
             return next((one for one in status.queued if self.can_come(one) and one != status.canary), asked)
         return asked
+
+    @property
+    def given_is_unknown(self) -> bool:
+        """The status means a weight that the router may never have had: after a crash, or a write that failed."""
+        return self.status.weight_pending and not self.router_took_weights
 
     def can_come(self, revision: str) -> bool:
         """It is neither stable nor rejected."""

@@ -61,7 +61,7 @@ def _to(draft: Draft, wanted: Mapping[str, float], changes: bool) -> Move:  # no
     if has(seen, wanted):
         return Move(wanted, needed=False, changes=changes, gives_work=gives, edits=edits)
     before = seen.status
-    if not before.stable or before.weight_pending or dict(wanted) != dict(shares(before, before.weight)):
+    if not before.stable or seen.given_is_unknown or dict(wanted) != dict(shares(before, before.weight)):
         # our own change, or one that was not finished: it never waits
         return Move(wanted, needed=True, changes=True, gives_work=gives, edits=edits)
     seconds = seconds_to_keep_off(edits, draft.now)

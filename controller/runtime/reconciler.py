@@ -30,6 +30,7 @@ from controller.kube.cache import Memory
 from controller.kube.client import KubeClient, KubeError, NotFoundError
 from controller.kube.objects import Key, selector_text
 from controller.ports import RouterError, TakenError
+from controller.rollout.actions import Action, SetWeights
 from controller.rollout.bake import bake_weight
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
@@ -65,6 +66,8 @@ class Reconciler:
     versions: dict[Key, str] = field(default_factory=dict)
     """resourceVersion of each Release as it was last read or written here; the resync compares with it."""
     _written: dict[Key, float] = field(default_factory=dict)
+    _took_weights: set[Key] = field(default_factory=set)
+    """Whose router has taken the weights that were written last."""
     _failing: dict[Key, float] = field(default_factory=dict)
     """Since when each pass over a Release fails, by the loop's clock."""
 
@@ -126,6 +129,7 @@ class Reconciler:
         observation = replace(
             world.observation,
             status=status.judged_by(found.run or status.run),
+            router_took_weights=key in self._took_weights,
             analysis_pending=found.pending,
             evidence=found.evidence,
             step_units=found.step_units,
@@ -166,12 +170,12 @@ class Reconciler:
         stored = before
         try:
             for action in decision.first:
-                await self.executor.carry_out(world, action, now)
+                await self._do(world, action, now)
             stored = decided
             await self._write(world.key, world.release, stored.blocked_by(before.blocked))
             self.outbox.submit(world.key, decided.owed)
             for action in decision.then:
-                await self.executor.carry_out(world, action, now)
+                await self._do(world, action, now)
         except (RefusedError, TemplateLostError, NameTakenError, RouterError) as error:
             self.memory.forget(world.key.namespace, world.key.name)
             blocked, again_in = _blocked(world, error)
@@ -180,6 +184,13 @@ class Reconciler:
         if before.blocked is not None:
             await self._write(world.key, world.release, decided)
         return decision.again_in
+
+    async def _do(self, world: World, action: Action, now: float) -> None:
+        if isinstance(action, SetWeights):
+            self._took_weights.discard(world.key)
+        await self.executor.carry_out(world, action, now)
+        if isinstance(action, SetWeights):
+            self._took_weights.add(world.key)
 
     def _analyzed(self, world: World, status: Status, now: float) -> AnalysisResult:
         """The last result, at once; what is to be analyzed from now on is said by asking for it."""
@@ -239,6 +250,7 @@ class Reconciler:
         self.versions.pop(key, None)
         self._written.pop(key, None)
         self._failing.pop(key, None)
+        self._took_weights.discard(key)
         self.runs.forget(key)
         self.analysis.forget(key)
         self.sources.forget(key)

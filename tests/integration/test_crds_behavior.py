@@ -144,7 +144,7 @@ async def test_people_see_the_columns_that_the_product_promises(kube, namespace)
     ]  # fmt: skip
     assert [name for name, (priority, _) in columns.items() if priority] == ["Stable", "Canary", "Message"]
     seen = {name: cell for name, (_, cell) in columns.items()}
-    assert (seen["Phase"], seen["Step"], seen["Weight"], seen["Ready"]) == ("Healthy", "2/4", 0.5, "True")
+    assert (seen["Phase"], seen["Step"], seen["Weight"], seen["Ready"]) == ("Healthy", "2/51", 0.5, "True")
     assert seen["Evidence"] == "errors 9/812 vs 31/16240"
 
 

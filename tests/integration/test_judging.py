@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from typing import Any
 
 import pytest
 
@@ -264,11 +265,15 @@ async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
     assert await shop.shares() == {stable: 10000}
 
 
+def _bakes_with_all_work(status: dict[str, Any]) -> bool:
+    return status.get("phase") == "Baking" and not status.get("weightPending")
+
+
 async def test_a_first_version_is_held_to_its_limits_and_not_trusted_when_it_breaks_them(shop, traffic):
     limit = {"name": "floor", "template": "http-errors", "limit": {"max": "5%"}}
     spec = judged(weight(10, atMost="2s"), metrics=[ERRORS, limit])
     await shop.kube.create(RELEASES, shop.namespace, spec | {"spec": {**spec["spec"], "bake": {"for": "6s"}}})
-    first = (await shop.until(lambda status: status.get("phase") == "Baking"))["canaryRevision"]
+    first = (await shop.until(_bakes_with_all_work))["canaryRevision"]
     assert await shop.shares() == {first: 10000}
     traffic.bad[first] = 0.4
     broken = await shop.until(lambda status: status.get("reason") == "LimitExceeded")

@@ -16,7 +16,7 @@ async def test_a_good_version_is_promoted_step_by_step_and_the_old_one_goes(shop
     await shop.given(release(weight(10), pause(1), weight(50), pause(1)))
     first = (await shop.status())["stableRevision"]
     await shop.commit("2")
-    at_ten = await shop.until(lambda status: status.get("weight") == 10)
+    at_ten = await shop.until(lambda status: status.get("weight") == 10 and not status.get("weightPending"))
     canary = at_ten["canaryRevision"]
     assert await shop.shares() == {first: 9000, canary: 1000}
     assert FINALIZER in (await shop.release())["metadata"]["finalizers"]

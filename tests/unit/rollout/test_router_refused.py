@@ -47,6 +47,7 @@ def test_a_version_that_had_no_room_keeps_its_time_to_start(world):
 def test_a_weight_that_could_not_be_written_is_no_edit_of_another_writer(world):
     world.given(release([weight(5), approve()]).on("v2", at_step=1))
     world._keep(status_to_raw(world.release.changed(weight_pending=True).blocked_by(REFUSED)))
+    world.router_took_weights = False
     world.cluster.route = {"v1": 100.0}
     world.settle()
     assert (world.traffic.canary, world.release.route_edits.at) == (5, ())

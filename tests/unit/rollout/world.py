@@ -20,7 +20,7 @@ from controller.api.conditions import conditions_of, write_conditions
 from controller.api.status import Clock, Status
 from controller.api.status_format import status_from_raw, status_to_raw
 from controller.rollout import decide as decider
-from controller.rollout.actions import Action, EnsureRevision, Event
+from controller.rollout.actions import Action, EnsureRevision, Event, SetWeights
 from controller.rollout.converge import Decision
 from controller.rollout.effect import Result
 from controller.rollout.observation import MetricTrouble, Observation, Request, common_cause
@@ -74,6 +74,7 @@ class World:
     """What the outbox knows, by the ids of effects."""
     broken: type[Action] | str = ""
     """The kind of write that is refused from now on; "status" for that of the status."""
+    router_took_weights: bool = False
     follows: bool = True
     """The router does what was written."""
 
@@ -229,6 +230,7 @@ class World:
             sizing=self.cluster.sizing,
             asked=self.target,
             status=status,
+            router_took_weights=self.router_took_weights,
             deleting=self.deleting,
             finalizer=self.cluster.finalizer,
             revisions=self.cluster.states(),
@@ -288,7 +290,7 @@ class World:
 
     def _crash(self, done: int) -> None:
         if self.crash_at == (self.decisions, done):
-            self.crash_at = None
+            self.crash_at, self.router_took_weights = None, False
             raise CrashError
 
     def _carry_out(self, action: Action, seen: Observation) -> None:
@@ -298,6 +300,7 @@ class World:
             kept = (self.target, *self.cluster.templates)
             assert action.revision in kept, f"the template of {action.revision} is lost"
         self.cluster.carry_out(action, seen.status.run)
+        self.router_took_weights |= isinstance(action, SetWeights)
         if not isinstance(action, Event):
             self.log.append(words(action))
         if self.checked:
@@ -358,6 +361,7 @@ class World:
         return run.judge.evidence() if run else NO_EVIDENCE
 
     def restart(self) -> None:
+        self.router_took_weights = False
         """Memory is lost: evidence is computed again from the looks that were written, and must be the same."""
         for run in self.attempts.values():
             again = Judge.over(run.plan, run.looks)
