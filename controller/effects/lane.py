@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from controller.api.effect import Effect
+from controller.api.text import one_line
 from controller.backoff import delay_s, not_before_s
 from controller.effects.carrier import CarriedOut, Carrier, EffectFailedError, EffectRefusedError, Limits, Owner
 from controller.rollout.effect import Answered, Refused, Result, Retrying
@@ -125,7 +126,7 @@ class Lane(Generic[K]):
             async with asyncio.timeout(self._limits.timeout_s):
                 done = _bounded(await self._carrier.carry_out(entry.owner, entry.effect))
         except EffectRefusedError as error:
-            self._learn(entry, Refused(_sentence(str(error))))
+            self._learn(entry, Refused(one_line(str(error), _MOST_SENTENCE)))
         except EffectFailedError as error:
             self._failed(entry, str(error), error.retry_after)
         except TimeoutError:
@@ -146,7 +147,7 @@ class Lane(Generic[K]):
             delay = max(delay, not_before_s(retry_after))
         entry.failures += 1
         _LOG.info("effect %s of %s failed, again in %.1f s: %s", entry.effect.id, entry.owner, delay, message)
-        self._learn(entry, Retrying(_sentence(message), entry.failures, self._hooks.clock() + delay))
+        self._learn(entry, Retrying(one_line(message, _MOST_SENTENCE), entry.failures, self._hooks.clock() + delay))
         self._again(entry, delay)
 
     def _learn(self, entry: Entry[K], result: Result) -> None:
@@ -164,8 +165,3 @@ def _bounded(done: CarriedOut) -> CarriedOut:
     if len(json.dumps(done.value)) > MOST_ANSWER_BYTES:
         raise EffectFailedError(f"the answer is larger than {MOST_ANSWER_BYTES} bytes")
     return done
-
-
-def _sentence(text: str) -> str:
-    """One line that no terminal obeys."""
-    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:_MOST_SENTENCE]

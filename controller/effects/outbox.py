@@ -80,6 +80,13 @@ class Outbox(Generic[K]):
         """The object is gone, and what it still owed with it."""
         self.submit(owner, ())
 
+    async def run(self) -> None:
+        """Holds what runs, so that it ends with whoever runs this: no call goes on when the Lease is another's."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.close()
+
     async def close(self) -> None:
         """Ends what runs. The next leader gets the same effects from the statuses."""
         for owner in list(self._entries):

@@ -32,6 +32,7 @@ import httpx
 from controller.api.effect import Effect
 from controller.api.reading import Reader, SpecError
 from controller.api.resources import SECRETS
+from controller.api.text import one_line
 from controller.api.urls import URL_SCHEMA, parse_http_url
 from controller.effects.addresses import TargetError
 from controller.effects.carrier import (
@@ -220,9 +221,4 @@ def _meaning(host: str, response: httpx.Response, content: bytes) -> Mapping[str
     if not isinstance(said, dict) or said.get("result") not in ("yes", "no", "wait"):
         raise EffectFailedError(f'{host} did not answer {{"result": "yes" | "no" | "wait"}}')
     message = said.get("message")
-    return {"result": said["result"], "message": _clean(message) if isinstance(message, str) else ""}
-
-
-def _clean(text: str) -> str:
-    """One line without control characters: it goes into a status, and from there to terminals."""
-    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:_MOST_MESSAGE]
+    return {"result": said["result"], "message": one_line(message, _MOST_MESSAGE) if isinstance(message, str) else ""}

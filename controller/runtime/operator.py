@@ -208,6 +208,7 @@ class Operator:
             self.sweep(settings.only),
             self.tidy(),
             self.analysis.run(),
+            self.outbox.run(),
             self.allocators.run(),
         ]
         async with _background(background):
@@ -215,7 +216,6 @@ class Operator:
             await feed(self.intake, settings)
         self.queue.close()
         self.analysis.close()
-        await self.outbox.close()
         await self.events.flush(_LAST_WORDS_S)
         await self.reconciler.sources.close()
         await self.allocators.close()

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from controller.rollout.bake import Bake
+from controller.rollout.effect import Answered, Refused, Retrying
 from controller.rollout.step import Step
+from controller.rollout.steps.webhook import Webhook
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Deployment
 from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, analyze, approve, pause, release, weight
 from tests.unit.rollout.world import World
@@ -21,12 +23,21 @@ REVISIONS = ("v1", "v2", "v3", "v4")
 ACTIONS = ("approve", "approve", "abort", "skip", "promote", "pause", "resume", "retry", "rollback")
 BEHAVIORS = (HEALTHY, HEALTHY, UNREADY, CRASHING, NO_ROOM, NO_IMAGE)
 
+ANSWERS = (
+    Answered({"result": "yes", "message": ""}),
+    Answered({"result": "wait", "message": "tests run"}),
+    Answered({"result": "no", "message": "3 tests failed"}),
+    Retrying("gate.qa answered 503", 1, 0.0),
+    Refused("its payload is too large"),
+)
+
 STEPS: tuple[list[Step], ...] = (
     [],
     [weight(5, analyze("10s", "30s")), weight(50, analyze("10s", "30s"))],
     [weight(25), approve(), weight(25, analyze("10s", "20s")), weight(100, analyze("5s", "10s"))],
     [approve(), weight(10, analyze("10s", "20s")), pause("20s"), weight(60), pause("10s")],
     [weight(25, analyze("10s", "30s")), Bake(95, 60)],
+    [weight(10), Webhook("http://gate.qa"), weight(40), Webhook("http://gate.qa", at_most=60), pause("10s")],
 )
 
 
@@ -67,6 +78,15 @@ class Life(RuleBasedStateMachine):
         self.world.metrics.come_back()
         if reason:
             self.world.metrics.go_dark(reason)
+        self.world.settle()
+
+    @rule(result=st.sampled_from((*ANSWERS, None)))
+    def gate(self, result):
+        """What the outbox has learned of all that is owed; None: nothing, as after a restart."""
+        self.world.gate = result
+        if result is None:
+            self.world.effects = {}
+        self.world.learn()
         self.world.settle()
 
     @rule(
@@ -145,6 +165,7 @@ class Life(RuleBasedStateMachine):
         world = self.world
         convicted = world.release.is_rejected(world.target)
         world.metrics.come_back()
+        world.gate = ANSWERS[0]
         for revision in REVISIONS:
             world.regress(revision, 0.001)
             world.recover(revision)
@@ -162,6 +183,7 @@ class Life(RuleBasedStateMachine):
         assert set(world.cluster.deployments) == {status.stable}
         assert world.cluster.service == status.stable
         assert not world.cluster.finalizer
+        assert not status.owed
 
 
 Life.TestCase.settings = settings(

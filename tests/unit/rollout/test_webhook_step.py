@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.api.effect import Effect, Owed, owed_to_raw
 from controller.api.reading import Reader, SpecError
 from controller.api.status_format import status_to_raw
 from controller.rollout.effect import Answered, Refused, Retrying
@@ -136,6 +137,19 @@ def test_each_attempt_asks_anew(asked):
     asked.until(lambda: asked.release.step == 1)
     (owed,) = asked.release.owed
     assert owed.effect.id.startswith("webhook.v2.2.1.")
+
+
+def test_what_must_be_delivered_outlives_the_rollout_and_its_end(asked):
+    """A notification, of a kind that no module has yet."""
+    note = Owed(Effect("note.v2", "note", {"text": "v2 comes out"}, must_deliver=True), asked.cluster.now)
+    raw = status_to_raw(asked.release)
+    asked._keep({**raw, "owed": [*raw["owed"], *owed_to_raw([note])]})
+    asked.ask("abort")
+    asked.advance(minutes=5)
+    assert asked.release.owed == (note,)
+    asked.effects = {"note.v2": Answered({})}
+    asked.settle()
+    assert asked.release.owed == ()
 
 
 # -- when it takes too long -------------------------------------------------------------------------------------------

@@ -72,6 +72,8 @@ class World:
     manual_until: float | None = None
     effects: dict[str, Result] = field(default_factory=dict)
     """What the outbox knows, by the ids of effects."""
+    gate: Result | None = None
+    """What it learns, as time passes, of each that is owed; None: nothing."""
     broken: type[Action] | str = ""
     """The kind of write that is refused from now on; "status" for that of the status."""
     router_took_weights: bool = False
@@ -159,7 +161,13 @@ class World:
         while self.cluster.now < end:
             self.cluster.now = min(end, self.cluster.now + self.spec.analysis.interval)
             self._look()
+            self.learn()
             self.settle()
+
+    def learn(self) -> None:
+        """The outbox hears of its effects, and forgets those that are owed no longer."""
+        if self.gate is not None:
+            self.effects = {one.effect.id: self.gate for one in self.release.owed}
 
     def until(self, happened: Callable[[], bool], *, minutes: float = 60) -> None:
         end = self.cluster.now + minutes * 60
