@@ -171,11 +171,10 @@ class RouterModule(Protocol):
     """A module of `routers/`."""
 
     KIND: ClassVar[str]
-    SCHEMA: ClassVar[dict[str, Any]]
     EXAMPLE: ClassVar[dict[str, Any]]
     SIZING: ClassVar[Sizing]
     WATCHES: ClassVar[tuple[Resource, ...]]
     """Kinds it writes to: what somebody else does to them is seen, and put right."""
     Config: ClassVar[Any]
-    """With `parse(reader)`, which raises SpecError."""
+    """A `record` of its fields."""
     create: Callable[[Any, RoutedService, RouterContext], Router]

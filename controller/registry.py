@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
-from controller.api.release import Kinds
+from controller.api.fields import Kinds
 from controller.rollout.bake import Bake
 
 FOLDERS = {
@@ -24,7 +24,7 @@ FOLDERS = {
     "effects": "controller.effects",
     "strategies": "controller.rollout.strategies",
 }
-_EXPORTS = ("KIND", "SCHEMA", "EXAMPLE", "Config")
+_EXPORTS = ("KIND", "EXAMPLE", "Config")
 
 
 class PluginError(Exception):
@@ -54,12 +54,30 @@ def modules(folder: str) -> Mapping[str, Any]:
     return MappingProxyType(dict(sorted(result.items())))
 
 
+class _Records(Mapping[str, Mapping[str, type[Any]]]):
+    """The modules' records by folder, each loaded when it is asked for: a provider's libraries take a second."""
+
+    def __getitem__(self, folder: str) -> Mapping[str, type[Any]]:
+        if folder == "bake":
+            return {"bake": Bake}
+        if folder not in FOLDERS:
+            raise KeyError(folder)
+        return {kind: module.Config for kind, module in modules(folder).items()}
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*FOLDERS, "bake")
+
+    def __len__(self) -> int:
+        return len(FOLDERS) + 1
+
+
 @cache
 def kinds() -> Kinds:
-    """What `api.release.parse_release` needs to know."""
-    return Kinds(
-        routers={kind: module.Config.parse for kind, module in modules("routers").items()},
-        steps={kind: module.Config.parse for kind, module in modules("steps").items()},
-        strategies={kind: module.Config.parse for kind, module in modules("strategies").items()},
-        bake=Bake.parse,
-    )
+    """What the schemas and the parsers are made of."""
+    return Kinds(_Records())
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """The query languages that some provider speaks."""
+    return tuple(sorted({language for module in modules("providers").values() for language in module.LANGUAGES}))

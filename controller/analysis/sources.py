@@ -138,7 +138,7 @@ class Sources:
         try:
             home, raw = await self._find(METRIC_TEMPLATES, key.namespace, metric.template, path)
             where = f"MetricTemplate {home}/{metric.template} spec"
-            template = parse_template(raw["spec"], where, languages=_languages())
+            template = parse_template(raw["spec"], where, languages=registry.languages(), kinds=registry.kinds())
             source, provider, beaten = await self._provider(key, template, where, home)
             context = Context(
                 cluster=self._cluster,
@@ -146,7 +146,7 @@ class Sources:
                 service=key.name,
                 stable=stable,
                 canary=canary,
-                bucket=getattr(source.config, "bucket", ""),
+                of_source=source.in_queries(),
             )
             parameters = bind(template, metric.parameters, f"{metric.path}.parameters")
             query = await self._renderer.render(template, parameters, context)
@@ -176,7 +176,7 @@ class Sources:
         if spec.language not in languages:
             path = f"MetricSource {name} spec.heartbeat.language"
             raise SpecError(path, f"{spec.language!r} is not one of {', '.join(sorted(languages))}")
-        query = await self._renderer.render_heartbeat(spec, getattr(source.config, "bucket", ""))
+        query = await self._renderer.render_heartbeat(spec, source.in_queries())
         known = self._heartbeats.get(name)
         if known is None or (known.provider, known.query, known.max_age) != (provider, query, spec.max_age):
             known = self._heartbeats[name] = Heartbeat(name, provider, query, spec.max_age)
@@ -195,8 +195,7 @@ class Sources:
         home, raw = await self._find(METRIC_SOURCES, key.namespace, template.source, f"{where}.source")
         name = f"{home}/{template.source}"
         modules = registry.modules("providers")
-        parsers = {kind: module.Config.parse for kind, module in modules.items()}
-        source = parse_source(raw["spec"], f"MetricSource {name} spec", parsers)
+        source = parse_source(raw["spec"], f"MetricSource {name} spec", registry.kinds())
         if not source.serves(key.namespace, own=home):
             raise SpecError(f"MetricSource {name} spec.allowedNamespaces", f"does not name {key.namespace}")
         if home not in (template_home, key.namespace) and not source.allow_inline:
@@ -225,7 +224,3 @@ class Sources:
             return base64.b64decode(secret["data"][reference.key]).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
             raise SourceOutageError(f"key {reference.key!r} of Secret {reference.name} is no text") from error
-
-
-def _languages() -> list[str]:
-    return sorted({language for module in registry.modules("providers").values() for language in module.LANGUAGES})

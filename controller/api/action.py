@@ -1,33 +1,68 @@
-"""What a ReleaseAction asks for, and the rules between its fields, as the CRD has them too."""
+"""What a ReleaseAction asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from controller.api.reading import SpecError
+from controller.api.fields import Absent, Place, Rule, field, parse, record
+from controller.api.shapes import NAME, REVISION, Text, Word
 
+ACTIONS = ("approve", "skip", "promote", "abort", "rollback", "pause", "resume", "retry")
 NEED_REASON = ("abort", "promote")
 
 
-@dataclass(frozen=True)
+@record(
+    "What is asked for. Never changes; ask anew with another ReleaseAction.",
+    rules=[
+        Rule("never changes: create another ReleaseAction", cel="self == oldSelf"),
+        Rule(
+            "abort and promote need a reason",
+            cel="!(self.action in ['abort', 'promote']) || (has(self.reason) && self.reason.trim() != '')",
+            test=lambda asked: asked.action not in NEED_REASON or bool(asked.reason.strip()),
+            at="reason",
+        ),
+        Rule(
+            "only a rollback goes to a version",
+            cel="!has(self.to) || self.action == 'rollback'",
+            test=lambda asked: not asked.to or asked.action == "rollback",
+            at="to",
+        ),
+        Rule(
+            "is the version that is to be left",
+            cel="!has(self.to) || self.to != self.revision",
+            test=lambda asked: asked.to != asked.revision,
+            at="to",
+        ),
+    ],
+)
 class ActionSpec:
-    release: str
-    revision: str
-    action: str
-    to: str
-    reason: str
+    release: str = field(Text(253, 1, NAME), "A Release of this namespace.")
+    revision: str = field(
+        Text(10, 0, REVISION),
+        "The version it is about: the canary; with rollback the stable version that is to be left; with retry the "
+        "rejected one. Another one in its place by then is left alone.",
+    )
+    action: str = field(
+        Word(ACTIONS),
+        "approve: pass the step that waits for a person. skip: pass the step in force, unproven. promote: end the "
+        "judging, everything goes to the new version. abort: everything back to stable now, and the version is "
+        "rejected. rollback: leave the stable version for an older one. pause, resume: stop and continue the steps. "
+        "retry: clear a rejection.",
+    )
+    to: str = field(
+        Text(10, 0, REVISION),
+        "With rollback, the older version to go to; the one that was stable before when left out.",
+        default=Absent(""),
+    )
+    reason: str = field(Text(1000), "Why, for the record. Abort and promote need one.", default=Absent(""))
+    requested_by: str = field(
+        Text(1024),
+        "Who asks. Where the cluster has the shipped admission policy, it sees to it that this is true.",
+        default=Absent(""),
+    )
 
 
 def parse_action(spec: Mapping[str, Any]) -> ActionSpec:
-    """Raises SpecError. The schema has its own words for single fields."""
-    texts = {name: str(spec.get(name) or "") for name in ("release", "revision", "action", "to", "reason")}
-    parsed = ActionSpec(**texts)
-    if parsed.action in NEED_REASON and not parsed.reason.strip():
-        raise SpecError("spec.reason", "abort and promote need a reason")
-    if parsed.to and parsed.action != "rollback":
-        raise SpecError("spec.to", "only a rollback goes to a version")
-    if parsed.to and parsed.to == parsed.revision:
-        raise SpecError("spec.to", "is the version that is to be left")
-    return parsed
+    """Raises SpecError."""
+    return parse(ActionSpec, spec, Place("spec"))

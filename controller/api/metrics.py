@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as plain
 from enum import StrEnum
 from typing import Any
 
-from controller.api.reading import Reader, SpecError, parse_duration
+from controller.api.choice import chosen, with_modules
+from controller.api.fields import RULES, Absent, Kinds, Place, Rule, field, parse, record
+from controller.api.fields import schema as schema_of
+from controller.api.reading import SpecError, parse_duration
+from controller.api.shapes import LABEL, Anything, Duration, Flag, List, Record, Text, Word, a_string, an_object
 
 MAX_QUERY_BYTES = 16 * 1024
 MAX_PARAMETERS = 20
 MAX_TEXT = 1_000
-MAX_MATURITY_S = 3600.0
 MAX_NAMESPACES = 200
 DEFAULT_SOURCE = "default"
 ALL_NAMESPACES = "*"
@@ -28,8 +32,7 @@ STOP_TOKEN = "@@pointsman.stop@@"  # noqa: S105 - as above
 """Where a rendered query takes its window. No parameter may hold them, so they are only where a template put them."""
 TOKEN_PREFIX = "@@pointsman."  # noqa: S105 - as above
 
-_PARAMETER = re.compile(r"[a-z][A-Za-z0-9_]{0,39}")
-_DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_PARAMETER = "^[a-z][A-Za-z0-9_]{0,39}$"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _REVISION = re.compile(r"[a-z2-7]{10}")
 _KEYWORDS = frozenset(("and", "caller", "else", "false", "for", "if", "import", "in", "is", "kwargs", "loop", "none"))
@@ -48,6 +51,67 @@ class ParameterType(StrEnum):
     BOOLEAN = "boolean"
 
 
+CONTEXT_NAMES = frozenset(("cluster", "namespace", "service", "stable", "canary", "start", "stop"))
+"""What every template knows; a provider adds names of its own (`in_queries` of its Config)."""
+
+
+def injected(kinds: Kinds) -> list[str]:
+    """The names that no parameter may have, in the order in which people read them."""
+    own = [name for config in kinds.of("providers").values() for name in getattr(config, "in_queries", ())]
+    return ["cluster", "namespace", "service", "stable", "canary", *dict.fromkeys(own), "start", "stop"]
+
+
+class _Query:
+    """The text of a query, bounded in bytes too."""
+
+    _text = Text(MAX_QUERY_BYTES, 1)
+
+    def schema(self, kinds: Kinds) -> dict[str, Any]:
+        return self._text.schema(kinds)
+
+    def parse(self, value: Any, place: Place) -> str:
+        size = len(a_string(value, place).encode())
+        if size > MAX_QUERY_BYTES:
+            raise place.refuse(f"{size} bytes, maximum is {MAX_QUERY_BYTES}")
+        return self._text.parse(value, place)
+
+
+def any_of_source(kinds: Kinds) -> dict[str, str]:
+    """Stands in for what a source adds that is not known."""
+    return {name: name for name in injected(kinds) if name not in CONTEXT_NAMES}
+
+
+# -- MetricTemplate ------------------------------------------------------------------------------------------------
+
+
+class _ParameterName:
+    def schema(self, kinds: Kinds) -> dict[str, Any]:
+        names = ", ".join(f"'{name}'" for name in injected(kinds))
+        taken = Rule("is injected by Pointsman; choose another name", cel=f"!(self in [{names}])")
+        return {**Text(40, 0, _PARAMETER).schema(kinds), RULES: [taken.schema()]}
+
+    def parse(self, value: Any, place: Place) -> str:
+        name = a_string(value, place)
+        if not re.search(_PARAMETER, name) or name in _KEYWORDS:
+            raise place.refuse(f"{name!r} is not a name a template can use, such as maxAge")
+        if name in injected(place.kinds):
+            raise place.refuse(f"{name} is injected by Pointsman; choose another name")
+        return name
+
+
+@record()
+class _Parameter:
+    name: str = field(_ParameterName(), "As the query calls it.")
+    type: ParameterType = field(
+        Word(tuple(map(str, ParameterType))),
+        "So that its value can be written as a literal of the language.",
+        default="string",
+        convert=ParameterType,
+    )
+    default: Any = field(Anything(), "Of that type; without it each Release has to say a value.", default=Absent())
+    description: str = field(Text(1000), "For people.", default=Absent(""))
+
+
 @dataclass(frozen=True)
 class Parameter:
     """`default` is None where the Release has to say a value."""
@@ -58,41 +122,155 @@ class Parameter:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class MetricTemplate:
-    """A query to be filled in. `warm_up`: looks do not count while pods warm up, as latencies are worse then."""
+class _TypedParameter:
+    """A parameter, its default being of its type."""
 
-    source: str
-    language: str
-    query: str
-    parameters: tuple[Parameter, ...] = ()
-    warm_up: bool = False
-    description: str = ""
-    maturity: float = 0.0
+    _written = Record(_Parameter, "One place to fill in.")
+
+    def schema(self, kinds: Kinds) -> dict[str, Any]:
+        return self._written.schema(kinds)
+
+    def parse(self, value: Any, place: Place) -> Parameter:
+        one: _Parameter = self._written.parse(value, place)
+        default = None if one.default is None else _typed(one.default, one.type, place.at("default").path)
+        return Parameter(one.name, one.type, default, one.description)
+
+
+@record()
+class _Cohort:
+    maturity: float = field(
+        Duration("1s", "1h"),
+        "How long after its beginning a unit's outcome is known, 1s to 1h. Each look reads a window that is so much "
+        "older.",
+    )
+
+
+@record()
+class _Thresholds:
+    always: str = field(Text(40, 0, _PARAMETER), "The parameter, a number, that is one of the thresholds in any case.")
+
+
+def _always_is_a_number(template: MetricTemplate, place: Place) -> None:
+    numbers = [parameter.name for parameter in template.parameters if parameter.type is ParameterType.NUMBER]
+    if template.always and template.always not in numbers:
+        names = ", ".join(numbers) or "none"
+        problem = f"{template.always!r} is not a parameter of type number (of those it has: {names})"
+        raise place.at("thresholds").at("always").refuse(problem)
+
+
+@record(
+    "The query, and what it needs.",
+    rules=[
+        Rule(
+            "thresholds.always names a parameter of type number",
+            cel="!has(self.thresholds) || "
+            "self.parameters.exists(p, p.name == self.thresholds.always && p.type == 'number')",
+        )
+    ],
+    checks=[_always_is_a_number],
+    kw_only=True,
+)
+class MetricTemplate:
+    """A query to be filled in."""
+
+    source: str = field(
+        Text(63, 1, LABEL, looks="the name of a MetricSource"),
+        "The MetricSource beside this template that is asked.",
+        default=DEFAULT_SOURCE,
+    )
+    language: str = field(Text(40, 1), "Of the query; one that the source speaks.")
+    query: str = field(
+        _Query(),
+        "Jinja2, sandboxed; names that are not defined are errors. Known besides the parameters: cluster, namespace, "
+        "service, stable, canary, start, stop, and what the source adds, such as bucket.",
+    )
+    parameters: tuple[Parameter, ...] = field(
+        List(_TypedParameter(), MAX_PARAMETERS, unique=("name",)), "What a Release fills in.", default=[]
+    )
+    warm_up: bool = field(
+        Flag(),
+        "Whether looks do not count while pods warm up, because their values are worse then, as latencies are.",
+        default=False,
+    )
+    maturity: float = field(
+        Record(_Cohort),
+        "Rows count units by when they began, and their outcome comes later, as with retries and dead letters. Without "
+        "it a unit is counted when it ends.",
+        default=Absent(0.0),
+        key="cohort",
+        convert=lambda cohort: cohort.maturity,
+    )
     """Seconds after a unit's beginning until its outcome is known; 0 where a unit is counted when it ends."""
-    at_router: bool = False
-    """Its units are counted by the router that splits the work."""
-    always: str = ""
+    at_router: bool = field(
+        Flag(),
+        "Whether its units are counted by the router that splits the work. Then a share that is not the weight shows "
+        "that work is missing.",
+        default=False,
+    )
+    halves: bool = field(
+        Flag(),
+        "Rows come for two halves of a revision's pods, which a column `half` tells apart, a and b. Stable's halves "
+        "are compared with each other, and where they differ more often than chance has it the metric only advises.",
+        default=False,
+    )
+    always: str = field(
+        Record(_Thresholds),
+        "Rows have a column `threshold`, in seconds. A Release is judged at those that lie at the quantiles of what "
+        "stable did before.",
+        default=Absent(""),
+        key="thresholds",
+        convert=lambda thresholds: thresholds.always,
+    )
     """The parameter that is one of the thresholds in any case; empty where the rows have no threshold."""
-    halves: bool = False
-    """Rows come for two halves of a revision's pods, for the standing control."""
+    description: str = field(Text(1000), "What it measures, for people.", default=Absent(""))
+    injected: frozenset[str] = CONTEXT_NAMES
+    """Names that a Release cannot set."""
 
     def types(self) -> dict[str, ParameterType]:
         return {parameter.name: parameter.type for parameter in self.parameters}
 
 
-@dataclass(frozen=True)
-class HeartbeatSpec:
-    """A query that has an answer as long as the pipeline lives; `max_age` in seconds."""
+# -- MetricSource --------------------------------------------------------------------------------------------------
 
-    language: str
-    query: str
-    max_age: float
+
+@record()
+class HeartbeatSpec:
+    """A query that has an answer as long as the pipeline lives."""
+
+    language: str = field(Text(40, 1), "Of the query; one that the source speaks.")
+    query: str = field(
+        _Query(),
+        "Any row is a sign of life. As in a MetricTemplate; known are start, stop and what the source adds, such as "
+        "bucket.",
+    )
+    max_age: float = field(Duration("1s"), "The longest time without a row, at least 1s.", default="30s")
+
+
+@record("Exactly one kind of metric system, and who may ask it.")
+class _Source:
+    allowed_namespaces: tuple[str, ...] = field(
+        List(
+            Text(63, 0, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$", looks="a namespace, nor * for all"),
+            MAX_NAMESPACES,
+            kind="set",
+        ),
+        "Namespaces, besides this one, whose Releases may ask here; * for all.",
+        default=[],
+    )
+    heartbeat: HeartbeatSpec | None = field(
+        Record(HeartbeatSpec),
+        "Tells a service that nobody calls from a pipeline that is dead: a query on a series that never rests. Without "
+        "an answer for maxAge the source is out, and spec.analysis.onOutage of the Releases decides.",
+        default=Absent(),
+    )
+    allow_inline: bool = field(
+        Flag(), "Whether a Release may bring a query of its own, instead of a MetricTemplate.", default=False
+    )
 
 
 @dataclass(frozen=True)
 class MetricSource:
-    """Where metrics come from. `config` is what the provider's own parser made of its part."""
+    """Where metrics come from. `config` is what the provider declares of its part."""
 
     kind: str
     config: Any
@@ -104,6 +282,10 @@ class MetricSource:
         """Whether a Release in `namespace` may ask; `own` is the namespace the source lies in."""
         return namespace == own or namespace in self.allowed_namespaces or ALL_NAMESPACES in self.allowed_namespaces
 
+    def in_queries(self) -> dict[str, str]:
+        """What the provider adds to the names a query may use."""
+        return {name: str(getattr(self.config, name)) for name in getattr(self.config, "in_queries", ())}
+
 
 @dataclass(frozen=True)
 class Context:
@@ -114,7 +296,8 @@ class Context:
     service: str
     stable: str
     canary: str
-    bucket: str = ""
+    of_source: Mapping[str, str] = plain(default_factory=dict)
+    """What the source's provider adds, such as a bucket."""
 
     def __post_init__(self) -> None:
         for name in ("stable", "canary"):
@@ -129,93 +312,30 @@ class Context:
             "service": self.service,
             "stable": self.stable,
             "canary": self.canary,
-            "bucket": self.bucket,
+            **self.of_source,
         }
 
 
-CONTEXT_NAMES = frozenset(("cluster", "namespace", "service", "stable", "canary", "bucket", "start", "stop"))
+def parse_source(raw_spec: object, path: str, kinds: Kinds) -> MetricSource:
+    """Raises SpecError."""
+    place, providers = Place(path, kinds), kinds.of("providers")
+    raw = an_object(raw_spec, place)
+    written = parse(_Source, raw, place, with_keys=list(providers))
+    choice = chosen(raw, providers, place)
+    return MetricSource(choice.kind, choice.config, written.allowed_namespaces, written.allow_inline, written.heartbeat)
 
 
-def parse_source(raw_spec: object, path: str, providers: Mapping[str, Callable[[Reader], Any]]) -> MetricSource:
-    """`providers` maps each kind to the parser of its part. Raises SpecError."""
-    reader = Reader.of(raw_spec, path).only(*providers, "allowedNamespaces", "allowInline", "heartbeat")
-    kind = reader.one_of(providers)
-    return MetricSource(
-        kind=kind,
-        config=providers[kind](reader.child(kind)),
-        allowed_namespaces=_namespaces(reader),
-        allow_inline=reader.flag("allowInline"),
-        heartbeat=_heartbeat(reader.child("heartbeat")) if reader.has("heartbeat") else None,
-    )
+def source_schema(kinds: Kinds) -> dict[str, Any]:
+    return with_modules(schema_of(_Source, kinds), kinds.of("providers"), kinds)
 
 
-def _heartbeat(reader: Reader) -> HeartbeatSpec:
-    reader.only("language", "query", "maxAge")
-    max_age = reader.seconds("maxAge", 30.0)
-    if max_age < 1:
-        raise SpecError(reader.at("maxAge"), "is shorter than 1s")
-    return HeartbeatSpec(reader.text("language"), _query(reader), max_age)
-
-
-def _query(reader: Reader) -> str:
-    query = reader.text("query")
-    size = len(query.encode())
-    if size > MAX_QUERY_BYTES:
-        raise SpecError(reader.at("query"), f"is {size} bytes long, at most {MAX_QUERY_BYTES} are allowed")
-    return query
-
-
-def parse_template(raw_spec: object, path: str, *, languages: Collection[str]) -> MetricTemplate:
+def parse_template(raw_spec: object, path: str, *, languages: Collection[str], kinds: Kinds) -> MetricTemplate:
     """`languages` are those some provider speaks. Raises SpecError."""
-    reader = Reader.of(raw_spec, path).only(
-        "source",
-        "language",
-        "query",
-        "parameters",
-        "warmUp",
-        "cohort",
-        "atRouter",
-        "thresholds",
-        "halves",
-        "description",
-    )
-    source = reader.text("source", DEFAULT_SOURCE)
-    if not _DNS_LABEL.fullmatch(source):
-        raise SpecError(reader.at("source"), f"{source!r} is not the name of a MetricSource")
-    language = reader.text("language")
-    if language not in languages:
-        raise SpecError(reader.at("language"), f"{language!r} is not one of {', '.join(sorted(languages))}")
-    parameters = _parameters(reader)
-    return MetricTemplate(
-        source=source,
-        language=language,
-        query=_query(reader),
-        parameters=parameters,
-        always=_always(reader.child("thresholds"), parameters) if reader.has("thresholds") else "",
-        warm_up=reader.flag("warmUp"),
-        maturity=_maturity(reader.child("cohort")) if reader.has("cohort") else 0.0,
-        at_router=reader.flag("atRouter"),
-        halves=reader.flag("halves"),
-        description=reader.text("description", ""),
-    )
-
-
-def _maturity(reader: Reader) -> float:
-    maturity = reader.only("maturity").seconds("maturity")
-    if not 1 <= maturity <= MAX_MATURITY_S:
-        raise SpecError(reader.at("maturity"), "is not between 1s and 1h")
-    return maturity
-
-
-def _always(reader: Reader, parameters: tuple[Parameter, ...]) -> str:
-    name = reader.only("always").text("always")
-    numbers = [parameter.name for parameter in parameters if parameter.type is ParameterType.NUMBER]
-    if name not in numbers:
-        raise SpecError(
-            reader.at("always"),
-            f"{name!r} is not a parameter of type number (of those it has: {', '.join(numbers) or 'none'})",
-        )
-    return name
+    place = Place(path, kinds)
+    template = parse(MetricTemplate, raw_spec, place)
+    if template.language not in languages:
+        raise place.at("language").refuse(f"{template.language!r} is not one of {', '.join(sorted(languages))}")
+    return replace(template, injected=frozenset(injected(kinds)))
 
 
 def bind(template: MetricTemplate, raw: object, path: str) -> dict[str, Value]:
@@ -223,10 +343,10 @@ def bind(template: MetricTemplate, raw: object, path: str) -> dict[str, Value]:
 
     `raw` is the Release's `parameters` at `path`. Raises SpecError for unknown, missing and mistyped ones.
     """
-    given = {} if raw is None else Reader.of(raw, path).raw
+    given = {} if raw is None else an_object(raw, Place(path))
     types = template.types()
     for name in given:
-        if name in CONTEXT_NAMES:
+        if name in template.injected:
             raise SpecError(f"{path}.{name}", "is injected by Pointsman and cannot be set")
         if name not in types:
             known = ", ".join(types) or "none"
@@ -241,44 +361,6 @@ def bind(template: MetricTemplate, raw: object, path: str) -> dict[str, Value]:
         else:
             raise SpecError(f"{path}.{parameter.name}", f"is required: a {parameter.type}")
     return bound
-
-
-def _namespaces(reader: Reader) -> tuple[str, ...]:
-    raw = reader.raw.get("allowedNamespaces") or []
-    path = reader.at("allowedNamespaces")
-    if not isinstance(raw, list):
-        raise SpecError(path, f"expected a list, found {raw!r}")
-    if len(raw) > MAX_NAMESPACES:
-        raise SpecError(path, f"has {len(raw)} entries, at most {MAX_NAMESPACES} are allowed")
-    for index, name in enumerate(raw):
-        if not isinstance(name, str) or (name != ALL_NAMESPACES and not _DNS_LABEL.fullmatch(name)):
-            raise SpecError(f"{path}[{index}]", f"{name!r} is not a namespace, nor * for all")
-    return tuple(raw)
-
-
-def _parameters(reader: Reader) -> tuple[Parameter, ...]:
-    items = reader.items("parameters")
-    if len(items) > MAX_PARAMETERS:
-        raise SpecError(reader.at("parameters"), f"has {len(items)} entries, at most {MAX_PARAMETERS} are allowed")
-    parameters: dict[str, Parameter] = {}
-    for item in items:
-        item.only("name", "type", "default", "description")
-        name = item.text("name")
-        if not _PARAMETER.fullmatch(name) or name in _KEYWORDS:
-            raise SpecError(item.at("name"), f"{name!r} is not a name a template can use, such as maxAge")
-        if name in CONTEXT_NAMES:
-            raise SpecError(item.at("name"), f"{name} is injected by Pointsman; choose another name")
-        if name in parameters:
-            raise SpecError(item.at("name"), f"{name} is there twice")
-        kind = ParameterType(item.choice("type", tuple(ParameterType), ParameterType.STRING))
-        default = item.raw.get("default")
-        parameters[name] = Parameter(
-            name=name,
-            type=kind,
-            default=None if default is None else _typed(default, kind, item.at("default")),
-            description=item.text("description", ""),
-        )
-    return tuple(parameters.values())
 
 
 def _typed(value: object, kind: ParameterType, path: str) -> Value:
@@ -301,7 +383,7 @@ def _typed(value: object, kind: ParameterType, path: str) -> Value:
 
 def _checked_text(value: str, path: str) -> str:
     if len(value) > MAX_TEXT:
-        raise SpecError(path, f"is {len(value)} letters long, at most {MAX_TEXT} are allowed")
+        raise SpecError(path, f"{len(value)} characters, maximum is {MAX_TEXT}")
     if TOKEN_PREFIX in value:
         raise SpecError(path, f"may not hold {TOKEN_PREFIX!r}, which stands for the window")
     if _CONTROL.search(value):

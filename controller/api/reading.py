@@ -1,15 +1,12 @@
-"""Reads raw objects into types that cannot be wrong.
+"""Durations and shares as manifests have them, and the error of what cannot be meant.
 
-Every value is asked for by name through a `Reader`, which knows where it stands, so an error always carries
-the path a person would look for: `spec.strategy.canary.steps[2].weight: 140 is not between 0 and 100`.
+An error always carries the path a person would look for: `spec.strategy.canary.steps[2].weight: 140 is not between 0
+and 100`.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -60,100 +57,3 @@ def parse_percent(value: object, path: str) -> float:
     if not 0 <= percent <= 100:  # noqa: PLR2004 - percent
         raise SpecError(path, f"{value} is not between 0 and 100")
     return percent
-
-
-@dataclass(frozen=True)
-class Reader:
-    """One mapping of a raw object, and the path at which it stands."""
-
-    raw: Mapping[str, Any]
-    path: str
-
-    @classmethod
-    def of(cls, raw: object, path: str) -> Reader:
-        if not isinstance(raw, Mapping):
-            raise SpecError(path, f"expected fields, found {raw!r}")
-        return cls(raw, path)
-
-    def at(self, key: str) -> str:
-        return f"{self.path}.{key}" if self.path else key
-
-    def has(self, key: str) -> bool:
-        return self.raw.get(key) is not None
-
-    def only(self, *known: str) -> Reader:
-        """Refuses fields that nobody reads: a misspelt protection must not be a missing one."""
-        for key in self.raw:
-            if key not in known:
-                raise SpecError(self.at(key), f"is not a known field (known: {', '.join(known) or 'none'})")
-        return self
-
-    def child(self, key: str) -> Reader:
-        """The mapping under `key`; an absent one reads as empty."""
-        return Reader.of(self.raw.get(key) or {}, self.at(key))
-
-    def items(self, key: str) -> list[Reader]:
-        value = self.raw.get(key) or []
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            raise SpecError(self.at(key), f"expected a list, found {value!r}")
-        return [Reader.of(item, f"{self.at(key)}[{index}]") for index, item in enumerate(value)]
-
-    def one_of(self, known: Collection[str]) -> str:
-        """The single key that is set, out of `known`."""
-        found = [key for key in self.raw if self.raw[key] is not None and key in known]
-        if len(found) != 1:
-            names = ", ".join(known)
-            raise SpecError(self.path, f"needs exactly one of {names}; found {', '.join(found) or 'none'}")
-        return found[0]
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.raw.get(key, default)
-        if not isinstance(value, str) or (not value and default is None):
-            raise SpecError(self.at(key), "is required" if value is None else f"{value!r} is not a text")
-        return value
-
-    def choice(self, key: str, allowed: Sequence[str], default: str) -> str:
-        value = self.text(key, default)
-        if value not in allowed:
-            raise SpecError(self.at(key), f"{value!r} is not one of {', '.join(allowed)}")
-        return value
-
-    def flag(self, key: str, *, default: bool = False) -> bool:
-        value = self.raw.get(key, default)
-        if not isinstance(value, bool):
-            raise SpecError(self.at(key), f"{value!r} is not true or false")
-        return value
-
-    def integer(self, key: str, default: int | None = None, *, least: int = 0, most: int = 2**31 - 1) -> int:
-        value = self.raw.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise SpecError(self.at(key), "is required" if value is None else f"{value!r} is not a whole number")
-        if not least <= value <= most:
-            raise SpecError(self.at(key), f"{value} is not between {least} and {most}")
-        return value
-
-    def number(self, key: str, default: float | None = None, *, least: float = 0, most: float = math.inf) -> float:
-        value = self.raw.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise SpecError(self.at(key), "is required" if value is None else f"{value!r} is not a number")
-        if not least <= value <= most:
-            raise SpecError(self.at(key), f"{value} is not between {least} and {most}")
-        return float(value)
-
-    def seconds(self, key: str, default: float | None = None) -> float:
-        value = self.raw.get(key)
-        if value is None:
-            if default is None:
-                raise SpecError(self.at(key), "is required")
-            return default
-        if not isinstance(value, str):
-            raise SpecError(self.at(key), f"{value!r} is not a duration such as 90s, 10m or 1h30m")
-        return parse_duration(value, self.at(key))
-
-    def percent(self, key: str, default: float | None = None) -> float:
-        value = self.raw.get(key)
-        if value is None:
-            if default is None:
-                raise SpecError(self.at(key), "is required")
-            return default
-        return parse_percent(value, self.at(key))

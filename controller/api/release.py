@@ -1,4 +1,4 @@
-"""A Release's `spec`, read into types that cannot be wrong.
+"""A Release's `spec`: its fields, each declared once, and what the rest of the program reads.
 
 Routers and steps are found in their folders and handed in as `kinds`, so this module knows none of them by name.
 """
@@ -6,51 +6,107 @@ Routers and steps are found in their folders and handed in as `kinds`, so this m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.api.reading import Reader, SpecError
+from controller.api.choice import Choice, Entry, OneOf
+from controller.api.fields import NO_KINDS, RULES, Absent, Kinds, Place, Rule, declared, field, parse, record, schema
+from controller.api.pod_template import POD_TEMPLATE
+from controller.api.reading import SpecError, parse_duration
+from controller.api.shapes import (
+    LABEL,
+    NAME,
+    Custom,
+    Duration,
+    Flag,
+    Integer,
+    List,
+    Number,
+    Record,
+    Share,
+    Text,
+    Values,
+    Word,
+    a_string,
+)
+
+__all__ = ["Choice", "Kinds"]
 
 NAME_MOST = 52
-"""Letters of a Release's name: NAME-REVISION (10 letters and a dash) must fit a Service's 63."""
+"""Characters of a Release's name: NAME-REVISION (10 letters and a dash) must fit a Service's 63."""
 
 _SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 
 ON_NEW_VERSION = ("restart", "finish", "queue")
 ON_TIMEOUT = ("proceed", "wait", "rollback")
 
-Parse = Callable[[Reader], Any]
+
+def _fraction(percent: float) -> float:
+    return percent / 100
 
 
-@dataclass(frozen=True)
-class Kinds:
-    """What this installation knows: the word in the manifest and how what follows is read."""
-
-    routers: Mapping[str, Parse]
-    steps: Mapping[str, Parse]
-    strategies: Mapping[str, Callable[[Reader, Parse], Any]]
-    """A strategy reads its own fields, and gets the parser of a step."""
-    bake: Parse
-    """Of `spec.bake`, into the step it stands for."""
+# -- spec.analysis -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The one key that was set out of several, and what stood under it."""
-
-    kind: str
-    config: Any
-
-
-@dataclass(frozen=True)
+@record()
 class Margin:
-    rollback_above: float
-    """Odds ratio canary to stable that is still tolerated."""
-    promote_below: float | None = None
-    """Odds ratio that has to be excluded to call the canary no worse; None: no proof is looked for."""
-    slack: float = 0.0
+    rollback_above: float = field(
+        Number(1, 100), "Odds ratio of canary to stable above which a version goes back.", default=1.1
+    )
+    promote_below: float | None = field(
+        Number(1, 100), "Odds ratio of canary to stable that has to be excluded to call it no worse.", default=1.5
+    )
+    slack: float = field(
+        Share(50, by_parser=True),
+        "Share of bad units that is tolerated beyond the ratio, above 0% and at most 50%; "
+        "for rates so small that a ratio says little.",
+        default=Absent(0.0),
+        convert=_fraction,
+    )
     """Rate of bad units, 0 to 1, that is tolerated beyond the ratio, which then is one of rates."""
+
+
+@record()
+class Limit:
+    max: float = field(Share(50, by_parser=True), "Share of bad units, above 0% and at most 50%.", convert=_fraction)
+
+
+_ONE_OF_EACH = "limit stands beside a margin: give two metrics, one of each"
+
+
+@record(
+    rules=[
+        Rule(
+            _ONE_OF_EACH,
+            cel="!(has(self.margin) && has(self.limit))",
+            test=lambda metric: metric.margin_given is None or metric.limit_given is None,
+            at="limit",
+            says=_ONE_OF_EACH.removeprefix("limit "),
+        )
+    ]
+)
+class _Metric:
+    name: str = field(Text(63, 1, LABEL), "How this metric is called in status, events and records.")
+    template: str = field(Text(253, 1, NAME), "A MetricTemplate of this namespace, or else of the operator's.")
+    path: str = ""
+    parameters: Mapping[str, Any] = field(
+        Values(20),
+        "Values of the template's parameters: texts, numbers, durations, true or false.",
+        default=Absent({}),
+    )
+    limit_given: Limit | None = field(
+        Record(Limit),
+        "What the canary may not exceed whatever stable does; in the place of margin.",
+        default=Absent(),
+        key="limit",
+    )
+    margin_given: Margin | None = field(
+        Record(Margin),
+        "How much worse than stable is still tolerated; 1.1 and 1.5 where nothing is said.",
+        default=Absent(),
+        key="margin",
+    )
 
 
 @dataclass(frozen=True)
@@ -64,38 +120,103 @@ class Metric:
     limit: float | None = None
     """Rate of bad units, 0 to 1, that the canary may not exceed whatever stable does."""
 
+    @classmethod
+    def of(cls, written: _Metric) -> Metric:
+        limit = written.limit_given
+        margin = None if limit is not None else written.margin_given or Margin()
+        return cls(
+            written.name,
+            written.template,
+            written.parameters,
+            margin,
+            written.path,
+            None if limit is None else limit.max,
+        )
 
-@dataclass(frozen=True)
+
+def _settle(value: Any, place: Place) -> float | None:
+    return None if a_string(value, place) == "auto" else parse_duration(value, place.path)
+
+
+_SETTLE = Custom({"type": "string", "pattern": r"^(auto|(\d{1,6}(ms|s|m|h|d))+)$", "maxLength": 20}, _settle)
+
+
+@record()
 class Advanced:
-    settle: float | None
-    """Seconds that late points are given before a look's window closes; None: learnt from stable."""
-    warm_up: float
-    """Seconds after a scale-up in which latency is not compared."""
-    min_bad_units: int
-    min_units: int
-    max_false_promotion: float = 0.05
-    """Chance of calling a canary no worse that is not, 0 to 1; per metric and release."""
+    settle: float | None = field(
+        _SETTLE,
+        "Time that late points are given before a look's window closes: a duration, or auto, which learns it from "
+        "stable's counts while the canary's pods start, between 500ms and 15s; 3s where they are too few to tell.",
+        default="auto",
+    )
+    """Seconds; None: learnt from stable."""
+    warm_up: float = field(Duration(), "After a scale-up, latency is not compared for so long.", default="30s")
+    min_bad_units: int = field(
+        Integer(1, 1_000_000), "Bad units of the canary without which nothing is rolled back.", default=5
+    )
+    min_units: int = field(
+        Integer(0, 1_000_000_000), "Units of the canary without which no step goes on by its clock alone.", default=50
+    )
+    max_false_promotion: float = field(
+        Share(50),
+        "Bound on calling a bad version no worse by chance, above 0% and at most 50%: each metric, all looks together.",
+        default="5%",
+        convert=_fraction,
+    )
 
 
-@dataclass(frozen=True)
+@record()
 class OnOutage:
     """What becomes of the canary's work while nobody can see what it does."""
 
-    wait_at_most: float
-    to_stable: bool
+    wait_at_most: float = field(Duration(), "Stay at the weight for so long.", default="15m")
+    to_stable: bool = field(
+        Word(("stable", "stay")),
+        "stable: weight 0 until data are back; stay: go on waiting.",
+        default="stable",
+        key="then",
+        convert=lambda word: word == "stable",
+    )
 
 
-@dataclass(frozen=True)
+@record()
 class Analysis:
-    interval: float
-    alpha: float
-    """Bound on statistical rollbacks of a good version, 0 to 1, for the whole release."""
-    on_timeout: str
-    metrics: tuple[Metric, ...]
-    advanced: Advanced
-    on_outage: OnOutage = OnOutage(wait_at_most=900.0, to_stable=True)
-    max_harmed: int | None = None
-    """Bad canary units beyond what stable's rate would have given, after which nothing is waited for."""
+    interval: float = field(Duration("1s"), "From look to look, at least 1s.", default="5s")
+    alpha: float = field(
+        Share(50),
+        "Bound on rollbacks of a good version by chance, above 0% and at most 50%: whole release, all metrics and "
+        "looks together.",
+        default="1%",
+        key="maxFalseRollback",
+        convert=_fraction,
+    )
+    on_timeout: str = field(
+        Word(ON_TIMEOUT),
+        "When atMost has passed, enough units were seen, and there is neither proof nor suspicion.",
+        default="proceed",
+    )
+    metrics: tuple[Metric, ...] = field(
+        List(Record(_Metric, "One metric."), 20, unique=("name",)),
+        "What is compared. Each is a MetricTemplate with its parameters filled in.",
+        default=[],
+        convert=lambda written: tuple(map(Metric.of, written)),
+    )
+    advanced: Advanced = field(Record(Advanced), "What seldom needs a change.", default={})
+    on_outage: OnOutage = field(
+        Record(OnOutage),
+        "What becomes of the canary's work while its metrics are out or missing. Nothing is rejected, and git is not "
+        "touched.",
+        default={},
+        filled=True,
+    )
+    max_harmed: int | None = field(
+        Integer(1),
+        "Hard stop without statistics: bad canary units beyond what stable's rate would have given.",
+        default=Absent(),
+    )
+
+
+# -- spec.strategy -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -106,10 +227,253 @@ class Scale:
     fixed: int | None = None
 
 
+@record()
+class _Pods:
+    replicas: int = field(Integer(1, 10_000), "So many pods, whatever the weight.")
+
+
+def _scale(value: Any, place: Place) -> Scale:
+    match value:
+        case "matchWeight":
+            return Scale()
+        case "full":
+            return Scale(full=True)
+        case Mapping():
+            return Scale(fixed=parse(_Pods, value, place).replicas)
+        case _:
+            raise place.refuse(f"{value!r} is not matchWeight, full or {{replicas: n}}")
+
+
+# A word or an object: no structural type says that. The pattern holds for texts, the rest for objects.
+SCALE = Custom(
+    {
+        "x-kubernetes-preserve-unknown-fields": True,
+        "pattern": "^(matchWeight|full)$",
+        "required": ["replicas"],
+        "maxProperties": 1,
+        "properties": schema(_Pods, NO_KINDS)["properties"],
+    },
+    _scale,
+)
+
+
+def _grow(steps: tuple[Any, ...], place: Place) -> None:
+    last = 0.0
+    for index, step in enumerate(steps):
+        if step.weight is not None and step.weight < last:
+            problem = f"{step.weight:g} is less than the step before it ({last:g})"
+            raise place.item(index).at("weight").refuse(problem)
+        last = last if step.weight is None else step.weight
+
+
+STEPS = List(
+    Entry("steps", "One step."),
+    50,
+    kind="atomic",
+    rules=(
+        # Whole percents only: a string here is reckoned as long as a request can be, and reading its number costs
+        # more than 100 times CEL's budget (tried with 50 steps). `0.5%` and the like are left to
+        # `pointsman validate` and the operator.
+        Rule(
+            "a weight is less than one before it; weights only grow",
+            cel="self.filter(step, has(step.weight) && type(step.weight) == int)"
+            ".map(step, int(step.weight)).isSorted()",
+        ),
+    ),
+    checks=(_grow,),
+)
+"""Of a strategy that people write in steps."""
+
+
+# -- the rest of spec ----------------------------------------------------------------------------------------------
+
+
+def _port_names(ports: tuple[_Port, ...], place: Place) -> None:
+    names: set[str] = set()
+    for index, port in enumerate(ports):
+        here = place.item(index).at("name")
+        if not port.name and len(ports) > 1:
+            raise here.refuse("is required: each of several ports needs a name")
+        if port.name and port.name in names:
+            raise here.refuse(f"duplicate {port.name!r}")
+        names.add(port.name)
+
+
+def _target_port(value: Any, place: Place) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Integer(1, 65535).parse(value, place)
+    return Text(15, 0, LABEL).parse(value, place)
+
+
+_TARGET_PORT = Custom(
+    {"x-kubernetes-int-or-string": True, "minimum": 1, "maximum": 65535, "pattern": LABEL, "maxLength": 15},
+    _target_port,
+)
+
+
+@record()
+class _Port:
+    port: int = field(Integer(1, 65535), "What callers call.")
+    name: str = field(Text(63, 1, LABEL), "Needed where there are several.", default=Absent(""))
+    target_port: int | str | None = field(
+        _TARGET_PORT, "Number or name of the pods' port; as `port` where it is left out.", default=Absent()
+    )
+    protocol: str = field(Word(("TCP", "UDP", "SCTP")), "Of the transport.", default="TCP")
+
+
 @dataclass(frozen=True)
+class _AsWritten:
+    """A list whose entries are read to see that they can be, and kept as they are: they are hashed."""
+
+    of: List
+
+    @property
+    def needs(self) -> str:
+        return self.of.needs
+
+    def schema(self, kinds: Kinds) -> dict[str, Any]:
+        return self.of.schema(kinds)
+
+    def parse(self, value: Any, place: Place) -> tuple[Mapping[str, Any], ...]:
+        self.of.parse(value, place)
+        return tuple(dict(item) for item in value)
+
+
+_PORTS = List(
+    Record(_Port),
+    20,
+    1,
+    unique=("port", "protocol"),
+    rules=(
+        Rule("each of several ports needs a name", cel="self.size() <= 1 || self.all(port, has(port.name))"),
+        Rule(
+            "two ports have the same name",
+            cel="self.all(one, !has(one.name) || self.exists_one(other, has(other.name) && other.name == one.name))",
+        ),
+    ),
+    checks=(_port_names,),
+    needs="needs at least one port, such as {port: 80, targetPort: 8080}",
+)
+
+
+@record()
+class _Service:
+    ports: tuple[Mapping[str, Any], ...] = field(_AsWritten(_PORTS), "As in a Service. A route sends to the first.")
+
+
+@record(
+    rules=[
+        Rule(
+            "quiet is longer than max",
+            cel="self.quiet.contains('d') || self.max.contains('d') || duration(self.quiet) <= duration(self.max)",
+            test=lambda drain: drain.quiet <= drain.max,
+            at="quiet",
+            says="is longer than spec.drain.max",
+        )
+    ]
+)
 class Drain:
-    quiet: float
-    max: float
+    quiet: float = field(Duration(), "So long nothing was asked of it.", default="30s")
+    max: float = field(Duration(), "Never wait longer than this.", default="5m")
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """A record of another room, by its name among the installation's kinds."""
+
+    name: str
+
+    def schema(self, kinds: Kinds) -> dict[str, Any]:
+        return schema(kinds.of(self.name)[self.name], kinds)
+
+    def parse(self, value: Any, place: Place) -> Any:
+        return parse(place.kinds.of(self.name)[self.name], value, place)
+
+
+_NOTHING_TO_ANALYZE = "there is nothing to analyze: spec.analysis.metrics is empty"
+
+
+def _analyzes_something(written: Written, place: Place) -> None:
+    for index, step in enumerate(written.strategy.config.steps):
+        if step.analyzes and not written.analysis.metrics:
+            here = place.at("strategy").at(written.strategy.kind).at("steps").item(index).at("analyze")
+            raise here.refuse(_NOTHING_TO_ANALYZE)
+
+
+def _bakes_beyond_its_steps(written: Written, place: Place) -> None:
+    weights = [step.weight for step in written.strategy.config.steps if step.weight is not None]
+    before = max(weights, default=0.0)
+    if written.bake is not None and before > written.bake.weight:
+        problem = f"leaves {written.bake.weight:g} % to the new version, which has {before:g} % after the last step"
+        raise place.at("bake").at("holdback").refuse(problem)
+
+
+def _has_a_service(written: Written, place: Place) -> None:
+    if written.service is None and getattr(written.traffic.config, "needs_ports", True):
+        raise place.at("service").at("ports").refuse(_PORTS.needs)
+
+
+@record(
+    "What should run, and how a change of it comes out.",
+    rules=[
+        Rule(
+            "service is required unless traffic.queue is used",
+            cel="has(self.service) || has(self.traffic.queue)",
+        ),
+    ],
+    checks=[_has_a_service, _analyzes_something, _bakes_beyond_its_steps],
+    kw_only=True,
+)
+class Written:
+    """A Release's spec as people write it."""
+
+    replicas: int = field(
+        Integer(0, 10_000),
+        "Pods of the service at full size. Left out of the manifest where an autoscaler sets it through /scale.",
+        default=1,
+    )
+    template: Mapping[str, Any] = field(
+        POD_TEMPLATE,
+        "The pods, as a Deployment's template. A change of it is a new version; restartedAt of `kubectl rollout "
+        "restart` is none.",
+    )
+    progress_deadline_seconds: int = field(
+        Integer(1, 604_800),
+        "Within this time new pods become ready, or the version is at fault. No room for them is not.",
+        default=600,
+    )
+    revision_history_limit: int = field(Integer(0, 100), "Older versions that are kept to go back to.", default=5)
+    on_new_version: str = field(
+        Word(ON_NEW_VERSION),
+        "What a version asked for in mid-release does: restart (it comes out at once, from step one, the one under way "
+        "gives up its work), finish (the one under way goes to its end, then the newest follows, those between are "
+        "skipped), queue (each follows in order, at most 10 wait).",
+        default="restart",
+    )
+    suspend: bool = field(Flag(), "Stops steps and looks; what runs and the weights stay.", default=False)
+    service: _Service | None = field(
+        Record(_Service),
+        "The Services that Pointsman makes, NAME for callers that pass no router, NAME-REVISION for each version. A "
+        "queue's worker needs none.",
+        default=Absent(),
+    )
+    traffic: Choice = field(OneOf("routers"), "Exactly one way of moving work from version to version.")
+    strategy: Choice = field(OneOf("strategies"), "How a new version comes out.", default={"canary": {}})
+    analysis: Analysis = field(Record(Analysis), "How the versions are compared.", default={})
+    bake: Any = field(
+        _Brought("bake"),
+        "After the last step the old version keeps a share of the work as the control, and looks and rollbacks go on.",
+        default=Absent(),
+    )
+    # filled, because the rule is tried on it as it stands
+    drain: Drain = field(Record(Drain), "Before an old version is scaled down.", default={}, filled=True)
+    owned: bool = field(
+        Word(("Delete", "Orphan")),
+        "What becomes of the pods and routes when this Release is deleted: they go with it, or stay.",
+        default="Delete",
+        key="deletionPolicy",
+        convert=lambda policy: policy == "Delete",
+    )
 
 
 @dataclass(frozen=True)
@@ -133,175 +497,49 @@ class ReleaseSpec:
     """What a new version does to the one that is under way."""
 
 
+def release_schema(kinds: Kinds) -> dict[str, Any]:
+    """Of `spec`."""
+    result = schema(Written, kinds)
+    for kind, config in kinds.of("strategies").items():
+        if "steps" in declared(config).fields:
+            steps = f"self.strategy.{kind}.steps"
+            rule = Rule(
+                f"a step analyzes and {_NOTHING_TO_ANALYZE}",
+                cel=f"!has(self.strategy.{kind}) || !{steps}.exists(step, has(step.analyze)) || "
+                "self.analysis.metrics.size() > 0",
+            )
+            result[RULES].append(rule.schema())
+    return result
+
+
 def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
     """Raises SpecError with the path of the first thing that is wrong."""
     if len(name) > NAME_MOST:
-        raise SpecError("metadata.name", f"{name!r} has {len(name)} letters, {NAME_MOST} are the most")
+        raise SpecError("metadata.name", f"{len(name)} characters, maximum is {NAME_MOST}")
     if not _SERVICE_NAME.fullmatch(name):
         problem = f"{name!r} is not a Service's name: small letters, digits and dashes, the first a letter, no dot"
         raise SpecError("metadata.name", problem)
-    spec = Reader.of(raw, "spec").only(
-        "replicas", "template", "progressDeadlineSeconds", "revisionHistoryLimit", "onNewVersion", "suspend", "service",
-        "traffic", "strategy", "analysis", "bake", "drain", "deletionPolicy",
-    )  # fmt: skip
-    template = spec.child("template")
-    if not template.child("spec").items("containers"):
-        raise SpecError("spec.template.spec.containers", "needs at least one container")
-    traffic = spec.child("traffic").only(*kinds.routers)
-    router = traffic.one_of(kinds.routers)
-    routed = kinds.routers[router](traffic.child(router))
-    strategy = _parse_strategy(spec, kinds)
+    written = parse(Written, raw, Place("spec", kinds))
+    strategy = written.strategy.config
     steps = tuple(strategy.steps)
-    analysis = _parse_analysis(spec.child("analysis"))
-    _check_steps(steps, analysis)
-    if spec.has("bake"):
-        steps = (*steps, _parse_bake(spec.child("bake"), steps, kinds))
     return ReleaseSpec(
-        replicas=spec.integer("replicas", 1),
-        template=template.raw,
-        progress_deadline=spec.integer("progressDeadlineSeconds", 600, least=1),
-        revision_history_limit=spec.integer("revisionHistoryLimit", 5, most=100),
-        suspend=spec.flag("suspend"),
-        ports=_parse_ports(spec.child("service").only("ports"), needed=getattr(routed, "needs_ports", True)),
-        traffic=Choice(router, routed),
+        replicas=written.replicas,
+        template=written.template,
+        progress_deadline=written.progress_deadline_seconds,
+        revision_history_limit=written.revision_history_limit,
+        suspend=written.suspend,
+        ports=() if written.service is None else written.service.ports,
+        traffic=written.traffic,
         strategy=strategy,
-        steps=steps,
-        analysis=analysis,
-        drain=_parse_drain(spec.child("drain")),
-        owned=spec.choice("deletionPolicy", ("Delete", "Orphan"), "Delete") == "Delete",
-        on_new_version=spec.choice("onNewVersion", ON_NEW_VERSION, "restart"),
+        steps=steps if written.bake is None else (*steps, written.bake),
+        analysis=written.analysis,
+        drain=written.drain,
+        owned=written.owned,
+        on_new_version=written.on_new_version,
     )
-
-
-def _parse_ports(service: Reader, *, needed: bool) -> tuple[Mapping[str, Any], ...]:
-    ports = service.items("ports")
-    if needed and not ports:
-        raise SpecError(service.at("ports"), "needs at least one port, such as {port: 80, targetPort: 8080}")
-    names: set[str] = set()
-    for port in ports:
-        port.only("name", "port", "targetPort", "protocol").integer("port", least=1, most=65535)
-        name = port.text("name", "")
-        if not name and len(ports) > 1:
-            raise SpecError(port.at("name"), "is required: each of several ports needs a name")
-        if name and name in names:
-            raise SpecError(port.at("name"), f"{name!r} is there twice")
-        names.add(name)
-    return tuple(dict(port.raw) for port in ports)
 
 
 def parse_what_runs(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
     """As much of a spec that cannot be read as is needed to move its traffic. Raises SpecError when not even that."""
     needed = ("replicas", "template", "service", "traffic", "deletionPolicy")
     return parse_release(name, {key: raw[key] for key in needed if key in raw}, kinds)
-
-
-def _parse_strategy(spec: Reader, kinds: Kinds) -> Any:
-    """A canary without steps where nothing is said, as is all that can be read of some specs."""
-    strategy = spec.child("strategy").only(*kinds.strategies)
-    kind = strategy.one_of(kinds.strategies) if strategy.raw else "canary"
-    return kinds.strategies[kind](strategy.child(kind), lambda step: _parse_step(step, kinds))
-
-
-def _parse_step(step: Reader, kinds: Kinds) -> Any:
-    kind = step.one_of(kinds.steps)
-    step.only(kind, "analyze") if kind == "weight" else step.only(kind)
-    return kinds.steps[kind](step)
-
-
-def _check_steps(steps: tuple[Any, ...], analysis: Analysis) -> None:
-    last = 0.0
-    for index, step in enumerate(steps):
-        path = f"spec.strategy.canary.steps[{index}]"
-        weight = step.weight
-        if weight is not None:
-            if weight < last:
-                raise SpecError(f"{path}.weight", f"{weight:g} is less than the step before it ({last:g})")
-            last = weight
-        if step.analyzes and not analysis.metrics:
-            raise SpecError(f"{path}.analyze", "there is nothing to analyze: spec.analysis.metrics is empty")
-
-
-def _parse_bake(bake: Reader, steps: tuple[Any, ...], kinds: Kinds) -> Any:
-    parsed = kinds.bake(bake)
-    before = max((step.weight for step in steps if step.weight is not None), default=0.0)
-    if before > parsed.weight:
-        problem = f"leaves {parsed.weight:g} % to the new version, which has {before:g} % after the last step"
-        raise SpecError(bake.at("holdback"), problem)
-    return parsed
-
-
-def _parse_analysis(analysis: Reader) -> Analysis:
-    analysis.only("interval", "maxFalseRollback", "onTimeout", "onOutage", "maxHarmed", "metrics", "advanced")
-    advanced = analysis.child("advanced").only("settle", "warmUp", "minBadUnits", "minUnits", "maxFalsePromotion")
-    alpha = _parse_share(analysis, "maxFalseRollback", 1.0)
-    metrics = tuple(_parse_metric(item) for item in analysis.items("metrics"))
-    for index, metric in enumerate(metrics):
-        if any(metric.name == other.name for other in metrics[:index]):
-            raise SpecError(f"{metric.path}.name", f"{metric.name!r} is there twice")
-    interval = analysis.seconds("interval", 5.0)
-    if interval < 1:
-        raise SpecError(analysis.at("interval"), "is shorter than 1s")
-    return Analysis(
-        interval=interval,
-        alpha=alpha,
-        on_timeout=analysis.choice("onTimeout", ON_TIMEOUT, "proceed"),
-        on_outage=_parse_on_outage(analysis.child("onOutage")),
-        max_harmed=analysis.integer("maxHarmed", least=1) if analysis.has("maxHarmed") else None,
-        metrics=metrics,
-        advanced=Advanced(
-            settle=None if advanced.raw.get("settle", "auto") == "auto" else advanced.seconds("settle"),
-            warm_up=advanced.seconds("warmUp", 30.0),
-            min_bad_units=advanced.integer("minBadUnits", 5, least=1),
-            min_units=advanced.integer("minUnits", 50),
-            max_false_promotion=_parse_share(advanced, "maxFalsePromotion", 5.0),
-        ),
-    )
-
-
-def _parse_share(reader: Reader, key: str, default: float | None = None) -> float:
-    """0 to 1; given in percent."""
-    share = reader.percent(key, default) / 100
-    if not 0 < share <= 0.5:  # noqa: PLR2004 - beyond one half neither a promise nor a limit means anything
-        raise SpecError(reader.at(key), "is not above 0% and at most 50%")
-    return share
-
-
-def _parse_on_outage(outage: Reader) -> OnOutage:
-    outage.only("waitAtMost", "then")
-    then = outage.choice("then", ("stable", "stay"), "stable")
-    return OnOutage(wait_at_most=outage.seconds("waitAtMost", 900.0), to_stable=then == "stable")
-
-
-def _parse_metric(metric: Reader) -> Metric:
-    metric.only("name", "template", "parameters", "margin", "limit")
-    margin = limit = None
-    if metric.has("limit"):
-        if metric.has("margin"):
-            raise SpecError(metric.at("limit"), "stands beside a margin: give two metrics, one of each")
-        limit = _parse_share(metric.child("limit").only("max"), "max")
-    else:
-        margin = _parse_margin(metric.child("margin").only("rollbackAbove", "promoteBelow", "slack"))
-    return Metric(
-        name=metric.text("name"),
-        template=metric.text("template"),
-        parameters=metric.child("parameters").raw,
-        margin=margin,
-        path=metric.path,
-        limit=limit,
-    )
-
-
-def _parse_margin(margin: Reader) -> Margin:
-    return Margin(
-        rollback_above=margin.number("rollbackAbove", 1.1, least=1, most=100),
-        promote_below=margin.number("promoteBelow", 1.5, least=1, most=100),
-        slack=_parse_share(margin, "slack") if margin.has("slack") else 0.0,
-    )
-
-
-def _parse_drain(drain: Reader) -> Drain:
-    drain.only("quiet", "max")
-    quiet, most = drain.seconds("quiet", 30.0), drain.seconds("max", 300.0)
-    if quiet > most:
-        raise SpecError(drain.at("quiet"), "is longer than spec.drain.max")
-    return Drain(quiet=quiet, max=most)

@@ -6,9 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.api.reading import SpecError
+from controller.api.shapes import Custom, a_string
 
 MOST_URL = 1024
-URL_SCHEMA: dict[str, Any] = {
+_SCHEMA: dict[str, Any] = {
     "type": "string",
     "pattern": r"^https?://[^\s/?#@]+(/[^\s#]*)?(\?[^\s#]*)?$",
     "minLength": 8,
@@ -30,3 +31,6 @@ def parse_http_url(url: str, path: str) -> str:
     if parts.fragment:
         raise SpecError(path, "has a fragment, which no server gets")
     return url
+
+
+HTTP_URL = Custom(_SCHEMA, lambda value, place: parse_http_url(a_string(value, place), place.path))

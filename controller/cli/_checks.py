@@ -72,7 +72,7 @@ async def check(documents: Sequence[Document]) -> Report:
             twin = seen.setdefault((document.kind, document.namespace, document.name), document)
             if twin is not document:
                 where = f"{twin.file}:{twin.line('metadata.name')}"
-                report.add(document, SpecError("metadata.name", f"{document.title} is there twice, first at {where}"))
+                report.add(document, SpecError("metadata.name", f"duplicate {document.title}, first at {where}"))
     await _Together(parsed, report).check()
     report.problems.sort(key=lambda problem: (problem.file, problem.line))
     return report
@@ -125,14 +125,12 @@ def _parse(document: Document) -> tuple[Any, SpecError | None]:
 
 def _source(name: str, spec: Mapping[str, Any]) -> metrics.MetricSource:
     del name
-    providers = {kind: module.Config.parse for kind, module in registry.modules("providers").items()}
-    return metrics.parse_source(spec, "spec", providers)
+    return metrics.parse_source(spec, "spec", registry.kinds())
 
 
 def _template(name: str, spec: Mapping[str, Any]) -> metrics.MetricTemplate:
     del name
-    languages = {language for module in registry.modules("providers").values() for language in module.LANGUAGES}
-    return metrics.parse_template(spec, "spec", languages=languages)
+    return metrics.parse_template(spec, "spec", languages=registry.languages(), kinds=registry.kinds())
 
 
 _PARSERS: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
@@ -224,7 +222,7 @@ class _Together:
             service=at.name or "service",
             stable=_STABLE,
             canary=_CANARY,
-            bucket=getattr(source[1].config, "bucket", "bucket") if source else "bucket",
+            of_source=source[1].in_queries() if source else metrics.any_of_source(registry.kinds()),
         )
 
     def _source_of(

@@ -123,7 +123,7 @@ def _refuse_doubles(file: str, node: yaml.Node) -> None:
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen and key.value != "<<":
-                    raise UnreadableError(file, key.start_mark.line + 1, f"the key {key.value!r} is there twice")
+                    raise UnreadableError(file, key.start_mark.line + 1, f"duplicate key {key.value!r}")
                 seen.add(key.value)
             _refuse_doubles(file, value)
 

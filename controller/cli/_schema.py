@@ -57,15 +57,15 @@ def _is_anything(schema: Schema) -> bool:
 
 def _wrong_type(schema: Schema, value: object) -> str | None:
     if schema.get(_INT_OR_STRING):
-        fits, expected = isinstance(value, int | str) and not isinstance(value, bool), "a whole number or a text"
+        fits, expected = isinstance(value, int | str) and not isinstance(value, bool), "a whole number or a string"
     else:
         match schema.get("type"):
             case "object":
-                fits, expected = isinstance(value, Mapping), "fields"
+                fits, expected = isinstance(value, Mapping), "an object"
             case "array":
                 fits, expected = isinstance(value, list), "a list"
             case "string":
-                fits, expected = isinstance(value, str), "a text; put it in quotes"
+                fits, expected = isinstance(value, str), "a string"
             case "boolean":
                 fits, expected = isinstance(value, bool), "true or false"
             case "integer":
@@ -74,19 +74,19 @@ def _wrong_type(schema: Schema, value: object) -> str | None:
                 fits, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
             case _:
                 return None
-    return None if fits else f"expected {expected}, found {value!r}"
+    return None if fits else f"must be {expected}, not {value!r}"
 
 
 def _text(schema: Schema, value: str, path: str) -> Iterator[SpecError]:
     if len(value) < schema.get("minLength", 0):
         yield SpecError(path, "is empty")
     if len(value) > schema.get("maxLength", math.inf):
-        yield SpecError(path, f"has {len(value)} letters, {schema['maxLength']} are the most")
+        yield SpecError(path, f"{len(value)} characters, maximum is {schema['maxLength']}")
     elif "pattern" in schema and not re.search(schema["pattern"], value, re.ASCII):
         looks = _LOOKS.get(schema["pattern"])
         yield SpecError(path, f"{value!r} is not {looks}" if looks else f"{value!r} does not match {schema['pattern']}")
     if schema.get("format") == "date-time" and not _is_time(value):
-        yield SpecError(path, f"{value!r} is not a moment such as 2030-01-31T12:00:00Z")
+        yield SpecError(path, f"{value!r} is not an RFC 3339 timestamp, e.g. 2030-01-31T12:00:00Z")
 
 
 def _is_time(value: str) -> bool:
@@ -105,9 +105,9 @@ def _number(schema: Schema, value: float, path: str) -> Iterator[SpecError]:
 
 def _list(schema: Schema, value: list[object], path: str) -> Iterator[SpecError]:
     if len(value) < schema.get("minItems", 0):
-        yield SpecError(path, f"has {len(value)} entries, {schema['minItems']} are the least")
+        yield SpecError(path, f"{len(value)} entries, minimum is {schema['minItems']}")
     if len(value) > schema.get("maxItems", math.inf):
-        yield SpecError(path, f"has {len(value)} entries, {schema['maxItems']} are the most")
+        yield SpecError(path, f"{len(value)} entries, maximum is {schema['maxItems']}")
     items = schema.get("items", {})
     for index, item in enumerate(value):
         yield from problems(items, item, f"{path}[{index}]")
@@ -131,7 +131,7 @@ def _duplicates(schema: Schema, value: list[object], path: str) -> Iterator[Spec
         if identity in seen:
             single = kind == "map" and len(keys) == 1
             said = item[keys[0]] if single and isinstance(item, Mapping) else identity
-            yield SpecError(f"{here}.{keys[0]}" if single else here, f"{said!r} is there twice")
+            yield SpecError(f"{here}.{keys[0]}" if single else here, f"duplicate {said!r}")
         seen.append(identity)
 
 
@@ -139,7 +139,7 @@ def _object(schema: Schema, value: Mapping[str, object], path: str) -> Iterator[
     properties: Mapping[str, Schema] = schema.get("properties", {})
     others = schema.get("additionalProperties")
     if len(value) > schema.get("maxProperties", math.inf):
-        yield SpecError(path, f"has {len(value)} fields, {schema['maxProperties']} are the most")
+        yield SpecError(path, f"{len(value)} fields, maximum is {schema['maxProperties']}")
     for key in schema.get("required", ()):
         if key not in value and "default" not in properties.get(key, {}):
             yield SpecError(_below(path, key), REQUIRED)

@@ -3,7 +3,7 @@
 A kind is a module of this folder:
 
     KIND = "webhook"                  the word in Effect.kind
-    SCHEMA, EXAMPLE, Config           its payload: fields, one that is valid, and a parser
+    EXAMPLE, Config                   its payload: one that is valid, and a `record` of its fields
     RULES                             what it asks of the API server, for the operator's role
     LIMITS                            how many at once, and for how long
     create(context) -> Carrier
@@ -99,10 +99,9 @@ class EffectContext:
 
 class EffectModule(Protocol):
     KIND: ClassVar[str]
-    SCHEMA: ClassVar[dict[str, Any]]
     EXAMPLE: ClassVar[Mapping[str, Any]]
     Config: ClassVar[Any]
-    """With `parse(reader)`, which raises SpecError."""
+    """A `record` of its fields."""
     RULES: ClassVar[tuple[Rule, ...]]
     LIMITS: ClassVar[Limits]
     create: Callable[[EffectContext], Carrier]

@@ -23,17 +23,19 @@ import binascii
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import httpx
 
 from controller.api.effect import Effect
-from controller.api.reading import Reader, SpecError
+from controller.api.fields import Absent, Place, field, parse, record
+from controller.api.reading import SpecError
 from controller.api.resources import SECRETS
+from controller.api.secret import SecretRef
+from controller.api.shapes import Number, Open, Record
 from controller.api.text import one_line
-from controller.api.urls import URL_SCHEMA, parse_http_url
+from controller.api.urls import HTTP_URL
 from controller.effects.addresses import TargetError
 from controller.effects.carrier import (
     CarriedOut,
@@ -49,6 +51,7 @@ from controller.kube.client import InvalidError, KubeError
 
 KIND = "webhook"
 MOST_TIMEOUT_S = 60.0
+_MOST_EVERY_S = 1e12  # as long as a duration can be
 _MOST_ANSWER_BYTES = 16 * 1024
 _MOST_MESSAGE = 512
 _ADDRESSES_TRIED = 3
@@ -58,21 +61,6 @@ _YES = {"result": "yes", "message": ""}
 RULES = (Rule(SECRETS, ("get",)),)
 LIMITS = Limits(at_once=128, per_namespace=16, timeout_s=MOST_TIMEOUT_S + 5)
 
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["url", "timeoutSeconds", "everySeconds", "body"],
-    "properties": {
-        "url": URL_SCHEMA,
-        "timeoutSeconds": {"type": "number", "minimum": 0.1, "maximum": MOST_TIMEOUT_S},
-        "everySeconds": {"type": "number", "minimum": 1},
-        "tokenSecretRef": {
-            "type": "object",
-            "required": ["name", "key"],
-            "properties": {"name": {"type": "string"}, "key": {"type": "string"}},
-        },
-        "body": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-    },
-}
 EXAMPLE: dict[str, Any] = {
     "url": "http://gate.qa/check",
     "timeoutSeconds": 10,
@@ -81,28 +69,17 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@record("A payload.")
 class Config:
-    """A payload."""
-
-    url: str
-    timeout_s: float
-    every_s: float
-    body: Mapping[str, Any]
-    token_secret: tuple[str, str] | None = None
-    """Name and key."""
-
-    @classmethod
-    def parse(cls, payload: Reader) -> Config:
-        payload.only("url", "timeoutSeconds", "everySeconds", "tokenSecretRef", "body")
-        secret = payload.child("tokenSecretRef").only("name", "key")
-        return cls(
-            url=parse_http_url(payload.text("url"), payload.at("url")),
-            timeout_s=payload.number("timeoutSeconds", least=0.1, most=MOST_TIMEOUT_S),
-            every_s=payload.number("everySeconds", least=1.0),
-            body=payload.child("body").raw,
-            token_secret=(secret.text("name"), secret.text("key")) if payload.has("tokenSecretRef") else None,
-        )
+    url: str = field(HTTP_URL, "Gets a POST.")
+    timeout_s: float = field(Number(0.1, MOST_TIMEOUT_S), "Seconds one call may take.", key="timeoutSeconds")
+    every_s: float = field(
+        Number(1, _MOST_EVERY_S), "Seconds until it is asked again, when it says wait.", key="everySeconds"
+    )
+    body: Mapping[str, Any] = field(Open(), "What is sent, besides the Release's name and namespace.")
+    token_secret: SecretRef | None = field(
+        Record(SecretRef), "Where the bearer token is.", default=Absent(), key="tokenSecretRef"
+    )
 
 
 class Webhook:
@@ -111,7 +88,7 @@ class Webhook:
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         try:
-            asked = Config.parse(Reader.of(effect.payload, effect.id))
+            asked = parse(Config, effect.payload, Place(effect.id))
         except SpecError as error:
             raise EffectRefusedError(str(error)) from error
         url = httpx.URL(asked.url)
@@ -133,7 +110,7 @@ class Webhook:
         """Raises EffectFailedError, KubeError."""
         if asked.token_secret is None:
             return {}
-        name, key = asked.token_secret
+        name, key = asked.token_secret.name, asked.token_secret.key
         where = f"Secret {owner.namespace}/{name}"
         try:
             secret = await self._context.kube.find(SECRETS, owner.namespace, name)

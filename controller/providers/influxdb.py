@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from controller.api.reading import DURATION_SCHEMA, Reader, SpecError
+from controller.api.fields import Place, field, record
+from controller.api.reading import DURATION_SCHEMA, parse_duration
+from controller.api.secret import SecretRef
+from controller.api.shapes import Custom, Duration, Record, Text, a_string
 from controller.ports import BrokenMetricError, MetricProvider, NoData, Query, Samples, SourceOutageError, Window
 from controller.providers._flux import FluxClient
 from controller.providers._influxql import InfluxQLClient
@@ -21,65 +23,8 @@ from controller.providers._window import windowed
 KIND = "influxdb"
 LANGUAGES = ("flux", "influxql")
 
-DEFAULT_TIMEOUT_S = 5.0
-MIN_TIMEOUT_S = 0.1
-MAX_TIMEOUT_S = 60.0
+_MIN_TIMEOUT, _MAX_TIMEOUT = "100ms", "1m"
 _MAX_URL = 500
-_MAX_NAME = 253
-
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "An InfluxDB 2.x server, asked in Flux or, for queries in the language of 1.x, InfluxQL.",
-    "required": ["url", "org", "bucket", "tokenSecretRef"],
-    "properties": {
-        "url": {
-            "type": "string",
-            "description": "Address, such as http://influxdb.monitoring:8086. Redirects are not followed.",
-            "pattern": r"^https?://[^\s/@?#]+(/[^\s?#@]*)?$",
-            "maxLength": _MAX_URL,
-        },
-        "org": {
-            "type": "string",
-            "description": "Organization the bucket belongs to.",
-            "minLength": 1,
-            "maxLength": _MAX_NAME,
-        },
-        "bucket": {
-            "type": "string",
-            "description": "Bucket the queries read: `bucket` in Flux templates, the database in InfluxQL.",
-            "minLength": 1,
-            "maxLength": _MAX_NAME,
-        },
-        "tokenSecretRef": {
-            "type": "object",
-            "description": "The Secret, in the MetricSource's namespace, that holds the token. "
-            "The token needs to read the bucket and nothing else.",
-            "required": ["name"],
-            "properties": {
-                "name": {
-                    "type": "string",
-                    "description": "Name of the Secret.",
-                    "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-                    "minLength": 1,
-                    "maxLength": _MAX_NAME,
-                },
-                "key": {
-                    "type": "string",
-                    "description": "Key in the Secret's data.",
-                    "pattern": r"^[-._a-zA-Z0-9]+$",
-                    "default": "token",
-                    "minLength": 1,
-                    "maxLength": _MAX_NAME,
-                },
-            },
-        },
-        "timeout": {
-            **DURATION_SCHEMA,
-            "description": "The longest one query may take, from connecting to the last byte: 100ms to 1m.",
-            "default": "5s",
-        },
-    },
-}
 
 EXAMPLE: dict[str, Any] = {
     "url": "http://influxdb.monitoring:8086",
@@ -90,35 +35,50 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class SecretRef:
-    name: str
-    key: str
+def _timeout(value: Any, place: Place) -> float:
+    seconds = float(Duration().parse(value, place))
+    if not parse_duration(_MIN_TIMEOUT, "") <= seconds <= parse_duration(_MAX_TIMEOUT, ""):
+        raise place.refuse(f"{value} is not between {_MIN_TIMEOUT} and {_MAX_TIMEOUT}")
+    return seconds
 
 
-@dataclass(frozen=True)
+def _url(value: Any, place: Place) -> str:
+    url = a_string(value, place).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        sound = False
+    if not sound or len(url) > _MAX_URL or not url.isprintable() or " " in url:
+        raise place.refuse("is not an address such as http://influxdb.monitoring:8086")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise place.refuse("holds more than an address; the token belongs into tokenSecretRef")
+    return url
+
+
+_ADDRESS = Custom({"type": "string", "pattern": r"^https?://[^\s/@?#]+(/[^\s?#@]*)?$", "maxLength": _MAX_URL}, _url)
+
+
+@record("An InfluxDB 2.x server, asked in Flux or, for queries in the language of 1.x, InfluxQL.")
 class Config:
-    url: str
-    org: str
-    bucket: str
-    token_secret: SecretRef
-    timeout_s: float = DEFAULT_TIMEOUT_S
+    in_queries: ClassVar[tuple[str, ...]] = ("bucket",)
+    """Of these fields, names in queries."""
 
-    @classmethod
-    def parse(cls, reader: Reader) -> Config:
-        """Raises SpecError."""
-        reader.only("url", "org", "bucket", "tokenSecretRef", "timeout")
-        secret = reader.child("tokenSecretRef").only("name", "key")
-        timeout_s = reader.seconds("timeout", DEFAULT_TIMEOUT_S)
-        if not MIN_TIMEOUT_S <= timeout_s <= MAX_TIMEOUT_S:
-            raise SpecError(reader.at("timeout"), f"{reader.raw['timeout']} is not between 100ms and 1m")
-        return cls(
-            url=_url(reader),
-            org=reader.text("org"),
-            bucket=reader.text("bucket"),
-            token_secret=SecretRef(secret.text("name"), secret.text("key", "token")),
-            timeout_s=timeout_s,
-        )
+    url: str = field(_ADDRESS, "Address, such as http://influxdb.monitoring:8086. Redirects are not followed.")
+    org: str = field(Text(253, 1), "Organization the bucket belongs to.")
+    bucket: str = field(Text(253, 1), "Bucket the queries read: `bucket` in Flux templates, the database in InfluxQL.")
+    token_secret: SecretRef = field(
+        Record(SecretRef),
+        "The Secret, in the MetricSource's namespace, that holds the token. The token needs to read the bucket and "
+        "nothing else.",
+        key="tokenSecretRef",
+    )
+    timeout_s: float = field(
+        Custom(DURATION_SCHEMA, _timeout),
+        "The longest one query may take, from connecting to the last byte: 100ms to 1m.",
+        default="5s",
+        key="timeout",
+    )
 
 
 class InfluxDB:
@@ -175,17 +135,3 @@ def create(config: Config, token: str) -> MetricProvider:
 @cache
 def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
-
-
-def _url(reader: Reader) -> str:
-    url = reader.text("url").rstrip("/")
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
-    except ValueError:
-        sound = False
-    if not sound or len(url) > _MAX_URL or not url.isprintable() or " " in url:
-        raise SpecError(reader.at("url"), "is not an address such as http://influxdb.monitoring:8086")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise SpecError(reader.at("url"), "holds more than an address; the token belongs into tokenSecretRef")
-    return url

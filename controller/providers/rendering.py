@@ -51,9 +51,11 @@ class Renderer:
         values |= {name: ("string", value) for name, value in context.values().items()}
         return await self._render(template.language, template.query, values)
 
-    async def render_heartbeat(self, heartbeat: HeartbeatSpec, bucket: str) -> Query:
+    async def render_heartbeat(self, heartbeat: HeartbeatSpec, of_source: Mapping[str, str]) -> Query:
         """Of no service and no version, so these have no names here. Raises RenderError."""
-        query = await self._render(heartbeat.language, heartbeat.query, {"bucket": ("string", bucket)})
+        query = await self._render(
+            heartbeat.language, heartbeat.query, {name: ("string", value) for name, value in of_source.items()}
+        )
         if START_TOKEN not in query.text:
             raise RenderError("the heartbeat's query has no start, so it would beat for ever")
         return query

@@ -6,15 +6,12 @@ It is a last step that nobody has to write: everything that goes on in steps goe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from controller.api.fields import field, record
 from controller.api.phase import Phase
-from controller.api.reading import Reader, SpecError
 from controller.api.reasons import Reason
+from controller.api.shapes import Duration, Share
 from controller.rollout.step import Done, Outcome, Step, StepView, Wait
-
-HOLDBACK = 5.0
-_MOST = 20.0
 
 
 def bake_weight(steps: Sequence[Step]) -> float | None:
@@ -23,11 +20,17 @@ def bake_weight(steps: Sequence[Step]) -> float | None:
     return last.weight if isinstance(last, Bake) else None
 
 
-@dataclass(frozen=True)
+@record(kw_only=True)
 class Bake:
-    weight: float
+    seconds: float = field(Duration(), "How long.", key="for")
+    weight: float = field(
+        Share(20),
+        "What the old version keeps, above 0% and at most 20%.",
+        key="holdback",
+        default="5%",
+        convert=lambda holdback: 100 - holdback,
+    )
     """Percent of the work on the new version."""
-    seconds: float
     analyzes: bool = False
 
     def advance(self, view: StepView) -> Outcome:
@@ -38,11 +41,3 @@ class Bake:
         if view.suspicion is not None:
             return Wait(Reason.SUSPICIOUS, f"not promoted: {view.suspicion}", phase=Phase.WAITING, approvable=True)
         return Done(f"baked for {self.seconds:g} s ({view.evidence})")
-
-    @classmethod
-    def parse(cls, bake: Reader) -> Bake:
-        bake.only("for", "holdback")
-        holdback = bake.percent("holdback", HOLDBACK)
-        if not 0 < holdback <= _MOST:
-            raise SpecError(bake.at("holdback"), f"is not above 0% and at most {_MOST:g}%")
-        return cls(weight=100 - holdback, seconds=bake.seconds("for"))

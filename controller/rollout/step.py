@@ -91,8 +91,6 @@ class StepModule(Protocol):
     """A module of `rollout/steps/`."""
 
     KIND: ClassVar[str]
-    SCHEMA: ClassVar[dict[str, Any]]
-    """Properties of the step's entry, its own word among them."""
     EXAMPLE: ClassVar[Mapping[str, Any]]
     Config: ClassVar[Any]
-    """The step's class, with `parse(reader)`, which raises SpecError."""
+    """The step's class, a `record` of the fields below its word; or of the whole entry, if its word is one of them."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from controller.api.fields import NO_KINDS, Absent, Rule, field, record
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
-from controller.api.reading import Reader, SpecError
 from controller.api.resources import HTTP_ROUTES
+from controller.api.shapes import List, Open, Text
 from controller.kube.client import InvalidError
 from controller.kube.objects import is_ours
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
@@ -22,77 +22,39 @@ from controller.routers._writers import other_writer
 KIND = "gatewayAPI"
 SIZING = Sizing.BY_WEIGHT
 WATCHES = (HTTP_ROUTES,)
-_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-SCHEMA: dict[str, Any] = {
-    "description": "Weights of an HTTPRoute with the Release's name, which Pointsman owns.",
-    "type": "object",
-    "required": ["parentRefs"],
-    "properties": {
-        "parentRefs": {
-            "description": "Gateways (or Services, in a mesh) the route hangs on, as in an HTTPRoute.",
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 32,
-            "items": {
-                **_OPEN,
-                "required": ["name"],
-                "properties": {
-                    "name": {"description": "Of the Gateway.", "type": "string", "minLength": 1, "maxLength": 253}
-                },
-            },
-        },
-        "hostnames": {
-            "description": "Host names the route answers, as in an HTTPRoute.",
-            "type": "array",
-            "maxItems": 16,
-            "items": {"type": "string", "minLength": 1, "maxLength": 253},
-        },
-        "rules": {
-            "description": "Rules as in an HTTPRoute, without backendRefs; default: one rule for everything.",
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 16,
-            "items": {
-                **_OPEN,
-                "x-kubernetes-validations": [
-                    {"rule": "!has(self.backendRefs)", "message": "backendRefs are Pointsman's: leave them out"}
-                ],
-                "properties": {
-                    "backendRefs": {"description": "Not to be set.", "type": "array", "maxItems": 16, "items": _OPEN}
-                },
-            },
-        },
-    },
-}
 EXAMPLE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["shop.example.com"]}
 
 _PARTS = 10_000
 """Weights are parts of ten thousand, so that 0.5 % is a whole number."""
 
 
-@dataclass(frozen=True)
-class Config:
-    parent_refs: tuple[Mapping[str, Any], ...]
-    hostnames: tuple[str, ...]
-    rules: tuple[Mapping[str, Any], ...]
+_OURS = "backendRefs are Pointsman's: leave them out"
+_PARENT = Open(
+    {"name": {"description": "Of the Gateway.", "type": "string", "minLength": 1, "maxLength": 253}},
+    required=("name",),
+)
+_RULE = Open(
+    {"backendRefs": {"description": "Not to be set.", **List(Open(), 16).schema(NO_KINDS)}},
+    rules=(
+        Rule(_OURS, cel="!has(self.backendRefs)", test=lambda rule: rule.get("backendRefs") is None, at="backendRefs"),
+    ),
+)
 
-    @classmethod
-    def parse(cls, reader: Reader) -> Config:
-        reader.only("parentRefs", "hostnames", "rules")
-        parents = reader.items("parentRefs")
-        if not parents:
-            raise SpecError(reader.at("parentRefs"), "needs at least one parent, such as {name: public}")
-        for parent in parents:
-            parent.text("name")
-        rules = reader.items("rules")
-        for rule in rules:
-            if rule.has("backendRefs"):
-                raise SpecError(rule.at("backendRefs"), "backendRefs are Pointsman's: leave them out")
-        return cls(
-            parent_refs=tuple(parent.raw for parent in parents),
-            hostnames=tuple(str(name) for name in reader.raw.get("hostnames") or ()),
-            rules=tuple(rule.raw for rule in rules) or ({},),
-        )
+
+@record("Weights of an HTTPRoute with the Release's name, which Pointsman owns.")
+class Config:
+    parent_refs: tuple[Mapping[str, Any], ...] = field(
+        List(_PARENT, 32, 1, needs="needs at least one parent, such as {name: public}"),
+        "Gateways (or Services, in a mesh) the route hangs on, as in an HTTPRoute.",
+    )
+    hostnames: tuple[str, ...] = field(
+        List(Text(253, 1), 16), "Host names the route answers, as in an HTTPRoute.", default=Absent(())
+    )
+    rules: tuple[Mapping[str, Any], ...] = field(
+        List(_RULE, 16, 1),
+        "Rules as in an HTTPRoute, without backendRefs; default: one rule for everything.",
+        default=Absent(({},)),
+    )
 
 
 def create(config: Config, target: RoutedService, context: RouterContext) -> GatewayRouter:

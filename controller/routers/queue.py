@@ -6,11 +6,11 @@ get at it: in a DynamoDB table, or over HTTP at the operator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from controller.api.reading import Reader
+from controller.api.fields import Absent, field, record
+from controller.api.shapes import Record, Text
 from controller.ports import RoutedService, RouterContext, RouterSigns, Weights
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.ledger import Wanted, shares_of, towards
@@ -20,65 +20,44 @@ from controller.rollout.sizing import Sizing
 KIND = "queue"
 SIZING = Sizing.BY_CLAIMS
 WATCHES = ()
-SCHEMA: dict[str, Any] = {
-    "description": "The share of a queue's messages. Workers claim them by a ledger of credits.",
-    "type": "object",
-    "required": ["ledger"],
-    "properties": {
-        "ledger": {
-            "description": "Where the ledger lies.",
-            "type": "object",
-            "minProperties": 1,
-            "maxProperties": 1,
-            "properties": {
-                "dynamodb": {
-                    "description": "A table that the operator and the workers can read and write.",
-                    "type": "object",
-                    "required": ["table"],
-                    "properties": {
-                        "table": {
-                            "description": "Its name, or its ARN.",
-                            "type": "string",
-                            "minLength": 3,
-                            "maxLength": 1024,
-                        },
-                        "region": {
-                            "description": "Of the table; default: the operator's.",
-                            "type": "string",
-                            "minLength": 1,
-                            "maxLength": 32,
-                        },
-                    },
-                },
-                "http": {
-                    "description": "The operator keeps it, and workers report to it at /v1/ledger.",
-                    "type": "object",
-                    "properties": {},
-                },
-            },
-        },
-    },
-}
 EXAMPLE = {"ledger": {"dynamodb": {"table": "pointsman-shares", "region": "eu-central-1"}}}
 
 
-@dataclass(frozen=True)
+@record()
+class DynamoDB:
+    table: str = field(Text(1024, 3), "Its name, or its ARN.")
+    region: str = field(Text(32, 1), "Of the table; default: the operator's.", default=Absent(""))
+
+
+@record()
+class Http:
+    pass
+
+
+@record(exactly_one=True)
+class Ledger:
+    dynamodb: DynamoDB | None = field(
+        Record(DynamoDB), "A table that the operator and the workers can read and write.", default=Absent()
+    )
+    http: Http | None = field(
+        Record(Http), "The operator keeps it, and workers report to it at /v1/ledger.", default=Absent()
+    )
+
+
+@record("The share of a queue's messages. Workers claim them by a ledger of credits.")
 class Config:
     needs_ports: ClassVar[bool] = False
-    """Nobody calls a worker."""
+    """A worker has no callers."""
 
-    table: str = ""
-    region: str = ""
+    ledger: Ledger = field(Record(Ledger), "Where the ledger lies.")
 
-    @classmethod
-    def parse(cls, reader: Reader) -> Config:
-        ledger = reader.only("ledger").child("ledger")
-        kind = ledger.only("dynamodb", "http").one_of(("dynamodb", "http"))
-        if kind == "http":
-            ledger.child("http").only()
-            return cls()
-        dynamodb = ledger.child("dynamodb").only("table", "region")
-        return cls(table=dynamodb.text("table"), region=dynamodb.text("region", ""))
+    @property
+    def table(self) -> str:
+        return "" if self.ledger.dynamodb is None else self.ledger.dynamodb.table
+
+    @property
+    def region(self) -> str:
+        return "" if self.ledger.dynamodb is None else self.ledger.dynamodb.region
 
 
 def create(config: Config, target: RoutedService, context: RouterContext) -> QueueRouter:

@@ -7,11 +7,10 @@ was seen, so that costs power and not validity.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
+from controller.api.fields import record
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
-from controller.api.reading import Reader
 from controller.api.resources import DEPLOYMENTS, SERVICES
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, Weights
 from controller.rollout.sizing import Sizing
@@ -20,20 +19,12 @@ from controller.routers._writers import other_writer
 KIND = "replicas"
 SIZING = Sizing.BY_PODS
 WATCHES = (SERVICES,)
-SCHEMA: dict[str, Any] = {
-    "description": "By pod count: Service NAME selects both versions. For callers inside without a router.",
-    "type": "object",
-    "properties": {},
-}
 EXAMPLE: dict[str, Any] = {}
 
 
-@dataclass(frozen=True)
+@record("By pod count: Service NAME selects both versions. For callers inside without a router.")
 class Config:
-    @classmethod
-    def parse(cls, reader: Reader) -> Config:
-        reader.only()
-        return cls()
+    pass
 
 
 def create(config: Config, target: RoutedService, context: RouterContext) -> ReplicasRouter:

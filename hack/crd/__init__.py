@@ -1,1 +1,1 @@
-"""Makes the CustomResourceDefinitions of the hand-written bases and the modules' SCHEMAs."""
+"""Makes the CustomResourceDefinitions of the hand-written bases and the declared fields."""

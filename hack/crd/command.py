@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from controller.api.choice import DeclarationError
 from controller.registry import PluginError
 from hack.crd import generate
 
@@ -13,7 +14,7 @@ def main() -> int:
     check = parser.parse_args().check
     try:
         files = generate.render()
-    except (generate.GenerateError, PluginError) as error:
+    except (generate.GenerateError, DeclarationError, PluginError) as error:
         print(f"gen-crd: {error}", file=sys.stderr)
         return 1
     if check:

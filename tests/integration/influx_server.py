@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from controller.api.metrics import START_TOKEN, STOP_TOKEN
+from controller.api.secret import SecretRef
 from controller.ports import (
     BrokenMetricError,
     MetricProvider,
@@ -42,7 +43,7 @@ class Server:
             url=influx.url,
             org=influx.org,
             bucket=influx.bucket,
-            token_secret=influxdb.SecretRef("s", "token"),
+            token_secret=SecretRef("s", "token"),
             timeout_s=5.0,
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller import registry
 from controller.api.metrics import Context, bind, parse_template
 from controller.ports import BrokenMetricError, NoData, Row, Samples, Window
 from controller.providers.rendering import Renderer
@@ -21,7 +22,14 @@ LIBRARY = Path(__file__).parents[2] / "gitops" / "library"
 
 
 def between(stable: str, canary: str) -> Context:
-    return Context(cluster="c", namespace="shop", service="web", stable=stable, canary=canary, bucket=InfluxDB.bucket)
+    return Context(
+        cluster="c",
+        namespace="shop",
+        service="web",
+        stable=stable,
+        canary=canary,
+        of_source={"bucket": InfluxDB.bucket},
+    )
 
 
 async def ask(
@@ -34,7 +42,7 @@ async def ask(
     window: Window = LOOK,
 ) -> Samples | NoData:
     spec = yaml.safe_load((LIBRARY / f"{name}.yaml").read_text())["spec"]
-    template = parse_template(spec, "spec", languages=LANGUAGES)
+    template = parse_template(spec, "spec", languages=LANGUAGES, kinds=registry.kinds())
     query = await renderer.render(template, bind(template, parameters, "parameters"), context)
     return await running.ask(query, window)
 
@@ -284,7 +292,7 @@ async def test_a_value_is_found_as_itself_and_changes_no_query(
         "query": flux if language == "flux" else influxql,
         "parameters": [{"name": "name"}, {"name": "route"}],
     }
-    template = parse_template(spec, "spec", languages=LANGUAGES)
+    template = parse_template(spec, "spec", languages=LANGUAGES, kinds=registry.kinds())
     context = between(STABLE, CANARY)
 
     async def found(route: str) -> Samples | NoData:

@@ -4,24 +4,27 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
 import crds
 from controller import registry
+from controller.api.choice import DeclarationError, with_modules
+from controller.api.fields import NO_KINDS, Absent, filled, record
+from controller.api.fields import field as declare
 from controller.api.metrics import (
-    CONTEXT_NAMES,
     MAX_NAMESPACES,
     MAX_PARAMETERS,
     MAX_QUERY_BYTES,
     Parameter,
+    injected,
     parse_source,
     parse_template,
 )
 from controller.api.phase import Phase
 from controller.api.release import NAME_MOST, ON_TIMEOUT, parse_release
+from controller.api.shapes import Text
 from hack.crd import generate
 from tests import golden
 
@@ -41,19 +44,13 @@ def field(kind, path):
     return schema
 
 
-def filled(schema, value):
-    """What the API server makes of it: defaults from the outside in."""
-    if isinstance(value, dict):
-        defaults = {key: sub["default"] for key, sub in schema.get("properties", {}).items() if "default" in sub}
-        value = {**defaults, **value}
-        return {key: filled(schema.get("properties", {}).get(key, {}), item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [filled(schema.get("items", {}), item) for item in value]
-    return value
+def config(**fields):
+    """A module's record with fields of these names."""
+    return record()(type("Config", (), {"__annotations__": dict.fromkeys(fields, "str"), **fields}))
 
 
-def module(kind, schema, name="somewhere"):
-    return SimpleNamespace(KIND=kind, SCHEMA=schema, EXAMPLE={}, Config=None, __name__=name)
+def text(most=9):
+    return declare(Text(most), "Of a test.", default=Absent())
 
 
 def test_the_committed_crds_are_what_is_generated():
@@ -90,10 +87,9 @@ def test_a_generated_file_says_so_in_its_first_line(name):
 
 
 def test_modules_are_merged_and_exactly_one_is_asked_for():
-    modules = {"ring": module("ring", {"type": "object"}), "for": module("for", {"type": "string"})}
-    schema = generate.with_modules({"type": "object", "properties": {"own": {}}}, "routers", modules)
-    assert schema["properties"] == {"own": {}, "ring": {"type": "object"}, "for": {"type": "string"}}
-    assert schema[_RULES] == [
+    merged = with_modules({"type": "object", "properties": {"own": {}}}, {"ring": config(), "for": config()}, NO_KINDS)
+    assert list(merged["properties"]) == ["own", "ring", "for"]
+    assert merged[_RULES] == [
         {
             "rule": "[has(self.ring), has(self.__for__)].exists_one(chosen, chosen)",
             "message": "needs exactly one of ring, for",
@@ -102,25 +98,21 @@ def test_modules_are_merged_and_exactly_one_is_asked_for():
 
 
 def test_what_a_step_brings_besides_its_word_goes_with_it_only():
-    modules = {"a": module("a", {"a": {}, "extra": {}}), "b": module("b", {"b": {}})}
-    rules = generate.with_modules({"type": "object"}, "steps", modules)[_RULES]
+    modules = {"a": config(a=text(), extra=text()), "b": config(b=text())}
+    rules = with_modules({"type": "object"}, modules, NO_KINDS)[_RULES]
     assert rules[1] == {"rule": "!has(self.extra) || has(self.a)", "message": "extra goes with a only"}
 
 
 @pytest.mark.parametrize(
     ("modules", "sentence"),
     [
-        (
-            {"a": module("a", {"a": {}, "x": {"type": "string"}}), "b": module("b", {"b": {}, "x": {}})},
-            "'x' of its SCHEMA",
-        ),
-        ({"a": module("a", {"b": {}})}, "lacks its own word 'a'"),
-        ({"a-b": module("a-b", {"a-b": {}})}, "'a-b' is not a word a manifest can have here"),
+        ({"a": config(a=text(), x=text(8)), "b": config(b=text(), x=text())}, "its field 'x'"),
+        ({"a-b": config()}, "'a-b' is not a word a manifest can have here"),
     ],
 )
 def test_a_module_that_cannot_be_merged_is_named(modules, sentence):
-    with pytest.raises(generate.GenerateError, match=re.escape(sentence)):
-        generate.with_modules({"type": "object"}, "steps", modules)
+    with pytest.raises(DeclarationError, match=re.escape(sentence)):
+        with_modules({"type": "object"}, modules, NO_KINDS)
 
 
 @pytest.mark.parametrize("kind", golden.KINDS)
@@ -219,15 +211,15 @@ def _rules(node):
 def test_defaults_of_templates_and_sources_are_the_parsers():
     template = {"language": "flux", "query": "q", "parameters": [{"name": "a"}]}
     full = filled(field("MetricTemplate", "spec"), template)
-    written, kept = (parse_template(raw, "spec", languages=["flux"]) for raw in (template, full))
+    written, kept = (
+        parse_template(raw, "spec", languages=["flux"], kinds=registry.kinds()) for raw in (template, full)
+    )
     assert written == kept
     assert kept.parameters == (Parameter("a", type=kept.parameters[0].type),)
     (kind, provider), *_ = registry.modules("providers").items()
     source = {kind: provider.EXAMPLE}
-    parse = {kind: provider.Config.parse}
-    assert parse_source(source, "spec", parse) == parse_source(
-        filled(field("MetricSource", "spec"), source), "spec", parse
-    )
+    full = filled(field("MetricSource", "spec"), source)
+    assert parse_source(source, "spec", registry.kinds()) == parse_source(full, "spec", registry.kinds())
 
 
 def test_the_schemas_words_and_bounds_are_the_parsers():
@@ -238,7 +230,7 @@ def test_the_schemas_words_and_bounds_are_the_parsers():
     assert field("MetricTemplate", "spec.parameters")["maxItems"] == MAX_PARAMETERS
     assert field("MetricSource", "spec.allowedNamespaces")["maxItems"] == MAX_NAMESPACES
     rule = field("MetricTemplate", "spec.parameters.[].name")[_RULES][0]["rule"]
-    assert set(re.findall(r"'(\w+)'", rule)) == CONTEXT_NAMES
+    assert re.findall(r"'(\w+)'", rule) == injected(registry.kinds())
 
 
 def test_every_field_of_a_release_is_one_the_parser_knows():

@@ -266,8 +266,7 @@ def test_a_good_version_of_the_demo_is_through_its_steps_in_a_minute(release: di
 
 def test_the_metric_source_is_one_the_operator_reads_and_serves_the_demo() -> None:
     (source,) = documents(GITOPS / "demo/metricsource.yaml")
-    providers = {kind: module.Config.parse for kind, module in registry.modules("providers").items()}
-    parsed = parse_source(source["spec"], "spec", providers)
+    parsed = parse_source(source["spec"], "spec", registry.kinds())
     assert all(parsed.serves(name, own=source["metadata"]["namespace"]) for name in ("friends", "media"))
 
 

@@ -1,9 +1,10 @@
 """MetricSource and MetricTemplate, as people write them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from controller.api.fields import Kinds, field, record
 from controller.api.metrics import (
     MAX_QUERY_BYTES,
     START_TOKEN,
@@ -16,17 +17,25 @@ from controller.api.metrics import (
     parse_template,
 )
 from controller.api.reading import SpecError
+from controller.api.shapes import Text
 
-PROVIDERS = {"influxdb": lambda reader: reader.text("url"), "grafana": lambda reader: reader.text("url")}
+
+@record()
+class Address:
+    in_queries: ClassVar[tuple[str, ...]] = ("bucket",)
+    url: str = field(Text(100), "Where it is.")
+
+
+KINDS = Kinds({"providers": {"influxdb": Address, "grafana": Address}})
 
 
 def source(**spec: Any) -> MetricSource:
-    return parse_source({"influxdb": {"url": "http://a"}, **spec}, "spec", PROVIDERS)
+    return parse_source({"influxdb": {"url": "http://a"}, **spec}, "spec", KINDS)
 
 
 def template(*parameters: dict[str, Any], **spec: Any) -> MetricTemplate:
     raw = {"language": "flux", "query": "from()", "parameters": list(parameters), **spec}
-    return parse_template(raw, "spec", languages=("flux", "influxql"))
+    return parse_template(raw, "spec", languages=("flux", "influxql"), kinds=KINDS)
 
 
 def refused(call: Any, *args: Any, **kwargs: Any) -> str:
@@ -37,13 +46,15 @@ def refused(call: Any, *args: Any, **kwargs: Any) -> str:
 
 def test_a_source_has_exactly_one_provider() -> None:
     assert source().kind == "influxdb"
-    assert source().config == "http://a"
-    assert refused(parse_source, {}, "spec", PROVIDERS) == ("spec: needs exactly one of influxdb, grafana; found none")
+    assert source().config == Address("http://a")
+    assert refused(parse_source, {}, "spec", KINDS) == ("spec: needs exactly one of influxdb, grafana; found none")
     assert "found influxdb, grafana" in refused(source, grafana={"url": "http://b"})
 
 
 def test_an_error_inside_the_providers_part_carries_its_path() -> None:
-    assert refused(parse_source, {"influxdb": {"url": 7}}, "spec", PROVIDERS) == "spec.influxdb.url: 7 is not a text"
+    assert (
+        refused(parse_source, {"influxdb": {"url": 7}}, "spec", KINDS) == "spec.influxdb.url: must be a string, not 7"
+    )
 
 
 def test_a_source_serves_its_own_namespace_alone_unless_it_says_otherwise() -> None:
@@ -81,9 +92,7 @@ def test_a_template_speaks_a_language_some_provider_knows() -> None:
 
 def test_a_query_is_bounded_in_bytes() -> None:
     assert template(query="é" * (MAX_QUERY_BYTES // 2)).query
-    assert refused(template, query="é" * (MAX_QUERY_BYTES // 2) + "!") == (
-        "spec.query: is 16385 bytes long, at most 16384 are allowed"
-    )
+    assert refused(template, query="é" * (MAX_QUERY_BYTES // 2) + "!") == ("spec.query: 16385 bytes, maximum is 16384")
 
 
 @pytest.mark.parametrize(
@@ -104,12 +113,12 @@ def test_a_parameter_that_cannot_work_is_refused_where_it_stands(parameter: dict
 
 
 def test_a_parameter_is_declared_once() -> None:
-    assert refused(template, {"name": "x"}, {"name": "x"}) == "spec.parameters[1].name: x is there twice"
+    assert refused(template, {"name": "x"}, {"name": "x"}) == "spec.parameters[1].name: duplicate 'x'"
 
 
 def test_parameters_are_bounded_in_number() -> None:
     many = [{"name": f"p{number}"} for number in range(21)]
-    assert refused(template, *many) == "spec.parameters: has 21 entries, at most 20 are allowed"
+    assert refused(template, *many) == "spec.parameters: 21 entries, maximum is 20"
 
 
 def test_a_release_says_what_has_no_default() -> None:
@@ -177,7 +186,7 @@ def test_a_value_of_another_type_is_refused_at_its_path(kind: str, raw: Any) -> 
 
 
 def test_parameters_that_are_no_mapping_are_refused() -> None:
-    assert refused(bind, template(), ["x"], "p") == "p: expected fields, found ['x']"
+    assert refused(bind, template(), ["x"], "p") == "p: must be an object, not ['x']"
 
 
 @pytest.mark.parametrize("revision", ["", "SHORT", "abc.*abcde", "aaaaaaaaa1"])

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from controller.api.fields import NO_KINDS, Place, parse, schema
 from controller.api.metrics import START_TOKEN, STOP_TOKEN
-from controller.api.reading import Reader, SpecError
+from controller.api.reading import SpecError
+from controller.api.secret import SecretRef
 from controller.ports import BrokenMetricError, Query, SourceOutageError, Window
 from controller.providers import influxdb
 from controller.providers._server import Server
 from controller.providers._window import windowed
 
+SCHEMA = schema(influxdb.Config, NO_KINDS)
 TOKEN = "top-secret"  # noqa: S105 - of nothing
 SERVER = Server(
     url="http://influxdb:8086", where="influxdb:8086", token=TOKEN, timeout_s=5, tls=ssl.create_default_context()
@@ -23,7 +26,7 @@ SERVER = Server(
 
 def parsed(**changes: Any) -> influxdb.Config:
     raw = {**influxdb.EXAMPLE, **changes}
-    return influxdb.Config.parse(Reader.of({k: v for k, v in raw.items() if v is not None}, "spec.influxdb"))
+    return parse(influxdb.Config, {k: v for k, v in raw.items() if v is not None}, Place("spec.influxdb"))
 
 
 def refused(**changes: Any) -> str:
@@ -35,20 +38,20 @@ def refused(**changes: Any) -> str:
 def test_the_example_is_valid() -> None:
     config = parsed()
     assert config.url == "http://influxdb.monitoring:8086"
-    assert config.token_secret == influxdb.SecretRef("influxdb-reader", "token")
+    assert config.token_secret == SecretRef("influxdb-reader", "token")
     assert config.timeout_s == 5
 
 
 def test_every_field_of_the_schema_is_described_and_bounded() -> None:
-    def check(schema: dict[str, Any], path: str) -> None:
-        assert schema["description"], path
-        if schema["type"] == "string":
-            assert "maxLength" in schema, path
-        for name, child in schema.get("properties", {}).items():
+    def check(of: dict[str, Any], path: str) -> None:
+        assert of["description"], path
+        if of["type"] == "string":
+            assert "maxLength" in of, path
+        for name, child in of.get("properties", {}).items():
             check(child, f"{path}.{name}")
 
-    check(influxdb.SCHEMA, "influxdb")
-    assert set(influxdb.EXAMPLE) == set(influxdb.SCHEMA["properties"])
+    check(SCHEMA, "influxdb")
+    assert set(influxdb.EXAMPLE) == set(SCHEMA["properties"])
 
 
 @pytest.mark.parametrize("field", ["url", "org", "bucket"])
@@ -57,7 +60,7 @@ def test_what_is_required_is_named(field: str) -> None:
 
 
 def test_a_secret_needs_a_name_and_its_key_is_token_by_default() -> None:
-    assert refused(tokenSecretRef=None) == "spec.influxdb.tokenSecretRef.name: is required"
+    assert refused(tokenSecretRef=None) == "spec.influxdb.tokenSecretRef: is required"
     assert parsed(tokenSecretRef={"name": "a"}).token_secret.key == "token"
 
 
@@ -79,7 +82,7 @@ def test_an_address_that_is_none_is_refused_without_being_repeated(url: str) -> 
     sentence = refused(url=url)
     assert sentence.startswith("spec.influxdb.url: ")
     assert "secret" not in sentence
-    assert not re.search(influxdb.SCHEMA["properties"]["url"]["pattern"], url) or url in {
+    assert not re.search(SCHEMA["properties"]["url"]["pattern"], url) or url in {
         "http://a:port",
         "http://[::1",
     }

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from controller import registry
 from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, HeartbeatSpec, bind, parse_template
 from controller.providers import rendering
 from controller.providers.rendering import Renderer, RenderError
@@ -37,8 +38,8 @@ def renderer(warm: Renderer) -> Renderer:
 
 
 def context(**changes: str) -> Context:
-    known = {"cluster": "c1", "namespace": "shop", "service": "web", "stable": STABLE, "canary": CANARY, "bucket": "b"}
-    return Context(**(known | changes))
+    known = {"cluster": "c1", "namespace": "shop", "service": "web", "stable": STABLE, "canary": CANARY}
+    return Context(**(known | changes), of_source={"bucket": "b"})
 
 
 async def rendered(
@@ -51,7 +52,7 @@ async def rendered(
 ) -> str:
     declared = [{"name": name, "type": kind} for name, (kind, _) in (parameters or {}).items()]
     raw = {"language": language, "query": query, "parameters": declared}
-    template = parse_template(raw, "spec", languages=("flux", "influxql"))
+    template = parse_template(raw, "spec", languages=("flux", "influxql"), kinds=registry.kinds())
     values = bind(template, {name: value for name, (_, value) in (parameters or {}).items()}, "parameters")
     return (await renderer.render(template, values, where or context())).text
 
@@ -291,7 +292,7 @@ async def test_the_shipped_templates_render_without_a_parameter(renderer: Render
     manifest = MANIFESTS[name]
     assert manifest["kind"] == "MetricTemplate"
     assert manifest["metadata"]["name"] == name
-    template = parse_template(manifest["spec"], "spec", languages=("flux", "influxql"))
+    template = parse_template(manifest["spec"], "spec", languages=("flux", "influxql"), kinds=registry.kinds())
     query = await renderer.render(template, bind(template, None, "parameters"), context())
     assert START_TOKEN in query.text
     assert STOP_TOKEN in query.text
@@ -300,12 +301,12 @@ async def test_the_shipped_templates_render_without_a_parameter(renderer: Render
 
 async def test_a_heartbeat_knows_the_bucket_and_the_window_and_no_version(renderer: Renderer) -> None:
     spec = HeartbeatSpec("flux", "from(bucket: {{ bucket }}) |> range(start: {{ start }}, stop: {{ stop }})", 30.0)
-    query = await renderer.render_heartbeat(spec, "b")
+    query = await renderer.render_heartbeat(spec, {"bucket": "b"})
     assert query.text == f'from(bucket: "b") |> range(start: {START_TOKEN}, stop: {STOP_TOKEN})'
     with pytest.raises(RenderError, match="stable"):
-        await renderer.render_heartbeat(HeartbeatSpec("flux", "{{ start }} {{ stable }}", 30.0), "b")
+        await renderer.render_heartbeat(HeartbeatSpec("flux", "{{ start }} {{ stable }}", 30.0), {"bucket": "b"})
 
 
 async def test_a_heartbeat_that_would_beat_for_ever_is_refused(renderer: Renderer) -> None:
     with pytest.raises(RenderError, match="has no start"):
-        await renderer.render_heartbeat(HeartbeatSpec("flux", "buckets()", 30.0), "b")
+        await renderer.render_heartbeat(HeartbeatSpec("flux", "buckets()", 30.0), {"bucket": "b"})

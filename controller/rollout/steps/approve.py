@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from controller.api.fields import record
 from controller.api.phase import Phase
-from controller.api.reading import Reader
 from controller.api.reasons import Reason
 from controller.rollout.step import Done, Outcome, StepView, Wait
 
 KIND = "approve"
-SCHEMA: dict[str, Any] = {
-    "approve": {
-        "description": "Wait until a ReleaseAction approves; looks, and rollbacks, go on.",
-        "type": "object",
-        "properties": {},
-    },
-}
 EXAMPLE: dict[str, Any] = {"approve": {}}
 
 
-@dataclass(frozen=True)
+@record("Wait until a ReleaseAction approves; looks, and rollbacks, go on.")
 class Approve:
     weight: None = None
     analyzes: bool = False
@@ -32,11 +24,6 @@ class Approve:
                 Reason.AWAITING_APPROVAL, "waiting for approval: pointsman approve", phase=Phase.PAUSED, approvable=True
             )
         return Done(f"approved by {view.approved_by}")
-
-    @classmethod
-    def parse(cls, step: Reader) -> Approve:
-        step.child("approve").only()
-        return cls()
 
 
 Config = Approve

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-from controller.api.reading import DURATION_SCHEMA, Reader
+from controller.api.fields import field, record
 from controller.api.reasons import Reason
+from controller.api.shapes import Duration
 from controller.rollout.step import Done, Outcome, StepView, Wait
 
 KIND = "pause"
-SCHEMA: dict[str, Any] = {
-    "pause": {
-        "description": "Wait for a while; looks, and rollbacks, go on.",
-        "type": "object",
-        "required": ["for"],
-        "properties": {"for": {**DURATION_SCHEMA, "description": "How long."}},
-    },
-}
 EXAMPLE = {"pause": {"for": "10m"}}
 
 
-@dataclass(frozen=True)
+@record("Wait for a while; looks, and rollbacks, go on.")
 class Pause:
-    seconds: float
+    seconds: float = field(Duration(), "How long.", key="for")
     weight: None = None
     analyzes: bool = False
 
@@ -32,10 +22,6 @@ class Pause:
         if left <= 0:
             return Done("the pause is over")
         return Wait(Reason.PAUSING, f"pausing for {self.seconds:g} s", again_in=left)
-
-    @classmethod
-    def parse(cls, step: Reader) -> Pause:
-        return cls(step.child("pause").only("for").seconds("for"))
 
 
 Config = Pause

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
+from controller.api.fields import Absent, Rule, field, record
 from controller.api.phase import Phase
-from controller.api.reading import DURATION_SCHEMA, PERCENT_SCHEMA, Reader, SpecError
 from controller.api.reasons import Reason
+from controller.api.shapes import Duration, Record, Share
 from controller.rollout.step import Done, Fail, Outcome, StepView, Wait
 
 KIND = "weight"
-SCHEMA: dict[str, Any] = {
-    "weight": {
-        **PERCENT_SCHEMA,
-        "description": "Share of the work the canary gets from this step on: percent, as 5 or '0.5%'.",
-    },
-    "analyze": {
-        "description": "Watch the canary at this weight before going on.",
-        "type": "object",
-        "required": ["atMost"],
-        "x-kubernetes-validations": [
-            {
-                # CEL's durations know no days; parse() does
-                "rule": "self.atLeast.contains('d') || self.atMost.contains('d') "
-                "|| duration(self.atLeast) <= duration(self.atMost)",
-                "message": "atLeast is longer than atMost",
-            }
-        ],
-        "properties": {
-            "atLeast": {**DURATION_SCHEMA, "description": "Never go on before this.", "default": "0s"},
-            "atMost": {**DURATION_SCHEMA, "description": "With no proof by then, spec.analysis.onTimeout decides."},
-        },
-    },
-}
 EXAMPLE = {"weight": 5, "analyze": {"atLeast": "1m", "atMost": "10m"}}
 
 
-@dataclass(frozen=True)
+@record(
+    rules=[
+        Rule(
+            "atLeast is longer than atMost",
+            # CEL's durations know no days; the parser does
+            cel="self.atLeast.contains('d') || self.atMost.contains('d') "
+            "|| duration(self.atLeast) <= duration(self.atMost)",
+            test=lambda analyze: analyze.at_least <= analyze.at_most,
+            at="atLeast",
+            says="is longer than atMost",
+        )
+    ]
+)
+class Analyze:
+    at_most: float = field(Duration(), "With no proof by then, spec.analysis.onTimeout decides.")
+    at_least: float = field(Duration(), "Never go on before this.", default="0s")
+
+
+@record()
 class Weight:
-    weight: float
-    at_least: float = 0.0
-    at_most: float | None = None
-    """Seconds; None: the weight is set and the rollout goes on."""
+    weight: float = field(Share(), "Share of the work the canary gets from this step on: percent, as 5 or '0.5%'.")
+    analyze: Analyze | None = field(
+        Record(Analyze), "Watch the canary at this weight before going on.", default=Absent()
+    )
+
+    @property
+    def at_least(self) -> float:
+        return 0.0 if self.analyze is None else self.analyze.at_least
+
+    @property
+    def at_most(self) -> float | None:
+        """Seconds; None: the weight is set and the rollout goes on."""
+        return None if self.analyze is None else self.analyze.at_most
 
     @property
     def analyzes(self) -> bool:
@@ -77,17 +79,6 @@ class Weight:
                 return Wait(Reason.UNPROVEN, waiting, phase=Phase.PAUSED, approvable=True)
             case _:
                 return Done(f"went on unproven after {self.at_most:g} s ({_unproven(view)})", unproven=True)
-
-    @classmethod
-    def parse(cls, step: Reader) -> Weight:
-        weight = step.percent("weight")
-        if not step.has("analyze"):
-            return cls(weight)
-        analyze = step.child("analyze").only("atLeast", "atMost")
-        at_least, at_most = analyze.seconds("atLeast", 0.0), analyze.seconds("atMost")
-        if at_least > at_most:
-            raise SpecError(analyze.at("atLeast"), "is longer than atMost")
-        return cls(weight, at_least, at_most)
 
 
 def _unproven(view: StepView) -> str:

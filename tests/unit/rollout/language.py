@@ -14,24 +14,18 @@ from controller.api.release import Advanced, Analysis, Choice, Drain, Margin, Me
 from controller.rollout.sizing import Sizing
 from controller.rollout.steps.approve import Approve
 from controller.rollout.steps.pause import Pause
-from controller.rollout.steps.weight import Weight
+from controller.rollout.steps.weight import Analyze, Weight
 from controller.rollout.strategies.canary import Canary
 
 BY_WEIGHT, BY_PODS, BY_CLAIMS = Sizing.BY_WEIGHT, Sizing.BY_PODS, Sizing.BY_CLAIMS
 
 
-@dataclass(frozen=True)
-class Analyze:
-    at_least: float
-    at_most: float
-
-
 def analyze(at_least: str, at_most: str) -> Analyze:
-    return Analyze(seconds(at_least), seconds(at_most))
+    return Analyze(at_least=seconds(at_least), at_most=seconds(at_most))
 
 
 def weight(percent: float, watch: Analyze | None = None) -> Weight:
-    return Weight(percent) if watch is None else Weight(percent, watch.at_least, watch.at_most)
+    return Weight(percent, watch)
 
 
 def pause(duration: str) -> Pause:

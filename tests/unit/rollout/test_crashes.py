@@ -79,7 +79,7 @@ LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
     "is replaced twice": (release(STEPS), _is_replaced_twice),
     "loses pods, metrics and size": (release(STEPS), _loses_pods_metrics_and_size),
     "starts": (release(STEPS).first(), _starts),
-    "is tried alone": (release([*STEPS, Bake(95, 60)], limits={"floor": 0.02}).first(), _is_tried_alone),
+    "is tried alone": (release([*STEPS, Bake(weight=95, seconds=60)], limits={"floor": 0.02}).first(), _is_tried_alone),
 }
 
 

@@ -36,7 +36,7 @@ STEPS: tuple[list[Step], ...] = (
     [weight(5, analyze("10s", "30s")), weight(50, analyze("10s", "30s"))],
     [weight(25), approve(), weight(25, analyze("10s", "20s")), weight(100, analyze("5s", "10s"))],
     [approve(), weight(10, analyze("10s", "20s")), pause("20s"), weight(60), pause("10s")],
-    [weight(25, analyze("10s", "30s")), Bake(95, 60)],
+    [weight(25, analyze("10s", "30s")), Bake(weight=95, seconds=60)],
     [weight(10), Webhook("http://gate.qa"), weight(40), Webhook("http://gate.qa", at_most=60), pause("10s")],
 )
 
