@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import typer
@@ -18,11 +19,14 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 class Terminal(Console):
-    """rich writes an escape sequence that stands in a text as it is. A pipe has no width: nothing folds for it."""
+    """rich writes an escape sequence that stands in a text as it is.
+
+    A pipe has no width, so nothing folds for it, unless COLUMNS in the environment says one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        if not self.is_terminal:
+        if not self.is_terminal and "COLUMNS" not in os.environ:
             self.width = _ALL_COLUMNS
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:

@@ -33,7 +33,8 @@ def test_a_sentence_and_a_picture_are_escaped_alike(capsys, monkeypatch):
     assert terminal.file.getvalue() == "commit \\x1b[31mred\n"
 
 
-def test_a_pipe_gets_one_line_for_each_release():
+def test_a_pipe_gets_one_line_for_each_release(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     name = "a-release-with-a-name-that-is-as-long-as-names-may-be-here"
     release = {
         "metadata": {"namespace": "n" * 63, "name": name, "creationTimestamp": "2026-01-31T12:00:00Z"},
