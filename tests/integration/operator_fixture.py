@@ -129,14 +129,16 @@ class Shop:
         return status
 
     async def until(self, met: Callable[[dict[str, Any]], Any], seconds: float = DEADLINE_S) -> dict[str, Any]:
-        """The first status that is about the present spec and meets the condition."""
+        """The first status that is about the present spec, meets the condition, and whose weight the router has."""
         status: dict[str, Any] = {}
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     release = await self.release()
                     status = release["status"]
-                    if status["observedGeneration"] >= release["metadata"]["generation"] and met(status):
+                    current = status["observedGeneration"] >= release["metadata"]["generation"]
+                    done = "blocked" in status or not status.get("weightPending")
+                    if current and done and met(status):
                         return status
                     await asyncio.sleep(self.poll_s)
         except TimeoutError:
