@@ -78,6 +78,15 @@ def kinds() -> Kinds:
 
 
 @cache
-def languages() -> tuple[str, ...]:
-    """The query languages that some provider speaks."""
-    return tuple(sorted({language for module in modules("providers").values() for language in module.LANGUAGES}))
+def dialects() -> Mapping[str, Any]:
+    """The `Dialect`s that some provider speaks, by name."""
+    found: dict[str, Any] = {}
+    for module in modules("providers").values():
+        for dialect in module.DIALECTS:
+            if found.setdefault(dialect.name, dialect) != dialect:
+                raise PluginError(f"{module.__name__} and another provider speak different dialects {dialect.name!r}")
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def languages_of(provider: str) -> tuple[str, ...]:
+    return tuple(dialect.name for dialect in modules("providers")[provider].DIALECTS)
