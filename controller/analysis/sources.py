@@ -21,7 +21,6 @@ from controller.api.metrics import Context, MetricSource, MetricTemplate, bind, 
 from controller.api.reading import SpecError
 from controller.api.release import Metric
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource
-from controller.api.secret import SecretRef
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
 from controller.ports import MetricProvider, NoData, Query, Samples, SourceOutageError, Window, threshold_text
@@ -139,7 +138,7 @@ class Sources:
         try:
             home, raw = await self._find(METRIC_TEMPLATES, key.namespace, metric.template, path)
             where = f"MetricTemplate {home}/{metric.template} spec"
-            template = parse_template(raw["spec"], where, languages=registry.dialects(), kinds=registry.kinds())
+            template = parse_template(raw["spec"], where, languages=registry.languages(), kinds=registry.kinds())
             source, provider, beaten = await self._provider(key, template, where, home)
             context = Context(
                 cluster=self._cluster,
@@ -149,7 +148,6 @@ class Sources:
                 canary=canary,
                 of_source=source.in_queries(),
             )
-            _refuse_other_languages(template, source, where)
             parameters = bind(template, metric.parameters, f"{metric.path}.parameters")
             query = await self._renderer.render(template, parameters, context)
             heartbeat = await self._heartbeat(beaten, source, provider)
@@ -174,7 +172,7 @@ class Sources:
         spec = source.heartbeat
         if spec is None:
             return None
-        languages = registry.languages_of(source.kind)
+        languages = registry.modules("providers")[source.kind].LANGUAGES
         if spec.language not in languages:
             path = f"MetricSource {name} spec.heartbeat.language"
             raise SpecError(path, f"{spec.language!r} is not one of {', '.join(sorted(languages))}")
@@ -202,19 +200,20 @@ class Sources:
             raise SpecError(f"MetricSource {name} spec.allowedNamespaces", f"does not name {key.namespace}")
         if home not in (template_home, key.namespace) and not source.allow_inline:
             raise SpecError(f"{where}.source", f"MetricSource {name} takes templates of its own namespace only")
-        secrets = {known_as: await self._secret(home, at) for known_as, at in source.config.secrets().items()}
+        token = await self._secret(home, source)
         async with self._lock:
-            made_of = (source.kind, source.config, secrets)
+            made_of = (source.kind, source.config, token)
             known = self._providers.get((home, template.source))
             if known is not None and known[0] == made_of:
                 return source, known[1], name
-            provider: MetricProvider = Limited(modules[source.kind].create(source.config, secrets))
+            provider: MetricProvider = Limited(modules[source.kind].create(source.config, token))
             self._providers[home, template.source] = (made_of, provider)
             if known is not None:
                 await known[1].close()
             return source, provider, name
 
-    async def _secret(self, namespace: str, reference: SecretRef) -> str:
+    async def _secret(self, namespace: str, source: MetricSource) -> str:
+        reference = source.config.token_secret
         try:
             secret = await self._kube.find(SECRETS, namespace, reference.name)
         except InvalidError as error:
@@ -225,10 +224,3 @@ class Sources:
             return base64.b64decode(secret["data"][reference.key]).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
             raise SourceOutageError(f"key {reference.key!r} of Secret {reference.name} is no text") from error
-
-
-def _refuse_other_languages(template: MetricTemplate, source: MetricSource, where: str) -> None:
-    spoken = registry.languages_of(source.kind)
-    if template.language not in spoken:
-        said = f"MetricSource {template.source} speaks {' and '.join(spoken)}, not {template.language}"
-        raise SpecError(f"{where}.language", said)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from controller.rollout.sizing import Sizes, Sizing
-from controller.rollout.step import Step
 
 
 class Strategy(Protocol):
@@ -14,26 +12,4 @@ class Strategy(Protocol):
 
     def sizes(self, sizing: Sizing, replicas: int, weight: float) -> Sizes:
         """Pods for a canary that gets `weight` percent of the work, and for stable meanwhile."""
-        ...
-
-
-class CompiledStrategy(Strategy, Protocol):
-    """What a manifest's words are read into."""
-
-    @property
-    def steps(self) -> Sequence[Step]: ...
-
-
-class StrategyModule(Protocol):
-    """A module of `rollout/strategies/`."""
-
-    @property
-    def KIND(self) -> str: ...
-
-    @property
-    def EXAMPLE(self) -> Mapping[str, Any]: ...
-
-    @property
-    def Config(self) -> type[CompiledStrategy]:
-        """A `record` of its fields."""
         ...

@@ -26,9 +26,11 @@ def imported(path, text, monkeypatch):
 
 @pytest.fixture
 def forget():
-    registry.forget()
+    registry.modules.cache_clear()
+    registry.kinds.cache_clear()
     yield
-    registry.forget()
+    registry.modules.cache_clear()
+    registry.kinds.cache_clear()
 
 
 @pytest.mark.usefixtures("forget")

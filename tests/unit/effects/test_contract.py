@@ -6,9 +6,8 @@ import pytest
 
 from controller import registry
 from controller.api.effect import Effect
-from controller.api.resources import Rule
 from controller.effects.addresses import Addresses
-from controller.effects.carrier import EffectContext, EffectRefusedError, Limits
+from controller.effects.carrier import EffectContext, EffectRefusedError, Limits, Rule
 from controller.kube.objects import Key
 
 KINDS = registry.modules("effects")
