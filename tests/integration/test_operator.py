@@ -3,10 +3,12 @@
 import asyncio
 import json
 import random
+from functools import partial
 
 import pytest
 
 from controller.api.resources import DEPLOYMENTS, EVENTS, HTTP_ROUTES, PODS, RELEASE_ACTIONS, RELEASES
+from tests.e2e.patience import until
 from tests.integration.operator_fixture import APPROVE, LEASE_S, pause, release, weight
 
 FINALIZER = "pointsman.dev/traffic"
@@ -48,7 +50,11 @@ async def test_each_version_has_its_turn_with_the_template_it_was_asked_for_with
     shop.operator.start()
     for version in ("3", "4"):
         await shop.until(lambda status, wanted=versions[version]: status.get("canaryRevision") == wanted)
-        made = await shop.kube.get(DEPLOYMENTS, shop.namespace, f"web-{versions[version]}")
+        # the status names a version before anything of it is made
+        made = await until(
+            partial(shop.kube.find, DEPLOYMENTS, shop.namespace, f"web-{versions[version]}"),
+            f"version {version} is made",
+        )
         assert made["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] == version
     done = await shop.until_phase("Healthy")
     assert done["stableRevision"] == versions["4"]
