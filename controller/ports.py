@@ -6,12 +6,12 @@ which one it talks to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from controller.api.resources import Resource
+from controller.api.resources import Resource, Rule
 from controller.rollout.sizing import Sizing
 
 Service = TypeVar("Service")
@@ -167,14 +167,60 @@ class Router(Protocol):
         ...
 
 
+class NamedDialect(Protocol):
+    """`providers._languages.Dialect`."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class ProviderModule(Protocol):
+    """A module of `providers/`."""
+
+    @property
+    def KIND(self) -> str: ...
+
+    @property
+    def EXAMPLE(self) -> Mapping[str, Any]: ...
+
+    @property
+    def Config(self) -> type[Any]:
+        """A `record` of its fields, and a `ProviderConfig`."""
+        ...
+
+    @property
+    def DIALECTS(self) -> Sequence[NamedDialect]: ...
+
+    def create(self, config: Any, secrets: Mapping[str, str], /) -> MetricProvider:
+        """`secrets` are the contents of those that the config names."""
+        ...
+
+
 class RouterModule(Protocol):
     """A module of `routers/`."""
 
-    KIND: ClassVar[str]
-    EXAMPLE: ClassVar[dict[str, Any]]
-    SIZING: ClassVar[Sizing]
-    WATCHES: ClassVar[tuple[Resource, ...]]
-    """Kinds it writes to: what somebody else does to them is seen, and put right."""
-    Config: ClassVar[Any]
-    """A `record` of its fields."""
-    create: Callable[[Any, RoutedService, RouterContext], Router]
+    @property
+    def KIND(self) -> str: ...
+
+    @property
+    def EXAMPLE(self) -> Mapping[str, Any]: ...
+
+    @property
+    def Config(self) -> type[Any]:
+        """A `record` of its fields."""
+        ...
+
+    @property
+    def SIZING(self) -> Sizing: ...
+
+    @property
+    def WATCHES(self) -> Sequence[Resource]:
+        """Kinds it writes to: what somebody else does to them is seen, and put right."""
+        ...
+
+    @property
+    def RULES(self) -> Sequence[Rule]:
+        """What it asks of the API server, for the operator's role."""
+        ...
+
+    def create(self, config: Any, target: RoutedService, context: RouterContext, /) -> Router: ...

@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, overload
 
 from controller.api.fields import Kinds
+from controller.ports import ProviderModule, RouterModule
 from controller.rollout.bake import Bake
+from controller.rollout.step import StepModule
+from controller.rollout.strategy import StrategyModule
 
 FOLDERS = {
     "routers": "controller.routers",
@@ -25,15 +28,37 @@ FOLDERS = {
     "strategies": "controller.rollout.strategies",
 }
 _EXPORTS = ("KIND", "EXAMPLE", "Config")
+_EXPORTS_OF = {"routers": ("SIZING", "WATCHES", "RULES", "create"), "providers": ("DIALECTS", "create")}
+_EXPORTS_OF |= {"effects": ("RULES", "LIMITS", "create")}
 
 
 class PluginError(Exception):
     """A module that lies in a folder of modules and is none."""
 
 
-@cache
+@overload
+def modules(folder: Literal["routers"]) -> Mapping[str, RouterModule]: ...
+@overload
+def modules(folder: Literal["providers"]) -> Mapping[str, ProviderModule]: ...
+@overload
+def modules(folder: Literal["steps"]) -> Mapping[str, StepModule]: ...
+@overload
+def modules(folder: Literal["strategies"]) -> Mapping[str, StrategyModule]: ...
+@overload
+def modules(folder: str) -> Mapping[str, Any]: ...
 def modules(folder: str) -> Mapping[str, Any]:
-    """The modules of one folder by their KIND, in the order of their names."""
+    """The modules of one folder by their KIND, in the order of their names. Raises PluginError."""
+    return _modules(folder)
+
+
+def forget() -> None:
+    """Everything is found anew, as tests want it that add a module."""
+    for known in (_modules, kinds, dialects):
+        known.cache_clear()
+
+
+@cache
+def _modules(folder: str) -> Mapping[str, Any]:
     package = importlib.import_module(FOLDERS[folder])
     own = [
         importlib.import_module(f"{package.__name__}.{found.name}")
@@ -43,9 +68,9 @@ def modules(folder: str) -> Mapping[str, Any]:
     others = [point.load() for point in entry_points(group=f"pointsman.{folder}")]
     result: dict[str, Any] = {}
     for module in own + others:
-        missing = [name for name in _EXPORTS if not hasattr(module, name)]
-        if len(missing) == len(_EXPORTS):
+        if not any(hasattr(module, name) for name in _EXPORTS):
             continue  # serves the modules beside it
+        missing = [name for name in (*_EXPORTS, *_EXPORTS_OF.get(folder, ())) if not hasattr(module, name)]
         if missing:
             raise PluginError(f"{module.__name__} lies in {folder} but exports no {', '.join(missing)}")
         if module.KIND in result:
@@ -78,6 +103,15 @@ def kinds() -> Kinds:
 
 
 @cache
-def languages() -> tuple[str, ...]:
-    """The query languages that some provider speaks."""
-    return tuple(sorted({language for module in modules("providers").values() for language in module.LANGUAGES}))
+def dialects() -> Mapping[str, Any]:
+    """The `Dialect`s that some provider speaks, by name."""
+    found: dict[str, Any] = {}
+    for kind, module in modules("providers").items():
+        for dialect in module.DIALECTS:
+            if found.setdefault(dialect.name, dialect) != dialect:
+                raise PluginError(f"{kind} and another provider speak different dialects {dialect.name!r}")
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def languages_of(provider: str) -> tuple[str, ...]:
+    return tuple(dialect.name for dialect in modules("providers")[provider].DIALECTS)

@@ -21,6 +21,7 @@ from controller.api.metrics import Context, MetricSource, MetricTemplate, bind, 
 from controller.api.reading import SpecError
 from controller.api.release import Metric
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource
+from controller.api.secret import SecretRef
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
 from controller.ports import MetricProvider, NoData, Query, Samples, SourceOutageError, Window, threshold_text
@@ -138,7 +139,7 @@ class Sources:
         try:
             home, raw = await self._find(METRIC_TEMPLATES, key.namespace, metric.template, path)
             where = f"MetricTemplate {home}/{metric.template} spec"
-            template = parse_template(raw["spec"], where, languages=registry.languages(), kinds=registry.kinds())
+            template = parse_template(raw["spec"], where, languages=registry.dialects(), kinds=registry.kinds())
             source, provider, beaten = await self._provider(key, template, where, home)
             context = Context(
                 cluster=self._cluster,
@@ -148,6 +149,7 @@ class Sources:
                 canary=canary,
                 of_source=source.in_queries(),
             )
+            _refuse_other_languages(template, source, where)
             parameters = bind(template, metric.parameters, f"{metric.path}.parameters")
             query = await self._renderer.render(template, parameters, context)
             heartbeat = await self._heartbeat(beaten, source, provider)
@@ -172,7 +174,7 @@ class Sources:
         spec = source.heartbeat
         if spec is None:
             return None
-        languages = registry.modules("providers")[source.kind].LANGUAGES
+        languages = registry.languages_of(source.kind)
         if spec.language not in languages:
             path = f"MetricSource {name} spec.heartbeat.language"
             raise SpecError(path, f"{spec.language!r} is not one of {', '.join(sorted(languages))}")
@@ -200,20 +202,19 @@ class Sources:
             raise SpecError(f"MetricSource {name} spec.allowedNamespaces", f"does not name {key.namespace}")
         if home not in (template_home, key.namespace) and not source.allow_inline:
             raise SpecError(f"{where}.source", f"MetricSource {name} takes templates of its own namespace only")
-        token = await self._secret(home, source)
+        secrets = {known_as: await self._secret(home, at) for known_as, at in source.config.secrets().items()}
         async with self._lock:
-            made_of = (source.kind, source.config, token)
+            made_of = (source.kind, source.config, secrets)
             known = self._providers.get((home, template.source))
             if known is not None and known[0] == made_of:
                 return source, known[1], name
-            provider: MetricProvider = Limited(modules[source.kind].create(source.config, token))
+            provider: MetricProvider = Limited(modules[source.kind].create(source.config, secrets))
             self._providers[home, template.source] = (made_of, provider)
             if known is not None:
                 await known[1].close()
             return source, provider, name
 
-    async def _secret(self, namespace: str, source: MetricSource) -> str:
-        reference = source.config.token_secret
+    async def _secret(self, namespace: str, reference: SecretRef) -> str:
         try:
             secret = await self._kube.find(SECRETS, namespace, reference.name)
         except InvalidError as error:
@@ -224,3 +225,10 @@ class Sources:
             return base64.b64decode(secret["data"][reference.key]).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
             raise SourceOutageError(f"key {reference.key!r} of Secret {reference.name} is no text") from error
+
+
+def _refuse_other_languages(template: MetricTemplate, source: MetricSource, where: str) -> None:
+    spoken = registry.languages_of(source.kind)
+    if template.language not in spoken:
+        said = f"MetricSource {template.source} speaks {' and '.join(spoken)}, not {template.language}"
+        raise SpecError(f"{where}.language", said)

@@ -12,12 +12,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as plain
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from controller.api.choice import chosen, with_modules
 from controller.api.fields import RULES, Absent, Kinds, Place, Rule, field, parse, record
 from controller.api.fields import schema as schema_of
 from controller.api.reading import SpecError, parse_duration
+from controller.api.secret import SecretRef
 from controller.api.shapes import LABEL, Anything, Duration, Flag, List, Record, Text, Word, a_string, an_object
 
 MAX_QUERY_BYTES = 16 * 1024
@@ -29,6 +30,7 @@ ALL_NAMESPACES = "*"
 
 START_TOKEN = "@@pointsman.start@@"  # noqa: S105 - a place in a text, no secret
 STOP_TOKEN = "@@pointsman.stop@@"  # noqa: S105 - as above
+WINDOW_TOKEN = "@@pointsman.window@@"  # noqa: S105 - as above
 """Where a rendered query takes its window. No parameter may hold them, so they are only where a template put them."""
 TOKEN_PREFIX = "@@pointsman."  # noqa: S105 - as above
 
@@ -57,7 +59,7 @@ CONTEXT_NAMES = frozenset(("cluster", "namespace", "service", "stable", "canary"
 
 def injected(kinds: Kinds) -> list[str]:
     """The names that no parameter may have, in the order in which people read them."""
-    own = [name for config in kinds.of("providers").values() for name in getattr(config, "in_queries", ())]
+    own = [name for config in kinds.of("providers").values() for name in config.in_queries]
     return ["cluster", "namespace", "service", "stable", "canary", *dict.fromkeys(own), "start", "stop"]
 
 
@@ -268,12 +270,23 @@ class _Source:
     )
 
 
+class ProviderConfig(Protocol):
+    """What a provider declares of its part of a MetricSource: a `record`, with what it needs from outside."""
+
+    in_queries: ClassVar[tuple[str, ...]]
+    """Those of its fields that are names in queries, such as a bucket."""
+
+    def secrets(self) -> Mapping[str, SecretRef]:
+        """The secrets it asks for, by the names it knows them by; none where it needs none."""
+        ...
+
+
 @dataclass(frozen=True)
 class MetricSource:
-    """Where metrics come from. `config` is what the provider declares of its part."""
+    """Where metrics come from."""
 
     kind: str
-    config: Any
+    config: ProviderConfig
     allowed_namespaces: tuple[str, ...] = ()
     allow_inline: bool = False
     heartbeat: HeartbeatSpec | None = None
@@ -284,7 +297,7 @@ class MetricSource:
 
     def in_queries(self) -> dict[str, str]:
         """What the provider adds to the names a query may use."""
-        return {name: str(getattr(self.config, name)) for name in getattr(self.config, "in_queries", ())}
+        return {name: str(getattr(self.config, name)) for name in self.config.in_queries}
 
 
 @dataclass(frozen=True)

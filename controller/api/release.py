@@ -415,12 +415,6 @@ def _has_a_service(written: Written, place: Place) -> None:
 
 @record(
     "What should run, and how a change of it comes out.",
-    rules=[
-        Rule(
-            "service is required unless traffic.queue is used",
-            cel="has(self.service) || has(self.traffic.queue)",
-        ),
-    ],
     checks=[_has_a_service, _analyzes_something, _bakes_beyond_its_steps],
     kw_only=True,
 )
@@ -498,18 +492,26 @@ class ReleaseSpec:
 
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
-    """Of `spec`."""
-    result = schema(Written, kinds)
+    """Of `spec`, with the rules that depend on which modules there are."""
+    rules = [_service_rule(kinds)]
     for kind, config in kinds.of("strategies").items():
-        if "steps" in declared(config).fields:
+        if "steps" in declared(config).keys:
             steps = f"self.strategy.{kind}.steps"
-            rule = Rule(
-                f"a step analyzes and {_NOTHING_TO_ANALYZE}",
-                cel=f"!has(self.strategy.{kind}) || !{steps}.exists(step, has(step.analyze)) || "
-                "self.analysis.metrics.size() > 0",
+            analyzes = f"has(self.strategy.{kind}) && {steps}.exists(step, has(step.analyze))"
+            rules.append(
+                Rule(
+                    f"a step analyzes and {_NOTHING_TO_ANALYZE}",
+                    cel=f"!({analyzes}) || self.analysis.metrics.size() > 0",
+                )
             )
-            result[RULES].append(rule.schema())
-    return result
+    return {**schema(Written, kinds), RULES: [rule.schema() for rule in rules]}
+
+
+def _service_rule(kinds: Kinds) -> Rule:
+    without = [kind for kind, config in kinds.of("routers").items() if not getattr(config, "needs_ports", True)]
+    cel = " || ".join(["has(self.service)", *(f"has(self.traffic.{kind})" for kind in without)])
+    used = " or ".join(f"traffic.{kind}" for kind in without)
+    return Rule(f"service is required unless {used} is used" if without else "service is required", cel=cel)
 
 
 def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:

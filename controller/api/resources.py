@@ -32,6 +32,16 @@ class Resource:
         return "/" + "/".join(map(_quoted, parts))
 
 
+@dataclass(frozen=True)
+class Rule:
+    """What the operator's role has to allow, of which `hack/gen-crd` makes it."""
+
+    resource: Resource
+    verbs: tuple[str, ...]
+    own_namespace: bool = False
+    """In the operator's own namespace only; elsewhere people grant it with a Role of their own."""
+
+
 @lru_cache(maxsize=4096)
 def _quoted(part: str) -> str:
     return quote(part, safe="")

@@ -130,7 +130,7 @@ def _source(name: str, spec: Mapping[str, Any]) -> metrics.MetricSource:
 
 def _template(name: str, spec: Mapping[str, Any]) -> metrics.MetricTemplate:
     del name
-    return metrics.parse_template(spec, "spec", languages=registry.languages(), kinds=registry.kinds())
+    return metrics.parse_template(spec, "spec", languages=registry.dialects(), kinds=registry.kinds())
 
 
 _PARSERS: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
@@ -242,7 +242,7 @@ class _Together:
         if found is None:
             self._unknown(f"MetricSource {template.source}")
             return
-        spoken = registry.modules("providers")[found[1].kind].LANGUAGES
+        spoken = registry.languages_of(found[1].kind)
         if template.language not in spoken:
             said = f"MetricSource {template.source} speaks {' and '.join(spoken)}, not {template.language}"
             self._report.add(at, SpecError("spec.language", said))

@@ -11,12 +11,12 @@ A kind is a module of this folder:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from controller.api.effect import Effect
-from controller.api.resources import Resource
+from controller.api.resources import Resource, Rule
 from controller.effects.addresses import Addresses
 
 
@@ -75,14 +75,6 @@ class Limits:
     longest_retry_s: float = 60.0
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What the operator's role has to allow."""
-
-    resource: Resource
-    verbs: tuple[str, ...]
-
-
 class Secrets(Protocol):
     """The part of the API server that effects need."""
 
@@ -98,10 +90,25 @@ class EffectContext:
 
 
 class EffectModule(Protocol):
-    KIND: ClassVar[str]
-    EXAMPLE: ClassVar[Mapping[str, Any]]
-    Config: ClassVar[Any]
-    """A `record` of its fields."""
-    RULES: ClassVar[tuple[Rule, ...]]
-    LIMITS: ClassVar[Limits]
-    create: Callable[[EffectContext], Carrier]
+    """A module of `effects/`."""
+
+    @property
+    def KIND(self) -> str: ...
+
+    @property
+    def EXAMPLE(self) -> Mapping[str, Any]:
+        """A payload."""
+        ...
+
+    @property
+    def Config(self) -> type[Any]:
+        """A `record` of a payload's fields."""
+        ...
+
+    @property
+    def RULES(self) -> Sequence[Rule]: ...
+
+    @property
+    def LIMITS(self) -> Limits: ...
+
+    def create(self, context: EffectContext, /) -> Carrier: ...

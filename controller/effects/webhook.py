@@ -31,7 +31,7 @@ import httpx
 from controller.api.effect import Effect
 from controller.api.fields import Absent, Place, field, parse, record
 from controller.api.reading import SpecError
-from controller.api.resources import SECRETS
+from controller.api.resources import SECRETS, Rule
 from controller.api.secret import SecretRef
 from controller.api.shapes import Number, Open, Record
 from controller.api.text import one_line
@@ -45,7 +45,6 @@ from controller.effects.carrier import (
     EffectRefusedError,
     Limits,
     Owner,
-    Rule,
 )
 from controller.kube.client import InvalidError, KubeError
 
@@ -58,7 +57,7 @@ _ADDRESSES_TRIED = 3
 _MOST_RETRY_AFTER_S = 300.0
 _YES = {"result": "yes", "message": ""}
 
-RULES = (Rule(SECRETS, ("get",)),)
+RULES = (Rule(SECRETS, ("get",), own_namespace=True),)
 LIMITS = Limits(at_once=128, per_namespace=16, timeout_s=MOST_TIMEOUT_S + 5)
 
 EXAMPLE: dict[str, Any] = {

@@ -4,7 +4,7 @@ Jinja2's sandbox keeps a template from the interpreter, not from memory and time
 a word. So this server, which has imported everything once, forks a child for each template; the child limits
 itself, renders and ends. What one template does, the next one never sees.
 
-One JSON object a line, in: `{template, language, values: {name: [type, value]}}`, out: `{text}` or `{error, final}`;
+One JSON object a line, in: `{template, dialect, values: {name: [type, value]}}`, out: `{text}` or `{error, final}`;
 `final` is false when trying again could help. The first line out is `{"ready": true}`.
 """
 
@@ -37,6 +37,14 @@ _FILTERS = ("abs", "float", "int", "join", "length", "lower", "replace", "round"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$#&~/-]")  # the rest may not be escaped in Flux
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+Dialect = dict[str, Any]
+"""The fields of `_languages.Dialect`."""
+ANY_DIALECT: Dialect = {
+    "name": "any", "quote": '"', "doubled": False, "escapes": [], "identifier": '"', "durations": "90s",
+    "regex_in_text": False,
+}  # fmt: skip
 
 
 class LiteralError(ValueError):
@@ -84,62 +92,81 @@ def whole(value: int) -> str:
     return str(value)
 
 
-def quoted(text: str, quote: str, language: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
-    if language == "flux":
-        escaped = escaped.replace("${", "\\${")  # "${x}" is code inside a Flux string
-    for letter, escape in _ESCAPES.items():
-        escaped = escaped.replace(letter, escape)
-    if _CONTROL.search(escaped):
+def quoted(text: str, quote: str, dialect: Dialect) -> str:
+    return f"{quote}{escaped(text, quote, dialect)}{quote}"
+
+
+def escaped(text: str, quote: str, dialect: Dialect) -> str:
+    """Raises LiteralError."""
+    if dialect["doubled"]:
+        text = text.replace(quote, quote * 2)
+    else:
+        text = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+        for letter, escape in _ESCAPES.items():
+            text = text.replace(letter, escape)
+    for special, escape in dialect["escapes"]:
+        text = text.replace(special, escape)
+    if _CONTROL.search(text):
         raise LiteralError("a text with a control character cannot be part of a query")
-    return f"{quote}{escaped}{quote}"
+    return text
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, dialect: Dialect) -> str:
+    if dialect["durations"] == "90":
+        return decimal(seconds)
     milliseconds = round(seconds * 1000)
     return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
-def literal(value: object, language: str) -> str:
+def literal(value: object, dialect: Dialect) -> str:
     """The value as the language writes it. Raises LiteralError."""
     match value:
         case Verbatim():
             return value.text
         case Duration():
-            return duration(value.seconds)
+            return duration(value.seconds, dialect)
         case bool():
             return "true" if value else "false"
         case int() | float():
             text = whole(value) if isinstance(value, int) else decimal(value)
-            return f"({text})" if text.startswith("-") else text  # `1--2` begins a comment in InfluxQL
+            return f"({text})" if text.startswith("-") else text  # `1--2` begins a comment in some languages
         case str():
-            return quoted(value, '"' if language == "flux" else "'", language)
+            return quoted(value, dialect["quote"], dialect)
         case Undefined():
             return str(value)  # raises UndefinedError, which names it
         case _:
             raise LiteralError(f"a {type(value).__name__} cannot be written into a query; write its parts one by one")
 
 
-def regex(value: object) -> Verbatim:
-    """Only for use between the slashes of a regular expression: matches the text itself and nothing else."""
+def regex_text(value: object) -> str:
+    """A regular expression that matches the text itself and nothing else."""
     if not isinstance(value, str):
         raise LiteralError(f"regex wants a text, not a {type(value).__name__}")
     if _CONTROL.search(value):
         raise LiteralError("a text with a control character cannot be part of a regular expression")
-    return Verbatim(_REGEX_SPECIAL.sub(r"\\\g<0>", value))
+    return _REGEX_SPECIAL.sub(r"\\\g<0>", value)
 
 
-def environment(language: str) -> ImmutableSandboxedEnvironment:
+def environment(dialect: Dialect) -> ImmutableSandboxedEnvironment:
     def identifier(value: object) -> Verbatim:
-        if language != "influxql" or not isinstance(value, str):
-            raise LiteralError("identifier writes a name of InfluxQL, out of a text; Flux takes names as texts")
-        return Verbatim(quoted(value, '"', language))
+        quote = dialect["identifier"]
+        if not quote or not isinstance(value, str):
+            raise LiteralError(
+                f"identifier writes a quoted name, out of a text; {dialect['name']} has "
+                f"{'them' if quote else 'none: write the name as a text'}"
+            )
+        return Verbatim(quoted(value, quote, dialect))
+
+    def regex(value: object) -> Verbatim:
+        """Only for use where the language has a regular expression: between slashes, or inside the quotes of a text."""
+        text = regex_text(value)
+        return Verbatim(escaped(text, dialect["quote"], dialect) if dialect["regex_in_text"] else text)
 
     env = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
         autoescape=False,
         optimized=False,  # folding happens while compiling, where an infinity becomes a name
-        finalize=lambda value: literal(value, language),
+        finalize=lambda value: literal(value, dialect),
     )
     env.filters = {name: env.filters[name] for name in _FILTERS} | {"regex": regex, "identifier": identifier}
     env.globals = {"range": env.globals["range"]}
@@ -158,11 +185,11 @@ def typed(kind: str, value: Any) -> object:
             return value
 
 
-def rendered(template: str, language: str, values: dict[str, Any]) -> str:
+def rendered(template: str, dialect: Dialect, values: dict[str, Any]) -> str:
     """Raises jinja2's errors and LiteralError."""
     parts: list[str] = []
     size = 0
-    for part in environment(language).from_string(template).generate(values):
+    for part in environment(dialect).from_string(template).generate(values):
         parts.append(part)
         size += len(part.encode())
         if size > MAX_OUTPUT_BYTES:
@@ -174,7 +201,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """What the child says of one request: a text, or an error in one sentence."""
     values = {name: typed(kind, value) for name, (kind, value) in request["values"].items()}
     try:
-        return {"text": rendered(request["template"], request["language"], values)}
+        return {"text": rendered(request["template"], request["dialect"], values)}
     except TemplateSyntaxError as error:
         problem = f"line {error.lineno}: {error.message}"
     except SecurityError as error:
@@ -252,8 +279,7 @@ def warm_up() -> None:
         "{% if %}",
         "{{ ''.__x__ }}",
     ):
-        for language in ("flux", "influxql"):
-            answer({"template": template, "language": language, "values": values})
+        answer({"template": template, "dialect": ANY_DIALECT, "values": values})
 
 
 def serve() -> None:

@@ -16,15 +16,18 @@ from controller.api.shapes import Custom, Duration, Record, Text, a_string
 from controller.ports import BrokenMetricError, MetricProvider, NoData, Query, Samples, SourceOutageError, Window
 from controller.providers._flux import FluxClient
 from controller.providers._influxql import InfluxQLClient
+from controller.providers._languages import Dialect, windowed
 from controller.providers._rows import samples
 from controller.providers._server import Server
-from controller.providers._window import windowed
 
 KIND = "influxdb"
-LANGUAGES = ("flux", "influxql")
+FLUX = Dialect("flux", quote='"', escapes=(("${", "\\${"),))  # "${x}" is code inside a Flux string
+INFLUXQL = Dialect("influxql", quote="'", identifier='"', quoted_moment=True)
+DIALECTS = (FLUX, INFLUXQL)
 
 _MIN_TIMEOUT, _MAX_TIMEOUT = "100ms", "1m"
 _MAX_URL = 500
+_TOKEN = "token"  # noqa: S105 - the name of one
 
 EXAMPLE: dict[str, Any] = {
     "url": "http://influxdb.monitoring:8086",
@@ -80,6 +83,9 @@ class Config:
         key="timeout",
     )
 
+    def secrets(self) -> Mapping[str, SecretRef]:
+        return {_TOKEN: self.token_secret}
+
 
 class InfluxDB:
     """A MetricProvider; safe for concurrent use within one event loop."""
@@ -101,15 +107,15 @@ class InfluxDB:
         return bool(await self._records(query, window))
 
     async def _records(self, query: Query, window: Window) -> list[Mapping[str, object]]:
-        text = windowed(query, window)
         client: FluxClient | InfluxQLClient
         match query.language:
-            case "flux":
-                client = self._flux
-            case "influxql":
-                client = self._influxql
+            case FLUX.name:
+                client, text = self._flux, windowed(query, window, FLUX)
+            case INFLUXQL.name:
+                client, text = self._influxql, windowed(query, window, INFLUXQL)
             case other:
-                raise BrokenMetricError(f"InfluxDB speaks {' and '.join(LANGUAGES)}, not {other}")
+                spoken = " and ".join(dialect.name for dialect in DIALECTS)
+                raise BrokenMetricError(f"InfluxDB speaks {spoken}, not {other}")
         try:
             async with asyncio.timeout(self._server.timeout_s):
                 return await client.records(text)
@@ -122,9 +128,9 @@ class InfluxDB:
         await asyncio.gather(self._flux.close(), self._influxql.close())
 
 
-def create(config: Config, token: str) -> MetricProvider:
+def create(config: Config, secrets: Mapping[str, str]) -> MetricProvider:
     """Raises SourceOutageError for a token that cannot be sent: the Secret is wrong, not the canary."""
-    token = token.strip()  # `kubectl create secret --from-file` keeps the file's last newline
+    token = secrets[_TOKEN].strip()  # `kubectl create secret --from-file` keeps the file's last newline
     if not token or not token.isascii() or not token.isprintable():
         raise SourceOutageError(
             f"key {config.token_secret.key} of Secret {config.token_secret.name} holds no token InfluxDB could take"

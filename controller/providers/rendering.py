@@ -10,13 +10,15 @@ import asyncio
 import json
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, HeartbeatSpec, MetricTemplate, Value
+from controller import registry
+from controller.api.metrics import START_TOKEN, Context, HeartbeatSpec, MetricTemplate, Value
 from controller.ports import Query
+from controller.providers._languages import Dialect
 
 _PROGRAM = Path(__file__).with_name("_sandbox.py")
 _LINE_BYTES = 1024 * 1024
@@ -39,7 +41,8 @@ class Renderer:
     What is rendered is remembered by template, parameters and context, refusals too: nothing is rendered per look.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dialects: Callable[[], Mapping[str, Dialect]] = registry.dialects) -> None:
+        self._dialects = dialects
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._cache: OrderedDict[bytes, Query | RenderError] = OrderedDict()
@@ -53,16 +56,23 @@ class Renderer:
 
     async def render_heartbeat(self, heartbeat: HeartbeatSpec, of_source: Mapping[str, str]) -> Query:
         """Of no service and no version, so these have no names here. Raises RenderError."""
-        query = await self._render(
-            heartbeat.language, heartbeat.query, {name: ("string", value) for name, value in of_source.items()}
-        )
-        if START_TOKEN not in query.text:
+        values: dict[str, tuple[str, Value]] = {name: ("string", value) for name, value in of_source.items()}
+        query = await self._render(heartbeat.language, heartbeat.query, values)
+        dialect = self._dialects()[heartbeat.language]
+        if dialect.window_required and START_TOKEN not in query.text:
             raise RenderError("the heartbeat's query has no start, so it would beat for ever")
         return query
 
     async def _render(self, language: str, text: str, values: Mapping[str, tuple[str, Value]]) -> Query:
-        window = {"start": ("verbatim", START_TOKEN), "stop": ("verbatim", STOP_TOKEN)}
-        request = json.dumps({"template": text, "language": language, "values": {**values, **window}}, sort_keys=True)
+        dialect = self._dialects().get(language)
+        if dialect is None:
+            raise RenderError(f"no provider speaks {language}")
+        window = {name: ("verbatim", token) for name, token in dialect.window_names().items()}
+        taken = sorted(values.keys() & window.keys())
+        if taken:
+            raise RenderError(f"{taken[0]} is the window's in {language}; rename the parameter")
+        all_values = {**values, **window}
+        request = json.dumps({"template": text, "dialect": dialect.as_json(), "values": all_values}, sort_keys=True)
         key = sha256(request.encode()).digest()
         async with self._lock:
             known = self._cache.get(key)

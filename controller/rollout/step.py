@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from controller.api.effect import Effect
 from controller.api.phase import Phase
@@ -90,7 +90,15 @@ class Step(Protocol):
 class StepModule(Protocol):
     """A module of `rollout/steps/`."""
 
-    KIND: ClassVar[str]
-    EXAMPLE: ClassVar[Mapping[str, Any]]
-    Config: ClassVar[Any]
-    """The step's class, a `record` of the fields below its word; or of the whole entry, if its word is one of them."""
+    @property
+    def KIND(self) -> str: ...
+
+    @property
+    def EXAMPLE(self) -> Mapping[str, Any]:
+        """An entry."""
+        ...
+
+    @property
+    def Config(self) -> type[Step]:
+        """A `record` of the fields below its word; or of the whole entry, if its word is one of them."""
+        ...

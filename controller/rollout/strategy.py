@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from controller.rollout.sizing import Sizes, Sizing
+from controller.rollout.step import Step
 
 
 class Strategy(Protocol):
@@ -12,4 +14,26 @@ class Strategy(Protocol):
 
     def sizes(self, sizing: Sizing, replicas: int, weight: float) -> Sizes:
         """Pods for a canary that gets `weight` percent of the work, and for stable meanwhile."""
+        ...
+
+
+class CompiledStrategy(Strategy, Protocol):
+    """What a manifest's words are read into."""
+
+    @property
+    def steps(self) -> Sequence[Step]: ...
+
+
+class StrategyModule(Protocol):
+    """A module of `rollout/strategies/`."""
+
+    @property
+    def KIND(self) -> str: ...
+
+    @property
+    def EXAMPLE(self) -> Mapping[str, Any]: ...
+
+    @property
+    def Config(self) -> type[CompiledStrategy]:
+        """A `record` of its fields."""
         ...

@@ -12,6 +12,7 @@ from typing import Any
 from controller.api.fields import NO_KINDS, Absent, Rule, field, record
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import HTTP_ROUTES
+from controller.api.resources import Rule as AccessRule
 from controller.api.shapes import List, Open, Text
 from controller.kube.client import InvalidError
 from controller.kube.objects import is_ours
@@ -22,6 +23,7 @@ from controller.routers._writers import other_writer
 KIND = "gatewayAPI"
 SIZING = Sizing.BY_WEIGHT
 WATCHES = (HTTP_ROUTES,)
+RULES = (AccessRule(HTTP_ROUTES, ("get", "list", "watch", "create", "update")),)
 EXAMPLE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["shop.example.com"]}
 
 _PARTS = 10_000

@@ -10,6 +10,7 @@ from functools import partial
 from typing import ClassVar
 
 from controller.api.fields import Absent, field, record
+from controller.api.resources import Resource, Rule
 from controller.api.shapes import Record, Text
 from controller.ports import RoutedService, RouterContext, RouterSigns, Weights
 from controller.queue_share.allocator import Allocators
@@ -19,7 +20,8 @@ from controller.rollout.sizing import Sizing
 
 KIND = "queue"
 SIZING = Sizing.BY_CLAIMS
-WATCHES = ()
+WATCHES: tuple[Resource, ...] = ()
+RULES: tuple[Rule, ...] = ()
 EXAMPLE = {"ledger": {"dynamodb": {"table": "pointsman-shares", "region": "eu-central-1"}}}
 
 

@@ -11,14 +11,16 @@ from typing import Any
 
 from controller.api.fields import record
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
-from controller.api.resources import DEPLOYMENTS, SERVICES
-from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, Weights
+from controller.api.resources import DEPLOYMENTS, SERVICES, Rule
+from controller.kube.objects import is_ours
+from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
 from controller.routers._writers import other_writer
 
 KIND = "replicas"
 SIZING = Sizing.BY_PODS
 WATCHES = (SERVICES,)
+RULES = (Rule(SERVICES, ("get", "list", "watch", "update")), Rule(DEPLOYMENTS, ("list",)))
 EXAMPLE: dict[str, Any] = {}
 
 
@@ -62,6 +64,11 @@ class ReplicasRouter:
     async def ensure(self, weights: Weights) -> bool:
         if self._service is None:
             raise RouterError(f"Service {self._target.name} is missing; it is made again at the next look")
+        if not is_ours(self._service["metadata"], self._target.name, self._target.owner):
+            raise TakenError(
+                f"Service {self._target.namespace}/{self._target.name} belongs to something else. Delete or rename it, "
+                "or rename the Release."
+            )
         served = [revision for revision, share in weights.shares.items() if share > 0]
         selector = {RELEASE_LABEL: self._target.name}
         if len(served) == 1:

@@ -1,11 +1,17 @@
-"""`hack/gen-crd` writes crds/*.yaml; `hack/gen-crd --check` says whether they are what it would write."""
+"""`hack/gen-crd` writes what is generated; `hack/gen-crd --check` says whether it is what would be written.
+
+That is: crds/*.yaml, the operator's roles, the reference page, and the list of modules that mypy checks.
+"""
 
 import argparse
 import sys
+from pathlib import Path
 
 from controller.api.choice import DeclarationError
 from controller.registry import PluginError
-from hack.crd import generate
+from hack.crd import generate, reference, roles, typed
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
@@ -13,19 +19,33 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where something would change")
     check = parser.parse_args().check
     try:
-        files = generate.render()
-    except (generate.GenerateError, DeclarationError, PluginError) as error:
+        crds, others = generate.render(), render()
+    except (generate.GenerateError, roles.RolesError, DeclarationError, PluginError) as error:
         print(f"gen-crd: {error}", file=sys.stderr)
         return 1
+    stale = [f"crds/{name}" for name in generate.differing(crds)]
+    stale += [path for path, text in others.items() if _kept(path) != text]
     if check:
-        stale = generate.differing(files)
         if stale:
-            names = ", ".join(f"crds/{name}" for name in stale)
-            print(f"gen-crd: not as generated: {names}; run hack/gen-crd and commit the result.", file=sys.stderr)
+            said = f"gen-crd: not as generated: {', '.join(stale)}; run hack/gen-crd and commit the result."
+            print(said, file=sys.stderr)
         return 1 if stale else 0
-    changed = generate.write(files)
-    for name in changed:
-        print(f"crds/{name}")
-    if not changed:
-        print("The CRDs were up to date.")
+    generate.write(crds)
+    for path, text in others.items():
+        (_CHECKOUT / path).write_text(text)
+    print("\n".join(stale) or "Everything generated was up to date.")
     return 0
+
+
+def render() -> dict[str, str]:
+    """What is generated besides the CRDs, by its path."""
+    return {
+        "gitops/install/roles-operator.yaml": roles.render(),
+        "controller/docs/reference.md": reference.render(),
+        "tests/unit/contract/modules.py": typed.render(),
+    }
+
+
+def _kept(path: str) -> str:
+    file = _CHECKOUT / path
+    return file.read_text() if file.exists() else ""

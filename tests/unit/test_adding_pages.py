@@ -26,11 +26,9 @@ def imported(path, text, monkeypatch):
 
 @pytest.fixture
 def forget():
-    registry.modules.cache_clear()
-    registry.kinds.cache_clear()
+    registry.forget()
     yield
-    registry.modules.cache_clear()
-    registry.kinds.cache_clear()
+    registry.forget()
 
 
 @pytest.mark.usefixtures("forget")

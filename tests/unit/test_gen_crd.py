@@ -65,7 +65,7 @@ def test_check_names_what_differs(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["gen-crd"])
     assert main() == 0
     assert main() == 0
-    assert capsys.readouterr().out.endswith("The CRDs were up to date.\n")
+    assert capsys.readouterr().out.endswith("Everything generated was up to date.\n")
     releases = tmp_path / "pointsman.dev_releases.yaml"
     releases.write_text(releases.read_text().replace("maxItems: 50", "maxItems: 51"))
     (tmp_path / "pointsman.dev_gone.yaml").write_text("left over")

@@ -46,7 +46,7 @@ def refused(call: Any, *args: Any, **kwargs: Any) -> str:
 
 def test_a_source_has_exactly_one_provider() -> None:
     assert source().kind == "influxdb"
-    assert source().config == Address("http://a")
+    assert vars(source().config) == {"url": "http://a"}
     assert refused(parse_source, {}, "spec", KINDS) == ("spec: needs exactly one of influxdb, grafana; found none")
     assert "found influxdb, grafana" in refused(source, grafana={"url": "http://b"})
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from controller import registry
 from controller.api.fields import NO_KINDS, Place, parse, schema
 from controller.api.metrics import START_TOKEN, STOP_TOKEN
 from controller.api.reading import SpecError
 from controller.api.secret import SecretRef
 from controller.ports import BrokenMetricError, Query, SourceOutageError, Window
 from controller.providers import influxdb
+from controller.providers._languages import windowed
 from controller.providers._server import Server
-from controller.providers._window import windowed
 
 SCHEMA = schema(influxdb.Config, NO_KINDS)
 TOKEN = "top-secret"  # noqa: S105 - of nothing
@@ -100,12 +101,12 @@ def test_a_misspelt_field_is_refused() -> None:
 @pytest.mark.parametrize("token", ["", "\n", "a\nb", "schlüssel"])
 def test_a_token_that_no_header_takes_is_an_outage_that_names_the_secret(token: str) -> None:
     with pytest.raises(SourceOutageError) as caught:
-        influxdb.create(parsed(), token)
+        influxdb.create(parsed(), {"token": token})
     assert str(caught.value) == "key token of Secret influxdb-reader holds no token InfluxDB could take"
 
 
 async def test_a_language_that_influxdb_does_not_speak_is_a_broken_metric() -> None:
-    provider = influxdb.create(parsed(), TOKEN)
+    provider = influxdb.create(parsed(), {"token": TOKEN})
     window = Window(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC))
     with pytest.raises(BrokenMetricError, match="speaks flux and influxql, not promql"):
         await provider.query(Query("promql", "up"), window)
@@ -122,18 +123,20 @@ async def test_a_language_that_influxdb_does_not_speak_is_a_broken_metric() -> N
 def test_a_window_is_written_in_utc_to_the_microsecond(language: str, text: str) -> None:
     cest = timezone(timedelta(hours=2))
     window = Window(datetime(2026, 5, 1, 12, 0, 0, 250_000, tzinfo=cest), datetime(2026, 5, 1, 10, 0, 5, 1, tzinfo=UTC))
-    assert windowed(Query(language, f"range(start: {START_TOKEN}, stop: {STOP_TOKEN})"), window) == text
+    query = Query(language, f"range(start: {START_TOKEN}, stop: {STOP_TOKEN})")
+    assert windowed(query, window, registry.dialects()[language]) == text
 
 
 def test_a_window_without_a_zone_is_a_mistake_of_ours() -> None:
+    naive = Window(datetime(2026, 5, 1), datetime(2026, 5, 2))  # noqa: DTZ001 - the point
     with pytest.raises(ValueError, match="has no time zone"):
-        windowed(Query("flux", START_TOKEN), Window(datetime(2026, 5, 1), datetime(2026, 5, 2)))  # noqa: DTZ001 - the point
+        windowed(Query("flux", START_TOKEN), naive, influxdb.FLUX)
 
 
 def test_an_empty_window_is_a_mistake_of_ours() -> None:
     now = datetime(2026, 5, 1, tzinfo=UTC)
     with pytest.raises(ValueError, match="is empty"):
-        windowed(Query("flux", START_TOKEN), Window(now, now))
+        windowed(Query("flux", START_TOKEN), Window(now, now), influxdb.FLUX)
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])

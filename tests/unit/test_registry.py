@@ -11,9 +11,9 @@ from tests import golden
 
 @pytest.fixture
 def found_anew():
-    registry.modules.cache_clear()
+    registry.forget()
     yield
-    registry.modules.cache_clear()
+    registry.forget()
 
 
 def entry_point(monkeypatch, module):
@@ -21,7 +21,21 @@ def entry_point(monkeypatch, module):
 
 
 def module(kind="ring", **changes):
-    return SimpleNamespace(**({"KIND": kind, "EXAMPLE": {}, "Config": object, "__name__": "acme"} | changes))
+    return SimpleNamespace(
+        **(
+            {
+                "KIND": kind,
+                "EXAMPLE": {},
+                "Config": object,
+                "__name__": "acme",
+                "SIZING": 0,
+                "WATCHES": (),
+                "RULES": (),
+                "create": None,
+            }
+            | changes
+        )
+    )
 
 
 def test_what_is_built_in_is_found():
@@ -38,7 +52,7 @@ def test_another_package_adds_a_module_by_an_entry_point(monkeypatch):
 
 
 @pytest.mark.usefixtures("found_anew")
-@pytest.mark.parametrize("name", ["EXAMPLE", "Config"])
+@pytest.mark.parametrize("name", ["EXAMPLE", "Config", "SIZING", "RULES", "create"])
 def test_a_module_that_lacks_something_is_named(monkeypatch, name):
     broken = module()
     delattr(broken, name)

@@ -1,0 +1,119 @@
+"""Every router writes once what it is asked for, sees what it wrote, and touches nothing that is not Pointsman's."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from controller import registry
+from controller.api.choice import OneOf
+from controller.api.fields import Place
+from controller.api.names import RELEASE_LABEL, REVISION_LABEL
+from controller.api.resources import DEPLOYMENTS, SERVICES, Resource
+from controller.kube.client import KubeError
+from controller.ports import RoutedService, Router, RouterContext, RouterError, Weights
+from controller.queue_share.allocator import Allocators
+from controller.queue_share.ports import LedgerAwayError, LedgerPlace, LedgerStore
+from controller.queue_share.stores.memory import MemoryLedgers
+from tests.unit.contract.fakes import FakeKube
+
+KINDS = registry.modules("routers")
+EVERY = pytest.mark.parametrize("kind", KINDS)
+STABLE, CANARY = "a" * 10, "b" * 10
+ALL_STABLE = {STABLE: 100.0}
+SPLIT = {STABLE: 90.0, CANARY: 10.0}
+FOREIGN = {
+    "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "other"}},
+    "spec": {"selector": {"a": "b"}},
+}
+
+
+class World:
+    """A Release web with two versions, nine pods and one, as it stands when a router is first asked."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.kube = FakeKube()
+        labels = {RELEASE_LABEL: "web"}
+        self.kube.put(SERVICES, {"metadata": {"name": "web", "namespace": "shop", "labels": labels}, "spec": {}})
+        for revision, pods in ((STABLE, 9), (CANARY, 1)):
+            metadata = {"name": f"web-{revision}", "labels": {**labels, REVISION_LABEL: revision}}
+            self.kube.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"replicas": pods}})
+        self.stores = MemoryLedgers()
+        self.allocators = Allocators(self._connect)
+
+    async def _connect(self, place: LedgerPlace) -> LedgerStore:
+        if self.kube.down:
+            raise LedgerAwayError("the ledger is not there")
+        return self.stores
+
+    def router(self) -> Router:
+        """As for each pass: what is remembered between passes does not count."""
+        module = KINDS[self.kind]
+        config = OneOf("routers").parse({self.kind: module.EXAMPLE}, Place("", registry.kinds())).config
+        target = RoutedService("shop", "web", None, ({"port": 80},))
+        return module.create(config, target, RouterContext(self.kube, (self.allocators,)))
+
+    async def ensure(self, shares: Mapping[str, float]) -> bool:
+        router = self.router()
+        await router.observe()
+        return await router.ensure(Weights(shares, stable=STABLE))
+
+    async def shares(self) -> Mapping[str, float]:
+        seen = await self.router().observe()
+        return {} if seen is None else seen.shares
+
+
+@EVERY
+@pytest.mark.parametrize("shares", [ALL_STABLE, SPLIT], ids=["whole", "split"])
+async def test_what_is_ensured_twice_is_written_once_and_observed(kind: str, shares: Mapping[str, float]) -> None:
+    world = World(kind)
+    await world.ensure(shares)
+    writes = world.kube.writes
+    assert await world.shares() == pytest.approx(shares)
+    assert not await world.ensure(shares)
+    assert world.kube.writes == writes
+
+
+@EVERY
+async def test_work_can_be_taken_back(kind: str) -> None:
+    world = World(kind)
+    await world.ensure(SPLIT)
+    assert await world.ensure(ALL_STABLE)
+    assert await world.shares() == pytest.approx(ALL_STABLE)
+
+
+@EVERY
+async def test_an_outage_is_an_error_and_not_an_answer(kind: str) -> None:
+    world = World(kind)
+    world.kube.down = True
+    with pytest.raises((KubeError, RouterError)):
+        await world.router().observe()
+
+
+WATCHED = [(kind, resource) for kind, module in KINDS.items() for resource in module.WATCHES]
+
+
+@pytest.mark.parametrize(("kind", "resource"), WATCHED, ids=lambda value: getattr(value, "plural", value))
+async def test_an_object_of_another_owner_is_not_touched(kind: str, resource: Resource) -> None:
+    world = World(kind)
+    world.kube.put(resource, FOREIGN)
+    before = copy.deepcopy(world.kube.objects)
+    with pytest.raises(RouterError):
+        await world.ensure(ALL_STABLE)
+    assert world.kube.objects == before
+
+
+@pytest.mark.parametrize(("kind", "resource"), WATCHED, ids=lambda value: getattr(value, "plural", value))
+async def test_a_decision_on_an_older_state_is_not_written(kind: str, resource: Resource) -> None:
+    world = World(kind)
+    await world.ensure(ALL_STABLE)
+    stale = world.router()
+    await stale.observe()
+    changed: dict[str, Any] = world.kube.raw(resource, "web") or {}
+    world.kube.put(resource, changed)
+    with pytest.raises(KubeError):
+        await stale.ensure(Weights(SPLIT, stable=STABLE))
