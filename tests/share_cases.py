@@ -54,7 +54,7 @@ class Found:
     writes_per_s: float = 0.0
     """Of the pod that wrote most."""
     after_rollback_s: float = 0.0
-    starved_s: float = 0.0
+    unused_credits_s: float = 0.0
     """For how long the operator took the canary for too slow, at most."""
     dead: int = 0
     seconds: float = 0.0
@@ -98,7 +98,7 @@ async def played(case: Case, directory: Path) -> Found:
         while (claimed := await _claimed(case, operator, directory)) < case.claims:
             if time.monotonic() - started > 300:
                 raise AssertionError(f"{claimed} claims in five minutes; {case.claims} were wanted")
-            found.starved_s = max(found.starved_s, operator.starved_s)
+            found.unused_credits_s = max(found.unused_credits_s, operator.unused_credits_s)
             await asyncio.sleep(0.25)
         found.seconds = time.monotonic() - started
         writes = (report.seq - earlier.get(report.consumer, 0) for report in await operator.reports())

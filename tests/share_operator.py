@@ -37,7 +37,7 @@ class ShareOperator:
         await self._allocators.change(self._place, partial(towards, Wanted(shares, STABLE)))
 
     @property
-    def starved_s(self) -> float:
+    def unused_credits_s(self) -> float:
         """For how long the canary has left its credits unused."""
         return self._allocators.unused_credits_s(self._place)
 

@@ -208,11 +208,11 @@ def _fault(form: dict[str, str]) -> int | None:
 
 
 def _error(code: int, *, to: str = "", status: int = 0, message: str = "") -> web.Response:
-    usual = _MESSAGES.get(code, (400, "Refused"))
+    baseline_rates = _MESSAGES.get(code, (400, "Refused"))
     body = {
         "code": code,
-        "message": message or usual[1].format(to=to),
+        "message": message or baseline_rates[1].format(to=to),
         "more_info": f"https://www.twilio.com/docs/errors/{code}",
-        "status": status or usual[0],
+        "status": status or baseline_rates[0],
     }
-    return web.json_response(body, status=status or usual[0])
+    return web.json_response(body, status=status or baseline_rates[0])

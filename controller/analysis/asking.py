@@ -83,11 +83,11 @@ def _problem(question: Question, row: Row, stable: str, canary: str) -> str:
     """Rows say no more and no less than their template does."""
     if row.revision not in (stable, canary):
         return f"revision {row.revision!r} is neither stable {stable} nor {canary}"
-    told = (
+    facts = (
         ("threshold", "thresholds", row.threshold, bool(question.always)),
         ("half", "halves", row.half, question.halves),
     )
-    for column, field_name, value, expected in told:
+    for column, field_name, value, expected in facts:
         if bool(value) != expected:
             wrong = f"a row has no {column}" if expected else f"a row has the {column} {value}"
             return f"{wrong}, and its template {'says' if expected else 'does not say'} `{field_name}`"

@@ -24,7 +24,7 @@ from controller.kube.client import ConflictError, KubeError
 from controller.kube.objects import Key
 from controller.rollout.observation import MetricTrouble
 from controller.stats.evidence import units_since
-from controller.stats.share_lag import follows_slowly
+from controller.stats.share_lag import share_lag
 from controller.workqueue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
@@ -107,9 +107,9 @@ class AnalysisController:
         run = self._runs.known(subject.key)
         if run is not None and run.name == result.run:
             status = subject.status
-            slow = follows_slowly(run.looks, status.weight, status.weight_since or 0.0)
+            slow = share_lag(run.looks, status.weight, status.weight_since or 0.0)
             units = units_since(run.looks, status.step_since)
-            result = replace(result, step_units=units, following=slow or "")
+            result = replace(result, step_units=units, share_lag=slow or "")
         if entry.asking_since is None or not (subject.measures or result.pending):
             return result
         patience = patience_s(subject.analysis.interval)

@@ -21,16 +21,16 @@ class Heartbeat:
     query: Query
     max_age: float
     """Seconds without any row after which the source is out."""
-    _asked_at: float = 0.0
+    _read_at: float = 0.0
     _trouble: MetricTrouble | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def trouble(self, now: float, every: float) -> MetricTrouble | None:
         """None while it beats. Whoever asks again within `every` seconds gets the same answer."""
         async with self._lock:
-            if now - self._asked_at >= every:
+            if now - self._read_at >= every:
                 self._trouble = await self._ask(now)
-                self._asked_at = now
+                self._read_at = now
             return self._trouble
 
     async def _ask(self, now: float) -> MetricTrouble | None:

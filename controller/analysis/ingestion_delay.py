@@ -33,7 +33,7 @@ _WHOLE = 0.99
 _LEAST_UNITS = 30
 _AT_ONCE = 4
 """Lessons: each asks some two hundred questions. With fifty at once a source had no time left for looks."""
-USUAL_S = 30.0
+BASELINE_S = 30.0
 
 Ask = Callable[[float, float], Awaitable[Mapping[str, Counts]]]
 """Counts by metric between two moments, seconds since the epoch; empty where the source does not say."""
@@ -81,10 +81,10 @@ def _age(seen: Sequence[int], later: Sequence[int]) -> float:
     return age
 
 
-async def usual(ask: Ask, until: float) -> dict[str, float]:
+async def baseline_rates(ask: Ask, until: float) -> dict[str, float]:
     """Units of both versions per second by metric, just before `until`; nothing where the source does not say."""
-    rows = await ask(until - USUAL_S, until)
-    return {name: counts.units / USUAL_S for name, counts in rows.items()}
+    rows = await ask(until - BASELINE_S, until)
+    return {name: counts.units / BASELINE_S for name, counts in rows.items()}
 
 
 def _log_defect(key: Key, task: asyncio.Task[None]) -> None:
@@ -97,7 +97,7 @@ def _log_defect(key: Key, task: asyncio.Task[None]) -> None:
 class _Measurement:
     subject: object
     learnt: float = SETTLE_S
-    usual: Mapping[str, float] = field(default_factory=dict)
+    baseline_rates: Mapping[str, float] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
 
@@ -122,16 +122,16 @@ class IngestionDelay:
 
     async def _measure(self, measurement: _Measurement, ask: Ask, places: asyncio.Semaphore, *, settle: bool) -> None:
         async with places:
-            measurement.usual = await usual(ask, self._clock())
+            measurement.baseline_rates = await baseline_rates(ask, self._clock())
             if not settle:
                 return
             async for learnt in learn(ask, self._clock, asyncio.sleep):
                 measurement.learnt = learnt
 
-    def usual(self, key: Key, subject: object) -> Mapping[str, float]:
+    def baseline_rates(self, key: Key, subject: object) -> Mapping[str, float]:
         """Units per second by metric, from before the canary had any; nothing where it is not known."""
         measurement = self._measurements.get(key)
-        return measurement.usual if measurement is not None and measurement.subject == subject else {}
+        return measurement.baseline_rates if measurement is not None and measurement.subject == subject else {}
 
     def learnt(self, key: Key, subject: object) -> float:
         """As far as it is known now."""

@@ -25,9 +25,9 @@ def note(run: Run, looks: Sequence[Look], again: Mapping[str, Counts]) -> None:
     """A metric that was not asked in one of the looks, as while pods warm up, is left out."""
     for name in again:
         rows = [look.rows.get(name) for look in looks]
-        asked = [row for row in rows if row is not None]
-        missing = again[name].units - sum(row.units for row in asked)
-        if len(asked) == len(rows) and missing > 0:
+        requested = [row for row in rows if row is not None]
+        missing = again[name].units - sum(row.units for row in requested)
+        if len(requested) == len(rows) and missing > 0:
             run.late[name] = run.late.get(name, 0) + missing
     run.audited += len(looks)
 

@@ -13,7 +13,7 @@ from math import inf
 
 from controller.analysis import late_points
 from controller.analysis.asking import ask, ask_in_halves
-from controller.analysis.ingestion_delay import Ask, IngestionDelay, usual
+from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
 from controller.analysis.method import controlled, method_of
 from controller.analysis.runs import Beginning, Run, RunStore, run_name
 from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
@@ -139,9 +139,9 @@ class Measuring:
             if halved:
                 plan = controlled(plan, halved, await self._runs.controls(key))
             # asked once more: what was learnt may be older, or lost with the process that learnt it
-            learnt = self._delay.usual(key, subject.attempt)
-            asked = await usual(_asking(questions, status, status.canary), started)
-            rates = {name: max(learnt.get(name, 0.0), asked.get(name, 0.0)) for name in {**learnt, **asked}}
+            learnt = self._delay.baseline_rates(key, subject.attempt)
+            measured = await baseline_rates(_asking(questions, status, status.canary), started)
+            rates = {name: max(learnt.get(name, 0.0), measured.get(name, 0.0)) for name in {**learnt, **measured}}
             return plan, {name: rates[name] for name in (metric.name for metric in plan.metrics) if name in rates}
 
         run = await self._runs.open(
@@ -169,17 +169,17 @@ class Measuring:
             window = Window(as_datetime(start), as_datetime(end))
             warming = status.scaled_up is not None and start < status.scaled_up + analysis.advanced.warm_up
             ripe = [question for question in questions if start - question.maturity >= run.started]
-            asked = [question for question in ripe if not (question.warm_up and warming)]
+            ready = [question for question in ripe if not (question.warm_up and warming)]
             try:
-                found = await ask_in_halves(asked, window, stable=status.stable, canary=status.canary)
+                found = await ask_in_halves(ready, window, stable=status.stable, canary=status.canary)
             except MetricTroubleError as error:
                 self._sources.forget(run.key)  # its token may have been changed
                 return error.trouble
-            rows = judged(run.plan, asked, found.rows)
+            rows = judged(run.plan, ready, found.rows)
             halves = {name: counts for name, counts in found.halves.items() if name in rows and counts != NOTHING}
             if NOTHING in rows.values():
                 # no requests, or nothing that counts them: without a sign of life the window stays due
-                silent = await heartbeats(asked, now, analysis.interval)
+                silent = await heartbeats(ready, now, analysis.interval)
                 if silent is not None:
                     return silent
             if self._runs.is_over(run):
@@ -197,11 +197,11 @@ async def _audit(run: Run, questions: Sequence[Question], status: Status) -> Non
     if not looks:
         return
     counted = {metric.metric for metric in run.plan.metrics if all(metric.name in look.rows for look in looks)}
-    asked = [question for question in questions if question.name in counted]
+    chosen = [question for question in questions if question.name in counted]
     window = Window(as_datetime(looks[0].start), as_datetime(looks[-1].end))
     try:
-        found = await ask(asked, window, stable=status.stable, canary=status.canary)
-        late_points.note(run, looks, judged(run.plan, asked, found))
+        found = await ask(chosen, window, stable=status.stable, canary=status.canary)
+        late_points.note(run, looks, judged(run.plan, chosen, found))
     except MetricTroubleError as error:
         _LOG.info("%s: late points were not looked for: %s", run.name, error)
 
@@ -242,13 +242,13 @@ async def _provisional(run: Run, questions: Sequence[Question], status: Status, 
 
 async def _stables_past(questions: Sequence[Question], status: Status, until: float) -> dict[str, tuple[int, int]]:
     """Units of stable, slower and all, at each threshold, before the canary had any. Raises MetricTroubleError."""
-    asked = [question for question in questions if question.always]
+    always = [question for question in questions if question.always]
     window = Window(as_datetime(until - HISTORY_S), as_datetime(until))
-    rows = await ask(asked, window, stable=status.stable, canary=status.canary)
+    rows = await ask(always, window, stable=status.stable, canary=status.canary)
     return {name: (counts.stable_bad, counts.stable_total) for name, counts in rows.items()}
 
 
-async def usual_counts(
+async def baseline_counts(
     sources: Sources, key: Key, metrics: tuple[Metric, ...], status: Status, *, seconds: float
 ) -> tuple[dict[str, tuple[int, int]], dict[str, Thresholds]]:
     """Bad and all units of the versions that serve, by metric or threshold, in the last `seconds`, and the thresholds

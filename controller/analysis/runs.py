@@ -37,7 +37,7 @@ class Run:
     name: str
     plan: AnalysisPlan
     started: float
-    usual: Mapping[str, float]
+    baseline_rates: Mapping[str, float]
     """Units per second of each metric before the canary came."""
     judge: Judge
     looks: list[Look]
@@ -128,8 +128,8 @@ class RunStore:
                 await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
             pages = []
         if not pages:
-            plan, usual = await begin()
-            rates = {metric: round(rate, 3) for metric, rate in usual.items()}
+            plan, baseline_rates = await begin()
+            rates = {metric: round(rate, 3) for metric, rate in baseline_rates.items()}
             spec = {**subject, "startedAt": times.to_text(started), "usual": rates, "method": plan_to_raw(plan)}
             pages = [await self._create(key, name, spec, 0, owner)]
         run = _from_pages(key, name, pages)
@@ -315,7 +315,7 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
         name=name,
         plan=plan,
         started=times.from_text(spec["startedAt"]),
-        usual=spec.get("usual", {}),
+        baseline_rates=spec.get("usual", {}),
         judge=checkpoints.resumed(plan, looks, states),
         looks=looks,
         pages=pages,

@@ -99,7 +99,7 @@ class AnalysisResult:
     """Canary units that were judged since the step began."""
     trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
-    following: str = ""
+    share_lag: str = ""
     """That the router does not follow, in a sentence."""
     late: str = ""
     """What came too late for its window, in a sentence."""

@@ -34,7 +34,7 @@ def chosen(questions: Iterable[Question], counts: Mapping[str, tuple[int, int]])
     return found
 
 
-def judged(plan: AnalysisPlan, asked: Iterable[Question], rows: Mapping[str, Counts]) -> dict[str, Counts]:
+def judged(plan: AnalysisPlan, questions: Iterable[Question], rows: Mapping[str, Counts]) -> dict[str, Counts]:
     """The rows that the plan has a test for. A threshold without a row had nothing: its metric was asked."""
-    names = {question.name for question in asked}
+    names = {question.name for question in questions}
     return {metric.name: rows.get(metric.name, NOTHING) for metric in plan.metrics if metric.metric in names}

@@ -12,7 +12,7 @@ from controller.api.reasons import Reason
 from controller.rollout.observation import MetricTrouble, common_cause
 from controller.stats.data_gap import missing
 from controller.stats.evidence import units_since
-from controller.stats.share_lag import follows_slowly
+from controller.stats.share_lag import share_lag
 from controller.stats.share_mismatch import OF_THE_PROMISE, gap
 
 
@@ -24,13 +24,13 @@ def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: 
         evidence=evidence,
         step_units=units_since(run.looks, status.step_since),
         trouble=found or _missing(run, subject) or common_cause(evidence) or _gap(run, questions, subject),
-        following=follows_slowly(run.looks, status.weight, status.weight_since or 0.0) or "",
+        share_lag=share_lag(run.looks, status.weight, status.weight_since or 0.0) or "",
         late=late_points.sentence(run),
     )
 
 
 def _missing(run: Run, subject: Subject) -> MetricTrouble | None:
-    sentence = missing(run.looks, run.usual) if subject.status.weight > 0 else None
+    sentence = missing(run.looks, run.baseline_rates) if subject.status.weight > 0 else None
     return MetricTrouble(Reason.METRICS_MISSING, sentence) if sentence is not None else None
 
 

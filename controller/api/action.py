@@ -19,19 +19,19 @@ NEED_REASON = ("abort", "promote")
         Rule(
             "abort and promote need a reason",
             cel="!(self.action in ['abort', 'promote']) || (has(self.reason) && self.reason.trim() != '')",
-            test=lambda asked: asked.action not in NEED_REASON or bool(asked.reason.strip()),
+            test=lambda spec: spec.action not in NEED_REASON or bool(spec.reason.strip()),
             at="reason",
         ),
         Rule(
             "only a rollback goes to a version",
             cel="!has(self.to) || self.action == 'rollback'",
-            test=lambda asked: not asked.to or asked.action == "rollback",
+            test=lambda spec: not spec.to or spec.action == "rollback",
             at="to",
         ),
         Rule(
             "is the version that is to be left",
             cel="!has(self.to) || self.to != self.revision",
-            test=lambda asked: asked.to != asked.revision,
+            test=lambda spec: spec.to != spec.revision,
             at="to",
         ),
     ],

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from controller import registry
-from controller.analysis.measuring import usual_counts
+from controller.analysis.measuring import baseline_counts
 from controller.analysis.method import method_of
 from controller.analysis.sources import MetricTroubleError, Sources
 from controller.api.reading import SpecError, parse_percent
@@ -33,15 +33,15 @@ from controller.stats.power import (
     Slacked,
     Traffic,
     chance_to_detect,
-    looks_to_convict,
     looks_to_detect,
+    looks_to_detect_above_limit,
     looks_to_prove,
 )
 from controller.stats.thresholds import Thresholds
 
 LIFTS = (1.5, 2.0, 5.0)
 _LIKELY = 0.5
-_ASKED_S = 600.0
+_MEASURED_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ async def _of_cluster(
         raise CommandError(f"no version of {name} serves yet, so nothing can be asked: give --rate and --base")
     sources = Sources(kube, cluster=await _cluster_id(kube), own_namespace=operator_namespace)
     try:
-        found, thresholds = await usual_counts(sources, key, spec.analysis.metrics, status, seconds=_ASKED_S)
+        found, thresholds = await baseline_counts(sources, key, spec.analysis.metrics, status, seconds=_MEASURED_S)
     except MetricTroubleError as error:
         raise CommandError(f"{error}; or give --rate and --base") from error
     finally:
@@ -200,11 +200,13 @@ def _levels(found: Mapping[str, tuple[int, int]]) -> tuple[dict[str, Level], tup
     levels, notes = {}, []
     for name, (bad, total) in found.items():
         if total == 0:
-            minutes = f"{_ASKED_S / 60:.0f} min"
+            minutes = f"{_MEASURED_S / 60:.0f} min"
             raise CommandError(f"metric {name} counted nothing in the last {minutes}: give --rate and --base")
         if bad == 0:
-            notes.append(f"{name}: none of {total} was bad in the last {_ASKED_S / 60:.0f} min; reckoned with a half")
-        levels[name] = Level(total / _ASKED_S, max(bad, 0.5) / total)
+            notes.append(
+                f"{name}: none of {total} was bad in the last {_MEASURED_S / 60:.0f} min; reckoned with a half"
+            )
+        levels[name] = Level(total / _MEASURED_S, max(bad, 0.5) / total)
     return levels, tuple(notes)
 
 
@@ -309,7 +311,9 @@ def _limits(planned: Planned) -> list[str]:
     for metric in method.metrics:
         if metric.limit is not None and most > 0:
             units = planned.level(metric.name).rate * spec.analysis.interval * most / 100
-            takes = _minutes(looks_to_convict(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval)
+            takes = _minutes(
+                looks_to_detect_above_limit(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval
+            )
             twice = f"{metric.name}: a canary at twice its limit of {metric.limit:.2%}"
             said.append(f"{twice} is found in {_span(takes)} at {most:g} % of the work")
     return said

@@ -55,13 +55,13 @@ def run(
     try:
         asyncio.run(operator.run(chosen))
     except (KubeError, LeaseLostError, KindsGoneError, BaseExceptionGroup) as problem:
-        known, others = _told_apart(problem)
+        known, others = _sort_problems(problem)
         if others:
             raise
         raise SystemExit(f"pointsman: {'; '.join(dict.fromkeys(known))}") from None
 
 
-def _told_apart(problem: BaseException) -> tuple[list[str], list[BaseException]]:
+def _sort_problems(problem: BaseException) -> tuple[list[str], list[BaseException]]:
     """Sentences for what a person can do something about, and what is a defect."""
     known, others = list[str](), list[BaseException]()
     for error in _leaves(problem):

@@ -87,29 +87,29 @@ class Webhook:
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         try:
-            asked = parse(Config, effect.payload, Place(effect.id))
+            config = parse(Config, effect.payload, Place(effect.id))
         except SpecError as error:
             raise EffectRefusedError(str(error)) from error
-        url = httpx.URL(asked.url)
+        url = httpx.URL(config.url)
         try:
-            async with asyncio.timeout(asked.timeout_s):
-                headers = {"Idempotency-Key": effect.id, "Host": url.netloc.decode()} | await self._token(owner, asked)
-                body = {"release": owner.name, "namespace": owner.namespace, **asked.body}
+            async with asyncio.timeout(config.timeout_s):
+                headers = {"Idempotency-Key": effect.id, "Host": url.netloc.decode()} | await self._token(owner, config)
+                body = {"release": owner.name, "namespace": owner.namespace, **config.body}
                 answer = _meaning(url.host, *await self._post(url, headers, body))
         except TimeoutError as error:
-            raise EffectFailedError(f"{url.host} did not answer within {asked.timeout_s:g} s") from error
+            raise EffectFailedError(f"{url.host} did not answer within {config.timeout_s:g} s") from error
         except KubeError as error:
             raise EffectFailedError(f"the API server cannot be asked: {error}") from error
-        return CarriedOut(answer, again_in=asked.every_s if answer["result"] == "wait" else None)
+        return CarriedOut(answer, again_in=config.every_s if answer["result"] == "wait" else None)
 
     async def close(self) -> None:
         """Nothing is kept open between two calls."""
 
-    async def _token(self, owner: Owner, asked: Config) -> dict[str, str]:
+    async def _token(self, owner: Owner, config: Config) -> dict[str, str]:
         """Raises EffectFailedError, KubeError."""
-        if asked.token_secret is None:
+        if config.token_secret is None:
             return {}
-        name, key = asked.token_secret.name, asked.token_secret.key
+        name, key = config.token_secret.name, config.token_secret.key
         where = f"Secret {owner.namespace}/{name}"
         try:
             secret = await self._context.kube.find(SECRETS, owner.namespace, name)

@@ -59,7 +59,7 @@ class PointService:
 
 
 @dataclass(frozen=True)
-class CloseRun:
+class FinishAnalysis:
     """Writes the verdict into the attempt's AnalysisRun."""
 
     verdict: str
@@ -93,7 +93,7 @@ Action = (
     | Retire
     | SetWeights
     | PointService
-    | CloseRun
+    | FinishAnalysis
     | Answer
     | Event
 )

@@ -43,8 +43,8 @@ def awaited(draft: Draft, weight: float) -> Summary:
             draft.update_clock(unready_since=draft.now)
     if blocked is not None and blocked.revision == attempt.canary and not canary.complete:
         return Summary(blocked.phase, blocked.reason, blocked.message)
-    asked_for_more = canary.wanted < _wanted(draft, weight)  # then its deadline begins with this decision
-    draft.again(draft.seen.spec.progress_deadline if asked_for_more else _time_left(draft))
+    needs_more = canary.wanted < _wanted(draft, weight)  # then its deadline begins with this decision
+    draft.again(draft.seen.spec.progress_deadline if needs_more else _time_left(draft))
     found = _found(draft, weight)
     if attempt.clock.unready_since is not None and draft.status.weight == 0:
         return Summary(Phase.WAITING, Reason.CANARY_UNREADY, found)

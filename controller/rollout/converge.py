@@ -30,7 +30,7 @@ from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.effect import owed_after
 from controller.rollout.sizing import Sizing
-from controller.rollout.succession import line_up
+from controller.rollout.succession import queue_versions
 from controller.rollout.traffic import Move, move, move_to, selected
 
 ROUTER_FOLLOWS_S = 5.0
@@ -71,7 +71,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         summary = desired.unfinished
         draft.again(0 if settled else None)  # whether it was done is seen by the next decision
     _summarize(draft, desired, summary)
-    events, kept = ([], []) if seen.deleting else line_up(draft)
+    events, kept = ([], []) if seen.deleting else queue_versions(draft)
     on, off = _finalizer(draft, desired)
     draft.again(contention.seconds_to_calm(draft.status.route_edits, draft.now))
     if seen.sizing is Sizing.BY_CLAIMS:
@@ -174,7 +174,7 @@ def _drained_at(draft: Draft, since: float) -> float:
 def _finalizer(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
     """It is there before the first work moves, and goes after the last is back."""
     there = draft.seen.finalizer
-    if desired.let_go:
+    if desired.finalize:
         return [], [RemoveFinalizer()] if there else []
     if desired.weight is None:
         return [], []

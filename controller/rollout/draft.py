@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.api.effect import Effect
 from controller.api.status import Attempt
-from controller.rollout.actions import Answer, CloseRun, Event
+from controller.rollout.actions import Answer, Event, FinishAnalysis
 from controller.rollout.contention import is_contended, remembered
 from controller.rollout.observation import Observation
 
@@ -25,7 +25,7 @@ class Draft:
         )
         self.events: list[Event] = []
         self.answers: list[Answer] = []
-        self.closed: CloseRun | None = None
+        self.closed: FinishAnalysis | None = None
         self.again_in: float | None = None
         self.replaced = ""
         """The canary that lost its work in this decision because another version was asked for."""
@@ -83,7 +83,7 @@ class Draft:
 
     def close_run(self, verdict: str, message: str) -> None:
         if self.status.run:
-            self.closed = CloseRun(verdict, message)
+            self.closed = FinishAnalysis(verdict, message)
 
     def event(self, reason: str, message: str, *, warning: bool = False) -> None:
         self.events.append(Event(reason, message, warning))

@@ -30,9 +30,9 @@ def failed_check(draft: Draft) -> FailedCheck | None:
 
 def _by_its_work(draft: Draft) -> FailedCheck | None:
     evidence, disaster = draft.seen.evidence, draft.seen.disaster
-    guilty = evidence.regression
-    if guilty is not None:
-        return FailedCheck(Reason.REGRESSED, guilty.conviction(evidence.looks), guilty.sentence())
+    regression = evidence.regression
+    if regression is not None:
+        return FailedCheck(Reason.REGRESSED, regression.explanation(evidence.looks), regression.sentence())
     if disaster is not None:
         c = disaster.counts
         shown = f"{disaster.metric} {c.canary_bad}/{c.canary_total} vs {c.stable_bad}/{c.stable_total}"
@@ -61,7 +61,7 @@ def _harmed(metric: MetricEvidence) -> float:
 
 
 def _unused_credits(draft: Draft) -> FailedCheck | None:
-    seconds = draft.seen.starved_s
+    seconds = draft.seen.unused_credits_s
     if seconds < UNUSED_CREDITS_S:
         return None
     return FailedCheck(

@@ -135,12 +135,12 @@ def _trial(draft: Draft) -> Bake | None:
 
 def _keeps_to_its_limits(draft: Draft, bake: Bake) -> Reason | Summary:
     seen = draft.seen
-    nearest, guilty = seen.evidence.nearest, seen.evidence.regression
+    nearest, regression = seen.evidence.nearest, seen.evidence.regression
     draft.update(evidence=nearest.sentence() if nearest is not None else "")
-    if guilty is not None:
-        found = guilty.conviction(seen.evidence.looks)
+    if regression is not None:
+        found = regression.explanation(seen.evidence.looks)
         draft.announce(Reason.LIMIT_EXCEEDED, found)
-        draft.update(evidence=guilty.sentence())
+        draft.update(evidence=regression.sentence())
         way_out = "there is no version to go back to: commit a better one, or accept this one with `promote --full`"
         return Summary(Phase.PAUSED, Reason.LIMIT_EXCEEDED, f"{found}; {way_out}")
     if seen.analysis_pending:

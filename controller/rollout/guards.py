@@ -16,7 +16,7 @@ from controller.api.status import Attempt, Clock
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.failed_checks import FailedCheck, failed_check
-from controller.rollout.manual_rollback import go_back
+from controller.rollout.manual_rollback import manual_rollback
 from controller.rollout.rejection import end_attempt, reject
 
 _STEADY_S = 120.0
@@ -49,11 +49,11 @@ def _deleting(draft: Draft) -> bool | None:
     return draft.seen.deleting or None
 
 
-def _let_go(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test found
+def _finalize(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test found
     """Everything to stable first, then the finalizer goes, and the garbage collector does the rest."""
     has_route = draft.status.stable != "" and draft.seen.weights is not None
     summary = Summary(Phase.PROGRESSING, Reason.DELETING, "traffic is at stable; objects are being removed")
-    return Desired(summary, weight=0.0 if has_route else None, hands_off=True, let_go=True)
+    return Desired(summary, weight=0.0 if has_route else None, hands_off=True, finalize=True)
 
 
 def _manual_s(draft: Draft) -> float | None:
@@ -88,7 +88,7 @@ def _suspended(draft: Draft) -> bool | None:
     return draft.seen.spec.suspend or None
 
 
-def _stand_still(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test found
+def _suspend(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test found
     """No step, no analysis, no new version. What protects stable's users goes on."""
     if draft.status.on_trial:
         failed = _failed(draft)
@@ -191,11 +191,11 @@ def _await_steadiness(draft: Draft, seconds: float) -> None:
 
 
 GUARDS: tuple[Guard, ...] = (
-    Guard("the Release is being deleted", _deleting, _let_go),
+    Guard("the Release is being deleted", _deleting, _finalize),
     Guard("a person controls the route", _manual_s, _leave_the_route),
     Guard("a name is taken", _taken, _say_it_is_taken),
-    Guard("a person goes back to an older version", _going_back, go_back),
-    Guard("the Release is suspended", _suspended, _stand_still),
+    Guard("a person goes back to an older version", _going_back, manual_rollback),
+    Guard("the Release is suspended", _suspended, _suspend),
     Guard("the canary is no longer asked for", _superseded, _end_superseded),
     Guard("a new version is asked for", _new_version, _begin),
     Guard("the canary fails a check", _failed, _roll_back),

@@ -15,7 +15,7 @@ from controller.rollout.draft import Draft
 from controller.rollout.rejection import remember
 
 
-def go_back(draft: Draft, older: str) -> Desired | None:
+def manual_rollback(draft: Draft, older: str) -> Desired | None:
     """What should be while the older version starts; None once it has taken over, or was given up."""
     seen, leaving, wish = draft.seen, draft.status.stable, draft.status.going_back
     if wish is None:

@@ -86,7 +86,7 @@ def common_cause(evidence: Evidence) -> MetricTrouble | None:
 class Observation:
     spec: ReleaseSpec
     sizing: Sizing
-    asked: str
+    spec_revision: str
     """Revision of the template in the spec."""
     status: Status
     deleting: bool = False
@@ -94,7 +94,7 @@ class Observation:
     revisions: Mapping[str, RevisionState] = field(default_factory=dict)
     weights: Mapping[str, float] | None = None
     """Percent per revision as the router has them; None while there is no route."""
-    starved_s: float = 0.0
+    unused_credits_s: float = 0.0
     """For how long the canary has left work lie that was meant for it alone."""
     route_by: str = ""
     """Who wrote the route last beside us, as the API server knows them."""
@@ -112,7 +112,7 @@ class Observation:
     metric_trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
     """From provisional counts, which are in no look."""
-    following: str = ""
+    share_lag: str = ""
     """That the share that is seen is not the one that was written, in a sentence."""
     late: str = ""
     """What came too late for its look, in a sentence."""
@@ -136,16 +136,16 @@ class Observation:
         newest comes; what was asked for in between is skipped. `queue`: each that was asked for, in its order. The
         stable version, and a rejected one, are obeyed at once in every mode.
         """
-        asked, status, mode = self.asked, self.status, self.spec.on_new_version
-        if mode == "restart" or not status.stable or not self.can_come(asked):
-            return asked
+        spec_revision, status, mode = self.spec_revision, self.status, self.spec.on_new_version
+        if mode == "restart" or not status.stable or not self.can_come(spec_revision):
+            return spec_revision
         # what the API server has refused has no end to wait for
         refused = status.blocked is not None and status.blocked.revision == status.canary
         if status.canary and not (refused and not self.state(status.canary).complete):
             return status.canary
         if mode == "queue":
-            return next((one for one in status.queued if self.can_come(one) and one != status.canary), asked)
-        return asked
+            return next((one for one in status.queued if self.can_come(one) and one != status.canary), spec_revision)
+        return spec_revision
 
     @property
     def given_is_unknown(self) -> bool:

@@ -28,7 +28,7 @@ def remember(draft: Draft, rejection: Rejection) -> None:
     """A status has room for so many. The oldest is forgotten, never the one the spec asks for, and an event says so."""
     rejected = [*draft.status.rejected, rejection]
     while len(rejected) > KEPT:
-        oldest = next(one for one in rejected if one.revision not in (draft.seen.target, draft.seen.asked))
+        oldest = next(one for one in rejected if one.revision not in (draft.seen.target, draft.seen.spec_revision))
         rejected.remove(oldest)
         draft.event("RejectionForgotten", f"{oldest.revision} was rejected so long ago that it may come out again")
     draft.update(rejected=tuple(rejected))

@@ -52,12 +52,12 @@ def _remember(draft: Draft, uid: str, unanswered: set[str]) -> None:
 
 def _take_annotation(draft: Draft) -> None:
     """In a manifest it stays there, so it counts when it is new, and not again when that version falls once more."""
-    asked = draft.seen.retry
-    if asked == draft.status.retry_seen:
+    wanted = draft.seen.retry
+    if wanted == draft.status.retry_seen:
         return
-    draft.update(retry_seen=asked)
-    if draft.status.is_rejected(asked):
-        draft.event("Retry", _clear(draft, asked))
+    draft.update(retry_seen=wanted)
+    if draft.status.is_rejected(wanted):
+        draft.event("Retry", _clear(draft, wanted))
 
 
 # -- what each of them does ----------------------------------------------------------------------------------------
@@ -190,13 +190,13 @@ def _has_a_step(draft: Draft, request: Request) -> Reasons:
     yield draft.status.step >= len(draft.seen.spec.steps), "all steps are done"
 
 
-def _not_convicted(draft: Draft, request: Request) -> Reasons:
+def _no_regression(draft: Draft, request: Request) -> Reasons:
     del request
-    guilty = draft.seen.evidence.regression
+    regression = draft.seen.evidence.regression
     # nobody but the first version could do the work, so a person may take it as it is
     yield (
-        guilty is not None and draft.status.stable != "",
-        f"it has just been found bad: {guilty.sentence() if guilty else ''}",
+        regression is not None and draft.status.stable != "",
+        f"it has just been found bad: {regression.sentence() if regression else ''}",
     )
 
 
@@ -215,7 +215,7 @@ def _was_rejected(draft: Draft, request: Request) -> Reasons:
     yield not draft.status.is_rejected(request.revision), f"{request.revision} is not rejected (rejected: {rejected})"
 
 
-def _can_go_back(draft: Draft, request: Request) -> Reasons:
+def _can_roll_back(draft: Draft, request: Request) -> Reasons:
     status, older = draft.status, request.to or draft.status.previous
     others = [one for one in draft.seen.kept if one != status.stable and not status.is_rejected(one)]
     kept = f"kept are: {', '.join(others) or 'none'}"
@@ -241,9 +241,9 @@ class _Kind:
 _KINDS: Mapping[str, _Kind] = {
     "approve": _Kind("", _approve, (_under_way, _not_held, _awaits_approval)),
     "skip": _Kind("Skipped", _skip, (_under_way, _not_held, _has_a_step)),
-    "promote": _Kind("FullPromotion", _promote, (_on_trial, _not_held, _not_convicted)),
+    "promote": _Kind("FullPromotion", _promote, (_on_trial, _not_held, _no_regression)),
     "abort": _Kind("", _abort, (_under_way,)),
-    "rollback": _Kind("RollbackAsked", _rollback, (_can_go_back,)),
+    "rollback": _Kind("RollbackAsked", _rollback, (_can_roll_back,)),
     "pause": _Kind("PausedByPerson", _pause, (_under_way, _not_paused)),
     "resume": _Kind("Resumed", _resume, (_under_way, _is_paused)),
     "retry": _Kind("Retry", _retry, (_was_rejected,)),

@@ -11,20 +11,20 @@ from controller.rollout.draft import Draft
 MOST_QUEUED = 10
 
 
-def line_up(draft: Draft) -> tuple[list[Event], list[KeepTemplate]]:
+def queue_versions(draft: Draft) -> tuple[list[Event], list[KeepTemplate]]:
     """Remembers which versions wait, and adds them to the message. A template is kept before the status names it."""
     seen, known = draft.seen, draft.status.queued
     waiting: list[str] = []
     events: list[Event] = []
     kept: list[KeepTemplate] = []
-    if seen.asked != seen.target:
+    if seen.spec_revision != seen.target:
         if seen.spec.on_new_version == "queue":
-            waiting = [one for one in known if one not in (seen.asked, seen.target) and seen.can_come(one)]
-        waiting.append(seen.asked)
-        if seen.asked not in known:
+            waiting = [one for one in known if one not in (seen.spec_revision, seen.target) and seen.can_come(one)]
+        waiting.append(seen.spec_revision)
+        if seen.spec_revision not in known:
             # its turn may come when the spec has long asked for another one
-            kept.append(KeepTemplate(seen.asked))
-            events.append(Event("VersionWaits", f"{seen.asked} waits until {seen.target} is done"))
+            kept.append(KeepTemplate(seen.spec_revision))
+            events.append(Event("VersionWaits", f"{seen.spec_revision} waits until {seen.target} is done"))
     while len(waiting) > MOST_QUEUED:
         skipped = f"{waiting.pop(0)} is skipped: {MOST_QUEUED} versions wait already"
         events.append(Event("VersionSkipped", skipped, warning=True))

@@ -197,10 +197,10 @@ def _wait(draft: Draft, outcome: Wait) -> Summary:
     if outcome.phase is Phase.PAUSED:
         draft.announce(outcome.reason, outcome.message, about=str(status.step), warning=False)
     analyzes = outcome.phase is Phase.PROGRESSING and seen.spec.steps[status.step].analyzes
-    if seen.following and analyzes and seen.sizing.written:
+    if seen.share_lag and analyzes and seen.sizing.written:
         reason = Reason.ROUTER_SLOW
-        said.append(seen.following)
-        draft.announce(reason, seen.following)
+        said.append(seen.share_lag)
+        draft.announce(reason, seen.share_lag)
     for metric in seen.evidence.metrics:
         if metric.advises:
             draft.announce("MetricAdvises", metric.advice(), about=metric.name)

@@ -26,9 +26,9 @@ from controller.rollout.actions import (
     Action,
     AddFinalizer,
     Answer,
-    CloseRun,
     EnsureRevision,
     Event,
+    FinishAnalysis,
     KeepTemplate,
     PointService,
     RemoveFinalizer,
@@ -84,7 +84,7 @@ class Executor:
                 await self._set_weights(world, action)
             case PointService():
                 await self._point_service(world, action.revision)
-            case CloseRun():
+            case FinishAnalysis():
                 await self._runs.close(world.key, world.observation.status.run, action.verdict, action.message)
             case Answer():
                 await self._answer(world, action, now)
@@ -139,7 +139,7 @@ class Executor:
         await self._create(CONTROLLER_REVISIONS, made, field="spec.template")
 
     async def _template(self, world: World, revision: str) -> Mapping[str, Any]:
-        if revision == world.observation.asked:
+        if revision == world.observation.spec_revision:
             return world.spec.template
         kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
         if kept is None:
@@ -191,7 +191,7 @@ class Executor:
     async def _forget_old_revisions(self, world: World) -> None:
         status = world.observation.status
         kept = {
-            world.observation.asked,
+            world.observation.spec_revision,
             *status.queued,
             status.stable,
             status.canary,
@@ -224,7 +224,7 @@ class Executor:
     async def _answer(self, world: World, action: Answer, now: float) -> None:
         result = "Accepted" if action.accepted else "Refused"
         status = {"result": result, "message": action.message[:1024], "at": times.to_text(now)}
-        patch = {"metadata": {"resourceVersion": world.asked[action.name]}, "status": status}
+        patch = {"metadata": {"resourceVersion": world.action_versions[action.name]}, "status": status}
         try:
             await self._kube.patch(RELEASE_ACTIONS, world.key.namespace, action.name, patch, "status")
         except NotFoundError:

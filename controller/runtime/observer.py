@@ -48,7 +48,7 @@ class World:
     owner: Mapping[str, Any] | None
     deployments: Mapping[str, Mapping[str, Any]]
     services: Mapping[str, Mapping[str, Any]]
-    asked: Mapping[str, str]
+    action_versions: Mapping[str, str]
     """resourceVersion of each ReleaseAction that has no answer, by name."""
 
 
@@ -98,14 +98,14 @@ class Observer:
         observation = Observation(
             spec=spec,
             sizing=module.SIZING,
-            asked=revision_of(self._cluster, key.namespace, key.name, spec.template),
+            spec_revision=revision_of(self._cluster, key.namespace, key.name, spec.template),
             status=status,
             deleting="deletionTimestamp" in metadata,
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
             revisions=revisions,
             weights=None if weights is None else weights.shares,
             route_by=signs.edited_by,
-            starved_s=signs.unused_credits_s,
+            unused_credits_s=signs.unused_credits_s,
             service=_selected(by_name.get(key.name), key.name),
             taken=taken,
             requests=requests,
@@ -113,8 +113,8 @@ class Observer:
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
             manual_until=_manual_until(metadata),
         )
-        asked = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
-        return World(key, release, spec, router, observation, owner, by_revision, by_name, asked)
+        action_versions = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
+        return World(key, release, spec, router, observation, owner, by_revision, by_name, action_versions)
 
     async def _unlabelled_service(
         self, key: Key, owner: Mapping[str, Any] | None, by_name: dict[str, Mapping[str, Any]]

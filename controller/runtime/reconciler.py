@@ -117,13 +117,13 @@ class Reconciler:
             spec = parse_release(key.name, release["spec"], registry.kinds())
         except SpecError as error:
             return await self._withdraw(key, release, status, str(error))
-        asked = frozenset(self.pending.get(key, ()))
+        pending = frozenset(self.pending.get(key, ()))
         try:
-            world = await self.observer.observe(key, release, spec, status, asked)
+            world = await self.observer.observe(key, release, spec, status, pending)
         except RouterError as error:
             await self._write(key, release, status.blocked_by(_refused_by_router(error)))
             return _ROUTER_AGAIN_S
-        self._drop_answered(key, asked, world)
+        self._drop_answered(key, pending, world)
         now = self.clock()
         found = self._analyzed(world, status, now)
         observation = replace(
@@ -135,7 +135,7 @@ class Reconciler:
             step_units=found.step_units,
             metric_trouble=found.trouble,
             disaster=found.disaster,
-            following=found.following,
+            share_lag=found.share_lag,
             late=found.late,
             effects=self.outbox.results(key),
         )
@@ -236,9 +236,9 @@ class Reconciler:
     def _is_due(self, key: Key) -> bool:
         return asyncio.get_running_loop().time() - self._written.get(key, -_QUIET_WRITE_S) >= _QUIET_WRITE_S
 
-    def _drop_answered(self, key: Key, asked: frozenset[str], world: World) -> None:
+    def _drop_answered(self, key: Key, pending: frozenset[str], world: World) -> None:
         """What was answered, or is gone, is not read again; what came meanwhile stays."""
-        left = self.pending.get(key, set()) - asked | {request.name for request in world.observation.requests}
+        left = self.pending.get(key, set()) - pending | {request.name for request in world.observation.requests}
         if left:
             self.pending[key] = left
         else:
@@ -265,7 +265,7 @@ def _blocked(
     world: World, error: RefusedError | TemplateLostError | NameTakenError | RouterError
 ) -> tuple[Blocked, float | None]:
     """What people see, and after how many seconds it is tried again."""
-    revision, superseded = world.observation.target, world.observation.asked != world.observation.target
+    revision, superseded = world.observation.target, world.observation.spec_revision != world.observation.target
     match error:
         case RouterError():
             return _refused_by_router(error), _ROUTER_AGAIN_S

@@ -18,20 +18,20 @@ _REMEMBERED = 20
 """Looks over which the usual traffic is averaged."""
 
 
-def missing(looks: Sequence[Look], usual: Mapping[str, float]) -> str | None:
+def missing(looks: Sequence[Look], baseline_rates: Mapping[str, float]) -> str | None:
     """What is missing, in a sentence, or None. `usual`: units per second of both versions, from before the canary.
 
     A metric that was not asked (its row is not there) says nothing; one that was asked and had nothing has a row of
     zeros.
     """
-    for name in {name: None for look in reversed(looks) for name in look.rows} | dict.fromkeys(usual):
-        sentence = _missing(name, looks, usual.get(name, 0.0))
+    for name in {name: None for look in reversed(looks) for name in look.rows} | dict.fromkeys(baseline_rates):
+        sentence = _missing(name, looks, baseline_rates.get(name, 0.0))
         if sentence is not None:
             return sentence
     return None
 
 
-def _missing(name: str, looks: Sequence[Look], usual: float) -> str | None:
+def _missing(name: str, looks: Sequence[Look], baseline_rates: float) -> str | None:
     silent: list[tuple[Look, Counts]] = []
     heard: list[tuple[Look, Counts]] = []
     for look in reversed(looks):
@@ -44,7 +44,7 @@ def _missing(name: str, looks: Sequence[Look], usual: float) -> str | None:
             heard.append((look, counts))
             if len(heard) == _REMEMBERED:
                 break
-    rate = max(usual, _rate(heard))
+    rate = max(baseline_rates, _rate(heard))
     expected = sum(_expected(look, counts, rate) for look, counts in silent)
     if len(silent) < LOOKS or expected < UNITS:
         return None

@@ -15,7 +15,7 @@ Boundary = Callable[[Crosses, int], int | None]
 """The number of them at which it turns, of at most so many; None where it does not."""
 
 
-class Bet:
+class EProcess:
     """Against a null, by several alternatives at once; each pays its own way. A subclass says what a look pays."""
 
     def __init__(self, alpha: float, alternatives: int) -> None:

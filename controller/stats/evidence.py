@@ -87,7 +87,7 @@ class MetricEvidence:
         text = f"{self.name} {c.canary_bad}/{c.canary_total} {against}"
         return f"{text} (p {self.standing.p:.2g})" if self.verdict is Verdict.REGRESSION else text
 
-    def conviction(self, looks: int) -> str:
+    def explanation(self, looks: int) -> str:
         """Why the version goes back, as a sentence."""
         c, p = self.counts, self.standing.p
         if self.limit is not None:
@@ -263,7 +263,7 @@ class Judge:
 
     def _evidence_of(self, name: str, judged: _Judged) -> MetricEvidence:
         standing, proof = judged.test.standing, judged.proof.standing if judged.proof is not None else None
-        advises = judged.control is not None and judged.control.scattered
+        advises = judged.control is not None and judged.control.overdispersed
         enough = judged.counts.canary_bad >= self.plan.min_bad_units and not advises
         verdict = Verdict.UNDECIDED
         if isinstance(judged.test, LimitTest) and judged.test.common_cause:

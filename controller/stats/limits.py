@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.stats.counts import Counts
-from controller.stats.e_process import Bet
+from controller.stats.e_process import EProcess
 from controller.stats.log_mean import fewest
 from controller.stats.xgs import Standing
 
@@ -27,7 +27,7 @@ _COMMON_CAP = 2.0
 """In thresholds: how far above its alarm the watch on stable can rise, so that it ends soon after its cause."""
 
 
-class LimitTest(Bet):
+class LimitTest(EProcess):
     """Rejects "the canary's rate of bad units is at most `most`" (0 to 1). `add` looks in their order."""
 
     def __init__(self, most: float, alpha: float) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.stats.counts import Counts
-from controller.stats.e_process import Bet, Crosses
+from controller.stats.e_process import Crosses, EProcess
 from controller.stats.log_mean import fewest
 from controller.stats.xgs import Standing
 
@@ -37,7 +37,7 @@ def nearest(ratio: float, slack: float, rates: tuple[float, float], units: tuple
     return (-linear + math.sqrt(linear**2 + 4 * square * ns * ts * slack)) / (2 * square)
 
 
-class _EdgeProcess(Bet):
+class _EdgeProcess(EProcess):
     """State of one test; `add` looks in their order. A subclass says which canary rates are the alternative."""
 
     def __init__(self, ratio: float, slack: float, alpha: float, tests: int) -> None:

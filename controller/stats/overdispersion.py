@@ -34,7 +34,7 @@ class Control:
         return "".join("1" if alarm else "0" for alarm in self._alarms)
 
     @property
-    def scattered(self) -> bool:
+    def overdispersed(self) -> bool:
         """The halves differ more often than chance has it."""
         looks, fired = len(self._alarms), sum(self._alarms)
         return fired > 0 and _at_least(fired, looks) <= _CHANCE

@@ -58,7 +58,7 @@ def looks_to_detect(traffic: Traffic, ratio: float, alpha: float) -> float:
     return math.log(1 / alpha) / each if each > 0 else math.inf
 
 
-def looks_to_convict(units_per_look: float, limit: float, times: float, alpha: float) -> float:
+def looks_to_detect_above_limit(units_per_look: float, limit: float, times: float, alpha: float) -> float:
     """Median number of looks until a canary at `times` its limit is convicted; `units_per_look` are the canary's."""
     each = limit * (times * math.log(times) - (times - 1)) * units_per_look
     return math.log(1 / alpha) / each if each > 0 else math.inf

@@ -22,7 +22,7 @@ _UNITS = 20.0
 """Looks are taken together until so many units are expected on the smaller side: fewer say nothing."""
 
 
-def follows_slowly(looks: Sequence[Look], weight: float, since: float) -> str | None:
+def share_lag(looks: Sequence[Look], weight: float, since: float) -> str | None:
     """A sentence when the share was not once in its band though the time for it is over. `weight` in percent."""
     after = list(itertools.takewhile(lambda look: look.start >= since, reversed(looks)))[::-1]
     if not after or after[-1].end < since + PATIENCE_S or not 0 < weight < 100:  # noqa: PLR2004 - percent

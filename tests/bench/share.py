@@ -59,7 +59,7 @@ def figures(found: dict[str, Found], half: Found, without: Found) -> dict[str, f
         "dead_lettered_good": sum(one.dead for one in shared),
         "last_claim_after_rollback_s": round(max(one.after_rollback_s for one in shared), 3),
         "ledger_writes_per_s_and_pod": round(max(one.writes_per_s for one in shared), 2),
-        "starved_s": max(one.starved_s for one in shared),
+        "starved_s": max(one.unused_credits_s for one in shared),
         "without_ledger_saturated_failing_percent": round(without.percent, 1),
     }
 
@@ -80,7 +80,7 @@ async def _one(name: str, case: Case, directory: str) -> Found:
         print,
         f"{name}: {found.by_revision} in {found.seconds:.0f} s, {found.percent:.3f} %, {found.deviation:+.2f}, "
         f"{found.writes_per_s:.2f} writes/s, {found.after_rollback_s:.3f} s after, {found.dead} dead, "
-        f"{found.starved_s:.1f} s starved",
+        f"{found.unused_credits_s:.1f} s starved",
         flush=True,
     )
     return found

@@ -111,8 +111,8 @@ async def test_what_there_usually_is_is_known_before_the_first_look_even_where_s
     settling.begin(key, "attempt", ask, settle=False)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert settling.usual(key, "attempt") == {"errors": 20.0}
-    assert settling.usual(key, "another") == {}
+    assert settling.baseline_rates(key, "attempt") == {"errors": 20.0}
+    assert settling.baseline_rates(key, "another") == {}
     assert asked == [30.0]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from controller.analysis.asking import ask_in_halves
 from controller.analysis.heartbeat import Heartbeat
-from controller.analysis.measuring import Measuring, heartbeats, provisional, usual_counts
+from controller.analysis.measuring import Measuring, baseline_counts, heartbeats, provisional
 from controller.analysis.runs import Run, RunStore
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import Subject
@@ -158,7 +158,7 @@ async def test_rows_have_a_threshold_where_their_template_says_so_and_nowhere_el
     source = Rows(Row(STABLE, 0, 90, threshold))
     questions = (Question("latency", Query("flux", ""), source, warm_up=False, always=always),)
     with pytest.raises(MetricTroubleError, match=re.escape(problem)):
-        await usual_counts(Resolved(questions), Key("shop", "web"), (), Status(stable=STABLE), seconds=60)
+        await baseline_counts(Resolved(questions), Key("shop", "web"), (), Status(stable=STABLE), seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_rows_have_a_half_where_their_template_says_so_and_nowhere_else(ha
     source = Rows(Row(STABLE, 0, 90, half=half))
     questions = (Question("latency", Query("flux", ""), source, warm_up=False, halves=halves),)
     with pytest.raises(MetricTroubleError, match=re.escape(problem)):
-        await usual_counts(Resolved(questions), Key("shop", "web"), (), Status(stable=STABLE), seconds=60)
+        await baseline_counts(Resolved(questions), Key("shop", "web"), (), Status(stable=STABLE), seconds=60)
 
 
 async def test_halves_are_added_up_and_stables_are_kept_beside():

@@ -9,9 +9,9 @@ from controller.rollout.actions import (
     Action,
     AddFinalizer,
     Answer,
-    CloseRun,
     EnsureRevision,
     Event,
+    FinishAnalysis,
     KeepTemplate,
     PointService,
     RemoveFinalizer,
@@ -155,7 +155,7 @@ class Cluster:
             case PointService(revision):
                 assert revision in self.deployments, f"Service NAME would select nothing of {revision}"
                 self.service = revision
-            case CloseRun(verdict):
+            case FinishAnalysis(verdict):
                 self.runs[run] = verdict
             case Answer(name):
                 assert name not in self.answers, f"{name} is answered twice"
@@ -199,6 +199,6 @@ def words(action: Action) -> str:
         "Retire": "retire",
         "SetWeights": "weights",
         "PointService": "service",
-        "CloseRun": "close",
+        "FinishAnalysis": "close",
     }
     return " ".join([names[type(action).__name__], *words])

@@ -11,8 +11,8 @@ from controller.rollout import converge, traffic
 from controller.rollout.actions import (
     Action,
     AddFinalizer,
-    CloseRun,
     EnsureRevision,
+    FinishAnalysis,
     KeepTemplate,
     PointService,
     RemoveFinalizer,
@@ -25,7 +25,7 @@ from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, analyze, approve, re
 STEPS = [weight(25, analyze("10s", "1m")), approve(), weight(50, analyze("10s", "1m"))]
 WRITES: list[Any] = [
     AddFinalizer,
-    CloseRun,
+    FinishAnalysis,
     EnsureRevision,
     KeepTemplate,
     PointService,

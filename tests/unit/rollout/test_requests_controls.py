@@ -37,7 +37,7 @@ def test_without_the_memory_of_what_was_taken_a_skip_counts_twice(monkeypatch: P
 
 
 def test_without_the_wait_for_its_pods_an_older_version_gets_work_it_cannot_do(monkeypatch: Patch):
-    back = manual_rollback.go_back
+    back = manual_rollback.manual_rollback
 
     def hasty(draft: Draft, older: str) -> Desired | None:
         seen = draft.seen

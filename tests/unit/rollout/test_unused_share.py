@@ -16,7 +16,7 @@ def shared(world):
 
 
 def test_credits_unused_for_a_minute_take_it_back_before_anything_else(shared):
-    shared.starved_s = UNUSED_CREDITS_S
+    shared.unused_credits_s = UNUSED_CREDITS_S
     shared.settle()
     assert told(shared)[:3] == ["weights v1:100", "close regression", "finalizer off"]
     found = shared.release.last_rollback
@@ -25,13 +25,13 @@ def test_credits_unused_for_a_minute_take_it_back_before_anything_else(shared):
         "v2 left credits for its share of 5 % unused for 60 s while others had work: "
         "it is too slow, or has too few slots"
     )
-    shared.starved_s = 0.0
+    shared.unused_credits_s = 0.0
     shared.advance(minutes=60)
     assert (shared.release.phase, shared.release.reason, shared.traffic.canary) == ("RolledBack", "ShareUnused", 0)
 
 
 def test_a_shorter_hunger_is_waited_out(shared):
-    shared.starved_s = UNUSED_CREDITS_S - 0.5
+    shared.unused_credits_s = UNUSED_CREDITS_S - 0.5
     shared.advance(seconds=30)
     assert (shared.release.canary, shared.traffic.canary) == ("v2", 5)
 
@@ -40,29 +40,29 @@ def test_neither_an_approval_nor_an_outage_of_the_metrics_is_waited_for(world):
     world.given(release([weight(5), approve()], by=BY_CLAIMS).on("v2"))
     assert world.release.reason == "AwaitingApproval"
     world.metrics.go_dark()
-    world.starved_s = UNUSED_CREDITS_S
+    world.unused_credits_s = UNUSED_CREDITS_S
     world.settle()
     assert world.release.last_rollback.reason == "ShareUnused"
 
 
 def test_it_is_taken_back_also_while_the_release_is_suspended(shared):
     shared.edit(suspend=True)
-    shared.starved_s = UNUSED_CREDITS_S
+    shared.unused_credits_s = UNUSED_CREDITS_S
     shared.settle()
     assert (shared.traffic.canary, shared.release.last_rollback.reason) == (0, "ShareUnused")
 
 
 def test_what_one_version_left_lie_is_not_held_against_the_next(shared):
-    shared.target, shared.starved_s = "v3", UNUSED_CREDITS_S
+    shared.target, shared.unused_credits_s = "v3", UNUSED_CREDITS_S
     shared.reconcile()
     assert (shared.release.canary, shared.release.last_rollback) == ("v3", None)
-    shared.starved_s = 0.0  # its ledger begins with a new epoch
+    shared.unused_credits_s = 0.0  # its ledger begins with a new epoch
     shared.settle()
     assert shared.release.canary == "v3"
 
 
 def test_whoever_promotes_in_full_has_decided(shared):
     shared.ask("promote")
-    shared.starved_s = UNUSED_CREDITS_S
+    shared.unused_credits_s = UNUSED_CREDITS_S
     shared.advance(minutes=2)
     assert (shared.release.stable, shared.release.last_rollback) == ("v2", None)

@@ -28,7 +28,7 @@ from controller.stats.all_bad import Disaster
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import NO_EVIDENCE, Evidence, Judge, units_since
 from controller.stats.method import AnalysisPlan
-from controller.stats.share_lag import follows_slowly
+from controller.stats.share_lag import share_lag
 from tests.unit.rollout import rules
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Cluster, Metrics, words
 from tests.unit.rollout.language import Given
@@ -67,7 +67,7 @@ class World:
     checked: bool = True
     disaster: Disaster | None = None
     """What provisional counts say of the canary under way."""
-    starved_s: float = 0.0
+    unused_credits_s: float = 0.0
     """For how long the canary has left credits of its share unused."""
     manual_until: float | None = None
     effects: dict[str, Result] = field(default_factory=dict)
@@ -236,7 +236,7 @@ class World:
         return Observation(
             spec=self.spec,
             sizing=self.cluster.sizing,
-            asked=self.target,
+            spec_revision=self.target,
             status=status,
             router_took_weights=self.router_took_weights,
             deleting=self.deleting,
@@ -244,11 +244,11 @@ class World:
             revisions=self.cluster.states(),
             weights=self.cluster.weights(),
             route_by="" if self.cluster.route == self.cluster.written else "robot",
-            starved_s=self.starved_s,
+            unused_credits_s=self.unused_credits_s,
             service=self.cluster.service,
             evidence=self._evidence(run),
             step_units=units_since(run.looks, status.step_since) if run else 0,
-            following=self._following(run),
+            share_lag=self._share_lag(run),
             metric_trouble=self._trouble(run),
             disaster=self.disaster if status.canary else None,
             manual_until=self.manual_until,
@@ -263,9 +263,9 @@ class World:
             return None
         return self.metrics.trouble or common_cause(self._evidence(run))
 
-    def _following(self, run: Run | None) -> str:
+    def _share_lag(self, run: Run | None) -> str:
         status = self.release
-        return (run and follows_slowly(run.looks, status.weight, status.weight_since or 0.0)) or ""
+        return (run and share_lag(run.looks, status.weight, status.weight_since or 0.0)) or ""
 
     def reconcile(self) -> Decision | None:
         if self.cluster.gone:

@@ -3,7 +3,7 @@
 import pytest
 
 from controller.stats.counts import Counts, Look
-from controller.stats.share_lag import follows_slowly
+from controller.stats.share_lag import share_lag
 from tests.unit.rollout.language import BY_PODS, analyze, release, weight
 
 
@@ -22,11 +22,11 @@ def looks(*shares, units=1000, seconds=5.0, names=("errors",)):
 
 
 def slow(seen, percent=10.0, since=100.0):
-    return follows_slowly(seen, percent, since) is not None
+    return share_lag(seen, percent, since) is not None
 
 
 def test_ten_seconds_with_another_share_are_slow():
-    sentence = follows_slowly(looks(0.5, 0.5), 10.0, 100.0)
+    sentence = share_lag(looks(0.5, 0.5), 10.0, 100.0)
     assert sentence == "10 s after the weight was set to 10 % the share that is seen is still another"
 
 

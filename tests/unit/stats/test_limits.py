@@ -179,7 +179,7 @@ def test_the_judge_holds_the_canary_to_it_and_says_so():
     assert guilty is not None
     assert guilty.name == "floor"
     assert guilty.sentence().startswith("floor 66/660 limit 0.02 (p ")
-    assert "where at most 2.00% are allowed" in guilty.conviction(11)
+    assert "where at most 2.00% are allowed" in guilty.explanation(11)
 
 
 def test_few_bad_units_are_held_back_as_everywhere():

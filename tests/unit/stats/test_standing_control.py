@@ -56,7 +56,7 @@ def test_pods_that_are_alike_are_hardly_ever_taken_for_others():
         for _ in range(LOOKS):
             bad = random.binomial(200, 0.05, 2)
             control.add(Counts(int(bad[0]), 200, int(bad[1]), 200))
-            runs += control.scattered
+            runs += control.overdispersed
         fired, looks = fired + control.bits.count("1"), looks + len(control.bits)
     assert looks > 14 * LOOKS
     assert 0.02 < fired / looks <= 0.05
@@ -67,7 +67,7 @@ def test_it_is_scattered_when_chance_would_show_so_many_in_one_of_ten_thousand_c
     for looks in (1, 4, 20, LOOKS):
         for fired in range(looks + 1):
             control = Control("1" * fired + "0" * (looks - fired))
-            assert control.scattered == (fired > 0 and binom.sf(fired - 1, looks, 0.05) <= 1e-4), (fired, looks)
+            assert control.overdispersed == (fired > 0 and binom.sf(fired - 1, looks, 0.05) <= 1e-4), (fired, looks)
 
 
 def test_a_metric_whose_control_differs_only_advises():
