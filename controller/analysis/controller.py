@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 
+from controller.analysis.draining import DrainWatches
 from controller.analysis.measuring import Measured, Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.schedule import patience_s
@@ -65,6 +66,7 @@ class AnalysisController:
         self._finished = finished
         self._queue: WorkQueue[Key] = WorkQueue()
         self._entries: dict[Key, _Entry] = {}
+        self.drains = DrainWatches(measuring, clock, wake)
 
     @property
     def waiting(self) -> int:
@@ -123,6 +125,7 @@ class AnalysisController:
     def forget(self, key: Key) -> None:
         """A Release that is gone."""
         self._drop(key)
+        self.drains.forget(key)
         self._queue.forget_failures(key)
         self.measuring.forget(key)
 
@@ -146,6 +149,7 @@ class AnalysisController:
 
     def close(self) -> None:
         self._queue.close()
+        self.drains.close()
 
     def _ended(self, key: Key, _: asyncio.Task[None]) -> None:
         """Also of a task that was cancelled before it began."""

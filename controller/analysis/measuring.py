@@ -18,7 +18,7 @@ from controller.analysis.method import controlled, method_of
 from controller.analysis.runs import Beginning, Run, RunStore, run_name
 from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
 from controller.analysis.sources import MetricTroubleError, Question, Sources
-from controller.analysis.subject import AnalysisResult, Subject
+from controller.analysis.subject import AnalysisResult, Drain, Subject
 from controller.analysis.thresholds import HISTORY_S, MOST_TESTS, chosen, judged
 from controller.analysis.verdict import result_of
 from controller.api.reasons import Reason
@@ -30,6 +30,7 @@ from controller.ports import Window
 from controller.rollout.observation import MetricTrouble
 from controller.stats.all_bad import Disaster, disaster
 from controller.stats.counts import NOTHING, Counts, Look
+from controller.stats.method import SETTLE_S
 from controller.stats.thresholds import Thresholds
 
 _LOG = logging.getLogger(__name__)
@@ -85,6 +86,30 @@ class Measuring:
             await self._runs.save(run, now, force=moved or result.evidence.regression is not None)
         run.weight_since = status.weight_since
         return result, self._again_in(run, subject, questions, result, now)
+
+    async def was_quiet(self, drain: Drain, now: float) -> bool:
+        """Whether the old versions had no unit in the last `drain.quiet` seconds for which the counts are in.
+
+        False while the source does not say. Raises KubeError.
+        """
+        settle = drain.analysis.advanced.settle
+        end = now - (SETTLE_S if settle is None else settle)
+        start = end - drain.quiet
+        if start < drain.since:
+            return False
+        window = Window(as_datetime(start), as_datetime(end))
+        try:
+            for old in drain.old:
+                questions = await self._sources.questions(
+                    drain.key, drain.analysis.metrics, stable=drain.stable, canary=old
+                )
+                rows = await ask(questions, window, stable=drain.stable, canary=old)
+                if any(counts.canary_total for counts in rows.values()):
+                    return False
+        except MetricTroubleError as error:
+            _LOG.info("it is unknown whether %s still gets work: %s", ", ".join(drain.old), error)
+            return False
+        return True
 
     async def provisional(self, subject: Subject, now: float) -> Disaster | None:
         """Of the time since the last window, complete or not; asked while the weight is fresh, in no look."""

@@ -88,6 +88,20 @@ def subject_of(
 
 
 @dataclass(frozen=True)
+class Drain:
+    """Versions that have lost their work to stable and may still get some."""
+
+    key: Key
+    analysis: Analysis
+    stable: str
+    old: tuple[str, ...]
+    since: float
+    """Seconds since the epoch."""
+    quiet: float
+    """Seconds without work after which their pods go."""
+
+
+@dataclass(frozen=True)
 class AnalysisResult:
     """What is known now. The empty result says that nothing is."""
 

@@ -373,8 +373,12 @@ class _Service:
     ]
 )
 class Drain:
-    quiet: float = field(Duration(), "So long nothing was asked of it.", default="30s")
-    max: float = field(Duration(), "Never wait longer than this.", default="5m")
+    quiet: float = field(
+        Duration(),
+        "Time without a request after which the old version goes; without metrics: time after the switch.",
+        default="30s",
+    )
+    max: float = field(Duration(), "The old version goes after this time, whatever it still gets.", default="5m")
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
     if status.weight_since is not None:
         left = status.weight_since + ROUTER_FOLLOWS_S - draft.now
     if status.drain_since is not None:
-        left = max(left, _drained_at(draft, status.drain_since) - draft.now)
+        left = max(left, _drain_left(draft, status.drain_since))
     if others and left > 0:
         draft.again(left)
         return unused, False
@@ -164,11 +164,13 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
     return [*unused, *(Retire(one) for one in others)], True
 
 
-def _drained_at(draft: Draft, since: float) -> float:
-    """`drain.quiet` after the last request that was seen at the old version, at most `drain.max` after the switch."""
-    drain, busy_at = draft.seen.spec.drain, draft.seen.busy_at
-    quiet_since = since if busy_at is None else max(since, busy_at)
-    return min(quiet_since + drain.quiet, since + drain.max)
+def _drain_left(draft: Draft, since: float) -> float:
+    """Seconds until the old version may go: once it got no work for `drain.quiet`, at the latest after `drain.max`.
+
+    Where no metric counts its work, `drain.quiet` after the switch.
+    """
+    drain, passed = draft.seen.spec.drain, draft.now - since
+    return (drain.max if draft.seen.old_is_quiet is False else drain.quiet) - passed
 
 
 def _finalizer(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:

@@ -116,8 +116,8 @@ class Observation:
     """That the share that is seen is not the one that was written, in a sentence."""
     late: str = ""
     """What came too late for its look, in a sentence."""
-    busy_at: float | None = None
-    """When a version that drains was last seen with requests; None where nothing counts them."""
+    old_is_quiet: bool | None = None
+    """Whether a version that drains got no work for `drain.quiet`; None where nothing counts it."""
     effects: Mapping[str, Result] = field(default_factory=dict)
     """What the outbox knows of the effects that are owed, by their ids, at the moment of the pass."""
     manual_until: float | None = None

@@ -16,7 +16,7 @@ from controller import registry
 from controller.analysis.controller import AnalysisController
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
-from controller.analysis.subject import AnalysisResult, subject_of
+from controller.analysis.subject import AnalysisResult, Drain, subject_of
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.phase import Phase
 from controller.api.reading import SpecError
@@ -137,6 +137,7 @@ class Reconciler:
             disaster=found.disaster,
             share_lag=found.share_lag,
             late=found.late,
+            old_is_quiet=self.analysis.drains.is_quiet(key, _draining(world)),
             effects=self.outbox.results(key),
         )
         world = replace(world, observation=observation)
@@ -285,6 +286,16 @@ def _blocked(
 
 def _without_evidence(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in raw.items() if name != "evidence"}
+
+
+def _draining(world: World) -> Drain | None:
+    """What is left of the version that had the work before stable; None while nothing drains."""
+    spec, seen = world.spec, world.observation
+    status, since = seen.status, seen.status.drain_since
+    old = tuple(sorted(set(seen.revisions) - {status.stable, status.canary, seen.target}))
+    if since is None or spec.suspend or seen.deleting or not status.stable or not old:
+        return None
+    return Drain(world.key, spec.analysis, status.stable, old, since, spec.drain.quiet)
 
 
 def _soonest(*seconds: float | None) -> float | None:

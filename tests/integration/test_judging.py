@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.api.resources import ANALYSIS_RUNS, METRIC_SOURCES, RELEASES
+from controller.api.resources import ANALYSIS_RUNS, DEPLOYMENTS, METRIC_SOURCES, RELEASES
 from hack.node.influx import InfluxDB
 from tests.integration.metric_source import offer, set_token
 from tests.integration.operator_fixture import LEASE_S, release, weight
@@ -16,9 +16,9 @@ from tests.integration.traffic import Traffic
 ERRORS = {"name": "errors", "template": "http-errors"}
 
 
-def judged(*steps, **analysis):
+def judged(*steps, drain=None, **analysis):
     settings = {"interval": "1s", "metrics": [ERRORS], "advanced": {"settle": "700ms", "minUnits": 10}, **analysis}
-    return release(*steps, analysis=settings)
+    return release(*steps, analysis=settings, **({"drain": drain} if drain else {}))
 
 
 @pytest.fixture
@@ -97,6 +97,22 @@ async def test_a_version_that_is_slow_in_its_tail_alone_is_convicted_at_an_edge_
     code, text = await shop.command("explain", "web")
     assert code == 0
     assert "latency/1" in text
+
+
+async def test_an_old_version_that_clients_hold_on_to_keeps_its_pods_until_they_are_gone(shop, traffic):
+    await shop.given(judged(weight(50, atMost="2s"), drain={"quiet": "2s", "max": "2m"}))
+    old = (await shop.status())["stableRevision"]
+    traffic.stuck[old] = 20
+    await shop.commit("2")
+    await shop.until(lambda status: status.get("reason") == "Draining" and status["stableRevision"] != old)
+    switched = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < switched + 8:
+        assert (await shop.status())["reason"] == "Draining"
+        assert await shop.kube.find(DEPLOYMENTS, shop.namespace, f"web-{old}") is not None
+        await asyncio.sleep(0.5)
+    traffic.stuck.clear()
+    await shop.until_phase("Healthy")
+    assert await shop.kube.find(DEPLOYMENTS, shop.namespace, f"web-{old}") is None
 
 
 async def test_a_plan_asks_the_source_what_traffic_there_is(shop, traffic):

@@ -38,6 +38,8 @@ class Traffic:
         """Nothing is pushed, though there is work."""
         self.lost: dict[str, float] = defaultdict(float)
         """Share of a revision's requests that reach nobody, and are counted nowhere."""
+        self.stuck: dict[str, float] = {}
+        """Requests per second that a revision gets past the route, from clients that hold their connections."""
         self.slower: dict[str, dict[float, float]] = {}
         """By revision and edge in seconds, the share of requests that take longer; a histogram is pushed for these."""
         self._left: dict[tuple[str, str], float] = defaultdict(float)
@@ -88,6 +90,10 @@ class Traffic:
                 pod = f"web-{'bz'[self._turn // 4 % 2]}"  # each in turn, one in either half
                 tags = f"http.server.request.duration,service={self._name},revision={revision},pod={pod}"
                 lines.append(f"{tags} count={count}i,{fields} {now}")
+        for revision, rate in self.stuck.items():
+            if whole := self._whole(revision, "stuck", rate * PUSH_S):
+                service = f"{self._namespace}-{self._name}-{revision}-http-80@kubernetesgateway"
+                lines.append(f"traefik.service.requests.total,code=200,service={service} count={whole} {now}")
         return lines
 
     def _whole(self, revision: str, code: str, units: float) -> int:

@@ -176,6 +176,30 @@ def test_the_old_version_drains_before_it_goes(world):
     assert world.release.phase == "Healthy"
 
 
+def test_an_old_version_that_still_gets_work_keeps_its_pods_until_it_is_quiet(world):
+    world.given(release([weight(5), pause("5s")]).on("v2"))
+    world.old_is_quiet = False
+    world.until(lambda: world.release.stable == "v2")
+    world.advance(seconds=120)
+    assert (world.release.phase, world.release.reason) == ("Promoting", "Draining")
+    assert "v1" in world.cluster.deployments
+    world.old_is_quiet = True
+    world.advance(seconds=1)
+    assert "v1" not in world.cluster.deployments
+    assert world.release.phase == "Healthy"
+
+
+def test_an_old_version_that_never_gets_quiet_goes_after_drain_max(world):
+    world.given(release([weight(5), pause("5s")]).on("v2"))
+    world.old_is_quiet = False
+    world.until(lambda: world.release.stable == "v2")
+    world.advance(seconds=295)
+    assert "v1" in world.cluster.deployments
+    world.advance(seconds=10)
+    assert "v1" not in world.cluster.deployments
+    assert world.release.phase == "Healthy"
+
+
 def test_asking_for_the_draining_version_again_starts_at_step_one(world):
     world.given(release().on("v2"))
     world.until(lambda: world.release.stable == "v2")

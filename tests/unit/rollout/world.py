@@ -69,6 +69,8 @@ class World:
     """What provisional counts say of the canary under way."""
     unused_credits_s: float = 0.0
     """For how long the canary has left credits of its share unused."""
+    old_is_quiet: bool | None = None
+    """Whether a version that drains got no work for `drain.quiet`; None: nothing counts it."""
     manual_until: float | None = None
     effects: dict[str, Result] = field(default_factory=dict)
     """What the outbox knows, by the ids of effects."""
@@ -251,6 +253,7 @@ class World:
             share_lag=self._share_lag(run),
             metric_trouble=self._trouble(run),
             disaster=self.disaster if status.canary else None,
+            old_is_quiet=self.old_is_quiet if status.drain_since is not None else None,
             manual_until=self.manual_until,
             effects=self.effects,
             requests=tuple(one for one in self.requests if one.name not in self.cluster.answers),
