@@ -28,7 +28,8 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._not_before: dict[K, float] = {}
         self._arrived = asyncio.Event()
-        self.done = 0
+        self._finished_at = 0.0
+        self._taken_at = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -36,6 +37,16 @@ class WorkQueue(Generic[K]):
     @property
     def active(self) -> int:
         return len(self._active)
+
+    @property
+    def unfinished_since(self) -> float | None:
+        """Since when there have been keys, and none was finished; None while there are none. By the loop's clock."""
+        return self._finished_at if self._waiting or self._active else None
+
+    @property
+    def untaken_since(self) -> float | None:
+        """Since when keys have waited for a worker, and none was taken; None while none waits. By the loop's clock."""
+        return self._taken_at if self._waiting else None
 
     def add(self, key: K) -> None:
         if key in self._active:
@@ -49,6 +60,11 @@ class WorkQueue(Generic[K]):
             return
         self._not_before.pop(key, None)
         self._cancel_timer(key)
+        # the time without keys counts for nobody
+        if not self._waiting:
+            self._taken_at = asyncio.get_running_loop().time()
+            if not self._active:
+                self._finished_at = self._taken_at
         self._waiting.add(key)
         self._ready.append(key)
         self._arrived.set()
@@ -89,13 +105,14 @@ class WorkQueue(Generic[K]):
             self._arrived.clear()
             await self._arrived.wait()
         key = self._ready.popleft()
+        self._taken_at = asyncio.get_running_loop().time()
         self._waiting.discard(key)
         self._active.add(key)
         return key
 
     def finish(self, key: K) -> None:
         self._active.discard(key)
-        self.done += 1
+        self._finished_at = asyncio.get_running_loop().time()
         if key in self._again:
             self._again.discard(key)
             self.add(key)

@@ -55,15 +55,12 @@ class AnalysisController:
         runs: RunStore,
         clock: Callable[[], float],
         wake: Callable[[Key], object],
-        *,
-        finished: Callable[[], object] = lambda: None,
     ) -> None:
-        """`wake` is called with a Release whose result has changed, or is late; `finished` after each measurement."""
+        """`wake` is called with a Release whose result has changed, or is late."""
         self.measuring = measuring
         self._runs = runs
         self.clock = clock
         self._wake = wake
-        self._finished = finished
         self._queue: WorkQueue[Key] = WorkQueue()
         self._entries: dict[Key, _Entry] = {}
         self.drains = DrainWatches(measuring, clock, wake)
@@ -75,6 +72,10 @@ class AnalysisController:
     @property
     def active(self) -> int:
         return self._queue.active
+
+    @property
+    def untaken_since(self) -> float | None:
+        return self._queue.untaken_since
 
     def result(self, key: Key, subject: Subject | None, now: float) -> AnalysisResult:
         """What is known of the attempt that `subject` names, at once; None: nothing is analyzed now.
@@ -154,7 +155,6 @@ class AnalysisController:
     def _ended(self, key: Key, _: asyncio.Task[None]) -> None:
         """Also of a task that was cancelled before it began."""
         self._queue.finish(key)
-        self._finished()
 
     async def _measure(self, key: Key, entry: _Entry) -> None:
         subject, loop = entry.subject, asyncio.get_running_loop()

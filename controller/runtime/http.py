@@ -1,11 +1,11 @@
 """`/healthz`, `/readyz` and `/metrics`.
 
-Health is answered from the queue's heartbeat: that a task runs proves nothing, that keys are finished does.
+Health is answered for each queue by itself: that a task runs proves nothing, that the queue's keys are finished does.
 """
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 _LAGS_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _STUCK_S = 150.0
-"""A reconcile ends within a minute; a queue that finishes nothing for longer is stuck."""
+"""A pass ends within a minute; a queue that has keys and makes no progress for longer is stuck."""
 
 
 @dataclass
@@ -40,34 +40,41 @@ class Telemetry:
         Gauge(name, text, registry=self.registry).set_function(read)
 
 
-@dataclass
-class Heart:
-    """When the queue last finished something."""
+@dataclass(frozen=True)
+class Liveness:
+    """Of one queue."""
 
-    busy: Callable[[], bool]
-    ready: bool = False
-    last_beat: float = field(default_factory=time.monotonic)
-
-    def beat(self) -> None:
-        self.last_beat = time.monotonic()
+    queue: str
+    """Its name, for people."""
+    stalled_since: Callable[[], float | None]
+    """Since when it has had keys and made no progress, by the loop's clock; None while it has no keys."""
 
     @property
-    def stuck(self) -> bool:
-        return self.busy() and time.monotonic() - self.last_beat > _STUCK_S
+    def is_stuck(self) -> bool:
+        since = self.stalled_since()
+        return since is not None and asyncio.get_running_loop().time() - since > _STUCK_S
 
 
 async def serve(
-    heart: Heart, telemetry: Telemetry, address: str, port: int, beside: Iterable[web.RouteDef] = ()
+    telemetry: Telemetry,
+    address: str,
+    port: int,
+    *,
+    queues: Iterable[Liveness],
+    ready: Callable[[], bool],
+    beside: Iterable[web.RouteDef] = (),
 ) -> web.AppRunner:
     """Starts answering; the caller cleans the runner up. Port 0 takes a free one. `beside`: other routes."""
+    watched = tuple(queues)
 
     async def healthz(_: web.Request) -> web.Response:
-        if heart.stuck:
-            return web.Response(status=503, text="the work queue finishes nothing\n")
+        stuck = [liveness.queue for liveness in watched if liveness.is_stuck]
+        if stuck:
+            return web.Response(status=503, text=f"no progress for {_STUCK_S:g} s: {', '.join(stuck)}\n")
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        if not heart.ready:
+        if not ready():
             return web.Response(status=503, text="starting\n")
         return web.Response(text="ok\n")
 

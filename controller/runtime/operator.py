@@ -47,7 +47,7 @@ from controller.queue_share.http import ShareApi
 from controller.queue_share.ports import LedgerPlace, LedgerStore
 from controller.queue_share.stores.memory import MemoryLedgers
 from controller.runtime.executor import Executor
-from controller.runtime.http import Heart, Telemetry, serve
+from controller.runtime.http import Liveness, Telemetry, serve
 from controller.runtime.kopf_adapter import Intake, kopf_settings, registry_of
 from controller.runtime.observer import Observer
 from controller.runtime.reconciler import Reconciler
@@ -81,11 +81,13 @@ class Operator:
     intake: Intake
     events: Events
     telemetry: Telemetry
-    heart: Heart
+    liveness: tuple[Liveness, ...]
+    """Of each queue."""
     allocators: Allocators
     ledgers: MemoryLedgers
     """Those that workers report to here."""
     leads: bool = False
+    ready: bool = False
 
     @classmethod
     async def assemble(cls, kube: KubeClient, own_namespace: str, *, addresses: Addresses | None = None) -> Operator:
@@ -103,9 +105,11 @@ class Operator:
         events, runs = Events(kube), RunStore(kube)
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
         telemetry = Telemetry()
-        heart = Heart(busy=lambda: queue.active > 0 or len(queue) > 0)
-        analysis = AnalysisController(
-            Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, queue.add, finished=heart.beat
+        analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, queue.add)
+        liveness = (
+            Liveness("Releases", lambda: queue.unfinished_since),
+            # a measurement takes as long as its source does: what can be asked of the queue is that it is begun
+            Liveness("analysis", lambda: analysis.untaken_since),
         )
         outbox = Outbox(kinds(EffectContext(kube, addresses or Addresses(api_server_of(kube)))), queue.add)
         reconciler = Reconciler(
@@ -127,7 +131,19 @@ class Operator:
             "pointsman_effects_owed", "Effects that Releases owe to the outside.", lambda: float(len(outbox))
         )
         telemetry.gauge("pointsman_effects_active", "Effects that are carried out now.", lambda: float(outbox.active))
-        return cls(kube, queue, reconciler, analysis, outbox, intake, events, telemetry, heart, allocators, ledgers)
+        return cls(
+            kube=kube,
+            queue=queue,
+            reconciler=reconciler,
+            analysis=analysis,
+            outbox=outbox,
+            intake=intake,
+            events=events,
+            telemetry=telemetry,
+            liveness=liveness,
+            allocators=allocators,
+            ledgers=ledgers,
+        )
 
     def watches(self, only: str | None) -> list[ChildWatch]:
         """Of everything that is made for a Release, and may be changed by somebody else."""
@@ -149,7 +165,6 @@ class Operator:
         return [watch(resource) for resource in (*listed, *sorted(of_routers - {*listed}, key=str))]
 
     def _finished(self, result: str) -> None:
-        self.heart.beat()
         self.telemetry.reconciles.labels(result).inc()
 
     async def _work(self, watches: Sequence[ChildWatch]) -> None:
@@ -212,7 +227,7 @@ class Operator:
             self.allocators.run(),
         ]
         async with _background(background):
-            self.heart.ready = True
+            self.ready = True
             await feed(self.intake, settings)
         self.queue.close()
         self.analysis.close()
@@ -278,9 +293,16 @@ async def run(settings: Settings) -> None:
     try:
         operator = await Operator.assemble(kube, settings.namespace)
         shares = ShareApi(operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace)
-        runner = await serve(operator.heart, operator.telemetry, settings.address, settings.port, shares.routes())
+        runner = await serve(
+            operator.telemetry,
+            settings.address,
+            settings.port,
+            queues=operator.liveness,
+            ready=lambda: operator.ready,
+            beside=shares.routes(),
+        )
         await kinds_are_served(kube, settings.only)
-        operator.heart.ready = True
+        operator.ready = True
         lease = Lease(
             kube, settings.namespace, LEASE_NAME, settings.identity, pod=settings.pod, duration_s=settings.lease_s
         )

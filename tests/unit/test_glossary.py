@@ -16,7 +16,6 @@ PENDING = frozenset(
         "asked",
         "flight",
         "flights",
-        "Heart",
         "Intake",
         "let_go",
         "Memory",

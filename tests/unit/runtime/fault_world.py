@@ -30,7 +30,7 @@ from controller.api.resources import (
     Resource,
 )
 from controller.kube.lease import Lease
-from controller.runtime.http import Heart
+from controller.kube.objects import Key
 from controller.runtime.kopf_adapter import Intake
 from controller.runtime.operator import LEASE_NAME, Operator, lead
 from controller.runtime.settings import Settings, settings
@@ -44,16 +44,6 @@ SHOP = "shop"
 LEASE_S = 15.0
 
 
-class Pulse(Heart):
-    """Counts reconciles; what one asks of the API server depends on what is remembered."""
-
-    moments: list[float]
-
-    def beat(self) -> None:
-        super().beat()
-        self.moments.append(asyncio.get_running_loop().time())
-
-
 class RunningOperator:
     """One process, as far as anybody can tell."""
 
@@ -62,7 +52,7 @@ class RunningOperator:
         self.kube = FakeClient(world.api, lambda: world.weather, name)
         self.operator: Operator | None = None
         self.reconciles: list[float] = []
-        """When each ended."""
+        """When each ended. They are counted: what one asks of the API server depends on what is cached."""
         self.may_end = False
         """Whether a test expects it to lose its Lease."""
         self.ends_within = 0.0
@@ -74,8 +64,13 @@ class RunningOperator:
         operator = await Operator.assemble(self.kube, HOME)
         loop, reconciler = asyncio.get_running_loop(), operator.reconciler
         sources = self._world.sources()
-        operator.heart = Pulse(operator.heart.busy)
-        operator.heart.moments = self.reconciles
+        finish = operator.queue.finish
+
+        def finish_and_count(key: Key) -> None:
+            finish(key)
+            self.reconciles.append(loop.time())
+
+        operator.queue.finish = finish_and_count  # type: ignore[method-assign]
         reconciler.clock, reconciler.sources = self._world.now, sources
         operator.analysis.clock = self._world.now
         operator.analysis.measuring = Measuring(reconciler.runs, sources)

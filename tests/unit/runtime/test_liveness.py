@@ -1,0 +1,80 @@
+"""`/healthz` answers for each queue whether it makes progress."""
+
+import asyncio
+
+from aiohttp import ClientSession
+from aiohttp.test_utils import unused_port
+
+from controller.kube.objects import Key
+from controller.runtime.http import Liveness, Telemetry, serve
+from controller.runtime.operator import Operator
+from controller.workqueue import WorkQueue
+from tests.unit.runtime.fault_world import HOME, World, run
+
+WEB = Key("shop", "web")
+
+
+def stuck(operator: Operator) -> list[str]:
+    return [liveness.queue for liveness in operator.liveness if liveness.is_stuck]
+
+
+async def assembled(world: World) -> Operator:
+    return await Operator.assemble(world.start().kube, HOME)
+
+
+def test_a_measurement_that_ends_does_not_hide_a_stuck_queue_of_releases():
+    async def story(world: World) -> None:
+        operator = await assembled(world)
+        operator.queue.add(WEB)
+        await operator.queue.get()
+        await asyncio.sleep(160)
+        measured = operator.analysis._queue
+        measured.add(WEB)
+        measured.finish(await measured.get())
+        assert stuck(operator) == ["Releases"]
+        operator.queue.finish(WEB)
+        assert stuck(operator) == []
+
+    run(story)
+
+
+def test_the_first_pass_after_a_long_rest_is_not_taken_for_a_stuck_one():
+    async def story(world: World) -> None:
+        operator = await assembled(world)
+        await asyncio.sleep(1000)
+        operator.queue.add(WEB)
+        await operator.queue.get()
+        assert stuck(operator) == []
+        await asyncio.sleep(60)
+        assert stuck(operator) == [], "a pass may take a minute"
+        await asyncio.sleep(100)
+        assert stuck(operator) == ["Releases"]
+
+    run(story)
+
+
+def test_an_analysis_that_begins_nothing_is_stuck_and_one_whose_sources_hang_is_not():
+    async def story(world: World) -> None:
+        operator = await assembled(world)
+        analysis = operator.analysis._queue
+        analysis.add(WEB)
+        assert await analysis.get() == WEB
+        await asyncio.sleep(1000)
+        assert stuck(operator) == []
+        analysis.add(Key("shop", "api"))
+        await asyncio.sleep(160)
+        assert stuck(operator) == ["analysis"]
+
+    run(story)
+
+
+async def test_healthz_names_the_queue_that_is_stuck():
+    queue, now = WorkQueue[str](), asyncio.get_running_loop().time()
+    port = unused_port()
+    queues = [Liveness("Releases", lambda: now - 200), Liveness("analysis", lambda: queue.untaken_since)]
+    runner = await serve(Telemetry(), "127.0.0.1", port, queues=queues, ready=lambda: True)
+    try:
+        async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+            assert (answer.status, await answer.text()) == (503, "no progress for 150 s: Releases\n")
+    finally:
+        await runner.cleanup()
