@@ -200,9 +200,9 @@ def _ask(asked: _Asked, namespace: str | None, kubeconfig: Path | None, output: 
     answered = with_cluster(kubeconfig, ask)
     spec, status = answered["spec"], answered["status"]
     if output is Output.JSON:
-        told = {"name": asked.name, "namespace": answered["metadata"]["namespace"], "action": asked.action}
-        told |= {"releaseAction": answered["metadata"]["name"], "revision": spec["revision"]}
-        echo(json.dumps(told | {"result": status["result"], "message": status["message"]}))
+        shown = {"name": asked.name, "namespace": answered["metadata"]["namespace"], "action": asked.action}
+        shown |= {"releaseAction": answered["metadata"]["name"], "revision": spec["revision"]}
+        echo(json.dumps(shown | {"result": status["result"], "message": status["message"]}))
     else:
         echo(f"{asked.name}: {status['message']}")
     if status["result"] != "Accepted":

@@ -1,8 +1,8 @@
-"""Remembers what was read of a Release's objects, and keeps it as the watches and our own writes say it is now.
+"""Keeps what was read of a Release's objects, as the watches and our own writes say it is now.
 
 Without it every pass costs six requests, and most passes come from the clock or from an event about one object. What
-is remembered may still be a moment old, as with every watch: so each write carries the resourceVersion it was decided
-on, a refused one makes the Release forget everything, and nothing is remembered of a kind whose watch is cut.
+is cached may still be a moment old, as with every watch: so each write carries the resourceVersion it was decided on,
+a failed pass drops everything of its Release, and nothing is kept of a kind whose watch is cut.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from controller.api.names import RELEASE_LABEL
 from controller.api.resources import RELEASES, Resource
 from controller.kube.client import KubeClient, NotFoundError
 from controller.kube.packed import (
+    CacheKey,
     Content,
-    Flight,
-    Parcel,
-    Shelf,
+    OngoingRequest,
+    Preloaded,
     is_newer,
     release_of,
     slim,
@@ -30,63 +30,63 @@ from controller.kube.packed import (
 )
 from controller.kube.watch import Change
 
-_MOST_SHELVES = 2500
+_MOST_ENTRIES = 2500
 _AGE_S = 60.0
 _RELEASE_AGE_S = 10.0
 """kopf does not say when its watch is cut, so what a person may have changed is not believed for long."""
-_PARCEL_AGE_S = 120.0
-"""What waits for a first pass: that comes because it was told of, and again if it is told of anew."""
+_PRELOADED_AGE_S = 120.0
+"""What waits for a first pass. An event brings that pass, and a later event brings another."""
 
 
-class Memory:
+class ObjectCache:
     """The part of `KubeClient` that the engine uses, with the same errors. What it returns must not be changed."""
 
     def __init__(self, kube: KubeClient, monotonic: Callable[[], float] | None = None) -> None:
         self._kube = kube
         self._monotonic = monotonic or asyncio.get_running_loop().time
         self._trusted: set[Resource] = {RELEASES}
-        self._shelves: OrderedDict[Shelf, Content] = OrderedDict()
-        self._flights: set[Flight] = set()
-        self._parcels: OrderedDict[Shelf, Parcel] = OrderedDict()
+        self._entries: OrderedDict[CacheKey, Content] = OrderedDict()
+        self._ongoing: set[OngoingRequest] = set()
+        self._preloaded: OrderedDict[CacheKey, Preloaded] = OrderedDict()
         """Each is believed once."""
 
-    # -- what the watches say ------------------------------------------------------------------------------------
+    # -- events -------------------------------------------------------------------------------------------------
 
     def trust(self, resource: Resource, *, watched: bool) -> None:
-        """Whether changes of this kind are being told."""
+        """`watched`: whether a watch of this kind is open, so that each change will be seen."""
         if watched:
             self._trusted.add(resource)
             return
         self._trusted.discard(resource)
-        for shelf in [shelf for shelf in (*self._shelves, *self._parcels) if shelf.resource == resource]:
-            self._drop(shelf)
-        for flight in self._flights:
-            flight.changed.add(Shelf(resource, "", ""))
+        for key in [key for key in (*self._entries, *self._preloaded) if key.resource == resource]:
+            self._drop(key)
+        for request in self._ongoing:
+            request.changed.add(CacheKey(resource, "", ""))
 
-    def changed(self, resource: Resource, namespace: str, release: str) -> None:
+    def invalidate(self, resource: Resource, namespace: str, release: str) -> None:
         for single in (False, True):
-            self._drop(Shelf(resource, namespace, release, single))
+            self._drop(CacheKey(resource, namespace, release, single))
 
     def forget(self, namespace: str, release: str) -> None:
-        """Everything about one Release: something was not as remembered."""
+        """Drops everything of one Release: something was not as cached."""
         for resource in self._trusted:
-            self.changed(resource, namespace, release)
+            self.invalidate(resource, namespace, release)
 
-    def told(self, resource: Resource, release: str, change: Change) -> None:
-        """Something that was made for this Release, as its watch shows it."""
+    def on_event(self, resource: Resource, release: str, change: Change) -> None:
+        """An object that was made for this Release, as its watch shows it."""
         metadata = change.metadata
         for single in (False, True):
-            shelf = Shelf(resource, metadata["namespace"], release, single)
+            key = CacheKey(resource, metadata["namespace"], release, single)
             if single and metadata["name"] != release:
                 continue
-            if self._is_up_to_date(shelf, change):
-                self._mark(shelf)
+            if self._is_up_to_date(key, change):
+                self._mark(key)
             else:
-                self._drop(shelf)
+                self._drop(key)
 
-    def _is_up_to_date(self, shelf: Shelf, change: Change) -> bool:
-        """Puts in what is new. An event may come late, and tell of what is long gone."""
-        content, name = self._shelves.get(shelf), change.metadata["name"]
+    def _is_up_to_date(self, key: CacheKey, change: Change) -> bool:
+        """Puts in what is new. An event may come late, and show what is long gone."""
+        content, name = self._entries.get(key), change.metadata["name"]
         if content is None or change.item is None:
             return False
         known = content.objects.get(name)
@@ -98,38 +98,38 @@ class Memory:
             if change.gone:
                 content.objects.pop(name, None)
             else:
-                content.objects[name] = change.item if shelf.single else slim(change.item)
+                content.objects[name] = change.item if key.single else slim(change.item)
         if content.version and is_newer(version, content.version):
             content.version = version
         return True
 
-    def told_release(self, release: Mapping[str, Any]) -> None:
+    def on_release_event(self, release: Mapping[str, Any]) -> None:
         """A Release as its watch shows it, which is what a read would give; unless more is known since."""
         metadata = release["metadata"]
-        shelf = Shelf(RELEASES, metadata["namespace"], metadata["name"], single=True)
-        known = self._shelves.get(shelf)
+        key = CacheKey(RELEASES, metadata["namespace"], metadata["name"], single=True)
+        known = self._entries.get(key)
         found = known and known.objects.get(metadata["name"])
         if found and not is_newer(version_of(release), version_of(found)):
             return
-        self._drop(shelf)
+        self._drop(key)
         kind = {"apiVersion": RELEASES.api_version, "kind": RELEASES.kind}
         # who has written which field of it is half of its size, and nobody's question
         item = {**kind, **release, "metadata": without_fields(metadata)}
         if known is None:
-            self._parcels[shelf] = Parcel(self._monotonic())
-            self._parcels[shelf].pack(item)
+            self._preloaded[key] = Preloaded(self._monotonic())
+            self._preloaded[key].pack(item)
         else:
-            with self._flight() as flight:
-                self._put(flight, shelf, [item])
+            with self._ongoing_request() as request:
+                self._put(request, key, [item])
 
-    def _drop(self, shelf: Shelf) -> None:
-        self._shelves.pop(shelf, None)
-        self._parcels.pop(shelf, None)
-        self._mark(shelf)
+    def _drop(self, key: CacheKey) -> None:
+        self._entries.pop(key, None)
+        self._preloaded.pop(key, None)
+        self._mark(key)
 
-    def _mark(self, shelf: Shelf) -> None:
-        for flight in self._flights:
-            flight.changed.add(shelf)
+    def _mark(self, key: CacheKey) -> None:
+        for request in self._ongoing:
+            request.changed.add(key)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -140,105 +140,107 @@ class Memory:
         return found
 
     async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
-        """An object that has its Release's own name is remembered, also that there is none."""
+        """An object that has its Release's own name is cached, also that there is none."""
         if resource not in self._trusted or namespace is None:
             return await self._kube.find(resource, namespace, name)
-        shelf = Shelf(resource, namespace, name, single=True)
-        content = self._content(shelf)
+        key = CacheKey(resource, namespace, name, single=True)
+        content = self._content(key)
         if content is not None:
             return content.objects.get(name)
-        with self._flight() as flight:
+        with self._ongoing_request() as request:
             found = await self._kube.find(resource, namespace, name)
             if found is None or release_of(resource, found) == name:
-                self._put(flight, shelf, [] if found is None else [found])
+                self._put(request, key, [] if found is None else [found])
         return found
 
     async def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[dict[str, Any]]:
-        """All pages. Only lists of everything that one Release has are remembered."""
+        """All pages. Only lists of everything that one Release has are cached."""
         label, _, release = labels.partition("=")
         if resource not in self._trusted or namespace is None or label != RELEASE_LABEL or "," in release:
             return await self._kube.list(resource, namespace, labels=labels)
-        shelf = Shelf(resource, namespace, release)
-        content = self._content(shelf)
+        key = CacheKey(resource, namespace, release)
+        content = self._content(key)
         if content is not None:
             return list(content.objects.values())
-        with self._flight() as flight:
+        with self._ongoing_request() as request:
             found, version = await self._kube.listing(resource, namespace, labels=labels)
-            self._put(flight, shelf, found, version)
+            self._put(request, key, found, version)
         return found
 
-    async def fill(self, resource: Resource, namespace: str | None, *, listed: bool, single: bool) -> None:
+    async def preload(self, resource: Resource, namespace: str | None, *, listed: bool, single: bool) -> None:
         """Before the first pass over all Releases: what each will ask for, in pages and not one by one.
 
         `listed`: all that a Release has of the kind will be asked for; `single`: the one with its own name. Raises
         KubeError.
         """
-        parcels: dict[Shelf, Parcel] = {}
+        found: dict[CacheKey, Preloaded] = {}
         now = self._monotonic()
-        with self._flight() as flight:
+        with self._ongoing_request() as request:
             async for page in self._kube.pages(resource, namespace, labels=RELEASE_LABEL):
                 for item in page["items"]:
                     name, release = item["metadata"]["name"], release_of(resource, item)
-                    shelf = Shelf(resource, item["metadata"]["namespace"], release)
+                    key = CacheKey(resource, item["metadata"]["namespace"], release)
                     if listed:
-                        parcels.setdefault(shelf, Parcel(now)).pack(slim(item))
+                        found.setdefault(key, Preloaded(now)).pack(slim(item))
                     if single and name == release:
-                        parcels.setdefault(replace(shelf, single=True), Parcel(now)).pack(item)
-            if resource in self._trusted and Shelf(resource, "", "") not in flight.changed:
-                self._parcels |= {shelf: parcel for shelf, parcel in parcels.items() if shelf not in flight.changed}
+                        found.setdefault(replace(key, single=True), Preloaded(now)).pack(item)
+            if resource in self._trusted and CacheKey(resource, "", "") not in request.changed:
+                self._preloaded |= {key: each for key, each in found.items() if key not in request.changed}
 
-    def _content(self, shelf: Shelf) -> Content | None:
-        parcel = self._parcels.pop(shelf, None)
-        if parcel is not None:
-            return parcel.unpacked() if self._monotonic() - parcel.read_at < _PARCEL_AGE_S else None
-        content = self._shelves.get(shelf)
-        age = _RELEASE_AGE_S if shelf.resource == RELEASES else _AGE_S
+    def _content(self, key: CacheKey) -> Content | None:
+        preloaded = self._preloaded.pop(key, None)
+        if preloaded is not None:
+            return preloaded.unpacked() if self._monotonic() - preloaded.read_at < _PRELOADED_AGE_S else None
+        content = self._entries.get(key)
+        age = _RELEASE_AGE_S if key.resource == RELEASES else _AGE_S
         return content if content is not None and self._monotonic() - content.read_at < age else None
 
-    def _put(self, flight: Flight, shelf: Shelf, objects: Iterable[dict[str, Any]], version: str = "") -> None:
-        if shelf in flight.changed or Shelf(shelf.resource, "", "") in flight.changed:
+    def _put(
+        self, request: OngoingRequest, key: CacheKey, objects: Iterable[dict[str, Any]], version: str = ""
+    ) -> None:
+        if key in request.changed or CacheKey(key.resource, "", "") in request.changed:
             return
         now = self._monotonic()
-        kept = objects if shelf.single else map(slim, objects)
-        self._shelves[shelf] = Content({item["metadata"]["name"]: item for item in kept}, now, version)
-        self._shelves.move_to_end(shelf)
-        while len(self._shelves) > _MOST_SHELVES:
-            self._shelves.popitem(last=False)
-        self.let_go()
+        kept = objects if key.single else map(slim, objects)
+        self._entries[key] = Content({item["metadata"]["name"]: item for item in kept}, now, version)
+        self._entries.move_to_end(key)
+        while len(self._entries) > _MOST_ENTRIES:
+            self._entries.popitem(last=False)
+        self.evict_old()
 
-    def let_go(self) -> None:
+    def evict_old(self) -> None:
         """What is too old to be believed: it would else lie here until something else is read."""
         now = self._monotonic()
-        while self._shelves and next(iter(self._shelves.values())).read_at < now - _AGE_S:
-            self._shelves.popitem(last=False)
-        while self._parcels and next(iter(self._parcels.values())).read_at < now - _PARCEL_AGE_S:
-            self._parcels.popitem(last=False)
+        while self._entries and next(iter(self._entries.values())).read_at < now - _AGE_S:
+            self._entries.popitem(last=False)
+        while self._preloaded and next(iter(self._preloaded.values())).read_at < now - _PRELOADED_AGE_S:
+            self._preloaded.popitem(last=False)
 
     @contextmanager
-    def _flight(self) -> Iterator[Flight]:
-        flight = Flight()
-        self._flights.add(flight)
+    def _ongoing_request(self) -> Iterator[OngoingRequest]:
+        request = OngoingRequest()
+        self._ongoing.add(request)
         try:
-            yield flight
+            yield request
         finally:
-            self._flights.discard(flight)
+            self._ongoing.discard(request)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False
     ) -> dict[str, Any]:
-        with self._flight() as flight:
+        with self._ongoing_request() as request:
             answer = await self._kube.create(resource, namespace, body, strict=strict)
-            self._note(flight, resource, answer)
+            self._note(request, resource, answer)
         return answer
 
     async def replace(
         self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None
     ) -> dict[str, Any]:
-        with self._flight() as flight:
+        with self._ongoing_request() as request:
             answer = await self._kube.replace(resource, body, subresource)
-            self._note(flight, resource, answer)
+            self._note(request, resource, answer)
         return answer
 
     async def patch(
@@ -249,47 +251,47 @@ class Memory:
         body: Mapping[str, Any],
         subresource: str | None = None,
     ) -> dict[str, Any]:
-        with self._flight() as flight:
+        with self._ongoing_request() as request:
             answer = await self._kube.patch(resource, namespace, name, body, subresource)
             if subresource == "scale":
                 self._note_scale(resource, namespace, name, answer)  # it is no Deployment
             else:
-                self._note(flight, resource, answer)
+                self._note(request, resource, answer)
         return answer
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, seen: Mapping[str, Any] | None = None
     ) -> bool:
         gone = await self._kube.delete(resource, namespace, name, seen=seen)
-        for shelf, content in self._with(resource, namespace, name):
+        for key, content in self._with(resource, namespace, name):
             if gone:
                 del content.objects[name]
-                self._mark(shelf)
+                self._mark(key)
             else:
-                self._drop(shelf)
+                self._drop(key)
         return gone
 
-    def _note(self, flight: Flight, resource: Resource, answer: dict[str, Any]) -> None:
+    def _note(self, request: OngoingRequest, resource: Resource, answer: dict[str, Any]) -> None:
         """The answer to a write is what a read would give, unless somebody else was faster still."""
         metadata, release = answer["metadata"], release_of(resource, answer)
         for single in (False, True):
-            shelf = Shelf(resource, metadata.get("namespace", ""), release, single)
-            self._parcels.pop(shelf, None)
-            content = self._shelves.get(shelf)
+            key = CacheKey(resource, metadata.get("namespace", ""), release, single)
+            self._preloaded.pop(key, None)
+            content = self._entries.get(key)
             if single and metadata["name"] != release:
                 continue
             if content is None:
                 if single and resource in self._trusted:  # that is all there is of it
-                    self._put(flight, shelf, [answer])
+                    self._put(request, key, [answer])
                 continue
             known = content.objects.get(metadata["name"])
-            if known is None and shelf in flight.changed:
-                self._drop(shelf)  # it may be gone again
+            if known is None and key in request.changed:
+                self._drop(key)  # it may be gone again
             elif known is None or is_newer(version_of(answer), version_of(known)):
                 content.objects[metadata["name"]] = answer if single else slim(answer)
                 if single:  # as it is now
                     content.read_at = self._monotonic()
-                    self._shelves.move_to_end(shelf)
+                    self._entries.move_to_end(key)
 
     def _note_scale(self, resource: Resource, namespace: str, name: str, scale: Mapping[str, Any]) -> None:
         version = version_of(scale)
@@ -300,14 +302,14 @@ class Memory:
                 spec = {**known["spec"], "replicas": scale["spec"].get("replicas", 0)}
                 content.objects[name] = {**known, "metadata": metadata, "spec": spec}
 
-    def _with(self, resource: Resource, namespace: str, name: str) -> Sequence[tuple[Shelf, Content]]:
+    def _with(self, resource: Resource, namespace: str, name: str) -> Sequence[tuple[CacheKey, Content]]:
         """Where an object lies that was just written. It has its Release's name, or that with a revision after it."""
-        shelves = [
-            Shelf(resource, namespace, release, single)
+        keys = [
+            CacheKey(resource, namespace, release, single)
             for release in (name, name.rpartition("-")[0])
             for single in (False, True)
         ]
-        for shelf in shelves:
-            self._parcels.pop(shelf, None)
-        found = ((shelf, self._shelves.get(shelf)) for shelf in shelves)
-        return [(shelf, content) for shelf, content in found if content is not None and name in content.objects]
+        for key in keys:
+            self._preloaded.pop(key, None)
+        found = ((key, self._entries.get(key)) for key in keys)
+        return [(key, content) for key, content in found if content is not None and name in content.objects]

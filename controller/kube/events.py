@@ -32,7 +32,7 @@ class Events:
         self._arrived = asyncio.Event()
         self._sent: OrderedDict[tuple[str, str, str], tuple[str, int, float]] = OrderedDict()
 
-    def tell(self, release: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
+    def emit(self, release: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
         now = times.to_seconds_text(time.time())
         metadata = release["metadata"]
         self._backlog.append(

@@ -1,4 +1,4 @@
-"""Where the memory keeps what it knows of a Release's objects, and what of an object is worth keeping."""
+"""The entries of the object cache, and what of an object is worth keeping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from controller.api.resources import RELEASES, Resource
 
 
 @dataclass(frozen=True)
-class Shelf:
+class CacheKey:
     resource: Resource
     namespace: str
     release: str
@@ -29,7 +29,7 @@ class Content:
 
 
 @dataclass
-class Parcel:
+class Preloaded:
     """What is kept for the first pass over a Release, as text: a start has them all, and unpacked they are ten times
     as large.
     """
@@ -46,10 +46,10 @@ class Parcel:
 
 
 @dataclass(eq=False)
-class Flight:
+class OngoingRequest:
     """A request under way. What changes meanwhile is newer than its answer may be."""
 
-    changed: set[Shelf] = field(default_factory=set)
+    changed: set[CacheKey] = field(default_factory=set)
 
 
 def release_of(resource: Resource, item: Mapping[str, Any]) -> str:
@@ -59,7 +59,7 @@ def release_of(resource: Resource, item: Mapping[str, Any]) -> str:
 
 def slim(item: dict[str, Any]) -> dict[str, Any]:
     """Without what a pass never looks at, which is most of it. Single objects are kept whole: a route's managedFields
-    tell who has written it.
+    say who has written it.
     """
     metadata = without_fields(item["metadata"])
     spec = {name: value for name, value in item.get("spec", {}).items() if name != "template"}

@@ -17,7 +17,7 @@ from controller.api.resources import (
     SERVICES,
     Resource,
 )
-from controller.kube.cache import Memory
+from controller.kube.cache import ObjectCache
 from controller.kube.client import ConflictError, InvalidError, NotFoundError
 from controller.kube.events import Events
 from controller.kube.objects import child_name, controller_revision, deployment, is_ours, selector, service
@@ -56,7 +56,7 @@ class NameTakenError(Exception):
 
 
 class Executor:
-    def __init__(self, kube: Memory, runs: RunStore, events: Events) -> None:
+    def __init__(self, kube: ObjectCache, runs: RunStore, events: Events) -> None:
         self._kube = kube
         self._runs = runs
         self._events = events
@@ -89,7 +89,7 @@ class Executor:
             case Answer():
                 await self._answer(world, action, now)
             case Event():
-                self._events.tell(world.release, action.reason, action.message, warning=action.warning)
+                self._events.emit(world.release, action.reason, action.message, warning=action.warning)
             case _:
                 assert_never(action)
 

@@ -29,44 +29,44 @@ _LONGEST_END_S = 30.0
 
 
 @dataclass(frozen=True)
-class Intake:
+class EventRouter:
     """Turns what was seen into keys."""
 
     queue: WorkQueue[Key]
     reconciler: Reconciler
 
-    def release(self, body: Mapping[str, Any], *, gone: bool) -> None:
+    def on_release(self, body: Mapping[str, Any], *, gone: bool) -> None:
         metadata = body["metadata"]
         if self.reconciler.kube.is_own_write(metadata):
             return
         if gone:
-            self.reconciler.memory.changed(RELEASES, metadata["namespace"], metadata["name"])
+            self.reconciler.cache.invalidate(RELEASES, metadata["namespace"], metadata["name"])
         else:
-            self.reconciler.memory.told_release(body)
+            self.reconciler.cache.on_release_event(body)
         self.queue.add(Key(metadata["namespace"], metadata["name"]))
 
-    def child(self, resource: Resource, change: Change) -> None:
+    def on_child(self, resource: Resource, change: Change) -> None:
         metadata = change.metadata
         if self.reconciler.kube.is_own_write(metadata):
             return
         key = Key(metadata["namespace"], metadata["labels"][RELEASE_LABEL])
-        self.reconciler.memory.told(resource, key.name, change)
+        self.reconciler.cache.on_event(resource, key.name, change)
         if key in self.reconciler.versions:  # what was never looked at is told of by itself, and then read anew
             self.queue.add(key)
 
-    def action(self, body: Mapping[str, Any]) -> None:
+    def on_action(self, body: Mapping[str, Any]) -> None:
         if body.get("status", {}).get("result"):
             return
         key = Key(body["metadata"]["namespace"], body["spec"]["release"])
         self.reconciler.pending.setdefault(key, set()).add(body["metadata"]["name"])
         self.queue.add(key)
 
-    def metrics(self) -> None:
+    def on_metrics_changed(self) -> None:
         """A source or a template changed: whoever waits for it looks again by its own timer."""
         self.reconciler.sources.changed()
 
 
-def registry_of(intake: Intake) -> kopf.OperatorRegistry:
+def registry_of(event_router: EventRouter) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own: one process can hold several operators, as tests do.
 
     Coroutines, though they await nothing: kopf runs plain functions in threads, and the queue is the loop's alone.
@@ -75,20 +75,20 @@ def registry_of(intake: Intake) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, "releases", registry=registry)
     async def release_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
-        intake.release(dict(body), gone=type == "DELETED")
+        event_router.on_release(dict(body), gone=type == "DELETED")
 
     @kopf.on.event(GROUP, VERSION, "releaseactions", registry=registry)
     async def action_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
         if type != "DELETED":
-            intake.action(body)
+            event_router.on_action(body)
 
     @kopf.on.event(GROUP, VERSION, "metrictemplates", registry=registry)
     async def template_seen(**_: Any) -> None:
-        intake.metrics()
+        event_router.on_metrics_changed()
 
     @kopf.on.event(GROUP, VERSION, "metricsources", registry=registry)
     async def source_seen(**_: Any) -> None:
-        intake.metrics()
+        event_router.on_metrics_changed()
 
     @kopf.on.cleanup(registry=registry)
     async def ending(**_: Any) -> None:

@@ -23,7 +23,7 @@ from controller.api.resources import (
 )
 from controller.api.revision import revision_of
 from controller.api.status import Status
-from controller.kube.cache import Memory
+from controller.kube.cache import ObjectCache
 from controller.kube.objects import Key, child_name, is_ours, owner_of, selector
 from controller.ports import RoutedService, Router, RouterContext, RouterSigns
 from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
@@ -53,7 +53,7 @@ class World:
 
 
 class Observer:
-    def __init__(self, kube: Memory, cluster: str, context: RouterContext) -> None:
+    def __init__(self, kube: ObjectCache, cluster: str, context: RouterContext) -> None:
         """`context`: what routers may use."""
         self._kube = kube
         self._cluster = cluster

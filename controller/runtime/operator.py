@@ -34,7 +34,7 @@ from controller.api.resources import (
 from controller.effects.addresses import Addresses, api_server_of
 from controller.effects.carrier import EffectContext
 from controller.effects.outbox import Outbox, kinds
-from controller.kube.cache import Memory
+from controller.kube.cache import ObjectCache
 from controller.kube.callers import Callers
 from controller.kube.client import METADATA_LIST, KindsGoneError, KubeClient, KubeError, NotFoundError
 from controller.kube.events import Events
@@ -48,7 +48,7 @@ from controller.queue_share.ports import LedgerPlace, LedgerStore
 from controller.queue_share.stores.memory import MemoryLedgers
 from controller.runtime.executor import Executor
 from controller.runtime.http import Liveness, Telemetry, serve
-from controller.runtime.kopf_adapter import Intake, kopf_settings, registry_of
+from controller.runtime.kopf_adapter import EventRouter, kopf_settings, registry_of
 from controller.runtime.observer import Observer
 from controller.runtime.reconciler import Reconciler
 from controller.runtime.settings import Settings
@@ -65,8 +65,8 @@ _KINDS_AGAIN_S = 2.0
 _WRITTEN_BY_PEOPLE = (RELEASES, RELEASE_ACTIONS, METRIC_TEMPLATES, METRIC_SOURCES)
 LEASE_NAME = "pointsman"
 
-Feed = Callable[[Intake, Settings], Awaitable[None]]
-"""Hands what people write to the intake, until it is time to stop."""
+Feed = Callable[[EventRouter, Settings], Awaitable[None]]
+"""Hands what people write to the event router, until it is time to stop."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Operator:
     reconciler: Reconciler
     analysis: AnalysisController
     outbox: Outbox[Key]
-    intake: Intake
+    event_router: EventRouter
     events: Events
     telemetry: Telemetry
     liveness: tuple[Liveness, ...]
@@ -99,7 +99,7 @@ class Operator:
             registry.modules(folder)  # now: importing a provider takes a second that a leader does not have
         cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
         queue: WorkQueue[Key] = WorkQueue()
-        memory = Memory(kube)
+        cache = ObjectCache(kube)
         ledgers = MemoryLedgers()
         allocators = Allocators(partial(_ledgers_of, ledgers))
         events, runs = Events(kube), RunStore(kube)
@@ -114,9 +114,9 @@ class Operator:
         outbox = Outbox(kinds(EffectContext(kube, addresses or Addresses(api_server_of(kube)))), queue.add)
         reconciler = Reconciler(
             kube=kube,
-            memory=memory,
-            observer=Observer(memory, cluster, RouterContext(memory, (allocators,))),
-            executor=Executor(memory, runs, events),
+            cache=cache,
+            observer=Observer(cache, cluster, RouterContext(cache, (allocators,))),
+            executor=Executor(cache, runs, events),
             analysis=analysis,
             runs=runs,
             sources=sources,
@@ -125,7 +125,7 @@ class Operator:
         telemetry.gauge("pointsman_queue_depth", "Keys that wait for a worker.", lambda: float(len(queue)))
         telemetry.gauge("pointsman_queue_active", "Keys that are worked on.", lambda: float(queue.active))
         telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
-        intake = Intake(queue, reconciler)
+        event_router = EventRouter(queue, reconciler)
         telemetry.gauge("pointsman_analysis_active", "Releases that are measured now.", lambda: float(analysis.active))
         telemetry.gauge(
             "pointsman_effects_owed", "Effects that Releases owe to the outside.", lambda: float(len(outbox))
@@ -137,7 +137,7 @@ class Operator:
             reconciler=reconciler,
             analysis=analysis,
             outbox=outbox,
-            intake=intake,
+            event_router=event_router,
             events=events,
             telemetry=telemetry,
             liveness=liveness,
@@ -148,7 +148,7 @@ class Operator:
     def watches(self, only: str | None) -> list[ChildWatch]:
         """Of everything that is made for a Release, and may be changed by somebody else."""
         of_routers = {resource for module in registry.modules("routers").values() for resource in module.WATCHES}
-        memory = self.reconciler.memory
+        cache = self.reconciler.cache
         listed = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)  # by the observer, for each Release
 
         def watch(resource: Resource) -> ChildWatch:
@@ -156,10 +156,10 @@ class Operator:
                 self.kube,
                 resource,
                 RELEASE_LABEL,
-                partial(self.intake.child, resource),
+                partial(self.event_router.on_child, resource),
                 namespace=only,
-                watched=partial(memory.trust, resource),
-                listed=partial(memory.fill, resource, only, listed=resource in listed, single=resource in of_routers),
+                watched=partial(cache.trust, resource),
+                listed=partial(cache.preload, resource, only, listed=resource in listed, single=resource in of_routers),
             )
 
         return [watch(resource) for resource in (*listed, *sorted(of_routers - {*listed}, key=str))]
@@ -195,13 +195,13 @@ class Operator:
                 self.queue.add(key)
         await self.allocators.retain({str(key) for key in versions})
         for action in await self.kube.list(RELEASE_ACTIONS, only):
-            self.intake.action(action)
+            self.event_router.on_action(action)
 
     async def tidy(self) -> None:
         """At rest nothing else would do it."""
         while True:
             await asyncio.sleep(_TIDY_S)
-            self.reconciler.memory.let_go()
+            self.reconciler.cache.evict_old()
 
     async def sweep(self, only: str | None) -> None:
         """ReleaseActions are kept for a week."""
@@ -228,7 +228,7 @@ class Operator:
         ]
         async with _background(background):
             self.ready = True
-            await feed(self.intake, settings)
+            await feed(self.event_router, settings)
         self.queue.close()
         self.analysis.close()
         await self.events.flush(_LAST_WORDS_S)
@@ -247,11 +247,11 @@ def _in_dynamodb(place: LedgerPlace) -> LedgerStore:
     return DynamoLedgers(place.table, place.region)
 
 
-async def watch_with_kopf(intake: Intake, settings: Settings) -> None:
+async def watch_with_kopf(event_router: EventRouter, settings: Settings) -> None:
     """Until kopf is told to stop, by a signal. Raises KindsGoneError."""
     try:
         await kopf.operator(
-            registry=registry_of(intake),
+            registry=registry_of(event_router),
             settings=kopf_settings(),
             identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
             clusterwide=settings.only is None,
@@ -259,7 +259,7 @@ async def watch_with_kopf(intake: Intake, settings: Settings) -> None:
             standalone=True,
         )
     except Exception as error:
-        missing = await _missing(intake.reconciler.kube, settings.only)
+        missing = await _missing(event_router.reconciler.kube, settings.only)
         if not missing:
             raise
         raise KindsGoneError(f"the CRDs of {', '.join(missing)} were taken away") from error
@@ -318,11 +318,11 @@ async def kinds_are_served(kube: KubeClient, only: str | None) -> None:
 
     It ends, and this process with it, when they are taken away. Raises KubeError.
     """
-    told: list[str] = []
+    reported: list[str] = []
     while missing := await _missing(kube, only):
-        if missing != told:
+        if missing != reported:
             _LOG.warning("waiting for the CRDs of %s; to install them: kubectl apply -f crds/", ", ".join(missing))
-            told = missing
+            reported = missing
         await asyncio.sleep(_KINDS_AGAIN_S)
 
 

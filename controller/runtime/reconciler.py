@@ -26,7 +26,7 @@ from controller.api.resources import RELEASES
 from controller.api.status import Blocked, Status
 from controller.api.status_format import status_from_raw, status_to_raw
 from controller.effects.outbox import Outbox
-from controller.kube.cache import Memory
+from controller.kube.cache import ObjectCache
 from controller.kube.client import KubeClient, KubeError, NotFoundError
 from controller.kube.objects import Key, selector_text
 from controller.ports import RouterError, TakenError
@@ -53,7 +53,7 @@ class Reconciler:
     """One per process. Safe to call at once for different keys; the work queue keeps one key to one caller."""
 
     kube: KubeClient
-    memory: Memory
+    cache: ObjectCache
     observer: Observer
     executor: Executor
     analysis: AnalysisController
@@ -77,11 +77,11 @@ class Reconciler:
             async with asyncio.timeout(_TIMEOUT_S):
                 again_in = await self._reconcile(key)
         except Exception as error:
-            self.memory.forget(key.namespace, key.name)  # something was not as remembered
+            self.cache.forget(key.namespace, key.name)  # something was not as cached
             await self._say_why(key, error)
             raise
         except BaseException:
-            self.memory.forget(key.namespace, key.name)
+            self.cache.forget(key.namespace, key.name)
             raise
         self._failing.pop(key, None)
         return again_in
@@ -106,7 +106,7 @@ class Reconciler:
 
     async def _reconcile(self, key: Key) -> float | None:
         try:
-            release = await self.memory.get(RELEASES, key.namespace, key.name)
+            release = await self.cache.get(RELEASES, key.namespace, key.name)
         except NotFoundError:
             self._forget(key)
             return None
@@ -178,7 +178,7 @@ class Reconciler:
             for action in decision.then:
                 await self._do(world, action, now)
         except (RefusedError, TemplateLostError, NameTakenError, RouterError) as error:
-            self.memory.forget(world.key.namespace, world.key.name)
+            self.cache.forget(world.key.namespace, world.key.name)
             blocked, again_in = _blocked(world, error)
             await self._write(world.key, world.release, stored.blocked_by(blocked))
             return again_in
@@ -226,7 +226,7 @@ class Reconciler:
             return
         body = {**release, "status": raw}
         try:
-            answer = await self.memory.replace(RELEASES, body, "status")
+            answer = await self.cache.replace(RELEASES, body, "status")
         except NotFoundError:
             return
         # what is written next in this pass is decided on this version
@@ -246,7 +246,7 @@ class Reconciler:
             self.pending.pop(key, None)
 
     def _forget(self, key: Key) -> None:
-        self.memory.forget(key.namespace, key.name)
+        self.cache.forget(key.namespace, key.name)
         self.pending.pop(key, None)
         self.versions.pop(key, None)
         self._written.pop(key, None)

@@ -57,7 +57,7 @@ class MortalClient(KubeClient):
 
 
 class OperatorInProcess:
-    """Works on one Release. With `dice` it is killed within every few writes, and begins anew with an empty memory."""
+    """Works on one Release. With `dice` it is killed within every few writes, and begins anew with an empty cache."""
 
     def __init__(
         self,
@@ -131,8 +131,8 @@ class OperatorInProcess:
             try:
                 for action in await kube.list(RELEASE_ACTIONS, self.key.namespace):
                     if action["spec"]["release"] == self.key.name:
-                        operator.intake.action(action)
-                operator.reconciler.memory.forget(self.key.namespace, self.key.name)  # no watch tells it of changes
+                        operator.event_router.on_action(action)
+                operator.reconciler.cache.forget(self.key.namespace, self.key.name)  # no watch shows it changes
                 again = await operator.reconciler.reconcile(self.key)
                 self.passes += 1
             except (KubeError, TimeoutError) as error:

@@ -68,9 +68,7 @@ def calls() -> Iterator[tuple[str, str, str]]:
                     func=ast.Attribute(value=ast.Name() | ast.Attribute() as client, attr=method),
                     args=[ast.Name(id=constant), *rest],
                 ) if (
-                    method in VERBS
-                    and ast.unparse(client).endswith(("kube", "memory"))
-                    and hasattr(resources, constant)
+                    method in VERBS and ast.unparse(client).endswith(("kube", "cache")) and hasattr(resources, constant)
                 ):
                     resource = getattr(resources, constant)
                     last = rest[-1].value if rest and isinstance(rest[-1], ast.Constant) else None

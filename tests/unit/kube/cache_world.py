@@ -1,4 +1,4 @@
-"""An API server that counts what it is asked, and short words for what a memory is told."""
+"""An API server that counts what it is asked, and short words for what a cache is shown."""
 
 import asyncio
 from copy import deepcopy
@@ -87,5 +87,5 @@ def replicas(items):
     return {item["metadata"]["name"]: item["spec"].get("replicas") for item in items}
 
 
-async def deployments(memory):
-    return replicas(await memory.list(DEPLOYMENTS, "shop", labels=LABELS))
+async def deployments(cache):
+    return replicas(await cache.list(DEPLOYMENTS, "shop", labels=LABELS))

@@ -1,7 +1,7 @@
 import pytest
 
 from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES, SERVICES
-from controller.kube.cache import Memory
+from controller.kube.cache import ObjectCache
 from tests.unit.kube.cache_world import Clock, Cluster
 
 
@@ -16,8 +16,8 @@ def cluster():
 
 
 @pytest.fixture
-async def memory(cluster, clock):
-    memory = Memory(cluster, clock)
+async def cache(cluster, clock):
+    cache = ObjectCache(cluster, clock)
     for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES):
-        memory.trust(resource, watched=True)
-    return memory
+        cache.trust(resource, watched=True)
+    return cache

@@ -32,7 +32,7 @@ async def test_one_that_cannot_be_sent_is_logged_and_those_after_it_are_sent(cap
     events = Events(cast("KubeClient", kube))
     async with meanwhile(events.run()), asyncio.timeout(30):
         for reason in ("Refused", "Odd", "Weight"):
-            events.tell(RELEASE, reason, "…", warning=False)
+            events.emit(RELEASE, reason, "…", warning=False)
         while kube.sent != ["Weight"]:  # noqa: ASYNC110 - a list that the task fills
             await asyncio.sleep(0.005)
     assert [record.message for record in caplog.records] == [

@@ -31,7 +31,7 @@ from controller.api.resources import (
 )
 from controller.kube.lease import Lease
 from controller.kube.objects import Key
-from controller.runtime.kopf_adapter import Intake
+from controller.runtime.kopf_adapter import EventRouter
 from controller.runtime.operator import LEASE_NAME, Operator, lead
 from controller.runtime.settings import Settings, settings
 from tests.unit.runtime.fake_api import Change, FakeApi, Object
@@ -78,7 +78,7 @@ class RunningOperator:
         lease = Lease(self.kube, HOME, LEASE_NAME, self.name, duration_s=LEASE_S, monotonic=loop.time)
         await lead(operator, lease, settings(namespace=HOME, workers=4, environ={}), self._feed)
 
-    async def _feed(self, intake: Intake, _: Settings) -> None:
+    async def _feed(self, event_router: EventRouter, _: Settings) -> None:
         """In kopf's place, and as little to be relied on: it lists once, and then knows what events tell."""
         arrived: asyncio.Queue[Change] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -95,9 +95,9 @@ class RunningOperator:
                 change = await arrived.get()
                 for seen in self._world.weather.deliver(self.name, change) if change.version else [change]:
                     if seen.collection == RELEASES.path():
-                        intake.release(seen.object, gone=seen.type == "DELETED")
+                        event_router.on_release(seen.object, gone=seen.type == "DELETED")
                     elif seen.collection == RELEASE_ACTIONS.path() and seen.type != "DELETED":
-                        intake.action(seen.object)
+                        event_router.on_action(seen.object)
         finally:
             self._world.api.listeners.remove(told)
             await asyncio.sleep(self.ends_within)
