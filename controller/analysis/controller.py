@@ -119,7 +119,7 @@ class AnalysisController:
         waited = asyncio.get_running_loop().time() - entry.asking_since
         if waited < patience:
             return replace(result, again_in=patience - waited)
-        message = entry.problem or f"the metrics were asked for, and there is no answer since {patience:g} s"
+        message = entry.problem or f"the metrics were queried and did not answer within {patience:g} s"
         trouble = result.trouble or MetricTrouble(Reason.SOURCE_OUTAGE, message)
         return replace(result, trouble=trouble, pending=False)
 

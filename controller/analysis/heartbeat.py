@@ -43,5 +43,5 @@ class Heartbeat:
             return MetricTrouble("MetricBroken", f"heartbeat of MetricSource {self.source}: {error}")
         if beats:
             return None
-        silent = f"its heartbeat was not seen for {self.max_age:g} s, so that there is no work is not known"
+        silent = f"no heartbeat for {self.max_age:g} s, so an idle service cannot be told from an outage"
         return MetricTrouble("SourceOutage", f"MetricSource {self.source}: {silent}")

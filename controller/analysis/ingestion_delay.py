@@ -90,7 +90,7 @@ async def baseline_rates(ask: Ask, until: float) -> dict[str, float]:
 def _log_defect(key: Key, task: asyncio.Task[None]) -> None:
     """Nothing awaits a measurement, so nothing else would say what ended it."""
     if not task.cancelled() and (problem := task.exception()) is not None:
-        _LOG.error("the delay of the counts of %s is not known: defaults are used", key, exc_info=problem)
+        _LOG.error("the ingestion delay of %s is unknown; the default is used", key, exc_info=problem)
 
 
 @dataclass

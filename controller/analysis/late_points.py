@@ -42,5 +42,5 @@ def sentence(run: Run) -> str:
         share = late / (late + metric.counts.units) if late else 0.0
         if share >= _WORTH_TELLING:
             settle = f"later than {run.plan.settle:g} s (spec.analysis.advanced.settle)"
-            parts.append(f"{share:.0%} of the units of {metric.name} came {settle} and are in no look")
+            parts.append(f"{share:.0%} of the units of {metric.name} arrived {settle} and are not in any look")
     return "; ".join(parts)

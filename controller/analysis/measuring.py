@@ -159,7 +159,7 @@ class Measuring:
             halved = {question.name for question in questions if question.halves}
             tests = len(plan.metrics) + sum(metric.metric in halved for metric in plan.metrics)
             if tests > MOST_TESTS:
-                problem = f"the metrics, their thresholds and halves make {tests} tests, at most {MOST_TESTS} are kept"
+                problem = f"the metrics, their thresholds and halves make {tests} tests, the maximum is {MOST_TESTS}"
                 raise MetricTroubleError(Reason.METRIC_INVALID, f"{problem}: leave some out")
             if halved:
                 plan = controlled(plan, halved, await self._runs.controls(key))
@@ -228,7 +228,7 @@ async def _audit(run: Run, questions: Sequence[Question], status: Status) -> Non
         found = await ask(chosen, window, stable=status.stable, canary=status.canary)
         late_points.note(run, looks, judged(run.plan, chosen, found))
     except MetricTroubleError as error:
-        _LOG.info("%s: late points were not looked for: %s", run.name, error)
+        _LOG.info("%s: late points were not counted: %s", run.name, error)
 
 
 async def heartbeats(questions: Iterable[Question], now: float, every: float) -> MetricTrouble | None:

@@ -189,7 +189,7 @@ class Sources:
             found = await self._kube.find(resource, home, name)
             if found is not None:
                 return home, found
-        raise SpecError(path, f"there is no {resource.kind} {name!r} in {namespace} or {self._own}")
+        raise SpecError(path, f"no {resource.kind} {name!r} in namespace {namespace} or {self._own}")
 
     async def _provider(
         self, key: Key, template: MetricTemplate, where: str, template_home: str
@@ -218,17 +218,17 @@ class Sources:
         try:
             secret = await self._kube.find(SECRETS, namespace, reference.name)
         except InvalidError as error:
-            raise SourceOutageError(f"Secret {namespace}/{reference.name} may not be read: {error}") from error
+            raise SourceOutageError(f"Secret {namespace}/{reference.name} cannot be read: {error}") from error
         if secret is None or reference.key not in (secret.get("data") or {}):
             raise SourceOutageError(f"Secret {namespace}/{reference.name} has no key {reference.key!r}")
         try:
             return base64.b64decode(secret["data"][reference.key]).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise SourceOutageError(f"key {reference.key!r} of Secret {reference.name} is no text") from error
+            raise SourceOutageError(f"key {reference.key!r} of Secret {reference.name} is not text") from error
 
 
 def _refuse_other_languages(template: MetricTemplate, source: MetricSource, where: str) -> None:
     spoken = registry.languages_of(source.kind)
     if template.language not in spoken:
-        said = f"MetricSource {template.source} speaks {' and '.join(spoken)}, not {template.language}"
+        said = f"MetricSource {template.source} supports {' and '.join(spoken)}, not {template.language}"
         raise SpecError(f"{where}.language", said)

@@ -28,7 +28,7 @@ def chosen(questions: Iterable[Question], counts: Mapping[str, tuple[int, int]])
             history = {name.removeprefix(prefix): row for name, row in counts.items() if name.startswith(prefix)}
             if history and question.always not in history:
                 edges = ", ".join(sorted(history, key=float))
-                problem = f"{question.always} s is none of the thresholds there are: {edges}"
+                problem = f"{question.always} s is not one of the thresholds: {edges}"
                 raise MetricTroubleError("MetricBroken", f"metric {question.name}: {problem}")
             found[question.name] = choose(history, question.always)
     return found

@@ -13,7 +13,7 @@ NEED_REASON = ("abort", "promote")
 
 
 @record(
-    "What is asked for. Never changes; ask anew with another ReleaseAction.",
+    "What is asked for. Immutable; create another ReleaseAction instead.",
     rules=[
         Rule("never changes: create another ReleaseAction", cel="self == oldSelf"),
         Rule(
@@ -23,13 +23,13 @@ NEED_REASON = ("abort", "promote")
             at="reason",
         ),
         Rule(
-            "only a rollback goes to a version",
+            "only a rollback takes a version",
             cel="!has(self.to) || self.action == 'rollback'",
             test=lambda spec: not spec.to or spec.action == "rollback",
             at="to",
         ),
         Rule(
-            "is the version that is to be left",
+            "is the version that the rollback leaves; name another one",
             cel="!has(self.to) || self.to != self.revision",
             test=lambda spec: spec.to != spec.revision,
             at="to",
@@ -40,8 +40,8 @@ class ActionSpec:
     release: str = field(Text(253, 1, NAME), "A Release of this namespace.")
     revision: str = field(
         Text(10, 0, REVISION),
-        "The version it is about: the canary; with rollback the stable version that is to be left; with retry the "
-        "rejected one. Another one in its place by then is left alone.",
+        "The version this is about: the canary; with rollback the stable version that is to be left; with retry the "
+        "rejected one. If another version has taken its place by then, nothing happens.",
     )
     action: str = field(
         Word(ACTIONS),
@@ -52,13 +52,13 @@ class ActionSpec:
     )
     to: str = field(
         Text(10, 0, REVISION),
-        "With rollback, the older version to go to; the one that was stable before when left out.",
+        "With rollback, the older version to return to. Default: the one that was stable before.",
         default=Absent(""),
     )
-    reason: str = field(Text(1000), "Why, for the record. Abort and promote need one.", default=Absent(""))
+    reason: str = field(Text(1000), "The reason, for the record. Required for abort and promote.", default=Absent(""))
     requested_by: str = field(
         Text(1024),
-        "Who asks. Where the cluster has the shipped admission policy, it sees to it that this is true.",
+        "Who asks. The shipped admission policy, where installed, verifies it.",
         default=Absent(""),
     )
 

@@ -14,15 +14,15 @@ _STALLED = {Phase.ROLLED_BACK, Phase.INVALID}
 _KIND_OF_WAIT = {Phase.PAUSED: "Paused", Phase.ROLLED_BACK: "RevisionRejected"}
 """Words that dashboards look for; `Ready` and `status.reason` say which rejection, or which pause, it is."""
 
-_NONE_YET = "no version has come out yet"
+_NONE_YET = "no version is deployed yet"
 _HOW_IT_CAME = {
-    "Proven": "it was shown to be no worse than the version before it",
-    "Unproven": "it came out without proof that it is no worse",
+    "Proven": "the version was shown to be no worse than the one before it",
+    "Unproven": "the version was promoted without proof that it is no worse",
     "NoMetrics": "the Release names no metrics to compare by",
-    "LimitsKept": "it kept to its limits, and there was no version before it to compare with",
+    "LimitsKept": "the version kept to its limits; there was no earlier version to compare it with",
     "FirstDeployment": "there was no version before it to compare with",
-    "PromotedByPerson": "a person ended its comparison",
-    "RolledBackByPerson": "a person went back to it",
+    "PromotedByPerson": "a person ended the comparison",
+    "RolledBackByPerson": "a person rolled back to it",
 }
 _BY_EVIDENCE = {"Proven", "LimitsKept"}
 
@@ -64,7 +64,7 @@ def _available(status: Status) -> Condition:
     if status.ready_replicas:
         return said("StableServes", f"{status.stable} serves", available=True)
     if not status.replicas:
-        return said("ScaledToZero", f"{status.stable} is asked for no pods", available=True)
+        return said("ScaledToZero", f"{status.stable} has 0 replicas", available=True)
     return said("StableUnready", f"no pod of {status.stable} serves", available=False)
 
 
@@ -72,7 +72,7 @@ def _judged(status: Status) -> Condition:
     """Says of stable whether it was compared before it got all of the work."""
     if not status.stable:
         return Condition("Judged", status=False, reason="NoStable", message=_NONE_YET)
-    how = _HOW_IT_CAME.get(status.judged, "how it came out is not recorded")
+    how = _HOW_IT_CAME.get(status.judged, "how it was promoted is not recorded")
     reason = status.judged or "Unknown"
     return Condition("Judged", status=reason in _BY_EVIDENCE, reason=reason, message=f"{status.stable}: {how}")
 

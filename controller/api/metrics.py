@@ -103,14 +103,14 @@ class _ParameterName:
 
 @record()
 class _Parameter:
-    name: str = field(_ParameterName(), "As the query calls it.")
+    name: str = field(_ParameterName(), "Name in the query.")
     type: ParameterType = field(
         Word(tuple(map(str, ParameterType))),
-        "So that its value can be written as a literal of the language.",
+        "Determines how the value is written as a literal of the query language.",
         default="string",
         convert=ParameterType,
     )
-    default: Any = field(Anything(), "Of that type; without it each Release has to say a value.", default=Absent())
+    default: Any = field(Anything(), "A value of that type. Without it, each Release must set one.", default=Absent())
     description: str = field(Text(1000), "For people.", default=Absent(""))
 
 
@@ -127,7 +127,7 @@ class Parameter:
 class _TypedParameter:
     """A parameter, its default being of its type."""
 
-    _written = Record(_Parameter, "One place to fill in.")
+    _written = Record(_Parameter, "One parameter.")
 
     def schema(self, kinds: Kinds) -> dict[str, Any]:
         return self._written.schema(kinds)
@@ -161,7 +161,7 @@ def _always_is_a_number(template: MetricTemplate, place: Place) -> None:
 
 
 @record(
-    "The query, and what it needs.",
+    "A query and its parameters.",
     rules=[
         Rule(
             "thresholds.always names a parameter of type number",
@@ -177,27 +177,27 @@ class MetricTemplate:
 
     source: str = field(
         Text(63, 1, LABEL, looks="the name of a MetricSource"),
-        "The MetricSource beside this template that is asked.",
+        "The MetricSource, in this template's namespace, to query.",
         default=DEFAULT_SOURCE,
     )
-    language: str = field(Text(40, 1), "Of the query; one that the source speaks.")
+    language: str = field(Text(40, 1), "Language of the query; the source must support it.")
     query: str = field(
         _Query(),
-        "Jinja2, sandboxed; names that are not defined are errors. Known besides the parameters: cluster, namespace, "
+        "Jinja2, sandboxed; undefined names are errors. Besides the parameters these are known: cluster, namespace, "
         "service, stable, canary, start, stop, and what the source adds, such as bucket.",
     )
     parameters: tuple[Parameter, ...] = field(
-        List(_TypedParameter(), MAX_PARAMETERS, unique=("name",)), "What a Release fills in.", default=[]
+        List(_TypedParameter(), MAX_PARAMETERS, unique=("name",)), "What a Release can set.", default=[]
     )
     warm_up: bool = field(
         Flag(),
-        "Whether looks do not count while pods warm up, because their values are worse then, as latencies are.",
+        "Whether looks are left out while pods warm up, because values are worse then, such as latencies.",
         default=False,
     )
     maturity: float = field(
         Record(_Cohort),
-        "Rows count units by when they began, and their outcome comes later, as with retries and dead letters. Without "
-        "it a unit is counted when it ends.",
+        "Rows count units by when they began; their outcome comes later, as with retries and dead letters. Without "
+        "it, a unit is counted when it ends.",
         default=Absent(0.0),
         key="cohort",
         convert=lambda cohort: cohort.maturity,
@@ -224,7 +224,7 @@ class MetricTemplate:
         convert=lambda thresholds: thresholds.always,
     )
     """The parameter that is one of the thresholds in any case; empty where the rows have no threshold."""
-    description: str = field(Text(1000), "What it measures, for people.", default=Absent(""))
+    description: str = field(Text(1000), "What it measures, in words.", default=Absent(""))
     injected: frozenset[str] = CONTEXT_NAMES
     """Names that a Release cannot set."""
 
@@ -239,16 +239,18 @@ class MetricTemplate:
 class HeartbeatSpec:
     """A query that has an answer as long as the pipeline lives."""
 
-    language: str = field(Text(40, 1), "Of the query; one that the source speaks.")
+    language: str = field(Text(40, 1), "Language of the query; the source must support it.")
     query: str = field(
         _Query(),
         "Any row is a sign of life. As in a MetricTemplate; known are start, stop and what the source adds, such as "
         "bucket.",
     )
-    max_age: float = field(Duration("1s"), "The longest time without a row, at least 1s.", default="30s")
+    max_age: float = field(
+        Duration("1s"), "The longest time without a row before the source counts as silent, at least 1s.", default="30s"
+    )
 
 
-@record("Exactly one kind of metric system, and who may ask it.")
+@record("Where metrics come from, and who may query it. Exactly one kind.")
 class _Source:
     allowed_namespaces: tuple[str, ...] = field(
         List(
@@ -256,17 +258,17 @@ class _Source:
             MAX_NAMESPACES,
             kind="set",
         ),
-        "Namespaces, besides this one, whose Releases may ask here; * for all.",
+        "Namespaces, besides this one, whose Releases may query this source; * for all.",
         default=[],
     )
     heartbeat: HeartbeatSpec | None = field(
         Record(HeartbeatSpec),
-        "Tells a service that nobody calls from a pipeline that is dead: a query on a series that never rests. Without "
-        "an answer for maxAge the source is out, and spec.analysis.onOutage of the Releases decides.",
+        "Tells an idle service from a broken pipeline: a query on a series that never rests. Without "
+        "a row for maxAge the source counts as out, and spec.analysis.onOutage of each Release decides.",
         default=Absent(),
     )
     allow_inline: bool = field(
-        Flag(), "Whether a Release may bring a query of its own, instead of a MetricTemplate.", default=False
+        Flag(), "Whether a Release may bring its own query instead of a MetricTemplate.", default=False
     )
 
 

@@ -52,10 +52,12 @@ def _fraction(percent: float) -> float:
 @record()
 class Margin:
     rollback_above: float = field(
-        Number(1, 100), "Odds ratio of canary to stable above which a version goes back.", default=1.1
+        Number(1, 100), "Odds ratio of canary to stable above which a version is rolled back.", default=1.1
     )
     promote_below: float | None = field(
-        Number(1, 100), "Odds ratio of canary to stable that has to be excluded to call it no worse.", default=1.5
+        Number(1, 100),
+        "Odds ratio of canary to stable that must be excluded before the canary counts as no worse.",
+        default=1.5,
     )
     slack: float = field(
         Share(50, by_parser=True),
@@ -87,7 +89,7 @@ _ONE_OF_EACH = "limit stands beside a margin: give two metrics, one of each"
     ]
 )
 class _Metric:
-    name: str = field(Text(63, 1, LABEL), "How this metric is called in status, events and records.")
+    name: str = field(Text(63, 1, LABEL), "Name of this metric in status, events and records.")
     template: str = field(Text(253, 1, NAME), "A MetricTemplate of this namespace, or else of the operator's.")
     path: str = ""
     parameters: Mapping[str, Any] = field(
@@ -97,13 +99,13 @@ class _Metric:
     )
     limit_given: Limit | None = field(
         Record(Limit),
-        "What the canary may not exceed whatever stable does; in the place of margin.",
+        "What the canary must not exceed, whatever stable does; instead of margin.",
         default=Absent(),
         key="limit",
     )
     margin_given: Margin | None = field(
         Record(Margin),
-        "How much worse than stable is still tolerated; 1.1 and 1.5 where nothing is said.",
+        "How much worse than stable the canary may be. Default: 1.1 and 1.5.",
         default=Absent(),
         key="margin",
     )
@@ -150,16 +152,15 @@ class Advanced:
         default="auto",
     )
     """Seconds; None: learnt from stable."""
-    warm_up: float = field(Duration(), "After a scale-up, latency is not compared for so long.", default="30s")
-    min_bad_units: int = field(
-        Integer(1, 1_000_000), "Bad units of the canary without which nothing is rolled back.", default=5
-    )
+    warm_up: float = field(Duration(), "Time after a scale-up in which latency is not compared.", default="30s")
+    min_bad_units: int = field(Integer(1, 1_000_000), "Fewest bad units of the canary for a rollback.", default=5)
     min_units: int = field(
-        Integer(0, 1_000_000_000), "Units of the canary without which no step goes on by its clock alone.", default=50
+        Integer(0, 1_000_000_000), "Fewest units of the canary for a step to complete by its clock alone.", default=50
     )
     max_false_promotion: float = field(
         Share(50),
-        "Bound on calling a bad version no worse by chance, above 0% and at most 50%: each metric, all looks together.",
+        "Bound on the probability of calling a bad version no worse, above 0% and at most 50%: each metric, all looks "
+        "together.",
         default="5%",
         convert=_fraction,
     )
@@ -169,10 +170,10 @@ class Advanced:
 class OnOutage:
     """What becomes of the canary's work while nobody can see what it does."""
 
-    wait_at_most: float = field(Duration(), "Stay at the weight for so long.", default="15m")
+    wait_at_most: float = field(Duration(), "How long to stay at the weight.", default="15m")
     to_stable: bool = field(
         Word(("stable", "stay")),
-        "stable: weight 0 until data are back; stay: go on waiting.",
+        "stable: weight 0 until the data are back; stay: keep waiting at the present weight.",
         default="stable",
         key="then",
         convert=lambda word: word == "stable",
@@ -181,30 +182,30 @@ class OnOutage:
 
 @record()
 class Analysis:
-    interval: float = field(Duration("1s"), "From look to look, at least 1s.", default="5s")
+    interval: float = field(Duration("1s"), "Time from one look to the next, at least 1s.", default="5s")
     alpha: float = field(
         Share(50),
-        "Bound on rollbacks of a good version by chance, above 0% and at most 50%: whole release, all metrics and "
-        "looks together.",
+        "Bound on the probability of rolling back a good version, above 0% and at most 50%: whole release, all metrics "
+        "and looks together.",
         default="1%",
         key="maxFalseRollback",
         convert=_fraction,
     )
     on_timeout: str = field(
         Word(ON_TIMEOUT),
-        "When atMost has passed, enough units were seen, and there is neither proof nor suspicion.",
+        "What happens when atMost has passed with enough units, and with neither proof nor suspicion.",
         default="proceed",
     )
     metrics: tuple[Metric, ...] = field(
         List(Record(_Metric, "One metric."), 20, unique=("name",)),
-        "What is compared. Each is a MetricTemplate with its parameters filled in.",
+        "What is compared: each a MetricTemplate with its parameters filled in.",
         default=[],
         convert=lambda written: tuple(map(Metric.of, written)),
     )
-    advanced: Advanced = field(Record(Advanced), "What seldom needs a change.", default={})
+    advanced: Advanced = field(Record(Advanced), "Settings that rarely need a change.", default={})
     on_outage: OnOutage = field(
         Record(OnOutage),
-        "What becomes of the canary's work while its metrics are out or missing. Nothing is rejected, and git is not "
+        "What happens to the canary's work while its metrics are out or missing. Nothing is rejected, and git is not "
         "touched.",
         default={},
         filled=True,
@@ -229,7 +230,7 @@ class Scale:
 
 @record()
 class _Pods:
-    replicas: int = field(Integer(1, 10_000), "So many pods, whatever the weight.")
+    replicas: int = field(Integer(1, 10_000), "Number of pods, whatever the weight.")
 
 
 def _scale(value: Any, place: Place) -> Scale:
@@ -314,9 +315,9 @@ _TARGET_PORT = Custom(
 @record()
 class _Port:
     port: int = field(Integer(1, 65535), "What callers call.")
-    name: str = field(Text(63, 1, LABEL), "Needed where there are several.", default=Absent(""))
+    name: str = field(Text(63, 1, LABEL), "Required if there are several.", default=Absent(""))
     target_port: int | str | None = field(
-        _TARGET_PORT, "Number or name of the pods' port; as `port` where it is left out.", default=Absent()
+        _TARGET_PORT, "Number or name of the pods' port. Default: same as `port`.", default=Absent()
     )
     protocol: str = field(Word(("TCP", "UDP", "SCTP")), "Of the transport.", default="TCP")
 
@@ -418,7 +419,7 @@ def _has_a_service(written: Written, place: Place) -> None:
 
 
 @record(
-    "What should run, and how a change of it comes out.",
+    "What should run, and how a change is rolled out.",
     checks=[_has_a_service, _analyzes_something, _bakes_beyond_its_steps],
     kw_only=True,
 )
@@ -432,15 +433,18 @@ class Written:
     )
     template: Mapping[str, Any] = field(
         POD_TEMPLATE,
-        "The pods, as a Deployment's template. A change of it is a new version; restartedAt of `kubectl rollout "
-        "restart` is none.",
+        "The pods, as a Deployment's template. A change is a new version, except for the annotation of `kubectl "
+        "rollout restart`.",
     )
     progress_deadline_seconds: int = field(
         Integer(1, 604_800),
-        "Within this time new pods become ready, or the version is at fault. No room for them is not.",
+        "Time within which new pods must become ready; otherwise the version is rolled back. "
+        "Time without room for them does not count.",
         default=600,
     )
-    revision_history_limit: int = field(Integer(0, 100), "Older versions that are kept to go back to.", default=5)
+    revision_history_limit: int = field(
+        Integer(0, 100), "Number of older versions that are kept for a rollback.", default=5
+    )
     on_new_version: str = field(
         Word(ON_NEW_VERSION),
         "What a version asked for in mid-release does: restart (it comes out at once, from step one, the one under way "
@@ -448,26 +452,26 @@ class Written:
         "skipped), queue (each follows in order, at most 10 wait).",
         default="restart",
     )
-    suspend: bool = field(Flag(), "Stops steps and looks; what runs and the weights stay.", default=False)
+    suspend: bool = field(Flag(), "Stops steps and looks. Pods and weights stay as they are.", default=False)
     service: _Service | None = field(
         Record(_Service),
         "The Services that Pointsman makes, NAME for callers that pass no router, NAME-REVISION for each version. A "
         "queue's worker needs none.",
         default=Absent(),
     )
-    traffic: Choice = field(OneOf("routers"), "Exactly one way of moving work from version to version.")
-    strategy: Choice = field(OneOf("strategies"), "How a new version comes out.", default={"canary": {}})
+    traffic: Choice = field(OneOf("routers"), "How work moves from version to version: exactly one way.")
+    strategy: Choice = field(OneOf("strategies"), "How a new version is rolled out.", default={"canary": {}})
     analysis: Analysis = field(Record(Analysis), "How the versions are compared.", default={})
     bake: Any = field(
         _Brought("bake"),
-        "After the last step the old version keeps a share of the work as the control, and looks and rollbacks go on.",
+        "After the last step the old version keeps a share of the work as the control. Looks and rollbacks go on.",
         default=Absent(),
     )
     # filled, because the rule is tried on it as it stands
     drain: Drain = field(Record(Drain), "Before an old version is scaled down.", default={}, filled=True)
     owned: bool = field(
         Word(("Delete", "Orphan")),
-        "What becomes of the pods and routes when this Release is deleted: they go with it, or stay.",
+        "What happens to pods and routes when this Release is deleted: they are deleted, too, or stay.",
         default="Delete",
         key="deletionPolicy",
         convert=lambda policy: policy == "Delete",
@@ -523,7 +527,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
     if len(name) > NAME_MOST:
         raise SpecError("metadata.name", f"{len(name)} characters, maximum is {NAME_MOST}")
     if not _SERVICE_NAME.fullmatch(name):
-        problem = f"{name!r} is not a Service's name: small letters, digits and dashes, the first a letter, no dot"
+        problem = f"{name!r} is not a valid Service name: lower-case letters, digits and dashes, starting with a letter"
         raise SpecError("metadata.name", problem)
     written = parse(Written, raw, Place("spec", kinds))
     strategy = written.strategy.config

@@ -29,7 +29,7 @@ def parse_http_url(url: str, path: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise SpecError(path, "holds credentials: use tokenSecretRef")
     if parts.fragment:
-        raise SpecError(path, "has a fragment, which no server gets")
+        raise SpecError(path, "has a fragment, which is never sent; leave it out")
     return url
 
 

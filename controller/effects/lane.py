@@ -133,7 +133,7 @@ class Lane(Generic[K]):
             self._failed(entry, f"it took longer than {self._limits.timeout_s:g} s")
         except Exception:  # a kind with a fault of its own: the others go on, and it is tried again
             _LOG.exception("effect %s of %s failed unexpectedly", entry.effect.id, entry.owner)
-            self._failed(entry, "an unexpected error, which the operator's log shows")
+            self._failed(entry, "an unexpected error; the operator's log has the details")
         else:
             entry.failures = 0
             self._learn(entry, Answered(done.value))

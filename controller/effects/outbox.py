@@ -96,7 +96,7 @@ class Outbox(Generic[K]):
     def _accept(self, owner: K, effect: Effect) -> Entry[K]:
         entry, lane = Entry(owner, effect), self._lanes.get(effect.kind)
         if lane is None:
-            problem = f"this operator cannot carry out {effect.kind!r}: install the version that can"
+            problem = f"this operator does not know effect {effect.kind!r}; install a version that does"
             entry.result = Refused(problem)
         elif not effect.fits:
             entry.result = Refused(f"the payload of {effect.id} is larger than {MOST_PAYLOAD_BYTES} bytes")

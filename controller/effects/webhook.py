@@ -73,7 +73,7 @@ class Config:
     url: str = field(HTTP_URL, "Gets a POST.")
     timeout_s: float = field(Number(0.1, MOST_TIMEOUT_S), "Seconds one call may take.", key="timeoutSeconds")
     every_s: float = field(
-        Number(1, _MOST_EVERY_S), "Seconds until it is asked again, when it says wait.", key="everySeconds"
+        Number(1, _MOST_EVERY_S), "Seconds until the next call when the gate says wait.", key="everySeconds"
     )
     body: Mapping[str, Any] = field(Open(), "What is sent, besides the Release's name and namespace.")
     token_secret: SecretRef | None = field(
@@ -114,7 +114,7 @@ class Webhook:
         try:
             secret = await self._context.kube.find(SECRETS, owner.namespace, name)
         except InvalidError as error:
-            raise EffectFailedError(f"{where} may not be read; allow it with a Role: {error}") from error
+            raise EffectFailedError(f"{where} cannot be read; allow it with a Role: {error}") from error
         if secret is None or key not in (secret.get("data") or {}):
             raise EffectFailedError(f"{where} has no key {key!r}; create it")
         try:
@@ -142,7 +142,7 @@ class Webhook:
                 problem = error
                 break
         cause = str(problem) or type(problem).__name__
-        raise EffectFailedError(f"{url.host} cannot be asked: {cause}") from problem
+        raise EffectFailedError(f"{url.host} cannot be reached: {cause}") from problem
 
 
 create = Webhook

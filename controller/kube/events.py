@@ -66,9 +66,11 @@ class Events:
                 try:
                     await self._send(event)
                 except KubeError as error:
-                    _LOG.warning("event %s of %s was lost: %s", event["reason"], event["involvedObject"]["name"], error)
+                    _LOG.warning(
+                        "event %s of %s was dropped: %s", event["reason"], event["involvedObject"]["name"], error
+                    )
                 except Exception:  # noqa: BLE001 - one that cannot be sent must not keep back those after it
-                    _LOG.exception("event %s of %s was lost", event["reason"], event["involvedObject"]["name"])
+                    _LOG.exception("event %s of %s was dropped", event["reason"], event["involvedObject"]["name"])
             self._arrived.clear()
             await self._arrived.wait()
 
@@ -79,7 +81,7 @@ class Events:
                 while self._backlog:
                     await self._send(self._backlog.popleft())
         except (TimeoutError, KubeError) as error:
-            _LOG.warning("%d events were lost at the end: %s", len(self._backlog) + 1, error)
+            _LOG.warning("%d events were dropped at shutdown: %s", len(self._backlog) + 1, error)
 
     async def _send(self, event: dict[str, Any]) -> None:
         subject = event["involvedObject"]

@@ -66,7 +66,7 @@ class Lease:
                     _LOG.info("%s leads (Lease %s/%s)", self._identity, self._namespace, self._name)
                     return
             except KubeError as error:
-                _LOG.warning("cannot ask for the Lease: %s", error)
+                _LOG.warning("the Lease cannot be read: %s", error)
             if not waiting:
                 waiting = True
                 _LOG.info("another operator leads; standing by")
@@ -109,7 +109,7 @@ class Lease:
             async with asyncio.timeout(self._duration * _RETRY):  # an end that waits is no end
                 await self._kube.replace(LEASES, self._current)
         except (KubeError, TimeoutError) as error:
-            _LOG.info("the Lease was left to run out: %s", str(error) or "no answer in time")
+            _LOG.info("the Lease could not be released: %s", str(error) or "no answer in time")
 
     async def _try(self) -> bool:
         asked = self._monotonic()

@@ -159,7 +159,7 @@ class ChildWatch:
             metadata = change.metadata
             if metadata["uid"] not in self._skipped:
                 what = f"{self._resource.plural} {metadata.get('namespace', '')}/{metadata['name']}"
-                _LOG.exception("%s cannot be handled. It is skipped until it can; this is logged once", what)
+                _LOG.exception("%s cannot be handled. It is skipped; this is logged once", what)
             self._skipped[metadata["uid"]] = None
             if len(self._skipped) > _SKIPPED_AT_MOST:
                 self._skipped.popitem(last=False)

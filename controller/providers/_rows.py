@@ -32,7 +32,9 @@ def samples(records: Iterable[Mapping[str, object]]) -> Samples | NoData:
         if key in rows:
             of = f" and threshold {row.threshold}" if row.threshold else ""
             of += f" and half {row.half}" if row.half else ""
-            raise BrokenMetricError(f"the query returned two rows for revision {row.revision}{of}; it must sum them up")
+            raise BrokenMetricError(
+                f"the query returned two rows for revision {row.revision}{of}; sum them up in the query"
+            )
         rows[key] = row
     return Samples(tuple(rows.values())) if rows else NoData()
 

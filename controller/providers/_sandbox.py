@@ -141,7 +141,7 @@ def literal(value: object, dialect: Dialect) -> str:
 def regex_text(value: object) -> str:
     """A regular expression that matches the text itself and nothing else."""
     if not isinstance(value, str):
-        raise LiteralError(f"regex wants a text, not a {type(value).__name__}")
+        raise LiteralError(f"regex needs a string, not a {type(value).__name__}")
     if _CONTROL.search(value):
         raise LiteralError("a text with a control character cannot be part of a regular expression")
     return _REGEX_SPECIAL.sub(r"\\\g<0>", value)

@@ -19,7 +19,7 @@ _OF_THE_QUERY = frozenset((400, 404, 413, 422))
 _REASONS = {
     401: "refuses the token (401)",
     403: "does not let the token read this bucket (403)",
-    429: "has too much to do (429)",
+    429: "is overloaded (429)",
 }
 
 
@@ -34,7 +34,7 @@ class Server:
     tls: SSLContext
 
     def unreachable(self, cause: str) -> SourceOutageError:
-        return SourceOutageError(f"InfluxDB at {self.where} cannot be asked: {cause}")
+        return SourceOutageError(f"InfluxDB at {self.where} cannot be reached: {cause}")
 
     def refusal(self, status: int, body: bytes) -> BrokenMetricError | SourceOutageError:
         """What an answer other than 200 means. Only InfluxDB's own words make it the query's fault: a gateway in
@@ -57,7 +57,7 @@ class Server:
 
     def too_large(self) -> BrokenMetricError:
         return BrokenMetricError(
-            f"InfluxDB at {self.where} answered with more than {MAX_ANSWER_BYTES} bytes; the query must sum up"
+            f"InfluxDB at {self.where} answered with more than {MAX_ANSWER_BYTES} bytes; sum up in the query"
         )
 
     def nonsense(self, expected: str) -> SourceOutageError:

@@ -55,14 +55,14 @@ def _url(value: Any, place: Place) -> str:
     if not sound or len(url) > _MAX_URL or not url.isprintable() or " " in url:
         raise place.refuse("is not an address such as http://influxdb.monitoring:8086")
     if parts.username is not None or parts.query or parts.fragment:
-        raise place.refuse("holds more than an address; the token belongs into tokenSecretRef")
+        raise place.refuse("holds more than an address; the token belongs in tokenSecretRef")
     return url
 
 
 _ADDRESS = Custom({"type": "string", "pattern": r"^https?://[^\s/@?#]+(/[^\s?#@]*)?$", "maxLength": _MAX_URL}, _url)
 
 
-@record("An InfluxDB 2.x server, asked in Flux or, for queries in the language of 1.x, InfluxQL.")
+@record("An InfluxDB 2.x server, queried in Flux or InfluxQL.")
 class Config:
     in_queries: ClassVar[tuple[str, ...]] = ("bucket",)
     """Of these fields, names in queries."""
@@ -115,7 +115,7 @@ class InfluxDB:
                 client, text = self._influxql, windowed(query, window, INFLUXQL)
             case other:
                 spoken = " and ".join(dialect.name for dialect in DIALECTS)
-                raise BrokenMetricError(f"InfluxDB speaks {spoken}, not {other}")
+                raise BrokenMetricError(f"InfluxDB supports {spoken}, not {other}")
         try:
             async with asyncio.timeout(self._server.timeout_s):
                 return await client.records(text)
@@ -133,7 +133,7 @@ def create(config: Config, secrets: Mapping[str, str]) -> MetricProvider:
     token = secrets[_TOKEN].strip()  # `kubectl create secret --from-file` keeps the file's last newline
     if not token or not token.isascii() or not token.isprintable():
         raise SourceOutageError(
-            f"key {config.token_secret.key} of Secret {config.token_secret.name} holds no token InfluxDB could take"
+            f"key {config.token_secret.key} of Secret {config.token_secret.name} is not a valid InfluxDB token"
         )
     return InfluxDB(config, token)
 

@@ -60,13 +60,13 @@ class Renderer:
         query = await self._render(heartbeat.language, heartbeat.query, values)
         dialect = self._dialects()[heartbeat.language]
         if dialect.window_required and START_TOKEN not in query.text:
-            raise RenderError("the heartbeat's query has no start, so it would beat for ever")
+            raise RenderError("the heartbeat's query has no start, so it would always find a row")
         return query
 
     async def _render(self, language: str, text: str, values: Mapping[str, tuple[str, Value]]) -> Query:
         dialect = self._dialects().get(language)
         if dialect is None:
-            raise RenderError(f"no provider speaks {language}")
+            raise RenderError(f"no provider supports {language}")
         window = {name: ("verbatim", token) for name, token in dialect.window_names().items()}
         taken = sorted(values.keys() & window.keys())
         if taken:
@@ -112,7 +112,7 @@ class Renderer:
                 # cancelled between question and answer: the next question must not get this one's answer
                 await self._stop()
                 raise
-        return {"error": "could not be rendered: its process died twice", "final": False}
+        return {"error": "could not be rendered; its process died twice", "final": False}
 
     async def _exchange(self, request: str) -> dict[str, Any]:
         process = self._process or await self._start()

@@ -159,7 +159,9 @@ class Allocators:
 
     async def _write(self, store: LedgerStore, place: LedgerPlace, ledger: Ledger, over: Stored | None) -> bool:
         if not self.may_write():
-            raise LedgerAwayError(f"the share ledger of {place.service} was not written: another operator may lead")
+            raise LedgerAwayError(
+                f"the share ledger of {place.service} was not written; another operator may be the leader"
+            )
         version = 0 if over is None else over.version
         return await store.write(place.service, ledger, over=version, term=self.term)
 

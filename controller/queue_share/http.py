@@ -50,7 +50,7 @@ class ShareApi:
         except ValueError as problem:
             return _problem(400, str(problem))
         if not self.ledgers.take(_service_of(request), report):
-            return _later(f"{_service_of(request)} has {MOST_CONSUMERS} consumers already: the share needs no more")
+            return _later(f"{_service_of(request)} already has {MOST_CONSUMERS} consumers, the maximum")
         return await self._answer(_service_of(request))
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
@@ -58,21 +58,23 @@ class ShareApi:
             return _not_leading()
         authorization = request.headers.get("Authorization", "")
         if not authorization.startswith(_BEARER):
-            return _problem(401, "a service account token is needed: Authorization: Bearer TOKEN, audience pointsman")
+            return _problem(401, "a service account token is required: Authorization: Bearer TOKEN, audience pointsman")
         try:
             namespace = await self.namespace_of(authorization.removeprefix(_BEARER))
         except KubeError as problem:
             return _later(f"the token cannot be verified right now: {problem}")
         if not namespace:
-            return _problem(401, "the token has ended, or is not a service account's with the audience pointsman")
+            return _problem(401, "the token is expired, or is not a service account token for audience pointsman")
         if namespace != request.match_info["namespace"]:
-            return _problem(403, f"the token is of namespace {namespace}: it is good for its own Releases only")
+            return _problem(
+                403, f"the token is from namespace {namespace}; it is valid for Releases of that namespace only"
+            )
         return None
 
     async def _answer(self, service: str) -> web.Response:
         stored = await self.ledgers.read(service)
         if stored is None:
-            return _problem(404, f"there is no ledger for {service}: its Release may be new, or have another router")
+            return _problem(404, f"no ledger for {service}; its Release may be new, or may use another router")
         return web.json_response({"version": stored.version, **_said(stored.ledger, self.clock())})
 
 
@@ -115,7 +117,7 @@ def _report_of(consumer: str, body: Mapping[str, Any]) -> Report:
 
 
 def _not_leading() -> web.Response:
-    problem = _later("this operator does not lead: ask again, another one may answer")
+    problem = _later("this operator is not the leader; try again")
     problem.force_close()  # the next connection may reach the one that does
     return problem
 

@@ -8,7 +8,7 @@ from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 
 _RETURNING = Summary(Phase.ROLLING_BACK, Reason.RETURNING, "the canary keeps its pods until the router has followed")
-_DRAINING = Summary(Phase.PROMOTING, Reason.DRAINING, "the old version finishes the requests that it still has")
+_DRAINING = Summary(Phase.PROMOTING, Reason.DRAINING, "the old version finishes its requests")
 
 
 def at_rest(draft: Draft) -> Desired:
@@ -24,7 +24,7 @@ def at_rest(draft: Draft) -> Desired:
     elif len(seen.revisions) > 1:
         unfinished = _RETURNING
     else:
-        unfinished = Summary(Phase.PROMOTING, summary.reason, f"{status.stable} is given the work")
+        unfinished = Summary(Phase.PROMOTING, summary.reason, f"{status.stable} receives the work")
     return stable_alone(draft, summary, unfinished=unfinished)
 
 

@@ -25,7 +25,7 @@ class Bake:
     seconds: float = field(Duration(), "How long.", key="for")
     weight: float = field(
         Share(20),
-        "What the old version keeps, above 0% and at most 20%.",
+        "Share that the old version keeps, above 0% and at most 20%.",
         key="holdback",
         default="5%",
         convert=lambda holdback: 100 - holdback,

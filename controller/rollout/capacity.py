@@ -26,7 +26,7 @@ def overdue(draft: Draft, weight: float) -> str:
     if excused or _time_left(draft) > 0:
         return ""
     deadline = f"{draft.seen.spec.progress_deadline:.0f} s (spec.progressDeadlineSeconds)"
-    steady = "" if draft.attempt.clock.unready_since is None else ", and it was not steady in all that time"
+    steady = "" if draft.attempt.clock.unready_since is None else ", never steadily"
     return f"{_found(draft, weight)} after {deadline}{steady}"
 
 

@@ -45,9 +45,9 @@ def seconds_to_calm(edits: RouteEdits, now: float) -> float | None:
 
 
 def sentence(edits: RouteEdits) -> str:
-    who = f"{edits.by!r}, the last of them," if edits.by else "who it is, is not known; it"
+    who = f"last by {edits.by!r}" if edits.by else "manager unknown"
     return (
-        f"somebody else writes the route ({who} made it differ {MOST} times within {WINDOW_S:.0f} s): it is put back "
-        f"every {AGAIN_S:.0f} s from now on, and no weight rises until that ends. Stop them, or, to have the route in "
-        f"hand yourself, set annotation {MANUAL_UNTIL} to the moment until which you want it"
+        f"another writer keeps changing the route ({MOST} times in {WINDOW_S:.0f} s, {who}). Pointsman reverts it "
+        f"every {AGAIN_S:.0f} s and holds the weight until that stops. Stop the other writer, or, to control the route "
+        f"yourself, set annotation {MANUAL_UNTIL} to the time until which you want it"
     )

@@ -56,5 +56,7 @@ def _enter_a_step_that_is_left(draft: Draft) -> None:
     before, left = draft.seen.status, len(draft.seen.spec.steps)
     if before.attempt is not None and not before.full_by and 0 < left <= before.step < before.steps:
         draft.enter_step(left - 1)
-        message = f"{before.canary} was at step {before.step + 1}, now it is at the last of {left}"
+        message = (
+            f"{before.canary} was at step {before.step + 1}; spec has fewer steps now, so it is at the last one, {left}"
+        )
         draft.event("StepsChanged", message)

@@ -66,8 +66,8 @@ def _unused_credits(draft: Draft) -> FailedCheck | None:
         return None
     return FailedCheck(
         Reason.SHARE_UNUSED,
-        f"{draft.status.canary} left credits for its share of {draft.status.weight:g} % unused for {seconds:.0f} s "
-        f"while others had work: it is too slow, or has too few slots",
+        f"{draft.status.canary} left credits of its share of {draft.status.weight:g} % unused for {seconds:.0f} s "
+        "while stable found work. It is too slow, or has too few slots",
     )
 
 

@@ -33,15 +33,15 @@ def first_deployment(draft: Draft) -> Desired:
     if isinstance(judged, Summary):
         return _with_all_work(draft, judged)
     new = draft.status.canary
-    draft.close_run("promoted", f"{new}, the first version; {draft.status.evidence or 'no work was seen'}")
+    draft.close_run("promoted", f"{new}, the first version; {draft.status.evidence or 'no requests were seen'}")
     unused = frozenset(_others(draft)) - frozenset(_serving_before(draft))
     draft.update(stable=new, attempt=None, weight=0.0, judged=judged, evidence="")
     return replace(at_rest(draft), unused=unused)
 
 
 def _begin(draft: Draft) -> None:
-    before, new = draft.status.canary, draft.seen.target
-    draft.close_run("superseded", f"{new} was asked for instead of {before}")
+    new = draft.seen.target
+    draft.close_run("superseded", f"superseded by {new}")
     draft.update(
         attempt=Attempt(new, Clock(draft.now)),
         attempts=draft.status.attempts + (_trial(draft) is not None),
@@ -120,7 +120,7 @@ def _judged(draft: Draft) -> Reason | Summary:
         return Reason.FIRST_DEPLOYMENT
     if not draft.status.on_trial:
         draft.enter_step(len(seen.spec.steps) - 1)
-        message = f"{seen.target} has all of the work, and has to keep to its limits for {bake.seconds:g} s"
+        message = f"{seen.target} has all of the work and must keep to its limits for {bake.seconds:g} s"
         draft.event(Reason.BAKING, message)
     return _keeps_to_its_limits(draft, bake)
 
@@ -141,10 +141,11 @@ def _keeps_to_its_limits(draft: Draft, bake: Bake) -> Reason | Summary:
         found = regression.explanation(seen.evidence.looks)
         draft.announce(Reason.LIMIT_EXCEEDED, found)
         draft.update(evidence=regression.sentence())
-        way_out = "there is no version to go back to: commit a better one, or accept this one with `promote --full`"
-        return Summary(Phase.PAUSED, Reason.LIMIT_EXCEEDED, f"{found}; {way_out}")
+        ways_out = "Commit a better version, or accept this one with `pointsman promote --full`"
+        message = f"{found}; there is no version to roll back to. {ways_out}"
+        return Summary(Phase.PAUSED, Reason.LIMIT_EXCEEDED, message)
     if seen.analysis_pending:
-        return Summary(Phase.BAKING, Reason.BAKING, "the metrics are asked for the first time")
+        return Summary(Phase.BAKING, Reason.BAKING, "waiting for the first answer of the metrics")
     if seen.metric_trouble is not None:
         return out_of_sight(draft, seen.metric_trouble, WHOLE)[1]
     draft.run_clock()
@@ -153,7 +154,7 @@ def _keeps_to_its_limits(draft: Draft, bake: Bake) -> Reason | Summary:
     suspicion = next((metric for metric in seen.evidence.metrics if metric.held_back), None)
     if left > 0:
         draft.again(left)
-        message = f"{seen.target} has to keep to its limits for {bake.seconds:g} s"
+        message = f"{seen.target} must keep to its limits for {bake.seconds:g} s"
         return Summary(Phase.BAKING, Reason.BAKING, message)
     if suspicion is not None:
         return Summary(Phase.WAITING, Reason.SUSPICIOUS, f"not trusted yet: {suspicion.sentence()}")

@@ -117,8 +117,8 @@ def _superseded(draft: Draft) -> str | None:
     if not status.stable or status.attempt is None or status.canary == target:
         return None
     if target == status.stable:
-        return "the spec asks for the stable version again"
-    return "the rejected revision was asked for again" if status.is_rejected(target) else f"{target} was asked for"
+        return "the spec is back at the stable version"
+    return "the spec is back at a rejected revision" if status.is_rejected(target) else f"superseded by {target}"
 
 
 def _end_superseded(draft: Draft, why: str) -> None:
@@ -138,7 +138,7 @@ def _begin(draft: Draft, new: str) -> None:
     attempts = draft.status.attempts + 1
     draft.update(attempt=Attempt(new, clock), attempts=attempts, stopped_at=0, unproven=(), evidence="")
     instead = f", instead of {draft.replaced}" if draft.replaced else ""
-    draft.event("NewVersion", f"{new} comes out against {draft.status.stable}{instead}")
+    draft.event("NewVersion", f"{new} is rolled out against {draft.status.stable}{instead}")
 
 
 def _failed(draft: Draft) -> FailedCheck | None:
@@ -168,7 +168,7 @@ def _take_work_away(draft: Draft, canary: str) -> None:
     clock = draft.attempt.clock
     if draft.status.weight > 0:
         draft.update_clock(unready_since=clock.unready_since or draft.now, held_since=clock.held_since or draft.now)
-        draft.event(Reason.CANARY_UNREADY, f"no pod of {canary} serves: its work went to stable", warning=True)
+        draft.event(Reason.CANARY_UNREADY, f"no pod of {canary} is ready; its traffic went to stable", warning=True)
         draft.update(weight=0.0, weight_since=draft.now)
         draft.again(0)
 

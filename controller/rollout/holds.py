@@ -22,7 +22,7 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     if trouble is not None and watched > 0 and (stands or not attempt.full_by):
         return out_of_sight(draft, trouble, watched)
     if draft.seen.analysis_pending and watched > 0 and (stands or not attempt.full_by):
-        message = "the metrics are asked for the first time"
+        message = "waiting for the first answer of the metrics"
         return min(in_force, watched), Summary(Phase.PROGRESSING, Reason.ANALYZING, message)
     if attempt.paused_by:
         # the pause has a clock of its own, which is made up for when it ends
@@ -61,7 +61,7 @@ def out_of_sight(draft: Draft, trouble: MetricTrouble, weight: float) -> tuple[f
     if to_stable and left <= 0:
         # a step that went by without being watched for so long is entered again
         draft.update_attempt(step=max(0, min(draft.attempt.step, len(draft.seen.spec.steps) - 1)))
-        message = f"{trouble.message}; the canary gets no work until data are back"
+        message = f"{trouble.message}; the canary gets no work until the data are back"
         return 0.0, Summary(Phase.WAITING, trouble.reason, message)
     draft.again(left if to_stable else None)
     return min(weight, draft.in_force), Summary(Phase.WAITING, trouble.reason, trouble.message)

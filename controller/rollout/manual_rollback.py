@@ -32,7 +32,7 @@ def manual_rollback(draft: Draft, older: str) -> Desired | None:
         draft.update(going_back=None)
         return None
     draft.again(left)
-    message = f"{found}, then the work goes there ({wish.why})"
+    message = f"{found}, then traffic moves there ({wish.why})"
     return Desired(
         Summary(Phase.ROLLING_BACK, Reason.ROLLED_BACK_BY_PERSON, message),
         weight=0.0,

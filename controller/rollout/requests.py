@@ -24,7 +24,7 @@ def take_requests(draft: Draft) -> None:
             draft.answer(request.name, f"{request.action} taken", accepted=True)
             continue
         kind = _KINDS.get(request.action)
-        refusal = f"{request.action} is not known here" if kind is None else _refusal(draft, request, kind)
+        refusal = f"unknown action {request.action}" if kind is None else _refusal(draft, request, kind)
         if kind is None or refusal is not None:
             draft.answer(request.name, f"refused: {refusal}", accepted=False)
             continue
@@ -77,7 +77,7 @@ def _skip(draft: Draft, request: Request) -> str:
 
 
 def _promote(draft: Draft, request: Request) -> str:
-    sentence = f"judging ends, everything goes to {draft.status.canary}; {_left_open(draft)}"
+    sentence = f"analysis ends; everything goes to {draft.status.canary}; {_left_open(draft)}"
     if draft.status.step < len(draft.seen.spec.steps):
         _leave_unproven(draft, f"promoted in full by {request.whose}; {_left_open(draft)}")
     draft.enter_step(len(draft.seen.spec.steps))
@@ -94,13 +94,13 @@ def _rollback(draft: Draft, request: Request) -> str:
     older = request.to or draft.status.previous
     why = f"rolled back by {request.whose}"[:1024]
     draft.update(going_back=ManualRollback(older, why, draft.now))
-    return f"going back from {draft.status.stable} to {older}: its pods first, then the work"
+    return f"rolling back from {draft.status.stable} to {older}: first its pods, then the traffic"
 
 
 def _pause(draft: Draft, request: Request) -> str:
     draft.update_attempt(paused_by=request.whose)
     draft.update_clock(paused_since=draft.now)
-    return f"paused at {draft.status.weight:g} %: steps stand still, looks and rollbacks go on"
+    return f"paused at {draft.status.weight:g} %: steps wait; looks and rollbacks go on"
 
 
 def _resume(draft: Draft, request: Request) -> str:
@@ -110,7 +110,7 @@ def _resume(draft: Draft, request: Request) -> str:
         started = min(draft.now, started + draft.now - max(since, started))
     draft.update_attempt(paused_by="")
     draft.update_clock(paused_since=None, step_started=started)
-    return "resumed: the clock of the step goes on where it stood"
+    return "resumed; the step's clock continues"
 
 
 def _retry(draft: Draft, request: Request) -> str:
@@ -120,8 +120,8 @@ def _retry(draft: Draft, request: Request) -> str:
 def _clear(draft: Draft, revision: str) -> str:
     draft.update(rejected=tuple(one for one in draft.status.rejected if one.revision != revision))
     if revision == draft.seen.target:
-        return f"{revision} is no longer rejected: it comes out again from step one, judged from nothing"
-    return f"{revision} is no longer rejected: it comes out when the spec asks for it"
+        return f"{revision} is no longer rejected; it starts again at step one with no evidence"
+    return f"{revision} is no longer rejected; it is rolled out when the spec has it"
 
 
 def _left_open(draft: Draft) -> str:
@@ -155,7 +155,7 @@ def _refusal(draft: Draft, request: Request, kind: _Kind) -> str | None:
 def _under_way(draft: Draft, request: Request) -> Reasons:
     status = draft.status
     alone = status.canary != "" and status.weight > 0 and not status.stable
-    yield alone, f"{status.canary} is the first version: there is none beside it to give its work to"
+    yield alone, f"{status.canary} is the first version; there is no other version to move its traffic to"
     yield from _on_trial(draft, request)
 
 
@@ -163,8 +163,8 @@ def _on_trial(draft: Draft, request: Request) -> Reasons:
     """Beside stable, or as the first version, which is judged by its limits alone."""
     status = draft.status
     on_trial = status.canary and (status.stable or status.weight > 0)
-    yield not on_trial, f"no release is under way (phase {status.phase})"
-    named = f"it names revision {request.revision}, the canary is {status.canary}"
+    yield not on_trial, f"no rollout is in progress (phase {status.phase})"
+    named = f"it is for revision {request.revision}, but the canary is {status.canary}"
     yield request.revision != status.canary, named
 
 
@@ -172,9 +172,9 @@ def _not_held(draft: Draft, request: Request) -> Reasons:
     del request
     seen, status = draft.seen, draft.status
     yield seen.spec.suspend, "the release is suspended"
-    yield seen.target != status.canary, f"{seen.target} was asked for instead of {status.canary}"
+    yield seen.target != status.canary, f"{status.canary} is superseded by {seen.target}"
     yield status.paused_by != "", f"it is paused by {status.paused_by}; resume it first"
-    yield status.full_by != "", f"everything is on its way to {status.canary} already, by {status.full_by}"
+    yield status.full_by != "", f"{status.full_by} has already promoted {status.canary}"
 
 
 def _awaits_approval(draft: Draft, request: Request) -> Reasons:
@@ -196,7 +196,7 @@ def _no_regression(draft: Draft, request: Request) -> Reasons:
     # nobody but the first version could do the work, so a person may take it as it is
     yield (
         regression is not None and draft.status.stable != "",
-        f"it has just been found bad: {regression.sentence() if regression else ''}",
+        f"a regression was just found: {regression.sentence() if regression else ''}",
     )
 
 
@@ -207,7 +207,7 @@ def _not_paused(draft: Draft, request: Request) -> Reasons:
 
 def _is_paused(draft: Draft, request: Request) -> Reasons:
     del request
-    yield draft.status.paused_by == "", f"nobody has paused it (phase {draft.status.phase})"
+    yield draft.status.paused_by == "", f"it is not paused (phase {draft.status.phase})"
 
 
 def _was_rejected(draft: Draft, request: Request) -> Reasons:
@@ -220,14 +220,14 @@ def _can_roll_back(draft: Draft, request: Request) -> Reasons:
     others = [one for one in draft.seen.kept if one != status.stable and not status.is_rejected(one)]
     kept = f"kept are: {', '.join(others) or 'none'}"
     yield not status.stable, f"nothing is stable yet (phase {status.phase})"
-    yield status.canary != "", f"a release of {status.canary} is under way: abort it first"
+    yield status.canary != "", f"a rollout of {status.canary} is in progress; abort it first"
     going_back = "" if status.going_back is None else status.going_back.to
-    yield going_back != "", f"it is already going back to {going_back}"
-    yield request.revision != status.stable, f"it names revision {request.revision}, stable is {status.stable}"
+    yield going_back != "", f"it is already rolling back to {going_back}"
+    yield request.revision != status.stable, f"it is for revision {request.revision}, but stable is {status.stable}"
     yield older == "", f"no version was stable before {status.stable}; name one, {kept}"
     yield older == status.stable, f"{older} is stable already"
-    yield status.is_rejected(older), f"{older} is rejected: retry it first"
-    yield older not in draft.seen.kept, f"{older} is not kept any more (spec.revisionHistoryLimit); {kept}"
+    yield status.is_rejected(older), f"{older} is rejected; retry it first"
+    yield older not in draft.seen.kept, f"{older} is no longer kept (spec.revisionHistoryLimit); {kept}"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def queue_versions(draft: Draft) -> tuple[list[Event], list[KeepTemplate]]:
             kept.append(KeepTemplate(seen.spec_revision))
             events.append(Event("VersionWaits", f"{seen.spec_revision} waits until {seen.target} is done"))
     while len(waiting) > MOST_QUEUED:
-        skipped = f"{waiting.pop(0)} is skipped: {MOST_QUEUED} versions wait already"
+        skipped = f"{waiting.pop(0)} is skipped because {MOST_QUEUED} versions are already waiting"
         events.append(Event("VersionSkipped", skipped, warning=True))
     draft.update(queued=tuple(waiting))
     if waiting:

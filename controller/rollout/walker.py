@@ -39,12 +39,12 @@ def walk(draft: Draft) -> Desired:
     draft.update_attempt(start_blocked=False)
     if seen.sizing is Sizing.BY_PODS and status.weight == 0 and len(seen.revisions) > 2:  # noqa: PLR2004 - stable, canary
         # Service NAME selects all pods there are, so a version that is leaving would get work again
-        message = "an older version has to be gone first"
+        message = "waiting until an older version is deleted"
         return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, Reason.DRAINING, message))
     if draft.replaced:
         # a pass that moves work down and up again undoes itself whenever the operator dies before its status
         draft.again(0)
-        message = f"{draft.replaced} has no work any longer, its successor is ready"
+        message = f"{draft.replaced} has no traffic any more; its successor is ready"
         return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, Reason.CANARY_STARTING, message))
     return _pass_steps(draft, weight)
 
@@ -220,7 +220,7 @@ def _promote(draft: Draft) -> Desired:
         judged = Reason.PROVEN
     else:
         judged = Reason.UNPROVEN if seen.spec.analysis.metrics else Reason.NO_METRICS
-    message = f"{new} took over from {old}; {draft.status.evidence or 'nothing was compared'}"
+    message = f"{new} took over from {old}; {draft.status.evidence or 'no comparison was made'}"
     draft.close_run("promoted", message)
     draft.event("Promoted", message)
     draft.update(

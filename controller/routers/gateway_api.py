@@ -43,14 +43,14 @@ _RULE = Open(
 )
 
 
-@record("Weights of an HTTPRoute with the Release's name, which Pointsman owns.")
+@record("By weights in an HTTPRoute with the Release's name, which Pointsman owns.")
 class Config:
     parent_refs: tuple[Mapping[str, Any], ...] = field(
         List(_PARENT, 32, 1, needs="needs at least one parent, such as {name: public}"),
-        "Gateways (or Services, in a mesh) the route hangs on, as in an HTTPRoute.",
+        "Gateways (or, in a mesh, Services) the route attaches to, as in an HTTPRoute.",
     )
     hostnames: tuple[str, ...] = field(
-        List(Text(253, 1), 16), "Host names the route answers, as in an HTTPRoute.", default=Absent(())
+        List(Text(253, 1), 16), "Host names of the route, as in an HTTPRoute.", default=Absent(())
     )
     rules: tuple[Mapping[str, Any], ...] = field(
         List(_RULE, 16, 1),

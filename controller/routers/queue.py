@@ -28,7 +28,7 @@ EXAMPLE = {"ledger": {"dynamodb": {"table": "pointsman-shares", "region": "eu-ce
 @record()
 class DynamoDB:
     table: str = field(Text(1024, 3), "Its name, or its ARN.")
-    region: str = field(Text(32, 1), "Of the table; default: the operator's.", default=Absent(""))
+    region: str = field(Text(32, 1), "Region of the table. Default: the operator's.", default=Absent(""))
 
 
 @record()
@@ -46,12 +46,12 @@ class Ledger:
     )
 
 
-@record("The share of a queue's messages. Workers claim them by a ledger of credits.")
+@record("By the share of a queue's messages, which workers claim with credits from a ledger.")
 class Config:
     needs_ports: ClassVar[bool] = False
     """A worker has no callers."""
 
-    ledger: Ledger = field(Record(Ledger), "Where the ledger lies.")
+    ledger: Ledger = field(Record(Ledger), "Where the ledger is stored.")
 
     @property
     def table(self) -> str:

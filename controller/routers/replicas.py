@@ -24,7 +24,7 @@ RULES = (Rule(SERVICES, ("get", "list", "watch", "update")), Rule(DEPLOYMENTS, (
 EXAMPLE: dict[str, Any] = {}
 
 
-@record("By pod count: Service NAME selects both versions. For callers inside without a router.")
+@record("By pod count: Service NAME selects both versions. For callers inside the cluster that use no router.")
 class Config:
     pass
 
@@ -63,7 +63,7 @@ class ReplicasRouter:
 
     async def ensure(self, weights: Weights) -> bool:
         if self._service is None:
-            raise RouterError(f"Service {self._target.name} is missing; it is made again at the next look")
+            raise RouterError(f"Service {self._target.name} is missing; it is created again in the next pass")
         if not is_ours(self._service["metadata"], self._target.name, self._target.owner):
             raise TakenError(
                 f"Service {self._target.namespace}/{self._target.name} belongs to something else. Delete or rename it, "

@@ -144,7 +144,7 @@ class Executor:
         kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
         if kept is None:
             raise TemplateLostError(
-                f"revision {revision} is gone and its ControllerRevision too: offer its template again in spec.template"
+                f"revision {revision} and its ControllerRevision are gone. Put its template back into spec.template"
             )
         template: Mapping[str, Any] = kept["data"]["template"]
         return template

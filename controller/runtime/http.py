@@ -25,12 +25,10 @@ class Telemetry:
     registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
 
     def __post_init__(self) -> None:
-        self.reconciles = Counter(
-            "pointsman_reconciles", "Reconciles by how they ended.", ["result"], registry=self.registry
-        )
+        self.reconciles = Counter("pointsman_reconciles", "Passes by their result.", ["result"], registry=self.registry)
         self.look_lag = Histogram(
             "pointsman_look_lag_seconds",
-            "From the moment at which a look's counts were complete until the look was made.",
+            "Time from when a look's counts were complete until the look was made.",
             buckets=_LAGS_S,
             registry=self.registry,
         )

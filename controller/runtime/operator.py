@@ -122,15 +122,13 @@ class Operator:
             sources=sources,
             outbox=outbox,
         )
-        telemetry.gauge("pointsman_queue_depth", "Keys that wait for a worker.", lambda: float(len(queue)))
-        telemetry.gauge("pointsman_queue_active", "Keys that are worked on.", lambda: float(queue.active))
+        telemetry.gauge("pointsman_queue_depth", "Keys waiting for a worker.", lambda: float(len(queue)))
+        telemetry.gauge("pointsman_queue_active", "Keys being processed.", lambda: float(queue.active))
         telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
         event_router = EventRouter(queue, reconciler)
-        telemetry.gauge("pointsman_analysis_active", "Releases that are measured now.", lambda: float(analysis.active))
-        telemetry.gauge(
-            "pointsman_effects_owed", "Effects that Releases owe to the outside.", lambda: float(len(outbox))
-        )
-        telemetry.gauge("pointsman_effects_active", "Effects that are carried out now.", lambda: float(outbox.active))
+        telemetry.gauge("pointsman_analysis_active", "Releases being measured.", lambda: float(analysis.active))
+        telemetry.gauge("pointsman_effects_owed", "Effects owed by Releases.", lambda: float(len(outbox)))
+        telemetry.gauge("pointsman_effects_active", "Effects being carried out.", lambda: float(outbox.active))
         return cls(
             kube=kube,
             queue=queue,
@@ -209,7 +207,7 @@ class Operator:
             try:
                 await sweep(self.kube, only, self.reconciler.clock())
             except KubeError as error:
-                _LOG.warning("old ReleaseActions could not be taken away: %s", error)
+                _LOG.warning("old ReleaseActions could not be deleted: %s", error)
             await asyncio.sleep(EVERY_S)
 
     async def run(self, settings: Settings, feed: Feed) -> None:
@@ -262,7 +260,7 @@ async def watch_with_kopf(event_router: EventRouter, settings: Settings) -> None
         missing = await _missing(event_router.reconciler.kube, settings.only)
         if not missing:
             raise
-        raise KindsGoneError(f"the CRDs of {', '.join(missing)} were taken away") from error
+        raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from error
 
 
 @contextlib.asynccontextmanager
@@ -283,7 +281,7 @@ async def _first_end(tasks: Sequence[asyncio.Task[None]]) -> None:
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     names = ", ".join(str(task.get_coro()) for task in done if not task.cancelled() and task.exception() is None)
     if names:
-        raise RuntimeError(f"{names} ended, although it runs as long as this process leads")
+        raise RuntimeError(f"{names} ended unexpectedly")
 
 
 async def run(settings: Settings) -> None:

@@ -21,7 +21,7 @@ def trouble_of(pods: Iterable[Mapping[str, Any]], deployment: Mapping[str, Any])
                 return trouble
     for condition in deployment.get("status", {}).get("conditions", []):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return PodTrouble("NoCapacity", f"no pod could be made: {condition.get('message', '')}"[:500])
+            return PodTrouble("NoCapacity", f"no pod could be created: {condition.get('message', '')}"[:500])
     return None
 
 
@@ -39,5 +39,5 @@ def _pod_trouble(pod: Mapping[str, Any]) -> PodTrouble | None:
             return PodTrouble("ImagePull", f"image of {container['name']}: {waiting.get('message', reason)}"[:500])
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return PodTrouble("NoCapacity", f"{name} has no node: {condition.get('message', '')}"[:500])
+            return PodTrouble("NoCapacity", f"{name} cannot be scheduled: {condition.get('message', '')}"[:500])
     return None

@@ -102,7 +102,7 @@ class Reconciler:
                     status = status_from_raw(release.get("status", {}))
                     await self._write(key, release, status.blocked_by(Blocked(Reason.PASS_FAILED, message)))
         except (KubeError, TimeoutError) as problem:
-            _LOG.info("%s: why it cannot be worked on could not be written: %s", key, problem)
+            _LOG.info("%s: the error could not be written to the status: %s", key, problem)
 
     async def _reconcile(self, key: Key) -> float | None:
         try:

@@ -31,7 +31,7 @@ async def _one(queue: WorkQueue[Key], reconciler: Reconciler, key: Key) -> str:
     except ConflictError as error:
         # somebody wrote meanwhile: what was decided is stale, and what is true now is a read away
         queue.add_failed(key)
-        _LOG.info("%s changed while it was worked on: %s", key, error)
+        _LOG.info("%s changed during a pass: %s", key, error)
         return "conflict"
     except (KubeError, TimeoutError) as error:
         delay = queue.add_failed(key, not_before=error.retry_after if isinstance(error, KubeError) else 0.0)

@@ -27,8 +27,8 @@ class Disaster:
     def sentence(self) -> str:
         c = self.counts
         return (
-            f"{self.metric}: every one of {c.canary_total} bad on the canary against {c.stable_bad} of "
-            f"{c.stable_total} on stable; that has a chance of {self.p:.2g} if it were no worse than tolerated"
+            f"{self.metric}: all {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} on "
+            f"stable; p = {self.p:.2g} that a canary within its margin shows this"
         )
 
 

@@ -67,7 +67,7 @@ class MetricEvidence:
 
     def advice(self) -> str:
         """Why it only advises, as a sentence."""
-        return f"{self.name} only advises: stable's own pods differ among themselves more often than chance has it"
+        return f"{self.name} is advisory: stable's own pods differ from each other more often than chance allows"
 
     def bound(self) -> str | None:
         """`errors at most 3.2 times stable's, 95 %`: what was not excluded. Costs some nine tests over all looks."""
@@ -77,7 +77,7 @@ class MetricEvidence:
         confidence = f"{1 - self.record.spending.alpha:.4g}"
         percent = f"{float(confidence) * 100:g} %"
         if bound is None:
-            return f"{self.name}: no bound on the ratio to stable's, {percent}"
+            return f"{self.name}: {percent} upper bound on the ratio to stable's: none yet"
         return f"{self.name} at most {bound:.2g} times stable's, {percent}"
 
     def sentence(self) -> str:
@@ -92,13 +92,12 @@ class MetricEvidence:
         c, p = self.counts, self.standing.p
         if self.limit is not None:
             return (
-                f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the new version, where at most "
-                f"{self.limit:.2%} are allowed; so many have a chance of {p:.2g} if it kept to that (look {looks})"
+                f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary, where at most {self.limit:.2%} "
+                f"are allowed; p = {p:.2g} that a canary within that limit shows as many (look {looks})"
             )
         return (
-            f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary against {c.stable_bad} of "
-            f"{c.stable_total} on stable; so many have a chance of {p:.2g} "
-            f"if it were no worse than tolerated (look {looks})"
+            f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} "
+            f"on stable; p = {p:.2g} that a canary within its margin shows as many (look {looks})"
         )
 
 

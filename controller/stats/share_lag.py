@@ -31,7 +31,7 @@ def share_lag(looks: Sequence[Look], weight: float, since: float) -> str | None:
     heard = [_in_band((look.rows.get(name) for look in after), weight / 100) for name in names]
     if True in heard or False not in heard:
         return None
-    return f"{PATIENCE_S:g} s after the weight was set to {weight:g} % the share that is seen is still another"
+    return f"{PATIENCE_S:g} s after the weight was set to {weight:g} % the share that is seen still differs from it"
 
 
 def _in_band(rows: Iterable[Counts | None], share: float) -> bool | None:

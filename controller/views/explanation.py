@@ -41,7 +41,7 @@ class Explanation:
             yield status.message
         observed = self.release.get("status", {}).get("observedGeneration", -1)
         if observed < self.release["metadata"]["generation"]:
-            yield "the operator has not seen the latest change yet (is it running?)"
+            yield "the operator has not processed the latest change yet; is it running?"
         yield ""
         yield f"stable  {status.stable or 'none yet'}, {status.ready_replicas} of {status.replicas} pods ready"
         if status.canary:
@@ -52,7 +52,7 @@ class Explanation:
             since = f" {_span(now - paused_since)} ago" if paused_since else ""
             yield f"paused  by {status.paused_by}{since}"
         if status.full_by:
-            yield f"judging ended by {status.full_by}"
+            yield f"analysis ended by {status.full_by}"
         commit = (self.release["metadata"].get("annotations") or {}).get(_COMMIT)
         if commit:
             yield f"commit  {commit}"
@@ -68,13 +68,13 @@ class Explanation:
             return
         yield ""
         if not self.evidence.looks:
-            yield f"no look of AnalysisRun {self.run} is over: its tests have judged nothing"
+            yield f"AnalysisRun {self.run} has no look yet"
             return
         yield f"evidence after {self.evidence.looks} looks (AnalysisRun {self.run}):"
         for metric in self.evidence.metrics:
             yield from self._of_metric(metric)
         if self.alpha is not None:
-            yield f"  promise: at most {self.alpha:.2%} of good versions are rolled back by these tests, all together"
+            yield f"  guarantee: at most {self.alpha:.2%} of good versions are rolled back by these tests together"
 
     def _of_metric(self, metric: MetricEvidence) -> Iterator[str]:
         c, standing = metric.counts, metric.standing
@@ -84,19 +84,19 @@ class Explanation:
             yield f"    limit: at most {metric.limit:.2%} of the canary's may be bad"
         if metric.verdict is Verdict.REGRESSION:
             yield (
-                f"    regression: {standing.bad} bad on the canary, {standing.boundary} convict; "
-                f"chance of so many if no worse than tolerated {standing.p:.2g}"
+                f"    regression: {standing.bad} bad on the canary, boundary {standing.boundary}; "
+                f"p of as many within the margin {standing.p:.2g}"
             )
         elif metric.verdict is Verdict.COMMON_CAUSE:
-            yield "    common cause: stable breaks the limit too, so nobody is blamed"
+            yield "    common cause: stable exceeds the limit, too"
         elif metric.advises:
             yield f"    {metric.advice()}"
         elif metric.held_back:
             yield f"    suspicious: {standing.bad} bad on the canary, too few for a rollback"
         elif metric.proven:
-            yield "    proven no worse than the margin asks for"
+            yield "    proven no worse than the margin requires"
         elif standing.boundary is not None:
-            yield f"    undecided: {standing.bad} bad on the canary, {standing.boundary} would convict"
+            yield f"    undecided: {standing.bad} bad on the canary, boundary {standing.boundary}"
         else:
             yield "    undecided: nothing bad enough to test"
         bound = None if metric.proven or metric.verdict is Verdict.REGRESSION else metric.bound()
@@ -150,7 +150,7 @@ def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
             return [f"pointsman wait {here}", f"pointsman abort {here} --reason TEXT"]
         case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
             again = [f"pointsman retry {name} {one.revision} -n {namespace}" for one in status.rejected[-1:]]
-            return ["commit a version that is mended, or the stable one again", *again]
+            return ["push a fix, or revert to the stable template", *again]
         case Phase.INVALID:
             return ["pointsman validate FILE"]
         case Phase.HEALTHY:

@@ -47,7 +47,7 @@ async def test_a_canary_that_flaps_is_taken_back_after_its_deadline(stall):
     stall.node.behave = lambda pod: "ready" if stable in pod["metadata"]["name"] or next(turns) % 20 < 10 else "unready"
     done = await stall.until_phase("RolledBack")
     assert done["reason"] == "ProgressDeadlineExceeded"
-    assert "not steady" in done["message"]
+    assert "never steadily" in done["message"]
     assert await stall.shares() == {stable: 10000}
 
 

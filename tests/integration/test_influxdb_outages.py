@@ -25,7 +25,7 @@ async def test_a_wrong_token_is_an_outage_that_does_not_show_it(
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_a_refused_connection_is_an_outage(running: Server, measurement: str, language: str) -> None:
     sentence = await running.outage(counts(measurement, language), url="http://127.0.0.1:1")
-    assert sentence.startswith("InfluxDB at 127.0.0.1:1 cannot be asked: no connection")
+    assert sentence.startswith("InfluxDB at 127.0.0.1:1 cannot be called: no connection")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -49,7 +49,7 @@ async def test_a_stopped_server_is_an_outage_and_the_same_provider_asks_again_wh
         before = await provider.query(counts(measurement, language), LOOK)
         running.influx.stop()
         try:
-            with pytest.raises(SourceOutageError, match="cannot be asked"):
+            with pytest.raises(SourceOutageError, match="cannot be reached"):
                 await provider.query(counts(measurement, language), LOOK)
         finally:
             running.influx.start()
@@ -118,7 +118,9 @@ HALF = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n#data\r\n"
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_a_half_answer_is_an_outage(running: Server, language: str) -> None:
     async with answering(HALF) as url:
-        assert (await running.outage(Query(language, "q"), url=url)).endswith("cannot be asked: the connection was cut")
+        assert (await running.outage(Query(language, "q"), url=url)).endswith(
+            "cannot be reached: the connection was cut"
+        )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -255,7 +255,7 @@ async def test_a_metric_nobody_knows_waits_before_any_weight(shop, traffic):
     await shop.commit("2")
     waiting = await shop.until(lambda status: status.get("reason") == "MetricInvalid")
     assert waiting["weight"] == 0
-    assert "there is no MetricTemplate 'nowhere'" in waiting["message"]
+    assert "no MetricTemplate 'nowhere'" in waiting["message"]
 
 
 async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):

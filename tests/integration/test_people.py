@@ -17,7 +17,7 @@ async def test_skip_pause_and_resume(shop):
     await shop.commit("2")
     await shop.until(lambda status: status.get("reason") == "Pausing")
     code, text = await shop.command("pause", "web", "--reason", "campaign")
-    assert (code, text) == (0, "web: paused at 10 %: steps stand still, looks and rollbacks go on\n")
+    assert (code, text) == (0, "web: paused at 10 %: steps wait; looks and rollbacks go on\n")
     paused = await shop.until(lambda status: status.get("reason") == "PausedByPerson")
     assert paused["message"].startswith("step 2/4: paused by admin: campaign")
     code, text = await shop.command("skip", "web")
@@ -104,7 +104,7 @@ async def test_a_rolled_back_version_is_gone_back_to_only_while_it_is_kept(shop)
     await shop.given(release(weight(10), APPROVE, revisionHistoryLimit=1))
     code, text = await shop.command("rollback", "web", "--to", "aaaaaaaaaa")
     assert code == 1
-    assert "aaaaaaaaaa is not kept any more (spec.revisionHistoryLimit); kept are: none" in text
+    assert "aaaaaaaaaa is no longer kept (spec.revisionHistoryLimit); kept are: none" in text
 
 
 async def test_a_request_never_changes(shop):

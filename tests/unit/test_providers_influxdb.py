@@ -102,13 +102,13 @@ def test_a_misspelt_field_is_refused() -> None:
 def test_a_token_that_no_header_takes_is_an_outage_that_names_the_secret(token: str) -> None:
     with pytest.raises(SourceOutageError) as caught:
         influxdb.create(parsed(), {"token": token})
-    assert str(caught.value) == "key token of Secret influxdb-reader holds no token InfluxDB could take"
+    assert str(caught.value) == "key token of Secret influxdb-reader is not a valid InfluxDB token"
 
 
 async def test_a_language_that_influxdb_does_not_speak_is_a_broken_metric() -> None:
     provider = influxdb.create(parsed(), {"token": TOKEN})
     window = Window(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC))
-    with pytest.raises(BrokenMetricError, match="speaks flux and influxql, not promql"):
+    with pytest.raises(BrokenMetricError, match="supports flux and influxql, not promql"):
         await provider.query(Query("promql", "up"), window)
     await provider.close()
 
@@ -155,7 +155,7 @@ def test_what_influxdb_says_against_the_query_breaks_the_metric(status: int) -> 
         (301, "influxdb:8086 redirects (301), which is not followed; correct the url"),
         (401, "InfluxDB at influxdb:8086 refuses the token (401)"),
         (403, "InfluxDB at influxdb:8086 does not let the token read this bucket (403)"),
-        (429, "InfluxDB at influxdb:8086 has too much to do (429)"),
+        (429, "InfluxDB at influxdb:8086 is overloaded (429)"),
         (503, "InfluxDB at influxdb:8086 answered 503"),
         (400, "InfluxDB at influxdb:8086 answered 400"),
         (404, "InfluxDB at influxdb:8086 answered 404"),

@@ -70,7 +70,7 @@ async def test_the_window_is_written_as_the_dialect_says(renderer: Renderer) -> 
 
 
 async def test_a_language_that_no_provider_speaks_is_an_error(renderer: Renderer) -> None:
-    with pytest.raises(RenderError, match="no provider speaks flux"):
+    with pytest.raises(RenderError, match="no provider supports flux"):
         await rendered(renderer, "flux", "{{ service }}")
 
 

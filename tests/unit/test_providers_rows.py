@@ -70,7 +70,7 @@ def test_a_missing_column_is_named_beside_those_that_are_there(missing: str) -> 
 
 
 def test_two_rows_of_one_revision_are_refused_and_not_summed() -> None:
-    assert "two rows for revision aaaaaaaaaa; it must sum them up" in problem(record(), record())
+    assert "two rows for revision aaaaaaaaaa; sum them up in the query" in problem(record(), record())
 
 
 def test_rows_of_several_thresholds_stand_side_by_side() -> None:

@@ -185,9 +185,9 @@ def test_what_cannot_be_meant_is_said_with_its_path(spec, sentence):
     ("name", "problem"),
     [
         ("a" * 53, "53 characters, maximum is 52"),
-        ("a.b", "'a.b' is not a Service's name: small letters, digits and dashes, the first a letter, no dot"),
-        ("1a", "'1a' is not a Service's name: small letters, digits and dashes, the first a letter, no dot"),
-        ("", "'' is not a Service's name: small letters, digits and dashes, the first a letter, no dot"),
+        ("a.b", "'a.b' is not a valid Service name: lower-case letters, digits and dashes, starting with a letter"),
+        ("1a", "'1a' is not a valid Service name: lower-case letters, digits and dashes, starting with a letter"),
+        ("", "'' is not a valid Service name: lower-case letters, digits and dashes, starting with a letter"),
     ],
 )
 def test_a_name_must_fit_the_services(name, problem):

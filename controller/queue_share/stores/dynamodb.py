@@ -95,7 +95,7 @@ class DynamoLedgers:
                 problem = f"{item['item'].get('S', '')!r:.80}: {type(error).__name__}: {error!s:.200}"
         if problem and service not in self._malformed:
             self._malformed.add(service)
-            _LOG.warning("a consumer of %s has a malformed report, which is left out: %s", service, problem)
+            _LOG.warning("a consumer of %s has a malformed report, which is ignored: %s", service, problem)
         elif not problem:
             self._malformed.discard(service)
         return found

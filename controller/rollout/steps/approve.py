@@ -13,7 +13,7 @@ KIND = "approve"
 EXAMPLE: dict[str, Any] = {"approve": {}}
 
 
-@record("Wait until a ReleaseAction approves; looks, and rollbacks, go on.")
+@record("Wait until a ReleaseAction approves. Looks and rollbacks go on.")
 class Approve:
     weight: None = None
     analyzes: bool = False
@@ -21,7 +21,10 @@ class Approve:
     def advance(self, view: StepView) -> Outcome:
         if view.approved_by is None:
             return Wait(
-                Reason.AWAITING_APPROVAL, "waiting for approval: pointsman approve", phase=Phase.PAUSED, approvable=True
+                Reason.AWAITING_APPROVAL,
+                "waiting for approval (pointsman approve)",
+                phase=Phase.PAUSED,
+                approvable=True,
             )
         return Done(f"approved by {view.approved_by}")
 

@@ -11,7 +11,7 @@ KIND = "pause"
 EXAMPLE = {"pause": {"for": "10m"}}
 
 
-@record("Wait for a while; looks, and rollbacks, go on.")
+@record("Wait for some time. Looks and rollbacks go on.")
 class Pause:
     seconds: float = field(Duration(), "How long.", key="for")
     weight: None = None

@@ -33,15 +33,15 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-@record("Ask a gate by HTTP until it says yes (go on) or no (roll back). Analysis and rollbacks go on.")
+@record("Call a gate over HTTP until it says yes (continue) or no (roll back). Analysis and rollbacks go on.")
 class Webhook:
     url: str = field(
         HTTP_URL, "Gets a POST. Loopback, link-local and the API server are not called; redirects are not followed."
     )
     timeout: float = field(Duration("100ms", "60s"), "The longest one call may take: 100ms to 60s.", default="10s")
-    every: float = field(Duration("1s"), "When the gate says wait: how soon to ask again.", default="30s")
+    every: float = field(Duration("1s"), "Time until the next call when the gate says wait.", default="30s")
     at_most: float | None = field(
-        Duration(), "With no yes by then, onTimeout decides. Default: no limit.", default=Absent()
+        Duration(), "If the gate has not said yes by then, onTimeout decides. Default: no limit.", default=Absent()
     )
     on_timeout: str = field(
         Word(("wait", "rollback")),
@@ -67,13 +67,13 @@ class Webhook:
         result = view.effects.get(effect.id)
         match result:
             case None:
-                return self._wait(view, effect, f"{self.gate} is being asked", Phase.PROGRESSING)
+                return self._wait(view, effect, f"calling {self.gate}", Phase.PROGRESSING)
             case Answered(value):
                 return self._answered(view, effect, value)
             case Retrying():
-                return self._wait(view, effect, f"{result.message}; it is asked again", Phase.WAITING)
+                return self._wait(view, effect, f"{result.message}; it is called again", Phase.WAITING)
             case Refused():
-                return self._wait(view, effect, f"{self.gate} cannot be asked: {result.message}", Phase.WAITING)
+                return self._wait(view, effect, f"{self.gate} cannot be called: {result.message}", Phase.WAITING)
             case _:
                 assert_never(result)
 

@@ -26,15 +26,15 @@ EXAMPLE = {"weight": 5, "analyze": {"atLeast": "1m", "atMost": "10m"}}
     ]
 )
 class Analyze:
-    at_most: float = field(Duration(), "With no proof by then, spec.analysis.onTimeout decides.")
-    at_least: float = field(Duration(), "Never go on before this.", default="0s")
+    at_most: float = field(Duration(), "Without proof by then, spec.analysis.onTimeout decides.")
+    at_least: float = field(Duration(), "The shortest time at this weight.", default="0s")
 
 
 @record()
 class Weight:
     weight: float = field(Share(), "Share of the work the canary gets from this step on: percent, as 5 or '0.5%'.")
     analyze: Analyze | None = field(
-        Record(Analyze), "Watch the canary at this weight before going on.", default=Absent()
+        Record(Analyze), "Analyze the canary at this weight before the next step.", default=Absent()
     )
 
     @property
@@ -58,7 +58,9 @@ class Weight:
         left = self.at_most - view.elapsed
         if left > 0:
             due = self.at_least - view.elapsed if view.judged.proven and view.elapsed < self.at_least else left
-            return Wait(Reason.ANALYZING, f"watching at {self.weight:g} % for at most {self.at_most:g} s", again_in=due)
+            return Wait(
+                Reason.ANALYZING, f"analyzing at {self.weight:g} % for at most {self.at_most:g} s", again_in=due
+            )
         if view.approved_by is not None:
             return Done(f"approved unproven by {view.approved_by} ({_unproven(view)})", unproven=True)
         return self._at_most(view)
@@ -69,7 +71,7 @@ class Weight:
             missing = f"{view.canary_units} of the {view.min_units} canary units needed to go on were seen"
             return Wait(Reason.AWAITING_TRAFFIC, missing, phase=Phase.WAITING, approvable=True)
         if view.suspicion is not None:
-            suspicion = f"not going on: {view.suspicion}"
+            suspicion = f"waiting: {view.suspicion}"
             return Wait(Reason.SUSPICIOUS, suspicion, phase=Phase.WAITING, approvable=True)
         match view.on_timeout:
             case "rollback":
@@ -78,7 +80,7 @@ class Weight:
                 waiting = f"not proven no worse, waiting for approval ({view.evidence})"
                 return Wait(Reason.UNPROVEN, waiting, phase=Phase.PAUSED, approvable=True)
             case _:
-                return Done(f"went on unproven after {self.at_most:g} s ({_unproven(view)})", unproven=True)
+                return Done(f"continued unproven after {self.at_most:g} s ({_unproven(view)})", unproven=True)
 
 
 def _unproven(view: StepView) -> str:

@@ -13,7 +13,7 @@ KIND = "canary"
 EXAMPLE: dict[str, Any] = {"steps": [{"weight": 5, "analyze": {"atMost": "10m"}}]}
 
 
-@record("A growing share of the work, watched.")
+@record("A growing share of the work, under analysis.")
 class Canary:
     scale: Scale = field(
         SCALE,
@@ -22,7 +22,7 @@ class Canary:
         default="matchWeight",
     )
     steps: tuple[Step, ...] = field(
-        STEPS, "From nothing to everything, one word per entry; after the last one the version is promoted.", default=[]
+        STEPS, "The steps in order, one kind per entry. After the last one the version is promoted.", default=[]
     )
 
     def sizes(self, sizing: Sizing, replicas: int, weight: float) -> Sizes:

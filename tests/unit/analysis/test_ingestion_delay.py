@@ -83,7 +83,7 @@ def test_what_came_late_is_told_and_never_judged():
     before = run.judge.evidence()
     late_points.note(run, late_points.stretch(run), {"errors": Counts(20, 70, 0, 455)})
     assert run.late == {"errors": 25}
-    assert late_points.sentence(run).startswith("4% of the units of errors came later than 2 s")
+    assert late_points.sentence(run).startswith("4% of the units of errors arrived later than 2 s")
     assert run.judge.evidence() == before
 
 
@@ -153,6 +153,6 @@ async def test_a_defect_that_ends_a_lesson_is_said(caplog):
     await asyncio.wait([task])
     await asyncio.sleep(0)
     assert [record.message for record in caplog.records] == [
-        "the delay of the counts of shop/web is not known: defaults are used"
+        "the ingestion delay of shop/web is unknown; the default is used"
     ]
     assert settling.learnt(key, "attempt") == SETTLE_S

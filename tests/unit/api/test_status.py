@@ -89,7 +89,7 @@ def test_a_moment_keeps_its_microsecond(moment):
 FORMAT_1 = {
     "phase": "Progressing",
     "reason": "Analyzing",
-    "message": "step 2/3: watching at 20 % for at most 600 s",
+    "message": "step 2/3: analyzing at 20 % for at most 600 s",
     "stableRevision": "aaaaaaaaaa",
     "canaryRevision": "bbbbbbbbbb",
     "attempt": 4,
@@ -202,7 +202,7 @@ def test_each_phase_means_the_conditions_of_the_table(phase):
     for condition in written:
         assert condition["observedGeneration"] == 3
         assert condition["message"] == (
-            "because" if condition["type"] in ("Ready", other) else "no version has come out yet"
+            "because" if condition["type"] in ("Ready", other) else "no version is deployed yet"
         )
 
 

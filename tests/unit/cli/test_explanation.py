@@ -31,4 +31,4 @@ def test_a_healthy_version_can_be_left_and_a_rejected_one_tried_again():
 def test_who_paused_and_who_ended_the_judging_is_said():
     text = "\n".join(explanation(paused_by="ana: campaign", paused_since=NOW - 300, full_by="ben").lines(NOW))
     assert "paused  by ana: campaign 5 min ago" in text
-    assert "judging ended by ben" in text
+    assert "analysis ended by ben" in text

@@ -25,7 +25,7 @@ def explanation(looks=12, bad=1, metrics=("errors", "latency"), **status) -> Exp
     known: dict[str, Any] = {
         "phase": Phase.PROGRESSING,
         "reason": "Analyzing",
-        "message": "step 1/4: watching at 5 % for at most 600 s",
+        "message": "step 1/4: analyzing at 5 % for at most 600 s",
         "stable": "abcdefghij",
         "steps": 4,
         "weight": 5.0,

@@ -9,7 +9,7 @@ from controller.kube.lease import LeaseLostError
 from controller.runtime import operator
 
 LOST = LeaseLostError("the Lease was not renewed")
-GONE = KindsGoneError("the CRDs of releases were taken away")
+GONE = KindsGoneError("the CRDs of releases were deleted")
 AGAIN = "stopping, to wait for them at the next start"
 
 
@@ -20,7 +20,7 @@ AGAIN = "stopping, to wait for them at the next start"
         (UnavailableError(503, "Unavailable", "no answer"), "pointsman: the API server refused: no answer"),
         (
             BaseExceptionGroup("", [ExceptionGroup("", [GONE])]),
-            f"pointsman: the CRDs of releases were taken away; {AGAIN}",
+            f"pointsman: the CRDs of releases were deleted; {AGAIN}",
         ),
         (
             ExceptionGroup("", [GONE, GONE, LOST]),

@@ -137,7 +137,9 @@ def test_folders_are_searched_and_other_kinds_counted(run, written):
 def test_standard_input_is_read_for_a_dash(run):
     result = run("validate", "-", stdin=yaml.safe_dump(golden.release("Shop")))
     (line,) = lines(result)
-    assert line.startswith("stdin:4: metadata.name: 'Shop' is not a Service's name: small letters, digits and dashes")
+    assert line.startswith(
+        "stdin:4: metadata.name: 'Shop' is not a valid Service name: lower-case letters, digits and dashes"
+    )
 
 
 def test_a_list_is_what_is_in_it(run, written):

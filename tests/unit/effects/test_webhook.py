@@ -142,18 +142,18 @@ async def test_a_compressed_answer_is_not_blown_up():
 
 
 async def test_headers_without_end_are_cut_off():
-    assert "cannot be asked" in await failure(b"HTTP/1.1 200 X\r\n" + b"A: b\r\n" * 100_000)
+    assert "cannot be reached" in await failure(b"HTTP/1.1 200 X\r\n" + b"A: b\r\n" * 100_000)
 
 
 @pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nabc", b"nonsense\r\n\r\n"])
 async def test_a_connection_that_breaks_off_is_no_answer(reply):
-    assert (await failure(reply)).startswith("127.0.0.1 cannot be asked: ")
+    assert (await failure(reply)).startswith("127.0.0.1 cannot be reached: ")
 
 
 async def test_nobody_listening_is_no_answer():
     async with gate(YES) as it:
         pass
-    with pytest.raises(EffectFailedError, match=r"127\.0\.0\.1 cannot be asked: "):
+    with pytest.raises(EffectFailedError, match=r"127\.0\.0\.1 cannot be reached: "):
         await ask(it.url)
 
 
@@ -274,7 +274,7 @@ async def test_a_token_of_a_secret_goes_along():
         (FakeSecrets(None), "Secret shop/gate-token has no key 'token'; create it"),
         (FakeSecrets({"other": "x"}), "Secret shop/gate-token has no key 'token'; create it"),
         (FakeSecrets({"token": "a\r\nX: b"}), "holds no token that HTTP can carry"),
-        (FakeSecrets(error=InvalidError(403, "Forbidden", "no")), "may not be read; allow it with a Role: no"),
+        (FakeSecrets(error=InvalidError(403, "Forbidden", "no")), "cannot be read; allow it with a Role: no"),
     ],
 )
 async def test_a_token_that_cannot_be_had_is_a_sentence_without_it(secrets, said):

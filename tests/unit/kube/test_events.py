@@ -36,6 +36,6 @@ async def test_one_that_cannot_be_sent_is_logged_and_those_after_it_are_sent(cap
         while kube.sent != ["Weight"]:  # noqa: ASYNC110 - a list that the task fills
             await asyncio.sleep(0.005)
     assert [record.message for record in caplog.records] == [
-        "event Refused of web was lost: not now",
-        "event Odd of web was lost",
+        "event Refused of web was dropped: not now",
+        "event Odd of web was dropped",
     ]

@@ -71,7 +71,7 @@ async def test_an_object_that_cannot_be_handled_is_skipped_and_said_once(world, 
             world.create("after", **{RELEASE_LABEL: "web"})
             await world.until_seen("after")
     assert [record.message for record in caplog.records] == [
-        "deployments shop/odd cannot be handled. It is skipped until it can; this is logged once"
+        "deployments shop/odd cannot be handled. It is skipped; this is logged once"
     ]
 
 

@@ -149,7 +149,7 @@ async def test_a_round_that_was_overtaken_by_a_rollback_gives_nothing(shop):
 async def test_a_leader_that_was_frozen_writes_nothing(shop):
     shop.allocators.may_write = lambda: False
     shop.report("s", "v1", 8)
-    with pytest.raises(LedgerAwayError, match="another operator may lead"):
+    with pytest.raises(LedgerAwayError, match="another operator may be the leader"):
         await shop.round()
     with pytest.raises(LedgerAwayError):
         await shop.weights(v1=100.0)

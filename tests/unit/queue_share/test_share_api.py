@@ -115,7 +115,7 @@ async def test_a_body_that_is_no_report_is_refused(operator, text):
 async def test_without_a_ledger_nobody_is_told_to_go_on(operator):
     status, said = await operator.report()
     assert status == 404
-    assert said["error"].startswith("there is no ledger for shop/thumbnails")
+    assert said["error"].startswith("no ledger for shop/thumbnails")
 
 
 async def test_who_does_not_lead_sends_on(operator):
@@ -128,10 +128,10 @@ async def test_who_does_not_lead_sends_on(operator):
 @pytest.mark.parametrize(
     ("authorization", "code", "sentence"),
     [
-        ("", 401, "a service account token is needed"),
-        ("Basic b2Y6c2hvcA==", 401, "a service account token is needed"),
-        ("Bearer of-nobody", 401, "the token has ended"),
-        ("Bearer of-bank", 403, "the token is of namespace bank"),
+        ("", 401, "a service account token is required"),
+        ("Basic b2Y6c2hvcA==", 401, "a service account token is required"),
+        ("Bearer of-nobody", 401, "the token is expired"),
+        ("Bearer of-bank", 403, "the token is from namespace bank"),
     ],
 )
 async def test_nobody_reports_for_another_namespace(operator, authorization, code, sentence):

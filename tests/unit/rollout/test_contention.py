@@ -101,7 +101,7 @@ def test_a_rejected_version_stays_rejected_in_words_too(world):
     world.advance(seconds=10)
     fights(world, 10)
     assert (world.release.phase, world.release.reason) == ("RolledBack", "Aborted")
-    assert "somebody else writes the route" in world.release.message
+    assert "another writer keeps changing the route" in world.release.message
 
 
 def test_the_route_in_hand_of_a_person_is_not_put_back_at_all(world):

@@ -35,8 +35,8 @@ def test_it_has_all_of_the_work_and_is_trusted_after_the_bake(tried):
 def test_one_that_breaks_a_limit_keeps_the_work_and_is_never_trusted(tried):
     tried.regress("v1", 0.2)
     tried.until(lambda: tried.release.reason == "LimitExceeded", minutes=1)
-    assert "no version to go back to" in tried.release.message
-    assert "400 of 2000 bad on the new version, where at most 2.00% are allowed" in tried.release.message
+    assert "no version to roll back to" in tried.release.message
+    assert "400 of 2000 bad on the canary, where at most 2.00% are allowed" in tried.release.message
     tried.regress("v1", 0.0)
     tried.advance(minutes=30)
     assert (tried.release.phase, tried.release.reason, tried.release.stable) == ("Paused", "LimitExceeded", "")
@@ -72,14 +72,14 @@ def test_a_person_can_take_it_as_it_is(tried):
 def test_what_needs_a_version_beside_it_is_refused(tried, action):
     asked = tried.ask(action)
     assert not tried.cluster.answers[asked].accepted
-    assert tried.answer(asked) == "refused: v1 is the first version: there is none beside it to give its work to"
+    assert tried.answer(asked) == "refused: v1 is the first version; there is no other version to move its traffic to"
 
 
 def test_a_person_cannot_end_what_has_not_begun(world):
     world.given(release(STEPS, limits={"floor": 0.02}).first())
     world.settle()
     asked = world.ask("promote")
-    assert world.answer(asked) == "refused: no release is under way (phase Pending)"
+    assert world.answer(asked) == "refused: no rollout is in progress (phase Pending)"
 
 
 def test_an_outage_stops_the_clock_and_takes_no_work_away(tried):

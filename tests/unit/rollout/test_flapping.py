@@ -26,7 +26,7 @@ def test_a_canary_that_flaps_is_taken_back_after_its_progress_deadline(world, re
     began = world.cluster.now
     flaps(world, ready=ready, unready=unready, minutes=20)
     assert (world.release.phase, world.release.reason) == ("RolledBack", "ProgressDeadlineExceeded")
-    assert "not steady" in world.release.message
+    assert "never steadily" in world.release.message
     assert world.release.last_rollback.at - began == pytest.approx(300, abs=ready + unready + 10)
 
 

@@ -23,7 +23,7 @@ def test_a_long_outage_gives_the_work_to_stable_and_the_step_is_entered_again(wo
     world.advance(minutes=16)
     assert world.traffic.canary == 0
     assert (world.release.phase, world.release.rejected) == ("Waiting", ())
-    assert "no work until data are back" in world.release.message
+    assert "no work until the data are back" in world.release.message
     world.advance(minutes=60)
     assert (world.traffic.canary, world.release.canary) == (0, "v2")
     world.metrics.come_back()

@@ -54,7 +54,7 @@ def test_without_proof_the_release_waits_until_at_most_and_says_what_is_not_excl
     assert world.release.step == 0
     world.until(lambda: bool(world.release.unproven), minutes=2)
     said = world.release.unproven[0].message
-    assert "went on unproven after 120 s" in said
+    assert "continued unproven after 120 s" in said
     assert "not excluded: errors at most " in said
     assert said.endswith("times stable's, 95 %)")
     world.until(lambda: world.release.stable == "v2", minutes=5)
@@ -103,7 +103,7 @@ def test_nothing_seen_bounds_nothing():
     assert upper_bound([(1, Counts(0, 10, 0, 10))], Spending(0.05)) is None
     assert (upper_bound([(1, Counts(0, 500, 400, 500))], Spending(0.05)) or MOST) < MOST
     judge = Judge(AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5),)))
-    assert judge.evidence().not_excluded() == "errors: no bound on the ratio to stable's, 95 %"
+    assert judge.evidence().not_excluded() == "errors: 95 % upper bound on the ratio to stable's: none yet"
 
 
 def test_a_version_at_the_margin_is_called_no_worse_at_most_as_often_as_allowed():

@@ -64,11 +64,11 @@ def _request(world: World, name: str) -> Request:
 @pytest.mark.parametrize(
     ("action", "revision", "sentence"),
     [
-        ("approve", "v9", "refused: it names revision v9, the canary is v2"),
-        ("abort", "v9", "refused: it names revision v9, the canary is v2"),
-        ("abort", "v1", "refused: it names revision v1, the canary is v2"),
+        ("approve", "v9", "refused: it is for revision v9, but the canary is v2"),
+        ("abort", "v9", "refused: it is for revision v9, but the canary is v2"),
+        ("abort", "v1", "refused: it is for revision v1, but the canary is v2"),
         ("approve", "v2", "refused: nothing waits for approval (phase Progressing, reason Analyzing)"),
-        ("dance", "v2", "refused: dance is not known here"),
+        ("dance", "v2", "refused: unknown action dance"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_sentence_and_changes_nothing(world, action, revision, sentence):
@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused_with_a_sentence_and_changes_nothing(world,
 def test_at_rest_there_is_nothing_to_ask_for(world, action):
     world.given(release())
     name = world.ask(action, "v1")
-    assert world.answer(name) == "refused: no release is under way (phase Healthy)"
+    assert world.answer(name) == "refused: no rollout is in progress (phase Healthy)"
     assert world.traffic.of("v1") == 100
 
 
@@ -92,7 +92,7 @@ def test_the_first_deployment_cannot_be_aborted(world):
     world.given(release().first())
     world.settle()
     name = world.ask("abort", "v1")
-    assert world.answer(name) == "refused: no release is under way (phase Pending)"
+    assert world.answer(name) == "refused: no rollout is in progress (phase Pending)"
 
 
 SITUATIONS = {

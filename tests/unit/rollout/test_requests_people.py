@@ -45,7 +45,7 @@ def test_promote_ends_the_judging_and_gives_everything_to_the_new_version(world,
     world.advance(seconds=10)
     world.regress("v2")
     name = world.ask("promote", reason="fixes the outage")
-    assert world.answer(name).startswith("judging ends, everything goes to v2; unproven: errors ")
+    assert world.answer(name).startswith("analysis ends; everything goes to v2; unproven: errors ")
     world.metrics.go_dark()
     world.advance(minutes=2)
     assert (world.release.phase, world.release.reason) == ("Healthy", "PromotedByPerson")
@@ -171,7 +171,7 @@ def test_retry_begins_a_new_attempt_judged_from_nothing(world):
     run, attempt = set(world.attempts), world.release.attempts
     world.regress("v2", 0.001)
     name = world.ask("retry", "v2", reason="the database was down")
-    assert world.answer(name) == "v2 is no longer rejected: it comes out again from step one, judged from nothing"
+    assert world.answer(name) == "v2 is no longer rejected; it starts again at step one with no evidence"
     assert world.release.attempts == attempt + 1
     world.until(lambda: world.release.reason == "AwaitingApproval")
     assert len(set(world.attempts) - run) == 1
@@ -181,7 +181,7 @@ def test_retry_begins_a_new_attempt_judged_from_nothing(world):
 def test_a_retry_of_what_is_not_asked_for_waits_for_the_spec(world):
     rolled_back(world)
     world.commit("v1")
-    assert world.answer(world.ask("retry", "v2")) == "v2 is no longer rejected: it comes out when the spec asks for it"
+    assert world.answer(world.ask("retry", "v2")) == "v2 is no longer rejected; it is rolled out when the spec has it"
     assert world.release.phase == "Healthy"
     world.commit("v2")
     assert world.release.canary == "v2"

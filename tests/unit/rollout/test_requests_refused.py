@@ -14,14 +14,14 @@ STEPS = [weight(5, analyze("5s", "1m")), approve(), weight(50, analyze("5s", "1m
 @pytest.mark.parametrize(
     ("action", "revision", "to", "sentence"),
     [
-        ("skip", "v2", "", "no release is under way (phase Healthy)"),
-        ("promote", "v2", "", "no release is under way (phase Healthy)"),
-        ("pause", "v2", "", "no release is under way (phase Healthy)"),
-        ("resume", "v2", "", "no release is under way (phase Healthy)"),
+        ("skip", "v2", "", "no rollout is in progress (phase Healthy)"),
+        ("promote", "v2", "", "no rollout is in progress (phase Healthy)"),
+        ("pause", "v2", "", "no rollout is in progress (phase Healthy)"),
+        ("resume", "v2", "", "no rollout is in progress (phase Healthy)"),
         ("retry", "v1", "", "v1 is not rejected (rejected: none)"),
-        ("rollback", "v1", "", "it names revision v1, stable is v2"),
+        ("rollback", "v1", "", "it is for revision v1, but stable is v2"),
         ("rollback", "v2", "v2", "v2 is stable already"),
-        ("rollback", "v2", "v9", "v9 is not kept any more (spec.revisionHistoryLimit); kept are: v1"),
+        ("rollback", "v2", "v9", "v9 is no longer kept (spec.revisionHistoryLimit); kept are: v1"),
     ],
 )
 def test_at_rest_what_does_not_fit_is_refused_with_a_sentence(world, action, revision, to, sentence):
@@ -35,11 +35,11 @@ def test_at_rest_what_does_not_fit_is_refused_with_a_sentence(world, action, rev
 @pytest.mark.parametrize(
     ("action", "revision", "sentence"),
     [
-        ("skip", "v1", "it names revision v1, the canary is v2"),
-        ("promote", "v1", "it names revision v1, the canary is v2"),
-        ("pause", "v3", "it names revision v3, the canary is v2"),
-        ("resume", "v2", "nobody has paused it (phase Progressing)"),
-        ("rollback", "v1", "a release of v2 is under way: abort it first"),
+        ("skip", "v1", "it is for revision v1, but the canary is v2"),
+        ("promote", "v1", "it is for revision v1, but the canary is v2"),
+        ("pause", "v3", "it is for revision v3, but the canary is v2"),
+        ("resume", "v2", "it is not paused (phase Progressing)"),
+        ("rollback", "v1", "a rollout of v2 is in progress; abort it first"),
     ],
 )
 def test_under_way_what_does_not_fit_is_refused_with_a_sentence(world, action, revision, sentence):
@@ -52,7 +52,7 @@ def test_a_rejected_version_is_not_gone_back_to(world):
     world.ask("rollback", "v2")
     world.advance(minutes=1)
     sentence = world.answer(world.ask("rollback", "v1", to="v2"))
-    assert sentence == "refused: v2 is rejected: retry it first"
+    assert sentence == "refused: v2 is rejected; retry it first"
     sentence = world.answer(world.ask("rollback", "v1"))
     assert sentence == "refused: no version was stable before v1; name one, kept are: none"
 
@@ -72,7 +72,7 @@ def test_a_version_that_has_just_been_found_bad_is_not_promoted(world):
         world.cluster.now += 5
         world._look()
     name = world.ask("promote", reason="hurry")
-    assert world.answer(name).startswith("refused: it has just been found bad: errors ")
+    assert world.answer(name).startswith("refused: a regression was just found: errors ")
     assert world.release.is_rejected("v2")
 
 

@@ -24,7 +24,7 @@ def test_rollback_leaves_a_healthy_version_pods_first_then_the_work(world, by):
     healthy(world, by)
     world.log.clear()
     name = world.ask("rollback", "v2", reason="orders are lost")
-    assert world.answer(name) == "going back from v2 to v1: its pods first, then the work"
+    assert world.answer(name) == "rolling back from v2 to v1: first its pods, then the traffic"
     assert (world.release.phase, world.release.reason) == ("RollingBack", "RolledBackByPerson")
     assert (world.traffic.of("v2"), world.cluster.deployments["v1"].wanted) == (100, 4)
     world.advance(seconds=START_S)

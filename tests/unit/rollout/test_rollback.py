@@ -31,7 +31,7 @@ def test_the_verdict_says_metric_counts_chance_and_look(world):
     world.advance(seconds=5)
     found = world.release.last_rollback
     assert found.revision == "v2"
-    assert found.message.startswith("errors: 200 of 2400 bad on the canary against 29 of 27600 on stable")
+    assert found.message.startswith("errors: 200 of 2400 bad on the canary, 29 of 27600 on stable")
     assert "look 15)" in found.message
     assert found.evidence.startswith("errors 200/2400 vs 29/27600")
 

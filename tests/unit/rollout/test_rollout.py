@@ -65,7 +65,7 @@ def test_going_on_without_proof_is_recorded_with_the_counts(world):
     world.given(release([weight(5, analyze("10s", "1m"))]).on("v2"))
     world.advance(minutes=3)
     assert [one.step for one in world.release.unproven] == [0]
-    assert "went on unproven after 60 s (errors 0/1200 vs" in world.release.unproven[0].message
+    assert "continued unproven after 60 s (errors 0/1200 vs" in world.release.unproven[0].message
     assert world.release.judged == "Unproven"
 
 

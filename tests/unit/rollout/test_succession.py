@@ -36,7 +36,7 @@ def test_the_one_under_way_goes_to_its_end_and_the_new_one_follows(world, mode):
 def test_while_another_one_waits_the_message_and_one_event_say_so(world, mode):
     world.given(release(STEPS, on_new_version=mode).on("v2"))
     world.commit("v3")
-    assert world.release.message.endswith("watching at 5 % for at most 60 s; v3 will follow")
+    assert world.release.message.endswith("analyzing at 5 % for at most 60 s; v3 will follow")
     world.advance(seconds=20)
     assert world.release.message.count("v3 will follow") == 1
     told = [one.message for one in world.cluster.events if one.reason == "VersionWaits"]

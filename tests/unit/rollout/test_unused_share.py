@@ -22,8 +22,8 @@ def test_credits_unused_for_a_minute_take_it_back_before_anything_else(shared):
     found = shared.release.last_rollback
     assert (found.revision, found.reason) == ("v2", "ShareUnused")
     assert found.message == (
-        "v2 left credits for its share of 5 % unused for 60 s while others had work: "
-        "it is too slow, or has too few slots"
+        "v2 left credits of its share of 5 % unused for 60 s while stable found work. "
+        "It is too slow, or has too few slots"
     )
     shared.unused_credits_s = 0.0
     shared.advance(minutes=60)

@@ -39,7 +39,7 @@ def asked(world):
 
 def test_a_gate_is_owed_while_its_step_waits(asked):
     assert (asked.release.phase, asked.release.reason) == ("Progressing", "AwaitingWebhook")
-    assert asked.release.message == "step 2/3: gate.qa is being asked"
+    assert asked.release.message == "step 2/3: calling gate.qa"
     (owed,) = asked.release.owed
     assert owed.effect.kind == "webhook"
     assert owed.effect.id.startswith("webhook.v2.1.1.")
@@ -85,7 +85,7 @@ def test_a_gate_that_is_away_is_waited_for_and_never_blames_the_version(asked):
     fail(asked, "gate.qa answered 503")
     asked.advance(minutes=60)
     assert (asked.release.phase, asked.traffic.canary) == ("Waiting", 5)
-    assert asked.release.message == "step 2/3: gate.qa answered 503; it is asked again"
+    assert asked.release.message == "step 2/3: gate.qa answered 503; it is called again"
     answer(asked, "yes")
     assert asked.release.step == 2
 
@@ -95,7 +95,7 @@ def test_a_call_that_cannot_be_made_is_said(asked):
     asked.effects = {owed.effect.id: Refused("its payload is too large")}
     asked.settle()
     assert asked.release.phase == "Waiting"
-    assert asked.release.message == "step 2/3: gate.qa cannot be asked: its payload is too large"
+    assert asked.release.message == "step 2/3: gate.qa cannot be called: its payload is too large"
 
 
 def test_abort_needs_no_gate(asked):
@@ -131,7 +131,7 @@ def test_another_url_is_another_question(asked):
     asked.edit(steps=(weight(5), Webhook("http://other.qa"), STEPS[2]))
     (owed,) = asked.release.owed
     assert owed.effect.id != before.id
-    assert asked.release.message == "step 2/3: other.qa is being asked"
+    assert asked.release.message == "step 2/3: calling other.qa"
 
 
 def test_each_attempt_asks_anew(asked):

@@ -27,7 +27,7 @@ def slow(seen, percent=10.0, since=100.0):
 
 def test_ten_seconds_with_another_share_are_slow():
     sentence = share_lag(looks(0.5, 0.5), 10.0, 100.0)
-    assert sentence == "10 s after the weight was set to 10 % the share that is seen is still another"
+    assert sentence == "10 s after the weight was set to 10 % the share that is seen still differs from it"
 
 
 def test_before_ten_seconds_have_passed_nothing_is_said():
@@ -73,7 +73,7 @@ def test_a_router_that_does_not_follow_is_told_and_stops_nothing(world):
     world.given(release([weight(10, analyze("30s", "10m"))]).on("v2"))
     world.advance(seconds=15)
     assert (world.release.phase, world.release.reason) == ("Progressing", "RouterSlow")
-    assert world.release.message.endswith("the share that is seen is still another")
+    assert world.release.message.endswith("the share that is seen still differs from it")
     assert [one.reason for one in world.cluster.events].count("RouterSlow") == 1
     world.follows = True
     world.advance(seconds=5)

@@ -78,7 +78,7 @@ def test_everything_bad_on_the_canary_and_nothing_on_stable_is_a_disaster():
     assert found is not None
     exact = 1.1**10 / sum(math.comb(10, k) * math.comb(90, 10 - k) * 1.1**k for k in range(11))
     assert found.p == pytest.approx(exact, rel=1e-9)
-    assert found.sentence().startswith("errors: every one of 10 bad on the canary against 0 of 90 on stable")
+    assert found.sentence().startswith("errors: all 10 bad on the canary, 0 of 90 on stable")
 
 
 @pytest.mark.parametrize(
