@@ -140,6 +140,12 @@ class RoutedService:
     name: str
     owner: Mapping[str, Any] | None
     ports: tuple[Mapping[str, Any], ...]
+    """As the spec has them."""
+    ports_by_revision: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    """Of Services NAME-REVISION: each version has its own ports."""
+
+    def ports_of(self, revision: str) -> tuple[Mapping[str, Any], ...]:
+        return self.ports_by_revision.get(revision, self.ports)
 
 
 @dataclass(frozen=True)

@@ -359,7 +359,9 @@ _PORTS = List(
 
 @record()
 class _Service:
-    ports: tuple[Mapping[str, Any], ...] = field(_AsWritten(_PORTS), "As in a Service. A route sends to the first.")
+    ports: tuple[Mapping[str, Any], ...] = field(
+        _AsWritten(_PORTS), "As in a Service. A route sends to the first. A change is a new version."
+    )
 
 
 @record(

@@ -1,7 +1,8 @@
 """The name of a version: a hash of what the user wrote, and of where.
 
-Cluster, namespace and name are part of it, so counts of two clusters or namespaces that share one InfluxDB can
-never be added together.
+What is versioned is the template and the service's ports: callers depend on both, and both come out together. Cluster,
+namespace and name are part of it, so counts of two clusters or namespaces that share one InfluxDB can never be added
+together.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import base64
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from controller.api.names import RESTARTED_AT
 
-HASH_VERSION = 1
+HASH_VERSION = 2
 _LETTERS = 10
 
 
@@ -34,12 +35,43 @@ def canonical_template(template: Mapping[str, Any]) -> dict[str, Any]:
     return counted
 
 
-def revision_of(cluster: str, namespace: str, name: str, template: Mapping[str, Any]) -> str:
-    """Ten base32 letters, lower case, valid in a label and in a DNS name."""
-    text = json.dumps(
-        [HASH_VERSION, cluster, namespace, name, canonical_template(template)],
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=True,
+def canonical_ports(ports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Ports as they count, and as they can be compared with those of a Service: what is left out is filled in."""
+    return [
+        {"protocol": "TCP", "targetPort": port["port"]}
+        | {name: value for name, value in port.items() if value not in (None, "") and name != "nodePort"}
+        for port in ports
+    ]
+
+
+def same_ports(ports: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a Service's ports are these; what the API server has added does not count."""
+    found, asked = canonical_ports(ports), canonical_ports(wanted)
+    return len(found) == len(asked) and all(
+        want.items() <= have.items() for have, want in zip(found, asked, strict=True)
     )
+
+
+def same_targets(ports: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether pods of both listen on the same ports, so that one Service can send to both."""
+    listened, expected = (
+        {(port["targetPort"], port["protocol"]) for port in canonical_ports(some)} for some in (ports, others)
+    )
+    return listened == expected
+
+
+def revision_of(
+    cluster: str, namespace: str, name: str, template: Mapping[str, Any], ports: Sequence[Mapping[str, Any]]
+) -> str:
+    """Ten base32 letters, lower case, valid in a label and in a DNS name."""
+    return _letters([HASH_VERSION, cluster, namespace, name, canonical_template(template), canonical_ports(ports)])
+
+
+def first_revision_of(cluster: str, namespace: str, name: str, template: Mapping[str, Any]) -> str:
+    """The name that 0.1 gave to a version, without its ports. Those it named keep their names."""
+    return _letters([1, cluster, namespace, name, canonical_template(template)])
+
+
+def _letters(counted: list[Any]) -> str:
+    text = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:_LETTERS].lower()

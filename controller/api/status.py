@@ -198,5 +198,17 @@ class Status:
             return self if self.blocked is None else self.changed(blocked=None)
         return self.changed(blocked=blocked, phase=blocked.phase, reason=blocked.reason, message=blocked.message)
 
+    @property
+    def at_work(self) -> tuple[str, ...]:
+        """The revisions that have work, or may get it."""
+        back = () if self.going_back is None else (self.going_back.to,)
+        return tuple(one for one in (self.stable, self.canary, *back) if one)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Every revision that the status names."""
+        rejected = (rejection.revision for rejection in self.rejected)
+        return frozenset({*self.at_work, self.previous, *self.queued, *rejected} - {""})
+
     def is_rejected(self, revision: str) -> bool:
         return any(rejection.revision == revision for rejection in self.rejected)

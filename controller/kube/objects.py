@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,13 +114,19 @@ def service(
 
 
 def controller_revision(
-    key: Key, revision: str, number: int, *, template: Mapping[str, Any], owner: Mapping[str, Any] | None
+    key: Key,
+    revision: str,
+    number: int,
+    *,
+    template: Mapping[str, Any],
+    ports: Sequence[Mapping[str, Any]],
+    owner: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Keeps the template as the user wrote it, so that stable can be made again while the spec asks for another."""
+    """Keeps what is versioned as the user wrote it, so that it can be made again while the spec asks for another."""
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": _metadata(key, child_name(key.name, revision), {REVISION_LABEL: revision}, owner),
-        "data": {"template": copy.deepcopy(dict(template))},
+        "data": {"template": copy.deepcopy(dict(template)), "ports": [dict(port) for port in ports]},
         "revision": number,
     }

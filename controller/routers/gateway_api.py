@@ -141,7 +141,7 @@ class GatewayRouter:
 
     def _spec(self, weights: Weights) -> dict[str, Any]:
         backends = [
-            {"name": self._service(revision), "port": self._port(), "weight": round(share * _PARTS / 100)}
+            {"name": self._service(revision), "port": self._port(revision), "weight": round(share * _PARTS / 100)}
             for revision, share in sorted(weights.shares.items())
         ]
         spec: dict[str, Any] = {
@@ -155,10 +155,11 @@ class GatewayRouter:
     def _service(self, revision: str) -> str:
         return f"{self._target.name}-{revision}"
 
-    def _port(self) -> int:
-        if not self._target.ports:
+    def _port(self, revision: str) -> int:
+        ports = self._target.ports_of(revision)
+        if not ports:
             raise RouterError("spec.service.ports is empty: a route needs a port to send to")
-        return int(self._target.ports[0]["port"])
+        return int(ports[0]["port"])
 
     def _weights_of(self, backends: list[Mapping[str, Any]]) -> Weights:
         prefix = f"{self._target.name}-"

@@ -7,11 +7,13 @@ was seen, so that costs power and not validity.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from controller.api.fields import record
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import DEPLOYMENTS, SERVICES, Rule
+from controller.api.revision import same_ports, same_targets
 from controller.kube.objects import is_ours
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
@@ -73,9 +75,22 @@ class ReplicasRouter:
         selector = {RELEASE_LABEL: self._target.name}
         if len(served) == 1:
             selector[REVISION_LABEL] = served[0]
-        if self._service["spec"].get("selector") == selector:
+        ports = self._ports(served, weights.stable)
+        spec = self._service["spec"]
+        if spec.get("selector") == selector and same_ports(spec.get("ports") or (), ports):
             return False
         service = copy.deepcopy(self._service)
-        service["spec"]["selector"] = selector
+        service["spec"] |= {"selector": selector, "ports": [dict(port) for port in ports]}
         self._service = await self._kube.replace(SERVICES, service)
         return True
+
+    def _ports(self, served: list[str], stable: str) -> tuple[Mapping[str, Any], ...]:
+        """Of the Service: those of the version that it selects, and of stable while it selects both."""
+        ports = self._target.ports_of(served[0] if len(served) == 1 else stable or served[0])
+        for revision in served:
+            if not same_targets(self._target.ports_of(revision), ports):
+                raise RouterError(
+                    f"Service {self._target.name} cannot serve both versions: their targetPorts differ. Give the "
+                    "containers' ports a name, and use that name as targetPort in both versions."
+                )
+        return ports

@@ -37,6 +37,7 @@ from controller.rollout.actions import (
     SetWeights,
 )
 from controller.runtime.observer import World
+from controller.runtime.versions import Ports, kept_ports, ports_of
 
 
 class TemplateLostError(Exception):
@@ -75,7 +76,7 @@ class Executor:
             case EnsureRevision():
                 await self._ensure_revision(world, action)
             case KeepTemplate():
-                await self._keep_template(world, action.revision, world.spec.template)
+                await self._keep_version(world, action.revision, world.spec.template, world.spec.ports)
             case Scale():
                 await self._scale(world, action)
             case Retire():
@@ -112,7 +113,7 @@ class Executor:
 
     async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
         key, revision = world.key, action.revision
-        template = await self._template(world, revision)
+        template, ports = await self._version(world, revision)
         name = child_name(key.name, revision)
         made = deployment(
             key,
@@ -125,29 +126,30 @@ class Executor:
         # the Deployment first: where the API server refuses the template, nothing is left behind
         if revision not in world.deployments:
             await self._create(DEPLOYMENTS, made, strict=True, field="spec.template")
-        await self._keep_template(world, revision, template)
+        await self._keep_version(world, revision, template, ports)
         # the Service last: a revision that has one is whole, and can be made again when the spec asks for another
         if name not in world.services:
             labels = {REVISION_LABEL: revision}
             selects = selector(key.name, revision)
-            made = service(key, name, selects, labels=labels, ports=world.spec.ports, owner=world.owner)
+            made = service(key, name, selects, labels=labels, ports=ports, owner=world.owner)
             await self._create(SERVICES, made, field="spec.service")
 
-    async def _keep_template(self, world: World, revision: str, template: Mapping[str, Any]) -> None:
+    async def _keep_version(self, world: World, revision: str, template: Mapping[str, Any], ports: Ports) -> None:
         number = world.observation.status.attempts + 1
-        made = controller_revision(world.key, revision, number, template=template, owner=world.owner)
+        made = controller_revision(world.key, revision, number, template=template, ports=ports, owner=world.owner)
         await self._create(CONTROLLER_REVISIONS, made, field="spec.template")
 
-    async def _template(self, world: World, revision: str) -> Mapping[str, Any]:
+    async def _version(self, world: World, revision: str) -> tuple[Mapping[str, Any], Ports]:
+        """What it is made of."""
         if revision == world.observation.spec_revision:
-            return world.spec.template
+            return world.spec.template, world.spec.ports
         kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
         if kept is None:
             raise TemplateLostError(
                 f"revision {revision} and its ControllerRevision are gone. Put its template back into spec.template"
             )
         template: Mapping[str, Any] = kept["data"]["template"]
-        return template
+        return template, world.ports.get(revision) or kept_ports(kept) or world.spec.ports
 
     async def _create(self, resource: Resource, body: Mapping[str, Any], *, field: str, strict: bool = False) -> None:
         """`field`: of the spec, that is to blame where the API server does not take it."""
@@ -207,9 +209,14 @@ class Executor:
 
     async def _point_service(self, world: World, revision: str) -> None:
         selects = selector(world.key.name, revision)
+        ports = world.ports.get(revision, world.spec.ports)
         found = world.services.get(world.key.name)
+        made = service(world.key, world.key.name, selects, labels={}, ports=ports, owner=world.owner)
+        if found is not None and bool(ports) != bool(ports_of(found)):
+            # with no ports it is headless, and no Service can become that, or cease to be it
+            await self._kube.delete(SERVICES, world.key.namespace, world.key.name, seen=found)
+            found = None
         if found is None:
-            made = service(world.key, world.key.name, selects, labels={}, ports=world.spec.ports, owner=world.owner)
             await self._create(SERVICES, made, field="spec.service")
             return
         patch = {
@@ -217,7 +224,10 @@ class Executor:
                 "resourceVersion": found["metadata"]["resourceVersion"],
                 "labels": {RELEASE_LABEL: world.key.name, MANAGED_BY_LABEL: MANAGED_BY},
             },
-            "spec": {"selector": dict.fromkeys(found["spec"].get("selector") or {}) | selects},
+            "spec": {
+                "selector": dict.fromkeys(found["spec"].get("selector") or {}) | selects,
+                "ports": [dict(port) for port in ports],
+            },
         }
         await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
 

@@ -21,13 +21,14 @@ from controller.api.resources import (
     RELEASE_ACTIONS,
     SERVICES,
 )
-from controller.api.revision import revision_of
+from controller.api.revision import same_ports
 from controller.api.status import Status
 from controller.kube.cache import ObjectCache
 from controller.kube.objects import Key, child_name, is_ours, owner_of, selector
 from controller.ports import RoutedService, Router, RouterContext, RouterSigns
 from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
 from controller.runtime.pods import trouble_of
+from controller.runtime.versions import Ports, Versions, ports_of
 
 _LOG = logging.getLogger(__name__)
 _SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -50,6 +51,8 @@ class World:
     services: Mapping[str, Mapping[str, Any]]
     action_versions: Mapping[str, str]
     """resourceVersion of each ReleaseAction that has no answer, by name."""
+    ports: Mapping[str, Ports]
+    """Of each revision that work can go to."""
 
 
 class Observer:
@@ -66,10 +69,7 @@ class Observer:
         labels = f"{RELEASE_LABEL}={key.name}"
         module = registry.modules("routers")[spec.traffic.kind]
         owner = owner_of(release, spec)
-        target = RoutedService(key.namespace, key.name, owner, spec.ports)
-        router = module.create(spec.traffic.config, target, self._context)
-        weights, deployments, services, slices, unanswered = await asyncio.gather(
-            router.observe(),
+        deployments, services, slices, unanswered = await asyncio.gather(
             self._kube.list(DEPLOYMENTS, key.namespace, labels=labels),
             self._kube.list(SERVICES, key.namespace, labels=labels),
             self._kube.list(ENDPOINT_SLICES, key.namespace, labels=labels),
@@ -77,7 +77,13 @@ class Observer:
         )
         # a copy with our labels, made for debugging, has another name and is none of our revisions
         by_revision = {revision: item for item in deployments if (revision := _revision(key, item))}
-        by_name = {item["metadata"]["name"]: item for item in services}
+        by_name: dict[str, Mapping[str, Any]] = {item["metadata"]["name"]: item for item in services}
+        versions = Versions(self._kube, self._cluster, key, spec, by_name)
+        spec_revision = await versions.of_spec(status)
+        ports = await versions.ports(spec_revision, *status.at_work)
+        target = RoutedService(key.namespace, key.name, owner, spec.ports, ports)
+        router = module.create(spec.traffic.config, target, self._context)
+        weights = await router.observe()
         taken = await self._unlabelled_service(key, owner, by_name)
         endpoints = _ready_endpoints(slices)
         pods = await self._pods_of_unready(key, by_revision)
@@ -98,7 +104,7 @@ class Observer:
         observation = Observation(
             spec=spec,
             sizing=module.SIZING,
-            spec_revision=revision_of(self._cluster, key.namespace, key.name, spec.template),
+            spec_revision=spec_revision,
             status=status,
             deleting="deletionTimestamp" in metadata,
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
@@ -106,7 +112,7 @@ class Observer:
             weights=None if weights is None else weights.shares,
             route_by=signs.edited_by,
             unused_credits_s=signs.unused_credits_s,
-            service=_selected(by_name.get(key.name), key.name),
+            service=_selected(by_name.get(key.name), key.name, ports, status.stable),
             taken=taken,
             requests=requests,
             retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],
@@ -114,7 +120,7 @@ class Observer:
             manual_until=_manual_until(metadata),
         )
         action_versions = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
-        return World(key, release, spec, router, observation, owner, by_revision, by_name, action_versions)
+        return World(key, release, spec, router, observation, owner, by_revision, by_name, action_versions, ports)
 
     async def _unlabelled_service(
         self, key: Key, owner: Mapping[str, Any] | None, by_name: dict[str, Mapping[str, Any]]
@@ -223,11 +229,13 @@ def _manual_until(metadata: Mapping[str, Any]) -> float | None:
         return None
 
 
-def _selected(service: Mapping[str, Any] | None, name: str) -> str | None:
-    """A selector that says anything else selects no revision of ours, nor all of them."""
+def _selected(service: Mapping[str, Any] | None, name: str, ports: Mapping[str, Ports], stable: str) -> str | None:
+    """A selector that says anything else, or that has another version's ports, selects none of our revisions."""
     if service is None or RELEASE_LABEL not in (service["metadata"].get("labels") or {}):
         return None  # made, or labelled again, before anything is given work through it
     selects = service["spec"].get("selector") or {}
     revision = str(selects.get(REVISION_LABEL, ""))
     wanted = selector(name, revision) if revision else {RELEASE_LABEL: name}
-    return revision if selects == wanted else _STRANGE
+    meant = ports.get(revision or stable)
+    as_meant = selects == wanted and (meant is None or same_ports(ports_of(service), meant))
+    return revision if as_meant else _STRANGE

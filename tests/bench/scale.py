@@ -105,7 +105,7 @@ class _Model:
         made = []
         for resource, text in self._texts:
             for image, revision in zip(("web:0", "web:1"), self._revisions, strict=True):
-                other = revision_of(self._cluster, NAMESPACE, name, template_of(image))
+                other = revision_of(self._cluster, NAMESPACE, name, template_of(image), [{"port": 80}])
                 text = text.replace(revision, other)  # noqa: PLW2901 - each revision in turn
             made.append((resource, _as_new(resource, json.loads(text.replace(self._name, name)))))
         return made + [(ENDPOINT_SLICES, _slice_of(item)) for resource, item in made if resource == SERVICES]

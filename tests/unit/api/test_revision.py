@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.api.names import RESTARTED_AT
-from controller.api.revision import canonical_template, revision_of
+from controller.api.revision import canonical_template, first_revision_of, revision_of
 
 TEMPLATE = {
     "metadata": {"labels": {"app": "shop", "tier": "web"}, "annotations": {"team": "a"}},
     "spec": {"containers": [{"name": "main", "image": "shop:1", "env": [{"name": "A", "value": "1"}]}]},
 }
+
+PORTS = ({"port": 80, "targetPort": 8080},)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=8),
@@ -22,8 +24,8 @@ json_values = st.recursive(
 )
 
 
-def of(template, cluster="c1", namespace="shop", name="web"):
-    return revision_of(cluster, namespace, name, template)
+def of(template, cluster="c1", namespace="shop", name="web", ports=PORTS):
+    return revision_of(cluster, namespace, name, template, ports)
 
 
 def restarted(template):
@@ -45,7 +47,32 @@ def test_it_is_ten_letters_that_fit_a_label_and_a_name():
 
 
 def test_it_never_changes_with_a_new_version_of_pointsman():
-    assert of(TEMPLATE) == "7gx7xtimt2"
+    assert of(TEMPLATE) == "d4fs32fi47"
+
+
+def test_the_names_of_the_first_operator_can_still_be_told():
+    assert first_revision_of("c1", "shop", "web", TEMPLATE) == "7gx7xtimt2"
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [
+        ({"port": 8000, "targetPort": 8080},),
+        ({"port": 80, "targetPort": 9090},),
+        ({"port": 80, "targetPort": "http"},),
+        ({"port": 80, "targetPort": 8080, "protocol": "UDP"},),
+        ({"port": 80, "targetPort": 8080, "name": "a"}, {"port": 81, "name": "b"}),
+        (),
+    ],
+)
+def test_other_ports_are_another_version(ports):
+    assert of(TEMPLATE, ports=ports) != of(TEMPLATE)
+
+
+def test_what_the_api_server_fills_into_ports_is_no_new_version():
+    assert of(TEMPLATE, ports=({"port": 80},)) == of(
+        TEMPLATE, ports=({"port": 80, "targetPort": 80, "protocol": "TCP", "name": ""},)
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +103,7 @@ def test_the_same_template_elsewhere_is_another_revision(place):
 
 
 def test_cluster_namespace_and_name_cannot_be_shifted_into_each_other():
-    assert revision_of("a", "b", "cd", {}) != revision_of("a", "bc", "d", {})
+    assert revision_of("a", "b", "cd", {}, ()) != revision_of("a", "bc", "d", {}, ())
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
