@@ -41,7 +41,8 @@ def run(
     pointsman run
     KUBECONFIG=~/.kube/config pointsman run --namespace pointsman-system --port 0
     """  # noqa: D301 - \b keeps the lines of the examples
-    from controller.runtime import operator  # noqa: PLC0415 - kopf takes a second that no other command should pay
+    # kopf takes a second that no other command should pay
+    from controller.runtime import kopf_adapter, operator  # noqa: PLC0415
 
     logging.getLogger("kubernetes").setLevel(logging.ERROR)  # it warns of a file that is not there, and so do we
     logging.basicConfig(
@@ -53,7 +54,7 @@ def run(
         logging.getLogger(chatty).setLevel(logging.INFO if verbose else logging.WARNING)
     chosen = settings(namespace=namespace, address=address, port=port, workers=workers, only=only, lease_s=lease)
     try:
-        asyncio.run(operator.run(chosen))
+        asyncio.run(operator.run(chosen, kopf_adapter.watch))
     except (KubeError, LeaseLostError, KindsGoneError, BaseExceptionGroup) as problem:
         known, others = _sort_problems(problem)
         if others:

@@ -10,15 +10,18 @@ import asyncio
 import faulthandler
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
 from controller.api.names import GROUP, RELEASE_LABEL, VERSION
 from controller.api.resources import RELEASES, Resource
+from controller.kube.client import KindsGoneError
 from controller.kube.objects import Key
 from controller.kube.watch import Change
+from controller.runtime.kinds import gone
 from controller.runtime.reconciler import Reconciler
+from controller.runtime.settings import Settings
 from controller.workqueue import WorkQueue
 
 _WATCH = "watcher for "
@@ -64,6 +67,24 @@ class EventRouter:
     def on_metrics_changed(self) -> None:
         """A source or a template changed: whoever waits for it looks again by its own timer."""
         self.reconciler.sources.changed()
+
+
+async def watch(event_router: EventRouter, settings: Settings) -> None:
+    """Until kopf is told to stop, by a signal. Raises KindsGoneError."""
+    try:
+        await kopf.operator(
+            registry=registry_of(event_router),
+            settings=kopf_settings(),
+            identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
+            clusterwide=settings.only is None,
+            namespaces=[settings.only] if settings.only is not None else (),
+            standalone=True,
+        )
+    except Exception as error:
+        missing = await gone(event_router.reconciler.kube, settings.only)
+        if not missing:
+            raise
+        raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from error
 
 
 def registry_of(event_router: EventRouter) -> kopf.OperatorRegistry:

@@ -9,9 +9,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-import kopf
 from aiohttp import web
 
 from controller import registry
@@ -23,8 +22,6 @@ from controller.api.names import RELEASE_LABEL
 from controller.api.resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
-    METRIC_SOURCES,
-    METRIC_TEMPLATES,
     NAMESPACES,
     RELEASE_ACTIONS,
     RELEASES,
@@ -36,7 +33,7 @@ from controller.effects.carrier import EffectContext
 from controller.effects.outbox import Outbox, kinds
 from controller.kube.cache import ObjectCache
 from controller.kube.callers import Callers
-from controller.kube.client import METADATA_LIST, KindsGoneError, KubeClient, KubeError, NotFoundError
+from controller.kube.client import KubeClient, KubeError
 from controller.kube.events import Events
 from controller.kube.lease import Lease
 from controller.kube.objects import Key
@@ -48,7 +45,8 @@ from controller.queue_share.ports import LedgerPlace, LedgerStore
 from controller.queue_share.stores.memory import MemoryLedgers
 from controller.runtime.executor import Executor
 from controller.runtime.http import Liveness, Telemetry, serve
-from controller.runtime.kopf_adapter import EventRouter, kopf_settings, registry_of
+from controller.runtime.kinds import until_served
+from controller.runtime.kopf_adapter import EventRouter
 from controller.runtime.observer import Observer
 from controller.runtime.reconciler import Reconciler
 from controller.runtime.settings import Settings
@@ -61,8 +59,6 @@ _RESYNC_S = 300.0
 _RESYNC_AGAIN_S = 30.0
 _TIDY_S = 30.0
 _LAST_WORDS_S = 3.0
-_KINDS_AGAIN_S = 2.0
-_WRITTEN_BY_PEOPLE = (RELEASES, RELEASE_ACTIONS, METRIC_TEMPLATES, METRIC_SOURCES)
 LEASE_NAME = "pointsman"
 
 Feed = Callable[[EventRouter, Settings], Awaitable[None]]
@@ -245,24 +241,6 @@ def _in_dynamodb(place: LedgerPlace) -> LedgerStore:
     return DynamoLedgers(place.table, place.region)
 
 
-async def watch_with_kopf(event_router: EventRouter, settings: Settings) -> None:
-    """Until kopf is told to stop, by a signal. Raises KindsGoneError."""
-    try:
-        await kopf.operator(
-            registry=registry_of(event_router),
-            settings=kopf_settings(),
-            identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
-            clusterwide=settings.only is None,
-            namespaces=[settings.only] if settings.only is not None else (),
-            standalone=True,
-        )
-    except Exception as error:
-        missing = await _missing(event_router.reconciler.kube, settings.only)
-        if not missing:
-            raise
-        raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from error
-
-
 @contextlib.asynccontextmanager
 async def _background(coroutines: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Runs them beside the block. One that ends, with or without an error, ends the block with an error; the block's
@@ -284,7 +262,7 @@ async def _first_end(tasks: Sequence[asyncio.Task[None]]) -> None:
         raise RuntimeError(f"{names} ended unexpectedly")
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, feed: Feed) -> None:
     """Stands by, leads, and lets go. Raises LeaseLostError, KindsGoneError, KubeError; also in groups."""
     kube = await KubeClient.connect()
     runner: web.AppRunner | None = None
@@ -299,41 +277,16 @@ async def run(settings: Settings) -> None:
             ready=lambda: operator.ready,
             beside=shares.routes(),
         )
-        await kinds_are_served(kube, settings.only)
+        await until_served(kube, settings.only)
         operator.ready = True
         lease = Lease(
             kube, settings.namespace, LEASE_NAME, settings.identity, pod=settings.pod, duration_s=settings.lease_s
         )
-        await lead(operator, lease, settings, watch_with_kopf)
+        await lead(operator, lease, settings, feed)
     finally:
         if runner is not None:
             await runner.cleanup()
         await kube.close()
-
-
-async def kinds_are_served(kube: KubeClient, only: str | None) -> None:
-    """Waits for the CRDs: kopf looks for them once, at its start, and would be deaf to what comes later.
-
-    It ends, and this process with it, when they are taken away. Raises KubeError.
-    """
-    reported: list[str] = []
-    while missing := await _missing(kube, only):
-        if missing != reported:
-            _LOG.warning("waiting for the CRDs of %s; to install them: kubectl apply -f crds/", ", ".join(missing))
-            reported = missing
-        await asyncio.sleep(_KINDS_AGAIN_S)
-
-
-async def _missing(kube: KubeClient, only: str | None) -> list[str]:
-    return [resource.plural for resource in _WRITTEN_BY_PEOPLE if not await _is_served(kube, resource, only)]
-
-
-async def _is_served(kube: KubeClient, resource: Resource, only: str | None) -> bool:
-    try:
-        await kube.request("GET", resource.path(only), query={"limit": "1"}, accept=METADATA_LIST)
-    except NotFoundError:
-        return False
-    return True
 
 
 async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed) -> None:

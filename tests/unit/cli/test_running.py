@@ -40,7 +40,7 @@ def test_a_defect_keeps_its_trace(monkeypatch):
 
 
 def run_that_ends_with(monkeypatch, problem):
-    async def run(_):
+    async def run(*_):
         raise problem
 
     monkeypatch.setattr(operator, "run", run)
