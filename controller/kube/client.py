@@ -52,7 +52,7 @@ class NotFoundError(KubeError):
 
 
 class KindsGoneError(Exception):
-    """The CRDs were taken away, and with them what there was to watch."""
+    """The CRDs were deleted, and with them what there was to watch."""
 
 
 class ConflictError(KubeError):

@@ -20,18 +20,24 @@ from controller.api.resources import (
 from controller.kube.client import ConflictError, KubeClient
 from tests.integration.node import Node
 
-LEASE_S = 4.0
 DEADLINE_S = 60.0
 _POINTSMAN = Path(sys.executable).parent / "pointsman"
 
 
 class OperatorProcess:
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *, lease_s: float = LEASE_S, port: int = 0) -> None:
+    def __init__(
+        self, kubeconfig: Path, namespace: str, log: Path, *, lease_s: float | None = None, port: int = 0
+    ) -> None:
+        """`lease_s`: None: as long as in production, for a machine may be busy. The log's name is that of the pod: a
+        process that follows a killed one in its pod need not wait for the Lease.
+        """
         self._command = [
             str(_POINTSMAN), "run", "--namespace", namespace, "--only-namespace", namespace,
-            "--port", str(port), "--address", "127.0.0.1", "--lease-seconds", str(lease_s),
+            "--port", str(port), "--address", "127.0.0.1",
         ]  # fmt: skip
-        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        if lease_s is not None:
+            self._command += ["--lease-seconds", str(lease_s)]
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "POD_NAME": log.stem}
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -3,14 +3,16 @@
 import asyncio
 import itertools
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
 from controller.api.resources import ANALYSIS_RUNS, DEPLOYMENTS, METRIC_SOURCES, RELEASES
 from hack.node.influx import InfluxDB
+from tests.e2e.patience import until
 from tests.integration.metric_source import offer, set_token
-from tests.integration.operator_fixture import LEASE_S, release, weight
+from tests.integration.operator_fixture import Shop, release, weight
 from tests.integration.traffic import Traffic
 
 ERRORS = {"name": "errors", "template": "http-errors"}
@@ -259,7 +261,7 @@ async def test_a_metric_nobody_knows_waits_before_any_weight(shop, traffic):
 
 
 async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
-    await shop.given(judged(weight(10, atMost="60s"), advanced={"minUnits": 10}))
+    await shop.given(judged(weight(10, atMost="5m"), advanced={"minUnits": 10}))
     stable = (await shop.status())["stableRevision"]
     shop.node.behave = lambda pod: "ready" if stable in pod["metadata"]["name"] else "unready"
     await shop.commit("2")
@@ -267,7 +269,8 @@ async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
     shop.node.behave = lambda _: "ready"
     canary = (await shop.until(lambda status: status.get("weight") == 10))["canaryRevision"]
     for _ in range(3):
-        await asyncio.sleep(LEASE_S + 3)
+        seen = await _looks(shop, canary)
+        await until(partial(_more_looks, shop, canary, than=seen + 1), "more looks are made")
         shop.operator.kill()
         shop.operator.start()
     traffic.bad[canary] = 0.3
@@ -279,6 +282,15 @@ async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
     assert _gaps(run) == []
     assert [look["n"] for look in looks] == list(range(1, len(looks) + 1))
     assert await shop.shares() == {stable: 10000}
+
+
+async def _looks(shop: Shop, canary: str) -> int:
+    run = await shop.kube.find(ANALYSIS_RUNS, shop.namespace, f"web-{canary}-1")
+    return len((run or {}).get("status", {}).get("looks", []))
+
+
+async def _more_looks(shop: Shop, canary: str, *, than: int) -> bool:
+    return await _looks(shop, canary) > than
 
 
 def _bakes_with_all_work(status: dict[str, Any]) -> bool:

@@ -7,9 +7,10 @@ from functools import partial
 
 import pytest
 
-from controller.api.resources import DEPLOYMENTS, EVENTS, HTTP_ROUTES, PODS, RELEASE_ACTIONS, RELEASES
+from controller.api.resources import DEPLOYMENTS, EVENTS, HTTP_ROUTES, LEASES, PODS, RELEASE_ACTIONS, RELEASES
+from controller.runtime.operator import LEASE_NAME
 from tests.e2e.patience import until
-from tests.integration.operator_fixture import APPROVE, LEASE_S, pause, release, weight
+from tests.integration.operator_fixture import APPROVE, OperatorProcess, Shop, pause, release, weight
 
 FINALIZER = "pointsman.dev/traffic"
 
@@ -262,8 +263,8 @@ async def test_killed_at_any_moment_it_ends_the_same(shop, seed):
     await shop.given(release(weight(10), pause(0.5), weight(50), pause(0.5)))
     await shop.commit("2")
     for _ in range(5):
-        # a new one leads after the Lease has run out: some are killed before, most after that
-        await asyncio.sleep(dice.uniform(0.05, LEASE_S + 3))
+        # it takes a second or two until a new one leads: some are killed before, most after that
+        await asyncio.sleep(dice.uniform(0.05, 5))
         shop.operator.kill()
         shop.operator.start()
     done = await shop.until_phase("Healthy")
@@ -278,6 +279,25 @@ async def test_a_second_operator_takes_over_and_the_first_ones_end_is_clean(shop
     assert shop.operator.stop() == 0
     await shop.commit("2")
     await shop.until_phase("Healthy")
+
+
+async def test_another_pod_leads_once_the_lease_of_a_killed_one_has_run_out(
+    api_server, kube, namespace, node, tmp_path
+):
+    lease_s = 5.0
+    first, second = (
+        OperatorProcess(api_server, namespace, tmp_path / f"{name}.log", lease_s=lease_s)
+        for name in ("first", "second")
+    )
+    shop = Shop(kube, namespace, node, first, api_server)
+    with first.running(), second.running():
+        await shop.given(release(weight(10), pause(0.5)))
+        leader = (await kube.get(LEASES, namespace, LEASE_NAME))["spec"]["holderIdentity"]
+        (first if leader.startswith("first") else second).kill()
+        await shop.commit("2")
+        await shop.until(lambda status: status.get("phase") == "Healthy" and status.get("attempt") == 1)
+        lease = (await kube.get(LEASES, namespace, LEASE_NAME))["spec"]
+        assert lease["holderIdentity"].partition("_")[0] == ("second" if leader.startswith("first") else "first")
 
 
 async def test_each_turn_is_told_as_an_event_once(shop):
