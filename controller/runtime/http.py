@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from controller.workqueue import WorkQueue
 
 _LAGS_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _STUCK_S = 150.0
@@ -25,14 +28,26 @@ class Telemetry:
     registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
 
     def __post_init__(self) -> None:
-        self.reconciles = Counter("pointsman_reconciles", "Passes by their result.", ["result"], registry=self.registry)
+        self.reconciles = Counter(
+            "pointsman_reconciles", "Passes by their result.", ["kind", "result"], registry=self.registry
+        )
         self.look_lag = Histogram(
             "pointsman_look_lag_seconds",
             "Time from when a look's counts were complete until the look was made.",
             buckets=_LAGS_S,
             registry=self.registry,
         )
+        self._queue_depth = Gauge(
+            "pointsman_queue_depth", "Requests waiting for a worker.", ["kind"], registry=self.registry
+        )
+        self._queue_active = Gauge(
+            "pointsman_queue_active", "Requests being processed.", ["kind"], registry=self.registry
+        )
         self.leads = Gauge("pointsman_leader", "1 while this process leads.", registry=self.registry)
+
+    def queue(self, kind: str, queue: WorkQueue[Any]) -> None:
+        self._queue_depth.labels(kind).set_function(lambda: float(len(queue)))
+        self._queue_active.labels(kind).set_function(lambda: float(queue.active))
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(read)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, RELEASE_ACTIONS, RELEASES, Resource
+from controller.api.resources import Resource
 from controller.backoff import delay_s
 from controller.kube.client import METADATA_LIST, KubeClient, KubeError, NotFoundError
 
@@ -14,10 +14,9 @@ _LOG = logging.getLogger(__name__)
 _AGAIN_S = 2.0
 _GONE_WITHIN_S = 15.0
 """While CRDs go, the API server answers with errors, or as if they were there still; longer on a busy machine."""
-WRITTEN_BY_PEOPLE = (RELEASES, RELEASE_ACTIONS, METRIC_TEMPLATES, METRIC_SOURCES)
 
 
-async def until_served(kube: KubeClient, only: str | None, resources: Sequence[Resource] = WRITTEN_BY_PEOPLE) -> None:
+async def until_served(kube: KubeClient, only: str | None, resources: Sequence[Resource]) -> None:
     """Waits for the CRDs: kopf looks for them once, at its start, and would be deaf to what comes later.
 
     It ends, and this process with it, when they are deleted. Raises KubeError.
@@ -30,7 +29,7 @@ async def until_served(kube: KubeClient, only: str | None, resources: Sequence[R
         await asyncio.sleep(_AGAIN_S)
 
 
-async def gone(kube: KubeClient, only: str | None, resources: Sequence[Resource] = WRITTEN_BY_PEOPLE) -> list[str]:
+async def gone(kube: KubeClient, only: str | None, resources: Sequence[Resource]) -> list[str]:
     """The kinds that are not served any longer, as soon as one is not; empty where all are served after a while."""
     loop, tries = asyncio.get_running_loop(), 0
     deadline = loop.time() + _GONE_WITHIN_S

@@ -1,4 +1,4 @@
-"""Where events come in: each becomes a key in the work queue, and nothing else.
+"""All that knows kopf: it watches what people write, and each event goes to the event router.
 
 Only `on.event`: kopf's create, update, timer and daemon handlers die silently on a patch that is refused, and an
 event handler that patches loops. These return nothing and patch nothing.
@@ -8,65 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import kopf
 
-from controller.api.names import GROUP, RELEASE_LABEL, VERSION
-from controller.api.resources import RELEASES, Resource
+from controller.api.resources import Resource
 from controller.kube.client import KindsGoneError
-from controller.kube.objects import Key
-from controller.kube.watch import Change
+from controller.runtime.controller import Event
+from controller.runtime.event_router import EventRouter
 from controller.runtime.kinds import gone
-from controller.runtime.reconciler import Reconciler
 from controller.runtime.settings import Settings
-from controller.workqueue import WorkQueue
 
 _WATCH = "watcher for "
 """How kopf names such a task."""
 
 _LONGEST_END_S = 30.0
 """An end that hangs is cut, with a trace of where it was: who does not end holds the Lease."""
-
-
-@dataclass(frozen=True)
-class EventRouter:
-    """Turns what was seen into keys."""
-
-    queue: WorkQueue[Key]
-    reconciler: Reconciler
-
-    def on_release(self, body: Mapping[str, Any], *, gone: bool) -> None:
-        metadata = body["metadata"]
-        if self.reconciler.kube.is_own_write(metadata):
-            return
-        if gone:
-            self.reconciler.cache.invalidate(RELEASES, metadata["namespace"], metadata["name"])
-        else:
-            self.reconciler.cache.on_release_event(body)
-        self.queue.add(Key(metadata["namespace"], metadata["name"]))
-
-    def on_child(self, resource: Resource, change: Change) -> None:
-        metadata = change.metadata
-        if self.reconciler.kube.is_own_write(metadata):
-            return
-        key = Key(metadata["namespace"], metadata["labels"][RELEASE_LABEL])
-        self.reconciler.cache.on_event(resource, key.name, change)
-        if key in self.reconciler.versions:  # what was never looked at is told of by itself, and then read anew
-            self.queue.add(key)
-
-    def on_action(self, body: Mapping[str, Any]) -> None:
-        if body.get("status", {}).get("result"):
-            return
-        key = Key(body["metadata"]["namespace"], body["spec"]["release"])
-        self.reconciler.pending.setdefault(key, set()).add(body["metadata"]["name"])
-        self.queue.add(key)
-
-    def on_metrics_changed(self) -> None:
-        """A source or a template changed: whoever waits for it looks again by its own timer."""
-        self.reconciler.sources.changed()
 
 
 async def watch(event_router: EventRouter, settings: Settings) -> None:
@@ -81,7 +38,7 @@ async def watch(event_router: EventRouter, settings: Settings) -> None:
             standalone=True,
         )
     except Exception as error:
-        missing = await gone(event_router.reconciler.kube, settings.only)
+        missing = await gone(event_router.kube, settings.only, event_router.resources)
         if not missing:
             raise
         raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from error
@@ -93,23 +50,8 @@ def registry_of(event_router: EventRouter) -> kopf.OperatorRegistry:
     Coroutines, though they await nothing: kopf runs plain functions in threads, and the queue is the loop's alone.
     """
     registry = kopf.OperatorRegistry()
-
-    @kopf.on.event(GROUP, VERSION, "releases", registry=registry)
-    async def release_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
-        event_router.on_release(dict(body), gone=type == "DELETED")
-
-    @kopf.on.event(GROUP, VERSION, "releaseactions", registry=registry)
-    async def action_seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
-        if type != "DELETED":
-            event_router.on_action(body)
-
-    @kopf.on.event(GROUP, VERSION, "metrictemplates", registry=registry)
-    async def template_seen(**_: Any) -> None:
-        event_router.on_metrics_changed()
-
-    @kopf.on.event(GROUP, VERSION, "metricsources", registry=registry)
-    async def source_seen(**_: Any) -> None:
-        event_router.on_metrics_changed()
+    for resource in event_router.resources:
+        _hand_on(event_router, resource, registry)
 
     @kopf.on.cleanup(registry=registry)
     async def ending(**_: Any) -> None:
@@ -121,6 +63,12 @@ def registry_of(event_router: EventRouter) -> kopf.OperatorRegistry:
         return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
 
     return registry
+
+
+def _hand_on(event_router: EventRouter, resource: Resource, registry: kopf.OperatorRegistry) -> None:
+    @kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)
+    async def seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
+        event_router.on_event(Event(resource, dict(body), gone=type == "DELETED"))
 
 
 async def _end_watches() -> None:

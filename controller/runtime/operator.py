@@ -18,16 +18,7 @@ from controller.analysis.controller import AnalysisController
 from controller.analysis.measuring import Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
-from controller.api.names import RELEASE_LABEL
-from controller.api.resources import (
-    DEPLOYMENTS,
-    ENDPOINT_SLICES,
-    NAMESPACES,
-    RELEASE_ACTIONS,
-    RELEASES,
-    SERVICES,
-    Resource,
-)
+from controller.api.resources import NAMESPACES
 from controller.effects.addresses import Addresses, api_server_of
 from controller.effects.carrier import EffectContext
 from controller.effects.outbox import Outbox, kinds
@@ -43,14 +34,16 @@ from controller.queue_share.allocator import Allocators
 from controller.queue_share.http import ShareApi
 from controller.queue_share.ports import LedgerPlace, LedgerStore
 from controller.queue_share.stores.memory import MemoryLedgers
+from controller.runtime.controller import Controller, Request, Runnable
+from controller.runtime.event_router import EventRouter
 from controller.runtime.executor import Executor
 from controller.runtime.http import Liveness, Telemetry, serve
 from controller.runtime.kinds import until_served
-from controller.runtime.kopf_adapter import EventRouter
 from controller.runtime.observer import Observer
 from controller.runtime.reconciler import Reconciler
+from controller.runtime.releases import ReleaseController, release_request
 from controller.runtime.settings import Settings
-from controller.runtime.sweeping import EVERY_S, sweep
+from controller.runtime.sweeping import SweepingController
 from controller.runtime.worker import work
 from controller.workqueue import WorkQueue
 
@@ -70,11 +63,13 @@ class Operator:
     """Parts that live as long as the process leads."""
 
     kube: KubeClient
-    queue: WorkQueue[Key]
+    event_router: EventRouter
+    """With a controller for each kind."""
+    runnables: Sequence[Runnable]
+    """What works beside them."""
     reconciler: Reconciler
     analysis: AnalysisController
     outbox: Outbox[Key]
-    event_router: EventRouter
     events: Events
     telemetry: Telemetry
     liveness: tuple[Liveness, ...]
@@ -94,20 +89,19 @@ class Operator:
         for folder in registry.FOLDERS:
             registry.modules(folder)  # now: importing a provider takes a second that a leader does not have
         cluster = (await kube.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"]
-        queue: WorkQueue[Key] = WorkQueue()
+        event_router = EventRouter(kube)
+
+        def wake(key: Key) -> None:
+            event_router.add(release_request(key))
+
         cache = ObjectCache(kube)
         ledgers = MemoryLedgers()
         allocators = Allocators(partial(_ledgers_of, ledgers))
         events, runs = Events(kube), RunStore(kube)
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
         telemetry = Telemetry()
-        analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, queue.add)
-        liveness = (
-            Liveness("Releases", lambda: queue.unfinished_since),
-            # a measurement takes as long as its source does: what can be asked of the queue is that it is begun
-            Liveness("analysis", lambda: analysis.untaken_since),
-        )
-        outbox = Outbox(kinds(EffectContext(kube, addresses or Addresses(api_server_of(kube)))), queue.add)
+        analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, wake)
+        outbox = Outbox(kinds(EffectContext(kube, addresses or Addresses(api_server_of(kube)))), wake)
         reconciler = Reconciler(
             kube=kube,
             cache=cache,
@@ -118,116 +112,83 @@ class Operator:
             sources=sources,
             outbox=outbox,
         )
-        telemetry.gauge("pointsman_queue_depth", "Keys waiting for a worker.", lambda: float(len(queue)))
-        telemetry.gauge("pointsman_queue_active", "Keys being processed.", lambda: float(queue.active))
+        controllers: tuple[Controller, ...] = (
+            ReleaseController(kube, cache, reconciler, allocators),
+            SweepingController(kube, lambda: reconciler.clock()),  # noqa: PLW0108 - tests set it later
+        )
+        liveness = list[Liveness]()
+        for controller in controllers:
+            queue = event_router.register(controller)
+            telemetry.queue(controller.kind, queue)
+            liveness.append(Liveness(controller.kind, partial(_unfinished_since, queue)))
+        # a measurement takes as long as its source does: what can be asked of the queue is that it is begun
+        liveness.append(Liveness("analysis", lambda: analysis.untaken_since))
         telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
-        event_router = EventRouter(queue, reconciler)
         telemetry.gauge("pointsman_analysis_active", "Releases being measured.", lambda: float(analysis.active))
         telemetry.gauge("pointsman_effects_owed", "Effects owed by Releases.", lambda: float(len(outbox)))
         telemetry.gauge("pointsman_effects_active", "Effects being carried out.", lambda: float(outbox.active))
         return cls(
             kube=kube,
-            queue=queue,
+            event_router=event_router,
+            runnables=(events, analysis, outbox, allocators),
             reconciler=reconciler,
             analysis=analysis,
             outbox=outbox,
-            event_router=event_router,
             events=events,
             telemetry=telemetry,
-            liveness=liveness,
+            liveness=tuple(liveness),
             allocators=allocators,
             ledgers=ledgers,
         )
 
-    def watches(self, only: str | None) -> list[ChildWatch]:
-        """Of everything that is made for a Release, and may be changed by somebody else."""
-        of_routers = {resource for module in registry.modules("routers").values() for resource in module.WATCHES}
-        cache = self.reconciler.cache
-        listed = (DEPLOYMENTS, ENDPOINT_SLICES, SERVICES)  # by the observer, for each Release
-
-        def watch(resource: Resource) -> ChildWatch:
-            return ChildWatch(
-                self.kube,
-                resource,
-                RELEASE_LABEL,
-                partial(self.event_router.on_child, resource),
-                namespace=only,
-                watched=partial(cache.trust, resource),
-                listed=partial(cache.preload, resource, only, listed=resource in listed, single=resource in of_routers),
-            )
-
-        return [watch(resource) for resource in (*listed, *sorted(of_routers - {*listed}, key=str))]
-
-    def _finished(self, result: str) -> None:
-        self.telemetry.reconciles.labels(result).inc()
-
-    async def _work(self, watches: Sequence[ChildWatch]) -> None:
+    async def _work(self, controller: Controller, queue: WorkQueue[Request], watches: Sequence[ChildWatch]) -> None:
         """Not before everything there is was listed once: it saves each Release its own reads."""
         await asyncio.gather(*(watch.tried.wait() for watch in watches))
-        await work(self.queue, self.reconciler, self._finished)
+        await work(queue, controller, lambda result: self.telemetry.reconciles.labels(controller.kind, result).inc())
 
-    async def resync(self, only: str | None) -> None:
-        """Finds what kopf's watches lost: a list of versions, a key only for what differs, and what nobody answered.
-
-        Watches of children begin with a list each time (see kube/watch.py).
-        """
+    async def _resync(self, controller: Controller, only: str | None) -> None:
+        """Finds what kopf's watches lost."""
         pause = _RESYNC_S
         while True:
             await asyncio.sleep(pause)
             try:
-                await self._compare(only)
+                await self.event_router.resync(controller, only)
                 pause = _RESYNC_S
             except KubeError as error:
                 pause = max(_RESYNC_AGAIN_S, error.retry_after)
-                _LOG.warning("the resync could not list: %s", error)
+                _LOG.warning("the resync of each %s could not list: %s", controller.kind, error)
 
-    async def _compare(self, only: str | None) -> None:
-        listed = await self.kube.list_versions(RELEASES, only)
-        versions = {Key(namespace, name): version for (namespace, name), version in listed.items()}
-        for key in versions.keys() | self.reconciler.versions.keys():
-            if versions.get(key) != self.reconciler.versions.get(key):
-                self.queue.add(key)
-        await self.allocators.retain({str(key) for key in versions})
-        for action in await self.kube.list(RELEASE_ACTIONS, only):
-            self.event_router.on_action(action)
-
-    async def tidy(self) -> None:
+    async def _tidy(self) -> None:
         """At rest nothing else would do it."""
         while True:
             await asyncio.sleep(_TIDY_S)
             self.reconciler.cache.evict_old()
 
-    async def sweep(self, only: str | None) -> None:
-        """ReleaseActions are kept for a week."""
-        while True:
-            try:
-                await sweep(self.kube, only, self.reconciler.clock())
-            except KubeError as error:
-                _LOG.warning("old ReleaseActions could not be deleted: %s", error)
-            await asyncio.sleep(EVERY_S)
-
     async def run(self, settings: Settings, feed: Feed) -> None:
         """As long as `feed` does; then what runs is let go."""
-        watches = self.watches(settings.only)
+        watches = self.event_router.child_watches(settings.only)
         background: list[Coroutine[Any, Any, None]] = [
             *(watch.run() for watch in watches),
-            *(self._work(watches) for _ in range(settings.workers)),
-            self.events.run(),
-            self.resync(settings.only),
-            self.sweep(settings.only),
-            self.tidy(),
-            self.analysis.run(),
-            self.outbox.run(),
-            self.allocators.run(),
+            *(runnable.run() for runnable in self.runnables),
+            self._tidy(),
         ]
+        for controller, queue in self.event_router:
+            workers = settings.workers if controller.workers is None else controller.workers
+            background += [self._work(controller, queue, watches) for _ in range(workers)]
+            background.append(self._resync(controller, settings.only))
+        self.event_router.start(settings.only)
         async with _background(background):
             self.ready = True
             await feed(self.event_router, settings)
-        self.queue.close()
+        self.event_router.close()
         self.analysis.close()
         await self.events.flush(_LAST_WORDS_S)
         await self.reconciler.sources.close()
         await self.allocators.close()
+
+
+def _unfinished_since(queue: WorkQueue[Request]) -> float | None:
+    return queue.unfinished_since
 
 
 async def _ledgers_of(here: MemoryLedgers, place: LedgerPlace) -> LedgerStore:
@@ -277,7 +238,7 @@ async def run(settings: Settings, feed: Feed) -> None:
             ready=lambda: operator.ready,
             beside=shares.routes(),
         )
-        await until_served(kube, settings.only)
+        await until_served(kube, settings.only, operator.event_router.resources)
         operator.ready = True
         lease = Lease(
             kube, settings.namespace, LEASE_NAME, settings.identity, pod=settings.pod, duration_s=settings.lease_s

@@ -61,15 +61,32 @@ class Reconciler:
     sources: Sources
     outbox: Outbox[Key]
     clock: Callable[[], float] = time.time
-    pending: dict[Key, set[str]] = field(default_factory=dict)
+    _pending: dict[Key, set[str]] = field(default_factory=dict)
     """Names of ReleaseActions that were seen without an answer; a hint for where to look, and no more than that."""
-    versions: dict[Key, str] = field(default_factory=dict)
+    _versions: dict[Key, str] = field(default_factory=dict)
     """resourceVersion of each Release as it was last read or written here; the resync compares with it."""
     _written: dict[Key, float] = field(default_factory=dict)
     _took_weights: set[Key] = field(default_factory=set)
     """Whose router has taken the weights that were written last."""
     _failing: dict[Key, float] = field(default_factory=dict)
     """Since when each pass over a Release fails, by the loop's clock."""
+
+    def action_seen(self, key: Key, name: str) -> None:
+        """The ReleaseAction `name` of the Release `key` has no answer; the next pass reads it."""
+        self._pending.setdefault(key, set()).add(name)
+
+    def metrics_changed(self) -> None:
+        """A source or a template has changed."""
+        self.sources.changed()
+
+    def knows(self, key: Key) -> bool:
+        """Whether a pass has read it."""
+        return key in self._versions
+
+    def changed_since(self, versions: Mapping[Key, str]) -> set[Key]:
+        """Those whose resourceVersion in `versions`, or absence, is not what was read or written here last."""
+        known = self._versions
+        return {key for key in versions.keys() | known.keys() if versions.get(key) != known.get(key)}
 
     async def reconcile(self, key: Key) -> float | None:
         """Seconds until time alone may change something. Raises KubeError, TimeoutError, and what is unexpected."""
@@ -111,13 +128,13 @@ class Reconciler:
             self._forget(key)
             return None
         release = {**release, "metadata": dict(release["metadata"])}  # what is cached is not ours to change
-        self.versions[key] = release["metadata"]["resourceVersion"]
+        self._versions[key] = release["metadata"]["resourceVersion"]
         status = status_from_raw(release.get("status", {}))
         try:
             spec = parse_release(key.name, release["spec"], registry.kinds())
         except SpecError as error:
             return await self._withdraw(key, release, status, str(error))
-        pending = frozenset(self.pending.get(key, ()))
+        pending = frozenset(self._pending.get(key, ()))
         try:
             world = await self.observer.observe(key, release, spec, status, pending)
         except RouterError as error:
@@ -230,7 +247,7 @@ class Reconciler:
         except NotFoundError:
             return
         # what is written next in this pass is decided on this version
-        release["metadata"]["resourceVersion"] = self.versions[key] = answer["metadata"]["resourceVersion"]
+        release["metadata"]["resourceVersion"] = self._versions[key] = answer["metadata"]["resourceVersion"]
         release["status"] = raw
         self._written[key] = asyncio.get_running_loop().time()
 
@@ -239,16 +256,16 @@ class Reconciler:
 
     def _drop_answered(self, key: Key, pending: frozenset[str], world: World) -> None:
         """What was answered, or is gone, is not read again; what came meanwhile stays."""
-        left = self.pending.get(key, set()) - pending | {request.name for request in world.observation.requests}
+        left = self._pending.get(key, set()) - pending | {request.name for request in world.observation.requests}
         if left:
-            self.pending[key] = left
+            self._pending[key] = left
         else:
-            self.pending.pop(key, None)
+            self._pending.pop(key, None)
 
     def _forget(self, key: Key) -> None:
         self.cache.forget(key.namespace, key.name)
-        self.pending.pop(key, None)
-        self.versions.pop(key, None)
+        self._pending.pop(key, None)
+        self._versions.pop(key, None)
         self._written.pop(key, None)
         self._failing.pop(key, None)
         self._took_weights.discard(key)

@@ -1,4 +1,4 @@
-"""A worker: takes keys one after the other until it is cancelled. No failure ends it."""
+"""A worker: takes requests one after the other until it is cancelled. No failure ends it."""
 
 from __future__ import annotations
 
@@ -6,42 +6,41 @@ import logging
 from collections.abc import Callable
 
 from controller.kube.client import ConflictError, KubeError
-from controller.kube.objects import Key
-from controller.runtime.reconciler import Reconciler
+from controller.runtime.controller import Controller, Request
 from controller.workqueue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
 
 Finished = Callable[[str], None]
-"""Told how each reconcile ended: done, conflict, failed or crashed."""
+"""Called with how each call of `reconcile` ended: done, conflict, failed or crashed."""
 
 
-async def work(queue: WorkQueue[Key], reconciler: Reconciler, finished: Finished) -> None:
+async def work(queue: WorkQueue[Request], controller: Controller, finished: Finished) -> None:
     while True:
-        key = await queue.get()
+        request = await queue.get()
         try:
-            finished(await _one(queue, reconciler, key))
+            finished(await _one(queue, controller, request))
         finally:
-            queue.finish(key)
+            queue.finish(request)
 
 
-async def _one(queue: WorkQueue[Key], reconciler: Reconciler, key: Key) -> str:
+async def _one(queue: WorkQueue[Request], controller: Controller, request: Request) -> str:
     try:
-        again_in = await reconciler.reconcile(key)
+        result = await controller.reconcile(request)
     except ConflictError as error:
         # somebody wrote meanwhile: what was decided is stale, and what is true now is a read away
-        queue.add_failed(key)
-        _LOG.info("%s changed during a pass: %s", key, error)
+        queue.add_failed(request)
+        _LOG.info("%s changed during a pass: %s", request, error)
         return "conflict"
     except (KubeError, TimeoutError) as error:
-        delay = queue.add_failed(key, not_before=error.retry_after if isinstance(error, KubeError) else 0.0)
-        _LOG.warning("%s failed, again in %.1f s: %s", key, delay, str(error) or "it took too long")
+        delay = queue.add_failed(request, not_before=error.retry_after if isinstance(error, KubeError) else 0.0)
+        _LOG.warning("%s failed, again in %.1f s: %s", request, delay, str(error) or "it took too long")
         return "failed"
-    except Exception:  # nothing may end the loop: the release would be lost until somebody restarts us
-        delay = queue.add_failed(key)
-        _LOG.exception("%s failed unexpectedly, again in %.1f s", key, delay)
+    except Exception:  # nothing may end the loop: the object would be lost until somebody restarts us
+        delay = queue.add_failed(request)
+        _LOG.exception("%s failed unexpectedly, again in %.1f s", request, delay)
         return "crashed"
-    queue.forget_failures(key)
-    if again_in is not None:
-        queue.add_after(key, again_in)
+    queue.forget_failures(request)
+    if result.requeue_after is not None:
+        queue.add_after(request, result.requeue_after)
     return "done"

@@ -69,8 +69,9 @@ async def _idle(world: Plane, size: int) -> dict[str, float]:
 
     async def all_are_reconciled() -> bool:
         found = await world.metrics()
-        done = found.get('pointsman_reconciles_total{result="done"}', 0.0)
-        waiting = found.get("pointsman_queue_depth", 1.0) + found.get("pointsman_queue_active", 1.0)
+        done = found.get('pointsman_reconciles_total{kind="Release",result="done"}', 0.0)
+        queue = ("depth", "active")
+        waiting = sum(found.get(f'pointsman_queue_{one}{{kind="Release"}}', 1.0) for one in queue)
         return found.get("pointsman_leader") == 1 and done >= size and waiting == 0
 
     await until(all_are_reconciled, f"{size} Releases are reconciled", _PATIENCE_S)

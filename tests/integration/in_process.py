@@ -16,6 +16,7 @@ from controller.api.resources import RELEASE_ACTIONS
 from controller.effects.addresses import Addresses
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
+from controller.runtime.controller import Event
 from controller.runtime.operator import Operator
 from tests.beside import beside
 from tests.integration.node import Node
@@ -131,7 +132,7 @@ class OperatorInProcess:
             try:
                 for action in await kube.list(RELEASE_ACTIONS, self.key.namespace):
                     if action["spec"]["release"] == self.key.name:
-                        operator.event_router.on_action(action)
+                        operator.event_router.on_event(Event(RELEASE_ACTIONS, action))
                 operator.reconciler.cache.forget(self.key.namespace, self.key.name)  # no watch shows it changes
                 again = await operator.reconciler.reconcile(self.key)
                 self.passes += 1

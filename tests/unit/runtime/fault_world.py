@@ -30,8 +30,8 @@ from controller.api.resources import (
     Resource,
 )
 from controller.kube.lease import Lease
-from controller.kube.objects import Key
-from controller.runtime.kopf_adapter import EventRouter
+from controller.runtime.controller import Event, Request
+from controller.runtime.event_router import EventRouter
 from controller.runtime.operator import LEASE_NAME, Operator, lead
 from controller.runtime.settings import Settings, settings
 from tests.unit.runtime.fake_api import Change, FakeApi, Object
@@ -64,13 +64,14 @@ class RunningOperator:
         operator = await Operator.assemble(self.kube, HOME)
         loop, reconciler = asyncio.get_running_loop(), operator.reconciler
         sources = self._world.sources()
-        finish = operator.queue.finish
+        queue = operator.event_router.queues[RELEASES.kind]
+        finish = queue.finish
 
-        def finish_and_count(key: Key) -> None:
+        def finish_and_count(key: Request) -> None:
             finish(key)
             self.reconciles.append(loop.time())
 
-        operator.queue.finish = finish_and_count  # type: ignore[method-assign]
+        queue.finish = finish_and_count  # type: ignore[method-assign]
         reconciler.clock, reconciler.sources = self._world.now, sources
         operator.analysis.clock = self._world.now
         operator.analysis.measuring = Measuring(reconciler.runs, sources)
@@ -94,10 +95,9 @@ class RunningOperator:
             while True:
                 change = await arrived.get()
                 for seen in self._world.weather.deliver(self.name, change) if change.version else [change]:
-                    if seen.collection == RELEASES.path():
-                        event_router.on_release(seen.object, gone=seen.type == "DELETED")
-                    elif seen.collection == RELEASE_ACTIONS.path() and seen.type != "DELETED":
-                        event_router.on_action(seen.object)
+                    for resource in (RELEASES, RELEASE_ACTIONS):
+                        if seen.collection == resource.path():
+                            event_router.on_event(Event(resource, seen.object, gone=seen.type == "DELETED"))
         finally:
             self._world.api.listeners.remove(told)
             await asyncio.sleep(self.ends_within)

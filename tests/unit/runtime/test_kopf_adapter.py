@@ -10,13 +10,15 @@ import kopf
 import pytest
 
 from controller.kube.client import KindsGoneError, KubeError, NotFoundError, UnavailableError
-from controller.runtime.kopf_adapter import EventRouter, registry_of, watch
+from controller.runtime.event_router import EventRouter
+from controller.runtime.kopf_adapter import registry_of, watch
+from controller.runtime.releases import ReleaseController
 from controller.runtime.settings import settings
 from tests.unit.runtime.fault_world import loop_at
 
 
 def test_events_are_handled_in_the_loop_and_in_no_thread():
-    registry: Any = registry_of(cast("EventRouter", None))
+    registry: Any = registry_of(cast("EventRouter", SimpleNamespace(resources=ReleaseController.watches)))
     handlers = registry._watching.get_all_handlers()
     assert len(handlers) == 4
     assert all(iscoroutinefunction(handler.fn) for handler in handlers)
@@ -25,7 +27,7 @@ def test_events_are_handled_in_the_loop_and_in_no_thread():
 async def test_at_the_end_no_watch_is_left_to_find_out_by_itself(monkeypatch):
     cut: list[tuple[float, bool]] = []
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, exit: cut.append((seconds, exit)))  # noqa: A006 - its name
-    registry: Any = registry_of(cast("EventRouter", None))
+    registry: Any = registry_of(cast("EventRouter", SimpleNamespace(resources=ReleaseController.watches)))
     (handler,) = [each for each in registry._activities.get_all_handlers() if each.fn.__name__ == "ending"]
     watch = asyncio.create_task(asyncio.Event().wait(), name="watcher for releases.v1alpha1.pointsman.dev@shop")
     other = asyncio.create_task(asyncio.Event().wait(), name="lease")
@@ -60,7 +62,7 @@ def ends(monkeypatch, *answers: KubeError | None) -> BaseException:
         raise RuntimeError("kopf's own words")
 
     async def story() -> BaseException:
-        router = cast("EventRouter", SimpleNamespace(reconciler=SimpleNamespace(kube=Unsteady(*answers))))
+        router = cast("EventRouter", SimpleNamespace(kube=Unsteady(*answers), resources=ReleaseController.watches))
         with pytest.raises(Exception) as ended:  # noqa: PT011 - which one it is, is the question
             await watch(router, settings(namespace="shop", environ={}))
         return ended.value

@@ -5,13 +5,15 @@ import asyncio
 from aiohttp import ClientSession
 from aiohttp.test_utils import unused_port
 
+from controller.api.resources import RELEASES
 from controller.kube.objects import Key
+from controller.runtime.controller import Request
 from controller.runtime.http import Liveness, Telemetry, serve
 from controller.runtime.operator import Operator
 from controller.workqueue import WorkQueue
 from tests.unit.runtime.fault_world import HOME, World, run
 
-WEB = Key("shop", "web")
+WEB = Request(RELEASES.kind, "shop", "web")
 
 
 def stuck(operator: Operator) -> list[str]:
@@ -25,14 +27,14 @@ async def assembled(world: World) -> Operator:
 def test_a_measurement_that_ends_does_not_hide_a_stuck_queue_of_releases():
     async def story(world: World) -> None:
         operator = await assembled(world)
-        operator.queue.add(WEB)
-        await operator.queue.get()
+        operator.event_router.queues[WEB.kind].add(WEB)
+        await operator.event_router.queues[WEB.kind].get()
         await asyncio.sleep(160)
         measured = operator.analysis._queue
-        measured.add(WEB)
+        measured.add(WEB.key)
         measured.finish(await measured.get())
-        assert stuck(operator) == ["Releases"]
-        operator.queue.finish(WEB)
+        assert stuck(operator) == ["Release"]
+        operator.event_router.queues[WEB.kind].finish(WEB)
         assert stuck(operator) == []
 
     run(story)
@@ -42,13 +44,13 @@ def test_the_first_pass_after_a_long_rest_is_not_taken_for_a_stuck_one():
     async def story(world: World) -> None:
         operator = await assembled(world)
         await asyncio.sleep(1000)
-        operator.queue.add(WEB)
-        await operator.queue.get()
+        operator.event_router.queues[WEB.kind].add(WEB)
+        await operator.event_router.queues[WEB.kind].get()
         assert stuck(operator) == []
         await asyncio.sleep(60)
         assert stuck(operator) == [], "a pass may take a minute"
         await asyncio.sleep(100)
-        assert stuck(operator) == ["Releases"]
+        assert stuck(operator) == ["Release"]
 
     run(story)
 
@@ -57,8 +59,8 @@ def test_an_analysis_that_begins_nothing_is_stuck_and_one_whose_sources_hang_is_
     async def story(world: World) -> None:
         operator = await assembled(world)
         analysis = operator.analysis._queue
-        analysis.add(WEB)
-        assert await analysis.get() == WEB
+        analysis.add(WEB.key)
+        assert await analysis.get() == WEB.key
         await asyncio.sleep(1000)
         assert stuck(operator) == []
         analysis.add(Key("shop", "api"))
@@ -71,10 +73,10 @@ def test_an_analysis_that_begins_nothing_is_stuck_and_one_whose_sources_hang_is_
 async def test_healthz_names_the_queue_that_is_stuck():
     queue, now = WorkQueue[str](), asyncio.get_running_loop().time()
     port = unused_port()
-    queues = [Liveness("Releases", lambda: now - 200), Liveness("analysis", lambda: queue.untaken_since)]
+    queues = [Liveness("Release", lambda: now - 200), Liveness("analysis", lambda: queue.untaken_since)]
     runner = await serve(Telemetry(), "127.0.0.1", port, queues=queues, ready=lambda: True)
     try:
         async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
-            assert (answer.status, await answer.text()) == (503, "no progress for 150 s: Releases\n")
+            assert (answer.status, await answer.text()) == (503, "no progress for 150 s: Release\n")
     finally:
         await runner.cleanup()
