@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from controller.analysis.sources import MetricTroubleError, Question
 from controller.analysis.thresholds import label
+from controller.api.reasons import Reason
 from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
 from controller.stats.counts import NOTHING, Counts
 
@@ -44,9 +45,9 @@ async def ask_in_halves(questions: Sequence[Question], window: Window, *, stable
             case NoData():
                 found.rows[question.name] = NOTHING  # asked, and had nothing: a metric that was not asked has no row
             case SourceOutageError():
-                raise MetricTroubleError("SourceOutage", f"metric {question.name}: {answer}")
+                raise MetricTroubleError(Reason.SOURCE_OUTAGE, f"metric {question.name}: {answer}")
             case BrokenMetricError():
-                raise MetricTroubleError("MetricBroken", f"metric {question.name}: {answer}")
+                raise MetricTroubleError(Reason.METRIC_BROKEN, f"metric {question.name}: {answer}")
             case BaseException():
                 raise answer
     return found
@@ -66,7 +67,7 @@ def _take(found: Answers, question: Question, rows: tuple[Row, ...], *, stable: 
     for row in rows:
         problem = _problem(question, row, stable, canary)
         if problem:
-            raise MetricTroubleError("MetricBroken", f"metric {question.name}: {problem}")
+            raise MetricTroubleError(Reason.METRIC_BROKEN, f"metric {question.name}: {problem}")
         sums.setdefault(label(question.name, row.threshold), {})[row.revision, row.half] = row.bad, row.total
     for name, parts in sums.items():
         found.rows[name] = Counts(*_sum(parts, canary), *_sum(parts, stable))

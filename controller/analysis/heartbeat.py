@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from controller.api.reasons import Reason
 from controller.api.times import as_datetime
 from controller.ports import BrokenMetricError, MetricProvider, Query, SourceOutageError, Window
 from controller.rollout.observation import MetricTrouble
@@ -38,10 +39,10 @@ class Heartbeat:
         try:
             beats = await self.provider.has_rows(self.query, window)
         except SourceOutageError as error:
-            return MetricTrouble("SourceOutage", f"heartbeat of MetricSource {self.source}: {error}")
+            return MetricTrouble(Reason.SOURCE_OUTAGE, f"heartbeat of MetricSource {self.source}: {error}")
         except BrokenMetricError as error:
-            return MetricTrouble("MetricBroken", f"heartbeat of MetricSource {self.source}: {error}")
+            return MetricTrouble(Reason.METRIC_BROKEN, f"heartbeat of MetricSource {self.source}: {error}")
         if beats:
             return None
         silent = f"no heartbeat for {self.max_age:g} s, so an idle service cannot be told from an outage"
-        return MetricTrouble("SourceOutage", f"MetricSource {self.source}: {silent}")
+        return MetricTrouble(Reason.SOURCE_OUTAGE, f"MetricSource {self.source}: {silent}")

@@ -19,6 +19,7 @@ from controller import registry
 from controller.analysis.heartbeat import Heartbeat
 from controller.api.metrics import Context, MetricSource, MetricTemplate, bind, parse_source, parse_template
 from controller.api.reading import SpecError
+from controller.api.reasons import Reason
 from controller.api.release import Metric
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource
 from controller.api.secret import SecretRef
@@ -40,7 +41,7 @@ _LONGEST_S = 75.0
 class MetricTroubleError(Exception):
     """A metric cannot be asked; says why, in the terms of `decide`."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.trouble = MetricTrouble(reason, message)
 
@@ -154,9 +155,9 @@ class Sources:
             query = await self._renderer.render(template, parameters, context)
             heartbeat = await self._heartbeat(beaten, source, provider)
         except (SpecError, RenderError) as error:
-            raise MetricTroubleError("MetricInvalid", f"metric {metric.name}: {error}") from error
+            raise MetricTroubleError(Reason.METRIC_INVALID, f"metric {metric.name}: {error}") from error
         except SourceOutageError as error:
-            raise MetricTroubleError("SourceOutage", f"metric {metric.name}: {error}") from error
+            raise MetricTroubleError(Reason.SOURCE_OUTAGE, f"metric {metric.name}: {error}") from error
         always = threshold_text(float(parameters[template.always])) if template.always else ""
         return Question(
             metric.name,

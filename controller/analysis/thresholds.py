@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from controller.analysis.sources import MetricTroubleError, Question
+from controller.api.reasons import Reason
 from controller.stats.counts import NOTHING, Counts
 from controller.stats.method import AnalysisPlan
 from controller.stats.thresholds import Thresholds, choose
@@ -29,7 +30,7 @@ def chosen(questions: Iterable[Question], counts: Mapping[str, tuple[int, int]])
             if history and question.always not in history:
                 edges = ", ".join(sorted(history, key=float))
                 problem = f"{question.always} s is not one of the thresholds: {edges}"
-                raise MetricTroubleError("MetricBroken", f"metric {question.name}: {problem}")
+                raise MetricTroubleError(Reason.METRIC_BROKEN, f"metric {question.name}: {problem}")
             found[question.name] = choose(history, question.always)
     return found
 

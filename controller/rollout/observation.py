@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.api.reasons import Reason
 from controller.api.release import ReleaseSpec
 from controller.api.status import Status
 from controller.rollout.effect import Result
@@ -17,14 +18,14 @@ from controller.stats.evidence import NO_EVIDENCE, Evidence
 class PodTrouble:
     """Why pods are not ready, where they say so."""
 
-    reason: str
-    """CrashLoop, ImagePull or NoCapacity."""
+    reason: Reason
+    """CRASH_LOOP, IMAGE_PULL or NO_CAPACITY."""
     message: str
 
     @property
     def is_the_versions_fault(self) -> bool:
         """No room, or an image that cannot be pulled, says nothing about the version."""
-        return self.reason == "CrashLoop"
+        return self.reason is Reason.CRASH_LOOP
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Request:
 class MetricTrouble:
     """Why looks cannot be made: nothing is concluded from it, neither way."""
 
-    reason: str
-    """SourceOutage, MetricBroken, MetricInvalid, MetricsMissing, WorkMissing or CommonCause."""
+    reason: Reason
+    """SOURCE_OUTAGE, METRIC_BROKEN, METRIC_INVALID, METRICS_MISSING, WORK_MISSING or COMMON_CAUSE."""
     message: str
 
 
@@ -79,7 +80,7 @@ def common_cause(evidence: Evidence) -> MetricTrouble | None:
     if metric is None or metric.limit is None:
         return None
     sentence = f"{metric.name}: stable is above the limit of {metric.limit:.2%} as well, so the canary is not blamed"
-    return MetricTrouble("CommonCause", sentence)
+    return MetricTrouble(Reason.COMMON_CAUSE, sentence)
 
 
 @dataclass(frozen=True)

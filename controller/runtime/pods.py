@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from controller.api.reasons import Reason
 from controller.rollout.observation import PodTrouble
 
 _CRASHES = 3
@@ -15,13 +16,13 @@ _PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrIma
 def trouble_of(pods: Iterable[Mapping[str, Any]], deployment: Mapping[str, Any]) -> PodTrouble | None:
     """The plainest sign of all pods, or what keeps the Deployment from making any (quota, admission)."""
     found = [trouble for pod in pods if (trouble := _pod_trouble(pod)) is not None]
-    for reason in ("CrashLoop", "ImagePull", "NoCapacity"):
+    for reason in (Reason.CRASH_LOOP, Reason.IMAGE_PULL, Reason.NO_CAPACITY):
         for trouble in found:
             if trouble.reason == reason:
                 return trouble
     for condition in deployment.get("status", {}).get("conditions", []):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return PodTrouble("NoCapacity", f"no pod could be created: {condition.get('message', '')}"[:500])
+            return PodTrouble(Reason.NO_CAPACITY, f"no pod could be created: {condition.get('message', '')}"[:500])
     return None
 
 
@@ -34,10 +35,12 @@ def _pod_trouble(pod: Mapping[str, Any]) -> PodTrouble | None:
         if restarts >= _CRASHES and not container.get("ready"):
             ended = container.get("lastState", {}).get("terminated", {})
             last = f", last exit code {ended['exitCode']}" if "exitCode" in ended else ""
-            return PodTrouble("CrashLoop", f"container {container['name']} of {name} crashed {restarts} times{last}")
+            message = f"container {container['name']} of {name} crashed {restarts} times{last}"
+            return PodTrouble(Reason.CRASH_LOOP, message)
         if reason in _PULL_REASONS:
-            return PodTrouble("ImagePull", f"image of {container['name']}: {waiting.get('message', reason)}"[:500])
+            message = f"image of {container['name']}: {waiting.get('message', reason)}"
+            return PodTrouble(Reason.IMAGE_PULL, message[:500])
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return PodTrouble("NoCapacity", f"{name} cannot be scheduled: {condition.get('message', '')}"[:500])
+            return PodTrouble(Reason.NO_CAPACITY, f"{name} cannot be scheduled: {condition.get('message', '')}"[:500])
     return None

@@ -12,6 +12,7 @@ from controller.analysis.measuring import Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import Drain
+from controller.api.reasons import Reason
 from controller.api.release import Analysis
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
@@ -98,7 +99,7 @@ def test_quiet_is_told_by_each_pass_after_it_was_seen():
 
 
 @pytest.mark.parametrize(
-    "failure", [MetricTroubleError("SourceOutage", "away"), KubeError(503, "ServiceUnavailable", "away")]
+    "failure", [MetricTroubleError(Reason.SOURCE_OUTAGE, "away"), KubeError(503, "ServiceUnavailable", "away")]
 )
 def test_a_source_that_does_not_say_keeps_the_pods(failure):
     source = Counting()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 
+from controller.api.reasons import Reason
 from controller.rollout.actions import (
     Action,
     AddFinalizer,
@@ -55,7 +56,7 @@ class Deployment:
         ready = running if behavior.pods == HEALTHY else 0
         trouble = None
         if ready < self.wanted and behavior.pods in (CRASHING, NO_ROOM, NO_IMAGE):
-            trouble = PodTrouble(behavior.pods, f"pods say {behavior.pods}")
+            trouble = PodTrouble(Reason(behavior.pods), f"pods say {behavior.pods}")
         return RevisionState(
             wanted=self.wanted,
             ready=ready,
@@ -73,7 +74,7 @@ class Metrics:
     trouble: MetricTrouble | None = None
 
     def go_dark(self, reason: str = "SourceOutage") -> None:
-        self.trouble = MetricTrouble(reason, "the source does not answer")
+        self.trouble = MetricTrouble(Reason(reason), "the source does not answer")
 
     def come_back(self) -> None:
         self.trouble = None

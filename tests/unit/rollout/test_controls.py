@@ -4,6 +4,7 @@ A test that passes with and without what it protects protects nothing.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -85,6 +86,14 @@ def test_without_the_guard_of_the_drain_the_old_version_goes_at_once(monkeypatch
     monkeypatch.setattr(converge, "_drain_left", lambda *_: 0.0)
     fails(test_rollout.test_an_old_version_that_still_gets_work_keeps_its_pods_until_it_is_quiet)
     fails(test_rollout.test_the_old_version_drains_before_it_goes)
+
+
+def test_a_guard_that_reads_a_message_is_found(monkeypatch: Patch):
+    suspended = next(guard for guard in guards.GUARDS if guard.name == "the Release is suspended")
+    reads = replace(suspended, test=lambda draft: True if "serve" in draft.status.message else None)
+    monkeypatch.setattr(guards, "GUARDS", (reads, *guards.GUARDS))
+    with pytest.raises(AssertionError, match="a text has steered"):
+        test_rollout.test_the_old_version_drains_before_it_goes(World())
 
 
 def test_without_the_guard_of_weight_first_a_rollback_tidies_before_it_helps(monkeypatch: Patch):

@@ -32,6 +32,7 @@ from controller.stats.share_lag import share_lag
 from tests.unit.rollout import rules
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Cluster, Metrics, words
 from tests.unit.rollout.language import Given
+from tests.unit.rollout.texts import texts_steer_nothing
 
 _BUSY = 50
 """Decisions at one moment that are still no busy loop."""
@@ -279,6 +280,7 @@ class World:
         self.decisions += 1
         if self.checked:
             rules.hold_for(seen, decision)
+            texts_steer_nothing(seen, self.cluster.now, decision)
         raw = status_to_raw(decision.status)
         changes = bool(decision.actions) or _still(raw) != _still(self.raw)
         if changes:
