@@ -123,6 +123,10 @@ class KubeApi(Protocol):
 
     async def replace(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]: ...
 
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, seen: Mapping[str, Any] | None = None
+    ) -> bool: ...
+
 
 class RouterError(Exception):
     """The router cannot do what was asked; the sentence says what is missing."""
@@ -170,6 +174,12 @@ class Router(Protocol):
 
     async def ensure(self, weights: Weights) -> bool:
         """Idempotent: True when something had to be written. Raises RouterError."""
+        ...
+
+    async def reset(self, stable: str) -> None:
+        """Another router has the traffic now: everything to `stable`, and nothing of ours is left. Idempotent; what is
+        somebody else's is left as it is. Raises RouterError.
+        """
         ...
 
 
@@ -229,4 +239,6 @@ class RouterModule(Protocol):
         """What it asks of the API server, for the operator's role."""
         ...
 
-    def create(self, config: Any, target: RoutedService, context: RouterContext, /) -> Router: ...
+    def create(self, config: Any, target: RoutedService, context: RouterContext, /) -> Router:
+        """`config` is None where the spec names another router, and this one is left."""
+        ...

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     STEPS_DONE = "StepsDone"
     ANALYZING = "Analyzing"
     ROUTER_SLOW = "RouterSlow"
+    ROUTER_CHANGED = "RouterChanged"
     PAUSING = "Pausing"
     BAKING = "Baking"
     DRAINING = "Draining"
@@ -134,6 +135,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.STEPS_DONE: _moving("All steps are done; the promotion begins."),
     Reason.ANALYZING: _moving("Both versions are measured and compared."),
     Reason.ROUTER_SLOW: _moving("The observed share of traffic still differs from the configured weight."),
+    Reason.ROUTER_CHANGED: _moving("spec.traffic names another router; stable is handed over to it first."),
     Reason.PAUSING: _moving("A pause step runs; analysis and rollbacks go on."),
     Reason.BAKING: _moving("The new version has most of the work; the old one keeps a share as the control."),
     Reason.DRAINING: _moving("The old version finishes the requests that it still has."),

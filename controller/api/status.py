@@ -118,6 +118,10 @@ class Status:
     """Percent of the work that is meant for the canary; written before any router is told of more."""
     weight_pending: bool = False
     """The weight was not yet seen at the router; until then the router's own share is what is in force."""
+    router: str = ""
+    """The one that has the traffic: spec.traffic may ask for another one already."""
+    router_beside: str = ""
+    """Another one that may hold something of ours: it is taken into use, or left."""
     weight_since: float | None = None
     scaled_up: float | None = None
     drain_since: float | None = None

@@ -32,6 +32,8 @@ _TEXTS = {
     "previous": "previousStable",
     "retry_seen": "retrySeen",
     "selector": "selector",
+    "router": "router",
+    "router_beside": "routerBeside",
 }
 _NUMBERS = {
     "attempts": "attempt",

@@ -100,6 +100,17 @@ class Allocators:
         """For how long the canary has had credits that it did not use, while others had work."""
         return self._used(place).unused.seconds
 
+    def place_of(self, service: str) -> LedgerPlace | None:
+        """Where its ledger lies, as far as this process has used it."""
+        watched = self._watched.get(service)
+        return None if watched is None else watched.place
+
+    def leave(self, service: str) -> None:
+        """It is not allocated for any longer."""
+        watched = self._watched.get(service)
+        if watched is not None:
+            self._forget(watched)
+
     async def retain(self, services: Collection[str]) -> None:
         """Forgets the ledgers of Releases that are gone, and closes stores that no ledger uses."""
         now = self._monotonic()

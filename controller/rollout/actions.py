@@ -52,6 +52,20 @@ class SetWeights:
 
 
 @dataclass(frozen=True)
+class TakeOver:
+    """The router that the spec asks for sends everything to this revision, beside the one that has the traffic."""
+
+    revision: str
+
+
+@dataclass(frozen=True)
+class LeaveRouter:
+    """The router that had the traffic before sends it to this revision, and keeps nothing of ours."""
+
+    revision: str
+
+
+@dataclass(frozen=True)
 class PointService:
     """Service NAME, for callers that pass no router, selects this revision."""
 
@@ -92,6 +106,8 @@ Action = (
     | Scale
     | Retire
     | SetWeights
+    | TakeOver
+    | LeaveRouter
     | PointService
     | FinishAnalysis
     | Answer

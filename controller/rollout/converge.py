@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Status
-from controller.rollout import contention
+from controller.rollout import contention, hand_over
 from controller.rollout.actions import (
     Action,
     AddFinalizer,
@@ -71,6 +71,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         summary = desired.unfinished
         draft.again(0 if settled else None)  # whether it was done is seen by the next decision
     _summarize(draft, desired, summary)
+    beside = hand_over.actions(draft, desired)
     events, kept = ([], []) if seen.deleting else queue_versions(draft)
     on, off = _finalizer(draft, desired)
     draft.again(contention.seconds_to_calm(draft.status.route_edits, draft.now))
@@ -79,7 +80,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     serving = seen.state(draft.status.stable or draft.status.canary)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
     draft.update(owed=owed_after(seen.status.owed, draft.effects, seen.effects, draft.now))
-    then = (*_events(draft), *events, *grown, *on, *given, *pointed, *shrunk, *retired, *off, *draft.answers)
+    then = (*_events(draft), *events, *grown, *on, *given, *pointed, *beside, *shrunk, *retired, *off, *draft.answers)
     return Decision((*first, *kept), draft.status, then, draft.again_in)
 
 

@@ -34,6 +34,8 @@ class Desired:
     """By revision; a revision that is not named keeps its size."""
     service: str = ""
     """The revision for callers that pass no router; empty leaves Service NAME as it is."""
+    taken_over: str = ""
+    """The revision that the router which the spec asks for is given, before it has the traffic."""
     kept: frozenset[str] | None = None
     """Revisions that keep their objects. The others go once they have drained; None: all stay."""
     unused: frozenset[str] = frozenset()

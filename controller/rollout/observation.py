@@ -95,6 +95,14 @@ class Observation:
     revisions: Mapping[str, RevisionState] = field(default_factory=dict)
     weights: Mapping[str, float] | None = None
     """Percent per revision as the router has them; None while there is no route."""
+    router_asked: str = ""
+    """The router of the spec. `weights` are those of the one that has the traffic, by the status."""
+    weights_beside: Mapping[str, float] | None = None
+    """Percent per revision as the other router has them, while two are involved."""
+    trouble_beside: str = ""
+    """Why the other router cannot be read, in a sentence."""
+    left_beside: bool = False
+    """This process has made the other router keep nothing of ours."""
     unused_credits_s: float = 0.0
     """For how long the canary has left work lie that was meant for it alone."""
     route_by: str = ""

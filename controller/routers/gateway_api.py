@@ -23,7 +23,7 @@ from controller.routers._writers import other_writer
 KIND = "gatewayAPI"
 SIZING = Sizing.BY_WEIGHT
 WATCHES = (HTTP_ROUTES,)
-RULES = (AccessRule(HTTP_ROUTES, ("get", "list", "watch", "create", "update")),)
+RULES = (AccessRule(HTTP_ROUTES, ("get", "list", "watch", "create", "update", "delete")),)
 EXAMPLE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["shop.example.com"]}
 
 _PARTS = 10_000
@@ -59,12 +59,12 @@ class Config:
     )
 
 
-def create(config: Config, target: RoutedService, context: RouterContext) -> GatewayRouter:
+def create(config: Config | None, target: RoutedService, context: RouterContext) -> GatewayRouter:
     return GatewayRouter(config, target, context.kube)
 
 
 class GatewayRouter:
-    def __init__(self, config: Config, target: RoutedService, kube: KubeApi) -> None:
+    def __init__(self, config: Config | None, target: RoutedService, kube: KubeApi) -> None:
         self._config = config
         self._target = target
         self._kube = kube
@@ -77,13 +77,15 @@ class GatewayRouter:
         rules = self._seen.get("spec", {}).get("rules") or [{}]
         weights = self._weights_of(rules[0].get("backendRefs") or [])
         # a route that was changed by hand anywhere else is as good as one whose weights were: it is written anew
-        as_written = _contains(self._seen["spec"], self._spec(weights))
+        as_written = self._config is None or _contains(self._seen["spec"], self._spec(self._config, weights))
         return Weights(
             weights.shares if as_written else {}, signs=RouterSigns(edited_by=other_writer(self._seen["metadata"]))
         )
 
     async def ensure(self, weights: Weights) -> bool:
-        wanted = self._spec(weights)
+        if self._config is None:
+            return await self._set_weights_alone(self._backends(weights))
+        wanted = self._spec(self._config, weights)
         if self._seen is None:
             self._seen = await self._kube.create(HTTP_ROUTES, self._target.namespace, self._route(wanted))
             return True
@@ -101,17 +103,26 @@ class GatewayRouter:
             raise RouterError(f"the API server refuses the route: {error}") from error
         return True
 
-    async def _set_weights_alone(self, backends: list[dict[str, Any]]) -> None:
+    async def reset(self, stable: str) -> None:
+        del stable  # no request comes this way any more
+        seen = self._seen
+        if seen is not None and is_ours(seen["metadata"], self._target.name, self._target.owner):
+            await self._kube.delete(HTTP_ROUTES, self._target.namespace, self._target.name, seen=seen)
+            self._seen = None
+
+    async def _set_weights_alone(self, backends: list[dict[str, Any]]) -> bool:
         """The route stays as it was last accepted, and its weights move all the same: work can always be taken away."""
         route = copy.deepcopy(self._seen)
         if route is None:
-            return
+            return False
+        self._refuse_foreign(route)
         rules = route["spec"].get("rules") or []
         if not rules or all(_contains(rule.get("backendRefs"), backends) for rule in rules):
-            return
+            return False
         for rule in rules:
             rule["backendRefs"] = backends
         self._seen = await self._kube.replace(HTTP_ROUTES, route)
+        return True
 
     def _refuse_foreign(self, route: Mapping[str, Any]) -> None:
         name = self._target.name
@@ -139,17 +150,20 @@ class GatewayRouter:
             "spec": dict(spec),
         }
 
-    def _spec(self, weights: Weights) -> dict[str, Any]:
-        backends = [
+    def _backends(self, weights: Weights) -> list[dict[str, Any]]:
+        return [
             {"name": self._service(revision), "port": self._port(revision), "weight": round(share * _PARTS / 100)}
             for revision, share in sorted(weights.shares.items())
         ]
+
+    def _spec(self, config: Config, weights: Weights) -> dict[str, Any]:
+        backends = self._backends(weights)
         spec: dict[str, Any] = {
-            "parentRefs": [dict(parent) for parent in self._config.parent_refs],
-            "rules": [{**rule, "backendRefs": backends} for rule in self._config.rules],
+            "parentRefs": [dict(parent) for parent in config.parent_refs],
+            "rules": [{**rule, "backendRefs": backends} for rule in config.rules],
         }
-        if self._config.hostnames:
-            spec["hostnames"] = list(self._config.hostnames)
+        if config.hostnames:
+            spec["hostnames"] = list(config.hostnames)
         return spec
 
     def _service(self, revision: str) -> str:

@@ -62,16 +62,21 @@ class Config:
         return "" if self.ledger.dynamodb is None else self.ledger.dynamodb.region
 
 
-def create(config: Config, target: RoutedService, context: RouterContext) -> QueueRouter:
+def create(config: Config | None, target: RoutedService, context: RouterContext) -> QueueRouter:
     return QueueRouter(config, target, context.service(Allocators))
 
 
 class QueueRouter:
-    def __init__(self, config: Config, target: RoutedService, ledgers: Allocators) -> None:
-        self._place = LedgerPlace(f"{target.namespace}/{target.name}", config.table, config.region)
+    def __init__(self, config: Config | None, target: RoutedService, ledgers: Allocators) -> None:
+        self._service = f"{target.namespace}/{target.name}"
         self._ledgers = ledgers
+        self._place = ledgers.place_of(self._service)
+        if config is not None:
+            self._place = LedgerPlace(self._service, config.table, config.region)
 
     async def observe(self) -> Weights | None:
+        if self._place is None:
+            return None  # left, and another process allocated: the credits of that one last for seconds
         ledger = await self._ledgers.read(self._place)
         if ledger is None:
             return None
@@ -79,5 +84,15 @@ class QueueRouter:
         return Weights(shares_of(ledger), signs=signs)
 
     async def ensure(self, weights: Weights) -> bool:
+        if self._place is None:
+            return False
         wanted = Wanted(weights.shares, weights.stable, hard_stop=weights.hard_stop)
         return await self._ledgers.change(self._place, partial(towards, wanted))
+
+    async def reset(self, stable: str) -> None:
+        """The ledger gives everything to stable, which consumers that still run can read, and no credits are made."""
+        if self._place is None:
+            return
+        if await self._ledgers.read(self._place) is not None:
+            await self.ensure(Weights({stable: 100.0}, stable=stable))
+        self._ledgers.leave(self._service)

@@ -31,7 +31,7 @@ class Config:
     pass
 
 
-def create(config: Config, target: RoutedService, context: RouterContext) -> ReplicasRouter:
+def create(config: Config | None, target: RoutedService, context: RouterContext) -> ReplicasRouter:
     del config
     return ReplicasRouter(target, context.kube)
 
@@ -83,6 +83,12 @@ class ReplicasRouter:
         service["spec"] |= {"selector": selector, "ports": [dict(port) for port in ports]}
         self._service = await self._kube.replace(SERVICES, service)
         return True
+
+    async def reset(self, stable: str) -> None:
+        """Service NAME is the Release's own, and stays."""
+        service = self._service
+        if service is not None and is_ours(service["metadata"], self._target.name, self._target.owner):
+            await self.ensure(Weights({stable: 100.0}, stable=stable))
 
     def _ports(self, served: list[str], stable: str) -> tuple[Mapping[str, Any], ...]:
         """Of the Service: those of the version that it selects, and of stable while it selects both."""

@@ -21,7 +21,7 @@ from controller.kube.cache import ObjectCache
 from controller.kube.client import ConflictError, InvalidError, NotFoundError
 from controller.kube.events import Events
 from controller.kube.objects import child_name, controller_revision, deployment, is_ours, selector, service
-from controller.ports import RouterError, Weights
+from controller.ports import Router, RouterError, Weights
 from controller.rollout.actions import (
     Action,
     AddFinalizer,
@@ -30,11 +30,13 @@ from controller.rollout.actions import (
     Event,
     FinishAnalysis,
     KeepTemplate,
+    LeaveRouter,
     PointService,
     RemoveFinalizer,
     Retire,
     Scale,
     SetWeights,
+    TakeOver,
 )
 from controller.runtime.observer import World
 from controller.runtime.versions import Ports, kept_ports, ports_of
@@ -69,10 +71,8 @@ class Executor:
         was frozen with a decision in hand is answered 409. What it creates is found, and put right, by who leads then.
         """
         match action:
-            case AddFinalizer():
-                await self._set_finalizer(world.release, present=True)
-            case RemoveFinalizer():
-                await self.drop_finalizer(world.release)
+            case AddFinalizer() | RemoveFinalizer():
+                await self._change_finalizer(world.release, action)
             case EnsureRevision():
                 await self._ensure_revision(world, action)
             case KeepTemplate():
@@ -82,7 +82,10 @@ class Executor:
             case Retire():
                 await self._retire(world, action.revision)
             case SetWeights():
-                await self._set_weights(world, action)
+                stable = world.observation.status.stable
+                await self._ensure(world.router, Weights(dict(action.shares), stable=stable))
+            case TakeOver() | LeaveRouter():
+                await self._beside(world, action)
             case PointService():
                 await self._point_service(world, action.revision)
             case FinishAnalysis():
@@ -93,6 +96,12 @@ class Executor:
                 self._events.emit(world.release, action.reason, action.message, warning=action.warning)
             case _:
                 assert_never(action)
+
+    async def _change_finalizer(self, release: dict[str, Any], action: AddFinalizer | RemoveFinalizer) -> None:
+        if isinstance(action, AddFinalizer):
+            await self._set_finalizer(release, present=True)
+        else:
+            await self.drop_finalizer(release)
 
     async def drop_finalizer(self, release: Mapping[str, Any]) -> None:
         """Harmless where it is gone, or the Release with it."""
@@ -168,9 +177,18 @@ class Executor:
                     "rename it, or rename the Release."
                 ) from None
 
-    async def _set_weights(self, world: World, action: SetWeights) -> None:
+    async def _beside(self, world: World, action: TakeOver | LeaveRouter) -> None:
+        if world.beside is None:
+            raise RouterError(world.observation.trouble_beside)
+        if isinstance(action, TakeOver):
+            await self._ensure(world.beside, Weights({action.revision: 100.0}, stable=action.revision))
+        else:
+            await world.beside.reset(action.revision)
+
+    @staticmethod
+    async def _ensure(router: Router, weights: Weights) -> None:
         try:
-            await world.router.ensure(Weights(dict(action.shares), stable=world.observation.status.stable))
+            await router.ensure(weights)
         except InvalidError as error:
             raise RouterError(f"the API server refuses the route: {error}") from error
 

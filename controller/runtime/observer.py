@@ -25,7 +25,7 @@ from controller.api.revision import same_ports
 from controller.api.status import Status
 from controller.kube.cache import ObjectCache
 from controller.kube.objects import Key, child_name, is_ours, owner_of, selector
-from controller.ports import RoutedService, Router, RouterContext, RouterSigns
+from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns
 from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
 from controller.runtime.pods import trouble_of
 from controller.runtime.versions import Ports, Versions, ports_of
@@ -53,6 +53,17 @@ class World:
     """resourceVersion of each ReleaseAction that has no answer, by name."""
     ports: Mapping[str, Ports]
     """Of each revision that work can go to."""
+    beside: Router | None = None
+    """The router that is taken into use, or left."""
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A second router, as it was read."""
+
+    router: Router | None = None
+    weights: Mapping[str, float] | None = None
+    trouble: str = ""
 
 
 class Observer:
@@ -67,7 +78,6 @@ class Observer:
     ) -> World:
         """Raises KubeError, RouterError. `actions` are the names of ReleaseActions that may still have no answer."""
         labels = f"{RELEASE_LABEL}={key.name}"
-        module = registry.modules("routers")[spec.traffic.kind]
         owner = owner_of(release, spec)
         deployments, services, slices, unanswered = await asyncio.gather(
             self._kube.list(DEPLOYMENTS, key.namespace, labels=labels),
@@ -82,8 +92,10 @@ class Observer:
         spec_revision = await versions.of_spec(status)
         ports = await versions.ports(spec_revision, *status.at_work)
         target = RoutedService(key.namespace, key.name, owner, spec.ports, ports)
-        router = module.create(spec.traffic.config, target, self._context)
+        holding = status.router if status.router in registry.modules("routers") else spec.traffic.kind
+        router = self._router(holding, spec, target)
         weights = await router.observe()
+        beside = await self._beside(holding, spec, status, target)
         taken = await self._unlabelled_service(key, owner, by_name)
         endpoints = _ready_endpoints(slices)
         pods = await self._pods_of_unready(key, by_revision)
@@ -103,13 +115,16 @@ class Observer:
         metadata, requests = release["metadata"], tuple(map(_request, unanswered))
         observation = Observation(
             spec=spec,
-            sizing=module.SIZING,
+            sizing=registry.modules("routers")[holding].SIZING,
             spec_revision=spec_revision,
             status=status,
             deleting="deletionTimestamp" in metadata,
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
             revisions=revisions,
             weights=None if weights is None else weights.shares,
+            router_asked=spec.traffic.kind,
+            weights_beside=beside.weights,
+            trouble_beside=beside.trouble,
             route_by=signs.edited_by,
             unused_credits_s=signs.unused_credits_s,
             service=_selected(by_name.get(key.name), key.name, ports, status.stable),
@@ -120,7 +135,25 @@ class Observer:
             manual_until=_manual_until(metadata),
         )
         action_versions = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
-        return World(key, release, spec, router, observation, owner, by_revision, by_name, action_versions, ports)
+        return World(
+            key, release, spec, router, observation, owner, by_revision, by_name, action_versions, ports, beside.router
+        )
+
+    def _router(self, kind: str, spec: ReleaseSpec, target: RoutedService) -> Router:
+        config = spec.traffic.config if kind == spec.traffic.kind else None
+        return registry.modules("routers")[kind].create(config, target, self._context)
+
+    async def _beside(self, holding: str, spec: ReleaseSpec, status: Status, target: RoutedService) -> _Beside:
+        """What is wrong there keeps nobody from the router that has the traffic."""
+        kind = status.router_beside or spec.traffic.kind
+        if kind == holding or kind not in registry.modules("routers"):
+            return _Beside()
+        try:
+            router = self._router(kind, spec, target)
+            weights = await router.observe()
+        except RouterError as error:
+            return _Beside(trouble=str(error))
+        return _Beside(router, None if weights is None else weights.shares)
 
     async def _unlabelled_service(
         self, key: Key, owner: Mapping[str, Any] | None, by_name: dict[str, Mapping[str, Any]]

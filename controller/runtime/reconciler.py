@@ -30,7 +30,7 @@ from controller.kube.cache import ObjectCache
 from controller.kube.client import KubeClient, KubeError, NotFoundError
 from controller.kube.objects import Key, selector_text
 from controller.ports import RouterError, TakenError
-from controller.rollout.actions import Action, SetWeights
+from controller.rollout.actions import Action, LeaveRouter, SetWeights, TakeOver
 from controller.rollout.bake import bake_weight
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
@@ -68,6 +68,8 @@ class Reconciler:
     _written: dict[Key, float] = field(default_factory=dict)
     _took_weights: set[Key] = field(default_factory=set)
     """Whose router has taken the weights that were written last."""
+    _left: set[Key] = field(default_factory=set)
+    """Whose router beside the one in use keeps nothing of ours."""
     _failing: dict[Key, float] = field(default_factory=dict)
     """Since when each pass over a Release fails, by the loop's clock."""
 
@@ -147,6 +149,7 @@ class Reconciler:
             world.observation,
             status=status.judged_by(found.run or status.run),
             router_took_weights=key in self._took_weights,
+            left_beside=key in self._left,
             analysis_pending=found.pending,
             evidence=found.evidence,
             step_units=found.step_units,
@@ -185,6 +188,8 @@ class Reconciler:
         back; what keeps it from being done stands in the status until it is.
         """
         before, decided = world.observation.status, self._complete(world, decision.status)
+        if not decided.router_beside:
+            self._left.discard(world.key)
         stored = before
         try:
             for action in decision.first:
@@ -207,8 +212,15 @@ class Reconciler:
         if isinstance(action, SetWeights):
             self._took_weights.discard(world.key)
         await self.executor.carry_out(world, action, now)
-        if isinstance(action, SetWeights):
-            self._took_weights.add(world.key)
+        match action:
+            case SetWeights():
+                self._took_weights.add(world.key)
+            case TakeOver():
+                self._left.discard(world.key)
+            case LeaveRouter():
+                self._left.add(world.key)
+            case _:
+                pass
 
     def _analyzed(self, world: World, status: Status, now: float) -> AnalysisResult:
         """The last result, at once; what is to be analyzed from now on is said by asking for it."""
@@ -269,6 +281,7 @@ class Reconciler:
         self._written.pop(key, None)
         self._failing.pop(key, None)
         self._took_weights.discard(key)
+        self._left.discard(key)
         self.runs.forget(key)
         self.analysis.forget(key)
         self.sources.forget(key)

@@ -55,6 +55,19 @@ class FakeKube:
             raise ConflictError(409, "Conflict", "the object has been modified")
         return self._write(resource, body)
 
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, seen: Mapping[str, Any] | None = None
+    ) -> bool:
+        self._refuse_if_down()
+        found = self.raw(resource, name)
+        if found is None:
+            return True
+        if seen is not None and seen["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
+            raise ConflictError(409, "Conflict", "the object has been modified")
+        self.writes += 1
+        del self.objects[resource.path(), name]
+        return True
+
     def _refuse_if_down(self) -> None:
         if self.down:
             raise UnavailableError(503, "ServiceUnavailable", "the API server is not there")

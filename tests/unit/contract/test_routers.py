@@ -50,10 +50,12 @@ class World:
             raise LedgerAwayError("the ledger is not there")
         return self.stores
 
-    def router(self) -> Router:
-        """As for each pass: what is remembered between passes does not count."""
+    def router(self, *, left: bool = False) -> Router:
+        """As for each pass: what is remembered between passes does not count. `left`: the spec names another one."""
         module = KINDS[self.kind]
-        config = OneOf("routers").parse({self.kind: module.EXAMPLE}, Place("", registry.kinds())).config
+        config = (
+            None if left else OneOf("routers").parse({self.kind: module.EXAMPLE}, Place("", registry.kinds())).config
+        )
         target = RoutedService("shop", "web", None, ({"port": 80},))
         return module.create(config, target, RouterContext(self.kube, (self.allocators,)))
 
@@ -117,3 +119,43 @@ async def test_a_decision_on_an_older_state_is_not_written(kind: str, resource: 
     world.kube.put(resource, changed)
     with pytest.raises(KubeError):
         await stale.ensure(Weights(SPLIT, stable=STABLE))
+
+
+@EVERY
+async def test_a_router_that_is_left_moves_its_work_by_weights_alone(kind: str) -> None:
+    world = World(kind)
+    await world.ensure(SPLIT)
+    router = world.router(left=True)
+    seen = await router.observe()
+    assert seen is not None
+    assert seen.shares == pytest.approx(SPLIT)
+    assert await router.ensure(Weights(ALL_STABLE, stable=STABLE))
+    again = await world.router(left=True).observe()
+    assert again is not None
+    assert again.shares == pytest.approx(ALL_STABLE)
+
+
+@EVERY
+async def test_a_reset_leaves_nothing_of_ours_that_sends_work_elsewhere(kind: str) -> None:
+    world = World(kind)
+    before = set(world.kube.objects)
+    await world.ensure(SPLIT)
+    for _ in range(2):
+        router = world.router(left=True)
+        await router.observe()
+        await router.reset(STABLE)
+    assert set(world.kube.objects) == before, "what the router made is gone, and what it did not make is there"
+    left = await world.router(left=True).observe()
+    assert left is None or left.shares == ALL_STABLE
+    assert world.allocators.place_of("shop/web") is None, "nobody allocates for it"
+
+
+@pytest.mark.parametrize(("kind", "resource"), WATCHED, ids=lambda value: getattr(value, "plural", value))
+async def test_a_reset_does_not_touch_an_object_of_another_owner(kind: str, resource: Resource) -> None:
+    world = World(kind)
+    world.kube.put(resource, FOREIGN)
+    before = copy.deepcopy(world.kube.objects)
+    router = world.router(left=True)
+    await router.observe()
+    await router.reset(STABLE)
+    assert world.kube.objects == before

@@ -14,11 +14,13 @@ from controller.rollout.actions import (
     Event,
     FinishAnalysis,
     KeepTemplate,
+    LeaveRouter,
     PointService,
     RemoveFinalizer,
     Retire,
     Scale,
     SetWeights,
+    TakeOver,
 )
 from controller.rollout.observation import MetricTrouble, PodTrouble, RevisionState
 from controller.rollout.sizing import Sizing
@@ -136,10 +138,8 @@ class Cluster:
 
     def carry_out(self, action: Action, run: str) -> None:
         match action:
-            case AddFinalizer():
-                self.finalizer = True
-            case RemoveFinalizer():
-                self.finalizer = False
+            case AddFinalizer() | RemoveFinalizer():
+                self.finalizer = isinstance(action, AddFinalizer)
             case EnsureRevision(revision, replicas):
                 self._make(revision, replicas)
             case KeepTemplate(revision):
@@ -158,6 +158,8 @@ class Cluster:
                 self.service = revision
             case FinishAnalysis(verdict):
                 self.runs[run] = verdict
+            case TakeOver() | LeaveRouter():
+                raise AssertionError("there is one router here")
             case Answer(name):
                 assert name not in self.answers, f"{name} is answered twice"
                 self.answers[name] = action

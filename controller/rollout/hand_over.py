@@ -1,0 +1,87 @@
+"""The spec asks for another router: the new one serves stable before the old one is left.
+
+Two routers are never asked to split the same work: the canary gives its share up, and gets it back from the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from controller.api.phase import Phase
+from controller.api.reasons import Reason
+from controller.rollout.actions import LeaveRouter, TakeOver
+from controller.rollout.desired import Desired, Pods, Summary
+from controller.rollout.draft import Draft
+from controller.rollout.traffic import WHOLE
+
+FOLLOWS_S = 5.0
+"""How long the old router goes on serving: routers were seen to follow within 1.6 s."""
+_SEEN_AGAIN_S = 0.5
+_TRIED_AGAIN_S = 5.0
+
+
+def asked_for(draft: Draft) -> str | None:
+    """The router that is asked for, where another one has the traffic."""
+    seen = draft.seen
+    if not draft.status.router:
+        draft.update(router=seen.router_asked)
+    return seen.router_asked if seen.router_asked != draft.status.router else None
+
+
+def hand_over(draft: Draft, asked: str) -> Desired | None:
+    """What should be until the new router has the traffic."""
+    seen, status = draft.seen, draft.status
+    serving = status.stable or (status.canary if seen.weights else "")
+    if draft.status.attempt is not None and status.on_trial:
+        draft.stop_clock()
+    message = f"traffic moves from {status.router} to {asked}: first all of it to {serving or 'nobody'}"
+    summary = Summary(Phase.PROGRESSING, Reason.ROUTER_CHANGED, message)
+    if status.router_beside in ("", asked):
+        draft.update(router_beside=asked)
+        if _serves_alone(seen.weights, serving) and (not serving or seen.weights_beside == {serving: WHOLE}):
+            draft.update(router=asked, router_beside=status.router, weight=_weight(draft), weight_since=draft.now)
+            draft.update(weight_pending=False)
+            draft.event(Reason.ROUTER_CHANGED, f"{asked} has the traffic; {status.router} is left")
+            draft.again(0)
+            return Desired(summary, hands_off=True)
+    if seen.trouble_beside:
+        summary = Summary(Phase.WAITING, Reason.ROUTER_REFUSED, f"{asked}: {seen.trouble_beside}")
+    draft.again(_TRIED_AGAIN_S if seen.trouble_beside else _SEEN_AGAIN_S)
+    has_route = serving != "" and seen.weights is not None
+    return Desired(
+        summary,
+        weight=_weight(draft) if has_route else None,
+        pods={serving: Pods(seen.spec.replicas)} if serving else {},
+        service=serving,
+        taken_over=serving if status.router_beside in ("", asked) else "",
+    )
+
+
+def _weight(draft: Draft) -> float:
+    return 0.0 if draft.status.stable or not draft.seen.weights else WHOLE
+
+
+def _serves_alone(weights: Mapping[str, float] | None, revision: str) -> bool:
+    return all(one == revision for one, share in (weights or {}).items() if share > 0)
+
+
+def actions(draft: Draft, desired: Desired) -> list[TakeOver | LeaveRouter]:
+    """What is done at the other router. That it is left is seen by the next decision."""
+    seen, status = draft.seen, draft.status
+    if desired.taken_over and not seen.trouble_beside:
+        alone = _serves_alone(seen.weights, desired.taken_over)
+        return [TakeOver(desired.taken_over)] if alone else []
+    before = seen.status
+    other = before.router_beside
+    if not other or desired.hands_off or seen.deleting or other in (seen.router_asked, status.router):
+        return []
+    if seen.left_beside:
+        draft.update(router_beside="")
+        draft.again(0)
+        return []
+    left = (status.weight_since or 0.0) + FOLLOWS_S - draft.now
+    if left > 0:
+        draft.again(left)
+        return []
+    draft.again(0)
+    return [LeaveRouter(status.stable or status.canary)]
