@@ -24,6 +24,7 @@ _STEADY_S = 120.0
 """Ready for so long, a canary that lost its pods gets the whole deadline again. A probe as Kubernetes sets it needs
 40 s for one turn from ready to unready and back: what turns like that again and again is never steady.
 """
+_TAKEN_AGAIN_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def _say_it_is_taken(draft: Draft, taken: str) -> Desired:
         f"{taken} belongs to something else, so nothing is deployed. Rename the Release, or delete or rename {taken}."
     )
     draft.announce(Reason.SERVICE_TAKEN, message)
+    draft.again(_TAKEN_AGAIN_S)  # no watch shows that an object of another owner is gone
     return Desired(Summary(Phase.WAITING, Reason.SERVICE_TAKEN, message), hands_off=True)
 
 

@@ -39,9 +39,10 @@ class FakeCluster:
     def _changed(self, change: Change) -> None:
         if change.collection == RELEASES.path() and change.type == "DELETED":
             self._take_along(change.object["metadata"]["uid"])
-        if change.collection not in (_DEPLOYMENTS, _SERVICES):
-            return
-        loop, release = asyncio.get_running_loop(), change.object["metadata"]["labels"][RELEASE_LABEL]
+        release = change.object["metadata"].get("labels", {}).get(RELEASE_LABEL)
+        if change.collection not in (_DEPLOYMENTS, _SERVICES) or release is None:
+            return  # of somebody else: nothing that is looked at here
+        loop = asyncio.get_running_loop()
         loop.call_soon(self.sync, release)
         loop.call_later(START_S + 0.01, self.sync, release)
 
