@@ -37,7 +37,7 @@ Reason = Annotated[str, typer.Option(help="Why; kept with the answer and told in
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ActionRequest:
     """What was typed."""
 
     name: str
@@ -65,7 +65,7 @@ def approve(
     \b
     pointsman approve invitation-api -n shop
     """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_Asked(name, "approve", reason), namespace, kubeconfig, output)
+    _ask(_ActionRequest(name, "approve", reason), namespace, kubeconfig, output)
 
 
 def skip(
@@ -80,7 +80,7 @@ def skip(
     \b
     pointsman skip invitation-api -n shop --reason "no traffic at night"
     """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_Asked(name, "skip", reason), namespace, kubeconfig, output)
+    _ask(_ActionRequest(name, "skip", reason), namespace, kubeconfig, output)
 
 
 def promote(
@@ -99,7 +99,7 @@ def promote(
     if not full:
         _wrong_use("promote", "nothing will be compared any more: say --full, or pass one step with skip")
     _needs_reason("promote", reason)
-    _ask(_Asked(name, "promote", reason), namespace, kubeconfig, output)
+    _ask(_ActionRequest(name, "promote", reason), namespace, kubeconfig, output)
 
 
 def abort(
@@ -115,7 +115,7 @@ def abort(
     pointsman abort invitation-api -n shop --reason "customers complain"
     """  # noqa: D301 - \b keeps the lines of the examples
     _needs_reason("abort", reason)
-    _ask(_Asked(name, "abort", reason), namespace, kubeconfig, output)
+    _ask(_ActionRequest(name, "abort", reason), namespace, kubeconfig, output)
 
 
 def rollback(
@@ -132,7 +132,7 @@ def rollback(
     pointsman rollback invitation-api -n shop
     pointsman rollback invitation-api -n shop --to k3vq7mzt2a --reason "orders are lost"
     """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_Asked(name, "rollback", reason, to=to), namespace, kubeconfig, output)
+    _ask(_ActionRequest(name, "rollback", reason, to=to), namespace, kubeconfig, output)
 
 
 def pause(
@@ -147,7 +147,7 @@ def pause(
     \b
     pointsman pause invitation-api -n shop --reason "campaign until four"
     """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_Asked(name, "pause", reason), namespace, kubeconfig, output)
+    _ask(_ActionRequest(name, "pause", reason), namespace, kubeconfig, output)
 
 
 def resume(
@@ -162,7 +162,7 @@ def resume(
     \b
     pointsman resume invitation-api -n shop
     """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_Asked(name, "resume", reason), namespace, kubeconfig, output)
+    _ask(_ActionRequest(name, "resume", reason), namespace, kubeconfig, output)
 
 
 def retry(
@@ -178,7 +178,7 @@ def retry(
     \b
     pointsman retry invitation-api k3vq7mzt2a -n shop --reason "the database was down"
     """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_Asked(name, "retry", reason, revision), namespace, kubeconfig, output)
+    _ask(_ActionRequest(name, "retry", reason, revision), namespace, kubeconfig, output)
 
 
 def _wrong_use(command: str, sentence: str) -> None:
@@ -191,45 +191,45 @@ def _needs_reason(command: str, reason: str) -> None:
         _wrong_use(command, "--reason is empty; say why, for those who will ask")
 
 
-def _ask(asked: _Asked, namespace: str | None, kubeconfig: Path | None, output: Output) -> None:
+def _ask(request: _ActionRequest, namespace: str | None, kubeconfig: Path | None, output: Output) -> None:
     async def ask(kube: KubeClient) -> dict[str, Any]:
         home = namespace or kube.namespace
-        release = await find_release(kube, home, asked.name)
-        return await _create_and_wait(kube, home, asked, _revision(release, asked))
+        release = await find_release(kube, home, request.name)
+        return await _create_and_wait(kube, home, request, _revision(release, request))
 
     answered = with_cluster(kubeconfig, ask)
     spec, status = answered["spec"], answered["status"]
     if output is Output.JSON:
-        shown = {"name": asked.name, "namespace": answered["metadata"]["namespace"], "action": asked.action}
+        shown = {"name": request.name, "namespace": answered["metadata"]["namespace"], "action": request.action}
         shown |= {"releaseAction": answered["metadata"]["name"], "revision": spec["revision"]}
         echo(json.dumps(shown | {"result": status["result"], "message": status["message"]}))
     else:
-        echo(f"{asked.name}: {status['message']}")
+        echo(f"{request.name}: {status['message']}")
     if status["result"] != "Accepted":
         raise typer.Exit(FAILED)
 
 
-def _revision(release: dict[str, Any], asked: _Asked) -> str:
+def _revision(release: dict[str, Any], request: _ActionRequest) -> str:
     """The version that is meant, as it stands now: by the time it is read another may have taken its place."""
     status = status_from_raw(release.get("status", {}))
-    if asked.action == "rollback":
+    if request.action == "rollback":
         if not status.stable:
-            raise CommandError(f"nothing to leave: no version of {asked.name} is stable yet")
+            raise CommandError(f"nothing to leave: no version of {request.name} is stable yet")
         return status.stable
-    if asked.revision:
-        return asked.revision
+    if request.revision:
+        return request.revision
     if not status.canary:
-        raise CommandError(f"nothing to {asked.action}: no release of {asked.name} is under way")
+        raise CommandError(f"nothing to {request.action}: no release of {request.name} is under way")
     return status.canary
 
 
-async def _create_and_wait(kube: KubeClient, namespace: str, asked: _Asked, revision: str) -> dict[str, Any]:
-    spec = {"release": asked.name, "revision": revision, "action": asked.action, "requestedBy": await _who(kube)}
-    more = {"reason": asked.reason, "to": asked.to}
+async def _create_and_wait(kube: KubeClient, namespace: str, request: _ActionRequest, revision: str) -> dict[str, Any]:
+    spec = {"release": request.name, "revision": revision, "action": request.action, "requestedBy": await _who(kube)}
+    more = {"reason": request.reason, "to": request.to}
     body = {
         "apiVersion": RELEASE_ACTIONS.api_version,
         "kind": RELEASE_ACTIONS.kind,
-        "metadata": {"generateName": f"{asked.name}-{asked.action}-", "labels": {RELEASE_LABEL: asked.name}},
+        "metadata": {"generateName": f"{request.name}-{request.action}-", "labels": {RELEASE_LABEL: request.name}},
         "spec": spec | {name: value for name, value in more.items() if value},
     }
     made = await kube.create(RELEASE_ACTIONS, namespace, body)

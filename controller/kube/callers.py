@@ -16,7 +16,7 @@ from controller.api.resources import TOKEN_REVIEWS
 from controller.kube.client import KubeClient, KubeError
 
 AUDIENCE = "pointsman"
-_ASKED_S = 60.0
+_ANSWER_LASTS_S = 60.0
 _STANDS_S = 600.0
 _MOST = 10_000
 _SERVICE_ACCOUNT = "system:serviceaccount:"
@@ -39,7 +39,7 @@ class Callers:
         """Of the service account; empty: it is none's, has ended, or is for another audience. Raises KubeError."""
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
-        if known is not None and self._now() - known.at < _ASKED_S:
+        if known is not None and self._now() - known.at < _ANSWER_LASTS_S:
             return known.namespace
         try:
             namespace = await self._ask(token)

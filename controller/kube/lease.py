@@ -112,25 +112,25 @@ class Lease:
             _LOG.info("the Lease could not be released: %s", str(error) or "no answer in time")
 
     async def _try(self) -> bool:
-        asked = self._monotonic()
+        sent_at = self._monotonic()
         lease = await self._kube.find(LEASES, self._namespace, self._name)
         if lease is None:
-            return await self._write(asked, None)
+            return await self._write(sent_at, None)
         version = lease["metadata"]["resourceVersion"]
         if self._seen is None or self._seen[0] != version:
-            self._seen = (version, asked)
+            self._seen = (version, sent_at)
         holder = lease["spec"].get("holderIdentity")
         if holder and holder != self._identity and not self._is_dead(holder):
             duration = float(lease["spec"].get("leaseDurationSeconds") or self._duration)
-            if asked - self._seen[1] < duration:
+            if sent_at - self._seen[1] < duration:
                 return False
-        return await self._write(asked, lease)
+        return await self._write(sent_at, lease)
 
     def _is_dead(self, holder: str) -> bool:
         """The process before this one in the same container: the kubelet starts none beside one that lives."""
         return bool(self._pod) and holder.rpartition("_")[0] == self._pod
 
-    async def _write(self, asked: float, lease: dict[str, Any] | None) -> bool:
+    async def _write(self, sent_at: float, lease: dict[str, Any] | None) -> bool:
         now = times.to_text(time.time())
         taken_over = lease is None or lease["spec"].get("holderIdentity") != self._identity
         spec = dict(lease["spec"]) if lease is not None else {}
@@ -150,6 +150,6 @@ class Lease:
                 self._current = await self._kube.replace(LEASES, {**lease, "spec": spec})
         except ConflictError:
             return False
-        self._seen = (self._current["metadata"]["resourceVersion"], asked)
-        self._renewed = asked
+        self._seen = (self._current["metadata"]["resourceVersion"], sent_at)
+        self._renewed = sent_at
         return True

@@ -56,7 +56,7 @@ async def test_rollback_leaves_a_healthy_version_and_retry_brings_it_back(shop):
         "stableRevision"
     ]
     code, text = await shop.command("rollback", "web", "--reason", "orders are lost")
-    assert (code, text) == (0, f"web: going back from {second} to {first}: its pods first, then the work\n")
+    assert (code, text) == (0, f"web: rolling back from {second} to {first}: first its pods, then the traffic\n")
     back = await shop.until_phase("RolledBack")
     assert (back["stableRevision"], back["reason"]) == (first, "RolledBackByPerson")
     assert back["message"] == "rolled back by admin: orders are lost"
@@ -151,7 +151,7 @@ async def test_another_version_by_then_is_left_alone(shop):
         while not (found := await shop.kube.get(RELEASE_ACTIONS, shop.namespace, "late")).get("status"):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert found["status"]["result"] == "Refused"
-    assert f"it names revision {second}, the canary is " in found["status"]["message"]
+    assert f"it is for revision {second}, but the canary is " in found["status"]["message"]
 
 
 async def test_watch_says_each_change_in_a_log_and_ends_as_wait_does(shop):
