@@ -66,6 +66,7 @@ class Entry:
     def parse(self, value: Any, place: Place) -> Any:
         raw, modules = an_object(value, place), place.kinds.of(self.folder)
         kind = the_one(raw, list(modules), place)
+        raw = {key: item for key, item in raw.items() if key not in modules or item is not None}
         if _stands_beside(kind, modules[kind]):
             return fields.parse(modules[kind], raw, place)
         refuse_unknown(raw, [kind], place)

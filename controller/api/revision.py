@@ -18,10 +18,19 @@ from controller.api.names import RESTARTED_AT
 
 HASH_VERSION = 2
 _LETTERS = 10
+_TEXTS = frozenset({"labels", "annotations", "matchLabels", "nodeSelector", "requests", "limits"})
+"""Texts by names that users choose; without entries they are as absent."""
 
 
 def canonical_template(template: Mapping[str, Any]) -> dict[str, Any]:
-    """The template as it counts: without what `kubectl rollout restart` writes into it."""
+    """The template as it counts: without what `kubectl rollout restart` writes into it, and without what is as absent.
+
+    The API server reads `volumes: []`, `labels: {}` and `args:` with nothing after it like a template without them.
+    """
+    return _without_restart(_without_empty(template))
+
+
+def _without_restart(template: Mapping[str, Any]) -> dict[str, Any]:
     counted: dict[str, Any] = copy.deepcopy(dict(template))
     metadata = counted.get("metadata")
     if isinstance(metadata, dict):
@@ -33,6 +42,22 @@ def canonical_template(template: Mapping[str, Any]) -> dict[str, Any]:
         # an empty one, and none, must be the same: a restart fills it
         counted.pop("metadata", None)
     return counted
+
+
+def _without_empty(raw: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: item if key in _TEXTS else _kept(item) for key, item in raw.items()}
+    return {key: item for key, item in kept.items() if item is not None and item != [] and not _empty(key, item)}
+
+
+def _kept(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return _without_empty(item)
+    return [_kept(one) for one in item] if isinstance(item, list) else item
+
+
+def _empty(key: str, item: Any) -> bool:
+    """Most empty objects mean something: `emptyDir: {}`, `namespaceSelector: {}`."""
+    return item == {} and (key in _TEXTS or key == "resources")
 
 
 def canonical_ports(ports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -69,7 +94,7 @@ def revision_of(
 
 def first_revision_of(cluster: str, namespace: str, name: str, template: Mapping[str, Any]) -> str:
     """The name that 0.1 gave to a version, without its ports. Those it named keep their names."""
-    return _letters([1, cluster, namespace, name, canonical_template(template)])
+    return _letters([1, cluster, namespace, name, _without_restart(template)])
 
 
 def _letters(counted: list[Any]) -> str:

@@ -51,6 +51,11 @@ def problems(schema: Schema, value: object, path: str) -> Iterator[SpecError]:
             yield from _object(schema, value, path)
 
 
+def _drops_null(schema: Schema | None) -> bool:
+    """The API server takes a field without a value for one that is not there."""
+    return schema is not None and not schema.get("nullable") and not _is_anything(schema)
+
+
 def _is_anything(schema: Schema) -> bool:
     return bool(schema.get(_OPEN)) and "type" not in schema
 
@@ -140,6 +145,7 @@ def _object(schema: Schema, value: Mapping[str, object], path: str) -> Iterator[
     others = schema.get("additionalProperties")
     if len(value) > schema.get("maxProperties", math.inf):
         yield SpecError(path, f"{len(value)} fields, maximum is {schema['maxProperties']}")
+    value = {key: item for key, item in value.items() if item is not None or not _drops_null(properties.get(key))}
     for key in schema.get("required", ()):
         if key not in value and "default" not in properties.get(key, {}):
             yield SpecError(_below(path, key), REQUIRED)

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from controller.api.names import RESTARTED_AT
 from controller.api.revision import canonical_template, first_revision_of, revision_of
 
-TEMPLATE = {
+TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"app": "shop", "tier": "web"}, "annotations": {"team": "a"}},
     "spec": {"containers": [{"name": "main", "image": "shop:1", "env": [{"name": "A", "value": "1"}]}]},
 }
@@ -73,6 +74,42 @@ def test_what_the_api_server_fills_into_ports_is_no_new_version():
     assert of(TEMPLATE, ports=({"port": 80},)) == of(
         TEMPLATE, ports=({"port": 80, "targetPort": 80, "protocol": "TCP", "name": ""},)
     )
+
+
+def with_container(**fields):
+    (container,) = TEMPLATE["spec"]["containers"]
+    return {**TEMPLATE, "spec": {"containers": [{**container, **fields}]}}
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        with_container(args=None, command=[], envFrom=[]),
+        with_container(resources={}),
+        with_container(resources={"limits": {}, "requests": None, "claims": []}),
+        {**TEMPLATE, "spec": {**TEMPLATE["spec"], "volumes": [], "nodeSelector": {}, "affinity": None}},
+    ],
+)
+def test_null_and_empty_are_no_new_version(same):
+    assert of(same) == of(TEMPLATE)
+
+
+@pytest.mark.parametrize("labels", [{}, None])
+def test_empty_labels_are_no_new_version(labels):
+    assert of({"metadata": {"labels": labels}, "spec": {}}) == of({"spec": {}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"volumes": [{"name": "a", "emptyDir": {}}]}, {"volumes": [{"name": "a"}]}),
+        ({"topologySpreadConstraints": [{"labelSelector": {}}]}, {"topologySpreadConstraints": [{}]}),
+        ({"containers": [{"env": [{"name": "A", "value": ""}]}]}, {"containers": [{"env": [{"name": "A"}]}]}),
+        ({"nodeSelector": {"a": ""}}, {"nodeSelector": {}}),
+    ],
+)
+def test_what_is_empty_and_means_something_is_a_new_version(one, other):
+    assert of({"spec": one}) != of({"spec": other})
 
 
 @pytest.mark.parametrize(
