@@ -10,9 +10,9 @@ import re
 from typing import Any
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:\d+(?:ms|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+)(ms|s|m|h|d)")
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%")
+_DURATION = re.compile(r"(?:[0-9]{1,6}(?:ms|s|m|h|d))+")
+_DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)(%?)")
 
 DURATION_SCHEMA: dict[str, Any] = {"type": "string", "pattern": r"^(\d{1,6}(ms|s|m|h|d))+$", "maxLength": 20}
 """A duration in the CRD, such as `90s` or `1h30m`."""
@@ -51,6 +51,8 @@ def parse_percent(value: object, path: str) -> float:
         match = _PERCENT.fullmatch(value)
         if not match:
             raise SpecError(path, f"{value!r} is not a share such as 5 or 0.5%")
+        if not match[2]:
+            raise SpecError(path, f"{value!r} has no percent sign: write {value}%")
         percent = float(match[1])
     else:
         percent = float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +19,8 @@ from controller.cli import _schema
 from controller.cli._documents import Document
 from controller.providers.rendering import Renderer, RenderError
 
+_MOST_PROBLEMS = 20
+"""Of one object; nobody reads more."""
 _STABLE, _CANARY = "a" * 10, "b" * 10
 _SAMPLES: dict[metrics.ParameterType, metrics.Value] = {
     metrics.ParameterType.STRING: "a",
@@ -96,9 +99,8 @@ def _check_one(document: Document) -> tuple[list[SpecError], Any]:
     if document.kind not in _schemas():
         return [SpecError("kind", f"{document.kind!r} is not one of {', '.join(_schemas())}")], None
     content = {key: value for key, value in document.raw.items() if key != "metadata"}
-    found = list(_schema.problems(_schemas()[document.kind], content, ""))
-    if not document.name and not document.metadata.get("generateName"):
-        found.append(SpecError("metadata.name", "is required"))
+    found = list(itertools.islice(_schema.problems(_schemas()[document.kind], content, ""), _MOST_PROBLEMS))
+    found += _names(document)
     result, error = _parse(document)
     if error is not None and not any(_lies_above(one.path, error.path) for one in found):
         # the parser's sentence says more than the schema's, but for what is not there at all
@@ -107,6 +109,15 @@ def _check_one(document: Document) -> tuple[list[SpecError], Any]:
     if document.kind == "Release":
         found += _images(document.raw)
     return found, result if not found else None
+
+
+def _names(document: Document) -> Iterator[SpecError]:
+    for key in ("name", "generateName", "namespace"):
+        value = document.metadata.get(key)
+        if value is not None and not isinstance(value, str):
+            yield SpecError(f"metadata.{key}", f"must be a string, not {value!r:.60}")
+    if not document.name and not document.metadata.get("generateName"):
+        yield SpecError("metadata.name", "is required")
 
 
 def _lies_above(path: str, other: str) -> bool:

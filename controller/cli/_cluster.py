@@ -5,25 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from controller.api.resources import RELEASES
+from controller.cli._options import FAILED, Output
 from controller.cli._terminal import echo
 from controller.kube.client import KubeClient, KubeError, NotFoundError
 
 T = TypeVar("T")
-
-FAILED, WRONG_USE, WAITS_FOR_PERSON = 1, 2, 3
-
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
 
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Default: the kubeconfig's, else default.")]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Default: KUBECONFIG, else ~/.kube/config, else the pod's own.")]

@@ -1,37 +1,44 @@
-"""Reads manifests so that every value can be found again by its line."""
+"""Reads manifests so that every value can be found again by its line.
+
+libyaml parses and bounds the nesting. Values are made here, counted, because an alias costs nothing to write: a file of
+a kilobyte can stand for more values than there is memory.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-STDIN = "-"
-_SUFFIXES = (".yaml", ".yml", ".json")
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+from controller.cli._files import STDIN, UnreadableError, read_text
+
+SUFFIXES = (".yaml", ".yml", ".json")
+_TAG = "tag:yaml.org,2002:"
+_NUMBERS = frozenset({f"{_TAG}int", f"{_TAG}float"})
+_WORDS = frozenset({f"{_TAG}bool", f"{_TAG}null"})
+_MERGE = f"{_TAG}merge"
+_TAGS = _NUMBERS | _WORDS | {f"{_TAG}{name}" for name in ("str", "map", "seq", "value")}
+_MOST_VALUES = 100_000
+_DEEPEST = 100
+_MOST_INTEGER = 2**63
+_MOST_DIGITS = 100
+_SHOWN = 40
+_BASE: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(yaml.SafeLoader):
-    """Without dates: Kubernetes' YAML reads them as texts."""
+class _Loader(_BASE):  # type: ignore[valid-type,misc]  # one of two, by what the machine has
+    """Without dates, and with floats that need no point: as Kubernetes' YAML reads them."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{_TAG}timestamp"]
+    for first, resolvers in _BASE.yaml_implicit_resolvers.items()
 }
-
-
-class UnreadableError(Exception):
-    """No YAML, or no such file."""
-
-    def __init__(self, file: str, line: int, problem: str) -> None:
-        super().__init__(f"{file}:{line}: {problem}")
-        self.file = file
-        self.line = line
-        self.problem = problem
+_Loader.add_implicit_resolver(f"{_TAG}float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,11 @@ class Document:
 
     @property
     def name(self) -> str:
-        return str(self.metadata.get("name", ""))
+        return str(self.metadata.get("name") or "")
 
     @property
     def namespace(self) -> str:
-        return str(self.metadata.get("namespace", ""))
+        return str(self.metadata.get("namespace") or "")
 
     @property
     def title(self) -> str:
@@ -70,36 +77,45 @@ class Document:
         return _line(self.node, path)
 
 
-def files_of(paths: list[str], suffixes: tuple[str, ...] = _SUFFIXES) -> list[str]:
-    """Folders are searched for YAML and JSON, all the way down. Raises UnreadableError."""
-    found = []
-    for text in paths:
-        path = Path(text)
-        if text == STDIN or path.is_file():
-            found.append(text)
-        elif path.is_dir():
-            found += [str(file) for file in sorted(path.rglob("*")) if file.suffix in suffixes and file.is_file()]
-        else:
-            raise UnreadableError(text, 1, "there is no such file or folder")
-    return list(dict.fromkeys(found))
+def read_documents(file: str) -> list[Document]:
+    """Raises UnreadableError."""
+    return list(documents("stdin" if file == STDIN else file, read_text(file)))
 
 
 def documents(file: str, text: str) -> Iterator[Document]:
     """The objects of one file; a List is what is in it. Raises UnreadableError."""
-    loader = _Loader(text)
     try:
-        while loader.check_node() and (node := loader.get_node()) is not None:
-            _refuse_doubles(file, node)
-            raw = loader.construct_document(node)
-            if raw is not None:
-                yield from _objects(file, raw, node)
+        _refuse_depth(file, text)
+        loader = _Loader(text)
+        try:
+            values = _Values(file, loader)
+            while loader.check_node() and (node := loader.get_node()) is not None:
+                raw = values.of(node)
+                if raw is not None:
+                    yield from _objects(file, raw, node)
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UnreadableError(file, mark.line + 1 if mark else 1, f"is no YAML: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UnreadableError(file, line, f"is no YAML: {error.reason}") from error
+    except yaml.YAMLError as error:
         raise UnreadableError(file, 1, f"is no YAML: {error}") from error
-    finally:
-        loader.dispose()
+
+
+def _refuse_depth(file: str, text: str) -> None:
+    """Before nodes are made: libyaml's binding recurses on the C stack, and a million brackets end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_BASE):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise UnreadableError(file, line, f"is nested deeper than {_DEEPEST} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _objects(file: str, raw: object, node: yaml.Node) -> Iterator[Document]:
@@ -113,19 +129,70 @@ def _objects(file: str, raw: object, node: yaml.Node) -> Iterator[Document]:
     yield Document(file, raw, node)
 
 
-def _refuse_doubles(file: str, node: yaml.Node) -> None:
-    """PyYAML takes the last of two equal keys without a word; the API server refuses them."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_doubles(file, item)
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen and key.value != "<<":
-                    raise UnreadableError(file, key.start_mark.line + 1, f"duplicate key {key.value!r}")
-                seen.add(key.value)
-            _refuse_doubles(file, value)
+class _Values:
+    """Makes values of nodes, at most so many of one file, and none that JSON cannot carry."""
+
+    def __init__(self, file: str, loader: Any) -> None:
+        self._file = file
+        self._loader = loader
+        self._made = 0
+
+    def of(self, node: yaml.Node) -> Any:
+        """Raises UnreadableError, yaml.YAMLError."""
+        return self._of(node, "", 0)
+
+    def _of(self, node: yaml.Node, path: str, depth: int) -> Any:
+        self._made += 1
+        if self._made > _MOST_VALUES:
+            raise self._refuse(node, path, f"the file stands for more than {_MOST_VALUES} values: split it")
+        if depth > _DEEPEST:
+            raise self._refuse(node, f"{path[:_SHOWN]}…", f"is nested deeper than {_DEEPEST} levels")
+        if node.tag not in _TAGS:
+            raise self._refuse(node, path, f"is no YAML: the tag {node.tag.removeprefix(_TAG)} is not known")
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._of(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[Any, Any]:
+        merged: dict[Any, Any] = {}
+        own: dict[Any, Any] = {}
+        seen: set[str] = set()
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self._refuse(key_node, path, "a key is a list or an object; it must be a string")
+            if key_node.tag == _MERGE:
+                found = self._of(value_node, path, depth + 1)
+                for one in reversed(found if isinstance(found, list) else [found]):
+                    if not isinstance(one, dict):
+                        raise self._refuse(value_node, path, "<< takes an object, or a list of objects")
+                    merged |= one
+                continue
+            if key_node.value in seen:
+                raise self._refuse(key_node, "", f"duplicate key {key_node.value!r}")
+            seen.add(key_node.value)
+            key = self._scalar(key_node, path)
+            own[key] = self._of(value_node, f"{path}.{key}" if path else str(key), depth + 1)
+        return merged | own
+
+    def _scalar(self, node: yaml.Node, path: str) -> Any:
+        if node.tag not in _NUMBERS:
+            return self._loader.construct_object(node) if node.tag in _WORDS else node.value
+        number: int | float = math.inf
+        if len(node.value) <= _MOST_DIGITS:
+            try:
+                exponent = "e" in node.value.lower() and "x" not in node.value.lower()
+                number = float(node.value.replace("_", "")) if exponent else self._loader.construct_object(node)
+            except ValueError:  # `0b` and the like
+                return node.value
+        held = math.isfinite(number) and (type(number) is not int or -_MOST_INTEGER <= number < _MOST_INTEGER)
+        if not held:
+            raise self._refuse(node, path, f"{node.value[:_SHOWN]} is not a number that the API server can hold")
+        return int(number) if float(number).is_integer() else number  # as it comes out of JSON
+
+    def _refuse(self, node: yaml.Node, path: str, problem: str) -> UnreadableError:
+        return UnreadableError(self._file, node.start_mark.line + 1, problem, path)
 
 
 def _line(node: yaml.Node, path: str) -> int:

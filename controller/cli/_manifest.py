@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from controller import registry
+from controller.api.names import API_VERSION
 from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
-from controller.cli._documents import UnreadableError, documents
+from controller.cli._documents import read_documents
+from controller.cli._files import UnreadableError
 
 
 class ManifestError(Exception):
@@ -17,12 +17,10 @@ class ManifestError(Exception):
 def read_release(file: str) -> ReleaseSpec:
     """Raises ManifestError."""
     try:
-        found = list(documents(file, Path(file).read_text(encoding="utf-8")))
+        found = read_documents(file)
     except UnreadableError as error:
         raise ManifestError(str(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{file}: cannot be read: {error}") from error
-    releases = [one for one in found if one.kind == "Release"]
+    releases = [one for one in found if (one.api_version, one.kind) == (API_VERSION, "Release")]
     if len(releases) != 1:
         raise ManifestError(f"{file}: there are {len(releases)} Releases in it, and one is needed")
     document = releases[0]

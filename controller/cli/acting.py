@@ -14,17 +14,8 @@ import typer
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import RELEASE_ACTIONS
 from controller.api.status_format import status_from_raw
-from controller.cli._cluster import (
-    FAILED,
-    WRONG_USE,
-    CommandError,
-    Kubeconfig,
-    Namespace,
-    Output,
-    OutputOption,
-    find_release,
-    with_cluster,
-)
+from controller.cli._cluster import CommandError, Kubeconfig, Namespace, OutputOption, find_release, with_cluster
+from controller.cli._options import FAILED, WRONG_USE, Output
 from controller.cli._terminal import echo
 from controller.kube.client import KubeClient, KubeError
 

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+
 import typer
 
-from controller.cli import acting, offline, planning, replay, running, viewing, watching
+_MODULE_OF = {
+    "run": "running",
+    **dict.fromkeys(("get", "explain", "wait"), "viewing"),
+    "watch": "watching",
+    **dict.fromkeys(("approve", "skip", "promote", "abort", "rollback", "pause", "resume", "retry"), "acting"),
+    **dict.fromkeys(("crd", "validate"), "offline"),
+    "plan": "planning",
+    "replay": "replay",
+}
 
-app = typer.Typer(
-    name="pointsman",
-    help="Brings out new versions on a small share of the work, and takes bad ones back by itself.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for module in (running, viewing, watching, acting, offline, planning, replay):
-    module.register(app)
+
+def application(*modules: str) -> typer.Typer:
+    """With the commands of these modules, and of all where none is named."""
+    result = typer.Typer(
+        name="pointsman",
+        help="Brings out new versions on a small share of the work, and takes bad ones back by itself.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    result.callback()(_nothing)  # a single command keeps its name
+    for name in modules or dict.fromkeys(_MODULE_OF.values()):
+        import_module(f"controller.cli.{name}").register(result)
+    return result
+
+
+def _nothing() -> None:
+    """Brings out new versions on a small share of the work, and takes bad ones back by itself."""
 
 
 def main() -> None:
-    app()
+    # the client of the API server takes half a second to import, which `validate` need not pay
+    named = _MODULE_OF.get(sys.argv[1] if sys.argv[1:] else "")
+    application(*([named] if named else []))()
+
+
+def __getattr__(name: str) -> typer.Typer:
+    if name != "app":
+        raise AttributeError(name)
+    return application()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import crds
 from controller.cli._checks import Problem, Report, check
-from controller.cli._cluster import FAILED, WRONG_USE, Output
-from controller.cli._documents import STDIN, Document, UnreadableError, documents, files_of
+from controller.cli._documents import SUFFIXES, Document, read_documents
+from controller.cli._files import UnreadableError, files_of
+from controller.cli._options import FAILED, WRONG_USE, Output
 from controller.cli._terminal import echo
 
 
@@ -59,7 +58,7 @@ def validate(
     kubectl kustomize overlays/production | pointsman validate -
     """  # noqa: D301 - \b keeps the lines of the examples
     try:
-        names = files_of(files)
+        names = files_of(files, SUFFIXES)
     except UnreadableError as error:
         echo(f"pointsman validate: {error.file}: {error.problem}", err=True)
         raise typer.Exit(WRONG_USE) from error
@@ -67,24 +66,14 @@ def validate(
     unreadable: list[Problem] = []
     for name in names:
         try:
-            found += _read(name)
+            found += read_documents(name)
         except UnreadableError as error:
-            unreadable.append(Problem(error.file, error.line, "", "", error.problem))
+            unreadable.append(Problem(error.file, error.line, "", error.path, error.problem))
     report = asyncio.run(check(found))
     report.problems = sorted([*unreadable, *report.problems], key=lambda problem: (problem.file, problem.line))
     _say(report, output)
     if report.problems:
         raise typer.Exit(FAILED)
-
-
-def _read(name: str) -> list[Document]:
-    if name == STDIN:
-        return list(documents("stdin", sys.stdin.read()))
-    try:
-        text = Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableError(name, 1, f"cannot be read: {error}") from error
-    return list(documents(name, text))
 
 
 def _say(report: Report, output: Output) -> None:

@@ -16,12 +16,13 @@ from controller import registry
 from controller.analysis.measuring import baseline_counts
 from controller.analysis.method import method_of
 from controller.analysis.sources import MetricTroubleError, Sources
-from controller.api.reading import SpecError, parse_percent
+from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
 from controller.api.resources import NAMESPACES
 from controller.api.status_format import status_from_raw
-from controller.cli._cluster import WRONG_USE, CommandError, Kubeconfig, Namespace, find_release, with_cluster
+from controller.cli._cluster import CommandError, Kubeconfig, Namespace, find_release, with_cluster
 from controller.cli._manifest import ManifestError, read_release
+from controller.cli._options import WRONG_USE, read_share
 from controller.cli._terminal import echo
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
@@ -148,7 +149,7 @@ def _given(rate: float | None, base: str | None) -> Level | None:
         return None
     if rate is None or base is None:
         raise SpecError("--rate" if rate is None else "--base", "is needed with the other of the two")
-    bad = parse_percent(base, "--base") / 100
+    bad = read_share(base, "--base") / 100
     if not (math.isfinite(rate) and rate > 0):
         raise SpecError("--rate", f"{rate:g} is not above 0")
     if not 0 < bad < 1:

@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from controller.analysis.method import metric_plan
-from controller.api.reading import SpecError, parse_percent
+from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec
-from controller.cli._cluster import WRONG_USE
-from controller.cli._documents import UnreadableError, files_of
+from controller.cli._files import UnreadableError, files_of
 from controller.cli._manifest import ManifestError, read_release
+from controller.cli._options import WRONG_USE, read_share
 from controller.cli._terminal import echo
-from controller.cli._traces import Trace, TraceError, read_trace
+from controller.cli._traces import MOST_LOOKS, Trace, TraceError, read_trace
 from controller.rollout.bake import bake_weight
 from controller.stats.counts import metric_of
 from controller.stats.evidence import Evidence, Judge, MetricEvidence, Verdict
@@ -219,7 +219,7 @@ def _files(paths: list[str]) -> list[str]:
 
 def _alpha(text: str) -> float:
     try:
-        alpha = parse_percent(int(text) if text.isdigit() else text, "--max-false-rollback") / 100
+        alpha = read_share(text, "--max-false-rollback") / 100
     except SpecError as error:
         raise WrongUseError(str(error)) from error
     if not 0 < alpha <= _MOST:
@@ -234,8 +234,8 @@ def _ratio(ratio: float) -> float:
 
 
 def _horizon(looks: int) -> int:
-    if looks < 1:
-        raise WrongUseError(f"--looks: {looks} is not 1 or more")
+    if not 1 <= looks <= MOST_LOOKS:
+        raise WrongUseError(f"--looks: {looks} is not between 1 and {MOST_LOOKS}")
     return looks
 
 

@@ -16,18 +16,8 @@ from controller.api.phase import Phase
 from controller.api.reading import SpecError, parse_duration
 from controller.api.resources import ANALYSIS_RUNS, RELEASES
 from controller.api.status_format import status_from_raw
-from controller.cli._cluster import (
-    FAILED,
-    WAITS_FOR_PERSON,
-    WRONG_USE,
-    CommandError,
-    Kubeconfig,
-    Namespace,
-    Output,
-    OutputOption,
-    find_release,
-    with_cluster,
-)
+from controller.cli._cluster import CommandError, Kubeconfig, Namespace, OutputOption, find_release, with_cluster
+from controller.cli._options import FAILED, WAITS_FOR_PERSON, WRONG_USE, Output
 from controller.cli._terminal import Terminal, echo
 from controller.kube.client import KubeClient
 from controller.kube.objects import Key

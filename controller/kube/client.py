@@ -11,20 +11,16 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import (
-    ConfigException,
-    list_kube_config_contexts,
-    load_incluster_config,
-    load_kube_config,
-)
 
 from controller.api.names import MANAGED_BY
 from controller.api.resources import LEASES, Resource
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import ApiClient, Configuration
 
 _TIMEOUT_S = 10.0
 _PAGE = 500
@@ -116,21 +112,24 @@ class KubeClient:
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> KubeClient:
         """From a kubeconfig file, from KUBECONFIG or ~/.kube/config, or from within a pod."""
-        configuration = Configuration()
+        # a fifth of a second, which commands without a cluster need not pay
+        from kubernetes.aio import client, config  # noqa: PLC0415
+
+        configuration = client.Configuration()
         namespace = "default"
         try:
             if kubeconfig is None and _in_pod():
-                load_incluster_config(client_configuration=configuration)
+                config.load_incluster_config(client_configuration=configuration)
             else:
-                await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-                _, context = list_kube_config_contexts(config_file=kubeconfig)
+                await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+                _, context = config.list_kube_config_contexts(config_file=kubeconfig)
                 namespace = context.get("context", {}).get("namespace") or namespace
-        except ConfigException as error:
+        except config.ConfigException as error:
             raise UnavailableError(
                 0, "NoConfig", f"no cluster: set KUBECONFIG, or run in a pod with a service account ({error})"
             ) from error
         configuration.connection_pool_maxsize = 64
-        return cls(ApiClient(configuration), namespace)
+        return cls(client.ApiClient(configuration), namespace)
 
     @property
     def configuration(self) -> Configuration:
