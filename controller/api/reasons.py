@@ -94,7 +94,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Meaning:
-    """`next`: commands, the most useful first; {here} is `NAME -n NAMESPACE`, {name}, {namespace} are its parts."""
+    """`next`: what to do, the most useful first. {here} is `NAME -n NAMESPACE`, {name} and {namespace} are its parts,
+    {beside} is {here} where there is a stable version, {first} where there is none, {rejected} the revision that was
+    rejected last, {previous} the one before stable. A line is left out where one of its words means nothing.
+    """
 
     kind: Kind
     sentence: str
@@ -102,12 +105,17 @@ class Meaning:
 
 
 _WAIT = "pointsman wait {here}"
-_ABORT = "pointsman abort {here} --reason TEXT"
+_ABORT = "pointsman abort {beside} --reason TEXT"
 _APPROVE = "pointsman approve {here}"
 _PODS = "kubectl get pods -n {namespace} -l pointsman.dev/release={name}"
 _COMMIT = "push a fix, or revert to the stable template"
+_RETRY = "pointsman retry {name} {rejected} -n {namespace}"
+_ROLLBACK = "pointsman rollback {here} --to {previous}"
+_PROMOTE = "pointsman promote {here} --full --reason TEXT"
+_OBJECTS = "kubectl get deployments,services,httproutes -n {namespace} --show-labels"
 _VALIDATE = "pointsman validate FILE"
-_MOVING = (_WAIT, _ABORT)
+_END_TRIAL = "pointsman promote {first} --full --reason TEXT"
+_MOVING = (_WAIT, _ABORT, _END_TRIAL)
 
 
 def _moving(sentence: str) -> Meaning:
@@ -119,13 +127,14 @@ def _waiting(sentence: str, *commands: str) -> Meaning:
 
 
 def _rejected(sentence: str) -> Meaning:
-    return Meaning(Kind.REJECTED, sentence, (_COMMIT,))
+    return Meaning(Kind.REJECTED, sentence, (_COMMIT, _RETRY))
 
 
 def _done(sentence: str) -> Meaning:
-    return Meaning(Kind.DONE, sentence, ("commit a new version",))
+    return Meaning(Kind.DONE, sentence, ("commit a new version", _ROLLBACK))
 
 
+_WORDS = frozenset(Reason)
 MEANINGS: dict[Reason, Meaning] = {
     Reason.NEW: Meaning(Kind.MOVING, "The operator has not looked at this Release yet.", (_PODS,)),
     Reason.STARTING: Meaning(Kind.MOVING, "Pods of the first version are starting.", (_PODS,)),
@@ -140,7 +149,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.BAKING: _moving("The new version has most of the work; the old one keeps a share as the control."),
     Reason.DRAINING: _moving("The old version finishes the requests that it still has."),
     Reason.RETURNING: _moving("The canary keeps its pods until the router has followed."),
-    Reason.DELETING: Meaning(Kind.MOVING, "The Release is being deleted.", ()),
+    Reason.DELETING: Meaning(Kind.MOVING, "The Release is being deleted.", ("kubectl describe release {here}",)),
     Reason.AWAITING_APPROVAL: Meaning(Kind.PERSON, "A person has to approve the next step.", (_APPROVE, _ABORT)),
     Reason.PAUSED_BY_PERSON: Meaning(
         Kind.PERSON, "A person has paused the steps; analysis and rollbacks go on.", ("pointsman resume {here}", _ABORT)
@@ -158,7 +167,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.LIMIT_EXCEEDED: Meaning(
         Kind.PERSON,
         "The first version exceeds a limit, and there is no version to roll back to.",
-        ("commit a version that keeps to the limits", "pointsman promote {here} --full --reason TEXT"),
+        ("commit a version that keeps to the limits", _PROMOTE),
     ),
     Reason.AWAITING_WEBHOOK: _waiting(
         "A gate has not said yes yet; analysis and rollbacks go on.", "pointsman skip {here}", _ABORT
@@ -184,9 +193,9 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.ROUTER_REFUSED: Meaning(Kind.BROKEN, "The router does not take the weights.", (_VALIDATE,)),
     Reason.PASS_FAILED: Meaning(Kind.BROKEN, "Pointsman cannot finish its work on this Release.", (_PODS,)),
-    Reason.SERVICE_TAKEN: Meaning(Kind.BROKEN, "A Service with this name belongs to something else.", ()),
-    Reason.ROUTE_TAKEN: Meaning(Kind.BROKEN, "A route with this name belongs to something else.", ()),
-    Reason.NAME_TAKEN: Meaning(Kind.BROKEN, "An object with a needed name belongs to something else.", ()),
+    Reason.SERVICE_TAKEN: Meaning(Kind.BROKEN, "A Service with this name belongs to something else.", (_OBJECTS,)),
+    Reason.ROUTE_TAKEN: Meaning(Kind.BROKEN, "A route with this name belongs to something else.", (_OBJECTS,)),
+    Reason.NAME_TAKEN: Meaning(Kind.BROKEN, "An object with a needed name belongs to something else.", (_OBJECTS,)),
     Reason.INVALID: Meaning(Kind.BROKEN, "The manifest cannot be read.", (_VALIDATE,)),
     Reason.TEMPLATE_REFUSED: Meaning(Kind.BROKEN, "The API server refuses the template.", (_VALIDATE,)),
     Reason.REGRESSED: _rejected("The new version is worse than its margin allows."),
@@ -207,9 +216,9 @@ MEANINGS: dict[Reason, Meaning] = {
 }
 
 
-def meaning_of(word: str) -> Meaning | None:
-    """None for a word that a step of another package has brought."""
-    try:
-        return MEANINGS[Reason(word)]
-    except ValueError:
-        return None
+_UNKNOWN = Meaning(Kind.MOVING, "", _MOVING)
+
+
+def meaning_of(word: str) -> Meaning:
+    """A step of another package may bring a word that is not known here."""
+    return MEANINGS[Reason(word)] if word in _WORDS else _UNKNOWN

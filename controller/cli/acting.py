@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -23,8 +25,12 @@ _ANSWER_S = 15.0
 _POLL_S = 0.25
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
-Name = Annotated[str, typer.Argument(metavar="RELEASE")]
-Reason = Annotated[str, typer.Option(help="Why; kept with the answer and told in an event.")]
+_NAME = Annotated[str, typer.Argument(metavar="RELEASE")]
+_REASON = Annotated[str, typer.Option(help="Why; kept with the answer and sent in an event.")]
+_WHY_KEPT = Annotated[str, typer.Option(help="Why; it is kept with the revision.")]
+_REVISION = Annotated[str, typer.Argument(metavar="REV", help="The rejected version.")]
+_TO = Annotated[str, typer.Option(metavar="REV", help="An older one that is kept. Default: the one before.")]
+_FULL = Annotated[bool, typer.Option("--full", help="Past all steps that are left. There is no other way.")]
 
 
 @dataclass(frozen=True)
@@ -39,147 +45,97 @@ class _ActionRequest:
     to: str = ""
 
 
+@dataclass(frozen=True)
+class _Command:
+    """One action: what it does, how it is typed, and the options that the others do not have."""
+
+    name: str
+    help: str
+    examples: tuple[str, ...]
+    needs_reason: bool = False
+    more: tuple[tuple[str, Any, Any], ...] = ()
+    """Name, type and default."""
+
+    def function(self) -> Callable[..., None]:
+        """As typer reads it: by its signature."""
+
+        def ask(*, namespace: str | None, kubeconfig: Path | None, output: Output, **typed: Any) -> None:
+            if not typed.pop("full", True):
+                said = "the analysis ends with it: say --full, or pass one step with skip"
+                _wrong_use(self.name, said)
+            if self.needs_reason and not typed["reason"].strip():
+                _wrong_use(self.name, "--reason is empty; say why, for those who will ask")
+            _ask(_ActionRequest(action=self.name, **typed), namespace, kubeconfig, output)
+
+        reason = (_WHY_KEPT, Parameter.empty) if self.needs_reason else (_REASON, "")
+        options: tuple[tuple[str, Any, Any], ...] = (
+            ("name", _NAME, Parameter.empty),
+            *self.more,
+            ("namespace", Namespace, None),
+            ("reason", *reason),
+            ("kubeconfig", Kubeconfig, None),
+            ("output", OutputOption, Output.TEXT),
+        )
+        ask.__annotations__ = {name: annotation for name, annotation, _ in options}
+        ask.__signature__ = Signature(  # type: ignore[attr-defined]
+            [
+                Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+                for name, annotation, default in options
+            ]
+        )
+        ask.__doc__ = "\n".join((self.help, "", "\b", *(f"pointsman {self.name} {one}" for one in self.examples)))
+        return ask
+
+
+_COMMANDS = (
+    _Command("approve", "Pass the step that waits for a person.", ("invitation-api -n shop",)),
+    _Command(
+        "skip",
+        "Pass the step in force without waiting for it, and say what stays unproven.",
+        ('invitation-api -n shop --reason "no traffic at night"',),
+    ),
+    _Command(
+        "promote",
+        "End the analysis: everything to the new version, as soon as it has its pods.",
+        ('invitation-api -n shop --full --reason "fixes the outage"',),
+        needs_reason=True,
+        more=(("full", _FULL, False),),
+    ),
+    _Command(
+        "abort",
+        "Give everything back to stable now and reject the new revision.",
+        ('invitation-api -n shop --reason "customers complain"',),
+        needs_reason=True,
+    ),
+    _Command(
+        "rollback",
+        "Leave the stable version for an older one; the one that is left is rejected.",
+        ("invitation-api -n shop", 'invitation-api -n shop --to k3vq7mzt2a --reason "orders are lost"'),
+        more=(("to", _TO, ""),),
+    ),
+    _Command(
+        "pause",
+        "Stop the steps of this rollout; analysis and rollbacks go on.",
+        ('invitation-api -n shop --reason "campaign until four"',),
+    ),
+    _Command("resume", "Go on with the steps of a rollout that a person has paused.", ("invitation-api -n shop",)),
+    _Command(
+        "retry",
+        "Clear a rejection, as after a false alarm: a new rollout, judged from nothing.",
+        ('invitation-api k3vq7mzt2a -n shop --reason "the database was down"',),
+        more=(("revision", _REVISION, Parameter.empty),),
+    ),
+)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (approve, skip, promote, abort, rollback, pause, resume, retry):
-        app.command(command.__name__)(command)
+    for command in _COMMANDS:
+        app.command(command.name)(command.function())
 
 
-def approve(
-    name: Name,
-    namespace: Namespace = None,
-    reason: Reason = "",
-    kubeconfig: Kubeconfig = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Pass the step that waits for a person.
-
-    \b
-    pointsman approve invitation-api -n shop
-    """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_ActionRequest(name, "approve", reason), namespace, kubeconfig, output)
-
-
-def skip(
-    name: Name,
-    namespace: Namespace = None,
-    reason: Reason = "",
-    kubeconfig: Kubeconfig = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Pass the step in force without waiting for it, and say what stays unproven.
-
-    \b
-    pointsman skip invitation-api -n shop --reason "no traffic at night"
-    """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_ActionRequest(name, "skip", reason), namespace, kubeconfig, output)
-
-
-def promote(
-    name: Name,
-    reason: Annotated[str, typer.Option(help="Why; it is kept with the version.")],
-    full: Annotated[bool, typer.Option("--full", help="Past all steps that are left. There is no other way.")] = False,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """End the judging: everything to the new version, as soon as it has its pods.
-
-    \b
-    pointsman promote invitation-api -n shop --full --reason "fixes the outage"
-    """  # noqa: D301 - \b keeps the lines of the examples
-    if not full:
-        _wrong_use("promote", "nothing will be compared any more: say --full, or pass one step with skip")
-    _needs_reason("promote", reason)
-    _ask(_ActionRequest(name, "promote", reason), namespace, kubeconfig, output)
-
-
-def abort(
-    name: Name,
-    reason: Annotated[str, typer.Option(help="Why; it is kept with the rejected revision.")],
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Give everything back to stable now and reject the new revision.
-
-    \b
-    pointsman abort invitation-api -n shop --reason "customers complain"
-    """  # noqa: D301 - \b keeps the lines of the examples
-    _needs_reason("abort", reason)
-    _ask(_ActionRequest(name, "abort", reason), namespace, kubeconfig, output)
-
-
-def rollback(
-    name: Name,
-    to: Annotated[str, typer.Option(metavar="REV", help="An older one that is kept. Default: the one before.")] = "",
-    namespace: Namespace = None,
-    reason: Reason = "",
-    kubeconfig: Kubeconfig = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Leave the stable version for an older one; the one that is left is rejected.
-
-    \b
-    pointsman rollback invitation-api -n shop
-    pointsman rollback invitation-api -n shop --to k3vq7mzt2a --reason "orders are lost"
-    """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_ActionRequest(name, "rollback", reason, to=to), namespace, kubeconfig, output)
-
-
-def pause(
-    name: Name,
-    namespace: Namespace = None,
-    reason: Reason = "",
-    kubeconfig: Kubeconfig = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Stop the steps of this rollout; looks and rollbacks go on.
-
-    \b
-    pointsman pause invitation-api -n shop --reason "campaign until four"
-    """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_ActionRequest(name, "pause", reason), namespace, kubeconfig, output)
-
-
-def resume(
-    name: Name,
-    namespace: Namespace = None,
-    reason: Reason = "",
-    kubeconfig: Kubeconfig = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Go on with the steps of a rollout that a person has paused.
-
-    \b
-    pointsman resume invitation-api -n shop
-    """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_ActionRequest(name, "resume", reason), namespace, kubeconfig, output)
-
-
-def retry(
-    name: Name,
-    revision: Annotated[str, typer.Argument(metavar="REV", help="The rejected version.")],
-    namespace: Namespace = None,
-    reason: Reason = "",
-    kubeconfig: Kubeconfig = None,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Clear a rejection, as after a false alarm: a new rollout, judged from nothing.
-
-    \b
-    pointsman retry invitation-api k3vq7mzt2a -n shop --reason "the database was down"
-    """  # noqa: D301 - \b keeps the lines of the examples
-    _ask(_ActionRequest(name, "retry", reason, revision), namespace, kubeconfig, output)
-
-
-def _wrong_use(command: str, sentence: str) -> None:
+def _wrong_use(command: str, sentence: str) -> NoReturn:
     echo(f"pointsman {command}: {sentence}", err=True)
     raise typer.Exit(WRONG_USE)
-
-
-def _needs_reason(command: str, reason: str) -> None:
-    if not reason.strip():
-        _wrong_use(command, "--reason is empty; say why, for those who will ask")
 
 
 def _ask(request: _ActionRequest, namespace: str | None, kubeconfig: Path | None, output: Output) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.phase import Phase
+from controller.api.reasons import Kind, Meaning, Reason, meaning_of
 from controller.api.status import Status
 from controller.api.status_format import status_from_raw
 from controller.api.times import from_text
@@ -37,8 +38,8 @@ class Explanation:
         return lines
 
     def _body(self, status: Status, now: float) -> Iterator[str]:
-        if status.message:
-            yield status.message
+        if said := status.message or meaning_of(status.reason).sentence:
+            yield said
         observed = self.release.get("status", {}).get("observedGeneration", -1)
         if observed < self.release["metadata"]["generation"]:
             yield "the operator has not processed the latest change yet; is it running?"
@@ -129,32 +130,29 @@ class Explanation:
 
 
 def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
-    """The next useful command, most useful first."""
+    """What to do next, the most useful first."""
     here = f"{name} -n {namespace}"
-    match status.phase:
-        case Phase.PAUSED if status.reason == "Suspended":
-            return [f'kubectl patch release {here} --type merge -p \'{{"spec":{{"suspend":false}}}}\'']
-        case Phase.PAUSED if status.reason == "PausedByPerson":
-            return [f"pointsman resume {here}", f"pointsman abort {here} --reason TEXT"]
-        case Phase.PAUSED | Phase.BAKING if not status.stable:
-            alone = f"pointsman promote {here} --full --reason TEXT"
-            better = "commit a version that keeps to the limits"
-            return [better, alone] if status.phase is Phase.PAUSED else [f"pointsman wait {here}", alone]
-        case Phase.PAUSED:
-            return [f"pointsman approve {here}", f"pointsman abort {here} --reason TEXT"]
-        case Phase.WAITING if status.reason in {"AwaitingTraffic", "Suspicious"}:
-            return [f"pointsman approve {here}", f"pointsman abort {here} --reason TEXT"]
-        case Phase.WAITING | Phase.PENDING:
-            return [f"kubectl get pods -n {namespace} -l pointsman.dev/release={name}"]
-        case Phase.PROGRESSING | Phase.PROMOTING | Phase.BAKING:
-            return [f"pointsman wait {here}", f"pointsman abort {here} --reason TEXT"]
-        case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
-            again = [f"pointsman retry {name} {one.revision} -n {namespace}" for one in status.rejected[-1:]]
-            return ["push a fix, or revert to the stable template", *again]
-        case Phase.INVALID:
-            return ["pointsman validate FILE"]
-        case Phase.HEALTHY:
-            return ["commit a new version", *([f"pointsman rollback {here}"] if status.previous else [])]
+    facts = {
+        "here": here,
+        "beside": here if status.stable else "",
+        "first": here if status.canary and not status.stable else "",
+        "name": name,
+        "namespace": namespace,
+        "rejected": status.rejected[-1].revision if status.rejected else "",
+        "previous": status.previous,
+    }
+    missing = [f"{{{fact}}}" for fact, value in facts.items() if not value]
+    return [line.format(**facts) for line in _meaning(status).next if not any(fact in line for fact in missing)]
+
+
+def _meaning(status: Status) -> Meaning:
+    """A verdict is known before the promotion is over, and stays when it is."""
+    meaning = meaning_of(status.reason)
+    if status.phase is Phase.HEALTHY and meaning.kind is not Kind.DONE:
+        return meaning_of(Reason.PROMOTED)
+    if status.phase is not Phase.HEALTHY and meaning.kind is Kind.DONE:
+        return meaning_of(Reason.STEPS_DONE)
+    return meaning
 
 
 def _rate(bad: int, total: int) -> str:

@@ -22,10 +22,30 @@ def test_the_next_useful_command_comes_first(status, first):
 
 def test_a_healthy_version_can_be_left_and_a_rejected_one_tried_again():
     healthy = explanation(phase=Phase.HEALTHY, reason="Promoted", previous="abcdefghij").status
-    assert "pointsman rollback invitation-api -n shop" in next_commands("shop", "invitation-api", healthy)
+    assert "pointsman rollback invitation-api -n shop --to abcdefghij" in next_commands(
+        "shop", "invitation-api", healthy
+    )
     rejection = Rejection("klmnopqrst", "Regressed", "", "", NOW)
     fallen = explanation(phase=Phase.ROLLED_BACK, reason="Regressed", rejected=(rejection,)).status
     assert "pointsman retry invitation-api klmnopqrst -n shop" in next_commands("shop", "invitation-api", fallen)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"phase": Phase.HEALTHY, "reason": "Unproven"}, ["commit a new version"]),
+        (
+            {"phase": Phase.PROMOTING, "reason": "Proven"},
+            ["pointsman wait invitation-api -n shop", "pointsman abort invitation-api -n shop --reason TEXT"],
+        ),
+        (
+            {"phase": Phase.BAKING, "reason": "Baking", "stable": ""},
+            ["pointsman wait invitation-api -n shop", "pointsman promote invitation-api -n shop --full --reason TEXT"],
+        ),
+    ],
+)
+def test_only_what_can_be_done_is_said(status, said):
+    assert next_commands("shop", "invitation-api", explanation(**status).status) == said
 
 
 def test_who_paused_and_who_ended_the_judging_is_said():
