@@ -17,6 +17,7 @@ from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
 from controller.cli import _schema
 from controller.cli._documents import Document
+from controller.cli._pod_template import pod_template
 from controller.providers.rendering import Renderer, RenderError
 
 _MOST_PROBLEMS = 20
@@ -107,6 +108,7 @@ def _check_one(document: Document) -> tuple[list[SpecError], Any]:
         missing = any(one.path == error.path and one.problem == _schema.REQUIRED for one in found)
         found = found if missing else [*(one for one in found if one.path != error.path), error]
     if document.kind == "Release":
+        found += _pods(document.raw, found)
         found += _images(document.raw)
     return found, result if not found else None
 
@@ -150,6 +152,15 @@ _PARSERS: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
     "MetricTemplate": _template,
     "ReleaseAction": lambda _, spec: parse_action(spec),
 }
+
+
+def _pods(raw: Mapping[str, Any], found: Sequence[SpecError]) -> Iterator[SpecError]:
+    """What a Deployment with this template would be refused for, but for what is said already."""
+    spec, said = raw.get("spec"), {one.path for one in found}
+    template = spec.get("template") if isinstance(spec, Mapping) else None
+    if isinstance(template, Mapping):
+        problems = _schema.problems(pod_template(), template, "spec.template")
+        yield from (one for one in itertools.islice(problems, _MOST_PROBLEMS) if one.path not in said)
 
 
 def _images(raw: Mapping[str, Any]) -> Iterator[SpecError]:

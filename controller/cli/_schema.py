@@ -6,10 +6,12 @@ API server ignores or drops something, this says so, as `kubectl apply` does wit
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 from controller.api.reading import DURATION_SCHEMA, PERCENT_SCHEMA, SpecError
@@ -71,6 +73,8 @@ def _wrong_type(schema: Schema, value: object) -> str | None:
                 fits, expected = isinstance(value, list), "a list"
             case "string":
                 fits, expected = isinstance(value, str), "a string"
+            case "quantity":
+                fits, expected = isinstance(value, int | float | str), "a quantity such as 500m or 128Mi"
             case "boolean":
                 fits, expected = isinstance(value, bool), "true or false"
             case "integer":
@@ -79,7 +83,10 @@ def _wrong_type(schema: Schema, value: object) -> str | None:
                 fits, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
             case _:
                 return None
-    return None if fits else f"must be {expected}, not {value!r}"
+    if fits:
+        return None
+    quoted = expected == "a string" and isinstance(value, bool | int | float)
+    return f"must be {expected}, not {value!r}" + (f': write "{json.dumps(value)}"' if quoted else "")
 
 
 def _text(schema: Schema, value: str, path: str) -> Iterator[SpecError]:
@@ -156,7 +163,12 @@ def _object(schema: Schema, value: Mapping[str, object], path: str) -> Iterator[
         elif others is not None:
             yield from problems(others, item, here)
         elif not schema.get(_OPEN):
-            yield SpecError(here, f"is not a known field (known: {', '.join(properties) or 'none'})")
+            yield SpecError(here, f"is not a known field ({_instead(str(key), properties)})")
+
+
+def _instead(key: str, properties: Mapping[str, Schema]) -> str:
+    alike = get_close_matches(key, properties, 1)
+    return f"did you mean {alike[0]}?" if alike else f"known: {', '.join(properties) or 'none'}"
 
 
 def _below(path: str, key: str) -> str:

@@ -8,6 +8,7 @@ import yaml
 from controller import registry
 from controller.api.release import parse_release
 from controller.kube.client import InvalidError
+from hack.crd import pod_schema
 from tests import golden
 
 _GITOPS = Path(__file__).resolve().parents[2] / "gitops"
@@ -103,3 +104,8 @@ async def test_the_api_server_fills_in_what_the_parser_would(kube, file):
     template = filled.template  # only protocol: TCP is filled in there, which is a key of a list
     assert written == type(filled)(**{**vars(filled), "template": written.template, "ports": written.ports})
     assert template["spec"]["containers"][0]["image"] == written.template["spec"]["containers"][0]["image"]
+
+
+async def test_validate_knows_pod_templates_as_this_api_server_does(kube):
+    document = await kube.request("GET", "/openapi/v3/apis/apps/v1")
+    assert pod_schema.PATH.read_text() == pod_schema.text(document), "see hack/crd/pod_schema.py"
