@@ -49,6 +49,18 @@ def owner_of(release: Mapping[str, Any], spec: ReleaseSpec) -> dict[str, Any] | 
     }
 
 
+def owners(release: Mapping[str, Any], metadata: Mapping[str, Any], owner: Mapping[str, Any] | None) -> list[Any]:
+    """The owner references of a child as they should be: ours by spec.deletionPolicy, and everybody else's."""
+    uid = release["metadata"]["uid"]
+    others = [one for one in metadata.get("ownerReferences") or [] if one.get("uid") != uid]
+    return others if owner is None else [*others, dict(owner)]
+
+
+def has_owners(release: Mapping[str, Any], metadata: Mapping[str, Any], owner: Mapping[str, Any] | None) -> bool:
+    uid = release["metadata"]["uid"]
+    return (owner is not None) == any(one.get("uid") == uid for one in metadata.get("ownerReferences") or [])
+
+
 def is_ours(metadata: Mapping[str, Any], name: str, owner: Mapping[str, Any] | None) -> bool:
     """Whether an object that has the name of a Release's child is its child: by label, or by owner where the label
     was taken away. `name`: of the Release.
@@ -57,6 +69,13 @@ def is_ours(metadata: Mapping[str, Any], name: str, owner: Mapping[str, Any] | N
         return True
     owners = {reference.get("uid") for reference in metadata.get("ownerReferences") or []}
     return owner is not None and owner["uid"] in owners
+
+
+def is_child(key: Key, item: Mapping[str, Any]) -> bool:
+    """Among objects with our labels: whether it has the name of a child, so that it is none that somebody copied."""
+    metadata = item["metadata"]
+    revision = (metadata.get("labels") or {}).get(REVISION_LABEL)
+    return bool(metadata["name"] == (child_name(key.name, revision) if revision else key.name))
 
 
 def _metadata(key: Key, name: str, labels: Mapping[str, str], owner: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -66,6 +66,11 @@ class LeaveRouter:
 
 
 @dataclass(frozen=True)
+class SetOwners:
+    """What was made for the Release goes with it, or stays, as spec.deletionPolicy says now."""
+
+
+@dataclass(frozen=True)
 class PointService:
     """Service NAME, for callers that pass no router, selects this revision."""
 
@@ -107,6 +112,7 @@ Action = (
     | Retire
     | SetWeights
     | TakeOver
+    | SetOwners
     | LeaveRouter
     | PointService
     | FinishAnalysis

@@ -24,6 +24,7 @@ from controller.rollout.actions import (
     RemoveFinalizer,
     Retire,
     Scale,
+    SetOwners,
     SetWeights,
 )
 from controller.rollout.desired import Desired, Summary
@@ -72,6 +73,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(0 if settled else None)  # whether it was done is seen by the next decision
     _summarize(draft, desired, summary)
     beside = hand_over.actions(draft, desired)
+    owners = [SetOwners()] if seen.owners_differ else []
     events, kept = ([], []) if seen.deleting else queue_versions(draft)
     on, off = _finalizer(draft, desired)
     draft.again(contention.seconds_to_calm(draft.status.route_edits, draft.now))
@@ -80,7 +82,20 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     serving = seen.state(draft.status.stable or draft.status.canary)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
     draft.update(owed=owed_after(seen.status.owed, draft.effects, seen.effects, draft.now))
-    then = (*_events(draft), *events, *grown, *on, *given, *pointed, *beside, *shrunk, *retired, *off, *draft.answers)
+    then = (
+        *_events(draft),
+        *events,
+        *grown,
+        *on,
+        *given,
+        *pointed,
+        *owners,
+        *beside,
+        *shrunk,
+        *retired,
+        *off,
+        *draft.answers,
+    )
     return Decision((*first, *kept), draft.status, then, draft.again_in)
 
 

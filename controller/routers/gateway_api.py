@@ -23,7 +23,7 @@ from controller.routers._writers import other_writer
 KIND = "gatewayAPI"
 SIZING = Sizing.BY_WEIGHT
 WATCHES = (HTTP_ROUTES,)
-RULES = (AccessRule(HTTP_ROUTES, ("get", "list", "watch", "create", "update", "delete")),)
+RULES = (AccessRule(HTTP_ROUTES, ("get", "list", "watch", "create", "update", "patch", "delete")),)
 EXAMPLE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["shop.example.com"]}
 
 _PARTS = 10_000

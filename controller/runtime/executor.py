@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, assert_never
 
+from controller import registry
 from controller.analysis.runs import RunStore
 from controller.api import times
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
 from controller.api.resources import (
+    ANALYSIS_RUNS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     RELEASE_ACTIONS,
@@ -20,7 +22,17 @@ from controller.api.resources import (
 from controller.kube.cache import ObjectCache
 from controller.kube.client import ConflictError, InvalidError, NotFoundError
 from controller.kube.events import Events
-from controller.kube.objects import child_name, controller_revision, deployment, is_ours, selector, service
+from controller.kube.objects import (
+    child_name,
+    controller_revision,
+    deployment,
+    has_owners,
+    is_child,
+    is_ours,
+    owners,
+    selector,
+    service,
+)
 from controller.ports import Router, RouterError, Weights
 from controller.rollout.actions import (
     Action,
@@ -35,6 +47,7 @@ from controller.rollout.actions import (
     RemoveFinalizer,
     Retire,
     Scale,
+    SetOwners,
     SetWeights,
     TakeOver,
 )
@@ -73,10 +86,8 @@ class Executor:
         match action:
             case AddFinalizer() | RemoveFinalizer():
                 await self._change_finalizer(world.release, action)
-            case EnsureRevision():
-                await self._ensure_revision(world, action)
-            case KeepTemplate():
-                await self._keep_version(world, action.revision, world.spec.template, world.spec.ports)
+            case EnsureRevision() | KeepTemplate():
+                await self._make(world, action)
             case Scale():
                 await self._scale(world, action)
             case Retire():
@@ -86,6 +97,8 @@ class Executor:
                 await self._ensure(world.router, Weights(dict(action.shares), stable=stable))
             case TakeOver() | LeaveRouter():
                 await self._beside(world, action)
+            case SetOwners():
+                await self._set_owners(world)
             case PointService():
                 await self._point_service(world, action.revision)
             case FinishAnalysis():
@@ -119,6 +132,12 @@ class Executor:
         # the status write that follows in the same pass is decided on this version
         metadata["resourceVersion"] = answer["metadata"]["resourceVersion"]
         metadata["finalizers"] = answer["metadata"].get("finalizers", [])
+
+    async def _make(self, world: World, action: EnsureRevision | KeepTemplate) -> None:
+        if isinstance(action, EnsureRevision):
+            await self._ensure_revision(world, action)
+        else:
+            await self._keep_version(world, action.revision, world.spec.template, world.spec.ports)
 
     async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
         key, revision = world.key, action.revision
@@ -248,6 +267,21 @@ class Executor:
             },
         }
         await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
+
+    async def _set_owners(self, world: World) -> None:
+        """Deployments and Services last: by them it is seen whether all of it was done."""
+        labels, key = f"{RELEASE_LABEL}={world.key.name}", world.key
+        routes = registry.modules("routers")[world.observation.status.router or world.spec.traffic.kind].WATCHES
+        kinds = dict.fromkeys((ANALYSIS_RUNS, CONTROLLER_REVISIONS, *routes, DEPLOYMENTS, SERVICES))
+        for resource in kinds:
+            for item in await self._kube.list(resource, key.namespace, labels=labels):
+                metadata = item["metadata"]
+                ours = resource == ANALYSIS_RUNS or is_child(key, item)
+                if not ours or has_owners(world.release, metadata, world.owner):
+                    continue
+                wanted = owners(world.release, metadata, world.owner)
+                patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": wanted}}
+                await self._kube.patch(resource, key.namespace, metadata["name"], patch)
 
     async def _answer(self, world: World, action: Answer, now: float) -> None:
         result = "Accepted" if action.accepted else "Refused"

@@ -24,7 +24,7 @@ from controller.api.resources import (
 from controller.api.revision import same_ports
 from controller.api.status import Status
 from controller.kube.cache import ObjectCache
-from controller.kube.objects import Key, child_name, is_ours, owner_of, selector
+from controller.kube.objects import Key, child_name, has_owners, is_child, is_ours, owner_of, selector
 from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns
 from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
 from controller.runtime.pods import trouble_of
@@ -122,6 +122,11 @@ class Observer:
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
             revisions=revisions,
             weights=None if weights is None else weights.shares,
+            owners_differ=not all(
+                has_owners(release, item["metadata"], owner)
+                for item in (*by_revision.values(), *by_name.values())
+                if is_child(key, item)
+            ),
             router_asked=spec.traffic.kind,
             weights_beside=beside.weights,
             trouble_beside=beside.trouble,

@@ -19,6 +19,7 @@ from controller.rollout.actions import (
     RemoveFinalizer,
     Retire,
     Scale,
+    SetOwners,
     SetWeights,
     TakeOver,
 )
@@ -158,8 +159,8 @@ class Cluster:
                 self.service = revision
             case FinishAnalysis(verdict):
                 self.runs[run] = verdict
-            case TakeOver() | LeaveRouter():
-                raise AssertionError("there is one router here")
+            case TakeOver() | LeaveRouter() | SetOwners():
+                raise AssertionError("there is one router here, and no owner")
             case Answer(name):
                 assert name not in self.answers, f"{name} is answered twice"
                 self.answers[name] = action
