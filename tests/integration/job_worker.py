@@ -14,6 +14,8 @@ from workloads.common.job_events import Event
 from workloads.common.job_queue import JobQueue
 from workloads.common.job_table import JobTable
 
+PATIENT = Rules(visibility=30, max_attempts=3, longest_job=60, first_pause=0.2, longest_pause=0.5)
+"""Of a job whose lease has to last on a busy machine."""
 RULES = Rules(visibility=3, max_attempts=3, longest_job=20, first_pause=0.2, longest_pause=0.5)
 
 

@@ -20,7 +20,7 @@ from controller.api.resources import (
 from controller.kube.client import ConflictError, KubeClient
 from tests.integration.node import Node
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 _POINTSMAN = Path(sys.executable).parent / "pointsman"
 
 

@@ -31,7 +31,7 @@ async def test_pods_without_a_node_wait_beyond_the_deadline_and_nothing_is_rejec
             await stall.until(lambda status: status.get("reason") != "NoCapacity")
     waiting = await stall.status()
     assert (waiting["phase"], waiting["reason"]) == ("Waiting", "NoCapacity")
-    assert "has no node" in waiting["message"]
+    assert "cannot be scheduled" in waiting["message"]
     assert "rejected" not in waiting
     stall.node.behave = lambda _: "ready"
     assert (await stall.until_phase("Healthy"))["stableRevision"] == waiting["canaryRevision"]

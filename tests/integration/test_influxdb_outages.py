@@ -25,7 +25,7 @@ async def test_a_wrong_token_is_an_outage_that_does_not_show_it(
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_a_refused_connection_is_an_outage(running: Server, measurement: str, language: str) -> None:
     sentence = await running.outage(counts(measurement, language), url="http://127.0.0.1:1")
-    assert sentence.startswith("InfluxDB at 127.0.0.1:1 cannot be called: no connection")
+    assert sentence.startswith("InfluxDB at 127.0.0.1:1 cannot be reached: no connection")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

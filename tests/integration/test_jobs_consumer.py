@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.patience import until
 from tests.image_jobs import Jobs, names
-from tests.integration.job_worker import RULES, worker
+from tests.integration.job_worker import PATIENT, RULES, worker
 from workloads.common.attempts import RefusedError
 from workloads.common.aws import OutageError
 from workloads.common.job import Job
@@ -198,8 +198,8 @@ async def test_an_outage_does_not_count_against_the_job(jobs: Jobs) -> None:
     """W13"""
     work = Work(fails={"j": OutageError("S3 is away")})
     await jobs.send("j")
-    async with worker(jobs, work):
-        await until(lambda: len(work.begun) > 4, "it is tried again and again", seconds=10)
+    async with worker(jobs, work, rules=PATIENT, table=jobs.table(lease=25)):
+        await until(lambda: len(work.begun) > 4, "it is tried again and again", seconds=60)
         work.fails.clear()
         await jobs.until_state(State.COMPLETED, "j")
     assert (await jobs.row("j")).attempts == 1

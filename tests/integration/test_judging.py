@@ -139,7 +139,7 @@ async def test_a_good_version_goes_on_unproven_and_that_is_recorded(shop, traffi
     done = await shop.until_phase("Healthy")
     assert done["stableRevision"] != stable
     assert [item["step"] for item in done["unproven"]] == [0, 1]
-    assert all("went on unproven" in item["message"] for item in done["unproven"])
+    assert all("continued unproven" in item["message"] for item in done["unproven"])
     run = await shop.kube.get(ANALYSIS_RUNS, shop.namespace, f"web-{done['stableRevision']}-1")
     assert run["status"]["verdict"] == "promoted"
     assert {look["weight"] for look in run["status"]["looks"]} >= {10, 50}
@@ -182,7 +182,7 @@ async def test_a_version_that_fails_everything_is_gone_before_its_first_look_end
     traffic.bad[status["canaryRevision"]] = 1.0
     done = await shop.until_phase("RolledBack")
     assert done["reason"] == "AllBad"
-    assert "every one of" in done["message"]
+    assert "errors: all " in done["message"]
     assert await shop.shares() == {stable: 10000}
 
 
