@@ -6,11 +6,13 @@ which one it talks to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from controller.api.notice import Notification
+from controller.api.notify import NotifierConfig
 from controller.api.resources import Resource, Rule
 from controller.rollout.sizing import Sizing
 
@@ -241,4 +243,50 @@ class RouterModule(Protocol):
 
     def create(self, config: Any, target: RoutedService, context: RouterContext, /) -> Router:
         """`config` is None where the spec names another router, and this one is left."""
+        ...
+
+
+class Post(Protocol):
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str], /) -> None:
+        """Returns once the receiver has answered 2xx. Loopback, link-local and the API server are not called.
+
+        Raises what `Notifier.send` may let through: no answer, another answer, an address that may not be called.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NotifierContext:
+    """What a notifier may use."""
+
+    post: Post
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+
+
+class Notifier(Protocol):
+    async def send(self, notification: Notification) -> None:
+        """Idempotent by the notification's id, which goes along, so that a receiver can tell a repeated one.
+
+        It is cancelled after 15 s. What it raises means: not delivered, so it is called again later.
+        """
+        ...
+
+
+class NotifierModule(Protocol):
+    """A module of `effects/notifiers/`."""
+
+    @property
+    def KIND(self) -> str: ...
+
+    @property
+    def EXAMPLE(self) -> Mapping[str, Any]: ...
+
+    @property
+    def Config(self) -> type[NotifierConfig]:
+        """A `record` of its fields."""
+        ...
+
+    def create(self, config: Any, secrets: Mapping[str, str], context: NotifierContext, /) -> Notifier:
+        """`secrets` are the contents of those that the config names."""
         ...

@@ -1,7 +1,7 @@
-"""Finds the modules that can be added: routers, metric providers, steps, effects.
+"""Finds the modules that can be added: routers, metric providers, steps, strategies, effects, notifiers.
 
 A module is found by lying in its folder, or by an entry point (`pointsman.routers`, `pointsman.providers`,
-`pointsman.steps`, `pointsman.effects`) of another package. Adding one therefore changes one file.
+`pointsman.steps`, …) of another package. Adding one therefore changes one file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, overload
 
 from controller.api.fields import Kinds
-from controller.ports import ProviderModule, RouterModule
+from controller.ports import NotifierModule, ProviderModule, RouterModule
 from controller.rollout.bake import Bake
 from controller.rollout.step import StepModule
 from controller.rollout.strategy import StrategyModule
@@ -25,11 +25,12 @@ FOLDERS = {
     "providers": "controller.providers",
     "steps": "controller.rollout.steps",
     "effects": "controller.effects",
+    "notifiers": "controller.effects.notifiers",
     "strategies": "controller.rollout.strategies",
 }
 _EXPORTS = ("KIND", "EXAMPLE", "Config")
 _EXPORTS_OF = {"routers": ("SIZING", "WATCHES", "RULES", "create"), "providers": ("DIALECTS", "create")}
-_EXPORTS_OF |= {"effects": ("RULES", "LIMITS", "create")}
+_EXPORTS_OF |= {"effects": ("RULES", "LIMITS", "create"), "notifiers": ("create",)}
 
 
 class PluginError(Exception):
@@ -44,6 +45,8 @@ def modules(folder: Literal["providers"]) -> Mapping[str, ProviderModule]: ...
 def modules(folder: Literal["steps"]) -> Mapping[str, StepModule]: ...
 @overload
 def modules(folder: Literal["strategies"]) -> Mapping[str, StrategyModule]: ...
+@overload
+def modules(folder: Literal["notifiers"]) -> Mapping[str, NotifierModule]: ...
 @overload
 def modules(folder: str) -> Mapping[str, Any]: ...
 def modules(folder: str) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ The words are for people and dashboards. Nothing decides by them: what a decisio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -102,6 +103,11 @@ class Meaning:
     kind: Kind
     sentence: str
     next: tuple[str, ...] = ()
+
+    def lines(self, facts: Mapping[str, str]) -> tuple[str, ...]:
+        """What to do next, with what the words mean now."""
+        missing = [f"{{{fact}}}" for fact, value in facts.items() if not value]
+        return tuple(line.format(**facts) for line in self.next if not any(fact in line for fact in missing))
 
 
 _WAIT = "pointsman wait {here}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.api.choice import Choice, Entry, OneOf
 from controller.api.fields import NO_KINDS, RULES, Absent, Kinds, Place, Rule, declared, field, parse, record, schema
+from controller.api.notify import NOTIFY, Notify
 from controller.api.pod_template import POD_TEMPLATE
 from controller.api.reading import SpecError, parse_duration
 from controller.api.shapes import (
@@ -471,6 +472,11 @@ class Written:
     )
     # filled, because the rule is tried on it as it stands
     drain: Drain = field(Record(Drain), "Before an old version is scaled down.", default={}, filled=True)
+    notify: tuple[Notify, ...] = field(
+        NOTIFY,
+        "Whom to notify of a rollback, a promotion, a pending approval, or metrics that fail. Nothing waits for it.",
+        default=Absent(()),
+    )
     owned: bool = field(
         Word(("Delete", "Orphan")),
         "What happens to pods and routes when this Release is deleted: they are deleted, too, or stay.",
@@ -499,6 +505,7 @@ class ReleaseSpec:
     """deletionPolicy Delete: what was made goes with the Release."""
     on_new_version: str = "restart"
     """What a new version does to the one that is under way."""
+    notify: tuple[Notify, ...] = ()
 
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
@@ -548,10 +555,15 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         drain=written.drain,
         owned=written.owned,
         on_new_version=written.on_new_version,
+        notify=written.notify,
     )
 
 
 def parse_what_runs(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
     """As much of a spec that cannot be read as is needed to move its traffic. Raises SpecError when not even that."""
     needed = ("replicas", "template", "service", "traffic", "deletionPolicy")
-    return parse_release(name, {key: raw[key] for key in needed if key in raw}, kinds)
+    found = {key: raw[key] for key in needed if key in raw}
+    try:
+        return parse_release(name, {**found, "notify": raw.get("notify")}, kinds)
+    except SpecError:
+        return parse_release(name, found, kinds)

@@ -79,6 +79,14 @@ class Clock:
 
 
 @dataclass(frozen=True)
+class Notified:
+    """What people were notified of in this attempt, and when."""
+
+    about: str
+    at: float
+
+
+@dataclass(frozen=True)
 class Attempt:
     """A version on trial. All of it ends with the attempt."""
 
@@ -97,6 +105,7 @@ class Attempt:
     """Who ended the judging, and why: everything goes to the canary."""
     run: str = ""
     """Its AnalysisRun."""
+    notified: tuple[Notified, ...] = ()
 
 
 @dataclass(frozen=True)

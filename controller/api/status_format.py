@@ -16,6 +16,7 @@ from controller.api.status import (
     Blocked,
     Clock,
     ManualRollback,
+    Notified,
     Rejection,
     RouteEdits,
     Status,
@@ -128,6 +129,7 @@ def _attempt_from_raw(raw: Mapping[str, Any]) -> Attempt | None:
     began = times.from_text(raw["canarySince"]) if raw.get("canarySince") else 0.0
     values: dict[str, Any] = {field: raw[key] for field, key in _ATTEMPT_TEXTS.items() if key in raw}
     values |= {field: bool(raw.get(key)) for field, key in _ATTEMPT_FLAGS.items()}
+    values["notified"] = tuple(Notified(item["about"], times.from_text(item["at"])) for item in raw.get("notified", ()))
     return Attempt(canary, Clock(began, **moments), step=raw.get("step", 0), **values)
 
 
@@ -193,6 +195,8 @@ def _put_attempt(raw: dict[str, Any], attempt: Attempt) -> None:
     raw |= {key: getattr(attempt, field) for field, key in _ATTEMPT_TEXTS.items() if getattr(attempt, field)}
     raw |= {key: True for field, key in _ATTEMPT_FLAGS.items() if getattr(attempt, field)}
     _put_moments(raw, attempt.clock, _CLOCK)
+    if attempt.notified:
+        raw["notified"] = [{"about": item.about, "at": times.to_text(item.at)} for item in attempt.notified[-KEPT:]]
 
 
 def _put_moments(raw: dict[str, Any], owner: object, fields: Mapping[str, str]) -> None:

@@ -1,5 +1,8 @@
 """Carries out what Releases owe to the outside, beside the passes and never within one.
 
+A Release that is deleted waits for none of it. What must be delivered is tried for another minute, by this process
+alone, and then given up.
+
 A pass hands over all that its Release owes, after the write that owes it, and reads what is known without waiting.
 Each change of a result wakes the Release. Nothing here has to outlive the process: what is owed stands in the status,
 and the first pass of the next leader hands it over again.
@@ -8,6 +11,7 @@ and the first pass of the next leader hands it over again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +21,7 @@ from controller import registry
 from controller.api.effect import MOST_OWED, MOST_PAYLOAD_BYTES, Effect, Owed
 from controller.effects.carrier import Carrier, EffectContext, Limits, Owner
 from controller.effects.lane import Entry, Hooks, Lane
-from controller.rollout.effect import Refused, Result
+from controller.rollout.effect import Answered, Refused, Result, Retrying
 
 
 class _Key(Owner, Hashable, Protocol):
@@ -25,6 +29,10 @@ class _Key(Owner, Hashable, Protocol):
 
 
 K = TypeVar("K", bound=_Key)
+
+LAST_TRIES_S = 60.0
+"""For how long a notification of a Release that is gone is still tried."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,20 @@ class Outbox(Generic[K]):
     """One event loop's. It works from what is handed over until `close`."""
 
     def __init__(
-        self, kinds: Mapping[str, Kind], wake: Callable[[K], None], *, clock: Callable[[], float] = time.time
+        self,
+        kinds: Mapping[str, Kind],
+        wake: Callable[[K], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        lost: Callable[[K, str], None] = lambda *_: None,
     ) -> None:
+        """`lost` is called with a sentence about a notification that was given up because its Release is gone."""
         hooks = Hooks(wake, clock, may_act=lambda: self.may_act())  # noqa: PLW0108 - it is set later
         self._lanes = {name: Lane(kind.carrier, kind.limits, hooks) for name, kind in kinds.items()}
         self._wake = wake
         self._entries: dict[K, dict[str, Entry[K]]] = {}
+        self._last_tries: dict[Entry[K], asyncio.TimerHandle] = {}
+        self._lost = lost
         self.may_act: Callable[[], bool] = lambda: True
         """Asked before each call: a leader that was frozen calls nobody before it knows that it still leads."""
 
@@ -77,8 +93,13 @@ class Outbox(Generic[K]):
         return {name: entry.result for name, entry in entries.items() if entry.result is not None}
 
     def forget(self, owner: K) -> None:
-        """The object is gone, and what it still owed with it."""
-        self.submit(owner, ())
+        """The object is gone, and what it still owed with it; what must be delivered is tried for LAST_TRIES_S."""
+        loop = asyncio.get_running_loop()
+        for entry in self._entries.pop(owner, {}).values():
+            if entry.effect.must_deliver and not isinstance(entry.result, Answered | Refused):
+                self._last_tries[entry] = loop.call_later(LAST_TRIES_S, self._give_up, entry)
+            else:
+                self._drop(entry)
 
     async def run(self) -> None:
         """Holds what runs, so that it ends with whoever runs this: no call goes on when the Lease is another's."""
@@ -90,7 +111,11 @@ class Outbox(Generic[K]):
     async def close(self) -> None:
         """Ends what runs. The next leader gets the same effects from the statuses."""
         for owner in list(self._entries):
-            self.forget(owner)
+            self.submit(owner, ())
+        while self._last_tries:
+            entry, timer = self._last_tries.popitem()
+            timer.cancel()
+            self._drop(entry)
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
 
     def _accept(self, owner: K, effect: Effect) -> Entry[K]:
@@ -106,6 +131,16 @@ class Outbox(Generic[K]):
         # after the pass that hands it over: it has read its results already
         asyncio.get_running_loop().call_soon(self._wake, owner)
         return entry
+
+    def _give_up(self, entry: Entry[K]) -> None:
+        del self._last_tries[entry]
+        if isinstance(entry.result, Answered | Refused):
+            return
+        self._drop(entry)
+        why = entry.result.message if isinstance(entry.result, Retrying) else "no answer"
+        message = f"{entry.effect.id}: not delivered within {LAST_TRIES_S:.0f} s after the Release was deleted: {why}"
+        _LOG.warning("%s: %s", entry.owner, message)
+        self._lost(entry.owner, message)
 
     def _drop(self, entry: Entry[K]) -> None:
         lane = self._lanes.get(entry.effect.kind)

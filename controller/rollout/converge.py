@@ -30,6 +30,7 @@ from controller.rollout.actions import (
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.effect import owed_after
+from controller.rollout.notices import forward, notify
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
 from controller.rollout.traffic import Move, move, move_to, selected
@@ -81,7 +82,8 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(_LEDGER_CHECK_S)
     serving = seen.state(draft.status.stable or draft.status.canary)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
-    draft.update(owed=owed_after(seen.status.owed, draft.effects, seen.effects, draft.now))
+    owed = tuple(forward(draft, seen.status.owed))
+    draft.update(owed=owed_after(owed, (*draft.effects, *notify(draft)), seen.effects, draft.now))
     then = (
         *_events(draft),
         *events,

@@ -18,7 +18,7 @@ from controller.analysis.controller import AnalysisController
 from controller.analysis.measuring import Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
-from controller.api.resources import NAMESPACES
+from controller.api.resources import NAMESPACES, RELEASES
 from controller.effects.addresses import Addresses, api_server_of
 from controller.effects.carrier import EffectContext
 from controller.effects.outbox import Outbox, kinds
@@ -101,7 +101,8 @@ class Operator:
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
         telemetry = Telemetry()
         analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, wake)
-        outbox = Outbox(kinds(EffectContext(kube, addresses or Addresses(api_server_of(kube)))), wake)
+        effects = kinds(EffectContext(kube, addresses or Addresses(api_server_of(kube))))
+        outbox = Outbox(effects, wake, lost=partial(_emit_lost, events))
         reconciler = Reconciler(
             kube=kube,
             cache=cache,
@@ -263,3 +264,10 @@ async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed)
     finally:
         operator.leads = False
         await lease.release()
+
+
+def _emit_lost(events: Events, key: Key, message: str) -> None:
+    """On a Release that is gone, so without its UID."""
+    metadata = {"namespace": key.namespace, "name": key.name, "uid": ""}
+    gone = {"apiVersion": RELEASES.api_version, "kind": RELEASES.kind, "metadata": metadata}
+    events.emit(gone, "NotificationLost", message, warning=True)

@@ -141,8 +141,7 @@ def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
         "rejected": status.rejected[-1].revision if status.rejected else "",
         "previous": status.previous,
     }
-    missing = [f"{{{fact}}}" for fact, value in facts.items() if not value]
-    return [line.format(**facts) for line in _meaning(status).next if not any(fact in line for fact in missing)]
+    return _meaning(status).lines(facts)
 
 
 def _meaning(status: Status) -> Meaning:

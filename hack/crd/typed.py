@@ -9,6 +9,7 @@ _PROTOCOLS = {
     "providers": "controller.ports.ProviderModule",
     "steps": "controller.rollout.step.StepModule",
     "strategies": "controller.rollout.strategy.StrategyModule",
+    "notifiers": "controller.ports.NotifierModule",
     "effects": "controller.effects.carrier.EffectModule",
 }
 

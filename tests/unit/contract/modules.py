@@ -2,10 +2,14 @@
 """mypy holds each module against the Protocol of its folder. Nothing runs this."""
 
 from controller.effects.carrier import EffectModule
+from controller.ports import NotifierModule
 from controller.ports import ProviderModule
 from controller.ports import RouterModule
 from controller.rollout.step import StepModule
 from controller.rollout.strategy import StrategyModule
+import controller.effects.notifiers.slack as notifiers_slack
+import controller.effects.notifiers.webhook as notifiers_webhook
+import controller.effects.notify as effects_notify
 import controller.effects.webhook as effects_webhook
 import controller.providers.influxdb as providers_influxdb
 import controller.rollout.steps.approve as steps_approve
@@ -25,5 +29,8 @@ checked_steps_approve: StepModule = steps_approve
 checked_steps_pause: StepModule = steps_pause
 checked_steps_webhook: StepModule = steps_webhook
 checked_steps_weight: StepModule = steps_weight
+checked_effects_notify: EffectModule = effects_notify
 checked_effects_webhook: EffectModule = effects_webhook
+checked_notifiers_slack: NotifierModule = notifiers_slack
+checked_notifiers_webhook: NotifierModule = notifiers_webhook
 checked_strategies_canary: StrategyModule = strategies_canary

@@ -52,7 +52,13 @@ class World:
     def __init__(self, limits: Limits = LIMITS) -> None:
         self.carrier = FakeCarrier()
         self.woken: list[Key] = []
-        self.outbox: Outbox[Key] = Outbox({"fake": Kind(self.carrier, limits)}, self.woken.append, clock=self.now)
+        self.lost: list[tuple[Key, str]] = []
+        self.outbox: Outbox[Key] = Outbox(
+            {"fake": Kind(self.carrier, limits)},
+            self.woken.append,
+            clock=self.now,
+            lost=lambda key, message: self.lost.append((key, message)),
+        )
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -192,6 +198,49 @@ async def test_what_waits_for_its_next_try_is_cancelled_too(world):
     await asyncio.sleep(1000)
     assert world.carrier.times("gate") == 1
     assert len(world.outbox) == 0
+
+
+def note(name: str) -> Owed:
+    return Owed(Effect(name, "fake", {}, must_deliver=True), 0.0)
+
+
+@in_leaping_time
+async def test_a_notification_of_a_release_that_is_gone_is_tried_on(world):
+    world.carrier.script["note"] = [EffectFailedError("away"), EffectFailedError("away"), CarriedOut({})]
+    world.outbox.submit(WEB, [note("note")])
+    await asyncio.sleep(0.1)
+    world.outbox.forget(WEB)
+    await asyncio.sleep(1000)
+    assert world.carrier.times("note") == 3
+    assert world.lost == []
+
+
+@in_leaping_time
+async def test_a_notification_of_a_release_that_is_gone_is_given_up_after_a_minute(world):
+    world.carrier.script["note"] = [EffectFailedError("away")]
+    world.outbox.submit(WEB, [note("note")])
+    await asyncio.sleep(0.1)
+    world.outbox.forget(WEB)
+    world.outbox.forget(WEB)  # each wake finds it gone again
+    await asyncio.sleep(61)
+    tried = world.carrier.times("note")
+    assert [key for key, _ in world.lost] == [WEB]
+    assert world.lost[0][1] == "note: not delivered within 60 s after the Release was deleted: away"
+    await asyncio.sleep(1000)
+    assert world.carrier.times("note") == tried
+
+
+@in_leaping_time
+async def test_a_release_made_again_does_not_end_the_last_tries_of_the_one_before(world):
+    world.carrier.script["note"] = [EffectFailedError("away"), CarriedOut({})]
+    world.outbox.submit(WEB, [note("note")])
+    await asyncio.sleep(0.1)
+    world.outbox.forget(WEB)
+    world.outbox.submit(WEB, [note("other")])
+    await asyncio.sleep(1000)
+    assert world.carrier.times("note") == 2
+    assert world.carrier.times("other") == 1
+    assert world.lost == []
 
 
 @in_leaping_time

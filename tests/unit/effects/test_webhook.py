@@ -273,7 +273,10 @@ async def test_a_token_of_a_secret_goes_along():
     [
         (FakeSecrets(None), "Secret shop/gate-token has no key 'token'; create it"),
         (FakeSecrets({"other": "x"}), "Secret shop/gate-token has no key 'token'; create it"),
-        (FakeSecrets({"token": "a\r\nX: b"}), "holds no token that HTTP can carry"),
+        (
+            FakeSecrets({"token": "a\r\nX: b"}),
+            "of Secret shop/gate-token is not one line of printable ASCII",
+        ),
         (FakeSecrets(error=InvalidError(403, "Forbidden", "no")), "cannot be read; allow it with a Role: no"),
     ],
 )

@@ -45,7 +45,11 @@ def _scrub(value: Any) -> Any:
             changes[one.name] = (inner and "another text") if is_text else _scrub(inner)
         return replace(value, **changes)
     if isinstance(value, Mapping):
-        return {key: _scrub(inner) for key, inner in value.items()}
+        # a notice, as it is owed, holds the texts of what it is about
+        return {
+            key: (inner and "another text") if key in TEXTS and isinstance(inner, str) else _scrub(inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, tuple):
         return tuple(_scrub(inner) for inner in value)
     return value

@@ -1,0 +1,1 @@
+"""The ways of notifying people, one file each."""

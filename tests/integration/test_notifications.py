@@ -1,0 +1,173 @@
+"""People are notified once of each thing, against a real API server; the operator dies, and receivers misbehave."""
+
+import asyncio
+import base64
+import itertools
+
+import pytest
+
+from controller.api.resources import RELEASES, SECRETS
+from controller.effects.addresses import Addresses
+from controller.kube.client import KubeError
+from tests.gate import HANG, Gate, answer, gate
+from tests.integration.in_process import Stall
+from tests.integration.operator_fixture import APPROVE, release, weight
+
+SOON_S = 30.0
+
+
+async def _no_api_server():
+    return frozenset()
+
+
+LOOPBACK = Addresses(_no_api_server, allowed=("127.0.0.1",))
+OK = answer()
+
+
+@pytest.fixture
+def opens(api_server, kube, node, tmp_path):
+    """Opens a stall whose operator may call loopback; once more for the next life over the same Release."""
+    lives = itertools.count()
+
+    def open_(*, name: str = "web", seed: int | None = None):
+        log = tmp_path / f"{name}-{next(lives)}.log"
+        return Stall.open(kube, node, api_server, log, name=name, seed=seed, addresses=LOOPBACK)
+
+    return open_
+
+
+@pytest.fixture
+async def stall(opens):
+    async with opens() as stall:
+        yield stall
+
+
+def team(it: Gate, *wanted: str):
+    return [{"name": "team", "webhook": {"url": it.url}} | ({"topics": list(wanted)} if wanted else {})]
+
+
+def topics(it: Gate) -> list[str]:
+    return [str(request.body["topic"]) for request in it.requests]
+
+
+def ids(it: Gate) -> set[str]:
+    return {request.headers["webhook-id"] for request in it.requests}
+
+
+async def until(condition, seconds=SOON_S):
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what a server was sent
+            await asyncio.sleep(0.02)
+
+
+async def bad_version(stall):
+    """Version 2 waits for a person, who aborts it."""
+    await stall.commit("2")
+    waiting = await stall.until(lambda status: status["reason"] == "AwaitingApproval")
+    await stall.ask("abort", waiting["canaryRevision"])
+    return await stall.until_phase("RolledBack")
+
+
+async def test_each_thing_is_told_once(stall):
+    async with gate(OK) as it:
+        await stall.given(release(weight(10), APPROVE, notify=team(it)))
+        back = await bad_version(stall)
+        done = await stall.until(lambda status: "owed" not in status)
+        assert done["phase"] == "RolledBack"
+        assert topics(it) == ["Promoted", "AwaitingApproval", "RolledBack"]
+        assert len(ids(it)) == 3
+        body = it.requests[-1].body
+        assert body["title"] == f"{stall.namespace}/web: {body['revision']} was rolled back (Aborted)"
+        assert str(body["message"]).endswith(f"{back['stableRevision']} has all of the traffic")
+        assert f"pointsman explain web -n {stall.namespace}" in str(body["next"])
+
+
+async def test_the_next_operator_delivers_what_is_owed_under_the_same_id(opens):
+    async with gate(HANG, OK) as it:
+        async with opens() as stall:
+            await stall.given(release(weight(10), APPROVE, notify=team(it, "RolledBack")))
+            await bad_version(stall)
+            await until(lambda: it.requests)
+            assert "owed" in await stall.status()
+        async with opens() as stall:
+            await stall.until(lambda status: "owed" not in status)
+        assert topics(it) == ["RolledBack"] * 2
+        assert len(ids(it)) == 1
+
+
+async def test_killed_between_any_two_writes_it_tells_each_thing_under_one_id(opens):
+    kills = 0
+    for seed in range(2):
+        async with gate(OK) as it, opens(name=f"web{seed}", seed=seed) as stall:
+            await stall.given(release(weight(10), APPROVE, notify=team(it, "AwaitingApproval", "RolledBack")))
+            await bad_version(stall)
+            await stall.until(lambda status: "owed" not in status)
+            assert sorted({*topics(it)}) == ["AwaitingApproval", "RolledBack"]
+            assert len(ids(it)) == 2
+            kills += stall.operator.kills
+    assert kills >= 4
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [(answer(status=500), OK), (answer(b"x" * 30_000_000),), (answer(status=503), answer(status=429), OK)],
+    ids=["500 then 200", "30 MB", "503, 429, 200"],
+)
+async def test_it_is_told_whatever_the_receiver_does_first(stall, replies):
+    async with gate(*replies) as it:
+        await stall.given(release(weight(10), APPROVE, notify=team(it, "RolledBack")))
+        await bad_version(stall)
+        await stall.until(lambda status: "owed" not in status)
+        assert topics(it) == ["RolledBack"] * len(replies)
+        assert len(ids(it)) == 1
+
+
+@pytest.mark.parametrize("receiver", ["down", "hangs"])
+async def test_a_receiver_delays_no_rollback_and_no_deletion(stall, kube, receiver):
+    async with gate() as closed:
+        pass
+    async with gate(HANG) as hanging:
+        it = closed if receiver == "down" else hanging
+        await stall.given(release(weight(10), APPROVE, notify=team(it)))
+        back = await bad_version(stall)
+        assert await stall.shares() == {back["stableRevision"]: 10000}
+        assert [item["kind"] for item in back["owed"]] == ["notify"] * 3
+        await kube.delete(RELEASES, stall.namespace, "web")
+        async with asyncio.timeout(SOON_S):
+            while await kube.find(RELEASES, stall.namespace, "web") is not None:  # noqa: ASYNC110 - the server's view
+                await asyncio.sleep(0.05)
+
+
+async def test_slack_is_told_by_the_url_of_a_secret_which_stands_nowhere_else(stall, kube):
+    async with gate(answer(status=404), OK) as it:
+        url = f"{it.url}/T0/B0/sesame"
+        data = {"url": base64.b64encode(url.encode()).decode()}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "slack-team"}, "data": data}
+        await kube.create(SECRETS, stall.namespace, secret)
+        target = {
+            "name": "team",
+            "topics": ["RolledBack"],
+            "slack": {"urlSecretRef": {"name": "slack-team", "key": "url"}},
+        }
+        await stall.given(release(weight(10), APPROVE, notify=[target]))
+        await bad_version(stall)
+        done = await stall.until(lambda status: "owed" not in status)
+        assert "/T0/B0/sesame" in it.requests[-1].line
+        assert "was rolled back" in str(it.requests[-1].body["text"])
+        assert "sesame" not in str(await stall.release())
+        assert "sesame" not in stall.operator.log.read_text()
+        assert done["phase"] == "RolledBack"
+
+
+@pytest.mark.parametrize(
+    "notify",
+    [
+        [{"name": "a"}],
+        [{"name": "a", "webhook": {"url": "http://x.qa"}, "slack": {"urlSecretRef": {"name": "a"}}}],
+        [{"name": "a", "topics": ["Never"], "webhook": {"url": "http://x.qa"}}],
+        [{"name": "a", "webhook": {"url": "http://x.qa"}}] * 2,
+    ],
+)
+async def test_the_api_server_refuses_what_the_operator_would(kube, node, notify):
+    with pytest.raises(KubeError):
+        await kube.create(RELEASES, node.namespace, release(weight(10), notify=notify))
