@@ -9,7 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from controller import registry
+from controller.api.choice import OneOf
+from controller.api.fields import Place
 from controller.api.phase import Phase
+from controller.api.reading import SpecError
 from controller.api.status import Status
 from controller.stats.evidence import MetricEvidence, Verdict
 from controller.views.explanation import Explanation, next_commands
@@ -83,22 +87,26 @@ def _versions(found: Explanation, width: int, now: float) -> Table:
 def _steps(release: Mapping[str, Any], status: Status) -> Text:
     """Those that are passed, the one in force, those to come."""
     words = Text()
-    steps = release["spec"].get("strategy", {}).get("canary", {}).get("steps", [])
-    for index, step in enumerate(steps):
+    steps = _step_words(release["spec"].get("strategy") or {"canary": {}})
+    for index, word in enumerate(steps):
         if index:
             words.append(" > ", style="dim")
         style = "green" if index < status.step else "bold reverse" if index == status.step else "dim"
-        words.append(_word(step), style=style)
+        words.append(word, style=style)
     if status.step >= len(steps):
         words.append(" > ", style="dim")
         words.append("all", style="bold reverse")
     return words
 
 
-def _word(step: Mapping[str, Any]) -> str:
-    if "weight" in step:
-        return str(step["weight"]).removesuffix("%") + "%"
-    return next(iter(step), "?")
+def _step_words(strategy: Mapping[str, Any]) -> list[str]:
+    """What the strategy compiles to, whichever it is; nothing if it is one that this installation does not have."""
+    try:
+        steps = OneOf("strategies").parse(strategy, Place("spec.strategy", registry.kinds())).config.steps
+    except SpecError:
+        return []
+    kinds = {module.Config: kind for kind, module in registry.modules("steps").items()}
+    return [kinds.get(type(step), "?") if step.weight is None else f"{step.weight:g}%" for step in steps]
 
 
 def _evidence(metrics: tuple[MetricEvidence, ...], width: int) -> Table:

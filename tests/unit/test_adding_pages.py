@@ -11,6 +11,7 @@ import pytest
 
 from controller import registry
 from hack.crd import generate
+from tests.unit.contract.rules import broken
 from tests.unit.rollout.world import World
 
 PAGES = sorted((Path(__file__).parents[2] / "controller" / "docs").glob("adding-a-*.md"))
@@ -45,6 +46,7 @@ def test_a_page_can_be_followed(page, monkeypatch, tmp_path):
 
     monkeypatch.setattr(registry, "entry_points", found)
     assert registry.modules(folder)[added.KIND] is added
+    assert broken(folder, added) == []
     assert any(f"{added.KIND}:" in text for text in generate.render().values()), "it is in a CRD"
     tried = 0
     for test_path, test_text in tests:

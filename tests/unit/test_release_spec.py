@@ -7,7 +7,7 @@ from controller.api.reading import SpecError
 from controller.api.release import Scale, parse_release
 from tests import golden
 
-ROUTERS, STEP_KINDS = (", ".join(registry.modules(folder)) for folder in ("routers", "steps"))
+ROUTERS, STEP_KINDS, STRATEGIES = (", ".join(registry.modules(folder)) for folder in ("routers", "steps", "strategies"))
 STEPS = "spec.strategy.canary.steps"
 
 
@@ -89,7 +89,7 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
             {"traffic": {"gatewayAPI": {}}},
             "spec.traffic.gatewayAPI.parentRefs: needs at least one parent, such as {name: public}",
         ),
-        ({"strategy": {"blueGreen": {}}}, "spec.strategy.blueGreen: is not a known field (known: canary)"),
+        ({"strategy": {"blueGreen": {}}}, f"spec.strategy.blueGreen: is not a known field (known: {STRATEGIES})"),
         (
             {"strategy": {"canary": {"scale": "half"}}},
             "spec.strategy.canary.scale: 'half' is not matchWeight, full or {replicas: n}",

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from controller.api.choice import Choice, OneOf
 from controller.api.phase import Phase
 from controller.api.status import Attempt, Clock, Rejection, Status
 from controller.api.status_format import status_to_raw
 from controller.cli.watching import lines
+from controller.rollout.steps.pause import Pause
+from controller.rollout.steps.weight import Weight
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
@@ -112,3 +115,17 @@ def test_in_a_log_there_is_a_line_for_each_change_and_no_more(capsys):
         "Progressing (Analyzing), step 3/4, weight 50 %, errors 12/720 vs 240/14400",
     ]
     assert line(explanation(canary="", weight=0.0, evidence="")) == "Progressing (Analyzing), weight 0 %"
+
+
+def test_the_steps_are_those_that_the_strategy_compiles_to(monkeypatch):
+    class AllAtOnce:
+        steps = (Pause(60.0), Weight(100.0), Pause(60.0))
+
+    monkeypatch.setattr(OneOf, "parse", lambda *_: Choice("allAtOnce", AllAtOnce()))
+    assert "pause > 100% > pause" in screen(explanation(), 80)
+
+
+def test_a_strategy_of_another_installation_has_no_steps_to_show():
+    found = explanation()
+    found.release["spec"]["strategy"] = {"unheardOf": {}}
+    assert "abcdefghij, 4 of 4 pods ready" in screen(found, 80)
