@@ -16,7 +16,7 @@ from controller.api.status import Attempt, Clock
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.failed_checks import FailedCheck, failed_check
-from controller.rollout.hand_over import asked_for, hand_over
+from controller.rollout.hand_over import hand_over, other_router
 from controller.rollout.manual_rollback import manual_rollback
 from controller.rollout.rejection import end_attempt, reject
 
@@ -198,7 +198,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("a person controls the route", _manual_s, _leave_the_route),
     Guard("a name is taken", _taken, _say_it_is_taken),
     Guard("a person goes back to an older version", _going_back, manual_rollback),
-    Guard("the spec asks for another router", asked_for, hand_over),
+    Guard("the spec asks for another router", other_router, hand_over),
     Guard("the Release is suspended", _suspended, _suspend),
     Guard("the canary is no longer asked for", _superseded, _end_superseded),
     Guard("a new version is asked for", _new_version, _begin),

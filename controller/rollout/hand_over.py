@@ -20,32 +20,32 @@ _SEEN_AGAIN_S = 0.5
 _TRIED_AGAIN_S = 5.0
 
 
-def asked_for(draft: Draft) -> str | None:
-    """The router that is asked for, where another one has the traffic."""
+def other_router(draft: Draft) -> str | None:
+    """The router in the spec, if another one has the traffic."""
     seen = draft.seen
     if not draft.status.router:
-        draft.update(router=seen.router_asked)
-    return seen.router_asked if seen.router_asked != draft.status.router else None
+        draft.update(router=seen.spec_router)
+    return seen.spec_router if seen.spec_router != draft.status.router else None
 
 
-def hand_over(draft: Draft, asked: str) -> Desired | None:
+def hand_over(draft: Draft, wanted: str) -> Desired | None:
     """What should be until the new router has the traffic."""
     seen, status = draft.seen, draft.status
     serving = status.stable or (status.canary if seen.weights else "")
     if draft.status.attempt is not None and status.on_trial:
         draft.stop_clock()
-    message = f"traffic moves from {status.router} to {asked}: first all of it to {serving or 'nobody'}"
+    message = f"traffic moves from {status.router} to {wanted}: first all of it to {serving or 'nobody'}"
     summary = Summary(Phase.PROGRESSING, Reason.ROUTER_CHANGED, message)
-    if status.router_beside in ("", asked):
-        draft.update(router_beside=asked)
+    if status.router_beside in ("", wanted):
+        draft.update(router_beside=wanted)
         if _serves_alone(seen.weights, serving) and (not serving or seen.weights_beside == {serving: WHOLE}):
-            draft.update(router=asked, router_beside=status.router, weight=_weight(draft), weight_since=draft.now)
+            draft.update(router=wanted, router_beside=status.router, weight=_weight(draft), weight_since=draft.now)
             draft.update(weight_pending=False)
-            draft.event(Reason.ROUTER_CHANGED, f"{asked} has the traffic; {status.router} is left")
+            draft.event(Reason.ROUTER_CHANGED, f"{wanted} has the traffic; {status.router} is left")
             draft.again(0)
             return Desired(summary, hands_off=True)
     if seen.trouble_beside:
-        summary = Summary(Phase.WAITING, Reason.ROUTER_REFUSED, f"{asked}: {seen.trouble_beside}")
+        summary = Summary(Phase.WAITING, Reason.ROUTER_REFUSED, f"{wanted}: {seen.trouble_beside}")
     draft.again(_TRIED_AGAIN_S if seen.trouble_beside else _SEEN_AGAIN_S)
     has_route = serving != "" and seen.weights is not None
     return Desired(
@@ -53,7 +53,7 @@ def hand_over(draft: Draft, asked: str) -> Desired | None:
         weight=_weight(draft) if has_route else None,
         pods={serving: Pods(seen.spec.replicas)} if serving else {},
         service=serving,
-        taken_over=serving if status.router_beside in ("", asked) else "",
+        taken_over=serving if status.router_beside in ("", wanted) else "",
     )
 
 
@@ -73,7 +73,7 @@ def actions(draft: Draft, desired: Desired) -> list[TakeOver | LeaveRouter]:
         return [TakeOver(desired.taken_over)] if alone else []
     before = seen.status
     other = before.router_beside
-    if not other or desired.hands_off or seen.deleting or other in (seen.router_asked, status.router):
+    if not other or desired.hands_off or seen.deleting or other in (seen.spec_router, status.router):
         return []
     if seen.left_beside:
         draft.update(router_beside="")

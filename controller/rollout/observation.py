@@ -97,7 +97,7 @@ class Observation:
     """Percent per revision as the router has them; None while there is no route."""
     owners_differ: bool = False
     """What was made for the Release has other owners than spec.deletionPolicy says."""
-    router_asked: str = ""
+    spec_router: str = ""
     """The router of the spec. `weights` are those of the one that has the traffic, by the status."""
     weights_beside: Mapping[str, float] | None = None
     """Percent per revision as the other router has them, while two are involved."""

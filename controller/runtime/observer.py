@@ -127,7 +127,7 @@ class Observer:
                 for item in (*by_revision.values(), *by_name.values())
                 if is_child(key, item)
             ),
-            router_asked=spec.traffic.kind,
+            spec_router=spec.traffic.kind,
             weights_beside=beside.weights,
             trouble_beside=beside.trouble,
             route_by=signs.edited_by,

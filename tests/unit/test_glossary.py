@@ -11,13 +11,6 @@ CONTROLLER = Path(__file__).parents[2] / "controller"
 PAGE = CONTROLLER / "docs" / "glossary.md"
 ROW = re.compile(r"^\| (?P<term>[^|]+) \| (?P<meaning>[^|]+) \|(?P<replaced>[^|]*)\|$", re.MULTILINE)
 
-PENDING = frozenset(
-    [
-        "asked",
-    ]
-)
-"""Names that still stand in the code. Take out what is gone; put nothing in."""
-
 
 def replaced() -> set[str]:
     return {name for row in ROW.finditer(PAGE.read_text()) for name in re.findall(r"`([^`]+)`", row["replaced"])}
@@ -68,10 +61,6 @@ def test_every_row_of_the_glossary_is_read():
 
 
 def test_replaced_names_are_gone_from_the_code():
-    entries = replaced() - PENDING
+    entries = replaced()
     found = [f"{where}: {name}" for name, where in identifiers() for entry in entries if forbids(entry, name)]
     assert found == [], "controller/docs/glossary.md says how these are called now"
-
-
-def test_nothing_is_pending_that_the_glossary_does_not_name():
-    assert replaced() >= PENDING
