@@ -280,6 +280,11 @@ class Executor:
                 if not ours or has_owners(world.release, metadata, world.owner):
                     continue
                 wanted = owners(world.release, metadata, world.owner)
+                if resource == CONTROLLER_REVISIONS:
+                    # a patch would sort the keys of its data, which the API server takes for a change of them
+                    changed = {**item, "metadata": {**metadata, "ownerReferences": wanted}}
+                    await self._kube.replace(resource, changed)
+                    continue
                 patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": wanted}}
                 await self._kube.patch(resource, key.namespace, metadata["name"], patch)
 
