@@ -32,7 +32,7 @@ class Explanation:
     def lines(self, now: float) -> list[str]:
         metadata, status = self.release["metadata"], self.status
         lines = [f"{metadata['name']} in {metadata['namespace']}: {status.phase} ({status.reason})"]
-        lines += [f"  {line}" for line in self._body(status, now)]
+        lines += [f"  {line}".rstrip() for line in self._body(status, now)]
         lines.append("")
         lines += [f"next: {command}" for command in next_commands(metadata["namespace"], metadata["name"], status)]
         return lines
