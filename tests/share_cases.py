@@ -15,7 +15,7 @@ from pathlib import Path
 import boto3
 
 from controller.queue_share.stores.dynamodb import DynamoLedgers
-from tests.beside import beside
+from tests.bench.tasks import meanwhile
 from tests.share_consumer import RETRY_LIMIT
 from tests.share_operator import CANARY, STABLE, ShareOperator
 from workloads.common import provisioning
@@ -92,7 +92,7 @@ async def played(case: Case, directory: Path) -> Found:
         started = time.monotonic()
         earlier = {report.consumer: report.seq for report in await operator.reports()}
         if case.rate:
-            await stack.enter_async_context(beside(_feed(queue, case.rate)))
+            await stack.enter_async_context(meanwhile(_feed(queue, case.rate)))
         else:
             await asyncio.to_thread(_send, queue, case.backlog)
         while (claimed := await _claimed(case, operator, directory)) < case.claims:

@@ -14,7 +14,7 @@ RATES = (1, 10, 200, 1000)
 """Messages a second."""
 SHARES = (1, 5, 10, 25, 50)
 """Percent."""
-_SECONDS = 7200.0
+SIMULATED_S = 7200.0
 _ROOM = 1.5
 """Stable's slots, of those it would need at least."""
 
@@ -40,7 +40,7 @@ class Simulated:
 CELLS = [Cell(*cell) for cell in product(RATES, SHARES, (False, True))]
 
 
-def simulated(seconds: float = _SECONDS) -> dict[Cell, Simulated]:
+def simulated(seconds: float = SIMULATED_S) -> dict[Cell, Simulated]:
     """With as many pods as the operator gives them. All cores are busy for some minutes."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(CELLS, pool.map(_one, CELLS, [seconds] * len(CELLS)), strict=True))

@@ -8,25 +8,18 @@ operator's own metric says: from the moment at which the look's counts were comp
 import asyncio
 import re
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from controller.api.names import RELEASE_LABEL, REVISION_LABEL
-from controller.api.resources import (
-    DEPLOYMENTS,
-    ENDPOINT_SLICES,
-    RELEASES,
-)
+from controller.api.resources import RELEASES
 from controller.kube.client import KubeClient
 from hack.node import build
 from hack.node.influx import InfluxDB
 from tests.bench.plane import Plane, at_once, now, plane, release_of, template_of
+from tests.bench.pods import Pods
 from tests.bench.report import Report, Target
 from tests.bench.tasks import meanwhile
+from tests.bench.traffic import EDGES, count
 from tests.bench.world import say
 from tests.e2e.patience import until
 from tests.integration.metric_source import offer
@@ -35,47 +28,48 @@ SIZES = (50, 100, 200, 300, 400)
 """One after the other, until looks are too late."""
 NAMESPACE = "looks"
 LAG_S = 1.0
-MEASURED_S = 60.0
+MEASURED_S, SMALL_MEASURED_S = 60.0, 10.0
+_FRESH_S = 35.0
+"""The first half minute of a weight asks more often, and is left out but of the small size."""
+SMALL = (5,)
 _INTERVAL_S = 5
 _RATE = 50
-_ONE_BAD_OF = 225
-"""Units of either version: no look may convict."""
 _PATIENCE_S = 300.0
 _BUCKET = re.compile(r'pointsman_look_lag_seconds_bucket\{le="([^"]+)"\}')
-_EDGES = ("0.25", "0.5")
 TARGETS: dict[str, Target] = {"releases": (">=", 300), "lag_p99_s": ("<=", LAG_S)}
 
 
-async def run() -> Report:
+async def run(*, small: bool = False) -> Report:
     figures: dict[str, float] = {"releases": 0}
     notes: list[str] = []
+    measured_s = SMALL_MEASURED_S if small else MEASURED_S
     build.ensure("influxd")
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as directory, InfluxDB(Path(directory)) as influx:
         async with plane(NAMESPACE, controllers=False) as world:
             await offer(world.kube, NAMESPACE, influx, ("http-errors-app", "http-latency"), patience="5s")
             world.start_operator(NAMESPACE)
-            async with meanwhile(_pods(world.kube), _traffic(world.kube, influx)):
+            async with meanwhile(Pods(world.kube, NAMESPACE).run(), count(world.kube, NAMESPACE, influx, rate=_RATE)):
                 made = 0
-                for size in SIZES:
+                for size in SMALL if small else SIZES:
                     await _grow(world.kube, made, size)
                     made = size
-                    found = await _measure(world, size)
+                    found = await _measure(world, size, measured_s)
                     note = f"{size} Releases: {found}"
                     say(note)
                     notes.append(note)
                     figures |= {f"{name}_{size}": value for name, value in found.items()}
-                    if found["lag_p99_s"] > LAG_S or found["looks"] < 0.9 * size * MEASURED_S / _INTERVAL_S:
+                    if found["lag_p99_s"] > LAG_S or found["looks"] < 0.9 * size * measured_s / _INTERVAL_S:
                         break
                     figures |= {"releases": size, "lag_p99_s": found["lag_p99_s"]}
             world.stop_operator()
     figures.setdefault("lag_p99_s", found["lag_p99_s"])
-    return Report("looks", figures, TARGETS, notes)
+    return Report("looks", figures, {} if small else TARGETS, notes)
 
 
-async def _measure(world: Plane, size: int) -> dict[str, float]:
-    await asyncio.sleep(35)  # the first half minute of a weight asks more often
+async def _measure(world: Plane, size: int, measured_s: float) -> dict[str, float]:
+    await asyncio.sleep(_FRESH_S if measured_s >= _FRESH_S else _INTERVAL_S)
     before, cpu, began = await world.metrics(), world.cpu_s(), now()
-    await asyncio.sleep(MEASURED_S)
+    await asyncio.sleep(measured_s)
     after, seconds = await world.metrics(), now() - began
     lags = _lags(before, after)
     return {
@@ -125,80 +119,11 @@ async def _until_all(kube: KubeClient, size: int, met: Any) -> None:
     await until(all_have, f"{size} Releases are where they should be", _PATIENCE_S)
 
 
-async def _pods(kube: KubeClient) -> None:
-    """What is asked of a Deployment is there at once."""
-    done: dict[str, int] = {}
-    while True:
-        for deployment in await kube.list(DEPLOYMENTS, NAMESPACE):
-            name, wanted = deployment["metadata"]["name"], deployment["spec"]["replicas"]
-            if done.get(name) == wanted:
-                continue
-            pods = {"replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted}
-            status = {"observedGeneration": deployment["metadata"]["generation"], **pods}
-            await kube.patch(DEPLOYMENTS, NAMESPACE, name, {"status": status}, "status")
-            await _endpoints(kube, deployment, wanted, known=name in done)
-            done[name] = wanted
-        await asyncio.sleep(1)
-
-
-async def _endpoints(kube: KubeClient, deployment: dict[str, Any], wanted: int, *, known: bool) -> None:
-    labels, name = deployment["metadata"]["labels"], deployment["metadata"]["name"]
-    kept = {label: labels[label] for label in (RELEASE_LABEL, REVISION_LABEL)}
-    body = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {"name": name, "labels": {**kept, "kubernetes.io/service-name": name}},
-        "addressType": "IPv4",
-        "endpoints": [
-            {"addresses": [f"10.1.{number // 250}.{number % 250 + 1}"], "conditions": {"ready": True}}
-            for number in range(wanted)
-        ],
-    }
-    if known:
-        await kube.patch(ENDPOINT_SLICES, NAMESPACE, name, body)
-    else:
-        await kube.create(ENDPOINT_SLICES, NAMESPACE, body)
-
-
-async def _traffic(kube: KubeClient, influx: InfluxDB) -> None:
-    """Once a second, what each version of each Release counted in it."""
-    headers = {"Authorization": f"Token {influx.token}"}
-    params = {"org": influx.org, "bucket": influx.bucket, "precision": "ms"}
-    statuses: list[tuple[str, dict[str, Any]]] = []
-    asked = 0.0
-    async with aiohttp.ClientSession(headers=headers) as session:
-        while True:
-            began = now()
-            if began - asked > 10 or not statuses:
-                releases = await kube.list(RELEASES, NAMESPACE)
-                statuses = [(release["metadata"]["name"], release["status"]) for release in releases]
-                asked = began
-            body = "\n".join(_lines(statuses))
-            async with session.post(f"{influx.url}/api/v2/write", params=params, data=body) as answer:
-                assert answer.status < 300, await answer.text()
-            await asyncio.sleep(max(0.0, 1 - (now() - began)))
-
-
-def _lines(statuses: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
-    at = time.time_ns() // 10**6
-    for name, status in statuses:
-        weight = status.get("weight", 0)
-        for role, share in (("stable", 100 - weight), ("canary", weight)):
-            revision, units = status.get(f"{role}Revision"), round(_RATE * share / 100)
-            if revision and units:
-                tags = f"service={name},revision={revision}"
-                bad = int(at // 1000 % max(1, round(_ONE_BAD_OF / units)) == 0)
-                yield f"http.server.requests,{tags},code=200 count={units - bad}i {at}"
-                yield f"http.server.requests,{tags},code=500 count={bad}i {at}"
-                edges = ",".join(f"le_{edge}={units - bad}i" for edge in _EDGES)
-                yield f"http.server.request.duration,{tags} count={units}i,{edges} {at}"
-
-
 def _release(name: str) -> dict[str, Any]:
     metrics: list[dict[str, Any]] = [{"name": "errors", "template": "http-errors-app"}]
     metrics += [
         {"name": f"slow-{number}", "template": "http-latency", "parameters": {"threshold": float(edge)}}
-        for number, edge in enumerate(_EDGES)
+        for number, edge in enumerate(EDGES)
     ]
     analysis = {"interval": f"{_INTERVAL_S}s", "metrics": metrics}
     step = {"weight": 10, "analyze": {"atLeast": "2h", "atMost": "3h"}}

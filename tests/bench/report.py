@@ -16,6 +16,7 @@ class Report:
     figures: dict[str, float]
     """Names say their unit: `_s`, `_ms`, `_mib`, `_per_s`, `_percent`."""
     targets: dict[str, Target]
+    """At a small size those that hold at any: counts of what must never happen, and no time."""
     notes: list[str] = field(default_factory=list)
 
     def is_met(self, figure: str) -> bool:
@@ -24,12 +25,15 @@ class Report:
         return value <= bound if how == "<=" else value >= bound
 
     @property
-    def met(self) -> bool:
-        return all(self.is_met(figure) for figure in self.targets)
+    def met(self) -> bool | None:
+        """None where no target is claimed."""
+        return all(self.is_met(figure) for figure in self.targets) if self.targets else None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, *, size: str, measures: str) -> dict[str, Any]:
         return {
             "name": self.name,
+            "measures": measures,
+            "size": size,
             "machine": machine(),
             "figures": self.figures,
             "targets": {figure: list(target) for figure, target in self.targets.items()},
@@ -45,6 +49,8 @@ class Report:
                 how, bound = self.targets[figure]
                 row += f"   {how} {bound:g} {'met' if self.is_met(figure) else 'MISSED'}"
             rows.append(row)
+        if not self.targets:
+            rows.append("  no target is claimed at this size")
         return [*rows, *(f"  {note}" for note in self.notes)]
 
 

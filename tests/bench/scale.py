@@ -27,9 +27,9 @@ from tests.bench.report import Report, Target
 from tests.bench.world import say
 from tests.e2e.patience import until
 
-SIZES = (0, 2_000, 10_000)
+SIZES, SMALL = (0, 2_000, 10_000), (0, 20)
 NAMESPACE = "scale"
-IDLE_S = 60.0
+IDLE_S, SMALL_IDLE_S = 60.0, 3.0
 """The operator is watched for so long once all are reconciled."""
 _PATIENCE_S = 900.0
 _CHILDREN = (DEPLOYMENTS, SERVICES, CONTROLLER_REVISIONS, HTTP_ROUTES)
@@ -44,11 +44,11 @@ TARGETS: dict[str, Target] = {
 }
 
 
-async def run() -> Report:
+async def run(*, small: bool = False) -> Report:
     figures: dict[str, float] = {}
     async with plane(NAMESPACE, controllers=False) as world:
         made, model = 0, None
-        for size in SIZES:
+        for size in SMALL if small else SIZES:
             if size and model is None:
                 model = await _model(world)
                 made = 1
@@ -57,13 +57,13 @@ async def run() -> Report:
                 await at_once([_copy(world, model, number) for number in range(made, size)], _PARALLEL)
                 made = size
                 say(f"{size} Releases are there after {now() - began:.0f} s")
-            found = await _idle(world, size)
+            found = await _idle(world, size, SMALL_IDLE_S if small else IDLE_S)
             say(f"{size} Releases: {found}")
             figures |= {f"{name}_{size}": value for name, value in found.items()}
     return Report("scale", figures, {name: target for name, target in TARGETS.items() if name in figures})
 
 
-async def _idle(world: Plane, size: int) -> dict[str, float]:
+async def _idle(world: Plane, size: int, idle_s: float) -> dict[str, float]:
     began = now()
     world.start_operator(NAMESPACE)
 
@@ -76,9 +76,9 @@ async def _idle(world: Plane, size: int) -> dict[str, float]:
 
     await until(all_are_reconciled, f"{size} Releases are reconciled", _PATIENCE_S)
     start_s = now() - began
-    await asyncio.sleep(10)  # what the start has left to do is done
+    await asyncio.sleep(idle_s / 6)  # what the start has left to do is done
     cpu, requests, idle_from = world.cpu_s(), world.requests_without_leases(), now()
-    await asyncio.sleep(IDLE_S)
+    await asyncio.sleep(idle_s)
     seconds, cpu = now() - idle_from, world.cpu_s() - cpu
     await asyncio.sleep(1.5)  # the audit log is written in batches
     requests = world.requests_without_leases() - requests

@@ -7,13 +7,15 @@ for. Then two hours are simulated at four rates and five shares, with a broker t
 import asyncio
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from hack.node.aws import LocalAws
 from tests.bench.report import Report, Target
+from tests.bench.world import say
 from tests.share_cases import Case, Found, played
-from tests.share_simulated import RATES, Cell, Simulated, simulated
+from tests.share_simulated import RATES, SIMULATED_S, Cell, Simulated, simulated
 
 CASES = {
     "light_healthy": Case(rate=80.0, job_s=0.02),
@@ -24,6 +26,8 @@ CASES = {
 HALF = Case(share=0.5, rate=40.0, job_s=0.02, canary_fails=True, claims=2000)
 WITHOUT = Case(canary_fails=True, ledger=False, claims=1500)
 BROKERS = ("", "_stable_first")
+SMALL_CLAIMS, SMALL_STABLE, SMALL_SIMULATED_S = 60, 1, 2.0
+AT_ANY_SIZE = ("claims_too_many", "dead_lettered_good")
 TARGETS: dict[str, Target] = {
     **{f"share_percent_{name}": (">=", 4.8) for name in CASES},
     **{f"missing_claims_{name}": ("<=", 10) for name in CASES},
@@ -38,14 +42,17 @@ TARGETS: dict[str, Target] = {
 }
 
 
-async def run() -> Report:
+async def run(*, small: bool = False) -> Report:
     with tempfile.TemporaryDirectory() as directory, LocalAws(Path(directory) / "aws") as aws:
         os.environ.update(aws.environment)
-        found = {name: await _one(name, case, directory) for name, case in CASES.items()}
-        half = await _one("half", HALF, directory)
-        without = await _one("without", WITHOUT, directory)
-    of_simulated = of_cells(await asyncio.to_thread(simulated))
-    return Report("share", figures(found, half, without) | of_simulated, TARGETS)
+        cases = CASES | {"half": HALF, "without": WITHOUT}
+        found = await (_all_at_once if small else _one_by_one)(cases, Path(directory))
+    half, without = found.pop("half"), found.pop("without")
+    seconds = SMALL_SIMULATED_S if small else SIMULATED_S
+    say(f"{seconds:g} s simulated, at each rate and share")
+    of_simulated = of_cells(await asyncio.to_thread(simulated, seconds))
+    targets = {name: TARGETS[name] for name in AT_ANY_SIZE} if small else TARGETS
+    return Report("share", figures(found, half, without) | of_simulated, targets)
 
 
 def figures(found: dict[str, Found], half: Found, without: Found) -> dict[str, float]:
@@ -74,14 +81,23 @@ def of_cells(found: dict[Cell, Simulated]) -> dict[str, float]:
     return {**percents, **worst, "simulated_starved_s": starved}
 
 
-async def _one(name: str, case: Case, directory: str) -> Found:
-    found = await played(case, Path(directory))
-    await asyncio.to_thread(
-        print,
+async def _one_by_one(cases: Mapping[str, Case], directory: Path) -> dict[str, Found]:
+    return {name: await _one(name, case, directory) for name, case in cases.items()}
+
+
+async def _all_at_once(cases: Mapping[str, Case], directory: Path) -> dict[str, Found]:
+    """The small size: most of a case's time is its processes' beginning and end."""
+    small = [(name, replace(smaller(case, SMALL_CLAIMS), stable=SMALL_STABLE)) for name, case in cases.items()]
+    found = await asyncio.gather(*(_one(name, case, directory) for name, case in small))
+    return dict(zip(cases, found, strict=True))
+
+
+async def _one(name: str, case: Case, directory: Path) -> Found:
+    found = await played(case, directory)
+    say(
         f"{name}: {found.by_revision} in {found.seconds:.0f} s, {found.percent:.3f} %, {found.deviation:+.2f}, "
         f"{found.writes_per_s:.2f} writes/s, {found.after_rollback_s:.3f} s after, {found.dead} dead, "
-        f"{found.unused_credits_s:.1f} s starved",
-        flush=True,
+        f"{found.unused_credits_s:.1f} s starved"
     )
     return found
 

@@ -16,28 +16,31 @@ from tests.bench.report import Report, Target
 from tests.bench.tasks import meanwhile
 from tests.bench.world import say
 
-SIZES = (100, 400)
+SIZES, SMALL = (100, 400), (10,)
 ROUNDS = (1, 2, 3)
 NAMESPACE = "storm"
+REST_S, SMALL_REST_S = 6.0, 2.0
+"""What the round before left to be tidied up is done then."""
 _PATIENCE_S = 300.0
 
 
-async def run() -> Report:
+async def run(*, small: bool = False) -> Report:
     figures: dict[str, float] = {}
     notes: list[str] = []
-    for size in SIZES:
+    sizes, rounds = (SMALL, ROUNDS[:1]) if small else (SIZES, ROUNDS)
+    for size in sizes:
         async with plane(NAMESPACE) as world:
             async with _healthy(world, 0) as done:
                 await at_once([world.kube.create(RELEASES, NAMESPACE, _release(number)) for number in range(size)])
                 world.start_operator(NAMESPACE)
                 await _until_all(world, done, size)
-            for number in ROUNDS:
+            for number in rounds:
+                await asyncio.sleep(SMALL_REST_S if small else REST_S)
                 figures |= await _round(world, size, number, notes)
-    return Report("storm", figures, _targets(figures), notes)
+    return Report("storm", figures, {} if small else _targets(figures), notes)
 
 
 async def _round(world: Plane, size: int, number: int, notes: list[str]) -> dict[str, float]:
-    await asyncio.sleep(6)  # what the round before left to be tidied up is done
     requests, cpu, began = world.requests(), world.cpu_s(), now()
     async with _healthy(world, number) as done:
         await at_once([world.kube.patch(RELEASES, NAMESPACE, _name(one), _version(number)) for one in range(size)])

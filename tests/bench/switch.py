@@ -31,6 +31,7 @@ FRESH = 0.2
 ENOUGH = 100_000
 REPLICAS = 4
 _PATIENCE_S = 120.0
+AT_ANY_SIZE = ("failed", "lost")
 TARGETS: dict[str, Target] = {
     "requests": (">=", ENOUGH),
     "failed": ("<=", 0),
@@ -39,7 +40,7 @@ TARGETS: dict[str, Target] = {
 }
 
 
-async def run() -> Report:
+async def run(*, small: bool = False) -> Report:
     notes: list[str] = []
     total = failed = skipped = made = rounds = 0
     async with bench("switch", workload=INVITATIONS) as world, invited(world) as invitations:
@@ -50,7 +51,7 @@ async def run() -> Report:
             weight(10), pause(3), weight(50), APPROVE, replicas=REPLICAS, analysis=NOT_JUDGED,
             drain={"quiet": "3s", "max": "10s"},
         )  # fmt: skip
-        while total < ENOUGH:
+        while total < (1 if small else ENOUGH):
             rounds += 1
             counted = await _round(shop, OperatorPod(kube), rounds)
             p99 = counted.latency_ms["p99"]
@@ -67,7 +68,8 @@ async def run() -> Report:
     figures: dict[str, float] = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds}
     figures |= {"invited": made, "lost": kept.missing(made)}
     figures |= killed | apart
-    return Report("switch", figures, TARGETS, notes)
+    targets = {name: target for name, target in TARGETS.items() if not small or name in AT_ANY_SIZE}
+    return Report("switch", figures, targets, notes)
 
 
 @asynccontextmanager

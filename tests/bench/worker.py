@@ -7,10 +7,12 @@ run without any of it.
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hack.node.aws import LocalAws
 from tests.bench.report import Report, Target
+from tests.bench.world import say
 from tests.image_chaos import Aftermath, Plan, suffer
 
 JOBS = 400
@@ -18,6 +20,8 @@ CHAOS = Plan(jobs=JOBS, processes=6, deaths=160, died=0.12, stalled=0.03, failed
 CALM = Plan(jobs=200, processes=2)
 UNFENCED = Plan(jobs=100, processes=6, deaths=60, died=0.1, stalled=0.1, failed=0.05, twice=0.1, without="fence")
 TTL_LOCK = Plan(jobs=100, processes=6, deaths=60, died=0.1, failed=0.05, twice=0.1, without="lease")
+SMALL_JOBS, SMALL_DEATHS = 12, 3
+AT_ANY_SIZE = ("uploaded_twice", "stuck", "lost")
 TARGETS: dict[str, Target] = {
     "deaths": (">=", 150),
     "stages": (">=", 6),
@@ -34,17 +38,18 @@ _INDEX = ("TransactWriteItems", "Query")
 _ASIDE = ("ReceiveMessage", "DeleteMessage", "s3", "GetQueueAttributes", "GetItem")
 
 
-async def run() -> Report:
+async def run(*, small: bool = False) -> Report:
     with tempfile.TemporaryDirectory() as directory, LocalAws(Path(directory) / "aws") as aws:
         os.environ.update(aws.environment)
         top = Path(directory)
-        calm = await suffer(CALM, top / "calm", seconds=240)
+        sized = _smaller if small else _as_it_is
+        calm = await suffer(sized(CALM), top / "calm", seconds=240)
         _say("calm", calm)
-        chaos = await suffer(CHAOS, top / "chaos", seconds=900)
+        chaos = await suffer(sized(CHAOS), top / "chaos", seconds=900)
         _say("chaos", chaos)
-        unfenced = await suffer(UNFENCED, top / "unfenced", seconds=300)
+        unfenced = await suffer(sized(UNFENCED), top / "unfenced", seconds=300)
         _say("without fence and If-None-Match", unfenced)
-        ttl_lock = await suffer(TTL_LOCK, top / "ttl", seconds=300)
+        ttl_lock = await suffer(sized(TTL_LOCK), top / "ttl", seconds=300)
         _say("locked by TTL", ttl_lock)
     figures = {
         "jobs": chaos.jobs,
@@ -64,7 +69,16 @@ async def run() -> Report:
     }
     notes = [f"deaths by stage: {dict(sorted(chaos.stages.items()))}"]
     notes.append("requests_per_job: beyond receive, put and delete; the index of near images apart")
-    return Report("worker", figures, TARGETS, notes)
+    targets = {name: TARGETS[name] for name in AT_ANY_SIZE} if small else TARGETS
+    return Report("worker", figures, targets, notes)
+
+
+def _as_it_is(plan: Plan) -> Plan:
+    return plan
+
+
+def _smaller(plan: Plan) -> Plan:
+    return replace(plan, jobs=SMALL_JOBS, processes=min(3, plan.processes), deaths=min(SMALL_DEATHS, plan.deaths))
 
 
 def _per_job(of: Aftermath, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> float:
@@ -73,8 +87,7 @@ def _per_job(of: Aftermath, *, only: tuple[str, ...] = (), without: tuple[str, .
 
 
 def _say(name: str, of: Aftermath) -> None:
-    print(
+    say(
         f"{name}: {of.completed} of {of.jobs} completed in {of.seconds:.0f} s, {of.deaths} deaths, {of.objects} "
-        f"objects, {of.uploaded_twice} uploaded twice, {of.stuck} stuck, {of.lost} lost, {dict(of.requests)}",
-        flush=True,
+        f"objects, {of.uploaded_twice} uploaded twice, {of.stuck} stuck, {of.lost} lost, {dict(of.requests)}"
     )

@@ -1,0 +1,87 @@
+"""Every benchmark that needs no nodes, at its small size: so that it works when it is wanted.
+
+Run as a person runs it. What is asserted holds at any size; how long things take depends on what else the machine does.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+PATIENCE_S = 280.0
+_SCALE = ("rss_mib", "cpu_percent", "api_requests_per_s", "start_s")
+FIGURES = {
+    "storm": [
+        f"{name}_10_1" for name in ("seconds", "requests_per_release", "cpu_s_per_release", "slowest_over_median")
+    ],
+    "scale": [f"{name}_{size}" for name in _SCALE for size in (0, 20)],
+    "hang": ["abort_p99_s", "no_endpoints_p99_s", "other_source_ratio", "no_metrics_ratio"],
+    "looks": ["releases", "lag_p99_s"],
+    "share": [
+        *(f"share_percent_{one}_{other}" for one in ("light", "saturated") for other in ("healthy", "failing")),
+        "dead_lettered_good",
+        "last_claim_after_rollback_s",
+        "without_ledger_saturated_failing_percent",
+    ],
+    "worker": [
+        *("jobs", "deaths", "completed", "objects", "uploaded_twice", "stuck", "lost"),
+        *("requests_per_job", "jobs_per_s"),
+    ],
+    "api": ["per_s", "p99_ms_half_load", "quota_exact", "phone_exact"],
+    "decision": ["false_percent_pooled", "us_per_metric_look", "replayed_otherwise"],
+}
+"""The names that people and scripts look for."""
+HOLDS = {
+    "storm": lambda found: found["requests_per_release_10_1"] > 0,
+    "scale": lambda found: found["rss_mib_20"] > 0,
+    # a source that hangs for a minute may delay nothing by as much as half of one
+    "hang": lambda found: (
+        found["queries_that_hung"] > 0 and max(found["abort_p99_s"], found["no_endpoints_p99_s"]) < 30
+    ),
+    "looks": lambda found: found["looks_5"] > 0,
+    "share": lambda found: found["claims_too_many"] <= 0 and found["dead_lettered_good"] == 0,
+    "worker": lambda found: found["completed"] == found["objects"] == found["jobs"],
+    "api": lambda found: found["quota_exact"] == found["phone_exact"] == 1,
+    "decision": lambda found: found["replayed_otherwise"] == 0,
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+async def test_a_benchmark_works_at_its_small_size(name):
+    code, said, progress = await bench(name, "--small", "--json")
+    assert code == 0, progress[-3000:] + said[-3000:]
+    assert progress, "nothing was said while it ran"
+    report = json.loads(said.splitlines()[-1])
+    assert (report["name"], report["size"]) == (name, "small")
+    assert report["measures"]
+    assert set(FIGURES[name]) <= report["figures"].keys()
+    assert report["met"] is (True if report["targets"] else None)
+    assert HOLDS[name](report["figures"]), report["figures"]
+
+
+async def test_every_benchmark_is_named_here_or_needs_pods():
+    code, said, _ = await bench()
+    assert code == 0
+    assert {line.split()[0] for line in said.splitlines()} == {*FIGURES, "rollback", "blind", "switch"}
+
+
+async def bench(*arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench", *arguments),
+        cwd=CHECKOUT,
+        env={**os.environ, "COLUMNS": "120"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            said, progress = await process.communicate()
+    except TimeoutError:
+        process.terminate()  # its servers end with it
+        await process.wait()
+        raise AssertionError(f"{arguments} is not done after {PATIENCE_S:g} s") from None
+    return process.returncode or 0, said.decode(), progress.decode()
