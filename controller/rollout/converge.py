@@ -178,7 +178,8 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
     if others and left > 0:
         draft.again(left)
         return unused, False
-    draft.update(drain_since=None)
+    if not others:
+        draft.update(drain_since=None)  # with the summary that says so: by itself it would be a status write more
     return [*unused, *(Retire(one) for one in others)], True
 
 
