@@ -31,10 +31,10 @@ class ShareOperator:
         finally:
             await self._allocators.close()
 
-    async def weights(self, *, canary: float) -> None:
+    async def weights(self, *, canary: float, hard_stop: bool = False) -> None:
         """Percent. One conditional write, as the router `queue` makes it."""
         shares = {STABLE: 100 - canary, CANARY: canary} if canary else {STABLE: 100.0}
-        await self._allocators.change(self._place, partial(towards, Wanted(shares, STABLE)))
+        await self._allocators.change(self._place, partial(towards, Wanted(shares, STABLE, hard_stop=hard_stop)))
 
     @property
     def unused_credits_s(self) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.api.fields import Absent, Place, Rule, field, parse, record
-from controller.api.shapes import NAME, REVISION, Text, Word
+from controller.api.shapes import NAME, REVISION, Flag, Text, Word
 
 ACTIONS = ("approve", "skip", "promote", "abort", "rollback", "pause", "resume", "retry")
 NEED_REASON = ("abort", "promote")
@@ -27,6 +27,12 @@ NEED_REASON = ("abort", "promote")
             cel="!has(self.to) || self.action == 'rollback'",
             test=lambda spec: not spec.to or spec.action == "rollback",
             at="to",
+        ),
+        Rule(
+            "only an abort can be hard",
+            cel="!has(self.hard) || !self.hard || self.action == 'abort'",
+            test=lambda spec: not spec.hard or spec.action == "abort",
+            at="hard",
         ),
         Rule(
             "is the version that the rollback leaves; name another one",
@@ -54,6 +60,11 @@ class ActionSpec:
         Text(10, 0, REVISION),
         "With rollback, the older version to return to. Default: the one that was stable before.",
         default=Absent(""),
+    )
+    hard: bool = field(
+        Flag(),
+        "With abort of a queue's canary: jobs it works on are stopped and handed back. Default: it finishes them.",
+        default=Absent(False),  # noqa: FBT003 - what it is not to be
     )
     reason: str = field(Text(1000), "The reason, for the record. Required for abort and promote.", default=Absent(""))
     requested_by: str = field(

@@ -30,6 +30,7 @@ _REASON = Annotated[str, typer.Option(help="Why; kept with the answer and sent i
 _WHY_KEPT = Annotated[str, typer.Option(help="Why; it is kept with the revision.")]
 _REVISION = Annotated[str, typer.Argument(metavar="REV", help="The rejected version.")]
 _TO = Annotated[str, typer.Option(metavar="REV", help="An older one that is kept. Default: the one before.")]
+_HARD = Annotated[bool, typer.Option("--hard", help="For a queue: also stop the jobs that the new revision works on.")]
 _FULL = Annotated[bool, typer.Option("--full", help="Past all steps that are left. There is no other way.")]
 
 
@@ -43,6 +44,7 @@ class _ActionRequest:
     revision: str = ""
     """Only where the person names it; else the canary, or with rollback the stable version."""
     to: str = ""
+    hard: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,12 @@ _COMMANDS = (
     _Command(
         "abort",
         "Give everything back to stable now and reject the new revision.",
-        ('invitation-api -n shop --reason "customers complain"',),
+        (
+            'invitation-api -n shop --reason "customers complain"',
+            'image-worker -n shop --hard --reason "it writes broken images"',
+        ),
         needs_reason=True,
+        more=(("hard", _HARD, False),),
     ),
     _Command(
         "rollback",
@@ -172,7 +178,7 @@ def _revision(release: dict[str, Any], request: _ActionRequest) -> str:
 
 async def _create_and_wait(kube: KubeClient, namespace: str, request: _ActionRequest, revision: str) -> dict[str, Any]:
     spec = {"release": request.name, "revision": revision, "action": request.action, "requestedBy": await _who(kube)}
-    more = {"reason": request.reason, "to": request.to}
+    more = {"reason": request.reason, "to": request.to, "hard": request.hard}
     body = {
         "apiVersion": RELEASE_ACTIONS.api_version,
         "kind": RELEASE_ACTIONS.kind,

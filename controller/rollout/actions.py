@@ -49,6 +49,8 @@ class SetWeights:
     """Percent per revision, summing to 100."""
 
     shares: Mapping[str, float]
+    hard_stop: bool = False
+    """What a revision without a share has already taken is stopped too."""
 
 
 @dataclass(frozen=True)

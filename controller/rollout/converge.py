@@ -33,7 +33,7 @@ from controller.rollout.effect import owed_after
 from controller.rollout.notices import forward, notify
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
-from controller.rollout.traffic import Move, move, move_to, selected
+from controller.rollout.traffic import Move, move, move_to, selected, shares
 
 ROUTER_FOLLOWS_S = 5.0
 """How long a version keeps its pods after its weight went to 0: routers were seen to follow within 1.6 s."""
@@ -61,7 +61,10 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     moved = _move(draft, desired)
     first: list[Action] = []
     given: list[Action] = []
-    if moved is not None and moved.needed:
+    if draft.hard_stop:
+        # also where the router has these weights already: they say nothing of what was taken before
+        first.append(SetWeights(shares(seen.status, 0.0), hard_stop=True))
+    if moved is not None and moved.needed and not (draft.hard_stop and not moved.gives_work):
         (given if moved.gives_work else first).extend(_write(draft, moved))
     if draft.closed is not None:
         first.append(draft.closed)

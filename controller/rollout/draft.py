@@ -29,6 +29,8 @@ class Draft:
         self.again_in: float | None = None
         self.replaced = ""
         """The canary that lost its work in this decision because another version was asked for."""
+        self.hard_stop = False
+        """Whether what the canary has already taken is stopped too."""
         self.announced: dict[str, Event] = {}
         self.effects: list[Effect] = []
         """What is wanted from the outside while the release stands as this decision leaves it."""

@@ -58,6 +58,8 @@ class Request:
     reason: str
     to: str = ""
     """Where a rollback goes; the version that was stable before when it is not said."""
+    hard: bool = False
+    """An abort also stops what the canary has already taken."""
 
     @property
     def whose(self) -> str:

@@ -13,6 +13,7 @@ from controller.api.status import KEPT, ManualRollback, Unproven
 from controller.rollout.draft import Draft
 from controller.rollout.observation import Request
 from controller.rollout.rejection import reject
+from controller.rollout.sizing import Sizing
 
 
 def take_requests(draft: Draft) -> None:
@@ -86,8 +87,10 @@ def _promote(draft: Draft, request: Request) -> str:
 
 
 def _abort(draft: Draft, request: Request) -> str:
+    canary = draft.status.canary
     reject(draft, "Aborted", f"aborted by {request.whose}")
-    return "abort taken"
+    draft.hard_stop |= request.hard
+    return f"abort taken; jobs that {canary} works on are stopped" if request.hard else "abort taken"
 
 
 def _rollback(draft: Draft, request: Request) -> str:
@@ -168,6 +171,11 @@ def _on_trial(draft: Draft, request: Request) -> Reasons:
     yield request.revision != status.canary, named
 
 
+def _can_stop_hard(draft: Draft, request: Request) -> Reasons:
+    routed = request.hard and draft.seen.sizing is not Sizing.BY_CLAIMS
+    yield routed, "only the jobs of a queue can be stopped (spec.traffic.queue); abort without hard"
+
+
 def _not_held(draft: Draft, request: Request) -> Reasons:
     del request
     seen, status = draft.seen, draft.status
@@ -242,7 +250,7 @@ _KINDS: Mapping[str, _Kind] = {
     "approve": _Kind("", _approve, (_under_way, _not_held, _awaits_approval)),
     "skip": _Kind("Skipped", _skip, (_under_way, _not_held, _has_a_step)),
     "promote": _Kind("FullPromotion", _promote, (_on_trial, _not_held, _no_regression)),
-    "abort": _Kind("", _abort, (_under_way,)),
+    "abort": _Kind("", _abort, (_under_way, _can_stop_hard)),
     "rollback": _Kind("RollbackAsked", _rollback, (_can_roll_back,)),
     "pause": _Kind("PausedByPerson", _pause, (_under_way, _not_paused)),
     "resume": _Kind("Resumed", _resume, (_under_way, _is_paused)),

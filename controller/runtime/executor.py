@@ -94,7 +94,8 @@ class Executor:
                 await self._retire(world, action.revision)
             case SetWeights():
                 stable = world.observation.status.stable
-                await self._ensure(world.router, Weights(dict(action.shares), stable=stable))
+                weights = Weights(dict(action.shares), stable=stable, hard_stop=action.hard_stop)
+                await self._ensure(world.router, weights)
             case TakeOver() | LeaveRouter():
                 await self._beside(world, action)
             case SetOwners():

@@ -227,6 +227,7 @@ def _request(item: Mapping[str, Any]) -> Request:
         by=spec.get("requestedBy") or f"ReleaseAction {metadata['name']}",
         reason=spec.get("reason", ""),
         to=spec.get("to", ""),
+        hard=spec.get("hard", False),
     )
 
 

@@ -109,13 +109,17 @@ async def test_a_canary_has_its_share_of_a_queue_and_is_promoted(local_aws, shop
             pass
 
 
-async def test_a_canary_that_is_aborted_takes_nothing_more_and_stable_everything(local_aws, shop, crew, store, ledger):
+@pytest.mark.parametrize("hard", [(), ("--hard",)], ids=["lets jobs end", "hard"])
+async def test_a_canary_that_is_aborted_takes_nothing_more_and_stable_everything(
+    local_aws, shop, crew, store, ledger, hard
+):
     await shop.given(worker(weight(50), APPROVE, ledger=ledger))
     await shop.commit("2")
     canary = (await shop.until(lambda status: status.get("reason") == "AwaitingApproval"))["canaryRevision"]
     await claimed(crew, 200)
-    assert (await shop.command("abort", shop.name, "--reason", "a test"))[0] == 0
+    assert (await shop.command("abort", shop.name, "--reason", "a test", *hard))[0] == 0
     back = await written(store, shop, lambda ledger: ledger.share == 0)
+    assert (back.min_epoch == back.epoch) is bool(hard), "what the canary works on is stopped"
     begun = Counter(crew.claims)
     seen = asyncio.get_running_loop().time()
     await claimed(crew, 200)

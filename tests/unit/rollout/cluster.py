@@ -191,7 +191,8 @@ def words(action: Action) -> str:
         return f"answer {action.name}"
     if isinstance(action, AddFinalizer):
         return "finalizer on"
-    values = [value for name, value in vars(action).items() if name != "message"]
+    values = [value for name, value in vars(action).items() if name not in ("message", "hard_stop")]
+    values += ["hard"] if getattr(action, "hard_stop", False) else []
     words = [
         ",".join(f"{k}:{v:g}" for k, v in value.items()) if isinstance(value, dict) else str(value) for value in values
     ]

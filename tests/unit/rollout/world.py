@@ -139,10 +139,11 @@ class World:
     def regress(self, revision: str, errors: float = 0.2) -> None:
         self.cluster.behavior(revision).errors = errors
 
-    def ask(self, action: str, revision: str = "", *, by: str = "ana", reason: str = "", to: str = "") -> str:
+    def ask(self, action: str, revision: str = "", *, by: str = "ana", reason: str = "", **more: Any) -> str:
         """Creates a ReleaseAction; returns its name."""
         name = f"{action}-{len(self.requests) + 1}"
-        self.requests.append(Request(f"uid-{name}", name, action, revision or self.release.canary, by, reason, to))
+        about = revision or self.release.canary
+        self.requests.append(Request(f"uid-{name}", name, action, about, by, reason, **more))
         self.settle()
         return name
 
