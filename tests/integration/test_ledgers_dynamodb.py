@@ -97,7 +97,7 @@ async def test_a_consumer_with_a_malformed_report_is_left_out_and_said_once(stor
     for _ in range(2):
         assert [report.consumer for report in await store.reports(SERVICE)] == ["s.1"]
     assert [record.message.partition(":")[0] for record in caplog.records] == [
-        "a consumer of shop/thumbnails has a malformed report, which is left out"
+        "a consumer of shop/thumbnails has a malformed report, which is ignored"
     ]
 
 

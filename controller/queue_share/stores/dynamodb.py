@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Any
@@ -24,7 +25,10 @@ from controller.queue_share.ledger import Ledger
 from controller.queue_share.ports import MOST_CONSUMERS, LedgerAwayError, Report, Stored
 
 _LOG = logging.getLogger(__name__)
-_THREADS = 8
+_AT_ONCE = 4
+"""Requests of one table: one that hangs leaves threads to the others."""
+_THREADS = ThreadPoolExecutor(32, thread_name_prefix="ledger")
+"""Of all tables together."""
 _CONTROL = {"S": "control"}
 _CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3, "mode": "standard"})
 """Three tries stay well below the life of a credit."""
@@ -44,7 +48,7 @@ class DynamoLedgers:
             self._client = boto3.client("dynamodb", region_name=region or None, config=_CONFIG)
         except (BotoCoreError, ValueError) as error:
             raise self._away(error) from error
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger")
+        self._turn = asyncio.Semaphore(_AT_ONCE)
         self._malformed: set[str] = set()
         """Services with consumers whose reports cannot be read: logged once each."""
 
@@ -126,13 +130,15 @@ class DynamoLedgers:
         self._malformed.discard(service)
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._client.close)
 
     async def _ask(self, call: Callable[..., Any], **arguments: Any) -> Any:
-        loop = asyncio.get_running_loop()
+        await self._turn.acquire()
+        answer = _THREADS.submit(call, **arguments)
+        # when its thread ends, which may be long after nobody waits for the answer any longer
+        answer.add_done_callback(self._next_turn(asyncio.get_running_loop()))
         try:
-            return await loop.run_in_executor(self._threads, lambda: call(**arguments))
+            return await asyncio.wrap_future(answer)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in _NEVER:
@@ -140,6 +146,13 @@ class DynamoLedgers:
             raise self._away(error) from error
         except BotoCoreError as error:
             raise self._away(error) from error
+
+    def _next_turn(self, loop: asyncio.AbstractEventLoop) -> Callable[[object], None]:
+        def release(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is over, and nobody waits
+                loop.call_soon_threadsafe(self._turn.release)
+
+        return release
 
     def _away(self, error: Exception) -> LedgerAwayError:
         return LedgerAwayError(f"the share ledger in DynamoDB table {self._table}: {error}")
