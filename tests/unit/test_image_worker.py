@@ -88,8 +88,8 @@ def test_a_row_is_read_as_it_was_written() -> None:
 def test_pauses_double_up_to_a_longest_and_jitter_takes_up_to_half_away() -> None:
     """W5"""
     rules = Rules(visibility=30, max_attempts=9, longest_job=60, first_pause=1, longest_pause=10)
-    assert [rules.pause(failures, 0) for failures in (1, 2, 3, 4, 5, 500)] == [1, 2, 4, 8, 10, 10]
-    assert rules.pause(3, 1.0) == 2
+    assert [rules.pause(failures, lambda: 1.0) for failures in (1, 2, 3, 4, 5, 500)] == [1, 2, 4, 8, 10, 10]
+    assert rules.pause(3, lambda: 0.0) == 2
     assert rules.beat == 10
 
 

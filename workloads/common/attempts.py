@@ -17,6 +17,7 @@ from typing import Any, Protocol, assert_never
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.common.aws import OutageError, patiently
+from workloads.common.backoff import Draw, spread_s
 from workloads.common.gate import Gate
 from workloads.common.job import BadMessageError, Job, parse
 from workloads.common.job_events import (
@@ -82,10 +83,10 @@ class Rules:
     def beat(self) -> float:
         return self.visibility / 3
 
-    def pause(self, failures: int, jitter: float) -> float:
-        """Doubles with each failure; `jitter` is 0 to 1 and takes up to half of it off."""
+    def pause(self, failures: int, draw: Draw = random.random) -> float:
+        """Doubles with each failure."""
         whole = min(self.first_pause * 2.0 ** min(max(0, failures - 1), 30), self.longest_pause)
-        return whole * (1 - jitter / 2)
+        return spread_s(whole, draw)
 
 
 class _Cut(Enum):
@@ -240,7 +241,7 @@ class Attempts:
                 return await self._end_failed(held, str(refusal), final=True)
             case OutageError() as outage:
                 log.warning("an outage ends an attempt, which does not count", extra=_of(held, why=str(outage)))
-                return await self._hand_back(held, self._rules.pause(held.message.receives, self._jitter()))
+                return await self._hand_back(held, self._rules.pause(held.message.receives))
             case Exception() as problem:
                 return await self._end_failed(held, f"{type(problem).__name__}: {problem}", final=False)
             case problem:
@@ -299,7 +300,7 @@ class Attempts:
             now = await self._table.get(row.job_id)
             await self._bury(held.message, now or row)
         else:
-            await self.put_back(held.message, self._rules.pause(max(1, row.counted), self._jitter()))
+            await self.put_back(held.message, self._rules.pause(max(1, row.counted)))
         return Result.FAILED
 
     async def _hand_back(self, held: _Held, seconds: float) -> Result:

@@ -5,7 +5,6 @@ executor of their own. A call that is under way cannot be taken back: cancelling
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
@@ -13,6 +12,8 @@ from typing import Any, Self, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from workloads.common.backoff import Pauses
 
 Answer = TypeVar("Answer")
 
@@ -105,14 +106,13 @@ async def patiently(call: Callable[[], Awaitable[Answer]], *, seconds: float) ->
     """Tries again through an outage of `seconds`; raises OutageError then, and anything else at once."""
     clock = asyncio.get_running_loop().time
     until = clock() + seconds
-    pause, longest = _PAUSE_S
+    pauses = Pauses(*_PAUSE_S)
     while True:
         try:
             return await call()
         except (BotoCoreError, ClientError) as problem:
             if not is_outage(problem):
                 raise
-            if clock() + pause >= until:
+            if clock() + pauses.longest_next_s >= until:
                 raise OutageError(f"no answer within {seconds:g} s: {problem}") from problem
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        pause = min(pause * 2, longest)
+        await asyncio.sleep(pauses.next_s())

@@ -6,11 +6,11 @@ whole visibility timeout. So the end takes as long as a poll may last.
 
 import asyncio
 import logging
-import random
 from contextlib import suppress
 from dataclasses import dataclass
 
 from workloads.common.attempts import AWS_TROUBLE, Attempts
+from workloads.common.backoff import Pauses
 from workloads.common.ending import log_defect
 from workloads.common.gate import Gate, Permit
 from workloads.common.job_events import Received
@@ -37,7 +37,7 @@ class Consumer:
         self._capacity = capacity
         self._running: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
-        self._pause = _PAUSE_S[0]
+        self._pauses = Pauses(*_PAUSE_S)
         self._clock = asyncio.get_running_loop().time
         self._polling_since: float | None = None
 
@@ -104,7 +104,7 @@ class Consumer:
         if failed:
             await self._rest(stop)
         else:
-            self._pause = _PAUSE_S[0]
+            self._pauses.again()
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -113,9 +113,8 @@ class Consumer:
 
     async def _rest(self, stop: asyncio.Event) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
+            async with asyncio.timeout(self._pauses.next_s()):
                 await stop.wait()
-        self._pause = min(self._pause * 2, _PAUSE_S[1])
 
     async def _drain(self) -> None:
         if self._running:

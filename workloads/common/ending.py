@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from workloads.common.backoff import Pauses
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +32,15 @@ async def restarted(
 
     For what serves the work but is not the work, such as telemetry: its defect must not end the process.
     """
-    pause, longest = again_s
+    pauses = Pauses(*again_s)
     while True:
         try:
             await run()
         except Exception:
-            log.exception("%s failed and begins again in about %.0f s", name, pause)
+            log.exception("%s failed and begins again in about %.0f s", name, pauses.longest_next_s)
         else:
             return
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        pause = min(2 * pause, longest)
+        await asyncio.sleep(pauses.next_s())
 
 
 def log_defect(task: "asyncio.Task[Any]") -> None:

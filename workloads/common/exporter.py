@@ -13,7 +13,6 @@ kept too, and sent once more after every failure.
 
 import asyncio
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from typing import Self
 
 import aiohttp
 
+from workloads.common.backoff import Pauses
 from workloads.common.ending import restarted
 from workloads.common.http_metrics import Identity
 from workloads.common.line_protocol import Point, encode
@@ -154,7 +154,7 @@ class Exporter:
             self.lost += self._buffer.popleft().points
 
     async def _push_what_waits(self) -> None:
-        delay, longest = self._pace.retry
+        pauses = Pauses(*self._pace.retry)
         while True:
             if not self._buffer:
                 if self._ending.is_set():
@@ -163,16 +163,15 @@ class Exporter:
                 await self._filled.wait()
                 continue
             if await self._push():
-                delay = self._pace.retry[0]
+                pauses.again()
                 continue
             with suppress(TimeoutError):
                 # The end cuts waiting short only once: `ending` stays set, so the last tries are spaced as well.
-                pause = delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+                pause = pauses.next_s()
                 if self._ending.is_set():
                     await asyncio.sleep(min(pause, self._pace.retry[0]))
                 else:
                     await asyncio.wait_for(self._ending.wait(), pause)
-            delay = min(delay * 2, longest)
 
     async def _push(self) -> bool:
         """Oldest first, several at a time, so that minutes of outage are made up for in a second."""

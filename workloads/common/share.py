@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Self
 
 from workloads.common import share_rules as rules
+from workloads.common.backoff import Pauses
 from workloads.common.ending import end, restarted
 from workloads.common.share_ledger import Consumer, Control, LedgerError, Report, ShareLedger
 from workloads.common.share_rules import Answer, Pace, Standing
@@ -45,13 +46,13 @@ class Share:
         """`wall`: seconds since 1970, by which all of stable's consumers yield together."""
         self.claims = 0
         self.returned = 0
-        self._ledger, self._who, self._draw, self._wall = ledger, who, draw, wall
+        self._ledger, self._who, self._wall = ledger, who, wall
         self._pace = pace or Pace()
         self._answer: Answer | None = None
         self._open: dict[_Credit, float] = {}
         """Polls that hold credits, and when they began."""
         self._turn = asyncio.Lock()
-        self._back_off = self._pace.back_off[0]
+        self._pauses = Pauses(*self._pace.back_off, draw)
         self._yielding = 0
         self._news = asyncio.Event()
         """Set, and replaced, with each answer."""
@@ -109,13 +110,12 @@ class Share:
             return None
         given = _Credit(self, min(left, wanted), answer.control.epoch)
         self._open[given] = now
-        self._back_off = self._pace.back_off[0]
+        self._pauses.again()
         self._wake.set()
         return given
 
     async def _back_off_unless_free(self) -> None:
-        until = self._now() + self._back_off * (0.5 + self._draw() / 2)
-        self._back_off = min(2 * self._back_off, self._pace.back_off[1])
+        until = self._now() + self._pauses.next_s()
         while self._standing() is not Standing.FREE and (left := until - self._now()) > 0:
             await _set(self._news, within=left)
 

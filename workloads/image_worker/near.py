@@ -9,7 +9,6 @@ bands: the table then fills anew, and finds only what came since.
 """
 
 import asyncio
-import random
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from workloads.common.aws import Aws, code
+from workloads.common.backoff import spread_s
 from workloads.common.job_row import typed
 from workloads.image_worker.perceptual import BITS, distance
 
@@ -96,7 +96,7 @@ class NearImages:
                 reasons = problem.response.get("CancellationReasons", ())
                 owners = [reason["Item"] for reason in reasons if reason.get("Code") == _TAKEN and "Item" in reason]
                 if not owners:  # somebody notes the same hash at this moment
-                    await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter
+                    await asyncio.sleep(spread_s(0.1))
                     continue
                 return int(owners[0]["at"]["N"]) if owners[0]["job_id"]["S"] == job_id else when
             return when
