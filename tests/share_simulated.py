@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
-from controller.api.release import Scale
+from controller.api.strategy import Scale
 from controller.rollout.sizing import Sizing, sizes
 from tests.unit.queue_share.yield_world import SLOTS, STABLE_JOB_S, YieldWorld
 

@@ -21,8 +21,8 @@ from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import AnalysisResult, Drain, Subject
 from controller.analysis.thresholds import HISTORY_S, MOST_TESTS, chosen, judged
 from controller.analysis.verdict import result_of
+from controller.api.analysis import Metric
 from controller.api.reasons import Reason
-from controller.api.release import Metric
 from controller.api.status import Status
 from controller.api.times import as_datetime
 from controller.kube.objects import Key

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from controller.api.release import Analysis, Metric
+from controller.api.analysis import Analysis, Metric
 from controller.stats.method import SETTLE_S, AnalysisPlan, MetricPlan
 from controller.stats.thresholds import Thresholds
 

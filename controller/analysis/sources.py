@@ -17,10 +17,10 @@ from typing import Any
 
 from controller import registry
 from controller.analysis.heartbeat import Heartbeat
+from controller.api.analysis import Metric
 from controller.api.metrics import Context, MetricSource, MetricTemplate, bind, parse_source, parse_template
 from controller.api.reading import SpecError
 from controller.api.reasons import Reason
-from controller.api.release import Metric
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource
 from controller.api.secret import SecretRef
 from controller.kube.client import InvalidError, KubeClient

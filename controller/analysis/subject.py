@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from controller.api.release import Analysis
+from controller.api.analysis import Analysis
 from controller.api.status import Status
 from controller.kube.objects import Key
 from controller.rollout.observation import MetricTrouble

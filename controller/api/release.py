@@ -10,26 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.api.choice import Choice, Entry, OneOf
-from controller.api.fields import NO_KINDS, RULES, Absent, Kinds, Place, Rule, declared, field, parse, record, schema
+from controller.api.analysis import Analysis
+from controller.api.choice import Choice, OneOf
+from controller.api.fields import RULES, Absent, Kinds, Place, Rule, declared, field, parse, record, schema
 from controller.api.notify import NOTIFY, Notify
 from controller.api.pod_template import POD_TEMPLATE
-from controller.api.reading import SpecError, parse_duration
+from controller.api.reading import SpecError
+from controller.api.service import PORTS, Service
 from controller.api.shapes import (
-    LABEL,
-    NAME,
-    Custom,
     Duration,
     Flag,
     Integer,
-    List,
-    Number,
     Record,
-    Share,
-    Text,
-    Values,
     Word,
-    a_string,
 )
 
 __all__ = ["Choice", "Kinds"]
@@ -40,329 +33,6 @@ NAME_MOST = 52
 _SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 
 ON_NEW_VERSION = ("restart", "finish", "queue")
-ON_TIMEOUT = ("proceed", "wait", "rollback")
-
-
-def _fraction(percent: float) -> float:
-    return percent / 100
-
-
-# -- spec.analysis -------------------------------------------------------------------------------------------------
-
-
-@record()
-class Margin:
-    rollback_above: float = field(
-        Number(1, 100), "Odds ratio of canary to stable above which a version is rolled back.", default=1.1
-    )
-    promote_below: float | None = field(
-        Number(1, 100),
-        "Odds ratio of canary to stable that must be excluded before the canary counts as no worse.",
-        default=1.5,
-    )
-    slack: float = field(
-        Share(50, by_parser=True),
-        "Share of bad units that is tolerated beyond the ratio, above 0% and at most 50%; "
-        "for rates so small that a ratio says little.",
-        default=Absent(0.0),
-        convert=_fraction,
-    )
-    """Rate of bad units, 0 to 1, that is tolerated beyond the ratio, which then is one of rates."""
-
-
-@record()
-class Limit:
-    max: float = field(Share(50, by_parser=True), "Share of bad units, above 0% and at most 50%.", convert=_fraction)
-
-
-_ONE_OF_EACH = "limit stands beside a margin: give two metrics, one of each"
-
-
-@record(
-    rules=[
-        Rule(
-            _ONE_OF_EACH,
-            cel="!(has(self.margin) && has(self.limit))",
-            test=lambda metric: metric.margin_given is None or metric.limit_given is None,
-            at="limit",
-            says=_ONE_OF_EACH.removeprefix("limit "),
-        )
-    ]
-)
-class _Metric:
-    name: str = field(Text(63, 1, LABEL), "Name of this metric in status, events and records.")
-    template: str = field(Text(253, 1, NAME), "A MetricTemplate of this namespace, or else of the operator's.")
-    path: str = ""
-    parameters: Mapping[str, Any] = field(
-        Values(20),
-        "Values of the template's parameters: texts, numbers, durations, true or false.",
-        default=Absent({}),
-    )
-    limit_given: Limit | None = field(
-        Record(Limit),
-        "What the canary must not exceed, whatever stable does; instead of margin.",
-        default=Absent(),
-        key="limit",
-    )
-    margin_given: Margin | None = field(
-        Record(Margin),
-        "How much worse than stable the canary may be. Default: 1.1 and 1.5.",
-        default=Absent(),
-        key="margin",
-    )
-
-
-@dataclass(frozen=True)
-class Metric:
-    name: str
-    template: str
-    parameters: Mapping[str, Any]
-    margin: Margin | None
-    """Compared with stable; None where a limit is set."""
-    path: str
-    limit: float | None = None
-    """Rate of bad units, 0 to 1, that the canary may not exceed whatever stable does."""
-
-    @classmethod
-    def of(cls, written: _Metric) -> Metric:
-        limit = written.limit_given
-        margin = None if limit is not None else written.margin_given or Margin()
-        return cls(
-            written.name,
-            written.template,
-            written.parameters,
-            margin,
-            written.path,
-            None if limit is None else limit.max,
-        )
-
-
-def _settle(value: Any, place: Place) -> float | None:
-    return None if a_string(value, place) == "auto" else parse_duration(value, place.path)
-
-
-_SETTLE = Custom({"type": "string", "pattern": r"^(auto|(\d{1,6}(ms|s|m|h|d))+)$", "maxLength": 20}, _settle)
-
-
-@record()
-class Advanced:
-    settle: float | None = field(
-        _SETTLE,
-        "Time that late points are given before a look's window closes: a duration, or auto, which learns it from "
-        "stable's counts while the canary's pods start, between 500ms and 15s; 3s where they are too few to tell.",
-        default="auto",
-    )
-    """Seconds; None: learnt from stable."""
-    warm_up: float = field(Duration(), "Time after a scale-up in which latency is not compared.", default="30s")
-    min_bad_units: int = field(Integer(1, 1_000_000), "Fewest bad units of the canary for a rollback.", default=5)
-    min_units: int = field(
-        Integer(0, 1_000_000_000), "Fewest units of the canary for a step to complete by its clock alone.", default=50
-    )
-    max_false_promotion: float = field(
-        Share(50),
-        "Bound on the probability of calling a bad version no worse, above 0% and at most 50%: each metric, all looks "
-        "together.",
-        default="5%",
-        convert=_fraction,
-    )
-
-
-@record()
-class OnOutage:
-    """What becomes of the canary's work while nobody can see what it does."""
-
-    wait_at_most: float = field(Duration(), "How long to stay at the weight.", default="15m")
-    to_stable: bool = field(
-        Word(("stable", "stay")),
-        "stable: weight 0 until the data are back; stay: keep waiting at the present weight.",
-        default="stable",
-        key="then",
-        convert=lambda word: word == "stable",
-    )
-
-
-@record()
-class Analysis:
-    interval: float = field(Duration("1s"), "Time from one look to the next, at least 1s.", default="5s")
-    alpha: float = field(
-        Share(50),
-        "Bound on the probability of rolling back a good version, above 0% and at most 50%: whole release, all metrics "
-        "and looks together.",
-        default="1%",
-        key="maxFalseRollback",
-        convert=_fraction,
-    )
-    on_timeout: str = field(
-        Word(ON_TIMEOUT),
-        "What happens when atMost has passed with enough units, and with neither proof nor suspicion.",
-        default="proceed",
-    )
-    metrics: tuple[Metric, ...] = field(
-        List(Record(_Metric, "One metric."), 20, unique=("name",)),
-        "What is compared: each a MetricTemplate with its parameters filled in.",
-        default=[],
-        convert=lambda written: tuple(map(Metric.of, written)),
-    )
-    advanced: Advanced = field(Record(Advanced), "Settings that rarely need a change.", default={})
-    on_outage: OnOutage = field(
-        Record(OnOutage),
-        "What happens to the canary's work while its metrics are out or missing. Nothing is rejected, and git is not "
-        "touched.",
-        default={},
-        filled=True,
-    )
-    max_harmed: int | None = field(
-        Integer(1),
-        "Hard stop without statistics: bad canary units beyond what stable's rate would have given.",
-        default=Absent(),
-    )
-
-
-# -- spec.strategy -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Canary pods: `fixed` of them, as many as stable (`full`), or as the weight asks for."""
-
-    full: bool = False
-    fixed: int | None = None
-
-
-@record()
-class _Pods:
-    replicas: int = field(Integer(1, 10_000), "Number of pods, whatever the weight.")
-
-
-def _scale(value: Any, place: Place) -> Scale:
-    match value:
-        case "matchWeight":
-            return Scale()
-        case "full":
-            return Scale(full=True)
-        case Mapping():
-            return Scale(fixed=parse(_Pods, value, place).replicas)
-        case _:
-            raise place.refuse(f"{value!r} is not matchWeight, full or {{replicas: n}}")
-
-
-# A word or an object: no structural type says that. The pattern holds for texts, the rest for objects.
-SCALE = Custom(
-    {
-        "x-kubernetes-preserve-unknown-fields": True,
-        "pattern": "^(matchWeight|full)$",
-        "required": ["replicas"],
-        "maxProperties": 1,
-        "properties": schema(_Pods, NO_KINDS)["properties"],
-    },
-    _scale,
-)
-
-
-def _grow(steps: tuple[Any, ...], place: Place) -> None:
-    last = 0.0
-    for index, step in enumerate(steps):
-        if step.weight is not None and step.weight < last:
-            problem = f"{step.weight:g} is less than the step before it ({last:g})"
-            raise place.item(index).at("weight").refuse(problem)
-        last = last if step.weight is None else step.weight
-
-
-STEPS = List(
-    Entry("steps", "One step."),
-    50,
-    kind="atomic",
-    rules=(
-        # Whole percents only: a string here is reckoned as long as a request can be, and reading its number costs
-        # more than 100 times CEL's budget (tried with 50 steps). `0.5%` and the like are left to
-        # `pointsman validate` and the operator.
-        Rule(
-            "a weight is less than one before it; weights only grow",
-            cel="self.filter(step, has(step.weight) && type(step.weight) == int)"
-            ".map(step, int(step.weight)).isSorted()",
-        ),
-    ),
-    checks=(_grow,),
-)
-"""Of a strategy that people write in steps."""
-
-
-# -- the rest of spec ----------------------------------------------------------------------------------------------
-
-
-def _port_names(ports: tuple[_Port, ...], place: Place) -> None:
-    names: set[str] = set()
-    for index, port in enumerate(ports):
-        here = place.item(index).at("name")
-        if not port.name and len(ports) > 1:
-            raise here.refuse("is required: each of several ports needs a name")
-        if port.name and port.name in names:
-            raise here.refuse(f"duplicate {port.name!r}")
-        names.add(port.name)
-
-
-def _target_port(value: Any, place: Place) -> int | str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Integer(1, 65535).parse(value, place)
-    return Text(15, 0, LABEL).parse(value, place)
-
-
-_TARGET_PORT = Custom(
-    {"x-kubernetes-int-or-string": True, "minimum": 1, "maximum": 65535, "pattern": LABEL, "maxLength": 15},
-    _target_port,
-)
-
-
-@record()
-class _Port:
-    port: int = field(Integer(1, 65535), "What callers call.")
-    name: str = field(Text(63, 1, LABEL), "Required if there are several.", default=Absent(""))
-    target_port: int | str | None = field(
-        _TARGET_PORT, "Number or name of the pods' port. Default: same as `port`.", default=Absent()
-    )
-    protocol: str = field(Word(("TCP", "UDP", "SCTP")), "Of the transport.", default="TCP")
-
-
-@dataclass(frozen=True)
-class _AsWritten:
-    """A list whose entries are read to see that they can be, and kept as they are: they are hashed."""
-
-    of: List
-
-    @property
-    def needs(self) -> str:
-        return self.of.needs
-
-    def schema(self, kinds: Kinds) -> dict[str, Any]:
-        return self.of.schema(kinds)
-
-    def parse(self, value: Any, place: Place) -> tuple[Mapping[str, Any], ...]:
-        self.of.parse(value, place)
-        return tuple(dict(item) for item in value)
-
-
-_PORTS = List(
-    Record(_Port),
-    20,
-    1,
-    unique=("port", "protocol"),
-    rules=(
-        Rule("each of several ports needs a name", cel="self.size() <= 1 || self.all(port, has(port.name))"),
-        Rule(
-            "two ports have the same name",
-            cel="self.all(one, !has(one.name) || self.exists_one(other, has(other.name) && other.name == one.name))",
-        ),
-    ),
-    checks=(_port_names,),
-    needs="needs at least one port, such as {port: 80, targetPort: 8080}",
-)
-
-
-@record()
-class _Service:
-    ports: tuple[Mapping[str, Any], ...] = field(
-        _AsWritten(_PORTS), "As in a Service. A route sends to the first. A change is a new version."
-    )
 
 
 @record(
@@ -418,7 +88,7 @@ def _bakes_beyond_its_steps(written: Written, place: Place) -> None:
 
 def _has_a_service(written: Written, place: Place) -> None:
     if written.service is None and getattr(written.traffic.config, "needs_ports", True):
-        raise place.at("service").at("ports").refuse(_PORTS.needs)
+        raise place.at("service").at("ports").refuse(PORTS.needs)
 
 
 @record(
@@ -456,8 +126,8 @@ class Written:
         default="restart",
     )
     suspend: bool = field(Flag(), "Stops steps and looks. Pods and weights stay as they are.", default=False)
-    service: _Service | None = field(
-        Record(_Service),
+    service: Service | None = field(
+        Record(Service),
         "The Services that Pointsman makes, NAME for callers that pass no router, NAME-REVISION for each version. A "
         "queue's worker needs none.",
         default=Absent(),

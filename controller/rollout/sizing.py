@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
-from controller.api.release import Scale
+from controller.api.strategy import Scale
 
 _WHOLE = 100.0
 _NEARLY_WHOLE = 80.0

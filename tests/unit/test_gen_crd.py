@@ -10,6 +10,7 @@ import yaml
 
 import crds
 from controller import registry
+from controller.api.analysis import ON_TIMEOUT
 from controller.api.choice import DeclarationError, with_modules
 from controller.api.fields import NO_KINDS, Absent, filled, record
 from controller.api.fields import field as declare
@@ -23,7 +24,7 @@ from controller.api.metrics import (
     parse_template,
 )
 from controller.api.phase import Phase
-from controller.api.release import NAME_MOST, ON_TIMEOUT, parse_release
+from controller.api.release import NAME_MOST, parse_release
 from controller.api.shapes import Text
 from hack.crd import generate
 from tests import golden

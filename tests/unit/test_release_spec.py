@@ -4,7 +4,8 @@ import pytest
 
 from controller import registry
 from controller.api.reading import SpecError
-from controller.api.release import Scale, parse_release
+from controller.api.release import parse_release
+from controller.api.strategy import Scale
 from tests import golden
 
 ROUTERS, STEP_KINDS, STRATEGIES = (", ".join(registry.modules(folder)) for folder in ("routers", "steps", "strategies"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.api.fields import field, record
-from controller.api.release import SCALE, STEPS, Scale
+from controller.api.strategy import SCALE, STEPS, Scale
 from controller.rollout.sizing import Sizes, Sizing, sizes
 from controller.rollout.step import Step
 

@@ -17,7 +17,7 @@ from controller.analysis.runs import Run, RunStore
 from controller.analysis.schedule import patience_s
 from controller.analysis.sources import Question, Sources
 from controller.analysis.subject import AnalysisResult, Subject
-from controller.api.release import Analysis
+from controller.api.analysis import Analysis
 from controller.api.status import Attempt, Clock, Status
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key

@@ -12,8 +12,8 @@ from controller.analysis.measuring import Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import Drain
+from controller.api.analysis import Analysis
 from controller.api.reasons import Reason
-from controller.api.release import Analysis
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
 from controller.ports import NoData, Query, Row, Samples, Window

@@ -14,7 +14,7 @@ from controller.analysis.runs import Run, RunStore
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import Subject
 from controller.analysis.thresholds import chosen, judged
-from controller.api.release import Analysis
+from controller.api.analysis import Analysis
 from controller.api.status import Attempt, Clock, Status
 from controller.api.times import as_datetime
 from controller.kube.client import KubeClient

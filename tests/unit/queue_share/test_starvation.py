@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.api.release import Scale
+from controller.api.strategy import Scale
 from controller.queue_share import starvation
 from controller.queue_share.ledger import Ledger, Pod
 from controller.queue_share.starvation import UnusedCredits, after_round

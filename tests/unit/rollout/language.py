@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from controller.api.analysis import Advanced, Analysis, Margin, Metric
 from controller.api.reading import parse_duration
-from controller.api.release import Advanced, Analysis, Choice, Drain, Margin, Metric, ReleaseSpec, Scale
+from controller.api.release import Choice, Drain, ReleaseSpec
+from controller.api.strategy import Scale
 from controller.rollout.sizing import Sizing
 from controller.rollout.steps.approve import Approve
 from controller.rollout.steps.pause import Pause

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.api.release import Scale
+from controller.api.strategy import Scale
 from controller.rollout.bake import Bake
 from controller.rollout.sizing import Sizing
 from tests.unit.rollout.language import analyze, release, weight

@@ -1,6 +1,6 @@
 """A good version comes out: capacity before weight, weight before looks, steps in order, promotion last."""
 
-from controller.api.release import Scale
+from controller.api.strategy import Scale
 from controller.rollout.sizing import Sizing
 from tests.unit.rollout.cluster import START_S
 from tests.unit.rollout.language import BY_PODS, analyze, approve, pause, release, weight

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.analysis.sources import Question, Sources
+from controller.api.analysis import Metric
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
-from controller.api.release import Metric
 from controller.api.resources import DEPLOYMENTS, ENDPOINT_SLICES, HTTP_ROUTES, RELEASES, SERVICES
 from controller.kube.objects import Key
 from controller.ports import NoData, Query, Row, Samples, Window

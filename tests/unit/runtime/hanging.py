@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from controller.analysis.sources import Limited, Question
-from controller.api.release import Metric
+from controller.api.analysis import Metric
 from controller.kube.objects import Key
 from controller.ports import MetricProvider, NoData, Query, Samples, Window
 from tests.unit.runtime.fake_api import FakeApi
