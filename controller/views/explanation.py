@@ -141,7 +141,7 @@ def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
         "rejected": status.rejected[-1].revision if status.rejected else "",
         "previous": status.previous,
     }
-    return _meaning(status).lines(facts)
+    return list(_meaning(status).lines(facts))
 
 
 def _meaning(status: Status) -> Meaning:
