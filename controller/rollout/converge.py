@@ -94,10 +94,10 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *on,
         *given,
         *pointed,
-        *owners,
         *beside,
         *shrunk,
         *retired,
+        *owners,
         *off,
         *draft.answers,
     )

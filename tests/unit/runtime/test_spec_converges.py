@@ -25,7 +25,9 @@ from controller.rollout import guards
 from controller.rollout.hand_over import hand_over
 from controller.runtime import versions
 from tests.unit.runtime.fake_api import Object
+from tests.unit.runtime.fake_client import Weather
 from tests.unit.runtime.fault_world import SHOP, World, release, run, template
+from tests.unit.runtime.weathers import trouble
 
 Path = tuple[str | int, ...]
 STEPS: tuple[Object, ...] = ({"weight": 50}, {"approve": {}})
@@ -267,3 +269,26 @@ def test_orphan_that_is_set_later_keeps_everything(mid_release):
         assert objects(world).keys() == before.keys()
 
     run(story)
+
+
+class NoOwnerChanges(Weather):
+    """Nobody's owner is changed."""
+
+    async def serve(self, request, execute):
+        body = request.body if isinstance(request.body, dict) else {}
+        changes = request.method in ("PATCH", "PUT") and "ownerReferences" in (body.get("metadata") or {})
+        return await trouble(422, execute) if changes and request.place.collection == DEPLOYMENTS.path() else execute()
+
+
+def test_owners_that_cannot_be_changed_keep_no_release_from_ending():
+    async def story(world):
+        world.create(RELEASES, release("web", {"weight": 50}))
+        world.start()
+        await world.until_phase("web", "Healthy")
+        world.patch("web", {"spec": {"deletionPolicy": "Orphan"}})
+        world.commit("web", 2)
+        await world.until(lambda: len(world.api.objects(DEPLOYMENTS.path())) == 2)
+        await world.until(lambda: [world.image_of("web", world.status("web")["stableRevision"])] == ["web:2"])
+        await world.until(lambda: len(world.api.objects(DEPLOYMENTS.path())) == 1)
+
+    run(story, NoOwnerChanges())
