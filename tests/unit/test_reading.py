@@ -31,7 +31,7 @@ def test_a_share_is_its_percent(value, percent):
         (140, "140 is not between 0 and 100"),
         (-1, "-1 is not between 0 and 100"),
         ("101%", "101% is not between 0 and 100"),
-        ("5", "'5' is not a share such as 5 or 0.5%"),
+        ("5", "'5' has no percent sign: write 5%"),
         (2.5, "2.5 is not a share such as 5 or 0.5%"),
         (True, "True is not a share such as 5 or 0.5%"),
         (None, "None is not a share such as 5 or 0.5%"),

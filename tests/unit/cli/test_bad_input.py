@@ -73,11 +73,12 @@ MANIFESTS = {
 }
 
 
-@pytest.mark.parametrize("command", ["validate", "plan"])
-@pytest.mark.parametrize("fault", MANIFESTS)
+READS = [(command, fault) for command in ("validate", "plan") for fault in MANIFESTS]
+READS.remove(("plan", "name that is an object"))  # a plan needs no name
+
+
+@pytest.mark.parametrize(("command", "fault"), READS)
 def test_a_manifest_that_cannot_be_meant_gives_a_sentence(call, fault, command):
-    if command == "plan" and fault == "name that is an object":
-        pytest.skip("plan needs no name")
     content, sentence = MANIFESTS[fault]
     code, output = call(command, "a.yaml", content)
     assert code != 0

@@ -15,6 +15,7 @@ import pytest
 
 from controller import registry
 from controller.api.names import RELEASE_LABEL
+from controller.api.notify import FOLDER as NOTIFIERS
 from controller.api.reading import SpecError
 from controller.api.release import parse_release, release_schema
 from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES, RELEASE_ACTIONS, RELEASES, SERVICES
@@ -48,6 +49,7 @@ OPEN: dict[Path, list[Any]] = {
         [{"weight": 5, "analyze": {"atLeast": "1s", "atMost": "5s"}}],
     ],
     ("strategy", "canary", "scale"): ["full", "matchWeight", {"replicas": 2}],
+    ("notify",): [[{"name": "ops", kind: module.EXAMPLE}] for kind, module in registry.modules(NOTIFIERS).items()],
 }
 """Values for what the schema leaves open."""
 TEXTS = ("a", "1s", "2s", "5%", "a-name", "http://gate.qa/", "eu-central-1")
