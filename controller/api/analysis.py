@@ -56,7 +56,7 @@ class Limit:
     max: float = field(Share(50, by_parser=True), "Share of bad units, above 0% and at most 50%.", convert=_fraction)
 
 
-_ONE_OF_EACH = "limit stands beside a margin: give two metrics, one of each"
+_ONE_OF_EACH = "limit is set beside a margin: use two metrics, one with each"
 
 
 @record(

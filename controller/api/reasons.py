@@ -186,7 +186,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.SCALED_TO_ZERO: _waiting("spec.replicas is 0, so there is no work to judge by."),
     Reason.SOURCE_OUTAGE: _waiting("The metric source does not answer.", "kubectl get metricsources -A"),
     Reason.METRIC_BROKEN: _waiting("A metric's answer cannot be counts.", "kubectl get metrictemplates -n {namespace}"),
-    Reason.METRIC_INVALID: _waiting("A metric cannot be asked as it is written.", _VALIDATE),
+    Reason.METRIC_INVALID: _waiting("A metric cannot be queried as it is written.", _VALIDATE),
     Reason.METRICS_MISSING: _waiting("The canary must have had work, and no metric shows it."),
     Reason.WORK_MISSING: _waiting("The canary gets less work than its weight."),
     Reason.COMMON_CAUSE: _waiting("Stable exceeds the limit too, so the canary is not blamed."),

@@ -97,12 +97,12 @@ def documents(file: str, text: str) -> Iterator[Document]:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UnreadableError(file, mark.line + 1 if mark else 1, f"is no YAML: {error.problem}") from error
+        raise UnreadableError(file, mark.line + 1 if mark else 1, f"is not valid YAML: {error.problem}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise UnreadableError(file, line, f"is no YAML: {error.reason}") from error
+        raise UnreadableError(file, line, f"is not valid YAML: {error.reason}") from error
     except yaml.YAMLError as error:
-        raise UnreadableError(file, 1, f"is no YAML: {error}") from error
+        raise UnreadableError(file, 1, f"is not valid YAML: {error}") from error
 
 
 def _refuse_depth(file: str, text: str) -> None:
@@ -120,7 +120,9 @@ def _refuse_depth(file: str, text: str) -> None:
 
 def _objects(file: str, raw: object, node: yaml.Node) -> Iterator[Document]:
     if not isinstance(raw, dict) or not isinstance(node, yaml.MappingNode):
-        raise UnreadableError(file, node.start_mark.line + 1, "is no Kubernetes object: apiVersion, kind, metadata")
+        raise UnreadableError(
+            file, node.start_mark.line + 1, "is not a Kubernetes object: it needs apiVersion, kind and metadata"
+        )
     if raw.get("kind") == "List" and isinstance(raw.get("items"), list):
         items = next(value for key, value in node.value if key.value == "items")
         for item, below in zip(raw["items"], items.value, strict=True):
@@ -148,7 +150,7 @@ class _Values:
         if depth > _DEEPEST:
             raise self._refuse(node, f"{path[:_SHOWN]}…", f"is nested deeper than {_DEEPEST} levels")
         if node.tag not in _TAGS:
-            raise self._refuse(node, path, f"is no YAML: the tag {node.tag.removeprefix(_TAG)} is not known")
+            raise self._refuse(node, path, f"is not valid YAML: the tag {node.tag.removeprefix(_TAG)} is not known")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):

@@ -75,7 +75,7 @@ def _read_csv(file: str, text: str) -> Trace:
         reader.fieldnames = header
         return _trace(file, list(_looks_of(file, reader, header)))
     except csv.Error as error:
-        raise TraceError(file, max(1, reader.line_num), "", f"is no CSV: {error}") from error
+        raise TraceError(file, max(1, reader.line_num), "", f"is not valid CSV: {error}") from error
 
 
 def _looks_of(file: str, reader: csv.DictReader[str], header: Sequence[str]) -> Iterator[Look]:
@@ -98,7 +98,7 @@ def _looks_of(file: str, reader: csv.DictReader[str], header: Sequence[str]) -> 
         label = _label(file, line, row)
         rows = looks.setdefault(look, {})
         if label in rows:
-            raise TraceError(file, line, "metric", f"{label!r} is there twice in look {look}")
+            raise TraceError(file, line, "metric", f"{label!r} is given twice in look {look}")
         rows[label] = _counts(file, line, row)
         weight = row.get("weight", "").strip()
         if weight:
@@ -161,7 +161,7 @@ def _read_run(file: str, text: str) -> Trace:
             try:
                 look = _look(raw)
             except (ValueError, TypeError) as error:
-                raise _run_error(file, text, index, path, f"is no look: {error}") from error
+                raise _run_error(file, text, index, path, f"is not a look: {error}") from error
             if look.number < 1 or (looks and look.number <= looks[-1].number):
                 problem = f"{look.number} comes after {looks[-1].number if looks else 0}"
                 raise _run_error(file, text, index, f"{path}.n", problem)
@@ -209,11 +209,11 @@ def _json(file: str, text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_number, parse_int=_integer)
     except RecursionError:
-        raise TraceError(file, 1, "", "is no JSON that can be meant: it is nested too deep") from None
+        raise TraceError(file, 1, "", "is nested too deeply") from None
     except json.JSONDecodeError as error:
-        raise TraceError(file, error.lineno, "", f"is no JSON: {error.msg}") from error
+        raise TraceError(file, error.lineno, "", f"is not valid JSON: {error.msg}") from error
     except ValueError as error:
-        raise TraceError(file, 1, "", f"is no JSON: {error}") from error
+        raise TraceError(file, 1, "", f"is not valid JSON: {error}") from error
 
 
 def _integer(digits: str) -> int:

@@ -161,7 +161,7 @@ def _of_file(file: str, given: Level | None) -> Planned:
     """Raises ManifestError, SpecError."""
     spec = read_release(file)
     if given is None:
-        raise SpecError("--rate", "is needed with a file, and --base too: nobody can be asked")
+        raise SpecError("--rate", "is required with a file, and so is --base: no cluster can be queried")
     return Planned(spec, _same(spec, given))
 
 
@@ -288,7 +288,7 @@ def advice(rows: list[Row], planned: Planned) -> list[str]:
         of_it, level = [row for row in rows if row.metric == metric], planned.level(metric)
         if all(row.chance_to_detect["x2"] < _LIKELY for row in of_it):
             best = max(of_it, key=lambda row: row.weight)
-            takes = "for ever" if best.minutes_to_detect["x2"] is None else _span(best.minutes_to_detect["x2"])
+            takes = "too long" if best.minutes_to_detect["x2"] is None else _span(best.minutes_to_detect["x2"])
             said.append(
                 f"{metric}: at {level.rate:.3g} requests/s and {best.weight:g} % a doubled rate of "
                 f"{100 * level.base:.3g} % would take "

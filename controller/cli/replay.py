@@ -79,7 +79,7 @@ def replay(
     max_false_rollback: Annotated[str | None, typer.Option(metavar="SHARE", help="Such as 1%.")] = None,
     ratio: Annotated[float | None, typer.Option(help="Tolerated odds ratio canary to stable.")] = None,
     looks: Annotated[int | None, typer.Option(help="Number of looks, known beforehand.")] = None,
-    no_guards: Annotated[bool, typer.Option("--no-guards", help="Convict with however few bad units.")] = False,
+    no_guards: Annotated[bool, typer.Option("--no-guards", help="Roll back with however few bad units.")] = False,
     no_promotion: Annotated[bool, typer.Option("--no-promotion", help="Do not look for proof of no worse.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One object a look and metric, and one a file.")] = False,
 ) -> None:

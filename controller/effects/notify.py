@@ -76,7 +76,7 @@ class Notify:
             notifier = registry.modules("notifiers")[target.kind].create(target.config, secrets, self._for_notifiers)
             await notifier.send(Notification(effect.id, owner.namespace, owner.name, payload.notice))
         except KubeError as error:
-            raise EffectFailedError(f"the API server cannot be asked: {error}") from error
+            raise EffectFailedError(f"the API server cannot be reached: {error}") from error
         return CarriedOut({})
 
     async def close(self) -> None:

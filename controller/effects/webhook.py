@@ -93,7 +93,7 @@ class Webhook:
         except TimeoutError as error:
             raise EffectFailedError(f"{url.host} did not answer within {config.timeout_s:g} s") from error
         except KubeError as error:
-            raise EffectFailedError(f"the API server cannot be asked: {error}") from error
+            raise EffectFailedError(f"the API server cannot be reached: {error}") from error
         return CarriedOut(answer, again_in=config.every_s if answer["result"] == "wait" else None)
 
     async def close(self) -> None:

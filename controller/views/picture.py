@@ -114,7 +114,7 @@ def _evidence(metrics: tuple[MetricEvidence, ...], width: int) -> Table:
     table.add_column("METRIC", no_wrap=True, overflow="ellipsis", max_width=16)
     table.add_column("CANARY", no_wrap=True)
     table.add_column("STABLE", no_wrap=True)
-    table.add_column("BAD / CONVICTS", overflow="fold")
+    table.add_column("BAD / BOUNDARY", overflow="fold")
     for metric in metrics:
         c = metric.counts
         table.add_row(

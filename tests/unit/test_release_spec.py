@@ -134,7 +134,7 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
         ),
         (
             {"analysis": {"metrics": [{"name": "a", "template": "b", "limit": {"max": 2}, "margin": {}}]}},
-            "spec.analysis.metrics[0].limit: stands beside a margin: give two metrics, one of each",
+            "spec.analysis.metrics[0].limit: is set beside a margin: use two metrics, one with each",
         ),
         (
             {"analysis": {"metrics": [{"name": "a", "template": "b", "parameters": [1]}]}},

@@ -62,13 +62,13 @@ MANIFESTS = {
     "1e400": (HEAD + "  replicas: 1e400\n", "a.yaml:5: spec.replicas: 1e400 is not a number"),
     "5,000 digits": (HEAD + f"  replicas: {'1' * 5_000}\n", f"a.yaml:5: spec.replicas: {'1' * 40} is not a number"),
     "beyond 64 bits": (HEAD + f"  replicas: {2**63}\n", f"spec.replicas: {2**63} is not a number"),
-    "control character": (b"apiVersion: v1\nkind: \x01x\n", "is no YAML: control characters are not allowed"),
+    "control character": (b"apiVersion: v1\nkind: \x01x\n", "is not valid YAML: control characters are not allowed"),
     "escape sequence": (HEAD + '  replicas: "\\x1b[31m"\n', r"spec.replicas: '\x1b[31m' is not a whole number"),
     "UTF-16": (HEAD.encode("utf-16"), "a.yaml:1: is UTF-16 or UTF-32: save it as UTF-8"),
     "Latin-1": (HEAD.encode() + b"  replicas: \xe9\n", "a.yaml:5: byte 0xe9 is not UTF-8: save it as UTF-8"),
     "zeros": (b"\0" * 100, "a.yaml:1: is UTF-16"),
     "key that is a list": ("? [a]\n: b\n", "a.yaml:1: a key is a list or an object; it must be a string"),
-    "tag": ("a: !!binary aGVsbG8=\n", "a.yaml:1: a: is no YAML: the tag binary is not known"),
+    "tag": ("a: !!binary aGVsbG8=\n", "a.yaml:1: a: is not valid YAML: the tag binary is not known"),
     "name that is an object": (HEAD.replace("shop", "{a: b}"), "a.yaml:3: metadata.name: must be a string"),
 }
 
@@ -98,7 +98,7 @@ def test_an_object_with_very_many_problems_names_the_first(call):
 RECORDS = {
     "alias bomb": ("a.yaml", bomb("[{}]"), "the file stands for more than 100000 values"),
     "deep JSON": ("a.json", '{"a":' * 10_000 + "1" + "}" * 10_000, "nested"),
-    "NaN": ("a.json", '{"kind": NaN}', "is no JSON: NaN is not a number"),
+    "NaN": ("a.json", '{"kind": NaN}', "is not valid JSON: NaN is not a number"),
     "5,000 digits": ("a.json", f'{{"a": {"1" * 5_000}}}', "is not a number that the API server can hold"),
     "items that are none": ("a.json", '{"kind": "List", "items": 5}', "there is no AnalysisRun in it"),
     "method that is a list": ("a.json", run_of(method=[1]), "spec.method"),
@@ -111,7 +111,7 @@ RECORDS = {
     "looks below zero": ("a.json", run_of(method={"looks": -1}), "spec.method.looks: is not between 1 and 1000000"),
     "looks without end": ("a.json", run_of(method={"looks": 10**9}), "spec.method.looks: is not between 1 and 1000000"),
     "looks that are an object": ("a.json", run_of(looks={"a": 1}), "status.looks: must be a list"),
-    "look that is a number": ("a.json", run_of(looks=[1]), "status.looks[0]: is no look: must be an object"),
+    "look that is a number": ("a.json", run_of(looks=[1]), "status.looks[0]: is not a look: must be an object"),
     "rows that are a list": ("a.json", run_of(looks=[{"n": 1, "rows": [1]}]), "rows: must be an object"),
     "row that is a number": (
         "a.json",
@@ -125,7 +125,7 @@ RECORDS = {
         "a.csv:2: canary_total: '1000000000000' is not a whole",
     ),
     "50,000 metrics": ("a.csv", COLUMNS + "".join(f"1,m{n},1,9,1,9\n" for n in range(50_000)), "maximum is 500"),
-    "endless field": ("a.csv", COLUMNS + f"1,{'e' * 200_000},1,10,1,10\n", "is no CSV: field larger than"),
+    "endless field": ("a.csv", COLUMNS + f"1,{'e' * 200_000},1,10,1,10\n", "is not valid CSV: field larger than"),
     "digits of another script": ("a.csv", COLUMNS + "١,e,1,10,1,10\n", "a.csv:2: look: '١' is not a whole number"),
     "Latin-1": ("a.csv", COLUMNS.encode() + b"1,\xe9,1,10,1,10\n", "a.csv:2: byte 0xe9 is not UTF-8"),
 }

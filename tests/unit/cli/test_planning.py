@@ -59,7 +59,7 @@ def test_a_plan_that_cannot_work_is_told_in_a_sentence(manifest):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ((), "--rate: is needed with a file, and --base too: nobody can be asked"),
+        ((), "--rate: is required with a file, and so is --base: no cluster can be queried"),
         (("--rate", 5), "--base: is needed with the other of the two"),
         (("--base", "1%"), "--rate: is needed with the other of the two"),
     ],

@@ -160,7 +160,7 @@ def test_hundreds_of_files_are_one_call_and_a_bad_one_does_not_hide_the_others(c
         ("2,errors,,51,50,1,950", "3: canary_bad: 51 bad of 50 units is impossible"),
         ("2,errors,,1,50,951,950", "3: stable_bad: 951 bad of 950 units is impossible"),
         ("0,errors,,1,50,1,950", "3: look: 0 comes after 1"),
-        ("1,errors,,1,50,1,950", "3: metric: 'errors' is there twice in look 1"),
+        ("1,errors,,1,50,1,950", "3: metric: 'errors' is given twice in look 1"),
         ("2,,,1,50,1,950", "3: metric: '' is not the name of a metric"),
         ("2,errors,,1,50,1", "3: has not the 7 values that the first line names"),
         ("2,errors,,1,50,1,950,8", "3: has not the 7 values that the first line names"),
@@ -190,7 +190,7 @@ def test_a_weight_out_of_range_is_an_error(csv, weight):
         (HEADER, ":1: is empty"),
         ("look,metric\n1,errors\n", ":1: canary_bad: this column is missing"),
         ("apiVersion: v1\nkind: Pod\n", ":1: kind: there is no AnalysisRun in it"),
-        ("{", ":1: is no JSON"),
+        ("{", ":1: is not valid JSON"),
     ],
 )
 def test_a_file_without_looks_is_an_error(tmp_path, text, said):
@@ -205,7 +205,7 @@ def test_a_file_without_looks_is_an_error(tmp_path, text, said):
     ("change", "said"),
     [
         ({"n": 0}, "status.looks[0].n: 0 comes after 0"),
-        ({"weight": 140}, "status.looks[0]: is no look: weight: 140"),
+        ({"weight": 140}, "status.looks[0]: is not a look: weight: 140"),
         ({"rows": {"errors": [6, 5, 0, 5]}}, "6 bad of 5 units is impossible"),
         ({"rows": {"errors": [0.5, 5, 0, 5]}}, "rows.errors: [0.5, 5, 0, 5] are not four whole numbers"),
         ({"n": "one"}, "n: 'one' is not a whole number"),

@@ -150,11 +150,11 @@ def test_a_list_is_what_is_in_it(run, written):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: [1\nb: 2\n", "a.yaml:2: is no YAML: "),
+        ("a: [1\nb: 2\n", "a.yaml:2: is not valid YAML: "),
         ("a: 1\na: 2\n", "a.yaml:2: duplicate key 'a'"),
-        ("- 1\n", "a.yaml:1: is no Kubernetes object"),
-        ("just text\n", "a.yaml:1: is no Kubernetes object"),
-        ("a: !!python/object:os.system {}\n", "a.yaml:1: a: is no YAML: the tag "),
+        ("- 1\n", "a.yaml:1: is not a Kubernetes object"),
+        ("just text\n", "a.yaml:1: is not a Kubernetes object"),
+        ("a: !!python/object:os.system {}\n", "a.yaml:1: a: is not valid YAML: the tag "),
         (
             "apiVersion: pointsman.dev/v1\nkind: Release\n",
             "a.yaml:1: apiVersion: 'pointsman.dev/v1' is not pointsman.dev/v1alpha1",
