@@ -71,10 +71,7 @@ def canonical_ports(ports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def same_ports(ports: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]]) -> bool:
     """Whether a Service's ports are these; what the API server has added does not count."""
-    found, needed = canonical_ports(ports), canonical_ports(wanted)
-    return len(found) == len(needed) and all(
-        want.items() <= have.items() for have, want in zip(found, needed, strict=True)
-    )
+    return canonical_ports(ports) == canonical_ports(wanted)
 
 
 def same_targets(ports: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]) -> bool:

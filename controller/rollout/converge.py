@@ -77,7 +77,8 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(0 if settled else None)  # whether it was done is seen by the next decision
     _summarize(draft, desired, summary)
     beside = hand_over.actions(draft, desired)
-    owners = [SetOwners()] if seen.owners_differ else []
+    # the garbage collector takes what has owners, and what has none has to lose them before the finalizer goes
+    owners = [SetOwners()] if seen.owners_differ and not (seen.deleting and seen.owned) else []
     events, kept = ([], []) if seen.deleting else queue_versions(draft)
     on, off = _finalizer(draft, desired)
     draft.again(contention.seconds_to_calm(draft.status.route_edits, draft.now))
@@ -94,12 +95,12 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *on,
         *given,
         *pointed,
-        *beside,
         *shrunk,
         *retired,
+        *draft.answers,
         *owners,
         *off,
-        *draft.answers,
+        *beside,
     )
     return Decision((*first, *kept), draft.status, then, draft.again_in)
 

@@ -18,6 +18,8 @@ FOLLOWS_S = 5.0
 """How long the old router goes on serving: routers were seen to follow within 1.6 s."""
 _SEEN_AGAIN_S = 0.5
 _TRIED_AGAIN_S = 5.0
+_GIVEN_UP_S = 600.0
+"""After so long an old router that does not answer, such as a ledger whose table was deleted, is left as it is."""
 
 
 def other_router(draft: Draft) -> str | None:
@@ -47,6 +49,8 @@ def hand_over(draft: Draft, wanted: str) -> Desired | None:
     if seen.trouble_beside:
         summary = Summary(Phase.WAITING, Reason.ROUTER_REFUSED, f"{wanted}: {seen.trouble_beside}")
     draft.again(_TRIED_AGAIN_S if seen.trouble_beside else _SEEN_AGAIN_S)
+    if _grows(draft):
+        return Desired(summary, pods={serving: Pods(seen.spec.replicas)}, service=serving)
     has_route = serving != "" and seen.weights is not None
     return Desired(
         summary,
@@ -57,12 +61,34 @@ def hand_over(draft: Draft, wanted: str) -> Desired | None:
     )
 
 
+def _grows(draft: Draft) -> bool:
+    """Stable was shrunk beside a canary that serves: it gets its pods before it gets the canary's work."""
+    seen, status = draft.seen, draft.status
+    if not status.stable or not status.canary or draft.attempt.clock.held_since is None:
+        return False
+    in_time = draft.now < draft.attempt.clock.held_since + seen.spec.progress_deadline
+    canary, stable = seen.state(status.canary), seen.state(status.stable)
+    works = (seen.weights or {}).get(status.canary, 0) > 0 and canary.serving > 0 and canary.trouble is None
+    return works and in_time and stable.serving < seen.spec.replicas
+
+
 def _weight(draft: Draft) -> float:
     return 0.0 if draft.status.stable or not draft.seen.weights else WHOLE
 
 
 def _serves_alone(weights: Mapping[str, float] | None, revision: str) -> bool:
     return all(one == revision for one, share in (weights or {}).items() if share > 0)
+
+
+def _wait_to_leave(draft: Draft, other: str) -> list[TakeOver | LeaveRouter]:
+    """It does not answer, and has no traffic: nothing waits for it but its own object."""
+    seen, since = draft.seen, draft.status.weight_since or 0.0
+    if draft.now - since > _GIVEN_UP_S:
+        draft.event("RouterNotLeft", f"{other} could not be left: {seen.trouble_beside}", warning=True)
+        draft.update(router_beside="")
+    else:
+        draft.again(_TRIED_AGAIN_S)
+    return []
 
 
 def actions(draft: Draft, desired: Desired) -> list[TakeOver | LeaveRouter]:
@@ -79,6 +105,8 @@ def actions(draft: Draft, desired: Desired) -> list[TakeOver | LeaveRouter]:
         draft.update(router_beside="")
         draft.again(0)
         return []
+    if seen.trouble_beside:
+        return _wait_to_leave(draft, other)
     left = (status.weight_since or 0.0) + FOLLOWS_S - draft.now
     if left > 0:
         draft.again(left)

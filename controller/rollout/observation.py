@@ -97,6 +97,8 @@ class Observation:
     revisions: Mapping[str, RevisionState] = field(default_factory=dict)
     weights: Mapping[str, float] | None = None
     """Percent per revision as the router has them; None while there is no route."""
+    owned: bool = True
+    """Children carry an owner reference (`deletionPolicy: Delete`)."""
     owners_differ: bool = False
     """What was made for the Release has other owners than spec.deletionPolicy says."""
     spec_router: str = ""

@@ -172,7 +172,10 @@ class GatewayRouter:
     def _port(self, revision: str) -> int:
         ports = self._target.ports_of(revision)
         if not ports:
-            raise RouterError("spec.service.ports is empty: a route needs a port to send to")
+            raise RouterError(
+                f"revision {revision} has no ports that a route could send to. Release spec.service.ports under the "
+                "present spec.traffic first, then change spec.traffic."
+            )
         return int(ports[0]["port"])
 
     def _weights_of(self, backends: list[Mapping[str, Any]]) -> Weights:

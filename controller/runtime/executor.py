@@ -122,6 +122,11 @@ class Executor:
         with contextlib.suppress(NotFoundError):
             await self._set_finalizer(release, present=False)
 
+    async def let_go(self, release: Mapping[str, Any], why: str) -> None:
+        """Of a Release that is being deleted and cannot be left in order: nothing waits for it any longer."""
+        self._events.emit(release, "DeletedAnyway", why, warning=True)
+        await self.drop_finalizer(release)
+
     async def _set_finalizer(self, release: Mapping[str, Any], *, present: bool) -> None:
         metadata = release["metadata"]
         finalizers = [name for name in metadata.get("finalizers") or [] if name != TRAFFIC_FINALIZER]
@@ -178,7 +183,9 @@ class Executor:
                 f"revision {revision} and its ControllerRevision are gone. Put its template back into spec.template"
             )
         template: Mapping[str, Any] = kept["data"]["template"]
-        return template, world.ports.get(revision) or kept_ports(kept) or world.spec.ports
+        known = world.ports.get(revision)
+        ports = kept_ports(kept) if known is None else known
+        return template, world.spec.ports if ports is None else ports
 
     async def _create(self, resource: Resource, body: Mapping[str, Any], *, field: str, strict: bool = False) -> None:
         """`field`: of the spec, that is to blame where the API server does not take it."""
@@ -287,7 +294,11 @@ class Executor:
                     await self._kube.replace(resource, changed)
                     continue
                 patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": wanted}}
-                await self._kube.patch(resource, key.namespace, metadata["name"], patch)
+                try:
+                    await self._kube.patch(resource, key.namespace, metadata["name"], patch)
+                except InvalidError as error:
+                    where = f"{resource.kind} {key.namespace}/{metadata['name']}"
+                    raise NameTakenError(f"{where} refuses the owner of spec.deletionPolicy: {error}") from error
 
     async def _answer(self, world: World, action: Answer, now: float) -> None:
         result = "Accepted" if action.accepted else "Refused"

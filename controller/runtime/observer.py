@@ -25,7 +25,7 @@ from controller.api.revision import same_ports
 from controller.api.status import Status
 from controller.kube.cache import ObjectCache
 from controller.kube.objects import Key, child_name, has_owners, is_child, is_ours, owner_of, selector
-from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns
+from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns, Weights
 from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
 from controller.runtime.pods import trouble_of
 from controller.runtime.versions import Ports, Versions, ports_of
@@ -94,7 +94,7 @@ class Observer:
         target = RoutedService(key.namespace, key.name, owner, spec.ports, ports)
         holding = status.router if status.router in registry.modules("routers") else spec.traffic.kind
         router = self._router(holding, spec, target)
-        weights = await router.observe()
+        weights = await self._weights(router, leaves=holding != spec.traffic.kind)
         beside = await self._beside(holding, spec, status, target)
         taken = await self._unlabelled_service(key, owner, by_name)
         endpoints = _ready_endpoints(slices)
@@ -122,6 +122,7 @@ class Observer:
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
             revisions=revisions,
             weights=None if weights is None else weights.shares,
+            owned=owner is not None,
             owners_differ=not all(
                 has_owners(release, item["metadata"], owner)
                 for item in (*by_revision.values(), *by_name.values())
@@ -147,6 +148,16 @@ class Observer:
     def _router(self, kind: str, spec: ReleaseSpec, target: RoutedService) -> Router:
         config = spec.traffic.config if kind == spec.traffic.kind else None
         return registry.modules("routers")[kind].create(config, target, self._context)
+
+    @staticmethod
+    async def _weights(router: Router, *, leaves: bool) -> Weights | None:
+        """A router that is left for another one, and does not answer, keeps nobody from the one in the spec."""
+        try:
+            return await router.observe()
+        except RouterError:
+            if not leaves:
+                raise
+            return None
 
     async def _beside(self, holding: str, spec: ReleaseSpec, status: Status, target: RoutedService) -> _Beside:
         """What is wrong there keeps nobody from the router that has the traffic."""

@@ -10,13 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, assert_never
+from typing import Any
 
 from controller import registry
 from controller.analysis.controller import AnalysisController
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
 from controller.analysis.subject import AnalysisResult, Drain, subject_of
+from controller.api import times
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.phase import Phase
 from controller.api.reading import SpecError
@@ -29,11 +30,12 @@ from controller.effects.outbox import Outbox
 from controller.kube.cache import ObjectCache
 from controller.kube.client import KubeClient, KubeError, NotFoundError
 from controller.kube.objects import Key, selector_text
-from controller.ports import RouterError, TakenError
+from controller.ports import RouterError
 from controller.rollout.actions import Action, LeaveRouter, SetWeights, TakeOver
 from controller.rollout.bake import bake_weight
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
+from controller.runtime.blocked import ROUTER_AGAIN_S, blocked_by, refused_by_router
 from controller.runtime.executor import Executor, NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.observer import Observer, World
 
@@ -41,11 +43,11 @@ _LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 60.0
 _QUIET_WRITE_S = 15.0
 """How often a status is written in which only the evidence moved."""
-_ROUTER_AGAIN_S = 5.0
-_REFUSED_AGAIN_S = 60.0
 _SAY_AFTER_S = 10.0
 """A pass that failed for so long is said; most failures are over with the next try."""
 _SAY_S = 5.0
+_LET_GO_S = 120.0
+"""How long a deletion waits for a router that does not answer."""
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Reconciler:
     _written: dict[Key, float] = field(default_factory=dict)
     _took_weights: set[Key] = field(default_factory=set)
     """Whose router has taken the weights that were written last."""
-    _left: set[Key] = field(default_factory=set)
+    _left: dict[Key, str] = field(default_factory=dict)
     """Whose router beside the one in use keeps nothing of ours."""
     _failing: dict[Key, float] = field(default_factory=dict)
     """Since when each pass over a Release fails, by the loop's clock."""
@@ -131,7 +133,7 @@ class Reconciler:
             return None
         release = {**release, "metadata": dict(release["metadata"])}  # what is cached is not ours to change
         self._versions[key] = release["metadata"]["resourceVersion"]
-        status = status_from_raw(release.get("status", {}))
+        status = _of_known_routers(status_from_raw(release.get("status", {})))
         try:
             spec = parse_release(key.name, release["spec"], registry.kinds())
         except SpecError as error:
@@ -140,8 +142,11 @@ class Reconciler:
         try:
             world = await self.observer.observe(key, release, spec, status, pending)
         except RouterError as error:
-            await self._write(key, release, status.blocked_by(_refused_by_router(error)))
-            return _ROUTER_AGAIN_S
+            if self._has_waited(release):
+                await self.executor.let_go(release, f"the traffic could not be moved to stable: {error}")
+                return None
+            await self._write(key, release, status.blocked_by(refused_by_router(error)))
+            return ROUTER_AGAIN_S
         self._drop_answered(key, pending, world)
         now = self.clock()
         found = self._analyzed(world, status, now)
@@ -149,7 +154,7 @@ class Reconciler:
             world.observation,
             status=status.judged_by(found.run or status.run),
             router_took_weights=key in self._took_weights,
-            left_beside=key in self._left,
+            left_beside=self._left.get(key) == status.router_beside != "",
             analysis_pending=found.pending,
             evidence=found.evidence,
             step_units=found.step_units,
@@ -188,8 +193,8 @@ class Reconciler:
         back; what keeps it from being done stands in the status until it is.
         """
         before, decided = world.observation.status, self._complete(world, decision.status)
-        if not decided.router_beside:
-            self._left.discard(world.key)
+        if decided.router_beside != before.router_beside:
+            self._left.pop(world.key, None)
         stored = before
         try:
             for action in decision.first:
@@ -201,7 +206,10 @@ class Reconciler:
                 await self._do(world, action, now)
         except (RefusedError, TemplateLostError, NameTakenError, RouterError) as error:
             self.cache.forget(world.key.namespace, world.key.name)
-            blocked, again_in = _blocked(world, error)
+            if isinstance(error, RouterError) and self._has_waited(world.release):
+                await self.executor.let_go(world.release, f"the traffic could not be moved to stable: {error}")
+                return None
+            blocked, again_in = blocked_by(world, error)
             await self._write(world.key, world.release, stored.blocked_by(blocked))
             return again_in
         if before.blocked is not None:
@@ -216,11 +224,16 @@ class Reconciler:
             case SetWeights():
                 self._took_weights.add(world.key)
             case TakeOver():
-                self._left.discard(world.key)
+                self._left.pop(world.key, None)
             case LeaveRouter():
-                self._left.add(world.key)
+                self._left[world.key] = world.observation.status.router_beside
             case _:
                 pass
+
+    def _has_waited(self, release: Mapping[str, Any]) -> bool:
+        """Whether a deletion has waited long enough for a router that does not answer."""
+        deleted = release["metadata"].get("deletionTimestamp")
+        return deleted is not None and self.clock() - times.from_text(deleted) > _LET_GO_S
 
     def _analyzed(self, world: World, status: Status, now: float) -> AnalysisResult:
         """The last result, at once; what is to be analyzed from now on is said by asking for it."""
@@ -281,37 +294,23 @@ class Reconciler:
         self._written.pop(key, None)
         self._failing.pop(key, None)
         self._took_weights.discard(key)
-        self._left.discard(key)
+        self._left.pop(key, None)
         self.runs.forget(key)
         self.analysis.forget(key)
         self.sources.forget(key)
         self.outbox.forget(key)
 
 
-def _refused_by_router(error: RouterError) -> Blocked:
-    return Blocked(Reason.ROUTE_TAKEN if isinstance(error, TakenError) else Reason.ROUTER_REFUSED, str(error))
-
-
-def _blocked(
-    world: World, error: RefusedError | TemplateLostError | NameTakenError | RouterError
-) -> tuple[Blocked, float | None]:
-    """What people see, and after how many seconds it is tried again."""
-    revision, superseded = world.observation.target, world.observation.spec_revision != world.observation.target
-    match error:
-        case RouterError():
-            return _refused_by_router(error), _ROUTER_AGAIN_S
-        case NameTakenError():
-            return Blocked(Reason.NAME_TAKEN, str(error), revision=revision), _QUIET_WRITE_S
-        case TemplateLostError():
-            blocked = Blocked(Reason.TEMPLATE_REFUSED, f"spec.template: {error}", Phase.INVALID, revision)
-            return blocked, _ROUTER_AGAIN_S if superseded else None
-        case RefusedError():
-            # quota or admission may change their minds soon, and a webhook that refused may have been wrong
-            again_in = _QUIET_WRITE_S if error.forbidden else _REFUSED_AGAIN_S
-            blocked = Blocked(Reason.TEMPLATE_REFUSED, str(error), Phase.INVALID, revision)
-            return blocked, _ROUTER_AGAIN_S if superseded else again_in
-        case _:
-            assert_never(error)
+def _of_known_routers(status: Status) -> Status:
+    """A router that is not installed any more, as after a downgrade, cannot be asked, or left."""
+    known = registry.modules("routers")
+    router = status.router if status.router in known else ""
+    beside = status.router_beside if status.router_beside in known else ""
+    return (
+        status
+        if (router, beside) == (status.router, status.router_beside)
+        else status.changed(router=router, router_beside=beside)
+    )
 
 
 def _without_evidence(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -322,7 +321,8 @@ def _draining(world: World) -> Drain | None:
     """What is left of the version that had the work before stable; None while nothing drains."""
     spec, seen = world.spec, world.observation
     status, since = seen.status, seen.status.drain_since
-    old = tuple(sorted(set(seen.revisions) - {status.stable, status.canary, seen.target}))
+    coming = "" if status.is_rejected(seen.target) else seen.target
+    old = tuple(sorted(set(seen.revisions) - {status.stable, status.canary, coming}))
     if since is None or spec.suspend or seen.deleting or not status.stable or not old:
         return None
     return Drain(world.key, spec.analysis, status.stable, old, since, spec.drain.quiet)

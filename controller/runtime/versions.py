@@ -50,7 +50,8 @@ class Versions:
                 found[name.removeprefix(prefix)] = ports_of(item)
         for revision in revisions:
             if revision and revision not in found:
-                found[revision] = await self._known_ports(revision) or self._spec.ports
+                known = await self._known_ports(revision)
+                found[revision] = self._spec.ports if known is None else known
         return found
 
     async def _known_ports(self, revision: str) -> Ports | None:
