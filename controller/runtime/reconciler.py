@@ -38,6 +38,7 @@ from controller.rollout.decide import decide, withdraw
 from controller.runtime.blocked import ROUTER_AGAIN_S, blocked_by, refused_by_router
 from controller.runtime.executor import Executor, NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.observer import Observer, World
+from controller.runtime.pending_actions import PendingActions
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 60.0
@@ -63,8 +64,7 @@ class Reconciler:
     sources: Sources
     outbox: Outbox[Key]
     clock: Callable[[], float] = time.time
-    _pending: dict[Key, set[str]] = field(default_factory=dict)
-    """Names of ReleaseActions that were seen without an answer; a hint for where to look, and no more than that."""
+    _pending: PendingActions = field(default_factory=PendingActions)
     _versions: dict[Key, str] = field(default_factory=dict)
     """resourceVersion of each Release as it was last read or written here; the resync compares with it."""
     _written: dict[Key, float] = field(default_factory=dict)
@@ -75,9 +75,9 @@ class Reconciler:
     _failing: dict[Key, float] = field(default_factory=dict)
     """Since when each pass over a Release fails, by the loop's clock."""
 
-    def action_seen(self, key: Key, name: str) -> None:
-        """The ReleaseAction `name` of the Release `key` has no answer; the next pass reads it."""
-        self._pending.setdefault(key, set()).add(name)
+    def action_seen(self, key: Key, name: str, action: object) -> None:
+        """The ReleaseAction `name` of the Release `key` has no answer; a pass reads it soon. `action`: what it asks."""
+        self._pending.add(key, name, action)
 
     def metrics_changed(self) -> None:
         """A source or a template has changed."""
@@ -138,7 +138,7 @@ class Reconciler:
             spec = parse_release(key.name, release["spec"], registry.kinds())
         except SpecError as error:
             return await self._withdraw(key, release, status, str(error))
-        pending = frozenset(self._pending.get(key, ()))
+        pending = self._pending.first(key)
         try:
             world = await self.observer.observe(key, release, spec, status, pending)
         except RouterError as error:
@@ -147,7 +147,7 @@ class Reconciler:
                 return None
             await self._write(key, release, status.blocked_by(refused_by_router(error)))
             return ROUTER_AGAIN_S
-        self._drop_answered(key, pending, world)
+        more = self._pending.read(key, pending, [request.name for request in world.observation.requests])
         now = self.clock()
         found = self._analyzed(world, status, now)
         observation = replace(
@@ -169,7 +169,7 @@ class Reconciler:
         decision = decide(observation, now)
         again_in = await self._carry_out(world, decision, now)
         self.analysis.pass_done(key, decision.status)
-        return _soonest(again_in, found.again_in)
+        return _soonest(again_in, found.again_in, 0 if more else None)
 
     async def _withdraw(self, key: Key, release: dict[str, Any], status: Status, problem: str) -> float | None:
         """The spec was let in and cannot be meant. What of it can be read is used to protect its users."""
@@ -279,17 +279,9 @@ class Reconciler:
     def _is_due(self, key: Key) -> bool:
         return asyncio.get_running_loop().time() - self._written.get(key, -_QUIET_WRITE_S) >= _QUIET_WRITE_S
 
-    def _drop_answered(self, key: Key, pending: frozenset[str], world: World) -> None:
-        """What was answered, or is gone, is not read again; what came meanwhile stays."""
-        left = self._pending.get(key, set()) - pending | {request.name for request in world.observation.requests}
-        if left:
-            self._pending[key] = left
-        else:
-            self._pending.pop(key, None)
-
     def _forget(self, key: Key) -> None:
         self.cache.forget(key.namespace, key.name)
-        self._pending.pop(key, None)
+        self._pending.forget(key)
         self._versions.pop(key, None)
         self._written.pop(key, None)
         self._failing.pop(key, None)

@@ -65,7 +65,7 @@ class ReleaseController(Controller):
             return []
         metadata = event.body["metadata"]
         key = Key(metadata["namespace"], event.body["spec"]["release"])
-        self._reconciler.action_seen(key, metadata["name"])
+        self._reconciler.action_seen(key, metadata["name"], event.body["spec"].get("action"))
         return [release_request(key)]
 
     def on_child(self, resource: Resource, change: Change) -> Iterable[Request]:
