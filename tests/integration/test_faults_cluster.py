@@ -50,7 +50,7 @@ async def own_shop(plane, tmp_path):
 
 
 async def test_an_api_server_killed_and_started_again_in_mid_release_changes_nothing(plane, own_shop):
-    await own_shop.given(release(weight(10), pause(1), weight(50), APPROVE))
+    await own_shop.given(release(weight(10), pause(1), weight(50), APPROVE, progressDeadlineSeconds=600))
     await own_shop.commit("2")
     for _ in range(2):
         await own_shop.until(lambda status: status.get("canaryRevision"))
