@@ -122,7 +122,7 @@ class Executor:
         with contextlib.suppress(NotFoundError):
             await self._set_finalizer(release, present=False)
 
-    async def let_go(self, release: Mapping[str, Any], why: str) -> None:
+    async def delete_anyway(self, release: Mapping[str, Any], why: str) -> None:
         """Of a Release that is being deleted and cannot be left in order: nothing waits for it any longer."""
         self._events.emit(release, "DeletedAnyway", why, warning=True)
         await self.drop_finalizer(release)

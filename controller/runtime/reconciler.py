@@ -47,7 +47,7 @@ _QUIET_WRITE_S = 15.0
 _SAY_AFTER_S = 10.0
 """A pass that failed for so long is said; most failures are over with the next try."""
 _SAY_S = 5.0
-_LET_GO_S = 120.0
+_DELETE_ANYWAY_S = 120.0
 """How long a deletion waits for a router that does not answer."""
 
 
@@ -143,7 +143,7 @@ class Reconciler:
             world = await self.observer.observe(key, release, spec, status, pending)
         except RouterError as error:
             if self._has_waited(release):
-                await self.executor.let_go(release, f"the traffic could not be moved to stable: {error}")
+                await self.executor.delete_anyway(release, f"the traffic could not be moved to stable: {error}")
                 return None
             await self._write(key, release, status.blocked_by(refused_by_router(error)))
             return ROUTER_AGAIN_S
@@ -207,7 +207,7 @@ class Reconciler:
         except (RefusedError, TemplateLostError, NameTakenError, RouterError) as error:
             self.cache.forget(world.key.namespace, world.key.name)
             if isinstance(error, RouterError) and self._has_waited(world.release):
-                await self.executor.let_go(world.release, f"the traffic could not be moved to stable: {error}")
+                await self.executor.delete_anyway(world.release, f"the traffic could not be moved to stable: {error}")
                 return None
             blocked, again_in = blocked_by(world, error)
             await self._write(world.key, world.release, stored.blocked_by(blocked))
@@ -233,7 +233,7 @@ class Reconciler:
     def _has_waited(self, release: Mapping[str, Any]) -> bool:
         """Whether a deletion has waited long enough for a router that does not answer."""
         deleted = release["metadata"].get("deletionTimestamp")
-        return deleted is not None and self.clock() - times.from_text(deleted) > _LET_GO_S
+        return deleted is not None and self.clock() - times.from_text(deleted) > _DELETE_ANYWAY_S
 
     def _analyzed(self, world: World, status: Status, now: float) -> AnalysisResult:
         """The last result, at once; what is to be analyzed from now on is said by asking for it."""
