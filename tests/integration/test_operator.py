@@ -314,7 +314,7 @@ async def test_each_turn_is_told_as_an_event_once(shop):
     await _until(told)
 
 
-async def _until(met, seconds=20.0):
+async def _until(met, seconds=120.0):
     async with asyncio.timeout(seconds):
         while not await met():  # noqa: ASYNC110 - the API server is asked, nothing in this process could tell
             await asyncio.sleep(0.1)
