@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from controller.api.choice import Module
 from controller.api.notice import Notification
 from controller.api.notify import NotifierConfig
 from controller.api.resources import Resource, Rule
@@ -192,14 +193,8 @@ class NamedDialect(Protocol):
     def name(self) -> str: ...
 
 
-class ProviderModule(Protocol):
+class ProviderModule(Module, Protocol):
     """A module of `providers/`."""
-
-    @property
-    def KIND(self) -> str: ...
-
-    @property
-    def EXAMPLE(self) -> Mapping[str, Any]: ...
 
     @property
     def Config(self) -> type[Any]:
@@ -214,19 +209,8 @@ class ProviderModule(Protocol):
         ...
 
 
-class RouterModule(Protocol):
+class RouterModule(Module, Protocol):
     """A module of `routers/`."""
-
-    @property
-    def KIND(self) -> str: ...
-
-    @property
-    def EXAMPLE(self) -> Mapping[str, Any]: ...
-
-    @property
-    def Config(self) -> type[Any]:
-        """A `record` of its fields."""
-        ...
 
     @property
     def SIZING(self) -> Sizing: ...
@@ -273,14 +257,8 @@ class Notifier(Protocol):
         ...
 
 
-class NotifierModule(Protocol):
+class NotifierModule(Module, Protocol):
     """A module of `effects/notifiers/`."""
-
-    @property
-    def KIND(self) -> str: ...
-
-    @property
-    def EXAMPLE(self) -> Mapping[str, Any]: ...
 
     @property
     def Config(self) -> type[NotifierConfig]:

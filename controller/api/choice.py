@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from controller.api import fields
 from controller.api.fields import RULES, Kinds, Place, declared, refuse_unknown, the_one
@@ -19,6 +19,23 @@ _CEL_WORDS = (
     "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
     "let", "loop", "package", "namespace", "return", "var", "void", "while",
 )  # fmt: skip
+
+
+class Module(Protocol):
+    """What the modules of all folders have."""
+
+    @property
+    def KIND(self) -> str: ...  # noqa: N802 - a constant of the module
+
+    @property
+    def EXAMPLE(self) -> Mapping[str, Any]:  # noqa: N802 - as above
+        """Fields, as they are written."""
+        ...
+
+    @property
+    def Config(self) -> type[Any]:  # noqa: N802 - a class of the module
+        """A `record` of its fields."""
+        ...
 
 
 class DeclarationError(Exception):

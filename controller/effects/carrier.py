@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from controller.api.choice import Module
 from controller.api.effect import Effect
 from controller.api.resources import Resource, Rule
 from controller.effects.addresses import Addresses
@@ -89,11 +90,8 @@ class EffectContext:
     addresses: Addresses
 
 
-class EffectModule(Protocol):
+class EffectModule(Module, Protocol):
     """A module of `effects/`."""
-
-    @property
-    def KIND(self) -> str: ...
 
     @property
     def EXAMPLE(self) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from controller.api.choice import Module
 from controller.api.effect import Effect
 from controller.api.phase import Phase
 from controller.rollout.effect import Result
@@ -87,11 +88,8 @@ class Step(Protocol):
         ...
 
 
-class StepModule(Protocol):
+class StepModule(Module, Protocol):
     """A module of `rollout/steps/`."""
-
-    @property
-    def KIND(self) -> str: ...
 
     @property
     def EXAMPLE(self) -> Mapping[str, Any]:

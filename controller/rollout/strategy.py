@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
+from controller.api.choice import Module
 from controller.rollout.sizing import Sizes, Sizing
 from controller.rollout.step import Step
 
@@ -24,14 +25,8 @@ class CompiledStrategy(Strategy, Protocol):
     def steps(self) -> Sequence[Step]: ...
 
 
-class StrategyModule(Protocol):
+class StrategyModule(Module, Protocol):
     """A module of `rollout/strategies/`."""
-
-    @property
-    def KIND(self) -> str: ...
-
-    @property
-    def EXAMPLE(self) -> Mapping[str, Any]: ...
 
     @property
     def Config(self) -> type[CompiledStrategy]:
