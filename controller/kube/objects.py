@@ -9,6 +9,7 @@ from typing import Any
 
 from controller.api.names import API_VERSION, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL
 from controller.api.release import ReleaseSpec
+from controller.api.resources import Resource
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ def is_ours(metadata: Mapping[str, Any], name: str, owner: Mapping[str, Any] | N
         return True
     owners = {reference.get("uid") for reference in metadata.get("ownerReferences") or []}
     return owner is not None and owner["uid"] in owners
+
+
+def taken(resource: Resource, namespace: str, name: str) -> str:
+    """What people read where an object that is not ours has the name of a child."""
+    return f"{resource.kind} {namespace}/{name} belongs to something else. Delete or rename it, or rename the Release."
 
 
 def is_child(key: Key, item: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from controller.api.resources import HTTP_ROUTES
 from controller.api.resources import Rule as AccessRule
 from controller.api.shapes import List, Open, Text
 from controller.kube.client import InvalidError
-from controller.kube.objects import is_ours
+from controller.kube.objects import is_ours, taken
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
 from controller.routers._writers import other_writer
@@ -127,10 +127,7 @@ class GatewayRouter:
     def _refuse_foreign(self, route: Mapping[str, Any]) -> None:
         name = self._target.name
         if not is_ours(route["metadata"], name, self._target.owner):
-            raise TakenError(
-                f"HTTPRoute {self._target.namespace}/{name} belongs to something else. Delete or rename it, or rename "
-                "the Release."
-            )
+            raise TakenError(taken(HTTP_ROUTES, self._target.namespace, name))
 
     def _labels(self) -> dict[str, str]:
         return {RELEASE_LABEL: self._target.name, MANAGED_BY_LABEL: MANAGED_BY}

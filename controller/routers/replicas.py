@@ -14,7 +14,7 @@ from controller.api.fields import record
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import DEPLOYMENTS, SERVICES, Rule
 from controller.api.revision import same_ports, same_targets
-from controller.kube.objects import is_ours
+from controller.kube.objects import is_ours, taken
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
 from controller.routers._writers import other_writer
@@ -67,10 +67,7 @@ class ReplicasRouter:
         if self._service is None:
             raise RouterError(f"Service {self._target.name} is missing; it is created again in the next pass")
         if not is_ours(self._service["metadata"], self._target.name, self._target.owner):
-            raise TakenError(
-                f"Service {self._target.namespace}/{self._target.name} belongs to something else. Delete or rename it, "
-                "or rename the Release."
-            )
+            raise TakenError(taken(SERVICES, self._target.namespace, self._target.name))
         served = [revision for revision, share in weights.shares.items() if share > 0]
         selector = {RELEASE_LABEL: self._target.name}
         if len(served) == 1:

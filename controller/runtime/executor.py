@@ -32,6 +32,7 @@ from controller.kube.objects import (
     owners,
     selector,
     service,
+    taken,
 )
 from controller.ports import Router, RouterError, Weights
 from controller.rollout.actions import (
@@ -122,9 +123,10 @@ class Executor:
         with contextlib.suppress(NotFoundError):
             await self._set_finalizer(release, present=False)
 
-    async def delete_anyway(self, release: Mapping[str, Any], why: str) -> None:
-        """Of a Release that is being deleted and cannot be left in order: nothing waits for it any longer."""
-        self._events.emit(release, "DeletedAnyway", why, warning=True)
+    async def delete_anyway(self, release: Mapping[str, Any], error: RouterError) -> None:
+        """Ends the wait of a deletion for a router that does not answer."""
+        message = f"the traffic could not be moved to stable: {error}"
+        self._events.emit(release, "DeletedAnyway", message, warning=True)
         await self.drop_finalizer(release)
 
     async def _set_finalizer(self, release: Mapping[str, Any], *, present: bool) -> None:
@@ -199,10 +201,7 @@ class Executor:
             found = await self._kube.get(resource, metadata["namespace"], metadata["name"])
             owner = next(iter(metadata.get("ownerReferences", [])), None)
             if not is_ours(found["metadata"], metadata["labels"][RELEASE_LABEL], owner):
-                raise NameTakenError(
-                    f"{resource.kind} {metadata['namespace']}/{metadata['name']} belongs to something else. Delete or "
-                    "rename it, or rename the Release."
-                ) from None
+                raise NameTakenError(taken(resource, metadata["namespace"], metadata["name"])) from None
 
     async def _beside(self, world: World, action: TakeOver | LeaveRouter) -> None:
         if world.beside is None:

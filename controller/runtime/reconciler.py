@@ -143,7 +143,7 @@ class Reconciler:
             world = await self.observer.observe(key, release, spec, status, pending)
         except RouterError as error:
             if self._has_waited(release):
-                await self.executor.delete_anyway(release, f"the traffic could not be moved to stable: {error}")
+                await self.executor.delete_anyway(release, error)
                 return None
             await self._write(key, release, status.blocked_by(refused_by_router(error)))
             return ROUTER_AGAIN_S
@@ -207,7 +207,7 @@ class Reconciler:
         except (RefusedError, TemplateLostError, NameTakenError, RouterError) as error:
             self.cache.forget(world.key.namespace, world.key.name)
             if isinstance(error, RouterError) and self._has_waited(world.release):
-                await self.executor.delete_anyway(world.release, f"the traffic could not be moved to stable: {error}")
+                await self.executor.delete_anyway(world.release, error)
                 return None
             blocked, again_in = blocked_by(world, error)
             await self._write(world.key, world.release, stored.blocked_by(blocked))
