@@ -10,8 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
+from controller.analysis import unawaited
 from controller.analysis.measuring import Measuring
 from controller.analysis.subject import Drain
 from controller.kube.client import KubeError
@@ -46,8 +46,8 @@ class DrainWatches:
         if watch is None or watch.drain != drain:
             self.forget(key)
             watch = self._watches[key] = _Watch(drain)
-            watch.task = asyncio.create_task(self._run(key, watch), name=f"drain of {key}")
-            watch.task.add_done_callback(partial(_log_defect, key))
+            lost = f"the drain of {key} is not watched and lasts until drain.max"
+            watch.task = unawaited.start(self._run(key, watch), lost=lost)
         return watch.quiet
 
     def forget(self, key: Key) -> None:
@@ -73,9 +73,3 @@ class DrainWatches:
         except KubeError as error:
             _LOG.info("whether the old version of %s still gets work could not be measured: %s", key, error)
             return False
-
-
-def _log_defect(key: Key, task: asyncio.Task[None]) -> None:
-    """Nothing awaits a watch, so nothing else would say what ended it; `drain.max` ends the drain all the same."""
-    if not task.cancelled() and (problem := task.exception()) is not None:
-        _LOG.error("the drain of %s is not watched and lasts until drain.max", key, exc_info=problem)

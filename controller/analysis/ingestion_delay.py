@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from weakref import WeakKeyDictionary
 
+from controller.analysis import unawaited
 from controller.kube.objects import Key
 from controller.stats.counts import NOTHING, Counts
 from controller.stats.method import SETTLE_S
 
-_LOG = logging.getLogger(__name__)
 LEAST_S, MOST_S = 0.5, 15.0
 _AGES = (0.0, 0.5, 1.0, 2.0, 5.0, 15.0)
 _ROUNDS: tuple[tuple[float, ...], ...] = ((0.0, 0.85, 1.55), *[(0.0,)] * 5)
@@ -87,12 +85,6 @@ async def baseline_rates(ask: Ask, until: float) -> dict[str, float]:
     return {name: counts.units / BASELINE_S for name, counts in rows.items()}
 
 
-def _log_defect(key: Key, task: asyncio.Task[None]) -> None:
-    """Nothing awaits a measurement, so nothing else would say what ended it."""
-    if not task.cancelled() and (problem := task.exception()) is not None:
-        _LOG.error("the ingestion delay of %s is unknown; the default is used", key, exc_info=problem)
-
-
 @dataclass
 class _Measurement:
     subject: object
@@ -117,8 +109,8 @@ class IngestionDelay:
             self.forget(key)
             measurement = self._measurements[key] = _Measurement(subject)
             places = self._places.setdefault(self if source is None else source, asyncio.Semaphore(_AT_ONCE))
-            measurement.task = asyncio.create_task(self._measure(measurement, ask, places, settle=settle))
-            measurement.task.add_done_callback(partial(_log_defect, key))
+            lost = f"the ingestion delay of {key} is unknown; the default is used"
+            measurement.task = unawaited.start(self._measure(measurement, ask, places, settle=settle), lost=lost)
 
     async def _measure(self, measurement: _Measurement, ask: Ask, places: asyncio.Semaphore, *, settle: bool) -> None:
         async with places:

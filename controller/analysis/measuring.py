@@ -59,9 +59,7 @@ class Measuring:
         """
         analysis, status = subject.analysis, subject.status
         try:
-            questions = await self._sources.questions(
-                subject.key, analysis.metrics, stable=status.stable or subject.target, canary=subject.target
-            )
+            questions = await self._questions(subject)
         except MetricTroubleError as error:
             return AnalysisResult(trouble=error.trouble, run=status.run), analysis.interval
         if not subject.measures:
@@ -119,15 +117,15 @@ class Measuring:
         if run.judge.evidence().regression is not None:
             return None
         try:
-            questions = await self._sources.questions(
-                subject.key,
-                subject.analysis.metrics,
-                stable=subject.status.stable or subject.target,
-                canary=subject.target,
-            )
+            questions = await self._questions(subject)
         except MetricTroubleError:
             return None  # the measurement reports it
         return await provisional(run, questions, subject.status, now)
+
+    async def _questions(self, subject: Subject) -> tuple[Question, ...]:
+        """Raises MetricTroubleError, KubeError."""
+        metrics, stable = subject.analysis.metrics, subject.status.stable or subject.target
+        return await self._sources.questions(subject.key, metrics, stable=stable, canary=subject.target)
 
     @staticmethod
     def _again_in(
