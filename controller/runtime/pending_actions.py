@@ -16,27 +16,25 @@ MOST = 20
 
 class PendingActions:
     def __init__(self) -> None:
-        self._urgent: dict[Key, dict[str, None]] = {}
-        self._others: dict[Key, dict[str, None]] = {}
+        self._aborts: dict[Key, dict[str, bool]] = {}
+        """By Release: the names, in the order in which they came, and whether each asks for an abort."""
 
     def add(self, key: Key, name: str, action: object) -> None:
-        (self._urgent if action == "abort" else self._others).setdefault(key, {})[name] = None
+        self._aborts.setdefault(key, {})[name] = action == "abort"
 
     def first(self, key: Key) -> frozenset[str]:
         """What the next pass reads."""
-        return frozenset([*self._urgent.get(key, ()), *self._others.get(key, ())][:MOST])
+        names = self._aborts.get(key, {})
+        return frozenset(sorted(names, key=lambda name: not names[name])[:MOST])
 
     def read(self, key: Key, names: frozenset[str], unanswered: Iterable[str]) -> bool:
         """A pass has read `names`; those that are not `unanswered` are dropped. Whether unread ones are left."""
-        left = names.intersection(unanswered)
-        for kind in (self._urgent, self._others):
-            of_release = kind.get(key, {})
-            for name in names - left:
-                of_release.pop(name, None)
-            if not of_release:
-                kind.pop(key, None)
-        return len(self._urgent.get(key, ())) + len(self._others.get(key, ())) > len(left)
+        known, left = self._aborts.get(key, {}), names.intersection(unanswered)
+        for name in names - left:
+            known.pop(name, None)
+        if not known:
+            self.forget(key)
+        return len(known) > len(left)
 
     def forget(self, key: Key) -> None:
-        self._urgent.pop(key, None)
-        self._others.pop(key, None)
+        self._aborts.pop(key, None)

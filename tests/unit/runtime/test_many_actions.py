@@ -16,7 +16,7 @@ def test_an_abort_passes_thousands_of_other_actions(monkeypatch):
     assert passes <= 3
 
     def in_their_order(self: PendingActions, key: Key) -> frozenset[str]:
-        return frozenset([*self._others.get(key, ()), *self._urgent.get(key, ())][:MOST])
+        return frozenset([*self._aborts.get(key, ())][:MOST])
 
     monkeypatch.setattr(PendingActions, "first", in_their_order)
     assert _passes_until_aborted() > 3, "the test has to notice"
