@@ -35,8 +35,10 @@ class Versions:
         """The revision that the spec asks for. One that 0.1 has named keeps its name as long as its ports are these."""
         where = (self._cluster, self._key.namespace, self._key.name)
         name = revision_of(*where, self._spec.template, self._spec.ports)
+        if name in status.named:
+            return name
         first = first_revision_of(*where, self._spec.template)
-        if name in status.named or first not in status.named:
+        if first not in status.named:
             return name
         ports = await self._known_ports(first)
         return first if ports is None or same_ports(ports, self._spec.ports) else name
