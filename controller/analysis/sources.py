@@ -107,7 +107,8 @@ class Sources:
         self._cluster = cluster
         self._own = own_namespace
         self._renderer = Renderer()
-        self._resolved: dict[Key, _Resolved] = {}
+        self._resolved: dict[Key, tuple[_Resolved, ...]] = {}
+        """By Release the last two: a canary is compared while the version before it drains."""
         self._providers: dict[tuple[str, str], tuple[object, MetricProvider]] = {}
         self._heartbeats: dict[str, Heartbeat] = {}
         self._lock = asyncio.Lock()
@@ -128,11 +129,12 @@ class Sources:
     ) -> tuple[Question, ...]:
         """Raises MetricTroubleError, KubeError."""
         subject = (metrics, stable, canary)
-        known = self._resolved.get(key)
-        if known is not None and known.subject == subject and time.monotonic() - known.at < _KEPT_S:
-            return known.questions
+        for known in self._resolved.get(key, ()):
+            if known.subject == subject and time.monotonic() - known.at < _KEPT_S:
+                return known.questions
         questions = tuple([await self._question(key, metric, stable, canary) for metric in metrics])
-        self._resolved[key] = _Resolved(questions, subject, time.monotonic())
+        others = [one for one in self._resolved.get(key, ()) if one.subject != subject]
+        self._resolved[key] = (_Resolved(questions, subject, time.monotonic()), *others[:1])
         return questions
 
     async def _question(self, key: Key, metric: Metric, stable: str, canary: str) -> Question:
