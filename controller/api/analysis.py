@@ -150,7 +150,7 @@ class Advanced:
 
 @record()
 class OnOutage:
-    """What becomes of the canary's work while nobody can see what it does."""
+    """What happens to the canary's work while its metrics are out or missing."""
 
     wait_at_most: float = field(Duration(), "How long to stay at the weight.", default="15m")
     to_stable: bool = field(

@@ -21,7 +21,7 @@ from controller.cli._pod_template import pod_template
 from controller.providers.rendering import Renderer, RenderError
 
 _MOST_PROBLEMS = 20
-"""Of one object; nobody reads more."""
+"""Of one object: more would hide the first ones."""
 _STABLE, _CANARY = "a" * 10, "b" * 10
 _SAMPLES: dict[metrics.ParameterType, metrics.Value] = {
     metrics.ParameterType.STRING: "a",

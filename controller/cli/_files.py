@@ -38,7 +38,7 @@ def read_text(file: str, *, most: int = MOST_BYTES) -> str:
 
 
 def _read_file(file: str, most: int) -> bytes:
-    # opening a pipe that nobody writes to would wait for ever
+    # O_NONBLOCK: opening a pipe without a writer would block
     with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # noqa: PTH123 - of a descriptor
         mode = os.fstat(opened.fileno()).st_mode
         if stat.S_ISDIR(mode):

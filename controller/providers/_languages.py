@@ -42,7 +42,7 @@ class Dialect:
     durations: str = "90s"
     """`90s` with units, or `90` as a number of seconds."""
     regex_in_text: bool = False
-    """A regular expression stands in a text, and not between slashes."""
+    """Regular expressions are string literals, not enclosed in slashes."""
     moment: Moment = Moment.RFC3339
     quoted_moment: bool = False
     tokens: tuple[str, ...] = ("start", "stop")

@@ -36,7 +36,8 @@ def hand_over(draft: Draft, wanted: str) -> Desired | None:
     serving = status.stable or (status.canary if seen.weights else "")
     if draft.status.attempt is not None and status.on_trial:
         draft.stop_clock()
-    message = f"traffic moves from {status.router} to {wanted}: first all of it to {serving or 'nobody'}"
+    first = f"; first {serving} serves all of it" if serving else ""
+    message = f"traffic moves from {status.router} to {wanted}{first}"
     summary = Summary(Phase.PROGRESSING, Reason.ROUTER_CHANGED, message)
     if status.router_beside in ("", wanted):
         draft.update(router_beside=wanted)

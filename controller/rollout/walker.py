@@ -44,7 +44,7 @@ def walk(draft: Draft) -> Desired:
     if draft.replaced:
         # a pass that moves work down and up again undoes itself whenever the operator dies before its status
         draft.again(0)
-        message = f"{draft.replaced} has no traffic any more; its successor is ready"
+        message = f"{draft.replaced} no longer has traffic; its successor is ready"
         return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, Reason.CANARY_STARTING, message))
     return _pass_steps(draft, weight)
 

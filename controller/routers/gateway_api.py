@@ -104,7 +104,7 @@ class GatewayRouter:
         return True
 
     async def reset(self, stable: str) -> None:
-        del stable  # no request comes this way any more
+        del stable  # this route serves no traffic by now
         seen = self._seen
         if seen is not None and is_ours(seen["metadata"], self._target.name, self._target.owner):
             await self._kube.delete(HTTP_ROUTES, self._target.namespace, self._target.name, seen=seen)

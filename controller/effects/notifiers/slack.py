@@ -50,5 +50,5 @@ class Slack:
 
 
 def _text(text: str) -> str:
-    """https://docs.slack.dev/messaging/formatting-message-text: what stands in < > mentions people."""
+    """https://docs.slack.dev/messaging/formatting-message-text: text in < > can mention people."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "'")

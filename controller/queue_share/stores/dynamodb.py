@@ -135,7 +135,7 @@ class DynamoLedgers:
     async def _ask(self, call: Callable[..., Any], **arguments: Any) -> Any:
         await self._turn.acquire()
         answer = _THREADS.submit(call, **arguments)
-        # when its thread ends, which may be long after nobody waits for the answer any longer
+        # when its thread ends, which may be long after the caller has given up
         answer.add_done_callback(self._next_turn(asyncio.get_running_loop()))
         try:
             return await asyncio.wrap_future(answer)
@@ -149,7 +149,7 @@ class DynamoLedgers:
 
     def _next_turn(self, loop: asyncio.AbstractEventLoop) -> Callable[[object], None]:
         def release(_: object) -> None:
-            with suppress(RuntimeError):  # the loop is over, and nobody waits
+            with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(self._turn.release)
 
         return release
