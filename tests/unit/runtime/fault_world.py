@@ -176,6 +176,9 @@ class World:
 
         await self.until(met, seconds)
 
+    async def until_reason(self, name: str, reason: str, seconds: float = 900.0) -> None:
+        await self.until(lambda: self.status(name).get("reason") == reason, seconds)
+
     async def until_answered(self) -> None:
         await self.until(lambda: None not in self.picture()["answers"].values())
 

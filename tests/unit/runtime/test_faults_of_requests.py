@@ -45,7 +45,7 @@ async def judged_life(world: World) -> None:
 
 
 async def rest_of_judged_life(world: World) -> None:
-    await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+    await world.until_reason("web", "AwaitingApproval")
     world.ask("web", "approve")
     await world.until_phase("web", "Healthy", version=2)
     world.commit("web", 3)
@@ -59,11 +59,11 @@ async def short_life(world: World) -> None:
     world.start()
     await world.until_phase("web", "Healthy")
     world.commit("web", 2)
-    await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+    await world.until_reason("web", "AwaitingApproval")
     world.ask("web", "approve")
     await world.until_phase("web", "Healthy", version=2)
     world.commit("web", 3)
-    await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+    await world.until_reason("web", "AwaitingApproval")
     world.ask("web", "abort")
     await world.until_phase("web", "RolledBack", version=2)
     await world.until_answered()

@@ -117,7 +117,7 @@ def test_ten_thousand_events_a_second_on_unrelated_objects_cost_no_request_and_n
             await asyncio.sleep(0.3)
             assert [str(request) for _, request, _ in operator.kube.log[quiet:] if not _leads(request)] == []
             world.commit("web", 2)
-            await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+            await world.until_reason("web", "AwaitingApproval")
         assert asyncio.get_running_loop().time() - began < 5
         assert spins(operator) <= MOST_A_MINUTE
 

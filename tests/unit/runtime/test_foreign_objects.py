@@ -123,7 +123,7 @@ def test_a_new_version_leaves_what_is_in_its_place_and_gets_no_work(child, owner
         world.start()
         await world.until_phase("web", "Healthy")
         await is_left_alone(world, child, second, owner)
-        await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+        await world.until_reason("web", "AwaitingApproval")
         world.ask("web", "approve")
         await world.until_phase("web", "Healthy", version=2)
 
@@ -140,7 +140,7 @@ def test_what_takes_a_childs_place_under_way_is_never_written(child, end):
         world.start()
         await world.until_phase("web", "Healthy")
         world.commit("web", 2)
-        await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+        await world.until_reason("web", "AwaitingApproval")
         resource, name = spelled(child, second)
         thing = place(world, resource, name, OWNERS["of nobody"])
         if end == "delete":

@@ -32,7 +32,7 @@ def lose_the_table(world: World) -> None:
 
 async def under_way(world: World) -> None:
     world.commit("web", 2)
-    await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+    await world.until_reason("web", "AwaitingApproval")
 
 
 def is_gone(world: World) -> bool:
@@ -93,10 +93,10 @@ def test_a_worker_without_ports_is_told_how_it_gets_to_a_route():
         await world.until_phase("web", "Healthy")
         traffic = {**dict.fromkeys(ROUTERS), **ROUTERS["gatewayAPI"]}
         world.patch("web", {"spec": {"traffic": traffic, "service": {"ports": [{"port": 80}]}}})
-        await world.until(lambda: world.status("web").get("reason") == "RouterRefused", 60)
+        await world.until_reason("web", "RouterRefused", 60)
         assert "Release spec.service.ports under the present spec.traffic first" in world.status("web")["message"]
         world.patch("web", {"spec": {"traffic": {**dict.fromkeys(ROUTERS), **ROUTERS["queue"]}}})
-        await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+        await world.until_reason("web", "AwaitingApproval")
         world.ask("web", "approve")
         await world.until_phase("web", "Healthy")
         world.patch("web", {"spec": {"traffic": traffic}})

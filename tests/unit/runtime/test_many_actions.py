@@ -58,7 +58,7 @@ async def _under_way(world: World) -> None:
     world.start()
     await world.until_phase("web", "Healthy")
     world.commit("web", 2)
-    await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+    await world.until_reason("web", "AwaitingApproval")
 
 
 def _create(world: World, count: int) -> None:

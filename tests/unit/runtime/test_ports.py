@@ -150,7 +150,7 @@ def test_by_pods_versions_whose_target_ports_differ_are_not_mixed_and_that_is_sa
         await serving(world, {"weight": 50}, {"approve": {}}, traffic={"replicas": {}})
         stable = world.status("web")["stableRevision"]
         edit(world, EDITS["targetPort"])
-        await world.until(lambda: world.status("web").get("reason") == "RouterRefused")
+        await world.until_reason("web", "RouterRefused")
         assert "targetPorts differ" in world.status("web")["message"]
         service = world.api.handle("GET", SERVICES.path(SHOP, "web"), {}, None).body
         assert service["spec"]["selector"]["pointsman.dev/revision"] == stable

@@ -79,12 +79,12 @@ def test_a_router_changed_in_mid_release_takes_the_canary_along_and_a_rollback_m
         await serving(world, old)
         stable = world.status("web")["stableRevision"]
         world.commit("web", 2)
-        await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+        await world.until_reason("web", "AwaitingApproval")
         canary = world.status("web")["canaryRevision"]
         somebody_always_serves(world)
         switch(world, new)
         await handed_over(world, new)
-        await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+        await world.until_reason("web", "AwaitingApproval")
         status = world.status("web")
         assert (status["canaryRevision"], status["weight"], status["attempt"]) == (canary, 50, 1)
         world.ask("web", "abort")
@@ -130,10 +130,10 @@ def test_a_new_router_that_cannot_serve_leaves_the_old_one_in_place():
     async def story(world):
         await serving(world, "replicas")
         world.commit("web", 2)
-        await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+        await world.until_reason("web", "AwaitingApproval")
         canary = world.status("web")["canaryRevision"]
         switch(world, "gatewayAPI")
-        await world.until(lambda: world.status("web").get("reason") == "PassFailed")
+        await world.until_reason("web", "PassFailed")
         status = world.status("web")
         assert (status["router"], status["weight"], status["canaryRevision"]) == ("replicas", 0, canary)
         world.weather = Weather()

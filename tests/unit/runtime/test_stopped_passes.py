@@ -56,12 +56,12 @@ def test_what_stops_a_pass_is_said_within_a_minute_and_ends_with_it(monkeypatch,
         await world.until_phase("web", "Healthy")
         if under_way:
             world.commit("web", 2)
-            await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+            await world.until_reason("web", "AwaitingApproval")
         with monkeypatch.context() as broken:
             stop(broken, place, error)
             world.commit("web", 3)
             await world.until(lambda: is_said(world, error), MINUTE)
-        await world.until(lambda: world.status("web").get("reason") == "AwaitingApproval")
+        await world.until_reason("web", "AwaitingApproval")
         world.ask("web", "approve")
         await world.until_phase("web", "Healthy", version=3)
 
