@@ -2,12 +2,20 @@
 
 Only `on.event`: kopf's create, update, timer and daemon handlers die silently on a patch that is refused, and an
 event handler that patches loops. These return nothing and patch nothing.
+
+kopf has a thread and an event loop of its own, because it takes every task of its loop for its own: at its end it
+waits five seconds for measurements under way, cancels them, and waits for those that do not heed it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
+import logging
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, cast
 
 import kopf
@@ -19,44 +27,131 @@ from controller.runtime.event_router import EventRouter
 from controller.runtime.kinds import gone
 from controller.runtime.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 _WATCH = "watcher for "
 """How kopf names such a task."""
-
+_KOPFS_END_S = 5.0
+"""After that the process ends without kopf, which writes nothing."""
+_CANCEL_AGAIN_S = 0.2
 _LONGEST_END_S = 30.0
-"""An end that hangs is cut, with a trace of where it was: who does not end holds the Lease."""
+"""An end of the process that hangs is cut, with a trace of where it was: who does not end holds the Lease."""
 
 
 async def watch(event_router: EventRouter, settings: Settings) -> None:
-    """Until kopf is told to stop, by a signal. Raises KindsGoneError."""
-    try:
-        await kopf.operator(
-            registry=registry_of(event_router),
-            settings=kopf_settings(),
-            identity=cast("Any", settings.identity),  # else kopf asks for the user's name, which a bare uid has not
-            clusterwide=settings.only is None,
-            namespaces=[settings.only] if settings.only is not None else (),
-            standalone=True,
-        )
-    except Exception as error:
+    """Until a signal says to stop. Raises KindsGoneError, or what ended kopf before that."""
+    kopfs = _KopfThread(event_router, settings)
+    with _signals(kopfs.stop):
+        kopfs.start()
+        try:
+            await kopfs.ending.wait()
+            ends_by_itself = not kopfs.was_told
+        finally:
+            faulthandler.dump_traceback_later(_LONGEST_END_S, exit=True)
+            kopfs.stop()
+        await asyncio.wait([kopfs.ended], timeout=_KOPFS_END_S)
+    error = kopfs.ended.result() if kopfs.ended.done() else TimeoutError("kopf does not end")
+    if ends_by_itself:
         missing = await gone(event_router.kube, settings.only, event_router.resources)
-        if not missing:
-            raise
-        raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from error
+        if missing:
+            raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from error
+        raise error or RuntimeError("kopf ended, and nobody had told it to")
+    if error is not None:
+        _LOG.warning("the process ends without kopf: %s", error)
 
 
-def registry_of(event_router: EventRouter) -> kopf.OperatorRegistry:
+class _KopfThread:
+    """All but `_run`, and what it calls, belongs to the operator's loop."""
+
+    def __init__(self, event_router: EventRouter, settings: Settings) -> None:
+        self._event_router = event_router
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._stop = threading.Event()
+        self.was_told = False
+        """To stop."""
+        self.ending = asyncio.Event()
+        """It was stopped, or ends by itself."""
+        self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
+        """With the error that ended it."""
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="kopf", daemon=True).start()
+
+    def stop(self) -> None:
+        self.was_told = True
+        self._stop.set()
+        self.ending.set()
+
+    def _run(self) -> None:
+        error: Exception | None = None
+        try:
+            asyncio.run(self._watch())
+        except Exception as known:  # noqa: BLE001 - it is raised in the other loop
+            error = known
+        self._tell(self._end, error)
+
+    async def _watch(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(_without_watches)
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it warns that signals are ours
+        try:
+            await kopf.operator(
+                registry=registry_of(self._event_router.resources, self._on_event, self._on_cleanup),
+                settings=kopf_settings(),
+                identity=cast("Any", self._settings.identity),  # else it asks for the user's name; a bare uid has none
+                clusterwide=self._settings.only is None,
+                namespaces=[self._settings.only] if self._settings.only is not None else (),
+                standalone=True,
+                stop_flag=self._stop,
+            )
+        finally:
+            self._stop.set()
+
+    async def _on_event(self, event: Event) -> None:
+        self._tell(self._event_router.on_event, event)
+
+    async def _on_cleanup(self) -> None:
+        self._tell(self.ending.set)
+        self._stop.set()  # a task of kopf's waits for it, and kopf for the task
+        await _end_watches()
+
+    def _end(self, error: Exception | None) -> None:
+        self.ended.set_result(error)
+        self.ending.set()
+
+    def _tell(self, what: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the operator's loop is closed: it went on without kopf
+            self._loop.call_soon_threadsafe(what, *arguments)
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Of those who end a pod, or a terminal's program."""
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop)
+    try:
+        yield
+    finally:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)
+
+
+def registry_of(
+    resources: Iterable[Resource],
+    on_event: Callable[[Event], Awaitable[None]],
+    on_cleanup: Callable[[], Awaitable[None]],
+) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own: one process can hold several operators, as tests do.
 
-    Coroutines, though they await nothing: kopf runs plain functions in threads, and the queue is the loop's alone.
+    Coroutines, though they await little: kopf runs plain functions in threads, where events overtake each other.
     """
     registry = kopf.OperatorRegistry()
-    for resource in event_router.resources:
-        _hand_on(event_router, resource, registry)
+    for resource in resources:
+        _hand_on(on_event, resource, registry)
 
     @kopf.on.cleanup(registry=registry)
     async def ending(**_: Any) -> None:
-        faulthandler.dump_traceback_later(_LONGEST_END_S, exit=True)
-        await _end_watches()
+        await on_cleanup()
 
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
@@ -65,22 +160,32 @@ def registry_of(event_router: EventRouter) -> kopf.OperatorRegistry:
     return registry
 
 
-def _hand_on(event_router: EventRouter, resource: Resource, registry: kopf.OperatorRegistry) -> None:
+def _hand_on(on_event: Callable[[Event], Awaitable[None]], resource: Resource, registry: kopf.OperatorRegistry) -> None:
     @kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)
     async def seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
-        event_router.on_event(Event(resource, dict(body), gone=type == "DELETED"))
+        await on_event(Event(resource, dict(body), gone=type == "DELETED"))
 
 
 async def _end_watches() -> None:
     """When one watch fails, kopf ends; it closes its connections and leaves it to the other watches to find out.
 
-    One that asks for new credentials then waits for ever, as nobody is there to give any, and takes its cancellation
-    for a pause: the process would go on leading, and see nothing.
+    One that asks for new credentials then waits for ever, as nobody is there to give any. One whose stream ends at
+    this moment takes its cancellation for that of its stream, and watches on: so it is cancelled until it ends.
     """
-    watches = [task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCH)]
-    for watch in watches:
-        watch.cancel()
-    await asyncio.gather(*watches, return_exceptions=True)
+    watches = {task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCH)}
+    while watches:
+        for watch in watches:
+            watch.cancel()
+        _, watches = await asyncio.wait(watches, timeout=_CANCEL_AGAIN_S)
+
+
+def _without_watches(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Of the watches that failed, kopf raises the error of the first. The others' cause is the same."""
+    task = context.get("future")
+    if isinstance(task, asyncio.Task) and task.get_name().startswith(_WATCH):
+        _LOG.debug("%s failed too: %s", task.get_name(), context.get("exception"))
+    else:
+        loop.default_exception_handler(context)
 
 
 class _NoEssence(kopf.DiffBaseStorage):

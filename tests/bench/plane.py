@@ -60,7 +60,12 @@ class Plane:
     def stop_operator(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                last = self.operator_log().splitlines()[-40:]
+                raise RuntimeError("\n".join(["the operator does not end; its last words:", *last])) from None
             self._process = None
 
     def operator_log(self) -> str:
