@@ -155,7 +155,7 @@ class Sources:
             _refuse_other_languages(template, source, where)
             parameters = bind(template, metric.parameters, f"{metric.path}.parameters")
             query = await self._renderer.render(template, parameters, context)
-            heartbeat = await self._heartbeat(beaten, source, provider)
+            heartbeat = await self._heartbeat(key, beaten, source, provider)
         except (SpecError, RenderError) as error:
             raise MetricTroubleError(Reason.METRIC_INVALID, f"metric {metric.name}: {error}") from error
         except SourceOutageError as error:
@@ -173,7 +173,7 @@ class Sources:
             halves=template.halves,
         )
 
-    async def _heartbeat(self, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:
+    async def _heartbeat(self, key: Key, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:
         spec = source.heartbeat
         if spec is None:
             return None
@@ -181,7 +181,7 @@ class Sources:
         if spec.language not in languages:
             path = f"MetricSource {name} spec.heartbeat.language"
             raise SpecError(path, f"{spec.language!r} is not one of {', '.join(sorted(languages))}")
-        query = await self._renderer.render_heartbeat(spec, source.in_queries())
+        query = await self._renderer.render_heartbeat(spec, source.in_queries(), namespace=key.namespace)
         known = self._heartbeats.get(name)
         if known is None or (known.provider, known.query, known.max_age) != (provider, query, spec.max_age):
             known = self._heartbeats[name] = Heartbeat(name, provider, query, spec.max_age)

@@ -19,6 +19,7 @@ from controller import registry
 from controller.api.metrics import START_TOKEN, Context, HeartbeatSpec, MetricTemplate, Value
 from controller.ports import Query
 from controller.providers._languages import Dialect
+from controller.turns import Turns
 
 _PROGRAM = Path(__file__).with_name("_sandbox.py")
 _LINE_BYTES = 1024 * 1024
@@ -39,11 +40,12 @@ class Renderer:
     """Renders templates one after the other; safe for concurrent use, bound to the event loop it is first used in.
 
     What is rendered is remembered by template, parameters and context, refusals too: nothing is rendered per look.
+    Namespaces take turns: a thousand templates that take as long as they may hold up another namespace's by one.
     """
 
     def __init__(self, dialects: Callable[[], Mapping[str, Dialect]] = registry.dialects) -> None:
         self._dialects = dialects
-        self._lock = asyncio.Lock()
+        self._turns = Turns()
         self._process: asyncio.subprocess.Process | None = None
         self._cache: OrderedDict[bytes, Query | RenderError] = OrderedDict()
 
@@ -52,18 +54,20 @@ class Renderer:
         types = template.types()
         values: dict[str, tuple[str, Value]] = {name: (types[name], value) for name, value in parameters.items()}
         values |= {name: ("string", value) for name, value in context.values().items()}
-        return await self._render(template.language, template.query, values)
+        return await self._render(template.language, template.query, values, context.namespace)
 
-    async def render_heartbeat(self, heartbeat: HeartbeatSpec, of_source: Mapping[str, str]) -> Query:
-        """Of no service and no version, so these have no names here. Raises RenderError."""
+    async def render_heartbeat(
+        self, heartbeat: HeartbeatSpec, of_source: Mapping[str, str], *, namespace: str = ""
+    ) -> Query:
+        """Of no service and no version, so these have no names here. `namespace`: who asks. Raises RenderError."""
         values: dict[str, tuple[str, Value]] = {name: ("string", value) for name, value in of_source.items()}
-        query = await self._render(heartbeat.language, heartbeat.query, values)
+        query = await self._render(heartbeat.language, heartbeat.query, values, namespace)
         dialect = self._dialects()[heartbeat.language]
         if dialect.window_required and START_TOKEN not in query.text:
             raise RenderError("the heartbeat's query has no start, so it would always find a row")
         return query
 
-    async def _render(self, language: str, text: str, values: Mapping[str, tuple[str, Value]]) -> Query:
+    async def _render(self, language: str, text: str, values: Mapping[str, tuple[str, Value]], namespace: str) -> Query:
         dialect = self._dialects().get(language)
         if dialect is None:
             raise RenderError(f"no provider supports {language}")
@@ -74,18 +78,22 @@ class Renderer:
         all_values = {**values, **window}
         request = json.dumps({"template": text, "dialect": dialect.as_json(), "values": all_values}, sort_keys=True)
         key = sha256(request.encode()).digest()
-        async with self._lock:
-            known = self._cache.get(key)
-            if known is None:
-                known = await self._fresh(language, request, key)
-            else:
-                self._cache.move_to_end(key)
+        known = self._remembered(key)
+        if known is None:
+            async with self._turns.turn(namespace):
+                known = self._remembered(key) or await self._fresh(language, request, key)
         if isinstance(known, RenderError):
             raise RenderError(str(known))
         return known
 
+    def _remembered(self, key: bytes) -> Query | RenderError | None:
+        known = self._cache.get(key)
+        if known is not None:
+            self._cache.move_to_end(key)
+        return known
+
     async def close(self) -> None:
-        async with self._lock:
+        async with self._turns.turn(""):
             await self._stop()
 
     async def _fresh(self, language: str, request: str, key: bytes) -> Query | RenderError:
