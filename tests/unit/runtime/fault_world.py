@@ -94,6 +94,7 @@ class RunningOperator:
         try:
             while True:
                 change = await arrived.get()
+                await asyncio.sleep(0)  # each comes by itself, however many there are
                 for seen in self._world.weather.deliver(self.name, change) if change.version else [change]:
                     for resource in (RELEASES, RELEASE_ACTIONS):
                         if seen.collection == resource.path():
@@ -128,8 +129,8 @@ class World:
 
     # -- what people do, and see; their requests are not disturbed ---------------------------------------------------
 
-    def create(self, resource: Resource, body: Object) -> None:
-        answer = self.api.handle("POST", resource.path(SHOP), {}, body)
+    def create(self, resource: Resource, body: Object, namespace: str = SHOP) -> None:
+        answer = self.api.handle("POST", resource.path(namespace), {}, body)
         assert answer.status == 201, answer.body
 
     def patch(self, name: str, patch: Object) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
+from controller import registry
 from controller.analysis.sources import Limited, Question
 from controller.api.analysis import Metric
+from controller.api.metrics import Context, parse_template
 from controller.kube.objects import Key
 from controller.ports import MetricProvider, NoData, Query, Samples, Window
+from controller.providers.rendering import Renderer, RenderError
 from tests.unit.runtime.fake_api import FakeApi
 from tests.unit.runtime.fake_cluster import Counting, CountingSources
 
@@ -61,16 +65,32 @@ class OfRelease:
 class TwoSources(CountingSources):
     """Limited as real ones are, each by itself."""
 
-    def __init__(self, api: FakeApi, failing: set[str], hangs: Callable[[], bool]) -> None:
+    def __init__(
+        self, api: FakeApi, failing: set[str], hangs: Callable[[], bool], renderer: Renderer | None = None
+    ) -> None:
         super().__init__(api, failing)
+        self._may_render = renderer
         healthy = OfRelease(api, failing)
         self._by_template = {True: Limited(Hanging(healthy, hangs)), False: Limited(healthy)}
 
     async def questions(
         self, key: Key, metrics: tuple[Metric, ...], *, stable: str, canary: str
     ) -> tuple[Question, ...]:
-        del stable, canary
+        if self._may_render is not None:
+            for metric in metrics:
+                await self._render(self._may_render, metric.template, key, stable, canary)
         return tuple(
             Question(metric.name, Query("none", f"{key}"), self._by_template[metric.template == HANGS], warm_up=False)
             for metric in metrics
         )
+
+    async def _render(self, renderer: Renderer, name: str, key: Key, stable: str, canary: str) -> None:
+        template = parse_template(
+            {"language": "flux", "query": f"{name} {{{{ service }}}}"},
+            "spec",
+            languages=registry.dialects(),
+            kinds=registry.kinds(),
+        )
+        context = Context("c1", key.namespace, key.name, stable, canary)
+        with contextlib.suppress(RenderError):
+            await renderer.render(template, {}, context)
