@@ -44,7 +44,7 @@ async def watch(event_router: EventRouter, settings: Settings) -> None:
         kopfs.start()
         try:
             await kopfs.ending.wait()
-            ends_by_itself = not kopfs.was_told
+            ends_by_itself = not kopfs.stopped
         finally:
             faulthandler.dump_traceback_later(_LONGEST_END_S, exit=True)
             kopfs.stop()
@@ -67,8 +67,7 @@ class _KopfThread:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
-        self.was_told = False
-        """To stop."""
+        self.stopped = False
         self.ending = asyncio.Event()
         """It was stopped, or ends by itself."""
         self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
@@ -78,7 +77,7 @@ class _KopfThread:
         threading.Thread(target=self._run, name="kopf", daemon=True).start()
 
     def stop(self) -> None:
-        self.was_told = True
+        self.stopped = True
         self._stop.set()
         self.ending.set()
 
