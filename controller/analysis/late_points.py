@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from controller.analysis.runs import Run
+from controller.analysis.record import Run
 from controller.stats.counts import Counts, Look
 
 STRETCH = 5

@@ -15,7 +15,8 @@ from controller.analysis import late_points
 from controller.analysis.asking import ask, ask_in_halves
 from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
 from controller.analysis.method import controlled, method_of
-from controller.analysis.runs import Beginning, Run, RunStore, run_name
+from controller.analysis.record import Run, run_name
+from controller.analysis.runs import Beginning, RunStore
 from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import AnalysisResult, Drain, Subject

@@ -2,79 +2,29 @@
 
 Looks are written when something hangs on them (a verdict, a weight that changed) and otherwise every quarter of a
 minute: after a crash the windows since then are asked for again, with the same bounds, and give the same counts.
-A page that is full is never touched again, so the writes stay small however long a release takes.
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from controller.analysis import checkpoints
+from controller.analysis.record import PAGE, MalformedRunError, Run, is_full, look_to_raw, page_name, run_of, turns_of
 from controller.api import times
 from controller.api.names import API_VERSION, ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import ANALYSIS_RUNS
 from controller.kube.client import ConflictError, KubeClient, NotFoundError
 from controller.kube.objects import Key
-from controller.stats.all_bad import Disaster
-from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
-from controller.stats.method import AnalysisPlan, plan_from_raw, plan_to_raw
+from controller.stats.counts import Look
+from controller.stats.method import AnalysisPlan, plan_to_raw
 
-PAGE = 200
 KEPT_RUNS = 5
 _WRITE_EVERY_S = 15.0
 
 
-@dataclass
-class Run:
-    """One attempt under analysis. `pages` are the objects as last written."""
-
-    key: Key
-    name: str
-    plan: AnalysisPlan
-    started: float
-    baseline_rates: Mapping[str, float]
-    """Units per second of each metric before the canary came."""
-    judge: Judge
-    looks: list[Look]
-    pages: list[dict[str, Any]]
-    written: int
-    """Looks that are in the API server."""
-    written_at: float = 0.0
-    weight_since: float | None = None
-    provisional_at: float = 0.0
-    provisional: Disaster | None = None
-    """What was last seen in counts that are in no look yet, and when it was asked for."""
-    states: dict[int, str] = field(default_factory=dict)
-    """The tests' state at the end of each full page that is not written yet."""
-    late: dict[str, int] = field(default_factory=dict)
-    """Units of each metric that came after their look."""
-    audited: int = 0
-    """Looks that were asked for once more."""
-
-    turns: list[float] = field(default_factory=list)
-    """Moments at which the weight changed, between two looks."""
-    closed: bool = False
-    """Its attempt is over: no look is added any longer, whatever was being asked when it ended."""
-    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a page is written, and never while a source is asked."""
-
-    @property
-    def end(self) -> float:
-        """Where the next window begins."""
-        return self.looks[-1].end if self.looks else self.started
-
-
 Beginning = tuple[AnalysisPlan, Mapping[str, float]]
 """How an attempt is judged, and the units per second of each metric before the canary came."""
-
-
-def run_name(key: Key, canary: str, attempt: int) -> str:
-    return f"{key.name}-{canary}-{attempt}"
 
 
 class RunStore:
@@ -132,7 +82,7 @@ class RunStore:
             rates = {metric: round(rate, 3) for metric, rate in baseline_rates.items()}
             spec = {**subject, "startedAt": times.to_text(started), "usual": rates, "method": plan_to_raw(plan)}
             pages = [await self._create(key, name, spec, 0, owner)]
-        run = _from_pages(key, name, pages)
+        run = run_of(key, name, pages)
         if self._closed.get(key) == name:
             run.closed = True  # meanwhile
         else:
@@ -143,7 +93,7 @@ class RunStore:
         self, key: Key, name: str, spec: Mapping[str, Any], page: int, owner: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         metadata: dict[str, Any] = {
-            "name": _page_name(name, page),
+            "name": page_name(name, page),
             "namespace": key.namespace,
             "labels": {
                 RELEASE_LABEL: key.name,
@@ -163,7 +113,7 @@ class RunStore:
         return await self._kube.create(ANALYSIS_RUNS, key.namespace, body)
 
     def add(self, run: Run, look: Look) -> None:
-        run.turns += _turns([*run.looks[-1:], look])
+        run.turns += turns_of([*run.looks[-1:], look])
         run.looks.append(look)
         run.judge.add(look)
         if len(run.looks) % PAGE == 0:
@@ -194,7 +144,7 @@ class RunStore:
         nearest = run.judge.evidence().nearest
         page["status"] = {
             **page.get("status", {}),
-            "looks": [_look_to_raw(look) for look in run.looks[number * PAGE : until]],
+            "looks": [look_to_raw(look) for look in run.looks[number * PAGE : until]],
             "total": until,
             "late": dict(run.late),
             "audited": run.audited,
@@ -258,16 +208,25 @@ class RunReader:
         self._kube = kube
         self._name = ""
         self._pages: list[dict[str, Any]] = []
-        self._run: Run | None = None
+        self._run: Run | MalformedRunError | None = None
 
     async def read(self, key: Key, name: str) -> Run | None:
-        """As it is written, judged again; None where there is none. Raises KubeError."""
+        """As it is written, judged again; None where there is none. Raises KubeError, MalformedRunError."""
         known = self._pages if name == self._name else []
-        pages = await _read_pages(self._kube, key, name, [page for page in known if _is_full(page)])
+        pages = await _read_pages(self._kube, key, name, [page for page in known if is_full(page)])
         if not known or _versions(pages) != _versions(known):
-            self._run = _from_pages(key, name, pages) if pages else None
+            self._run = _judged(key, name, pages) if pages else None
         self._name, self._pages = name, pages
+        if isinstance(self._run, MalformedRunError):
+            raise self._run
         return self._run
+
+
+def _judged(key: Key, name: str, pages: list[dict[str, Any]]) -> Run | MalformedRunError:
+    try:
+        return run_of(key, name, pages)
+    except MalformedRunError as error:
+        return error
 
 
 async def _read_pages(
@@ -275,81 +234,13 @@ async def _read_pages(
 ) -> list[dict[str, Any]]:
     """`known`: the first pages, all of them full."""
     pages = list(known)
-    while not pages or _is_full(pages[-1]):
-        page = await kube.find(ANALYSIS_RUNS, key.namespace, _page_name(name, len(pages)))
+    while not pages or is_full(pages[-1]):
+        page = await kube.find(ANALYSIS_RUNS, key.namespace, page_name(name, len(pages)))
         if page is None:
             break
         pages.append(page)
     return pages
 
 
-def _is_full(page: Mapping[str, Any]) -> bool:
-    return len(page.get("status", {}).get("looks", [])) >= PAGE
-
-
 def _versions(pages: Sequence[Mapping[str, Any]]) -> list[str]:
     return [page["metadata"]["resourceVersion"] for page in pages]
-
-
-def _page_name(name: str, page: int) -> str:
-    return f"{name}-p{page}" if page else name
-
-
-def _turns(looks: Sequence[Look]) -> list[float]:
-    return [after.start for before, after in itertools.pairwise(looks) if after.weight != before.weight]
-
-
-def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
-    spec = pages[0]["spec"]
-    plan = plan_from_raw(spec["method"])
-    looks = [_look_from_raw(raw) for page in pages for raw in page.get("status", {}).get("looks", [])]
-    states = [
-        ((number + 1) * PAGE, page["status"]["state"])
-        for number, page in enumerate(pages)
-        if page.get("status", {}).get("state")
-    ]
-    written = [page["status"] for page in pages if "audited" in page.get("status", {})]
-    last: Mapping[str, Any] = written[-1] if written else {}
-    return Run(
-        key=key,
-        name=name,
-        plan=plan,
-        started=times.from_text(spec["startedAt"]),
-        baseline_rates=spec.get("usual", {}),
-        judge=checkpoints.resumed(plan, looks, states),
-        looks=looks,
-        pages=pages,
-        written=len(looks),
-        late=dict(last.get("late", {})),
-        audited=last.get("audited", 0),
-        turns=_turns(looks),
-    )
-
-
-def _look_to_raw(look: Look) -> dict[str, Any]:
-    return {
-        "n": look.number,
-        "from": times.to_text(look.start),
-        "to": times.to_text(look.end),
-        "weight": look.weight,
-        "rows": _to_raw(look.rows),
-        **({"halves": _to_raw(look.halves)} if look.halves else {}),
-    }
-
-
-def _to_raw(rows: Mapping[str, Counts]) -> dict[str, list[int]]:
-    return {
-        name: [counts.canary_bad, counts.canary_total, counts.stable_bad, counts.stable_total]
-        for name, counts in rows.items()
-    }
-
-
-def _look_from_raw(raw: Mapping[str, Any]) -> Look:
-    return Look(
-        number=raw["n"],
-        start=times.from_text(raw["from"]),
-        end=times.from_text(raw["to"]),
-        weight=float(raw["weight"]),
-        rows={name: Counts(*counts) for name, counts in raw.get("rows", {}).items()},
-        halves={name: Counts(*counts) for name, counts in raw.get("halves", {}).items()},
-    )

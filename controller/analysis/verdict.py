@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controller.analysis import late_points
-from controller.analysis.runs import Run
+from controller.analysis.record import Run
 from controller.analysis.sources import Question
 from controller.analysis.subject import AnalysisResult, Subject
 from controller.api.reasons import Reason

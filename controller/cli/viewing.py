@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.analysis.record import MalformedRunError
 from controller.analysis.runs import RunReader
 from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
@@ -83,7 +84,10 @@ async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunR
     """Judges the recorded counts again, with the operator's own code. `runs`: what was read before."""
     release = await find_release(kube, namespace, name)
     run = release.get("status", {}).get("analysisRun") or await _last_run(kube, namespace, name)
-    record = await (runs or RunReader(kube)).read(Key(namespace, name), run) if run else None
+    try:
+        record = await (runs or RunReader(kube)).read(Key(namespace, name), run) if run else None
+    except MalformedRunError as error:
+        return Explanation(release, run=run, alpha=None, evidence=None, problem=str(error))
     if record is None:
         return Explanation(release, run="", alpha=None, evidence=None)
     return Explanation(release, run=run, alpha=record.plan.alpha, evidence=record.judge.evidence())
@@ -91,9 +95,16 @@ async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunR
 
 async def _last_run(kube: KubeClient, namespace: str, name: str) -> str:
     pages = await kube.list(ANALYSIS_RUNS, namespace, labels=f"{RELEASE_LABEL}={name}")
-    first = [page for page in pages if page["spec"]["page"] == 0]
-    latest = max(first, key=lambda page: int(page["spec"]["attempt"]), default=None)
+    first = [page for page in pages if _number(page, "page") == 0]
+    latest = max(first, key=lambda page: _number(page, "attempt"), default=None)
     return str(latest["metadata"]["name"]) if latest is not None else ""
+
+
+def _number(page: Mapping[str, Any], field: str) -> int:
+    """Of an AnalysisRun's spec; -1 where it is none."""
+    spec = page.get("spec")
+    value = spec.get(field) if isinstance(spec, Mapping) else None
+    return value if isinstance(value, int) else -1
 
 
 def wait(

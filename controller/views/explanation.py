@@ -24,6 +24,8 @@ class Explanation:
     run: str
     alpha: float | None
     evidence: Evidence | None
+    problem: str = ""
+    """Why the record cannot be judged again."""
 
     @property
     def status(self) -> Status:
@@ -65,6 +67,9 @@ class Explanation:
             yield f"last rollback: {last.revision} {_span(now - last.at)} ago, {last.message}"
 
     def _evidence(self) -> Iterator[str]:
+        if self.problem:
+            yield ""
+            yield self.problem
         if self.evidence is None:
             return
         yield ""
@@ -123,6 +128,7 @@ class Explanation:
             "namespace": self.release["metadata"]["namespace"],
             "status": self.release.get("status", {}),
             "analysisRun": self.run,
+            "problem": self.problem,
             "looks": self.evidence.looks if self.evidence else 0,
             "metrics": metrics,
             "next": next_commands(self.release["metadata"]["namespace"], self.release["metadata"]["name"], status),

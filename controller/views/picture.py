@@ -49,6 +49,8 @@ def picture(found: Explanation, width: int, now: float) -> RenderableType:
     if status.message:
         rows.append(Text(status.message))
     rows += [Text(""), _versions(found, width, now)]
+    if found.problem:
+        rows += [Text(""), Text(found.problem, style="yellow")]
     if found.evidence is not None and found.evidence.metrics:
         when = "so far" if status.canary else "of the last rollout"
         rows += [Text(""), Text(f"evidence {when}, {found.evidence.looks} looks", style="dim")]

@@ -13,7 +13,8 @@ import pytest
 
 from controller.analysis.controller import AnalysisController
 from controller.analysis.measuring import Measuring
-from controller.analysis.runs import Run, RunStore
+from controller.analysis.record import Run
+from controller.analysis.runs import RunStore
 from controller.analysis.schedule import patience_s
 from controller.analysis.sources import Question, Sources
 from controller.analysis.subject import AnalysisResult, Subject

@@ -6,7 +6,7 @@ import pytest
 
 from controller.analysis import late_points
 from controller.analysis.ingestion_delay import MOST_S, IngestionDelay, learn
-from controller.analysis.runs import Run
+from controller.analysis.record import Run
 from controller.kube.objects import Key
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import Judge

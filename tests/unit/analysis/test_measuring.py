@@ -10,7 +10,8 @@ import pytest
 from controller.analysis.asking import ask_in_halves
 from controller.analysis.heartbeat import Heartbeat
 from controller.analysis.measuring import Measuring, baseline_counts, heartbeats, provisional
-from controller.analysis.runs import Run, RunStore
+from controller.analysis.record import Run
+from controller.analysis.runs import RunStore
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import Subject
 from controller.analysis.thresholds import chosen, judged

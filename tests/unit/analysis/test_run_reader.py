@@ -3,6 +3,7 @@
 import pytest
 
 from controller.analysis import runs
+from controller.analysis.record import PAGE
 from controller.kube.objects import Key
 
 KEY = Key("shop", "web")
@@ -43,22 +44,22 @@ def judged(monkeypatch):
         judged.append(sum(len(page["status"]["looks"]) for page in pages))
         return judged[-1]
 
-    monkeypatch.setattr(runs, "_from_pages", from_pages)
+    monkeypatch.setattr(runs, "run_of", from_pages)
     return judged
 
 
 async def test_only_the_last_page_is_read_again_and_judged_when_it_has_changed(judged):
     cluster = Cluster()
-    for number, looks in enumerate((runs.PAGE, runs.PAGE, 3)):
+    for number, looks in enumerate((PAGE, PAGE, 3)):
         cluster.write(f"run-p{number}" if number else "run", looks)
     reader = reader_of(cluster)
-    assert await reader.read(KEY, "run") == 2 * runs.PAGE + 3
+    assert await reader.read(KEY, "run") == 2 * PAGE + 3
     assert cluster.reads() == ["run", "run-p1", "run-p2"]
-    assert await reader.read(KEY, "run") == 2 * runs.PAGE + 3
-    assert (cluster.reads(), judged) == (["run-p2"], [2 * runs.PAGE + 3])
-    cluster.write("run-p2", runs.PAGE)
+    assert await reader.read(KEY, "run") == 2 * PAGE + 3
+    assert (cluster.reads(), judged) == (["run-p2"], [2 * PAGE + 3])
+    cluster.write("run-p2", PAGE)
     cluster.write("run-p3", 1)
-    assert await reader.read(KEY, "run") == 3 * runs.PAGE + 1
+    assert await reader.read(KEY, "run") == 3 * PAGE + 1
     assert cluster.reads() == ["run-p2", "run-p3"]
 
 

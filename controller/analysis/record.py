@@ -1,0 +1,177 @@
+"""How a rollout's looks are written in AnalysisRuns, and read again.
+
+A page has at most PAGE looks. One that is full is never touched again, so the writes stay small however long a
+release takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.analysis import checkpoints
+from controller.api import times
+from controller.kube.objects import Key
+from controller.stats.all_bad import Disaster
+from controller.stats.counts import Counts, Look
+from controller.stats.evidence import Judge
+from controller.stats.method import AnalysisPlan, plan_from_raw
+
+PAGE = 200
+_MOST_UNITS = 2**53
+"""Of one look, as it is taken from a source."""
+_LONGEST_REASON = 200
+
+
+class MalformedRunError(Exception):
+    """An AnalysisRun is not as this version writes it; says what is wrong, and what it says for itself."""
+
+
+@dataclass
+class Run:
+    """One attempt under analysis. `pages` are the objects as last written."""
+
+    key: Key
+    name: str
+    plan: AnalysisPlan
+    started: float
+    baseline_rates: Mapping[str, float]
+    """Units per second of each metric before the canary came."""
+    judge: Judge
+    looks: list[Look]
+    pages: list[dict[str, Any]]
+    written: int
+    """Looks that are in the API server."""
+    written_at: float = 0.0
+    weight_since: float | None = None
+    provisional_at: float = 0.0
+    provisional: Disaster | None = None
+    """What was last seen in counts that are in no look yet, and when it was asked for."""
+    states: dict[int, str] = field(default_factory=dict)
+    """The tests' state at the end of each full page that is not written yet."""
+    late: dict[str, int] = field(default_factory=dict)
+    """Units of each metric that came after their look."""
+    audited: int = 0
+    """Looks that were asked for once more."""
+
+    turns: list[float] = field(default_factory=list)
+    """Moments at which the weight changed, between two looks."""
+    closed: bool = False
+    """Its attempt is over: no look is added any longer, whatever was being asked when it ended."""
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a page is written, and never while a source is asked."""
+
+    @property
+    def end(self) -> float:
+        """Where the next window begins."""
+        return self.looks[-1].end if self.looks else self.started
+
+
+def run_name(key: Key, canary: str, attempt: int) -> str:
+    return f"{key.name}-{canary}-{attempt}"
+
+
+def is_full(page: Mapping[str, Any]) -> bool:
+    return len(_looks_of(page)) >= PAGE
+
+
+def _looks_of(page: Mapping[str, Any]) -> Sequence[Any]:
+    """As they are written; none where they are not a list."""
+    status = page.get("status")
+    looks = status.get("looks") if isinstance(status, Mapping) else None
+    return looks if isinstance(looks, list) else []
+
+
+def page_name(name: str, page: int) -> str:
+    return f"{name}-p{page}" if page else name
+
+
+def turns_of(looks: Sequence[Look]) -> list[float]:
+    return [after.start for before, after in itertools.pairwise(looks) if after.weight != before.weight]
+
+
+def run_of(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
+    """Raises MalformedRunError."""
+    try:
+        return _from_pages(key, name, pages)
+    except Exception as error:  # anybody may have edited it, or an older or newer version written it
+        problem = f"has no field {error}" if isinstance(error, KeyError) else f"{error}"[:_LONGEST_REASON]
+        raise MalformedRunError(
+            f"AnalysisRun {name} cannot be judged again: {problem or type(error).__name__}. It was edited, or another "
+            f"version of Pointsman wrote it{_says(pages[0])}"
+        ) from error
+
+
+def _says(page: Mapping[str, Any]) -> str:
+    """What stands in it for people, as far as it does."""
+    status = page.get("status")
+    known = status if isinstance(status, Mapping) else {}
+    words = [known.get(name) for name in ("verdict", "message", "evidence")]
+    said = ", ".join(word for word in words if isinstance(word, str) and word)
+    return f"; it says: {said}" if said else ""
+
+
+def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
+    spec = pages[0]["spec"]
+    plan = plan_from_raw(spec["method"])
+    looks = [_look_from_raw(raw) for page in pages for raw in _looks_of(page)]
+    states = [
+        ((number + 1) * PAGE, page["status"]["state"])
+        for number, page in enumerate(pages)
+        if page.get("status", {}).get("state")
+    ]
+    written = [page["status"] for page in pages if "audited" in page.get("status", {})]
+    last: Mapping[str, Any] = written[-1] if written else {}
+    return Run(
+        key=key,
+        name=name,
+        plan=plan,
+        started=times.from_text(spec["startedAt"]),
+        baseline_rates=spec.get("usual", {}),
+        judge=checkpoints.resumed(plan, looks, states),
+        looks=looks,
+        pages=pages,
+        written=len(looks),
+        late=dict(last.get("late", {})),
+        audited=last.get("audited", 0),
+        turns=turns_of(looks),
+    )
+
+
+def look_to_raw(look: Look) -> dict[str, Any]:
+    return {
+        "n": look.number,
+        "from": times.to_text(look.start),
+        "to": times.to_text(look.end),
+        "weight": look.weight,
+        "rows": _to_raw(look.rows),
+        **({"halves": _to_raw(look.halves)} if look.halves else {}),
+    }
+
+
+def _to_raw(rows: Mapping[str, Counts]) -> dict[str, list[int]]:
+    return {
+        name: [counts.canary_bad, counts.canary_total, counts.stable_bad, counts.stable_total]
+        for name, counts in rows.items()
+    }
+
+
+def _look_from_raw(raw: Mapping[str, Any]) -> Look:
+    return Look(
+        number=raw["n"],
+        start=times.from_text(raw["from"]),
+        end=times.from_text(raw["to"]),
+        weight=float(raw["weight"]),
+        rows={name: _counts(counts) for name, counts in raw.get("rows", {}).items()},
+        halves={name: _counts(counts) for name, counts in raw.get("halves", {}).items()},
+    )
+
+
+def _counts(raw: Sequence[int]) -> Counts:
+    """Raises ValueError."""
+    if not all(type(one) is int and one <= _MOST_UNITS for one in raw):
+        raise ValueError(f"{raw!r:.80} are not four whole numbers of at most 2^53")
+    return Counts(*raw)
