@@ -24,7 +24,7 @@ from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 
 from controller.ports import BrokenMetricError
 from controller.providers._rows import MAX_ROWS
-from controller.providers._server import MAX_ANSWER_BYTES, Server
+from controller.providers._server import MAX_ANSWER_BYTES, Server, is_measured
 
 _HTTP_OK = 200
 _CONNECTIONS = 16
@@ -75,6 +75,9 @@ class FluxClient:
         )
         body = bytearray()
         try:
+            if response.status == _HTTP_OK and not is_measured(response.headers):
+                response.close()
+                raise self._server.unmeasured()
             async for part in response.content.iter_any():
                 body += part
                 if len(body) > MAX_ANSWER_BYTES:

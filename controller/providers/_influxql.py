@@ -11,7 +11,7 @@ import httpx
 
 from controller.ports import BrokenMetricError
 from controller.providers._rows import MAX_ROWS
-from controller.providers._server import MAX_ANSWER_BYTES, Server
+from controller.providers._server import MAX_ANSWER_BYTES, Server, is_measured
 
 _HTTP_OK = 200
 _CONNECTIONS = 16
@@ -55,6 +55,8 @@ class InfluxQLClient:
             )
         body = bytearray()
         async with self._client.stream("POST", "/query", params={"db": self._bucket}, data={"q": text}) as response:
+            if response.status_code == _HTTP_OK and not is_measured(response.headers):
+                raise self._server.unmeasured()
             async for part in response.aiter_raw():
                 body += part
                 if len(body) > MAX_ANSWER_BYTES:
@@ -68,10 +70,17 @@ class InfluxQLClient:
                 raise BrokenMetricError(f"the query has {len(results)} statements; it must be one SELECT")
             message = results[0].get("error")
             if message is None:
+                if _is_partial(results[0]):
+                    raise BrokenMetricError("the query returned a part of its rows only; sum up in the query")
                 return list(islice(_records(results[0].get("series", [])), MAX_ROWS + 1))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise self._server.nonsense("JSON") from error
         raise self._server.failed_query(str(message))
+
+
+def _is_partial(result: Mapping[str, Any]) -> bool:
+    """InfluxDB stops at `max-row-limit`, and says so beside the rows."""
+    return any(each.get("partial", False) for each in (result, *result.get("series", [])))
 
 
 def _records(series: list[dict[str, Any]]) -> Iterator[Mapping[str, object]]:

@@ -5,6 +5,7 @@ without the token.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
 
@@ -60,6 +61,11 @@ class Server:
             f"InfluxDB at {self.where} answered with more than {MAX_ANSWER_BYTES} bytes; sum up in the query"
         )
 
+    def unmeasured(self) -> SourceOutageError:
+        return SourceOutageError(
+            f"{self.where} did not say how long its answer is, so nobody can tell whether it is whole"
+        )
+
     def nonsense(self, expected: str) -> SourceOutageError:
         return SourceOutageError(f"{self.where} answered with something that is not InfluxDB's {expected}")
 
@@ -68,6 +74,13 @@ class Server:
         line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
         line = line.replace(self.token, "[token]")
         return line if len(line) <= _MAX_SENTENCE else f"{line[:_MAX_SENTENCE]}…"
+
+
+def is_measured(headers: Mapping[str, str]) -> bool:
+    """Whether an end before the end would be noticed. InfluxDB's answers always are; those of a proxy may not be, and
+    a number that is cut is a number.
+    """
+    return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
 
 
 def _message(body: bytes) -> str:

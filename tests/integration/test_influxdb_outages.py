@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from controller.ports import NoData, Query, SourceOutageError
-from tests.integration.influx_server import LANGUAGES, LOOK, STABLE, Server, counts
+from tests.integration.influx_server import LANGUAGES, LOOK, STABLE, Server, by_revision, counts
 
 pytest_plugins = ["tests.integration.influx_fixture"]
 
@@ -123,6 +123,29 @@ async def test_a_half_answer_is_an_outage(running: Server, language: str) -> Non
         )
 
 
+WHOLE = {
+    "flux": b"#datatype,string,long,string,long,long\r\n#group,false,false,true,false,false\r\n#default,_result,,,,\r\n"
+    b",result,table,revision,bad,total\r\n,,0,%s,3,1000\r\n\r\n" % STABLE.encode(),
+    "influxql": b'{"results":[{"statement_id":0,"series":[{"name":"m","tags":{"revision":"%s"},'
+    b'"columns":["time","bad","total"],"values":[[0,3,1000]]}]}]}\n' % STABLE.encode(),
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_no_half_of_an_answer_is_counted(running: Server, language: str) -> None:
+    """Cut within its last number, of 1000 requests it left 100."""
+    whole = WHOLE[language]
+    measured = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(whole)
+    async with answering(measured + whole) as url:
+        assert by_revision(await running.ask(Query(language, "q"), url=url)) == {STABLE: (3, 1000)}
+    for cut in range(len(whole)):
+        async with answering(measured + whole[:cut]) as url:
+            assert await running.outage(Query(language, "q"), url=url)
+        async with answering(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + whole[:cut]) as url:
+            said = await running.outage(Query(language, "q"), url=url)
+        assert said.endswith("did not say how long its answer is, so nobody can tell whether it is whole")
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_an_answer_that_stops_in_the_middle_is_an_outage_after_the_timeout(
     running: Server, language: str
@@ -191,3 +214,11 @@ async def test_a_proxy_of_the_environment_is_not_used(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert await running.ask(counts(measurement, language)) == NoData()
+
+
+@pytest.mark.parametrize("where", ["result", "series"])
+async def test_rows_that_influxdb_calls_partial_are_not_counted(running: Server, where: str) -> None:
+    mark = {"result": b'"series":[{', "series": b'"name":"m"'}[where]
+    body = WHOLE["influxql"].replace(mark, b'"partial":true,' + mark)
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as url:
+        assert "returned a part of its rows only" in await running.refused(Query("influxql", "q"), url=url)
