@@ -44,14 +44,7 @@ def run(
     # kopf takes a second that no other command should pay
     from controller.runtime import kopf_adapter, operator  # noqa: PLC0415
 
-    logging.getLogger("kubernetes").setLevel(logging.ERROR)  # it warns of a file that is not there, and so do we
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
-    for chatty in ("kopf", "aiohttp", "httpx", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.INFO if verbose else logging.WARNING)
+    set_up_logging(verbose=verbose)
     chosen = settings(namespace=namespace, address=address, port=port, workers=workers, only=only, lease_s=lease)
     try:
         asyncio.run(operator.run(chosen, kopf_adapter.watch))
@@ -60,6 +53,18 @@ def run(
         if others:
             raise
         raise SystemExit(f"pointsman: {'; '.join(dict.fromkeys(known))}") from None
+
+
+def set_up_logging(*, verbose: bool) -> None:
+    """`verbose` is about the operator alone: at DEBUG botocore logs signed headers with their session's token, and at
+    INFO httpx logs URLs, which are the secret of some receivers.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    logging.getLogger("controller").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("kopf").setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("kubernetes").setLevel(logging.ERROR)  # it warns of a file that is not there, and so do we
 
 
 def _sort_problems(problem: BaseException) -> tuple[list[str], list[BaseException]]:
