@@ -68,7 +68,7 @@ class Clock:
 
     began: float
     step_entered: float | None = None
-    """When the step began."""
+    """When the step began; None while the canary has not had the pods for its first one."""
     step_started: float | None = None
     """Start of the step's clock, moved on by outages and pauses; None before the first work of a first version."""
     held_since: float | None = None

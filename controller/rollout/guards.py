@@ -136,8 +136,8 @@ def _new_version(draft: Draft) -> str | None:
 
 
 def _begin(draft: Draft, new: str) -> None:
-    """A new attempt, from step one."""
-    clock = Clock(draft.now, step_entered=draft.now, step_started=draft.now)
+    """A new attempt, whose first step is entered once the canary has the pods for it."""
+    clock = Clock(draft.now, step_started=draft.now)
     attempts = draft.status.attempts + 1
     draft.update(attempt=Attempt(new, clock), attempts=attempts, stopped_at=0, unproven=(), evidence="")
     instead = f", instead of {draft.replaced}" if draft.replaced else ""

@@ -113,12 +113,17 @@ def _pass_steps(draft: Draft, sized_for: float) -> Desired:
 
 
 def _starts(draft: Draft, weight: float) -> bool:
-    """The clock of a step runs from the moment its weight is given, unless the canary only lost its pods meanwhile."""
+    """The clock of a step runs from the moment its weight is given, unless the canary only lost its pods meanwhile.
+
+    The first step is given nothing where it sets no weight: it begins when the pods are there.
+    """
     clock, index = draft.attempt.clock, draft.status.step
     returns = (
         clock.unready_since is not None and clock.step_started is not None and clock.step_started <= clock.unready_since
     )
     draft.run_clock()
+    if clock.step_entered is None:
+        draft.update_clock(step_started=draft.now, step_entered=draft.now)
     if not move(draft, weight).changes:
         return False
     steps = len(draft.seen.spec.steps)

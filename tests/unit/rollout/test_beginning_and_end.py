@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.rollout.language import BY_CLAIMS, BY_PODS, BY_WEIGHT, analyze, pause, release, weight
+from tests.unit.rollout.language import BY_CLAIMS, BY_PODS, BY_WEIGHT, analyze, approve, pause, release, weight
 from tests.unit.rollout.test_rollout import told
 
 
@@ -79,6 +79,35 @@ def test_stable_that_lost_all_its_pods_is_said(world):
     world.given(release())
     world.unready("v1")
     assert (world.release.phase, world.release.reason) == ("Waiting", "StableUnready")
+
+
+@pytest.mark.parametrize("by", [BY_WEIGHT, BY_PODS])
+def test_a_pause_before_the_first_weight_begins_when_the_pods_serve(world, by):
+    world.given(release([pause("1m"), weight(50), approve()], by=by, metrics=()))
+    world.no_room("v2")
+    world.commit("v2")
+    world.advance(minutes=5)
+    world.recover("v2")
+    world.until(lambda: world.release.reason == "Pausing")
+    world.advance(seconds=50)
+    assert (world.release.reason, world.release.weight) == ("Pausing", 0)
+    world.advance(seconds=40)
+    assert (world.release.reason, world.traffic.canary) == ("AwaitingApproval", 50)
+
+
+def test_a_pause_before_the_first_weight_begins_once_though_pods_are_lost_in_it(world):
+    world.given(release([pause("1m"), weight(50), approve()], metrics=()))
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "Pausing")
+    started = world.release.attempt.clock.step_started
+    world.advance(seconds=30)
+    world.no_room("v2")
+    world.advance(seconds=10)
+    world.recover("v2")
+    world.advance(seconds=15)
+    assert world.release.attempt.clock.step_started >= started
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    assert world.traffic.canary == 50
 
 
 def test_suspending_stops_steps_and_keeps_weights(world):
