@@ -7,13 +7,22 @@ from typing import assert_never
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Blocked
+from controller.backoff import delay_s, spread_s
 from controller.ports import RouterError, TakenError
 from controller.runtime.executor import NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.observer import World
 
-ROUTER_AGAIN_S = 5.0
+_FIRST_S, _LONGEST_S = 2.5, 20.0
+"""A router's trouble is often that of all Releases on it, and a rollback may wait for its end."""
+_NEXT_S = 5.0
+"""The spec asks for another version already, which nothing wakes."""
 _TRIED_AGAIN_S = 15.0
 _REFUSED_AGAIN_S = 60.0
+
+
+def router_again_in(failures: int) -> float:
+    """Seconds after the refusal number `failures` in a row, counted from 0."""
+    return delay_s(failures, first_s=_FIRST_S, longest_s=_LONGEST_S)
 
 
 def refused_by_router(error: RouterError) -> Blocked:
@@ -21,22 +30,22 @@ def refused_by_router(error: RouterError) -> Blocked:
 
 
 def blocked_by(
-    world: World, error: RefusedError | TemplateLostError | NameTakenError | RouterError
+    world: World, error: RefusedError | TemplateLostError | NameTakenError | RouterError, failures: int
 ) -> tuple[Blocked, float | None]:
-    """What people see, and after how many seconds it is tried again."""
+    """What people see, and after how many seconds it is tried again. `failures`: those before, in a row."""
     revision, superseded = world.observation.target, world.observation.spec_revision != world.observation.target
     match error:
         case RouterError():
-            return refused_by_router(error), ROUTER_AGAIN_S
+            return refused_by_router(error), router_again_in(failures)
         case NameTakenError():
-            return Blocked(Reason.NAME_TAKEN, str(error), revision=revision), _TRIED_AGAIN_S
+            return Blocked(Reason.NAME_TAKEN, str(error), revision=revision), spread_s(_TRIED_AGAIN_S)
         case TemplateLostError():
             blocked = Blocked(Reason.TEMPLATE_REFUSED, f"spec.template: {error}", Phase.INVALID, revision)
-            return blocked, ROUTER_AGAIN_S if superseded else None
+            return blocked, spread_s(_NEXT_S) if superseded else None
         case RefusedError():
             # quota or admission may change their minds soon, and a webhook that refused may have been wrong
             again_in = _TRIED_AGAIN_S if error.forbidden else _REFUSED_AGAIN_S
             blocked = Blocked(Reason.TEMPLATE_REFUSED, str(error), Phase.INVALID, revision)
-            return blocked, ROUTER_AGAIN_S if superseded else again_in
+            return blocked, spread_s(_NEXT_S if superseded else again_in)
         case _:
             assert_never(error)

@@ -35,7 +35,7 @@ from controller.rollout.actions import Action, LeaveRouter, SetWeights, TakeOver
 from controller.rollout.bake import bake_weight
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
-from controller.runtime.blocked import ROUTER_AGAIN_S, blocked_by, refused_by_router
+from controller.runtime.blocked import blocked_by, refused_by_router, router_again_in
 from controller.runtime.executor import Executor, NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.observer import Observer, World
 from controller.runtime.pending_actions import PendingActions
@@ -72,6 +72,8 @@ class Reconciler:
     """Whose router has taken the weights that were written last."""
     _left: dict[Key, str] = field(default_factory=dict)
     """Whose router beside the one in use keeps nothing of ours."""
+    _blocked: dict[Key, int] = field(default_factory=dict)
+    """How many passes over each Release in a row were blocked."""
     _failing: dict[Key, float] = field(default_factory=dict)
     """Since when each pass over a Release fails, by the loop's clock."""
 
@@ -146,7 +148,7 @@ class Reconciler:
                 await self.executor.delete_anyway(release, error)
                 return None
             await self._write(key, release, status.blocked_by(refused_by_router(error)))
-            return ROUTER_AGAIN_S
+            return router_again_in(self._count_blocked(key))
         more = self._pending.read(key, pending, [request.name for request in world.observation.requests])
         now = self.clock()
         found = self._analyzed(world, status, now)
@@ -209,12 +211,19 @@ class Reconciler:
             if isinstance(error, RouterError) and self._has_waited(world.release):
                 await self.executor.delete_anyway(world.release, error)
                 return None
-            blocked, again_in = blocked_by(world, error)
+            blocked, again_in = blocked_by(world, error, self._count_blocked(world.key))
             await self._write(world.key, world.release, stored.blocked_by(blocked))
             return again_in
+        self._blocked.pop(world.key, None)
         if before.blocked is not None:
             await self._write(world.key, world.release, decided)
         return decision.again_in
+
+    def _count_blocked(self, key: Key) -> int:
+        """How many there were before this one."""
+        before = self._blocked.get(key, 0)
+        self._blocked[key] = before + 1
+        return before
 
     async def _do(self, world: World, action: Action, now: float) -> None:
         if isinstance(action, SetWeights):
@@ -284,6 +293,7 @@ class Reconciler:
         self._pending.forget(key)
         self._versions.pop(key, None)
         self._written.pop(key, None)
+        self._blocked.pop(key, None)
         self._failing.pop(key, None)
         self._took_weights.discard(key)
         self._left.pop(key, None)

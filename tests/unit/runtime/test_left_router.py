@@ -1,6 +1,7 @@
 """A router that is left, and does not answer, is not installed, or cannot serve what is there yet."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -101,6 +102,36 @@ def test_a_worker_without_ports_is_told_how_it_gets_to_a_route():
         await world.until_phase("web", "Healthy")
         world.patch("web", {"spec": {"traffic": traffic}})
         await handed_over(world, "gatewayAPI")
+
+    run(story)
+
+
+def test_a_router_that_refuses_is_asked_less_and_less_and_not_by_all_at_once():
+    """Each Release tried again after 5 s sharp, a thousand in step."""
+    names, watched_s = [f"web-{number}" for number in range(8)], 300.0
+
+    async def story(world: World) -> None:
+        for name in names:
+            body = release(name, *STEPS, traffic=ROUTERS["queue"])
+            del body["spec"]["service"]
+            world.create(RELEASES, body)
+        operator = world.start()
+        for name in names:
+            await world.until_phase(name, "Healthy")
+        for name in names:
+            traffic = {**dict.fromkeys(ROUTERS), **ROUTERS["gatewayAPI"]}
+            world.patch(name, {"spec": {"traffic": traffic, "service": {"ports": [{"port": 80}]}}})
+        for name in names:
+            await world.until_reason(name, "RouterRefused")
+        await asyncio.sleep(60)
+        loop, passes = asyncio.get_running_loop(), operator.reconciles
+        passes.clear()
+        begun = loop.time()
+        await asyncio.sleep(watched_s)
+        assert len(passes) <= len(names) * (watched_s / 15 + 1), "each 20 s, within a quarter"
+        assert len(passes) >= len(names) * (watched_s / 25 - 1)
+        at_once = Counter(int((moment - begun) * 2) for moment in passes)
+        assert max(at_once.values()) <= len(names) // 2, "not in step"
 
     run(story)
 
