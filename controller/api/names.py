@@ -19,6 +19,9 @@ TRAFFIC_FINALIZER = f"{GROUP}/traffic"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """`kubectl rollout restart` writes it into a template; it makes no new version."""
 
+MADE = f"{GROUP}/made"
+"""On a revision's Service: digests of its Deployment and its ports as they were made."""
+
 RETRY = f"{GROUP}/retry"
 """On a Release: the rejected revision that is to come out again, for those who ask in git."""
 

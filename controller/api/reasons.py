@@ -66,6 +66,7 @@ class Reason(StrEnum):
     NO_CAPACITY = "NoCapacity"
     IMAGE_PULL = "ImagePull"
     ROUTE_CONTENDED = "RouteContended"
+    CHANGED_BY_HAND = "ChangedByHand"
     ROUTER_REFUSED = "RouterRefused"
     PASS_FAILED = "PassFailed"  # noqa: S105 - a pass of the reconcile loop
 
@@ -197,6 +198,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.ROUTE_CONTENDED: _waiting(
         "Another controller keeps changing the route.", "kubectl get httproute {here} --show-managed-fields -o yaml"
     ),
+    Reason.CHANGED_BY_HAND: _waiting("An object that Pointsman owns was changed by hand and is put back.", _OBJECTS),
     Reason.ROUTER_REFUSED: Meaning(Kind.BROKEN, "The router does not take the weights.", (_VALIDATE,)),
     Reason.PASS_FAILED: Meaning(Kind.BROKEN, "Pointsman cannot finish its work on this Release.", (_PODS,)),
     Reason.SERVICE_TAKEN: Meaning(Kind.BROKEN, "A Service with this name belongs to something else.", (_OBJECTS,)),

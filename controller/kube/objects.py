@@ -104,7 +104,7 @@ def deployment(
     deadline_s: float,
     owner: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Its selector and template never change; it is touched through /scale only."""
+    """Its selector and template never change: it is touched through /scale, and where somebody else has changed it."""
     pods = copy.deepcopy(dict(template))
     metadata = pods.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), **selector(key.name, revision)}

@@ -9,6 +9,7 @@ from typing import Any
 
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import RELEASES, Resource
+from controller.kube.made import SPEC_DIGEST, spec_digest
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ def slim(item: dict[str, Any]) -> dict[str, Any]:
     say who has written it.
     """
     metadata = without_fields(item["metadata"])
-    spec = {name: value for name, value in item.get("spec", {}).items() if name != "template"}
-    return {**item, "metadata": metadata, "spec": spec}
+    if "template" not in item.get("spec", {}):
+        return {**item, "metadata": metadata}
+    spec = {name: value for name, value in item["spec"].items() if name != "template"}
+    return {**item, "metadata": metadata, "spec": spec, SPEC_DIGEST: spec_digest(item)}
 
 
 def without_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,13 @@ class SetOwners:
 
 
 @dataclass(frozen=True)
+class PutBack:
+    """Deployment and Service of a revision become what they were when they were made."""
+
+    revision: str
+
+
+@dataclass(frozen=True)
 class PointService:
     """Service NAME, for callers that pass no router, selects this revision."""
 
@@ -116,6 +123,7 @@ Action = (
     | TakeOver
     | SetOwners
     | LeaveRouter
+    | PutBack
     | PointService
     | FinishAnalysis
     | Answer

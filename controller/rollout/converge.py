@@ -21,6 +21,7 @@ from controller.rollout.actions import (
     EnsureRevision,
     Event,
     PointService,
+    PutBack,
     RemoveFinalizer,
     Retire,
     Scale,
@@ -30,13 +31,17 @@ from controller.rollout.actions import (
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.effect import owed_after
+from controller.rollout.holds import changed_by_hand
 from controller.rollout.notices import forward, notify
+from controller.rollout.observation import STRANGE
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
 from controller.rollout.traffic import Move, move, move_to, selected, shares
 
 ROUTER_FOLLOWS_S = 5.0
 """How long a version keeps its pods after its weight went to 0: routers were seen to follow within 1.6 s."""
+_GOES_ON = (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY)
+_RESTORED_AGAIN_S = 1.0
 _LEDGER_CHECK_S = 60.0
 """No event reports a ledger that was lost, and new pods wait for one."""
 
@@ -91,6 +96,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     then = (
         *_events(draft),
         *events,
+        *_put_back(draft, desired),
         *grown,
         *on,
         *given,
@@ -113,6 +119,9 @@ def _move(draft: Draft, desired: Desired) -> Move | None:
     if desired.weight is None:
         return None
     moved = move(draft, desired.weight)
+    if moved.edits != draft.status.route_edits:
+        by = f" ({draft.seen.route_by})" if draft.seen.route_by else ""
+        draft.event(Reason.CHANGED_BY_HAND, f"the route was changed by hand{by} and is put back", warning=True)
     pending = moved.needed and moved.gives_work
     draft.update(route_edits=moved.edits, weight=desired.weight, weight_pending=pending)
     if moved.changes:
@@ -158,7 +167,22 @@ def _service(draft: Draft, desired: Desired) -> Iterator[Action]:
     seen, revision = draft.seen, desired.service
     missing = seen.service is None
     if revision and (missing or (seen.sizing.written and seen.service != revision)):
+        if seen.service == STRANGE:
+            message = "the Service that callers use was changed by hand and is put back"
+            draft.event(Reason.CHANGED_BY_HAND, message, warning=True)
         yield PointService(revision)
+
+
+def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
+    """What is ours and was changed by hand; a version that is leaving is left as it is."""
+    seen = draft.seen
+    if desired.hands_off:
+        return
+    for revision, state in seen.revisions.items():
+        stays = revision not in desired.unused and (desired.kept is None or revision in desired.kept)
+        if stays and state.complete and not state.as_made:
+            draft.again(_RESTORED_AGAIN_S)
+            yield PutBack(revision)
 
 
 def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[Action], bool]:
@@ -214,10 +238,13 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
     if draft.contended and not desired.hands_off:
         sentence = contention.sentence(draft.status.route_edits)
         draft.announce(Reason.ROUTE_CONTENDED, sentence)
-        if phase in (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY):
+        if phase in _GOES_ON:
             phase, reason, message = Phase.WAITING, Reason.ROUTE_CONTENDED, sentence
         else:
             message = f"{message}; {sentence}"
+    changed = changed_by_hand(draft)
+    if changed and phase in _GOES_ON and not desired.hands_off:
+        phase, reason, message = Phase.WAITING, Reason.CHANGED_BY_HAND, changed
     draft.update(phase=phase, reason=reason, message=message)
 
 

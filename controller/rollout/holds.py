@@ -28,11 +28,25 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
         # the pause has a clock of its own, which is made up for when it ends
         draft.update_clock(held_since=None)
         return in_force, paused(draft)
+    changed = changed_by_hand(draft)
+    if changed:
+        draft.stop_clock()
+        return min(in_force, weight), Summary(Phase.WAITING, Reason.CHANGED_BY_HAND, changed)
     if draft.contended:
         draft.stop_clock()
         sentence = contention.sentence(draft.status.route_edits)
         return in_force, Summary(Phase.PROGRESSING, Reason.ROUTE_CONTENDED, sentence)
     return None
+
+
+def changed_by_hand(draft: Draft) -> str:
+    """What nobody has judged serves as one of the versions, until it is put back and its pods are gone."""
+    status = draft.status
+    for revision in (status.canary, status.stable):
+        edited = draft.seen.state(revision).edited if revision else ""
+        if edited:
+            return f"{edited} was changed by hand. It is put back, and the weight does not rise until its pods are too."
+    return ""
 
 
 def caps(draft: Draft) -> bool:

@@ -40,6 +40,10 @@ class RevisionState:
     complete: bool = True
     """Deployment and Service are both there."""
     trouble: PodTrouble | None = None
+    edited: str = ""
+    """Kind and name of what somebody has changed by hand, or whose pods are still those of such a change."""
+    as_made: bool = True
+    """Its Deployment and Service are known to be as they were made."""
 
     @property
     def serving(self) -> int:
@@ -83,6 +87,10 @@ def common_cause(evidence: Evidence) -> MetricTrouble | None:
         return None
     sentence = f"{metric.name}: stable is above the limit of {metric.limit:.2%} as well, so the canary is not blamed"
     return MetricTrouble(Reason.COMMON_CAUSE, sentence)
+
+
+STRANGE = "?"
+"""In place of a revision: a selector that somebody has edited."""
 
 
 @dataclass(frozen=True)

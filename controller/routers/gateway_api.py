@@ -16,9 +16,9 @@ from controller.api.resources import Rule as AccessRule
 from controller.api.shapes import List, Open, Text
 from controller.kube.client import InvalidError
 from controller.kube.objects import is_ours, taken
+from controller.kube.writers import other_writer
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
-from controller.routers._writers import other_writer
 
 KIND = "gatewayAPI"
 SIZING = Sizing.BY_WEIGHT

@@ -15,9 +15,9 @@ from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import DEPLOYMENTS, SERVICES, Rule
 from controller.api.revision import same_ports, same_targets
 from controller.kube.objects import is_ours, taken
+from controller.kube.writers import other_writer
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
-from controller.routers._writers import other_writer
 
 KIND = "replicas"
 SIZING = Sizing.BY_PODS

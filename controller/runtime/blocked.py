@@ -9,8 +9,8 @@ from controller.api.reasons import Reason
 from controller.api.status import Blocked
 from controller.backoff import delay_s, spread_s
 from controller.ports import RouterError, TakenError
-from controller.runtime.executor import NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.observer import World
+from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 
 _FIRST_S, _LONGEST_S = 2.5, 20.0
 """A router's trouble is often that of all Releases on it, and a rollback may wait for its end."""

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from controller import registry
 from controller.analysis.runs import RunStore
 from controller.api import times
-from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.names import MADE, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
 from controller.api.resources import (
     ANALYSIS_RUNS,
     CONTROLLER_REVISIONS,
@@ -22,6 +22,7 @@ from controller.api.resources import (
 from controller.kube.cache import ObjectCache
 from controller.kube.client import ConflictError, InvalidError, NotFoundError
 from controller.kube.events import Events
+from controller.kube.made import digest_of, record_of, without_replicas
 from controller.kube.objects import (
     child_name,
     controller_revision,
@@ -45,6 +46,7 @@ from controller.rollout.actions import (
     KeepTemplate,
     LeaveRouter,
     PointService,
+    PutBack,
     RemoveFinalizer,
     Retire,
     Scale,
@@ -53,23 +55,9 @@ from controller.rollout.actions import (
     TakeOver,
 )
 from controller.runtime.observer import World
+from controller.runtime.refusals import NameTakenError, RefusedError, template_lost
+from controller.runtime.restoring import Restorer
 from controller.runtime.versions import Ports, kept_ports, ports_of
-
-
-class TemplateLostError(Exception):
-    """A revision has to be made again, and neither the spec nor a ControllerRevision holds its template."""
-
-
-class RefusedError(Exception):
-    """The API server does not take what a field of the spec says; `forbidden`: by quota or admission, not by schema."""
-
-    def __init__(self, field: str, error: InvalidError) -> None:
-        super().__init__(f"{field}: {error}")
-        self.forbidden = error.reason == "Forbidden"
-
-
-class NameTakenError(Exception):
-    """An object of another owner has the name that a child needs."""
 
 
 class Executor:
@@ -77,6 +65,7 @@ class Executor:
         self._kube = kube
         self._runs = runs
         self._events = events
+        self._restorer = Restorer(kube, events)
 
     async def carry_out(self, world: World, action: Action, now: float) -> None:
         """Raises KubeError, RouterError, RefusedError, TemplateLostError, NameTakenError.
@@ -99,8 +88,8 @@ class Executor:
                 await self._ensure(world.router, weights)
             case TakeOver() | LeaveRouter():
                 await self._beside(world, action)
-            case SetOwners():
-                await self._set_owners(world)
+            case SetOwners() | PutBack():
+                await self._mend(world, action)
             case PointService():
                 await self._point_service(world, action.revision)
             case FinishAnalysis():
@@ -145,7 +134,7 @@ class Executor:
         if isinstance(action, EnsureRevision):
             await self._ensure_revision(world, action)
         else:
-            await self._keep_version(world, action.revision, world.spec.template, world.spec.ports)
+            await self._keep_version(world, action.revision, world.spec.template, world.spec.ports, None)
 
     async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
         key, revision = world.key, action.revision
@@ -161,19 +150,34 @@ class Executor:
         )
         # the Deployment first: where the API server refuses the template, nothing is left behind
         if revision not in world.deployments:
-            await self._create(DEPLOYMENTS, made, strict=True, field="spec.template")
-        await self._keep_version(world, revision, template, ports)
+            running = await self._create(DEPLOYMENTS, made, strict=True, field="spec.template")
+        else:
+            running = await self._kube.get(DEPLOYMENTS, key.namespace, name)
+        kept = await self._keep_version(world, revision, template, ports, running["spec"])
         # the Service last: a revision that has one is whole, and can be made again when the spec asks for another
         if name not in world.services:
             labels = {REVISION_LABEL: revision}
             selects = selector(key.name, revision)
             made = service(key, name, selects, labels=labels, ports=ports, owner=world.owner)
+            # as it was made, and not as somebody may have changed it while its Service was gone
+            digest = digest_of(kept["data"].get("deployment") or running["spec"])
+            made["metadata"]["annotations"] = {MADE: record_of(digest, ports)}
             await self._create(SERVICES, made, field="spec.service")
 
-    async def _keep_version(self, world: World, revision: str, template: Mapping[str, Any], ports: Ports) -> None:
+    async def _keep_version(
+        self,
+        world: World,
+        revision: str,
+        template: Mapping[str, Any],
+        ports: Ports,
+        running: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        """`running`: the spec of its Deployment as the API server has it."""
         number = world.observation.status.attempts + 1
         made = controller_revision(world.key, revision, number, template=template, ports=ports, owner=world.owner)
-        await self._create(CONTROLLER_REVISIONS, made, field="spec.template")
+        if running is not None:
+            made["data"]["deployment"] = without_replicas(running)
+        return await self._create(CONTROLLER_REVISIONS, made, field="spec.template")
 
     async def _version(self, world: World, revision: str) -> tuple[Mapping[str, Any], Ports]:
         """What it is made of."""
@@ -181,18 +185,18 @@ class Executor:
             return world.spec.template, world.spec.ports
         kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
         if kept is None:
-            raise TemplateLostError(
-                f"revision {revision} and its ControllerRevision are gone. Put its template back into spec.template"
-            )
+            raise template_lost(revision)
         template: Mapping[str, Any] = kept["data"]["template"]
         known = world.ports.get(revision)
         ports = kept_ports(kept) if known is None else known
         return template, world.spec.ports if ports is None else ports
 
-    async def _create(self, resource: Resource, body: Mapping[str, Any], *, field: str, strict: bool = False) -> None:
-        """`field`: of the spec, that is to blame where the API server does not take it."""
+    async def _create(
+        self, resource: Resource, body: Mapping[str, Any], *, field: str, strict: bool = False
+    ) -> dict[str, Any]:
+        """As it is there now. `field`: of the spec, that is to blame where the API server does not take it."""
         try:
-            await self._kube.create(resource, body["metadata"]["namespace"], body, strict=strict)
+            return await self._kube.create(resource, body["metadata"]["namespace"], body, strict=strict)
         except InvalidError as error:
             raise RefusedError(field, error) from error
         except ConflictError:
@@ -202,6 +206,12 @@ class Executor:
             owner = next(iter(metadata.get("ownerReferences", [])), None)
             if not is_ours(found["metadata"], metadata["labels"][RELEASE_LABEL], owner):
                 raise NameTakenError(taken(resource, metadata["namespace"], metadata["name"])) from None
+            labels = found["metadata"].get("labels") or {}
+            if metadata["labels"].items() <= labels.items():
+                return found
+            # ours by its owner or name, and nobody finds it by its labels
+            relabelled = {**found, "metadata": {**found["metadata"], "labels": {**labels, **metadata["labels"]}}}
+            return await self._kube.replace(resource, relabelled)
 
     async def _beside(self, world: World, action: TakeOver | LeaveRouter) -> None:
         if world.beside is None:
@@ -274,6 +284,12 @@ class Executor:
             },
         }
         await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
+
+    async def _mend(self, world: World, action: SetOwners | PutBack) -> None:
+        if isinstance(action, PutBack):
+            await self._restorer.restore(world, action.revision)
+        else:
+            await self._set_owners(world)
 
     async def _set_owners(self, world: World) -> None:
         """Deployments and Services last: by them it is seen whether all of it was done."""

@@ -24,16 +24,15 @@ from controller.api.resources import (
 from controller.api.revision import same_ports
 from controller.api.status import Status
 from controller.kube.cache import ObjectCache
+from controller.kube.made import edited, is_recorded
 from controller.kube.objects import Key, child_name, has_owners, is_child, is_ours, owner_of, selector
 from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns, Weights
-from controller.rollout.observation import NOTHING_RUNS, Observation, Request, RevisionState
+from controller.rollout.observation import NOTHING_RUNS, STRANGE, Observation, Request, RevisionState
 from controller.runtime.pods import trouble_of
 from controller.runtime.versions import Ports, Versions, ports_of
 
 _LOG = logging.getLogger(__name__)
 _SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-_STRANGE = "?"
-"""In place of a revision: a selector that somebody has edited."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,7 @@ class Observer:
         revisions = {
             revision: _state(
                 item,
+                as_made=_as_made(key, revision, item, by_name.get(child_name(key.name, revision))),
                 has_service=child_name(key.name, revision) in by_name,
                 endpoints=endpoints[child_name(key.name, revision)],
                 pods=pods.get(revision, []),
@@ -243,7 +243,12 @@ def _request(item: Mapping[str, Any]) -> Request:
 
 
 def _state(
-    deployment: Mapping[str, Any], *, has_service: bool, endpoints: int, pods: list[dict[str, Any]]
+    deployment: Mapping[str, Any],
+    *,
+    as_made: tuple[bool, str],
+    has_service: bool,
+    endpoints: int,
+    pods: list[dict[str, Any]],
 ) -> RevisionState:
     if "deletionTimestamp" in deployment["metadata"]:
         return NOTHING_RUNS
@@ -253,7 +258,25 @@ def _state(
         endpoints=endpoints,
         complete=has_service,
         trouble=trouble_of(pods, deployment),
+        as_made=as_made[0],
+        edited=as_made[1],
     )
+
+
+def _as_made(
+    key: Key, revision: str, deployment: Mapping[str, Any], service: Mapping[str, Any] | None
+) -> tuple[bool, str]:
+    """Whether a revision's objects are as they were made, and what somebody has changed."""
+    if service is None:
+        return True, ""  # the revision is made whole first
+    changed = edited(key, revision, deployment, service)
+    if changed:
+        return False, changed
+    status = deployment.get("status", {})
+    if status.get("replicas", 0) > status.get("updatedReplicas", 0):
+        # the template is the right one again, and not all pods are of it
+        return is_recorded(service), f"Deployment {key.namespace}/{deployment['metadata']['name']}"
+    return is_recorded(service), ""
 
 
 def _ready_endpoints(slices: Iterable[Mapping[str, Any]]) -> Counter[str]:
@@ -288,4 +311,4 @@ def _selected(service: Mapping[str, Any] | None, name: str, ports: Mapping[str, 
     wanted = selector(name, revision) if revision else {RELEASE_LABEL: name}
     meant = ports.get(revision or stable)
     as_meant = selects == wanted and (meant is None or same_ports(ports_of(service), meant))
-    return revision if as_meant else _STRANGE
+    return revision if as_meant else STRANGE

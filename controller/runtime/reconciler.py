@@ -36,9 +36,10 @@ from controller.rollout.bake import bake_weight
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
 from controller.runtime.blocked import blocked_by, refused_by_router, router_again_in
-from controller.runtime.executor import Executor, NameTakenError, RefusedError, TemplateLostError
+from controller.runtime.executor import Executor
 from controller.runtime.observer import Observer, World
 from controller.runtime.pending_actions import PendingActions
+from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 60.0

@@ -48,8 +48,9 @@ class Versions:
         found = {spec_revision: self._spec.ports}
         prefix = f"{self._key.name}-"
         for name, item in self._services.items():
-            if name.startswith(prefix):
-                found[name.removeprefix(prefix)] = ports_of(item)
+            revision = name.removeprefix(prefix)
+            if name.startswith(prefix) and revision not in found:  # somebody may have edited the Service
+                found[revision] = ports_of(item)
         for revision in revisions:
             if revision and revision not in found:
                 known = await self._known_ports(revision)

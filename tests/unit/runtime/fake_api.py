@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +30,16 @@ class Change:
     collection: str
     type: str
     object: Object
+    before: Object | None = None
+
+    def to(self, selector: str) -> Change | None:
+        """As a watch with this selector sees it: what loses its labels is gone, and shown as it was before."""
+        if selects(selector, self.object):
+            return self
+        if self.before is None or not selects(selector, self.before):
+            return None
+        version = {"resourceVersion": str(self.version)}
+        return replace(self, type="DELETED", object={**self.before, "metadata": {**self.before["metadata"], **version}})
 
 
 @dataclass(frozen=True)
@@ -228,9 +238,10 @@ class FakeApi:
         stored = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
         metadata = stored["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
-        self._objects.setdefault(collection, {})[key] = stored
+        before = self._objects.setdefault(collection, {}).get(key)
+        self._objects[collection][key] = stored
         self._of_release.setdefault((collection, _release_of(stored)), {})[key] = None
-        self._tell(collection, kind, stored)
+        self._tell(collection, kind, stored, before)
         return stored
 
     def _drop(self, collection: str, item: Object) -> Object:
@@ -241,8 +252,8 @@ class FakeApi:
         self._tell(collection, "DELETED", gone)
         return gone
 
-    def _tell(self, collection: str, kind: str, item: Object) -> None:
-        change = Change(self.version, collection, kind, item)
+    def _tell(self, collection: str, kind: str, item: Object, before: Object | None = None) -> None:
+        change = Change(self.version, collection, kind, item, before)
         self.history.append(change)
         if len(self.history) > _KEPT_EVENTS:
             self.compacted = self.history[_KEPT_EVENTS // 2].version

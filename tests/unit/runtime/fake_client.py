@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 import aiohttp
 
 from controller.kube.client import METADATA_LIST, KubeClient
-from tests.unit.runtime.fake_api import Answer, Change, FakeApi, Place, refusal, selects
+from tests.unit.runtime.fake_api import Answer, Change, FakeApi, Place, refusal
 
 LATENCY_S = 0.002
 _BOOKMARK_S = 60.0
@@ -148,8 +148,9 @@ class FakeClient(KubeClient):
                     return
                 for change in list(self._fake.since(version, place.collection)):
                     version = change.version
-                    if selects(query.get("labelSelector", ""), change.object):
-                        for delivered in self._weather().deliver(self.name, change):
+                    seen = change.to(query.get("labelSelector", ""))
+                    if seen is not None:
+                        for delivered in self._weather().deliver(self.name, seen):
                             yield _line(delivered.type, delivered.object)
                 try:
                     async with asyncio.timeout(min(_BOOKMARK_S, max(0.0, end - loop.time()))):

@@ -17,3 +17,9 @@ def other_writer(metadata: Mapping[str, Any]) -> str:
     ]
     latest = max(others, key=lambda entry: str(entry.get("time", "")), default=None)
     return "" if latest is None else str(latest.get("manager", ""))
+
+
+def spec_writer(metadata: Mapping[str, Any]) -> str:
+    """As `other_writer`, of those that have written some of the spec: controllers annotate what they look after."""
+    fields = metadata.get("managedFields") or []
+    return other_writer({"managedFields": [entry for entry in fields if "f:spec" in (entry.get("fieldsV1") or {})]})

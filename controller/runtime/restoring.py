@@ -1,0 +1,149 @@
+"""Puts back what somebody has changed in the Deployment and Service of a revision, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from controller.api.names import MADE
+from controller.api.reasons import Reason
+from controller.api.resources import CONTROLLER_REVISIONS, DEPLOYMENTS, SERVICES
+from controller.api.revision import same_ports
+from controller.kube.cache import ObjectCache
+from controller.kube.client import InvalidError
+from controller.kube.events import Events
+from controller.kube.made import digest_of, labels_of, record_of, recorded, spec_digest
+from controller.kube.objects import Key, child_name, deployment, selector
+from controller.kube.writers import spec_writer
+from controller.runtime.observer import World
+from controller.runtime.refusals import RefusedError, template_lost
+from controller.runtime.versions import Ports, kept_ports, ports_of
+
+_LONGEST_PAUSE_S = 60.0
+_FORGOTTEN_S = 600.0
+
+Object = dict[str, Any]
+
+
+class Restorer:
+    """Whoever changes a child again and again is answered after longer and longer pauses: pods roll each time."""
+
+    def __init__(self, kube: ObjectCache, events: Events) -> None:
+        self._kube = kube
+        self._events = events
+        self._restored: dict[tuple[Key, str], tuple[float, int]] = {}
+        """When it was last put back, by the loop's clock, and how often in a row."""
+
+    async def restore(self, world: World, revision: str) -> None:
+        """Raises KubeError, RefusedError, TemplateLostError."""
+        key, name = world.key, child_name(world.key.name, revision)
+        if not self._may(key, revision):
+            return
+        # what is cached has neither the template nor who wrote it
+        running, service, kept = await asyncio.gather(
+            self._kube.find(DEPLOYMENTS, key.namespace, name),
+            self._kube.find(SERVICES, key.namespace, name),
+            self._kube.find(CONTROLLER_REVISIONS, key.namespace, name),
+        )
+        if running is None or service is None:
+            return  # gone meanwhile, which the next pass finds
+        try:
+            digest = await self._restore_deployment(world, revision, running, service, kept)
+            await self._restore_service(world, revision, service, kept, digest)
+        except InvalidError as error:
+            raise RefusedError(f"{name} was changed by hand and cannot be put back", error) from error
+
+    async def _restore_deployment(
+        self, world: World, revision: str, running: Object, service: Object, kept: Object | None
+    ) -> str:
+        """The digest of its spec as it is from now on."""
+        key, now = world.key, spec_digest(running)
+        made = None if kept is None else kept["data"].get("deployment")
+        expected = recorded(service).partition(".")[0] or (now if made is None else digest_of(made))
+        labels = running["metadata"].get("labels") or {}
+        wanted_labels = labels_of(key, revision)
+        if now == expected and wanted_labels.items() <= labels.items():
+            return now
+        spec = running["spec"]
+        if now != expected:
+            spec = self._as_sent(world, revision, kept) if made is None else made
+        metadata = {**running["metadata"], "labels": {**labels, **wanted_labels}}
+        body = {**running, "metadata": metadata, "spec": {**spec, "replicas": running["spec"]["replicas"]}}
+        answer = await self._kube.replace(DEPLOYMENTS, body)
+        if revision in world.deployments:
+            # who scales it in the same pass decides on this version
+            world.deployments[revision]["metadata"]["resourceVersion"] = answer["metadata"]["resourceVersion"]
+        if answer["metadata"]["resourceVersion"] == running["metadata"]["resourceVersion"] or (
+            now != expected and answer["metadata"]["generation"] == running["metadata"]["generation"]
+        ):
+            return now  # nobody has changed it: the API server reads the same Deployment in another way now
+        self._say(world, revision, f"Deployment {key.namespace}/{running['metadata']['name']}", running)
+        return spec_digest(answer)
+
+    @staticmethod
+    def _as_sent(world: World, revision: str, kept: Object | None) -> Object:
+        """Of versions whose ControllerRevision does not tell what the API server made of them."""
+        if revision == world.observation.spec_revision:
+            template: Mapping[str, Any] = world.spec.template
+        elif kept is not None:
+            template = kept["data"]["template"]
+        else:
+            raise template_lost(revision)
+        deadline_s = world.spec.progress_deadline
+        sent: Object = deployment(world.key, revision, 0, template=template, deadline_s=deadline_s, owner=None)["spec"]
+        return sent
+
+    async def _restore_service(
+        self, world: World, revision: str, service: Object, kept: Object | None, digest: str
+    ) -> None:
+        key, metadata, spec = world.key, service["metadata"], service["spec"]
+        ports = self._ports(world, revision, service, kept)
+        selects, found = selector(key.name, revision), ports_of(service)
+        record, labels = record_of(digest, ports), labels_of(key, revision)
+        changed = not same_ports(found, ports) or spec.get("selector") != selects
+        changed = changed or not labels.items() <= (metadata.get("labels") or {}).items()
+        if not changed and recorded(service) == record:
+            return
+        # ports that are as they were keep what the API server has added to them
+        meant = found if same_ports(found, ports) else ports
+        patch = {
+            "metadata": {
+                "resourceVersion": metadata["resourceVersion"],
+                "labels": labels,
+                "annotations": {MADE: record},
+            },
+            "spec": {
+                "selector": dict.fromkeys(spec.get("selector") or {}) | selects,
+                "ports": [dict(port) for port in meant],
+            },
+        }
+        answer = await self._kube.patch(SERVICES, key.namespace, metadata["name"], patch)
+        if metadata["name"] in world.services:
+            version = answer["metadata"]["resourceVersion"]
+            world.services[metadata["name"]]["metadata"]["resourceVersion"] = version
+        if changed:
+            self._say(world, revision, f"Service {key.namespace}/{metadata['name']}", service)
+
+    @staticmethod
+    def _ports(world: World, revision: str, service: Object, kept: Object | None) -> Ports:
+        if revision == world.observation.spec_revision:
+            return world.spec.ports
+        known = None if kept is None else kept_ports(kept)
+        return ports_of(service) if known is None else known
+
+    def _say(self, world: World, revision: str, what: str, before: Mapping[str, Any]) -> None:
+        loop, where = asyncio.get_running_loop(), (world.key, revision)
+        _, often = self._restored.get(where, (0.0, 0))
+        self._restored[where] = (loop.time(), often + 1)
+        writer = spec_writer(before["metadata"])
+        message = f"{what} was changed by hand{f' ({writer})' if writer else ''} and is put back as it was released"
+        self._events.emit(world.release, Reason.CHANGED_BY_HAND, message, warning=True)
+
+    def _may(self, key: Key, revision: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        for where, (moment, _) in list(self._restored.items()):
+            if now - moment >= _FORGOTTEN_S:
+                del self._restored[where]
+        moment, often = self._restored.get((key, revision), (0.0, 0))
+        return not often or now - moment >= min(_LONGEST_PAUSE_S, 2.0 ** (often - 1))
