@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+import textwrap
 from collections.abc import Iterable
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from controller.views.explanation import COMMAND
 from controller.views.printable import printable
 
 _ALL_COLUMNS = 10_000
@@ -16,6 +19,28 @@ _ALL_COLUMNS = 10_000
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     typer.echo(printable(text), err=err, nl=nl)
+
+
+def say(text: str) -> None:
+    """For people. A terminal gets lines broken between words; a pipe, or whoever copies a command, gets them whole."""
+    lines = printable(text).split("\n")
+    if sys.stdout.isatty():
+        width = Terminal().width
+        lines = [part for line in lines for part in ([line] if line.startswith(COMMAND) else _wrapped(line, width))]
+    typer.echo("\n".join(lines))
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """In lines of at most `width`, as far as words go; those after the first stand further right."""
+    indent = line[: len(line) - len(line.lstrip())]
+    lines = textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines or [""]
 
 
 class Terminal(Console):

@@ -14,7 +14,7 @@ from controller.cli._checks import Problem, Report, check
 from controller.cli._documents import SUFFIXES, Document, read_documents
 from controller.cli._files import UnreadableError, files_of
 from controller.cli._options import FAILED, WRONG_USE, Output
-from controller.cli._terminal import echo
+from controller.cli._terminal import echo, say
 
 
 def register(app: typer.Typer) -> None:
@@ -81,7 +81,7 @@ def _say(report: Report, output: Output) -> None:
         echo(json.dumps(asdict(report), indent=2))
         return
     for problem in report.problems:
-        echo(str(problem))
+        say(str(problem))
     said = f"{report.checked} checked, {len(report.problems)} problems, {report.skipped} of other kinds skipped."
     if report.unknown:
         said += f" Not among these files, so their use was not checked: {', '.join(report.unknown)}."

@@ -23,7 +23,8 @@ from controller.api.status_format import status_from_raw
 from controller.cli._cluster import CommandError, Kubeconfig, Namespace, find_release, with_cluster
 from controller.cli._manifest import ManifestError, read_release
 from controller.cli._options import WRONG_USE, read_share
-from controller.cli._terminal import echo
+from controller.cli._plan_rows import Row, shown, span
+from controller.cli._terminal import Terminal, echo, say
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
 from controller.rollout.bake import bake_weight
@@ -43,26 +44,6 @@ from controller.stats.thresholds import Thresholds
 LIFTS = (1.5, 2.0, 5.0)
 _LIKELY = 0.5
 _MEASURED_S = 600.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One metric at one step."""
-
-    step: int
-    weight: float
-    """Percent."""
-    metric: str
-    at_most_s: float
-    canary_units: int
-    """Until `atMost`."""
-    minutes_to_detect: dict[str, float | None]
-    """By how many times as bad the canary is; None: never."""
-    chance_to_detect: dict[str, float]
-    """Before `atMost`, 0 to 1."""
-    minutes_to_prove: float | None
-    provable: bool
-    """No worse can be proven before `atMost`, more likely than not."""
 
 
 def register(app: typer.Typer) -> None:
@@ -113,8 +94,8 @@ def plan(
     if as_json:
         echo(json.dumps({"rows": [asdict(row) for row in rows], "advice": sentences}))
         return
-    for line in (*_table(rows), *sentences):
-        echo(line)
+    for line in (*shown(rows, Terminal().width), *sentences):
+        say(line)
 
 
 @dataclass(frozen=True)
@@ -288,11 +269,11 @@ def advice(rows: list[Row], planned: Planned) -> list[str]:
         of_it, level = [row for row in rows if row.metric == metric], planned.level(metric)
         if all(row.chance_to_detect["x2"] < _LIKELY for row in of_it):
             best = max(of_it, key=lambda row: row.weight)
-            takes = "too long" if best.minutes_to_detect["x2"] is None else _span(best.minutes_to_detect["x2"])
+            takes = "too long" if best.minutes_to_detect["x2"] is None else span(best.minutes_to_detect["x2"])
             said.append(
                 f"{metric}: at {level.rate:.3g} requests/s and {best.weight:g} % a doubled rate of "
                 f"{100 * level.base:.3g} % would take "
-                f"{takes}, and step {best.step} ends after {_span(best.at_most_s / 60)}: raise the weight or atMost"
+                f"{takes}, and step {best.step} ends after {span(best.at_most_s / 60)}: raise the weight or atMost"
             )
     for metric in dict.fromkeys(metric_of(row.metric) for row in rows):
         if not any(row.provable for row in rows if metric_of(row.metric) == metric):
@@ -316,31 +297,5 @@ def _limits(planned: Planned) -> list[str]:
                 looks_to_detect_above_limit(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval
             )
             twice = f"{metric.name}: a canary at twice its limit of {metric.limit:.2%}"
-            said.append(f"{twice} is found in {_span(takes)} at {most:g} % of the work")
+            said.append(f"{twice} is found in {span(takes)} at {most:g} % of the work")
     return said
-
-
-def _table(rows: list[Row]) -> list[str]:
-    if not rows:
-        return []
-    width = max(len("metric"), *(len(row.metric) for row in rows))
-    head = f"{'step':>4}  {'weight':>6}  {'metric':<{width}}  {'units':>8}"
-    lines = [head + "".join(f"  {'x' + format(lift, 'g') + ' (chance)':>18}" for lift in LIFTS) + f"  {'proof':>9}"]
-    for row in rows:
-        cells = "".join(
-            f"  {_span(minutes):>9} ({row.chance_to_detect[name]:>5.0%})".ljust(20)
-            for name, minutes in row.minutes_to_detect.items()
-        )
-        proof = _span(row.minutes_to_prove)
-        lines.append(
-            f"{row.step:>4}  {row.weight:>5g}%  {row.metric:<{width}}  {row.canary_units:>8}{cells}  {proof:>9}"
-        )
-    return lines
-
-
-def _span(minutes: float | None) -> str:
-    if minutes is None:
-        return "never"
-    if minutes < 2:  # noqa: PLR2004
-        return f"{minutes * 60:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"  # noqa: PLR2004

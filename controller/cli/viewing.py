@@ -19,11 +19,11 @@ from controller.api.resources import ANALYSIS_RUNS, RELEASES
 from controller.api.status_format import status_from_raw
 from controller.cli._cluster import CommandError, Kubeconfig, Namespace, OutputOption, find_release, with_cluster
 from controller.cli._options import FAILED, WAITS_FOR_PERSON, WRONG_USE, Output
-from controller.cli._terminal import Terminal, echo
+from controller.cli._terminal import Terminal, echo, say
 from controller.kube.client import KubeClient
 from controller.kube.objects import Key
 from controller.views.explanation import Explanation
-from controller.views.fleet import row_of, table
+from controller.views.fleet import listing, row_of
 
 _POLL_S = 0.5
 Name = Annotated[str, typer.Argument(metavar="RELEASE")]
@@ -61,7 +61,8 @@ def get(
     elif not releases:
         echo("no Releases here; -A lists all namespaces", err=True)
     else:
-        Terminal().print(table(releases, time.time(), with_namespace=every))
+        terminal = Terminal()
+        terminal.print(listing(releases, time.time(), terminal.width, with_namespace=every))
 
 
 def explain(
@@ -77,7 +78,11 @@ def explain(
         return await explanation_of(kube, namespace or kube.namespace, name)
 
     found = with_cluster(kubeconfig, read)
-    echo(json.dumps(found.as_json()) if output is Output.JSON else "\n".join(found.lines(time.time())))
+    if output is Output.JSON:
+        echo(json.dumps(found.as_json()))
+        return
+    for line in found.lines(time.time()):
+        say(line)
 
 
 async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunReader | None = None) -> Explanation:

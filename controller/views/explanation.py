@@ -14,6 +14,8 @@ from controller.api.times import from_text
 from controller.stats.evidence import Evidence, MetricEvidence, Verdict
 
 _COMMIT = "pointsman.dev/commit"
+COMMAND = "next: "
+"""What a line begins with that holds a command, to be copied."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Explanation:
         lines = [f"{metadata['name']} in {metadata['namespace']}: {status.phase} ({status.reason})"]
         lines += [f"  {line}".rstrip() for line in self._body(status, now)]
         lines.append("")
-        lines += [f"next: {command}" for command in next_commands(metadata["namespace"], metadata["name"], status)]
+        lines += [f"{COMMAND}{command}" for command in next_commands(metadata["namespace"], metadata["name"], status)]
         return lines
 
     def _body(self, status: Status, now: float) -> Iterator[str]:

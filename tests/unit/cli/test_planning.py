@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from controller.cli._plan_rows import Row, shown
 from controller.cli.main import app
 from tests import golden
 
@@ -115,3 +116,24 @@ def test_wrong_use_is_one_sentence(manifest, options):
     result = plan(manifest(), "--rate", options[0], "--base", options[1])
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert plan("/nowhere.yaml", "--rate", 5, "--base", "1%").exit_code == 2
+
+
+def test_where_the_table_does_not_fit_each_row_is_in_words():
+    row = Row(
+        step=2,
+        weight=50.0,
+        metric="errors",
+        at_most_s=60.0,
+        canary_units=300,
+        minutes_to_detect={"x2": 29.0, "x5": None},
+        chance_to_detect={"x2": 0.25, "x5": 0.0},
+        minutes_to_prove=1.5,
+        provable=False,
+    )
+    assert len(shown([row], 200)) == 2
+    assert shown([row], 60) == [
+        "step 2, 50%, errors: 300 units",
+        "  found (chance): x2 29 min (25%), x5 never (0%)",
+        "  proof: 90 s",
+    ]
+    assert shown([], 60) == []

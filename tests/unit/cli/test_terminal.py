@@ -1,12 +1,14 @@
 """What reaches a terminal, and what a pipe."""
 
 import io
+import sys
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 
-from controller.cli._terminal import Terminal, echo
-from controller.views.fleet import table
+from controller.cli._terminal import Terminal, echo, say
+from controller.views.fleet import listing
 from controller.views.printable import printable
 
 
@@ -42,7 +44,51 @@ def test_a_pipe_gets_one_line_for_each_release(monkeypatch):
     }
     terminal = Terminal()
     terminal.file = io.StringIO()
-    terminal.print(table([release, release], 1_800_000_000.0, with_namespace=True))
+    terminal.print(listing([release, release], 1_800_000_000.0, terminal.width, with_namespace=True))
     lines = terminal.file.getvalue().splitlines()
     assert len(lines) == 3
     assert all(name in line for line in lines[1:])
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_a_narrow_terminal_gets_each_name_and_all_of_its_state(width):
+    """A table would break the names, and drop the columns on its right."""
+    release = {
+        "metadata": {"namespace": "shop", "name": "n" * 63, "creationTimestamp": "2026-01-31T12:00:00Z"},
+        "status": {
+            "phase": "Progressing",
+            "progress": "2/4",
+            "weight": 25,
+            "evidence": "errors 12/720 vs 240/14400",
+            "reason": "Analyzing",
+        },
+    }
+    shown = io.StringIO()
+    found = listing([release], 1_800_000_000.0, width, with_namespace=False)
+    Console(file=shown, width=width, force_terminal=False).print(found)
+    *name, state, evidence = (line.rstrip() for line in shown.getvalue().splitlines())
+    assert "".join(name) == "n" * 63
+    assert state == "  Progressing  2/4  25 %   Analyzing  348d"
+    assert evidence == "  errors 12/720 vs 240/14400"
+
+
+def test_a_terminal_breaks_a_sentence_between_words_and_a_command_not_at_all(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    say("  guarantee: at most 1.00% of good versions are rolled back")
+    say("next: pointsman wait invitation-api -n shop")
+    say("\x1b[31mred\n")
+    assert capsys.readouterr().out.splitlines() == [
+        "  guarantee: at most 1.00% of",
+        "    good versions are rolled",
+        "    back",
+        "next: pointsman wait invitation-api -n shop",
+        "\\x1b[31mred",
+        "",
+    ]
+
+
+def test_a_pipe_gets_a_sentence_in_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    say("guarantee: at most 1.00% of good versions are rolled back")
+    assert len(capsys.readouterr().out.splitlines()) == 1
