@@ -24,7 +24,7 @@ from controller.stats.evidence import NO_EVIDENCE
 
 def walk(draft: Draft) -> Desired:
     seen, status = draft.seen, draft.status
-    if seen.spec.replicas == 0 and seen.spec.analysis.metrics:
+    if seen.spec.replicas == 0 and (seen.spec.analysis.metrics or _had_pods(draft)):
         return _at_zero(draft)
     _show_evidence(draft)
     weight = _wanted_weight(draft)
@@ -76,6 +76,12 @@ def _track(draft: Draft, sized_for: float, weight: float, summary: Summary) -> D
         service=status.stable,
         kept=frozenset({status.stable, status.canary}),
     )
+
+
+def _had_pods(draft: Draft) -> bool:
+    """In this attempt: one that is at zero from its beginning, and compares nothing, has nothing to wait for."""
+    scaled_up = draft.status.scaled_up
+    return scaled_up is not None and scaled_up >= draft.attempt.clock.began
 
 
 def _at_zero(draft: Draft) -> Desired:

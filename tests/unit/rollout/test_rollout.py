@@ -1,5 +1,7 @@
 """A good version comes out: capacity before weight, weight before looks, steps in order, promotion last."""
 
+import pytest
+
 from controller.api.strategy import Scale
 from controller.rollout.sizing import Sizing
 from tests.unit.rollout.cluster import START_S
@@ -272,6 +274,21 @@ def test_scaling_to_zero_in_mid_release_takes_the_weight_first_and_comes_back_at
     world.edit(replicas=4)
     world.advance(seconds=START_S)
     assert (world.release.step, world.traffic.canary) == (1, 50)
+
+
+@pytest.mark.parametrize("by", Sizing)
+def test_without_metrics_scaling_to_zero_in_mid_release_ends_no_trial(by):
+    world = World().given(release([weight(50), approve()], metrics=(), by=by).on("v2"))
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.edit(replicas=0)
+    world.advance(minutes=60)
+    assert (world.release.phase, world.release.reason) == ("Waiting", "ScaledToZero")
+    assert {name: one.wanted for name, one in world.cluster.deployments.items()} == {"v1": 0, "v2": 0}
+    assert world.traffic.canary == 0
+    assert world.release.stable == "v1"
+    world.edit(replicas=4)
+    world.until(lambda: world.release.reason == "AwaitingApproval", minutes=5)
+    assert world.traffic.canary == 50
 
 
 def test_an_autoscaler_moves_both_versions_and_no_weight(world):
