@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from controller.api.fields import Absent, field, record
-from controller.api.reasons import Reason, meaning_of
+from controller.api.reasons import Facts, Reason, meaning_of
 from controller.api.shapes import Integer, Text, Word
 from controller.api.text import one_line
 
@@ -78,19 +78,12 @@ class Notification:
     @property
     def next(self) -> tuple[str, ...]:
         """What a person can do about it: commands, or a sentence."""
-        here = f"{self.release} -n {self.namespace}"
-        explain = f"pointsman explain {here}"
+        rejected = self.notice.revision if self.notice.topic is Topic.ROLLED_BACK else ""
+        about = self.notice.revision
+        facts = Facts(self.namespace, self.release, stable=self.notice.stable, canary=about, rejected=rejected)
+        explain = f"pointsman explain {facts.here}"
         if self.notice.topic is Topic.PROMOTED:
-            return (explain, f"pointsman rollback {here} --reason TEXT")
-        facts = {
-            "here": here,
-            "beside": here if self.notice.stable else "",
-            "first": "" if self.notice.stable else here,
-            "name": self.release,
-            "namespace": self.namespace,
-            "rejected": self.notice.revision if self.notice.topic is Topic.ROLLED_BACK else "",
-            "previous": "",
-        }
+            return (explain, f"pointsman rollback {facts.here} --reason TEXT")
         return (*meaning_of(self.notice.reason).lines(facts), explain)
 
 

@@ -95,6 +95,36 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What the words in next commands are replaced by; a command with a word for which there is nothing is left out."""
+
+    namespace: str
+    name: str
+    stable: str = ""
+    canary: str = ""
+    rejected: str = ""
+    """The version that was rejected last."""
+    previous: str = ""
+    """The version that can be gone back to."""
+
+    @property
+    def here(self) -> str:
+        """The Release, as commands take it."""
+        return f"{self.name} -n {self.namespace}"
+
+    def words(self) -> Mapping[str, str]:
+        return {
+            "here": self.here,
+            "beside": self.here if self.stable else "",
+            "first": self.here if self.canary and not self.stable else "",
+            "name": self.name,
+            "namespace": self.namespace,
+            "rejected": self.rejected,
+            "previous": self.previous,
+        }
+
+
+@dataclass(frozen=True)
 class Meaning:
     """`next`: what to do, the most useful first. {here} is `NAME -n NAMESPACE`, {name} and {namespace} are its parts,
     {beside} is {here} where there is a stable version, {first} where there is none, {rejected} the revision that was
@@ -105,10 +135,11 @@ class Meaning:
     sentence: str
     next: tuple[str, ...] = ()
 
-    def lines(self, facts: Mapping[str, str]) -> tuple[str, ...]:
+    def lines(self, facts: Facts) -> tuple[str, ...]:
         """What to do next, with what the words mean now."""
-        missing = [f"{{{fact}}}" for fact, value in facts.items() if not value]
-        return tuple(line.format(**facts) for line in self.next if not any(fact in line for fact in missing))
+        words = facts.words()
+        missing = [f"{{{word}}}" for word, value in words.items() if not value]
+        return tuple(line.format(**words) for line in self.next if not any(word in line for word in missing))
 
 
 _WAIT = "pointsman wait {here}"

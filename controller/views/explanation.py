@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.phase import Phase
-from controller.api.reasons import Kind, Meaning, Reason, meaning_of
+from controller.api.reasons import Facts, Kind, Meaning, Reason, meaning_of
 from controller.api.status import Status
 from controller.api.status_format import status_from_raw
 from controller.api.times import from_text
@@ -139,16 +139,14 @@ class Explanation:
 
 def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
     """What to do next, the most useful first."""
-    here = f"{name} -n {namespace}"
-    facts = {
-        "here": here,
-        "beside": here if status.stable else "",
-        "first": here if status.canary and not status.stable else "",
-        "name": name,
-        "namespace": namespace,
-        "rejected": status.rejected[-1].revision if status.rejected else "",
-        "previous": status.previous,
-    }
+    facts = Facts(
+        namespace,
+        name,
+        stable=status.stable,
+        canary=status.canary,
+        rejected=status.rejected[-1].revision if status.rejected else "",
+        previous=status.previous,
+    )
     return list(_meaning(status).lines(facts))
 
 
