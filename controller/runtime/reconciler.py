@@ -180,7 +180,7 @@ class Reconciler:
             spec = parse_what_runs(key.name, release["spec"], registry.kinds())
         except SpecError:
             if "deletionTimestamp" in release["metadata"]:
-                await self.executor.drop_finalizer(release)
+                await self.executor.objects.drop_finalizer(release)
                 return None
             await self._write(key, release, status.changed(phase=Phase.INVALID, reason=Reason.INVALID, message=problem))
             return None

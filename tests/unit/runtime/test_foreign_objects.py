@@ -16,7 +16,7 @@ from controller.api.resources import (
     Resource,
 )
 from controller.kube import objects
-from controller.runtime import executor
+from controller.runtime import object_executor
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fault_world import SHOP, World, release, run
 
@@ -158,6 +158,6 @@ def test_without_the_question_of_ownership_a_foreign_object_is_written(monkeypat
         return True
 
     monkeypatch.setattr(objects, "is_ours", ours)
-    monkeypatch.setattr(executor, "is_ours", ours)
+    monkeypatch.setattr(object_executor, "is_ours", ours)
     with pytest.raises(AssertionError):
         test_a_first_version_leaves_what_is_in_its_place_and_says_so("Deployment of the version", OWNERS["of nobody"])

@@ -208,7 +208,7 @@ def test_an_owner_that_is_refused_keeps_nobody_waiting_for_an_answer():
         async def refused(_: object) -> None:
             raise InvalidError(422, "Invalid", "only one owner can be the controller")
 
-        operator_of(world).reconciler.executor._set_owners = refused  # type: ignore[method-assign, assignment]
+        operator_of(world).reconciler.executor.objects._set_owners = refused  # type: ignore[method-assign, assignment]
         world.patch("web", {"spec": {"deletionPolicy": "Orphan"}})
         world.ask("web", "abort")
         await world.until(lambda: "Accepted" in world.picture()["answers"].values(), 60)

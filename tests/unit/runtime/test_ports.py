@@ -189,7 +189,7 @@ def named_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
         del body["data"]["ports"]
         return body
 
-    monkeypatch.setattr("controller.runtime.executor.controller_revision", without_ports)
+    monkeypatch.setattr("controller.runtime.object_executor.controller_revision", without_ports)
 
 
 async def upgraded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,258 @@
+"""Carries out what is decided about a Release's own objects: its versions, its Services, and who owns them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from controller import registry
+from controller.api.names import MADE, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.resources import (
+    ANALYSIS_RUNS,
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    RELEASES,
+    SERVICES,
+    Resource,
+)
+from controller.kube.cache import ObjectCache
+from controller.kube.client import ConflictError, InvalidError, NotFoundError
+from controller.kube.events import Events
+from controller.kube.made import digest_of, record_of, without_replicas
+from controller.kube.objects import (
+    child_name,
+    controller_revision,
+    deployment,
+    has_owners,
+    is_child,
+    is_ours,
+    owners,
+    selector,
+    service,
+    taken,
+)
+from controller.rollout.actions import (
+    AddFinalizer,
+    EnsureRevision,
+    KeepTemplate,
+    PointService,
+    PutBack,
+    RemoveFinalizer,
+    Retire,
+    Scale,
+    SetOwners,
+)
+from controller.runtime.observer import World
+from controller.runtime.refusals import NameTakenError, RefusedError, template_lost
+from controller.runtime.restoring import Restorer
+from controller.runtime.versions import Ports, kept_ports, ports_of
+
+ObjectAction = (
+    AddFinalizer | EnsureRevision | KeepTemplate | PointService | PutBack | RemoveFinalizer | Retire | Scale | SetOwners
+)
+
+
+class ObjectExecutor:
+    def __init__(self, kube: ObjectCache, events: Events) -> None:
+        self._kube = kube
+        self._restorer = Restorer(kube, events)
+
+    async def carry_out(self, world: World, action: ObjectAction) -> None:
+        """Raises KubeError, RefusedError, TemplateLostError, NameTakenError."""
+        match action:
+            case AddFinalizer():
+                await self._set_finalizer(world.release, present=True)
+            case RemoveFinalizer():
+                await self.drop_finalizer(world.release)
+            case EnsureRevision():
+                await self._ensure_revision(world, action)
+            case KeepTemplate():
+                await self._keep_version(world, action.revision, world.spec.template, world.spec.ports, None)
+            case Scale():
+                await self._scale(world, action)
+            case Retire():
+                await self._retire(world, action.revision)
+            case SetOwners():
+                await self._set_owners(world)
+            case PutBack():
+                await self._restorer.restore(world, action.revision)
+            case PointService():
+                await self._point_service(world, action.revision)
+            case _:
+                assert_never(action)
+
+    async def drop_finalizer(self, release: Mapping[str, Any]) -> None:
+        """Harmless where it is gone, or the Release with it."""
+        with contextlib.suppress(NotFoundError):
+            await self._set_finalizer(release, present=False)
+
+    async def _set_finalizer(self, release: Mapping[str, Any], *, present: bool) -> None:
+        metadata = release["metadata"]
+        finalizers = [name for name in metadata.get("finalizers") or [] if name != TRAFFIC_FINALIZER]
+        if present:
+            finalizers.append(TRAFFIC_FINALIZER)
+        # the version that was read: another's finalizer, written meanwhile, must not be lost
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        answer = await self._kube.patch(RELEASES, metadata["namespace"], metadata["name"], patch)
+        # the status write that follows in the same pass is decided on this version
+        metadata["resourceVersion"] = answer["metadata"]["resourceVersion"]
+        metadata["finalizers"] = answer["metadata"].get("finalizers", [])
+
+    async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
+        key, revision = world.key, action.revision
+        template, ports = await self._version(world, revision)
+        name = child_name(key.name, revision)
+        made = deployment(
+            key,
+            revision,
+            action.replicas,
+            template=template,
+            deadline_s=world.spec.progress_deadline,
+            owner=world.owner,
+        )
+        # the Deployment first: where the API server refuses the template, nothing is left behind
+        if revision not in world.deployments:
+            running = await self._create(DEPLOYMENTS, made, strict=True, field="spec.template")
+        else:
+            running = await self._kube.get(DEPLOYMENTS, key.namespace, name)
+        kept = await self._keep_version(world, revision, template, ports, running["spec"])
+        # the Service last: a revision that has one is whole, and can be made again when the spec asks for another
+        if name not in world.services:
+            labels = {REVISION_LABEL: revision}
+            selects = selector(key.name, revision)
+            made = service(key, name, selects, labels=labels, ports=ports, owner=world.owner)
+            # as it was made, and not as somebody may have changed it while its Service was gone
+            digest = digest_of(kept["data"].get("deployment") or running["spec"])
+            made["metadata"]["annotations"] = {MADE: record_of(digest, ports)}
+            await self._create(SERVICES, made, field="spec.service")
+
+    async def _keep_version(
+        self,
+        world: World,
+        revision: str,
+        template: Mapping[str, Any],
+        ports: Ports,
+        running: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        """`running`: the spec of its Deployment as the API server has it."""
+        number = world.observation.status.attempts + 1
+        made = controller_revision(world.key, revision, number, template=template, ports=ports, owner=world.owner)
+        if running is not None:
+            made["data"]["deployment"] = without_replicas(running)
+        return await self._create(CONTROLLER_REVISIONS, made, field="spec.template")
+
+    async def _version(self, world: World, revision: str) -> tuple[Mapping[str, Any], Ports]:
+        """What it is made of."""
+        if revision == world.observation.spec_revision:
+            return world.spec.template, world.spec.ports
+        kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
+        if kept is None:
+            raise template_lost(revision)
+        template: Mapping[str, Any] = kept["data"]["template"]
+        known = world.ports.get(revision)
+        ports = kept_ports(kept) if known is None else known
+        return template, world.spec.ports if ports is None else ports
+
+    async def _create(
+        self, resource: Resource, body: Mapping[str, Any], *, field: str, strict: bool = False
+    ) -> dict[str, Any]:
+        """As it is there now. `field`: of the spec, that is to blame where the API server does not take it."""
+        try:
+            return await self._kube.create(resource, body["metadata"]["namespace"], body, strict=strict)
+        except InvalidError as error:
+            raise RefusedError(field, error) from error
+        except ConflictError:
+            # there already, from a pass that did not come to its end
+            metadata = body["metadata"]
+            found = await self._kube.get(resource, metadata["namespace"], metadata["name"])
+            owner = next(iter(metadata.get("ownerReferences", [])), None)
+            if not is_ours(found["metadata"], metadata["labels"][RELEASE_LABEL], owner):
+                raise NameTakenError(taken(resource, metadata["namespace"], metadata["name"])) from None
+            labels = found["metadata"].get("labels") or {}
+            if metadata["labels"].items() <= labels.items():
+                return found
+            # ours by its owner or name, and nobody finds it by its labels
+            relabelled = {**found, "metadata": {**found["metadata"], "labels": {**labels, **metadata["labels"]}}}
+            return await self._kube.replace(resource, relabelled)
+
+    async def _scale(self, world: World, action: Scale) -> None:
+        if action.revision not in world.deployments:
+            return  # it was made a moment ago, at this size
+        name, metadata = child_name(world.key.name, action.revision), world.deployments[action.revision]["metadata"]
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"replicas": action.replicas}}
+        answer = await self._kube.patch(DEPLOYMENTS, world.key.namespace, name, patch, "scale")
+        metadata["resourceVersion"] = answer["metadata"]["resourceVersion"]
+
+    async def _retire(self, world: World, revision: str) -> None:
+        name = child_name(world.key.name, revision)
+        # the Deployment last: it is what a later pass would find this revision by
+        for resource, seen in ((SERVICES, world.services.get(name)), (DEPLOYMENTS, world.deployments.get(revision))):
+            if seen is not None:
+                await self._kube.delete(resource, world.key.namespace, name, seen=seen)
+        await self._forget_old_revisions(world)
+
+    async def _forget_old_revisions(self, world: World) -> None:
+        status = world.observation.status
+        kept = {
+            world.observation.spec_revision,
+            *status.queued,
+            status.stable,
+            status.canary,
+            status.previous,
+            "" if status.going_back is None else status.going_back.to,
+        }
+        labels = f"{RELEASE_LABEL}={world.key.name}"
+        known = await self._kube.list(CONTROLLER_REVISIONS, world.key.namespace, labels=labels)
+        spare = [item for item in known if item["metadata"]["labels"][REVISION_LABEL] not in kept]
+        spare.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]))
+        for item in spare[: max(0, len(spare) - world.spec.revision_history_limit)]:
+            await self._kube.delete(CONTROLLER_REVISIONS, world.key.namespace, item["metadata"]["name"], seen=item)
+
+    async def _point_service(self, world: World, revision: str) -> None:
+        selects = selector(world.key.name, revision)
+        ports = world.ports.get(revision, world.spec.ports)
+        found = world.services.get(world.key.name)
+        made = service(world.key, world.key.name, selects, labels={}, ports=ports, owner=world.owner)
+        if found is not None and bool(ports) != bool(ports_of(found)):
+            # with no ports it is headless, and no Service can become that, or cease to be it
+            await self._kube.delete(SERVICES, world.key.namespace, world.key.name, seen=found)
+            found = None
+        if found is None:
+            await self._create(SERVICES, made, field="spec.service")
+            return
+        patch = {
+            "metadata": {
+                "resourceVersion": found["metadata"]["resourceVersion"],
+                "labels": {RELEASE_LABEL: world.key.name, MANAGED_BY_LABEL: MANAGED_BY},
+            },
+            "spec": {
+                "selector": dict.fromkeys(found["spec"].get("selector") or {}) | selects,
+                "ports": [dict(port) for port in ports],
+            },
+        }
+        await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
+
+    async def _set_owners(self, world: World) -> None:
+        """Deployments and Services last: by them it is seen whether all of it was done."""
+        labels, key = f"{RELEASE_LABEL}={world.key.name}", world.key
+        routes = registry.modules("routers")[world.observation.status.router or world.spec.traffic.kind].WATCHES
+        kinds = dict.fromkeys((ANALYSIS_RUNS, CONTROLLER_REVISIONS, *routes, DEPLOYMENTS, SERVICES))
+        for resource in kinds:
+            for item in await self._kube.list(resource, key.namespace, labels=labels):
+                metadata = item["metadata"]
+                ours = resource == ANALYSIS_RUNS or is_child(key, item)
+                if not ours or has_owners(world.release, metadata, world.owner):
+                    continue
+                wanted = owners(world.release, metadata, world.owner)
+                if resource == CONTROLLER_REVISIONS:
+                    # a patch would sort the keys of its data, which the API server takes for a change of them
+                    changed = {**item, "metadata": {**metadata, "ownerReferences": wanted}}
+                    await self._kube.replace(resource, changed)
+                    continue
+                patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": wanted}}
+                try:
+                    await self._kube.patch(resource, key.namespace, metadata["name"], patch)
+                except InvalidError as error:
+                    where = f"{resource.kind} {key.namespace}/{metadata['name']}"
+                    raise NameTakenError(f"{where} refuses the owner of spec.deletionPolicy: {error}") from error

@@ -1,0 +1,39 @@
+"""Carries out what is decided about traffic, at the router in use and at one beside it."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from controller.kube.client import InvalidError
+from controller.ports import Router, RouterError, Weights
+from controller.rollout.actions import LeaveRouter, SetWeights, TakeOver
+from controller.runtime.observer import World
+
+TrafficAction = LeaveRouter | SetWeights | TakeOver
+
+
+async def move_traffic(world: World, action: TrafficAction) -> None:
+    """Raises KubeError, RouterError."""
+    match action:
+        case SetWeights():
+            stable = world.observation.status.stable
+            await _ensure(world.router, Weights(dict(action.shares), stable=stable, hard_stop=action.hard_stop))
+        case TakeOver():
+            await _ensure(_beside(world), Weights({action.revision: 100.0}, stable=action.revision))
+        case LeaveRouter():
+            await _beside(world).reset(action.revision)
+        case _:
+            assert_never(action)
+
+
+def _beside(world: World) -> Router:
+    if world.beside is None:
+        raise RouterError(world.observation.trouble_beside)
+    return world.beside
+
+
+async def _ensure(router: Router, weights: Weights) -> None:
+    try:
+        await router.ensure(weights)
+    except InvalidError as error:
+        raise RouterError(f"the API server refuses the route: {error}") from error
