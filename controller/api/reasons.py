@@ -65,6 +65,7 @@ class Reason(StrEnum):
     STABLE_UNREADY = "StableUnready"
     NO_CAPACITY = "NoCapacity"
     IMAGE_PULL = "ImagePull"
+    CONTAINER_CONFIG = "ContainerConfig"
     ROUTE_CONTENDED = "RouteContended"
     CHANGED_BY_HAND = "ChangedByHand"
     ROUTER_REFUSED = "RouterRefused"
@@ -226,6 +227,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.STABLE_UNREADY: _waiting("No pod of stable serves."),
     Reason.NO_CAPACITY: _waiting("Pods cannot be scheduled. The version is not blamed for it."),
     Reason.IMAGE_PULL: _waiting("An image cannot be pulled. The version is not blamed for it."),
+    Reason.CONTAINER_CONFIG: _waiting("A container cannot be made as the template says."),
     Reason.ROUTE_CONTENDED: _waiting(
         "Another controller keeps changing the route.", "kubectl get httproute {here} --show-managed-fields -o yaml"
     ),

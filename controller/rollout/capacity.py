@@ -27,7 +27,8 @@ def overdue(draft: Draft, weight: float) -> str:
         return ""
     deadline = f"{draft.seen.spec.progress_deadline:.0f} s (spec.progressDeadlineSeconds)"
     steady = "" if draft.attempt.clock.unready_since is None else ", never steadily"
-    return f"{_found(draft, weight)} after {deadline}{steady}"
+    why = "" if canary.trouble is None else f": {canary.trouble.message}"
+    return f"{_found(draft, weight)} after {deadline}{steady}{why}"
 
 
 def awaited(draft: Draft, weight: float) -> Summary:
@@ -50,6 +51,8 @@ def awaited(draft: Draft, weight: float) -> Summary:
         return Summary(Phase.WAITING, Reason.CANARY_UNREADY, found)
     if attempt.paused_by:
         return holds.paused(draft)
+    if canary.trouble is not None:
+        return Summary(Phase.WAITING, canary.trouble.reason, f"{found}: {canary.trouble.message}")
     done = attempt.step >= len(draft.seen.spec.steps)
     return Summary(Phase.PROMOTING if done else Phase.PROGRESSING, Reason.CANARY_STARTING, found)
 

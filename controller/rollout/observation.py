@@ -19,12 +19,17 @@ class PodTrouble:
     """Why pods are not ready, where they say so."""
 
     reason: Reason
-    """CRASH_LOOP, IMAGE_PULL or NO_CAPACITY."""
+    """CRASH_LOOP, CONTAINER_CONFIG, IMAGE_PULL or NO_CAPACITY."""
     message: str
 
     @property
     def is_the_versions_fault(self) -> bool:
         """No room, or an image that cannot be pulled, says nothing about the version."""
+        return self.reason in (Reason.CRASH_LOOP, Reason.CONTAINER_CONFIG)
+
+    @property
+    def ends_the_trial(self) -> bool:
+        """At once. A Secret that its template names may still come, until the deadline."""
         return self.reason is Reason.CRASH_LOOP
 
 

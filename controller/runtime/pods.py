@@ -10,13 +10,16 @@ from controller.rollout.observation import PodTrouble
 
 _CRASHES = 3
 """Restarts before a crash loop counts: a start that fails once while a dependency comes up is not one."""
+_ENDED = {"Failed", "Succeeded"}
+"""Phases of pods that never run again: evicted ones lie about for days."""
+_CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 
 
 def trouble_of(pods: Iterable[Mapping[str, Any]], deployment: Mapping[str, Any]) -> PodTrouble | None:
     """The plainest sign of all pods, or what keeps the Deployment from making any (quota, admission)."""
-    found = [trouble for pod in pods if (trouble := _pod_trouble(pod)) is not None]
-    for reason in (Reason.CRASH_LOOP, Reason.IMAGE_PULL, Reason.NO_CAPACITY):
+    found = [trouble for pod in pods if _counts(pod) and (trouble := _pod_trouble(pod)) is not None]
+    for reason in (Reason.CRASH_LOOP, Reason.CONTAINER_CONFIG, Reason.IMAGE_PULL, Reason.NO_CAPACITY):
         for trouble in found:
             if trouble.reason == reason:
                 return trouble
@@ -24,6 +27,10 @@ def trouble_of(pods: Iterable[Mapping[str, Any]], deployment: Mapping[str, Any])
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return PodTrouble(Reason.NO_CAPACITY, f"no pod could be created: {condition.get('message', '')}"[:500])
     return None
+
+
+def _counts(pod: Mapping[str, Any]) -> bool:
+    return pod.get("status", {}).get("phase") not in _ENDED and "deletionTimestamp" not in pod["metadata"]
 
 
 def _pod_trouble(pod: Mapping[str, Any]) -> PodTrouble | None:
@@ -37,6 +44,9 @@ def _pod_trouble(pod: Mapping[str, Any]) -> PodTrouble | None:
             last = f", last exit code {ended['exitCode']}" if "exitCode" in ended else ""
             message = f"container {container['name']} of {name} crashed {restarts} times{last}"
             return PodTrouble(Reason.CRASH_LOOP, message)
+        if reason in _CONFIG_REASONS:
+            message = f"container {container['name']} of {name}: {waiting.get('message', '')} ({reason})"
+            return PodTrouble(Reason.CONTAINER_CONFIG, message[:500])
         if reason in _PULL_REASONS:
             message = f"image of {container['name']}: {waiting.get('message', reason)}"
             return PodTrouble(Reason.IMAGE_PULL, message[:500])

@@ -83,6 +83,7 @@ class Node:
             return {"phase": "Pending", "conditions": conditions}
         waiting = {
             "crash": {"reason": "CrashLoopBackOff", "message": "back-off"},
+            "config": {"reason": "CreateContainerConfigError", "message": 'secret "db" not found'},
             "pull": {"reason": "ImagePullBackOff", "message": "no such image"},
         }.get(state)
         status = {

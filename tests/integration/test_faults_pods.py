@@ -37,6 +37,17 @@ async def test_pods_without_a_node_wait_beyond_the_deadline_and_nothing_is_rejec
     assert (await stall.until_phase("Healthy"))["stableRevision"] == waiting["canaryRevision"]
 
 
+async def test_a_secret_that_is_missing_is_named_before_and_in_the_rollback(stall):
+    await stall.given(release(weight(10), pause(1), progressDeadlineSeconds=6))
+    stable = (await stall.status())["stableRevision"]
+    stall.node.behave = lambda pod: "ready" if stable in pod["metadata"]["name"] else "config"
+    await stall.commit("2")
+    waiting = await stall.until(lambda status: status.get("reason") == "ContainerConfig")
+    assert 'secret "db" not found' in waiting["message"]
+    done = await stall.until_phase("RolledBack")
+    assert 'secret "db" not found' in done["message"]
+
+
 async def test_a_canary_that_flaps_is_taken_back_after_its_deadline(stall):
     await stall.given(release(weight(50), APPROVE, progressDeadlineSeconds=6))
     stable = (await stall.status())["stableRevision"]

@@ -31,6 +31,7 @@ START_S = 10
 """Seconds until a new pod is ready."""
 
 HEALTHY, UNREADY, CRASHING, NO_ROOM, NO_IMAGE = "healthy", "unready", "CrashLoop", "NoCapacity", "ImagePull"
+CANNOT_BE_MADE = "ContainerConfig"
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Deployment:
         running = sum(now - start >= START_S for start in self.started)
         ready = running if behavior.pods == HEALTHY else 0
         trouble = None
-        if ready < self.wanted and behavior.pods in (CRASHING, NO_ROOM, NO_IMAGE):
+        if ready < self.wanted and behavior.pods in (CRASHING, NO_ROOM, NO_IMAGE, CANNOT_BE_MADE):
             trouble = PodTrouble(Reason(behavior.pods), f"pods say {behavior.pods}")
         return RevisionState(
             wanted=self.wanted,

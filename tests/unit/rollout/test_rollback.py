@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.unit.rollout.cluster import CANNOT_BE_MADE
 from tests.unit.rollout.language import BY_PODS, analyze, approve, pause, release, weight
 from tests.unit.rollout.test_rollout import told
 from tests.unit.rollout.world import World
@@ -190,6 +191,27 @@ def test_what_is_not_the_versions_fault_is_never_rejected(world, trouble, reason
     world.recover("v2")
     world.advance(minutes=6)
     assert (world.release.phase, world.release.stable) == ("Healthy", "v2")
+
+
+def test_a_secret_that_is_missing_is_named_and_may_still_come(world):
+    world.given(release(deadline="2m"))
+    world.cluster.behavior("v2").pods = CANNOT_BE_MADE
+    world.commit("v2")
+    world.advance(seconds=60)
+    assert (world.release.phase, world.release.reason) == ("Waiting", "ContainerConfig")
+    assert "pods say ContainerConfig" in world.release.message
+    world.recover("v2")
+    world.advance(minutes=6)
+    assert (world.release.phase, world.release.stable) == ("Healthy", "v2")
+
+
+def test_a_secret_that_never_comes_is_the_reason_of_the_rollback(world):
+    world.given(release(deadline="2m"))
+    world.cluster.behavior("v2").pods = CANNOT_BE_MADE
+    world.commit("v2")
+    world.advance(minutes=3)
+    assert (world.release.phase, world.release.reason) == ("RolledBack", "ProgressDeadlineExceeded")
+    assert world.release.message.endswith("pods say ContainerConfig")
 
 
 def test_a_crash_loop_needs_no_statistics(world):
