@@ -18,7 +18,8 @@ from typing import Any
 from controller import registry
 from controller.analysis.heartbeat import Heartbeat
 from controller.api.analysis import Metric
-from controller.api.metrics import Context, MetricSource, MetricTemplate, bind, parse_source, parse_template
+from controller.api.metric_source import MetricSource, parse_source
+from controller.api.metrics import Context, MetricTemplate, bind, parse_template
 from controller.api.reading import SpecError
 from controller.api.reasons import Reason
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource

@@ -1,4 +1,4 @@
-"""What a metric is, as people write it: where it comes from (MetricSource) and what it asks (MetricTemplate).
+"""What a MetricTemplate is, as people write it: what is asked of a source.
 
 A template's parameters are typed, so that rendering can write each value as a literal of the query language and
 nothing a person puts into a Release can change what a query does.
@@ -12,21 +12,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as plain
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
-from controller.api.choice import chosen, with_modules
 from controller.api.fields import RULES, Absent, Kinds, Place, Rule, field, parse, record
-from controller.api.fields import schema as schema_of
 from controller.api.reading import SpecError, parse_duration
-from controller.api.secret import SecretRef
 from controller.api.shapes import LABEL, Anything, Duration, Flag, List, Record, Text, Word, a_string, an_object
 
 MAX_QUERY_BYTES = 16 * 1024
 MAX_PARAMETERS = 20
 MAX_TEXT = 1_000
-MAX_NAMESPACES = 200
 DEFAULT_SOURCE = "default"
-ALL_NAMESPACES = "*"
 
 START_TOKEN = "@@pointsman.start@@"  # noqa: S105 - a place in a text, no secret
 STOP_TOKEN = "@@pointsman.stop@@"  # noqa: S105 - as above
@@ -63,7 +58,7 @@ def injected(kinds: Kinds) -> list[str]:
     return ["cluster", "namespace", "service", "stable", "canary", *dict.fromkeys(own), "start", "stop"]
 
 
-class _Query:
+class QueryText:
     """The text of a query, bounded in bytes too."""
 
     _text = Text(MAX_QUERY_BYTES, 1)
@@ -81,9 +76,6 @@ class _Query:
 def any_of_source(kinds: Kinds) -> dict[str, str]:
     """Stands in for what a source adds that is not known."""
     return {name: name for name in injected(kinds) if name not in CONTEXT_NAMES}
-
-
-# -- MetricTemplate ------------------------------------------------------------------------------------------------
 
 
 class _ParameterName:
@@ -182,7 +174,7 @@ class MetricTemplate:
     )
     language: str = field(Text(40, 1), "Language of the query; the source must support it.")
     query: str = field(
-        _Query(),
+        QueryText(),
         "Jinja2, sandboxed; undefined names are errors. Besides the parameters these are known: cluster, namespace, "
         "service, stable, canary, start, stop, and what the source adds, such as bucket.",
     )
@@ -232,76 +224,6 @@ class MetricTemplate:
         return {parameter.name: parameter.type for parameter in self.parameters}
 
 
-# -- MetricSource --------------------------------------------------------------------------------------------------
-
-
-@record()
-class HeartbeatSpec:
-    """A query that has an answer as long as the pipeline lives."""
-
-    language: str = field(Text(40, 1), "Language of the query; the source must support it.")
-    query: str = field(
-        _Query(),
-        "Any row is a sign of life. As in a MetricTemplate; known are start, stop and what the source adds, such as "
-        "bucket.",
-    )
-    max_age: float = field(
-        Duration("1s"), "The longest time without a row before the source counts as silent, at least 1s.", default="30s"
-    )
-
-
-@record("Where metrics come from, and who may query it. Exactly one kind.")
-class _Source:
-    allowed_namespaces: tuple[str, ...] = field(
-        List(
-            Text(63, 0, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$", looks="a namespace, nor * for all"),
-            MAX_NAMESPACES,
-            kind="set",
-        ),
-        "Namespaces, besides this one, whose Releases may query this source; * for all.",
-        default=[],
-    )
-    heartbeat: HeartbeatSpec | None = field(
-        Record(HeartbeatSpec),
-        "Tells an idle service from a broken pipeline: a query on a series that never rests. Without "
-        "a row for maxAge the source counts as out, and spec.analysis.onOutage of each Release decides.",
-        default=Absent(),
-    )
-    allow_inline: bool = field(
-        Flag(), "Whether a Release may bring its own query instead of a MetricTemplate.", default=False
-    )
-
-
-class ProviderConfig(Protocol):
-    """What a provider declares of its part of a MetricSource: a `record`, with what it needs from outside."""
-
-    in_queries: ClassVar[tuple[str, ...]]
-    """Those of its fields that are names in queries, such as a bucket."""
-
-    def secrets(self) -> Mapping[str, SecretRef]:
-        """The secrets it asks for, by the names it knows them by; none where it needs none."""
-        ...
-
-
-@dataclass(frozen=True)
-class MetricSource:
-    """Where metrics come from."""
-
-    kind: str
-    config: ProviderConfig
-    allowed_namespaces: tuple[str, ...] = ()
-    allow_inline: bool = False
-    heartbeat: HeartbeatSpec | None = None
-
-    def serves(self, namespace: str, *, own: str) -> bool:
-        """Whether a Release in `namespace` may ask; `own` is the namespace the source lies in."""
-        return namespace == own or namespace in self.allowed_namespaces or ALL_NAMESPACES in self.allowed_namespaces
-
-    def in_queries(self) -> dict[str, str]:
-        """What the provider adds to the names a query may use."""
-        return {name: str(getattr(self.config, name)) for name in self.config.in_queries}
-
-
 @dataclass(frozen=True)
 class Context:
     """What every template knows and nobody can set. `stable` is empty before the first version is stable."""
@@ -329,19 +251,6 @@ class Context:
             "canary": self.canary,
             **self.of_source,
         }
-
-
-def parse_source(raw_spec: object, path: str, kinds: Kinds) -> MetricSource:
-    """Raises SpecError."""
-    place, providers = Place(path, kinds), kinds.of("providers")
-    raw = an_object(raw_spec, place)
-    written = parse(_Source, raw, place, with_keys=list(providers))
-    choice = chosen(raw, providers, place)
-    return MetricSource(choice.kind, choice.config, written.allowed_namespaces, written.allow_inline, written.heartbeat)
-
-
-def source_schema(kinds: Kinds) -> dict[str, Any]:
-    return with_modules(schema_of(_Source, kinds), kinds.of("providers"), kinds)
 
 
 def parse_template(raw_spec: object, path: str, *, languages: Collection[str], kinds: Kinds) -> MetricTemplate:

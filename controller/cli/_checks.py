@@ -10,7 +10,7 @@ from typing import Any
 
 import crds
 from controller import registry
-from controller.api import metrics
+from controller.api import metric_source, metrics
 from controller.api.action import parse_action
 from controller.api.names import API_VERSION, GROUP
 from controller.api.reading import SpecError
@@ -136,9 +136,9 @@ def _parse(document: Document) -> tuple[Any, SpecError | None]:
         return None, error
 
 
-def _source(name: str, spec: Mapping[str, Any]) -> metrics.MetricSource:
+def _source(name: str, spec: Mapping[str, Any]) -> metric_source.MetricSource:
     del name
-    return metrics.parse_source(spec, "spec", registry.kinds())
+    return metric_source.parse_source(spec, "spec", registry.kinds())
 
 
 def _template(name: str, spec: Mapping[str, Any]) -> metrics.MetricTemplate:
@@ -192,7 +192,7 @@ class _Together:
     def __init__(self, parsed: Sequence[tuple[Document, Any]], report: Report) -> None:
         self._releases = [(at, spec) for at, spec in parsed if isinstance(spec, ReleaseSpec)]
         self._templates = [(at, spec) for at, spec in parsed if isinstance(spec, metrics.MetricTemplate)]
-        self._sources = [(at, spec) for at, spec in parsed if isinstance(spec, metrics.MetricSource)]
+        self._sources = [(at, spec) for at, spec in parsed if isinstance(spec, metric_source.MetricSource)]
         self._report = report
 
     async def check(self) -> None:
@@ -249,7 +249,7 @@ class _Together:
 
     def _source_of(
         self, template: tuple[Document, metrics.MetricTemplate]
-    ) -> tuple[Document, metrics.MetricSource] | None:
+    ) -> tuple[Document, metric_source.MetricSource] | None:
         """Beside the template. A namespace that kustomize or kubectl will fill in may be any."""
         at, spec = template
         beside = [

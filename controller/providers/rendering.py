@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from controller import registry
-from controller.api.metrics import START_TOKEN, Context, HeartbeatSpec, MetricTemplate, Value
+from controller.api.metric_source import HeartbeatSpec
+from controller.api.metrics import START_TOKEN, Context, MetricTemplate, Value
 from controller.ports import Query
 from controller.providers._languages import Dialect
 from controller.turns import Turns

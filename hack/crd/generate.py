@@ -10,7 +10,8 @@ import yaml
 from controller import registry
 from controller.api import fields
 from controller.api.action import ActionSpec
-from controller.api.metrics import MetricTemplate, source_schema
+from controller.api.metric_source import source_schema
+from controller.api.metrics import MetricTemplate
 from controller.api.release import release_schema
 from hack.crd.shapes import SHAPES
 

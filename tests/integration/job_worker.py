@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.image_jobs import Jobs
-from workloads.common.attempts import Attempts, Rules, Work
+from workloads.common.attempt import Rules, Work
+from workloads.common.attempts import Attempts
 from workloads.common.consumer import Capacity, Consumer
 from workloads.common.gate import Gate, Open
 from workloads.common.job_events import Event

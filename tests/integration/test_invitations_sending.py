@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.patience import until
 from tests.invitation_sending import FRIEND, Sends, sends
 from tests.twilio_server import Mood, TwilioServer
-from workloads.common.attempts import RefusedError
+from workloads.common.attempt import RefusedError
 from workloads.invitations.database import Session
 from workloads.invitations.sending.port import Accepted, Fault, Unknown
 from workloads.invitations.sending.sender import Ended, Held

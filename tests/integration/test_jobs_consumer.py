@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.patience import until
 from tests.image_jobs import Jobs, names
 from tests.integration.job_worker import PATIENT, RULES, worker
-from workloads.common.attempts import RefusedError
+from workloads.common.attempt import RefusedError
 from workloads.common.aws import OutageError
 from workloads.common.job import Job
 from workloads.common.job_events import Ended, Fenced, FirstOutcome, LeaseLost, NeededMore, Unreadable

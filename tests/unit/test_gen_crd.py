@@ -14,15 +14,8 @@ from controller.api.analysis import ON_TIMEOUT
 from controller.api.choice import DeclarationError, with_modules
 from controller.api.fields import NO_KINDS, Absent, filled, record
 from controller.api.fields import field as declare
-from controller.api.metrics import (
-    MAX_NAMESPACES,
-    MAX_PARAMETERS,
-    MAX_QUERY_BYTES,
-    Parameter,
-    injected,
-    parse_source,
-    parse_template,
-)
+from controller.api.metric_source import MAX_NAMESPACES, parse_source
+from controller.api.metrics import MAX_PARAMETERS, MAX_QUERY_BYTES, Parameter, injected, parse_template
 from controller.api.phase import Phase
 from controller.api.release import NAME_MOST, parse_release
 from controller.api.shapes import Text

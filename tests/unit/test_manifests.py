@@ -12,7 +12,7 @@ import yaml
 
 from controller import registry
 from controller.api import resources
-from controller.api.metrics import parse_source
+from controller.api.metric_source import parse_source
 from controller.api.names import API_VERSION, GROUP, RELEASE_LABEL, REVISION_LABEL
 from controller.api.reading import parse_duration
 from controller.api.release import parse_release

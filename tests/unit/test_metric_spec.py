@@ -5,15 +5,14 @@ from typing import Any, ClassVar
 import pytest
 
 from controller.api.fields import Kinds, field, record
+from controller.api.metric_source import MetricSource, parse_source
 from controller.api.metrics import (
     MAX_QUERY_BYTES,
     START_TOKEN,
     Context,
-    MetricSource,
     MetricTemplate,
     ParameterType,
     bind,
-    parse_source,
     parse_template,
 )
 from controller.api.reading import SpecError

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.api.metrics import Context, HeartbeatSpec, MetricTemplate, Parameter, ParameterType
+from controller.api.metric_source import HeartbeatSpec
+from controller.api.metrics import Context, MetricTemplate, Parameter, ParameterType
 from controller.ports import Query, Window
 from controller.providers._languages import Dialect, Moment, windowed
 from controller.providers.rendering import Renderer, RenderError

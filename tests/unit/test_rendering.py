@@ -13,7 +13,8 @@ import pytest_asyncio
 import yaml
 
 from controller import registry
-from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, HeartbeatSpec, bind, parse_template
+from controller.api.metric_source import HeartbeatSpec
+from controller.api.metrics import START_TOKEN, STOP_TOKEN, Context, bind, parse_template
 from controller.providers import rendering
 from controller.providers.rendering import Renderer, RenderError
 

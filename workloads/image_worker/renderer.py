@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import workloads
-from workloads.common.attempts import RefusedError
+from workloads.common.attempt import RefusedError
 from workloads.image_worker.frames import HEAD, Frame, FrameError, lengths
 
 _STREAM_LIMIT = 2**20

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workloads.common.attempts import Rules
+from workloads.common.attempt import Rules
 from workloads.common.consumer import Capacity
 from workloads.common.environment import Environment, SettingError
 from workloads.common.http_metrics import Identity

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from workloads.common.attempts import RefusedError
+from workloads.common.attempt import RefusedError
 from workloads.common.aws import Aws, patiently, status
 from workloads.image_worker.upload import MOST_BYTES
 

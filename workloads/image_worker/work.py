@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from workloads.common.attempts import RefusedError
+from workloads.common.attempt import RefusedError
 from workloads.common.aws import patiently, status
 from workloads.common.job import Job
 from workloads.common.job_table import Claim

@@ -6,7 +6,8 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from workloads.common.attempts import Around, Attempts, nothing_around
+from workloads.common.attempt import Around, nothing_around
+from workloads.common.attempts import Attempts
 from workloads.common.aws import Aws
 from workloads.common.consumer import Consumer
 from workloads.common.ending import log_defect

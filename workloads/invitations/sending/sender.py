@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never
 
-from workloads.common.attempts import RefusedError
+from workloads.common.attempt import RefusedError
 from workloads.common.aws import OutageError
 from workloads.common.job import Job
 from workloads.common.job_table import Claim

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from workloads.common.attempts import Rules
+from workloads.common.attempt import Rules
 from workloads.common.consumer import Capacity
 from workloads.common.environment import Environment, SettingError
 from workloads.common.job_table import Terms
