@@ -1,63 +1,19 @@
 """What a gate's answer means, and what a webhook never does, against real sockets."""
 
 import asyncio
-import base64
 import gzip
-import ipaddress
 import json
-from typing import Any
 
 import pytest
 
-from controller.api.effect import Effect, Owed
-from controller.api.resources import SECRETS
-from controller.effects.addresses import Addresses
-from controller.effects.carrier import EffectContext, EffectFailedError, EffectRefusedError
+from controller.api.effect import Owed
+from controller.effects.carrier import EffectFailedError, EffectRefusedError
 from controller.effects.outbox import Outbox, kinds
-from controller.effects.webhook import EXAMPLE, Webhook
 from controller.kube.client import InvalidError
 from controller.kube.objects import Key
 from controller.rollout.effect import Answered, Retrying
 from tests.gate import DRIP, HANG, NO, WAIT, YES, answer, gate
-
-WEB = Key("shop", "web")
-
-
-class FakeSecrets:
-    def __init__(self, data: dict[str, str] | None = None, error: Exception | None = None) -> None:
-        self._data, self._error = data, error
-
-    async def find(self, resource, namespace, name) -> dict[str, Any] | None:
-        assert (resource, namespace, name) == (SECRETS, "shop", "gate-token")
-        if self._error is not None:
-            raise self._error
-        if self._data is None:
-            return None
-        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in self._data.items()}}
-
-
-async def no_api_server():
-    return frozenset()
-
-
-def world(*, allowed: tuple[str, ...] = ("127.0.0.1",), secrets: FakeSecrets | None = None) -> EffectContext:
-    return EffectContext(secrets or FakeSecrets(), Addresses(no_api_server, allowed=allowed))
-
-
-def effect(url: str, **changes: Any) -> Effect:
-    payload = {**EXAMPLE, "url": url, "timeoutSeconds": 5, **changes}
-    return Effect("webhook.bbbbbbbbbb.1.2", "webhook", payload)
-
-
-async def ask(url: str, *, within: EffectContext | None = None, **changes: Any):
-    return await Webhook(within or world()).carry_out(WEB, effect(url, **changes))
-
-
-async def failure(reply: bytes, **changes: Any) -> str:
-    async with gate(reply) as it:
-        with pytest.raises(EffectFailedError) as error:
-            await ask(it.url, **changes)
-    return str(error.value)
+from tests.unit.effects.calling import WEB, FakeSecrets, ask, effect, failure, world
 
 
 async def test_a_gate_is_told_what_it_decides_about():
@@ -175,86 +131,6 @@ async def test_retry_after_is_heeded_and_bounded():
             with pytest.raises(EffectFailedError) as error:
                 await ask(it.url)
         assert error.value.retry_after == seconds
-
-
-# -- where it goes -----------------------------------------------------------------------------------------------------
-
-
-async def test_loopback_is_not_called():
-    async with gate(YES) as it:
-        for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "0", "[::1]", "[::ffff:127.0.0.1]"):
-            with pytest.raises(EffectFailedError, match=r"a loopback address|cannot be resolved"):
-                await ask(f"http://{host}:{it.port}/", within=world(allowed=()))
-        assert not it.requests
-
-
-@pytest.mark.parametrize(
-    ("host", "why"),
-    [
-        ("169.254.169.254", "a link-local address"),
-        ("[fe80::1]", "a link-local address"),
-        ("[::ffff:169.254.169.254]", "a link-local address"),
-        ("[64:ff9b::a9fe:a9fe]", "a link-local address"),
-        ("[2002:a9fe:a9fe::1]", "a link-local address"),
-        ("[fd00:ec2::254]", "a cloud's metadata service"),
-        ("168.63.129.16", "a cloud's metadata service"),
-        ("224.0.0.1", "not the address of one server"),
-        ("255.255.255.255", "not the address of one server"),
-        ("10.96.0.1", "the API server"),
-        ("[::ffff:10.96.0.1]", "the API server"),
-    ],
-)
-async def test_a_forbidden_address_is_named(host, why):
-    async def api_server():
-        return {ipaddress.ip_address("10.96.0.1")}
-
-    with pytest.raises(EffectFailedError) as error:
-        await ask(f"http://{host}/", within=EffectContext(FakeSecrets(), Addresses(api_server)))
-    assert f"{why}, which Pointsman does not call; use another url" in str(error.value)
-
-
-async def test_a_name_is_resolved_once_and_that_address_is_called(monkeypatch):
-    """A second resolution could say something else (DNS rebinding)."""
-    async with gate(YES) as it:
-        asked = []
-
-        def resolve(host, port, **_):
-            asked.append(host)
-            assert len(asked) == 1
-            return [(2, 1, 6, "", ("127.0.0.1", port))]
-
-        monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", resolve)
-        done = await ask(f"http://gate.qa.svc:{it.port}/check?a=b")
-        assert done.value["result"] == "yes"
-        assert it.requests[0].headers["host"] == f"gate.qa.svc:{it.port}"
-        assert it.requests[0].line == "POST /check?a=b HTTP/1.1"
-
-
-async def test_the_next_address_is_tried_when_the_first_does_not_listen(monkeypatch):
-    async with gate(YES) as it:
-        found = [(2, 1, 6, "", (address, it.port)) for address in ("127.0.0.2", "127.0.0.1")]
-        monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", lambda *_, **__: found)
-        done = await ask(f"http://gate.qa:{it.port}/", within=world(allowed=("127.0.0.1", "127.0.0.2")))
-        assert done.value["result"] == "yes"
-
-
-async def test_one_forbidden_address_among_several_forbids_the_name(monkeypatch):
-    found = [(2, 1, 6, "", (address, 80)) for address in ("203.0.113.7", "169.254.169.254")]
-    monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", lambda *_, **__: found)
-    with pytest.raises(EffectFailedError, match=r"gate\.qa is at 169\.254\.169\.254, a link-local address"):
-        await ask("http://gate.qa/")
-
-
-async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
-    async with gate(YES) as proxy, gate(YES) as it:
-        monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        await ask(it.url)
-        assert not proxy.requests
-
-
-async def test_a_name_that_is_none_is_a_sentence():
-    with pytest.raises(EffectFailedError, match=r"no-such-name\.invalid cannot be resolved: "):
-        await ask("http://no-such-name.invalid/")
 
 
 # -- secrets and payloads ----------------------------------------------------------------------------------------------

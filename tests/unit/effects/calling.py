@@ -1,0 +1,53 @@
+"""A webhook, called as the outbox calls it."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from controller.api.effect import Effect
+from controller.api.resources import SECRETS
+from controller.effects.addresses import Addresses
+from controller.effects.carrier import EffectContext, EffectFailedError
+from controller.effects.webhook import EXAMPLE, Webhook
+from controller.kube.objects import Key
+from tests.gate import gate
+
+WEB = Key("shop", "web")
+
+
+class FakeSecrets:
+    def __init__(self, data: dict[str, str] | None = None, error: Exception | None = None) -> None:
+        self._data, self._error = data, error
+
+    async def find(self, resource, namespace, name) -> dict[str, Any] | None:
+        assert (resource, namespace, name) == (SECRETS, "shop", "gate-token")
+        if self._error is not None:
+            raise self._error
+        if self._data is None:
+            return None
+        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in self._data.items()}}
+
+
+async def no_api_server():
+    return frozenset()
+
+
+def world(*, allowed: tuple[str, ...] = ("127.0.0.1",), secrets: FakeSecrets | None = None) -> EffectContext:
+    return EffectContext(secrets or FakeSecrets(), Addresses(no_api_server, allowed=allowed))
+
+
+def effect(url: str, **changes: Any) -> Effect:
+    payload = {**EXAMPLE, "url": url, "timeoutSeconds": 5, **changes}
+    return Effect("webhook.bbbbbbbbbb.1.2", "webhook", payload)
+
+
+async def ask(url: str, *, within: EffectContext | None = None, **changes: Any):
+    return await Webhook(within or world()).carry_out(WEB, effect(url, **changes))
+
+
+async def failure(reply: bytes, **changes: Any) -> str:
+    async with gate(reply) as it:
+        with pytest.raises(EffectFailedError) as error:
+            await ask(it.url, **changes)
+    return str(error.value)
