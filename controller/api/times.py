@@ -25,5 +25,13 @@ def from_text(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+def from_rfc3339(text: str) -> float:
+    """What a person has written. Without a time zone it would mean another moment on each machine: ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.timestamp()
+
+
 def as_datetime(moment: float) -> datetime:
     return datetime.fromtimestamp(moment, UTC)

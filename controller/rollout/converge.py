@@ -32,6 +32,7 @@ from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.effect import owed_after
 from controller.rollout.holds import changed_by_hand
+from controller.rollout.manual import no_effect
 from controller.rollout.notices import forward, notify
 from controller.rollout.observation import STRANGE
 from controller.rollout.sizing import Sizing
@@ -42,6 +43,7 @@ ROUTER_FOLLOWS_S = 5.0
 """How long a version keeps its pods after its weight went to 0: routers were seen to follow within 1.6 s."""
 _GOES_ON = (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY)
 _RESTORED_AGAIN_S = 1.0
+_NO_EFFECT = "ManualWithoutEffect"
 _LEDGER_CHECK_S = 60.0
 """No event reports a ledger that was lost, and new pods wait for one."""
 
@@ -245,6 +247,10 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
     changed = changed_by_hand(draft)
     if changed and phase in _GOES_ON and not desired.hands_off:
         phase, reason, message = Phase.WAITING, Reason.CHANGED_BY_HAND, changed
+    annotation = no_effect(draft)
+    if annotation:
+        draft.announce(_NO_EFFECT, annotation)
+        message = f"{message}; {annotation}"
     draft.update(phase=phase, reason=reason, message=message)
 
 

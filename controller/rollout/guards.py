@@ -13,6 +13,7 @@ from typing import Any
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Attempt, Clock
+from controller.rollout import manual
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.failed_checks import FailedCheck, failed_check
@@ -56,11 +57,6 @@ def _finalize(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test
     has_route = draft.status.stable != "" and draft.seen.weights is not None
     summary = Summary(Phase.PROGRESSING, Reason.DELETING, "traffic is at stable; objects are being removed")
     return Desired(summary, weight=0.0 if has_route else None, hands_off=True, finalize=True)
-
-
-def _manual_s(draft: Draft) -> float | None:
-    until = draft.seen.manual_until
-    return None if until is None or draft.now >= until else until - draft.now
 
 
 def _leave_the_route(draft: Draft, seconds: float) -> Desired:
@@ -195,7 +191,7 @@ def _await_steadiness(draft: Draft, seconds: float) -> None:
 
 GUARDS: tuple[Guard, ...] = (
     Guard("the Release is being deleted", _deleting, _finalize),
-    Guard("a person controls the route", _manual_s, _leave_the_route),
+    Guard("a person controls the route", manual.left, _leave_the_route),
     Guard("a name is taken", _taken, _say_it_is_taken),
     Guard("a person goes back to an older version", _going_back, manual_rollback),
     Guard("the spec asks for another router", other_router, hand_over),

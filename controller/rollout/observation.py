@@ -148,8 +148,10 @@ class Observation:
     """Whether a version that drains got no work for `drain.quiet`; None where nothing counts it."""
     effects: Mapping[str, Result] = field(default_factory=dict)
     """What the outbox knows of the effects that are owed, by their ids, at the moment of the pass."""
+    manual: str | None = None
+    """Annotation pointsman.dev/manual, as it is written, shortened."""
     manual_until: float | None = None
-    """Until then a person has the route in hand."""
+    """Until then a person has the route in hand; None without the annotation, or where it says no time."""
     requests: tuple[Request, ...] = ()
     retry: str = ""
     """The revision that annotation pointsman.dev/retry names."""

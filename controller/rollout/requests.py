@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from controller.api.names import RETRY
 from controller.api.status import KEPT, ManualRollback, Unproven
 from controller.rollout.draft import Draft
 from controller.rollout.observation import Request
@@ -59,6 +60,9 @@ def _take_annotation(draft: Draft) -> None:
     draft.update(retry_seen=wanted)
     if draft.status.is_rejected(wanted):
         draft.event("Retry", _clear(draft, wanted))
+    elif wanted:
+        message = f"annotation {RETRY}: {wanted!r} is not a rejected revision, so nothing is tried again"
+        draft.event("RetryWithoutEffect", message, warning=True)
 
 
 # -- what each of them does ----------------------------------------------------------------------------------------

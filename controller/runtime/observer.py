@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +30,8 @@ from controller.rollout.observation import NOTHING_RUNS, STRANGE, Observation, R
 from controller.runtime.pods import trouble_of
 from controller.runtime.versions import Ports, Versions, ports_of
 
-_LOG = logging.getLogger(__name__)
+_SHOWN = 60
+"""Characters of an annotation that people are shown."""
 _SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
@@ -113,6 +113,8 @@ class Observer:
         revisions |= dict.fromkeys(left - revisions.keys(), NOTHING_RUNS)
         signs = RouterSigns() if weights is None else weights.signs
         metadata, requests = release["metadata"], tuple(map(_request, unanswered))
+        annotations = metadata.get("annotations") or {}
+        manual = annotations.get(MANUAL_UNTIL)
         observation = Observation(
             spec=spec,
             sizing=registry.modules("routers")[holding].SIZING,
@@ -136,9 +138,10 @@ class Observer:
             service=_selected(by_name.get(key.name), key.name, ports, status.stable),
             taken=taken,
             requests=requests,
-            retry=str((metadata.get("annotations") or {}).get(RETRY, ""))[:253],
+            retry=str(annotations.get(RETRY, ""))[:253],
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
-            manual_until=_manual_until(metadata),
+            manual=None if manual is None else str(manual)[:_SHOWN],
+            manual_until=_manual_until(str(manual)),
         )
         action_versions = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
         return World(
@@ -291,14 +294,10 @@ def _ready_endpoints(slices: Iterable[Mapping[str, Any]]) -> Counter[str]:
     return Counter({name: len(pods) for name, pods in seen.items()})
 
 
-def _manual_until(metadata: Mapping[str, Any]) -> float | None:
-    text = (metadata.get("annotations") or {}).get(MANUAL_UNTIL)
+def _manual_until(text: str) -> float | None:
     try:
-        return times.from_text(text) if text else None
+        return times.from_rfc3339(text)
     except ValueError:
-        _LOG.warning(
-            "%s: annotation %s: %r is not a moment such as 2026-01-31T12:00:00Z", metadata["name"], MANUAL_UNTIL, text
-        )
         return None
 
 
