@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass, field
 
 from controller.api.reasons import Reason
+from controller.api.status import Status
 from controller.rollout.actions import (
     Action,
     AddFinalizer,
@@ -116,6 +117,12 @@ class Cluster:
     def behavior(self, revision: str) -> Behavior:
         return self.behaviors.setdefault(revision, Behavior())
 
+    def serving(self) -> dict[str, object]:
+        states = self.states().items()
+        return {
+            revision: (state.serving, state.trouble) for revision, state in states if state.serving or state.trouble
+        } | {"retired": self.retired}
+
     def states(self) -> dict[str, RevisionState]:
         return {name: one.state(self.behavior(name), self.now) for name, one in self.deployments.items()}
 
@@ -208,3 +215,22 @@ def words(action: Action) -> str:
         "FinishAnalysis": "close",
     }
     return " ".join([names[type(action).__name__], *words])
+
+
+@dataclass
+class Traffic:
+    """Percent of the work, as it is really routed."""
+
+    cluster: Cluster
+    release: Status
+
+    @property
+    def canary(self) -> float:
+        return self.cluster.share_of(self.release.canary) if self.release.canary else 0.0
+
+    @property
+    def stable(self) -> float:
+        return self.cluster.share_of(self.release.stable) if self.release.stable else 0.0
+
+    def of(self, revision: str) -> float:
+        return self.cluster.share_of(revision)

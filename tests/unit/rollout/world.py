@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from controller.analysis.method import metric_plan
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.status import Clock, Status
 from controller.api.status_format import status_from_raw, status_to_raw
@@ -25,13 +24,11 @@ from controller.rollout.converge import Decision
 from controller.rollout.effect import Result
 from controller.rollout.observation import MetricTrouble, Observation, Request, common_cause
 from controller.stats.all_bad import Disaster
-from controller.stats.counts import Counts, Look
-from controller.stats.evidence import NO_EVIDENCE, Evidence, Judge, units_since
-from controller.stats.method import AnalysisPlan
-from controller.stats.share_lag import share_lag
+from controller.stats.evidence import units_since
 from tests.unit.rollout import rules
-from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Cluster, Metrics, words
+from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Cluster, Metrics, Traffic, words
 from tests.unit.rollout.language import Given
+from tests.unit.rollout.runs import Run, evidence_of, of_canary
 from tests.unit.rollout.texts import texts_steer_nothing
 
 _BUSY = 50
@@ -44,15 +41,6 @@ class CrashError(Exception):
 
 class BrokenWriteError(Exception):
     """One kind of write is refused, every time."""
-
-
-@dataclass
-class Run:
-    """An AnalysisRun: the method, and the looks that were written."""
-
-    plan: AnalysisPlan
-    judge: Judge
-    looks: list[Look] = field(default_factory=list)
 
 
 @dataclass
@@ -213,7 +201,7 @@ class World:
         """Reconciles until nothing changes at this moment."""
         last: Decision | None = None
         for _ in range(_BUSY):
-            before, serving = _still(self.raw), self._serving()
+            before, serving = _still(self.raw), self.cluster.serving()
             try:
                 decision = self.reconcile()
             except CrashError:
@@ -226,14 +214,8 @@ class World:
             if last is not None and last.again_in != 0 and self.checked:
                 raise AssertionError(f"decided again, and differently: {decision} after {last}")
             # pods that go, or cannot come, show at once: a change, that may be answered
-            last = decision if self._serving() == serving else None
+            last = decision if self.cluster.serving() == serving else None
         raise AssertionError(f"a busy loop: {self.log[-8:]}, {self.release}")
-
-    def _serving(self) -> dict[str, object]:
-        states = self.cluster.states().items()
-        return {
-            revision: (state.serving, state.trouble) for revision, state in states if state.serving or state.trouble
-        } | {"retired": self.cluster.retired}
 
     def observe(self) -> Observation:
         status, run = self.release, self.attempts.get(self.release.run)
@@ -250,9 +232,9 @@ class World:
             route_by="" if self.cluster.route == self.cluster.written else "robot",
             unused_credits_s=self.unused_credits_s,
             service=self.cluster.service,
-            evidence=self._evidence(run),
+            evidence=evidence_of(run),
             step_units=units_since(run.looks, status.step_since) if run else 0,
-            share_lag=self._share_lag(run),
+            share_lag=run.share_lag(status) if run else "",
             metric_trouble=self._trouble(run),
             disaster=self.disaster if status.canary else None,
             old_is_quiet=self.old_is_quiet if status.drain_since is not None else None,
@@ -266,11 +248,7 @@ class World:
     def _trouble(self, run: Run | None) -> MetricTrouble | None:
         if not (self.release.canary and self.spec.analysis.metrics):
             return None
-        return self.metrics.trouble or common_cause(self._evidence(run))
-
-    def _share_lag(self, run: Run | None) -> str:
-        status = self.release
-        return (run and share_lag(run.looks, status.weight, status.weight_since or 0.0)) or ""
+        return self.metrics.trouble or common_cause(evidence_of(run))
 
     def reconcile(self) -> Decision | None:
         if self.cluster.gone:
@@ -340,19 +318,11 @@ class World:
     def _start_run(self) -> None:
         """The engine opens an AnalysisRun for an attempt and writes its name into the status."""
         status = self.release
-        metrics = self.spec.analysis.metrics
-        if not status.stable:  # there is none to compare the first version with
-            metrics = tuple(one for one in metrics if one.limit is not None and status.weight > 0)
-        if status.attempt is None or not metrics or status.run:
+        run = None if status.run else Run.of(self.spec, status)
+        if run is None:
             return
-        analysis = self.spec.analysis
         name = f"shop-{status.attempts}"
-        plan = AnalysisPlan(
-            analysis.alpha,
-            analysis.advanced.min_bad_units,
-            tuple(metric_plan(metric, metric.name) for metric in metrics),
-        )
-        self.attempts.setdefault(name, Run(plan, Judge(plan)))
+        self.attempts.setdefault(name, run)
         self._keep({**self.raw, "analysisRun": name})
         self.last_look = self.cluster.now
 
@@ -365,43 +335,15 @@ class World:
         seen = share if self.follows else 0.0
         canary, stable = (self.cluster.behavior(one) for one in (status.canary, status.stable))
         counts = self.metrics.counts(seen, canary, stable)
-        if not status.stable:
-            counts = Counts(counts.canary_bad, counts.canary_total, 0, 0)
-        look = Look(len(run.looks) + 1, start, self.cluster.now, share, {one.name: counts for one in run.plan.metrics})
-        run.looks.append(look)
-        run.judge.add(look)
-
-    def _evidence(self, run: Run | None) -> Evidence:
-        return run.judge.evidence() if run else NO_EVIDENCE
+        run.look(start, self.cluster.now, share, counts if status.stable else of_canary(counts))
 
     def restart(self) -> None:
+        """Memory is lost."""
         self.router_took_weights = False
-        """Memory is lost: evidence is computed again from the looks that were written, and must be the same."""
         for run in self.attempts.values():
-            again = Judge.over(run.plan, run.looks)
-            assert again.evidence() == run.judge.evidence()
-            run.judge = again
+            run.recover()
 
 
 def _still(raw: dict[str, Any]) -> dict[str, Any]:
     """A status without what follows from the pods that the decision itself has asked for."""
     return {key: value for key, value in raw.items() if key not in ("replicas", "readyReplicas", "analysisRun")}
-
-
-@dataclass
-class Traffic:
-    """Percent of the work, as it is really routed."""
-
-    cluster: Cluster
-    release: Status
-
-    @property
-    def canary(self) -> float:
-        return self.cluster.share_of(self.release.canary) if self.release.canary else 0.0
-
-    @property
-    def stable(self) -> float:
-        return self.cluster.share_of(self.release.stable) if self.release.stable else 0.0
-
-    def of(self, revision: str) -> float:
-        return self.cluster.share_of(revision)
