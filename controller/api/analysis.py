@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.fields import Absent, Place, Rule, field, record
-from controller.api.reading import parse_duration
+from controller.api.reading import DURATION, parse_duration
 from controller.api.shapes import (
     LABEL,
     NAME,
@@ -122,7 +122,7 @@ def _settle(value: Any, place: Place) -> float | None:
     return None if a_string(value, place) == "auto" else parse_duration(value, place.path)
 
 
-_SETTLE = Custom({"type": "string", "pattern": r"^(auto|(\d{1,6}(ms|s|m|h|d))+)$", "maxLength": 20}, _settle)
+_SETTLE = Custom({"type": "string", "pattern": f"^(auto|{DURATION})$", "maxLength": 20}, _settle)
 
 
 @record()

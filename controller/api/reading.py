@@ -10,11 +10,14 @@ import re
 from typing import Any
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:[0-9]{1,6}(?:ms|s|m|h|d))+")
+_LONGEST_DAYS = 3650
+"""Every point in time that is so far away can be written."""
+DURATION = r"(\d{1,6}(ms|s|m|h)|\d{1,4}d)+"
+_DURATION = re.compile(DURATION, re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)(%?)")
 
-DURATION_SCHEMA: dict[str, Any] = {"type": "string", "pattern": r"^(\d{1,6}(ms|s|m|h|d))+$", "maxLength": 20}
+DURATION_SCHEMA: dict[str, Any] = {"type": "string", "pattern": f"^{DURATION}$", "maxLength": 20}
 """A duration in the CRD, such as `90s` or `1h30m`."""
 
 PERCENT_SCHEMA: dict[str, Any] = {
@@ -37,10 +40,13 @@ class SpecError(ValueError):
 
 
 def parse_duration(text: str, path: str) -> float:
-    """`1m30s` in seconds."""
+    """`1m30s` in seconds, ten years at most."""
     if not _DURATION.fullmatch(text):
         raise SpecError(path, f"{text!r} is not a duration such as 90s, 10m or 1h30m")
-    return sum(int(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text))
+    seconds = sum(int(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text))
+    if seconds > _LONGEST_DAYS * _UNIT_S["d"]:
+        raise SpecError(path, f"{text!r} is longer than {_LONGEST_DAYS}d")
+    return seconds
 
 
 def parse_percent(value: object, path: str) -> float:

@@ -1,8 +1,14 @@
 """Values are read at the edge, and what cannot be meant is said with its path."""
 
+import re
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
+import crds
 from controller.api.reading import SpecError, parse_duration, parse_percent
+from controller.api.times import as_datetime
 
 
 @pytest.mark.parametrize(
@@ -18,6 +24,41 @@ def test_what_is_no_duration_is_said(text):
     with pytest.raises(SpecError) as refused:
         parse_duration(text, "spec.drain.max")
     assert str(refused.value) == f"spec.drain.max: {text!r} is not a duration such as 90s, 10m or 1h30m"
+
+
+@pytest.mark.parametrize("text", ["3651d", "99999h", "3650d1ms", "9999d", "999999h999999h"])
+def test_a_duration_of_more_than_ten_years_is_refused(text):
+    with pytest.raises(SpecError, match=rf"at: '{text}' is longer than 3650d"):
+        parse_duration(text, "at")
+
+
+def test_no_field_takes_a_duration_that_no_calendar_has():
+    """`heartbeat.maxAge: 999999d` ended each look of all who had this source."""
+    fields = dict(durations())
+    assert len(fields) > 12
+    assert "MetricSource.spec.heartbeat.maxAge" in fields
+    for path, pattern in fields.items():
+        assert re.search(pattern, "3650d"), path
+        assert not re.search(pattern, "999999d"), path
+    as_datetime(-parse_duration("3650d", "at"))
+
+
+def durations() -> Iterator[tuple[str, str]]:
+    """Each field whose text is a duration, and its pattern."""
+    for definition in crds.definitions():
+        for version in definition["spec"]["versions"]:
+            yield from _durations(version["schema"]["openAPIV3Schema"], definition["spec"]["names"]["kind"])
+
+
+def _durations(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    pattern = schema.get("pattern", "")
+    if re.search(pattern or "$^", "90s") and not re.search(pattern, "a"):
+        yield path, pattern
+    for name, below in schema.get("properties", {}).items():
+        yield from _durations(below, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from _durations(schema[key], path)
 
 
 @pytest.mark.parametrize(("value", "percent"), [(0, 0), (5, 5), (100, 100), ("0.5%", 0.5), ("100%", 100), ("7%", 7)])
