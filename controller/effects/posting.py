@@ -48,6 +48,8 @@ async def post(addresses: Addresses, url: httpx.URL, headers: Mapping[str, str],
             problem = error
             break
     cause = str(problem) or type(problem).__name__
+    if isinstance(problem, httpx.RemoteProtocolError):
+        cause = "it ended the connection, or does not speak HTTP"  # the error quotes what it did not understand
     raise EffectFailedError(f"{url.host} cannot be reached: {cause}") from problem
 
 

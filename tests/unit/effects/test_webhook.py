@@ -106,6 +106,12 @@ async def test_a_connection_that_breaks_off_is_no_answer(reply):
     assert (await failure(reply)).startswith("127.0.0.1 cannot be reached: ")
 
 
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 ", b"HTTP/1.1 200 X\r\n", b"HTTP/1.1 200 X\r\nTransfer-Encoding: "])
+async def test_nothing_of_another_services_answer_is_repeated(head):
+    """The first line of what speaks no HTTP stood in the status."""
+    assert "s3cret" not in await failure(head + b"-ERR s3cret of another service\r\n\r\n")
+
+
 async def test_nobody_listening_is_no_answer():
     async with gate(YES) as it:
         pass
