@@ -22,6 +22,7 @@ from controller.api.resources import (
 )
 from controller.api.revision import same_ports
 from controller.api.status import Status
+from controller.api.text import one_line
 from controller.kube.cache import ObjectCache
 from controller.kube.made import edited, is_recorded
 from controller.kube.objects import Key, child_name, has_owners, is_child, is_ours, owner_of, selector
@@ -32,6 +33,7 @@ from controller.runtime.versions import Ports, Versions, ports_of
 
 _SHOWN = 60
 """Characters of an annotation that people are shown."""
+_MOST_REASON = 1000
 _SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
@@ -239,7 +241,7 @@ def _request(item: Mapping[str, Any]) -> Request:
         action=spec["action"],
         revision=spec["revision"],
         by=spec.get("requestedBy") or f"ReleaseAction {metadata['name']}",
-        reason=spec.get("reason", ""),
+        reason=one_line(spec.get("reason", ""), _MOST_REASON),
         to=spec.get("to", ""),
         hard=spec.get("hard", False),
     )
