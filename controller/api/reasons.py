@@ -32,6 +32,7 @@ class Reason(StrEnum):
     NEW = "New"
     STARTING = "Starting"
     FIRST_DEPLOYMENT = "FirstDeployment"
+    STATUS_LOST = "StatusLost"
     CANARY_STARTING = "CanaryStarting"
     NEXT_STEP = "NextStep"
     STEPS_DONE = "StepsDone"
@@ -177,6 +178,7 @@ _WORDS = frozenset(Reason)
 MEANINGS: dict[Reason, Meaning] = {
     Reason.NEW: Meaning(Kind.MOVING, "The operator has not looked at this Release yet.", (_PODS,)),
     Reason.STARTING: Meaning(Kind.MOVING, "Pods of the first version are starting.", (_PODS,)),
+    Reason.STATUS_LOST: _done("The status was lost; the version that serves was taken for stable."),
     Reason.FIRST_DEPLOYMENT: _done("The first version serves; there was no version to compare it with."),
     Reason.CANARY_STARTING: _moving("Pods of the new version are starting."),
     Reason.NEXT_STEP: _moving("A step is done and the next one begins."),

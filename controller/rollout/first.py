@@ -20,6 +20,23 @@ from controller.rollout.sizing import Sizing
 from controller.rollout.traffic import WHOLE
 
 
+def find_stable_again(draft: Draft) -> None:
+    """A status that is lost, by hand or with a restore, took with it who was trusted: that is who callers are sent to.
+
+    Where the spec asks for just this one there is nothing to compare, and it is deployed like a first version.
+    """
+    seen, status = draft.seen, draft.status
+    if status.stable or status.attempt is not None or seen.deleting:
+        return
+    weights = seen.weights or {}
+    trusted = max(_serving_before(draft), key=lambda one: (one == seen.service, weights.get(one, 0.0)), default="")
+    if not trusted or seen.service == seen.target:
+        return
+    draft.update(stable=trusted)
+    message = f"the status named no version; {trusted} serves, so it is stable, and {seen.target} is a new version"
+    draft.event(Reason.STATUS_LOST, message, warning=True)
+
+
 def first_deployment(draft: Draft) -> Desired:
     """`judged` says in the end what decided, and where it was readiness alone."""
     if draft.status.canary != draft.seen.target:
