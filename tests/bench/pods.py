@@ -61,7 +61,8 @@ class Pods:
         await self._status(deployment, _NO_PODS)
 
     async def _status(self, deployment: dict[str, Any], ready: int) -> None:
-        pods = {"replicas": deployment["spec"]["replicas"], "readyReplicas": ready, "availableReplicas": ready}
+        replicas = deployment["spec"]["replicas"]
+        pods = {"replicas": replicas, "updatedReplicas": replicas, "readyReplicas": ready, "availableReplicas": ready}
         status = {"observedGeneration": deployment["metadata"]["generation"], **pods}
         name = deployment["metadata"]["name"]
         await self._kube.patch(DEPLOYMENTS, self._namespace, name, {"status": status}, "status")
