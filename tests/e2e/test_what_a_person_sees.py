@@ -83,9 +83,8 @@ async def test_the_table_can_be_read_in_a_narrow_terminal_whatever_the_name(long
     assert json.loads(listed.text)[0]["name"] == LONG
     lines = table.text.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 80
-    assert lines[0].split() == COLUMNS, table.text
-    assert "".join(line.split()[0] for line in lines[1:] if line[:1].strip()) == LONG, table.text
-    for word in ("Paused", "2/2", "10", "False", "AwaitingApproval"):
+    assert lines[0].strip() == LONG, "a name that leaves the table no room has a line of its own"
+    for word in ("Paused", "2/2", "10", "AwaitingApproval"):
         assert word in table.text.split(), table.text
 
 
