@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from controller.api.names import MADE, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, RESTARTED_AT, REVISION_LABEL
+from controller.api.names import MADE, RESTARTED_AT
 from controller.api.revision import canonical_ports
-from controller.kube.objects import Key, selector
+from controller.kube.objects import Key, labels_of, selector
 
 SPEC_DIGEST = "specDigest"
 """Beside the fields of a cached Deployment, in place of its template."""
@@ -69,10 +69,6 @@ def edited(key: Key, revision: str, deployment: Mapping[str, Any], service: Mapp
     if not as_made or spec.get("selector") != selector(key.name, revision) or not _has(service, wanted):
         return f"Service {key.namespace}/{name}"
     return ""
-
-
-def labels_of(key: Key, revision: str) -> dict[str, str]:
-    return {RELEASE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY, REVISION_LABEL: revision}
 
 
 def _has(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

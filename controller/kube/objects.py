@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,11 +84,17 @@ def is_child(key: Key, item: Mapping[str, Any]) -> bool:
     return bool(metadata["name"] == (child_name(key.name, revision) if revision else key.name))
 
 
+def labels_of(key: Key, revision: str = "") -> dict[str, str]:
+    """Of a child; `revision` is empty where it belongs to none."""
+    labels = {RELEASE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY}
+    return labels | {REVISION_LABEL: revision} if revision else labels
+
+
 def _metadata(key: Key, name: str, labels: Mapping[str, str], owner: Mapping[str, Any] | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": key.namespace,
-        "labels": {RELEASE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY, **labels},
+        "labels": {**labels_of(key), **labels},
     }
     if owner is not None:
         metadata["ownerReferences"] = [dict(owner)]
@@ -136,6 +142,23 @@ def service(
         # nobody calls it; its EndpointSlices still tell which pods are ready
         spec = {"selector": dict(selects), "clusterIP": "None"}
     return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(key, name, labels, owner), "spec": spec}
+
+
+def service_patch(
+    found: Mapping[str, Any],
+    selects: Mapping[str, str],
+    ports: Iterable[Mapping[str, Any]],
+    *,
+    labels: Mapping[str, str],
+) -> dict[str, Any]:
+    """Of the Service `found`, and of none that was written since. What else its selector names goes."""
+    return {
+        "metadata": {"resourceVersion": found["metadata"]["resourceVersion"], "labels": dict(labels)},
+        "spec": {
+            "selector": dict.fromkeys(found["spec"].get("selector") or {}) | dict(selects),
+            "ports": [dict(port) for port in ports],
+        },
+    }
 
 
 def controller_revision(

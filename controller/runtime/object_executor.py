@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from controller import registry
-from controller.api.names import MADE, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.names import MADE, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
 from controller.api.resources import (
     ANALYSIS_RUNS,
     CONTROLLER_REVISIONS,
@@ -27,9 +27,11 @@ from controller.kube.objects import (
     has_owners,
     is_child,
     is_ours,
+    labels_of,
     owners,
     selector,
     service,
+    service_patch,
     taken,
 )
 from controller.rollout.actions import (
@@ -221,16 +223,7 @@ class ObjectExecutor:
         if found is None:
             await self._create(SERVICES, made, field="spec.service")
             return
-        patch = {
-            "metadata": {
-                "resourceVersion": found["metadata"]["resourceVersion"],
-                "labels": {RELEASE_LABEL: world.key.name, MANAGED_BY_LABEL: MANAGED_BY},
-            },
-            "spec": {
-                "selector": dict.fromkeys(found["spec"].get("selector") or {}) | selects,
-                "ports": [dict(port) for port in ports],
-            },
-        }
+        patch = service_patch(found, selects, ports, labels=labels_of(world.key))
         await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
 
     async def _set_owners(self, world: World) -> None:

@@ -13,8 +13,8 @@ from controller.api.revision import same_ports
 from controller.kube.cache import ObjectCache
 from controller.kube.client import InvalidError
 from controller.kube.events import Events
-from controller.kube.made import digest_of, labels_of, record_of, recorded, spec_digest
-from controller.kube.objects import Key, child_name, deployment, selector
+from controller.kube.made import digest_of, record_of, recorded, spec_digest
+from controller.kube.objects import Key, child_name, deployment, labels_of, selector, service_patch
 from controller.kube.writers import spec_writer
 from controller.runtime.observer import World
 from controller.runtime.refusals import RefusedError, template_lost
@@ -107,17 +107,8 @@ class Restorer:
             return
         # ports that are as they were keep what the API server has added to them
         meant = found if same_ports(found, ports) else ports
-        patch = {
-            "metadata": {
-                "resourceVersion": metadata["resourceVersion"],
-                "labels": labels,
-                "annotations": {MADE: record},
-            },
-            "spec": {
-                "selector": dict.fromkeys(spec.get("selector") or {}) | selects,
-                "ports": [dict(port) for port in meant],
-            },
-        }
+        patch = service_patch(service, selects, meant, labels=labels)
+        patch["metadata"]["annotations"] = {MADE: record}
         answer = await self._kube.patch(SERVICES, key.namespace, metadata["name"], patch)
         if metadata["name"] in world.services:
             version = answer["metadata"]["resourceVersion"]
