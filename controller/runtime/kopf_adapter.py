@@ -54,7 +54,7 @@ async def watch(event_router: EventRouter, settings: Settings) -> None:
         missing = await gone(event_router.kube, settings.only, event_router.resources)
         if missing:
             raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from error
-        raise error or RuntimeError("kopf ended, and nobody had told it to")
+        raise error or RuntimeError("kopf ended unexpectedly")
     if error is not None:
         _LOG.warning("the process ends without kopf: %s", error)
 

@@ -143,7 +143,7 @@ class Observer:
             retry=str(annotations.get(RETRY, ""))[:253],
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
             manual=None if manual is None else str(manual)[:_SHOWN],
-            manual_until=_manual_until(str(manual)),
+            manual_until=None if manual is None else _manual_until(manual),
         )
         action_versions = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
         return World(
