@@ -10,6 +10,7 @@ from controller.api.names import MADE
 from controller.api.reasons import Reason
 from controller.api.resources import CONTROLLER_REVISIONS, DEPLOYMENTS, SERVICES
 from controller.api.revision import same_ports
+from controller.backoff import delay_s
 from controller.kube.cache import ObjectCache
 from controller.kube.client import InvalidError
 from controller.kube.events import Events
@@ -20,7 +21,7 @@ from controller.runtime.observer import World
 from controller.runtime.refusals import RefusedError, template_lost
 from controller.runtime.versions import Ports, kept_ports, ports_of
 
-_LONGEST_PAUSE_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _FORGOTTEN_S = 600.0
 
 Object = dict[str, Any]
@@ -33,7 +34,7 @@ class Restorer:
         self._kube = kube
         self._events = events
         self._restored: dict[tuple[Key, str], tuple[float, int]] = {}
-        """When it was last put back, by the loop's clock, and how often in a row."""
+        """Until when each is left as it is, by the loop's clock, and how often in a row it was put back."""
 
     async def restore(self, world: World, revision: str) -> None:
         """Raises KubeError, RefusedError, TemplateLostError."""
@@ -126,15 +127,16 @@ class Restorer:
     def _say(self, world: World, revision: str, what: str, before: Mapping[str, Any]) -> None:
         loop, where = asyncio.get_running_loop(), (world.key, revision)
         _, often = self._restored.get(where, (0.0, 0))
-        self._restored[where] = (loop.time(), often + 1)
+        pause = delay_s(often, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
+        self._restored[where] = (loop.time() + pause, often + 1)
         writer = spec_writer(before["metadata"])
         message = f"{what} was changed by hand{f' ({writer})' if writer else ''} and is put back as it was released"
         self._events.emit(world.release, Reason.CHANGED_BY_HAND, message, warning=True)
 
     def _may(self, key: Key, revision: str) -> bool:
         now = asyncio.get_running_loop().time()
-        for where, (moment, _) in list(self._restored.items()):
-            if now - moment >= _FORGOTTEN_S:
+        for where, (until, _) in list(self._restored.items()):
+            if now - until >= _FORGOTTEN_S:
                 del self._restored[where]
-        moment, often = self._restored.get((key, revision), (0.0, 0))
-        return not often or now - moment >= min(_LONGEST_PAUSE_S, 2.0 ** (often - 1))
+        until, _ = self._restored.get((key, revision), (now, 0))
+        return now >= until

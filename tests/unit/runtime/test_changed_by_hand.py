@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from controller.api.names import MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import DEPLOYMENTS, EVENTS, RELEASES, SERVICES, Resource
+from controller.kube.objects import Key
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fault_world import SHOP, World, release, run
 
@@ -119,6 +121,25 @@ def test_a_child_of_a_version_that_was_changed_by_hand_is_put_back(resource, how
         await world.until_reason("web", "AwaitingApproval")
         world.ask("web", "approve")
         await world.until_phase("web", "Healthy", 2)
+
+    run(story)
+
+
+def test_a_tool_that_never_gives_up_is_answered_for_ever():
+    """After a day of it the pause could not be computed any longer, and each pass failed."""
+
+    async def story(world: World) -> None:
+        world.create(RELEASES, release("web"))
+        running = world.start()
+        await world.until_phase("web", "Healthy", 1)
+        assert running.operator is not None
+        revision = world.status("web")["stableRevision"]
+        restorer = running.operator.reconciler.executor.objects._restorer
+        restorer._restored[Key(SHOP, "web"), revision] = (asyncio.get_running_loop().time(), 2000)
+        change(world, DEPLOYMENTS, f"web-{revision}", image)
+        await world.until(lambda: world.image_of("web", revision) == "web:1", SECONDS)
+        change(world, DEPLOYMENTS, f"web-{revision}", image)
+        await world.until(lambda: world.image_of("web", revision) == "web:1", 80.0)
 
     run(story)
 
