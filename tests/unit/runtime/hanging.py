@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from controller import registry
 from controller.analysis.sources import Limited, Question
@@ -13,6 +16,7 @@ from controller.api.metrics import Context, parse_template
 from controller.kube.objects import Key
 from controller.ports import MetricProvider, NoData, Query, Samples, Window
 from controller.providers.rendering import Renderer, RenderError
+from controller.runtime.reconciler import Reconciler
 from tests.unit.runtime.fake_api import FakeApi
 from tests.unit.runtime.fake_cluster import Counting, CountingSources
 
@@ -94,3 +98,16 @@ class TwoSources(CountingSources):
         context = Context("c1", key.namespace, key.name, stable, canary)
         with contextlib.suppress(RenderError):
             await renderer.render(template, {}, context)
+
+
+def passes_wait_for_answers(patch: pytest.MonkeyPatch) -> None:
+    """What was wrong once, for negative controls."""
+    reconcile = Reconciler.reconcile
+
+    async def awaiting(self: Reconciler, key: Any) -> float | None:
+        entry = self.analysis._entries.get(key)
+        while entry is not None and entry.asking_since is not None:  # noqa: ASYNC110 - as a pass would wait
+            await asyncio.sleep(0.1)
+        return await reconcile(self, key)
+
+    patch.setattr(Reconciler, "reconcile", awaiting)

@@ -2,15 +2,13 @@
 
 import asyncio
 from functools import cache
-from typing import Any
 
 import pytest
 
 from controller.api.resources import HTTP_ROUTES, RELEASES
-from controller.runtime.reconciler import Reconciler
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fault_world import SHOP, World, release, run
-from tests.unit.runtime.hanging import HANGS, TwoSources
+from tests.unit.runtime.hanging import HANGS, TwoSources, passes_wait_for_answers
 
 MANY = 300
 STEPS: tuple[Object, ...] = ({"weight": 20, "analyze": {"atLeast": "60s", "atMost": "10m"}}, {"weight": 50})
@@ -116,15 +114,7 @@ def test_a_source_that_hangs_delays_nothing_but_what_it_is_asked_for(count):
 
 def test_a_pass_that_awaited_the_source_would_leave_the_canary_at_work(monkeypatch):
     """The negative control: what was wrong once."""
-    reconcile = Reconciler.reconcile
-
-    async def awaiting(self: Reconciler, key: Any) -> float | None:
-        entry = self.analysis._entries.get(key)
-        while entry is not None and entry.asking_since is not None:  # noqa: ASYNC110 - as a pass would wait
-            await asyncio.sleep(0.1)
-        return await reconcile(self, key)
-
-    monkeypatch.setattr(Reconciler, "reconcile", awaiting)
+    passes_wait_for_answers(monkeypatch)
 
     async def story(world: World) -> None:
         shop = Shop(world)

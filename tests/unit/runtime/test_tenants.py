@@ -19,11 +19,10 @@ from controller.queue_share import ledger
 from controller.queue_share.ledger import MOST_CLAIMS
 from controller.queue_share.ports import Report
 from controller.runtime import pending_actions
-from controller.runtime.reconciler import Reconciler
 from controller.turns import Turns
 from controller.workqueue import WorkQueue
 from tests.unit.runtime.fake_client import Weather
-from tests.unit.runtime.hanging import HANGS
+from tests.unit.runtime.hanging import HANGS, passes_wait_for_answers
 from tests.unit.runtime.tenants import JUDGED, TENANT, Burden, Gates, Street, Toll, toll_beside
 from tests.unit.runtime.weathers import trouble
 
@@ -125,18 +124,6 @@ class Shared:
     """Takes out what protects the neighbours."""
 
 
-def _passes_wait_for_answers(patch: pytest.MonkeyPatch) -> None:
-    reconcile = Reconciler.reconcile
-
-    async def awaiting(self: Reconciler, key: Any) -> float | None:
-        entry = self.analysis._entries.get(key)
-        while entry is not None and entry.asking_since is not None:  # noqa: ASYNC110 - as a pass would wait
-            await asyncio.sleep(0.1)
-        return await reconcile(self, key)
-
-    patch.setattr(Reconciler, "reconcile", awaiting)
-
-
 def _a_namespace_may_have_all_places(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(webhook, "LIMITS", replace(webhook.LIMITS, per_namespace=webhook.LIMITS.at_once))
 
@@ -171,7 +158,7 @@ def _no_turns(patch: pytest.MonkeyPatch) -> None:
 
 
 SHARED = {
-    "a metric source hangs": Shared(source_that_hangs, _passes_wait_for_answers),
+    "a metric source hangs": Shared(source_that_hangs, passes_wait_for_answers),
     "webhooks hang": Shared(webhooks_that_hang, _a_namespace_may_have_all_places),
     "a ledger has absurd reports": Shared(absurd_reports, _each_claim_counts),
     "thousands of actions": Shared(thousands_of_actions, _all_actions_are_read),
