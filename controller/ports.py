@@ -193,6 +193,18 @@ class NamedDialect(Protocol):
     def name(self) -> str: ...
 
 
+class Resolve(Protocol):
+    """`controller/outward/transport.py` connects by it."""
+
+    async def __call__(self, host: str, port: int, /) -> Sequence[str]:
+        """The addresses that may be connected to, the best one first. Raises TargetError."""
+        ...
+
+
+class TargetError(Exception):
+    """The target cannot be resolved, or may not be called; the sentence says which."""
+
+
 class ProviderModule(Module, Protocol):
     """A module of `providers/`."""
 
@@ -204,8 +216,10 @@ class ProviderModule(Module, Protocol):
     @property
     def DIALECTS(self) -> Sequence[NamedDialect]: ...
 
-    def create(self, config: Any, secrets: Mapping[str, str], /) -> MetricProvider:
-        """`secrets` are the contents of those that the config names."""
+    def create(self, config: Any, secrets: Mapping[str, str], resolve: Resolve | None, /) -> MetricProvider:
+        """`secrets` are the contents of those that the config names. `resolve` says which addresses may be connected
+        to; None: all, because whoever may write sources beside the operator is trusted.
+        """
         ...
 
 

@@ -5,7 +5,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from hack.node import aws, images
+import yaml
+
+from hack.node import aws, images, network
 from hack.node.backend import choose
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
@@ -25,6 +27,8 @@ _TAGS = {
     INVITATIONS: "localhost/invitations:dev",
 }
 _ROLLOUT = "180s"
+_NETWORKS = (network.POD_CIDR, network.SERVICE_CIDR, network.ADDRESS)
+"""Where tenants' InfluxDBs may be: the cluster is its owner's, and so is the machine."""
 
 Say = Callable[[str], None]
 
@@ -65,16 +69,25 @@ def install(cluster: Cluster, say: Say, *workloads: Path) -> None:
     say("installing Pointsman from crds/ and gitops/")
     kubectl.apply("-f", CHECKOUT / "crds")
     kubectl("wait", "--for=condition=Established", "-f", CHECKOUT / "crds", "--timeout=30s")
-    kubectl.apply("-k", CHECKOUT / "gitops" / "install")
+    kubectl.apply("-f", "-", text=_operator(kubectl, built))
     kubectl.apply("-n", OPERATOR_NAMESPACE, "-k", CHECKOUT / "gitops" / "library")
     make_secret(kubectl, "influxdb", OPERATOR_NAMESPACE, token=cluster.influx.token)
     make_secret(kubectl, "aws", OPERATOR_NAMESPACE, **aws.environment(cluster.in_cluster.aws_url))
     kubectl.apply("-f", CHECKOUT / "gitops" / "demo" / "metricsource.yaml")
-    # the tag stays the same, so the content has to say that there is something new to run
-    patch = {"spec": {"template": {"metadata": {"annotations": {"pointsman.dev/built": built}}}}}
-    kubectl("-n", OPERATOR_NAMESPACE, "patch", "deployment", "pointsman", "--patch", json.dumps(patch))
     say("waiting for the operator")
     kubectl("-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/pointsman", f"--timeout={_ROLLOUT}")
+
+
+def _operator(kubectl: Kubectl, built: str) -> str:
+    """gitops/install, for this cluster."""
+    objects = list(yaml.safe_load_all(kubectl("kustomize", CHECKOUT / "gitops" / "install")))
+    (deployment,) = (one for one in objects if one["kind"] == "Deployment")
+    template = deployment["spec"]["template"]
+    # the tag stays the same, so the content has to say that there is something new to run
+    template["metadata"].setdefault("annotations", {})["pointsman.dev/built"] = built
+    (container,) = template["spec"]["containers"]
+    container["args"] += [f"--source-network={one}" for one in _NETWORKS]
+    return yaml.safe_dump_all(objects)
 
 
 def make_secret(kubectl: Kubectl, name: str, namespace: str, **values: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+LOOPBACK_NETWORK = ipaddress.ip_network("127.0.0.0/8")
+"""Where it is; the operator calls nobody there unless it is listed."""
 HANG = b"hang"
 DRIP = b"drip"
 """Replies that are none: nothing, or a byte now and then."""

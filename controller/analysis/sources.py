@@ -26,7 +26,7 @@ from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, 
 from controller.api.secret import SecretRef
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
-from controller.ports import MetricProvider, NoData, Query, Samples, SourceOutageError, Window, threshold_text
+from controller.ports import MetricProvider, NoData, Query, Resolve, Samples, SourceOutageError, Window, threshold_text
 from controller.providers.rendering import Renderer, RenderError
 from controller.rollout.observation import MetricTrouble
 
@@ -103,8 +103,13 @@ class Limited:
 
 
 class Sources:
-    def __init__(self, kube: KubeClient, *, cluster: str, own_namespace: str) -> None:
+    """`resolve` says which addresses the sources of tenants may be at, which are all that do not lie beside the
+    operator; None: all.
+    """
+
+    def __init__(self, kube: KubeClient, *, cluster: str, own_namespace: str, resolve: Resolve | None = None) -> None:
         self._kube = kube
+        self._resolve = resolve
         self._cluster = cluster
         self._own = own_namespace
         self._renderer = Renderer()
@@ -208,11 +213,12 @@ class Sources:
             raise SpecError(f"{where}.source", f"MetricSource {name} takes templates of its own namespace only")
         secrets = {known_as: await self._secret(home, at) for known_as, at in source.config.secrets().items()}
         async with self._lock:
+            resolve = None if home == self._own else self._resolve
             made_of = (source.kind, source.config, secrets)
             known = self._providers.get((home, template.source))
             if known is not None and known[0] == made_of:
                 return source, known[1], name
-            provider: MetricProvider = Limited(modules[source.kind].create(source.config, secrets))
+            provider: MetricProvider = Limited(modules[source.kind].create(source.config, secrets, resolve))
             self._providers[home, template.source] = (made_of, provider)
             if known is not None:
                 await known[1].close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,13 @@ def register(app: typer.Typer) -> None:
     app.command("run")(run)
 
 
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; write it as 10.20.0.0/16") from error
+
+
 def run(
     namespace: Annotated[
         str | None,
@@ -33,6 +41,14 @@ def run(
     lease: Annotated[
         float, typer.Option("--lease-seconds", min=1, help="How long a dead operator keeps the next one waiting.")
     ] = 15,
+    source_network: Annotated[
+        list[ipaddress.IPv4Network | ipaddress.IPv6Network] | None,
+        typer.Option(
+            parser=_network,
+            metavar="CIDR",
+            help="Where MetricSources outside the operator's own namespace may be, besides the internet. Repeatable.",
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every request that failed, and more.")] = False,
 ) -> None:
     """Run the operator, in a pod or against KUBECONFIG.
@@ -40,12 +56,21 @@ def run(
     \b
     pointsman run
     KUBECONFIG=~/.kube/config pointsman run --namespace pointsman-system --port 0
+    pointsman run --source-network 10.20.0.0/16      # tenants' own InfluxDBs
     """  # noqa: D301 - \b keeps the lines of the examples
     # kopf takes a second that no other command should pay
     from controller.runtime import kopf_adapter, operator  # noqa: PLC0415
 
     set_up_logging(verbose=verbose)
-    chosen = settings(namespace=namespace, address=address, port=port, workers=workers, only=only, lease_s=lease)
+    chosen = settings(
+        namespace=namespace,
+        address=address,
+        port=port,
+        workers=workers,
+        only=only,
+        lease_s=lease,
+        source_networks=source_network or (),
+    )
     try:
         asyncio.run(operator.run(chosen, kopf_adapter.watch))
     except (KubeError, LeaseLostError, KindsGoneError, BaseExceptionGroup) as problem:

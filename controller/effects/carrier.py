@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from controller.api.choice import Module
 from controller.api.effect import Effect
 from controller.api.resources import Resource, Rule
-from controller.effects.addresses import Addresses
+from controller.outward.addresses import Addresses
 
 
 class Owner(Protocol):

@@ -20,7 +20,6 @@ from controller.api.notice import Notice, Notification
 from controller.api.reading import SpecError
 from controller.api.shapes import Open, Record, Text
 from controller.api.urls import parse_http_url
-from controller.effects.addresses import Addresses
 from controller.effects.carrier import (
     CarriedOut,
     Carrier,
@@ -33,6 +32,7 @@ from controller.effects.carrier import (
 from controller.effects.posting import post
 from controller.effects.secret_values import RULE, secret_value
 from controller.kube.client import KubeError
+from controller.outward.addresses import Addresses
 from controller.ports import NotifierContext
 
 KIND = "notify"

@@ -1,7 +1,6 @@
 """One POST to an address that a tenant has named.
 
-The address is checked, then the connection goes to it under the URL's own name. Nothing is kept between two calls:
-cookies, and connections that are kept by address, would be shared between tenants.
+Nothing is kept between two calls: cookies, and connections that are kept by address, would be shared between tenants.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from functools import cache
 
 import httpx
 
-from controller.effects.addresses import Addresses, TargetError
 from controller.effects.carrier import EffectFailedError
+from controller.outward.addresses import Addresses
+from controller.outward.transport import CheckedTransport
+from controller.ports import TargetError
 
 MOST_TIMEOUT_S = 60.0
-_ADDRESSES_TRIED = 3
 _MOST_RETRY_AFTER_S = 300.0
 _TIMEOUT = httpx.Timeout(MOST_TIMEOUT_S).as_dict()
 
@@ -31,36 +31,24 @@ class Reply:
 async def post(addresses: Addresses, url: httpx.URL, headers: Mapping[str, str], body: bytes, *, reads: int) -> Reply:
     """The reply of a server that took it, with at most `reads` bytes of its body; 0: the body is not read.
 
-    Nothing of any other answer is repeated: it may be another service's. Raises EffectFailedError, KubeError.
+    Nothing of any other answer is repeated: it may be another service's. Raises EffectFailedError.
     """
-    port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        found = await addresses.resolve(url.host, port)
+        return await _post(addresses, url, headers, body, reads)
     except TargetError as error:
         raise EffectFailedError(str(error)) from error
-    problem: Exception | None = None
-    for address in found[:_ADDRESSES_TRIED]:
-        try:
-            return await _post_to(address, url, headers, body, reads)
-        except httpx.ConnectError as error:
-            problem = error
-        except httpx.HTTPError as error:
-            problem = error
-            break
-    cause = str(problem) or type(problem).__name__
-    if isinstance(problem, httpx.RemoteProtocolError):
-        cause = "it ended the connection, or does not speak HTTP"  # the error quotes what it did not understand
-    raise EffectFailedError(f"{url.host} cannot be reached: {cause}") from problem
+    except httpx.RemoteProtocolError as error:  # the error quotes what it did not understand
+        cause = "it ended the connection, or does not speak HTTP"
+        raise EffectFailedError(f"{url.host} cannot be reached: {cause}") from error
+    except httpx.HTTPError as error:
+        raise EffectFailedError(f"{url.host} cannot be reached: {str(error) or type(error).__name__}") from error
 
 
-async def _post_to(address: str, url: httpx.URL, headers: Mapping[str, str], body: bytes, reads: int) -> Reply:
-    """Under the url's own name: in Host, in SNI, and in the certificate.
-
-    By the transport and not a client, which logs each url: one of Slack's is a secret.
-    """
+async def _post(addresses: Addresses, url: httpx.URL, headers: Mapping[str, str], body: bytes, reads: int) -> Reply:
+    """By the transport and not a client, which logs each url: one of Slack's is a secret."""
     request = httpx.Request(
         "POST",
-        url.copy_with(host=address),
+        url,
         content=body,
         headers={
             "Accept": "application/json",
@@ -68,11 +56,10 @@ async def _post_to(address: str, url: httpx.URL, headers: Mapping[str, str], bod
             "Content-Type": "application/json",
             "User-Agent": "pointsman",
             **headers,
-            "Host": url.netloc.decode(),
         },
-        extensions={"sni_hostname": url.host, "timeout": _TIMEOUT},
+        extensions={"timeout": _TIMEOUT},
     )
-    async with httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False) as transport:
+    async with CheckedTransport(addresses.resolve, _tls()) as transport:
         response = await transport.handle_async_request(request)
         try:
             _refuse(url.host, response)

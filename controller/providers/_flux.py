@@ -22,6 +22,7 @@ from influxdb_client.client.flux_csv_parser import (
 )
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 
+from controller.outward.transport import CheckedResolver
 from controller.ports import BrokenMetricError
 from controller.providers._rows import MAX_ROWS
 from controller.providers._server import MAX_ANSWER_BYTES, Server, is_measured
@@ -46,6 +47,7 @@ class FluxClient:
         self._server = server
         self._org = org
         self._client: Any = None
+        self._resolver = CheckedResolver(server.resolve) if server.resolve else None
 
     async def records(self, text: str) -> list[Mapping[str, object]]:
         """At most one more than MAX_ROWS. Raises SourceOutageError, BrokenMetricError, TimeoutError."""
@@ -65,6 +67,8 @@ class FluxClient:
             await client.close()
 
     async def _post(self, text: str) -> tuple[int, bytes]:
+        if self._resolver is not None:
+            await self._resolver.check(self._server.url)
         response: aiohttp.ClientResponse = await self._service().post_query_async(
             org=self._org,
             query=_api.Query(query=text, dialect=_DIALECT),
@@ -94,12 +98,16 @@ class FluxClient:
                 token=self._server.token,
                 org=self._org,
                 timeout=self._server.timeout_s * 1000,
-                connection_pool_maxsize=_CONNECTIONS,
                 ssl_context=self._server.tls,
                 allow_redirects=False,
-                client_session_kwargs={"cookie_jar": aiohttp.DummyCookieJar()},
+                client_session_type=self._session,
             )
         return _api.QueryService(self._client.api_client)
+
+    def _session(self, **options: Any) -> aiohttp.ClientSession:
+        """With a connector of our own, since that of the library takes no resolver."""
+        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._server.tls, resolver=self._resolver)
+        return aiohttp.ClientSession(**{**options, "connector": connector, "cookie_jar": aiohttp.DummyCookieJar()})
 
     def _parsed(self, body: bytes) -> list[Mapping[str, object]]:
         parser: Any = FluxCsvParser(io.BytesIO(body), FluxSerializationMode.stream)

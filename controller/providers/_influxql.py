@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from controller.outward.transport import transport
 from controller.ports import BrokenMetricError
 from controller.providers._rows import MAX_ROWS
 from controller.providers._server import MAX_ANSWER_BYTES, Server, is_measured
@@ -44,14 +45,14 @@ class InfluxQLClient:
 
     async def _post(self, text: str) -> tuple[int, bytes]:
         if self._client is None:
+            limits = httpx.Limits(max_connections=_CONNECTIONS)
             self._client = httpx.AsyncClient(
                 base_url=self._server.url,
                 headers={"Authorization": f"Token {self._server.token}", "Accept-Encoding": "identity"},
                 timeout=self._server.timeout_s,
-                limits=httpx.Limits(max_connections=_CONNECTIONS),
                 follow_redirects=False,
                 trust_env=False,
-                verify=self._server.tls,
+                transport=transport(self._server.resolve, self._server.tls, limits),
             )
         body = bytearray()
         async with self._client.stream("POST", "/query", params={"db": self._bucket}, data={"q": text}) as response:

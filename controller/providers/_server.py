@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
 
-from controller.ports import BrokenMetricError, SourceOutageError
+from controller.ports import BrokenMetricError, Resolve, SourceOutageError
 
 MAX_ANSWER_BYTES = 1024 * 1024
 _MAX_SENTENCE = 300
@@ -33,6 +33,8 @@ class Server:
     token: str = field(repr=False)
     timeout_s: float
     tls: SSLContext
+    resolve: Resolve | None = None
+    """Which addresses may be connected to; None: all."""
 
     def unreachable(self, cause: str) -> SourceOutageError:
         return SourceOutageError(f"InfluxDB at {self.where} cannot be reached: {cause}")

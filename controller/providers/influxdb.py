@@ -13,7 +13,17 @@ from controller.api.fields import Place, field, record
 from controller.api.reading import DURATION_SCHEMA, parse_duration
 from controller.api.secret import SecretRef
 from controller.api.shapes import Custom, Duration, Record, Text, a_string
-from controller.ports import BrokenMetricError, MetricProvider, NoData, Query, Samples, SourceOutageError, Window
+from controller.ports import (
+    BrokenMetricError,
+    MetricProvider,
+    NoData,
+    Query,
+    Resolve,
+    Samples,
+    SourceOutageError,
+    TargetError,
+    Window,
+)
 from controller.providers._flux import FluxClient
 from controller.providers._influxql import InfluxQLClient
 from controller.providers._languages import Dialect, windowed
@@ -90,9 +100,14 @@ class Config:
 class InfluxDB:
     """A MetricProvider; safe for concurrent use within one event loop."""
 
-    def __init__(self, config: Config, token: str) -> None:
+    def __init__(self, config: Config, token: str, resolve: Resolve | None = None) -> None:
         server = Server(
-            url=config.url, where=urlsplit(config.url).netloc, token=token, timeout_s=config.timeout_s, tls=_tls()
+            url=config.url,
+            where=urlsplit(config.url).netloc,
+            token=token,
+            timeout_s=config.timeout_s,
+            tls=_tls(),
+            resolve=resolve,
         )
         self._server = server
         self._flux = FluxClient(server, org=config.org)
@@ -119,6 +134,8 @@ class InfluxDB:
         try:
             async with asyncio.timeout(self._server.timeout_s):
                 return await client.records(text)
+        except TargetError as error:
+            raise SourceOutageError(f"InfluxDB at {self._server.where} is not asked: {error}") from error
         except TimeoutError as error:
             raise SourceOutageError(
                 f"InfluxDB at {self._server.where} did not answer within {self._server.timeout_s:g} s"
@@ -128,14 +145,14 @@ class InfluxDB:
         await asyncio.gather(self._flux.close(), self._influxql.close())
 
 
-def create(config: Config, secrets: Mapping[str, str]) -> MetricProvider:
+def create(config: Config, secrets: Mapping[str, str], resolve: Resolve | None) -> MetricProvider:
     """Raises SourceOutageError for a token that cannot be sent: the Secret is wrong, not the canary."""
     token = secrets[_TOKEN].strip()  # `kubectl create secret --from-file` keeps the file's last newline
     if not token or not token.isascii() or not token.isprintable():
         raise SourceOutageError(
             f"key {config.token_secret.key} of Secret {config.token_secret.name} is not a valid InfluxDB token"
         )
-    return InfluxDB(config, token)
+    return InfluxDB(config, token, resolve)
 
 
 @cache

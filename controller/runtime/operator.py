@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,6 @@ from controller.analysis.measuring import Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
 from controller.api.resources import NAMESPACES, RELEASES
-from controller.effects.addresses import Addresses, api_server_of
 from controller.effects.carrier import EffectContext
 from controller.effects.outbox import Outbox, kinds
 from controller.kube.cache import ObjectCache
@@ -29,6 +28,7 @@ from controller.kube.events import Events
 from controller.kube.lease import Lease
 from controller.kube.objects import Key
 from controller.kube.watch import ChildWatch
+from controller.outward.addresses import Addresses, Network, api_server_of
 from controller.ports import RouterContext
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.http import ShareApi
@@ -81,10 +81,18 @@ class Operator:
     ready: bool = False
 
     @classmethod
-    async def assemble(cls, kube: KubeClient, own_namespace: str, *, addresses: Addresses | None = None) -> Operator:
+    async def assemble(
+        cls,
+        kube: KubeClient,
+        own_namespace: str,
+        *,
+        addresses: Addresses | None = None,
+        source_networks: Collection[Network] = (),
+    ) -> Operator:
         """Raises KubeError. The cluster's identity is that of its kube-system namespace.
 
         `addresses`: where tenants' webhooks may go; None: nowhere inside of the node, nor to the API server.
+        `source_networks`: inside of the cluster, where tenants' MetricSources may be.
         """
         for folder in registry.FOLDERS:
             registry.modules(folder)  # now: importing a provider takes a second that a leader does not have
@@ -98,10 +106,12 @@ class Operator:
         ledgers = MemoryLedgers()
         allocators = Allocators(partial(_ledgers_of, ledgers))
         events, runs = Events(kube), RunStore(kube)
-        sources = Sources(kube, cluster=cluster, own_namespace=own_namespace)
+        api_server = api_server_of(kube)
+        of_sources = Addresses(api_server, listed=source_networks, inside=False)
+        sources = Sources(kube, cluster=cluster, own_namespace=own_namespace, resolve=of_sources.resolve)
         telemetry = Telemetry()
         analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, wake)
-        effects = kinds(EffectContext(kube, addresses or Addresses(api_server_of(kube))))
+        effects = kinds(EffectContext(kube, addresses or Addresses(api_server)))
         outbox = Outbox(effects, wake, lost=partial(_emit_lost, events))
         reconciler = Reconciler(
             kube=kube,
@@ -229,7 +239,7 @@ async def run(settings: Settings, feed: Feed) -> None:
     kube = await KubeClient.connect()
     runner: web.AppRunner | None = None
     try:
-        operator = await Operator.assemble(kube, settings.namespace)
+        operator = await Operator.assemble(kube, settings.namespace, source_networks=settings.source_networks)
         shares = ShareApi(operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace)
         runner = await serve(
             operator.telemetry,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from controller.outward.addresses import Network
 
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -27,6 +29,8 @@ class Settings:
     """The one namespace whose Releases are worked on; None: all."""
     lease_s: float
     """How long a Lease that is not renewed keeps others from leading."""
+    source_networks: tuple[Network, ...] = ()
+    """Where MetricSources of tenants may be, besides the internet."""
 
 
 def settings(
@@ -37,6 +41,7 @@ def settings(
     workers: int = 8,
     only: str | None = None,
     lease_s: float = 15.0,
+    source_networks: Iterable[Network] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     own = namespace or environ.get("POD_NAMESPACE")
@@ -52,4 +57,5 @@ def settings(
         workers=workers,
         only=only,
         lease_s=lease_s,
+        source_networks=tuple(source_networks),
     )

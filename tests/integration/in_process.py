@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from controller.api.resources import RELEASE_ACTIONS
-from controller.effects.addresses import Addresses
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
+from controller.outward.addresses import Addresses
 from controller.runtime.controller import Event
 from controller.runtime.operator import Operator
 from tests.beside import beside

@@ -70,7 +70,7 @@ class Server:
 
     @asynccontextmanager
     async def provider(self, *, token: str = "", **changes: Any) -> AsyncIterator[MetricProvider]:
-        provider = influxdb.create(replace(self.config, **changes), {"token": token or self.influx.token})
+        provider = influxdb.create(replace(self.config, **changes), {"token": token or self.influx.token}, None)
         try:
             yield provider
         finally:

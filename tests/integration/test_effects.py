@@ -8,8 +8,8 @@ import time
 import pytest
 
 from controller.api.resources import SERVICES
-from controller.effects.addresses import Addresses, api_server_of
-from tests.gate import HANG, NO, WAIT, YES, Gate, answer, gate
+from controller.outward.addresses import Addresses, api_server_of
+from tests.gate import HANG, LOOPBACK_NETWORK, NO, WAIT, YES, Gate, answer, gate
 from tests.integration.in_process import Stall
 from tests.integration.operator_fixture import release, weight
 
@@ -18,7 +18,7 @@ async def _no_api_server():
     return frozenset()
 
 
-LOOPBACK = Addresses(_no_api_server, allowed=("127.0.0.1",))
+LOOPBACK = Addresses(_no_api_server, listed=(LOOPBACK_NETWORK,))
 
 
 @pytest.fixture

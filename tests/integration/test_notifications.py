@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 from controller.api.resources import RELEASES, SECRETS
-from controller.effects.addresses import Addresses
 from controller.kube.client import KubeError
-from tests.gate import HANG, Gate, answer, gate
+from controller.outward.addresses import Addresses
+from tests.gate import HANG, LOOPBACK_NETWORK, Gate, answer, gate
 from tests.integration.in_process import Stall
 from tests.integration.operator_fixture import APPROVE, release, weight
 
@@ -20,7 +20,7 @@ async def _no_api_server():
     return frozenset()
 
 
-LOOPBACK = Addresses(_no_api_server, allowed=("127.0.0.1",))
+LOOPBACK = Addresses(_no_api_server, listed=(LOOPBACK_NETWORK,))
 OK = answer()
 
 

@@ -101,12 +101,12 @@ def test_a_misspelt_field_is_refused() -> None:
 @pytest.mark.parametrize("token", ["", "\n", "a\nb", "schlüssel"])
 def test_a_token_that_no_header_takes_is_an_outage_that_names_the_secret(token: str) -> None:
     with pytest.raises(SourceOutageError) as caught:
-        influxdb.create(parsed(), {"token": token})
+        influxdb.create(parsed(), {"token": token}, None)
     assert str(caught.value) == "key token of Secret influxdb-reader is not a valid InfluxDB token"
 
 
 async def test_a_language_that_influxdb_does_not_speak_is_a_broken_metric() -> None:
-    provider = influxdb.create(parsed(), {"token": TOKEN})
+    provider = influxdb.create(parsed(), {"token": TOKEN}, None)
     window = Window(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC))
     with pytest.raises(BrokenMetricError, match="supports flux and influxql, not promql"):
         await provider.query(Query("promql", "up"), window)

@@ -18,10 +18,10 @@ from controller.api.notice import TOPICS
 from controller.api.notify import MOST_TARGETS, NOTIFY
 from controller.api.secret import SecretRef
 from controller.effects import notify
-from controller.effects.addresses import Addresses
 from controller.effects.carrier import EffectContext, EffectFailedError
 from controller.kube.objects import Key
-from tests.gate import HANG, Gate, answer, gate
+from controller.outward.addresses import Addresses
+from tests.gate import HANG, LOOPBACK_NETWORK, Gate, answer, gate
 
 KINDS = registry.modules("notifiers")
 EVERY = pytest.mark.parametrize("kind", KINDS)
@@ -59,7 +59,7 @@ def payload(kind: str, url: str, **notice: Any) -> dict[str, Any]:
 
 
 async def send(kind: str, it: Gate, **notice: Any) -> None:
-    carrier = notify.create(EffectContext(Secrets(kind, it.url), Addresses(no_api_server, allowed=("127.0.0.1",))))
+    carrier = notify.create(EffectContext(Secrets(kind, it.url), Addresses(no_api_server, listed=(LOOPBACK_NETWORK,))))
     async with asyncio.timeout(LONGEST_S):
         await carrier.carry_out(Key("shop", "web"), Effect(EFFECT, "notify", payload(kind, it.url, **notice)))
 

@@ -13,7 +13,7 @@ from controller.api.choice import OneOf
 from controller.api.fields import Place
 from controller.api.metrics import START_TOKEN, STOP_TOKEN, WINDOW_TOKEN
 from controller.api.secret import SecretRef
-from controller.ports import BrokenMetricError, MetricProvider, Query, SourceOutageError, Window
+from controller.ports import BrokenMetricError, MetricProvider, Query, Resolve, SourceOutageError, TargetError, Window
 from controller.providers._languages import Dialect
 from tests.unit.contract.fakes import Answer, hang, http_server, say
 
@@ -26,18 +26,18 @@ SECRET = "top-secret"  # noqa: S105 - of nothing
 LONGEST_S = 15.0
 
 
-def provider(kind: str, url: str) -> MetricProvider:
+def provider(kind: str, url: str, resolve: Resolve | None = None) -> MetricProvider:
     module = KINDS[kind]
     example: dict[str, Any] = {**module.EXAMPLE, "url": url}
     if "timeout" in example:
         example["timeout"] = "300ms"
     config = OneOf("providers").parse({kind: example}, Place("", registry.kinds())).config
-    return module.create(config, dict.fromkeys(config.secrets(), SECRET))
+    return module.create(config, dict.fromkeys(config.secrets(), SECRET), resolve)
 
 
-async def asked(kind: str, language: str, url: str) -> str:
+async def asked(kind: str, language: str, url: str, resolve: Resolve | None = None) -> str:
     """What it says of a server that cannot be relied on."""
-    one = provider(kind, url)
+    one = provider(kind, url, resolve)
     try:
         async with asyncio.timeout(LONGEST_S):
             for ask in (one.query, one.has_rows):
@@ -95,3 +95,36 @@ def test_a_provider_names_its_secrets_and_its_dialects(kind: str) -> None:
     assert all(isinstance(getattr(config, name), str) for name in config.in_queries)
     assert module.DIALECTS
     assert all(isinstance(dialect, Dialect) for dialect in module.DIALECTS)
+
+
+@EVERY
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "localhost", "metrics.invalid"])
+async def test_a_source_that_may_not_be_called_is_an_outage_and_is_not_called(
+    kind: str, language: str, host: str
+) -> None:
+    async def refuse(host: str, _: int) -> tuple[str, ...]:
+        raise TargetError(f"{host} is at 127.0.0.1, a loopback address")
+
+    calls: list[asyncio.StreamWriter] = []
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        calls.append(writer)
+
+    async with http_server(answer) as url:
+        said = await asked(kind, language, url.replace("127.0.0.1", host), refuse)
+    assert not calls
+    assert said.startswith("outage: ")
+    assert f"{host} is at 127.0.0.1, a loopback address" in said
+
+
+@EVERY
+async def test_a_source_is_called_at_the_address_that_was_checked(kind: str, language: str) -> None:
+    """A second resolution could say something else (DNS rebinding)."""
+
+    async def resolve(host: str, _: int) -> tuple[str, ...]:
+        assert host == "metrics.invalid"
+        return ("127.0.0.1",)
+
+    async with http_server(say("503 Service Unavailable", b"")) as url:
+        said = await asked(kind, language, url.replace("127.0.0.1", "metrics.invalid"), resolve)
+    assert "503" in said

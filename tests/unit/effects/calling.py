@@ -7,11 +7,11 @@ import pytest
 
 from controller.api.effect import Effect
 from controller.api.resources import SECRETS
-from controller.effects.addresses import Addresses
 from controller.effects.carrier import EffectContext, EffectFailedError
 from controller.effects.webhook import EXAMPLE, Webhook
 from controller.kube.objects import Key
-from tests.gate import gate
+from controller.outward.addresses import Addresses, Network
+from tests.gate import LOOPBACK_NETWORK, gate
 
 WEB = Key("shop", "web")
 
@@ -33,8 +33,8 @@ async def no_api_server():
     return frozenset()
 
 
-def world(*, allowed: tuple[str, ...] = ("127.0.0.1",), secrets: FakeSecrets | None = None) -> EffectContext:
-    return EffectContext(secrets or FakeSecrets(), Addresses(no_api_server, allowed=allowed))
+def world(*, listed: tuple[Network, ...] = (LOOPBACK_NETWORK,), secrets: FakeSecrets | None = None) -> EffectContext:
+    return EffectContext(secrets or FakeSecrets(), Addresses(no_api_server, listed=listed))
 
 
 def effect(url: str, **changes: Any) -> Effect:

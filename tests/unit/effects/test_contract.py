@@ -7,9 +7,9 @@ import pytest
 from controller import registry
 from controller.api.effect import Effect
 from controller.api.resources import Rule
-from controller.effects.addresses import Addresses
 from controller.effects.carrier import EffectContext, EffectRefusedError, Limits
 from controller.kube.objects import Key
+from controller.outward.addresses import Addresses
 
 KINDS = registry.modules("effects")
 EVERY = pytest.mark.parametrize("kind", KINDS)

@@ -4,8 +4,8 @@ import ipaddress
 
 import pytest
 
-from controller.effects.addresses import Addresses
 from controller.effects.carrier import EffectContext, EffectFailedError
+from controller.outward.addresses import Addresses
 from tests.gate import YES, gate
 from tests.unit.effects.calling import FakeSecrets, ask, world
 
@@ -14,7 +14,7 @@ async def test_loopback_is_not_called():
     async with gate(YES) as it:
         for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "0", "[::1]", "[::ffff:127.0.0.1]"):
             with pytest.raises(EffectFailedError, match=r"a loopback address|cannot be resolved"):
-                await ask(f"http://{host}:{it.port}/", within=world(allowed=()))
+                await ask(f"http://{host}:{it.port}/", within=world(listed=()))
         assert not it.requests
 
 
@@ -53,7 +53,7 @@ async def test_a_name_is_resolved_once_and_that_address_is_called(monkeypatch):
             assert len(asked) == 1
             return [(2, 1, 6, "", ("127.0.0.1", port))]
 
-        monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", resolve)
+        monkeypatch.setattr("controller.outward.addresses.socket.getaddrinfo", resolve)
         done = await ask(f"http://gate.qa.svc:{it.port}/check?a=b")
         assert done.value["result"] == "yes"
         assert it.requests[0].headers["host"] == f"gate.qa.svc:{it.port}"
@@ -63,14 +63,14 @@ async def test_a_name_is_resolved_once_and_that_address_is_called(monkeypatch):
 async def test_the_next_address_is_tried_when_the_first_does_not_listen(monkeypatch):
     async with gate(YES) as it:
         found = [(2, 1, 6, "", (address, it.port)) for address in ("127.0.0.2", "127.0.0.1")]
-        monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", lambda *_, **__: found)
-        done = await ask(f"http://gate.qa:{it.port}/", within=world(allowed=("127.0.0.1", "127.0.0.2")))
+        monkeypatch.setattr("controller.outward.addresses.socket.getaddrinfo", lambda *_, **__: found)
+        done = await ask(f"http://gate.qa:{it.port}/")
         assert done.value["result"] == "yes"
 
 
 async def test_one_forbidden_address_among_several_forbids_the_name(monkeypatch):
     found = [(2, 1, 6, "", (address, 80)) for address in ("203.0.113.7", "169.254.169.254")]
-    monkeypatch.setattr("controller.effects.addresses.socket.getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr("controller.outward.addresses.socket.getaddrinfo", lambda *_, **__: found)
     with pytest.raises(EffectFailedError, match=r"gate\.qa is at 169\.254\.169\.254, a link-local address"):
         await ask("http://gate.qa/")
 

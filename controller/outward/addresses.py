@@ -17,9 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from controller.api.resources import ENDPOINT_SLICES, SERVICES
-from controller.kube.client import InvalidError, KubeClient
+from controller.kube.client import InvalidError, KubeClient, KubeError
+from controller.ports import TargetError
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _METADATA = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254")))
@@ -28,45 +30,59 @@ _RESOLVERS = 32
 _KNOWN_FOR_S = 60.0
 
 
-class TargetError(Exception):
-    """The target cannot be resolved, or may not be called; the sentence says which."""
-
-
 ApiServer = Callable[[], Awaitable[Collection[IPAddress]]]
 """The addresses of the API server now. Raises KubeError."""
 
 
 class Addresses:
-    """`allowed` are exempt from every rule: tests call servers of their own on loopback."""
+    """`listed`: networks that may be called, but for the API server, link-local addresses and metadata services in
+    them; a single address that is listed may be called whatever it is. `inside`: whether addresses that the internet
+    does not route may be called without being listed.
+    """
 
-    def __init__(self, api_server: ApiServer, *, allowed: Collection[str] = ()) -> None:
+    def __init__(self, api_server: ApiServer, *, listed: Collection[Network] = (), inside: bool = True) -> None:
         self._api_server = api_server
-        self._allowed = frozenset(map(ipaddress.ip_address, allowed))
+        self._listed = tuple(listed)
+        self._inside = inside
         # not the loop's own: a name server that does not answer holds a thread for half a minute
         self._resolvers = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")
 
     async def resolve(self, host: str, port: int) -> tuple[str, ...]:
-        """Addresses that may be called, the resolver's preferred one first. Raises TargetError, KubeError."""
+        """Addresses that may be called, the resolver's preferred one first. Raises TargetError."""
         look_up = asyncio.get_running_loop().run_in_executor(self._resolvers, _look_up, host, port)
         try:
             found = await look_up
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             raise TargetError(f"{host} cannot be resolved: {reason or 'not a host name'}") from error
-        api_server = await self._api_server()
+        try:
+            api_server = await self._api_server()
+        except KubeError as error:
+            raise TargetError(
+                f"{host} is not called while the API server's addresses are not known: {error}"
+            ) from error
         for address in found:
             problem = self._problem(address, api_server)
             if problem:
-                raise TargetError(f"{host} is at {address}, {problem}, which Pointsman does not call; use another url")
+                raise TargetError(f"{host} is at {address}, {problem}")
         return tuple(map(str, found))
 
     def close(self) -> None:
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     def _problem(self, address: IPAddress, api_server: Collection[IPAddress]) -> str:
-        if address in self._allowed:
+        listing = [network for network in self._listed if address in network]
+        if any(network.num_addresses == 1 for network in listing):
             return ""
-        return next(filter(None, (_problem(one, api_server) for one in _meant(address))), "")
+        meant = tuple(_meant(address))
+        problem = next(filter(None, (_never(one, api_server) for one in meant)), "")
+        if not problem and not listing and any(one.is_loopback or one.is_unspecified for one in meant):
+            problem = "a loopback address"
+        if problem:
+            return f"{problem}, which Pointsman does not call; use another url"
+        if not self._inside and not listing and not all(one.is_global for one in meant):
+            return "which the internet does not route; a platform administrator can list its network (--source-network)"
+        return ""
 
 
 def _look_up(host: str, port: int) -> tuple[IPAddress, ...]:
@@ -74,9 +90,7 @@ def _look_up(host: str, port: int) -> tuple[IPAddress, ...]:
     return tuple(dict.fromkeys(ipaddress.ip_address(str(entry[4][0])) for entry in found))
 
 
-def _problem(address: IPAddress, api_server: Collection[IPAddress]) -> str:
-    if address.is_loopback or address.is_unspecified:
-        return "a loopback address"
+def _never(address: IPAddress, api_server: Collection[IPAddress]) -> str:
     if address.is_link_local:
         return "a link-local address"
     if address in _METADATA:
@@ -88,10 +102,10 @@ def _problem(address: IPAddress, api_server: Collection[IPAddress]) -> str:
 
 def _meant(address: IPAddress) -> Iterator[IPAddress]:
     """The address, and the IPv4 addresses that a translator or a tunnel would make of it."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = mapped or address
     yield address
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            yield address.ipv4_mapped
         if address.sixtofour is not None:
             yield address.sixtofour
         if address.teredo is not None:

@@ -1,0 +1,1 @@
+"""Calls to addresses that tenants have named: where they may go, and how they are made."""
