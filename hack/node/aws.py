@@ -10,7 +10,7 @@ from typing import Self
 import httpx
 
 from hack.node import build
-from hack.node.process import Daemon, free_port, pid_file, stop
+from hack.node.process import Daemon, free_port, record, stop
 
 REGION = "eu-central-1"
 _READY_SECONDS = 30
@@ -57,7 +57,7 @@ class LocalAws:
             return False
 
     def stop(self) -> None:
-        stop(pid_file(self.directory, "ministack"), seconds=5)
+        stop(record(self.directory, "ministack"), seconds=5)
 
     def __enter__(self) -> Self:
         self.start()

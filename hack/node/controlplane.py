@@ -17,7 +17,7 @@ import httpx
 from hack.node import build
 from hack.node.network import SERVICE_CIDR
 from hack.node.pki import Authority
-from hack.node.process import Daemon, free_port, pid_file, stop
+from hack.node.process import Daemon, free_port, record, stop
 
 _API_SERVICE = "10.96.0.1"
 _NAMES = [
@@ -97,12 +97,12 @@ class ControlPlane:
 
     def stop(self) -> None:
         for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver"):
-            stop(self._pid_file(name), seconds=0)  # all they know is in etcd
-        stop(self._pid_file("etcd"), seconds=10)
+            stop(self._record(name), seconds=0)  # all they know is in etcd
+        stop(self._record("etcd"), seconds=10)
 
     def restart_apiserver(self) -> None:
         """As after a crash: killed, and started again on the same port."""
-        stop(self._pid_file("kube-apiserver"), seconds=0)
+        stop(self._record("kube-apiserver"), seconds=0)
         self.start()
 
     def __enter__(self) -> Self:
@@ -125,8 +125,8 @@ class ControlPlane:
         context.load_cert_chain(admin.certificate, admin.key)
         return httpx.Client(base_url=self.url, verify=context, timeout=5, trust_env=False)
 
-    def _pid_file(self, name: str) -> Path:
-        return pid_file(self.directory, name)
+    def _record(self, name: str) -> Path:
+        return record(self.directory, name)
 
     def _write_credentials(self) -> None:
         self.authority.create()

@@ -11,7 +11,7 @@ from typing import Self
 import httpx
 
 from hack.node import build
-from hack.node.process import Daemon, free_port, pid_file, stop
+from hack.node.process import Daemon, free_port, record, stop
 from hack.node.trouble import TroubleError
 
 _READY_SECONDS = 60
@@ -52,7 +52,7 @@ class InfluxDB:
             self._set_up(client)
 
     def stop(self) -> None:
-        stop(pid_file(self.directory, "influxd"), seconds=10)
+        stop(record(self.directory, "influxd"), seconds=10)
 
     def __enter__(self) -> Self:
         self.start()

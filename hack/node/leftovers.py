@@ -39,14 +39,13 @@ def end_processes(*folders: Path) -> None:
 
 def _processes(folders: Sequence[Path]) -> Iterator[Identity]:
     programs = paths.cache() / "bin"
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             directory, program = _target(process / "cwd"), _target(process / "exe")
             ours = program.name in _OF_DEBIAN or program.is_relative_to(programs)
-            identity = Identity.parse((process / "stat").read_text().strip() + "\n" + boot)
+            identity = Identity.of(int(process.name))
             if ours and identity and any(map(directory.is_relative_to, folders)):
                 yield identity
 

@@ -24,7 +24,7 @@ from hack.node.controlplane import ControlPlane, Ports
 from hack.node.influx import InfluxDB
 from hack.node.kubectl import Kubectl
 from hack.node.postgres import Listening, Postgres
-from hack.node.process import Daemon, pid_file, running, stop
+from hack.node.process import Daemon, record, running, stop
 from hack.node.trouble import TroubleError
 
 __all__ = ["Native", "load_cluster"]
@@ -108,7 +108,7 @@ class Native:
                 _remove(self.state)
 
     def status(self) -> Status:
-        found = {name: running(pid_file(self.state, name)) for name in _PARTS}
+        found = {name: running(record(self.state, name)) for name in _PARTS}
         parts = tuple(
             Part(name=name, pid=identity.pid if identity else None, log=self.logs()[name])
             for name, identity in found.items()
@@ -146,7 +146,7 @@ class Native:
     def _is_abandoned(self) -> bool:
         """Its checkout was deleted while it ran, or none of its programs lives, as after the end of a CI job."""
         deleted = not (self.state.parent / "hack" / "cluster").exists()
-        return deleted or not any(running(pid_file(self.state, name)) for name in _PARTS)
+        return deleted or not any(running(record(self.state, name)) for name in _PARTS)
 
     def _start(self) -> None:
         began = time.monotonic()
@@ -213,7 +213,7 @@ class Native:
     def _take_down(self) -> None:
         self.postgres.crash()  # it gives its shared memory back, which it cannot when it is killed
         for name in reversed(_PARTS):
-            stop(pid_file(self.state, name), seconds=0)  # at once: what it would still write goes too
+            stop(record(self.state, name), seconds=0)  # at once: what it would still write goes too
         leftovers.end_processes(self.state, _POSTGRES)
         cgroups.destroy()
         outside = leftovers.outside_files(self.state)

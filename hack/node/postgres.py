@@ -18,7 +18,7 @@ from typing import Self
 from urllib.parse import quote
 
 from hack.node import debian
-from hack.node.process import Daemon, Identity, gone, pid_file, running, stop
+from hack.node.process import Daemon, Identity, gone, record, running, stop
 from hack.node.trouble import TroubleError
 
 USER = "postgres"
@@ -131,7 +131,7 @@ class Postgres:
     @property
     def identity(self) -> Identity | None:
         """Of the running server."""
-        return running(pid_file(self.directory, USER))
+        return running(record(self.directory, USER))
 
     @property
     def _data(self) -> Path:
@@ -153,7 +153,7 @@ class Postgres:
         if identity := self.identity:
             identity.send(how)
             gone(identity, seconds=20)
-        stop(pid_file(self.directory, USER), seconds=1)
+        stop(record(self.directory, USER), seconds=1)
 
     def _run(self, program: str, *arguments: str) -> None:
         command: list[str | Path] = [*_as_user(), _programs() / program, *arguments]

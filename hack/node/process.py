@@ -1,13 +1,15 @@
 """Starts and ends daemons that outlive the command that started them.
 
-A pid file is the daemon's line of /proc/PID/stat and the boot's id, written by
-the process that becomes the daemon before it does. So none is ever started
-without a trace, and a pid that the kernel gave to somebody else in the meantime
-is recognized by its start time and left alone.
+A record has the daemon's pid and start time and the boot's id, written by the
+process that becomes the daemon before it does. So none is ever started without
+a trace, and a pid that the kernel gave to somebody else in the meantime is
+recognized by its start time and left alone. `kill $(cat FILE)` takes a record
+for no number, and does nothing.
 """
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -23,8 +25,14 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOG_LINES = 20
 _POLL = 0.05
 
-# $1: pid file, $2: directory to run in; the rest is the daemon. `exec` keeps pid and start time.
-_BECOME = 'pid="$1"; cd "$2" || exit; shift 2; cat /proc/$$/stat /proc/sys/kernel/random/boot_id >"$pid"; exec "$@"'
+# $1: record, $2: directory to run in; the rest is the daemon. `exec` keeps pid and start time, which is field 22 of
+# proc(5), the 20th behind the name in brackets.
+_BECOME = """record="$1"; cd "$2" || exit; shift 2
+stat=$(cat /proc/$$/stat) boot=$(cat /proc/sys/kernel/random/boot_id)
+echo "pid=$$,started=$(set -- ${stat##*) }; shift 19; echo "$1"),boot=$boot" >"$record"
+exec "$@"
+"""
+_RECORD = re.compile(r"pid=(\d+),started=(\d+),boot=(\S+)\n")
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,15 @@ class Identity:
 
     @classmethod
     def parse(cls, text: str) -> "Identity | None":
-        """None for a pid file whose writer was interrupted."""
-        try:
-            stat, boot = text.splitlines()
-            pid, rest = stat.split(" ", 1)
-            return cls(pid=int(pid), started=_start_time(rest), boot=boot)
-        except (ValueError, IndexError):
-            return None
+        """None for a record whose writer was interrupted."""
+        found = _RECORD.fullmatch(text)
+        return found and cls(pid=int(found[1]), started=int(found[2]), boot=found[3])
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity | None":
+        """None where there is no such process."""
+        stat = _stat(pid)
+        return None if stat is None else cls(pid=pid, started=_start_time(stat), boot=_BOOT.read_text().strip())
 
     def alive(self) -> bool:
         """Until its last thread has ended: the port of a process that was killed is free no sooner."""
@@ -87,12 +97,12 @@ def _start_time(stat: str) -> int:
 class Daemon:
     name: str
     command: Sequence[str | Path]
-    directory: Path  # holds run/NAME.pid and log/NAME.log
+    directory: Path  # holds run/NAME.process and log/NAME.log
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def pid_file(self) -> Path:
-        return pid_file(self.directory, self.name)
+    def record(self) -> Path:
+        return record(self.directory, self.name)
 
     @property
     def log(self) -> Path:
@@ -100,19 +110,19 @@ class Daemon:
 
     def identity(self) -> Identity | None:
         """Of the running process, if there is one."""
-        return running(self.pid_file)
+        return running(self.record)
 
     def start(self) -> None:
         """Does nothing if it runs already."""
         if self.identity():
             return
-        for file in (self.pid_file, self.log):
+        for file in (self.record, self.log):
             file.parent.mkdir(parents=True, exist_ok=True)
-        self.pid_file.unlink(missing_ok=True)
+        self.record.unlink(missing_ok=True)
         _reap()
         with self.log.open("ab") as log:
             child = subprocess.Popen(
-                ["sh", "-c", _BECOME, "sh", self.pid_file, self.directory, *map(str, self.command)],
+                ["sh", "-c", _BECOME, "sh", self.record, self.directory, *map(str, self.command)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -132,7 +142,7 @@ class Daemon:
             time.sleep(_POLL)
 
     def _has_ended(self) -> bool:
-        identity = _read(self.pid_file)
+        identity = _read(self.record)
         return identity is not None and not identity.alive()
 
     def _log_end(self) -> str:
@@ -140,7 +150,7 @@ class Daemon:
         return f"its log {self.log} ends:\n" + "\n".join(lines)
 
     def stop(self, *, seconds: float = 10) -> None:
-        stop(self.pid_file, seconds=seconds)
+        stop(self.record, seconds=seconds)
 
 
 def _environment() -> dict[str, str]:
@@ -158,8 +168,8 @@ def _reap() -> None:
             del _children[pid]
 
 
-def pid_file(directory: Path, name: str) -> Path:
-    return directory / "run" / f"{name}.pid"
+def record(directory: Path, name: str) -> Path:
+    return directory / "run" / f"{name}.process"
 
 
 def running(file: Path) -> Identity | None:

@@ -53,7 +53,7 @@ class Server:
 
     def frozen(self) -> AbstractContextManager[None]:
         """It holds its port and its connections, and does nothing."""
-        identity = process.running(process.pid_file(self.influx.directory, "influxd"))
+        identity = process.running(process.record(self.influx.directory, "influxd"))
         assert identity is not None
         return frozen(identity.pid)
 

@@ -141,7 +141,7 @@ async def test_a_day_of_a_worker(jobs: Jobs, local_aws: LocalAws, telegraf: tupl
         await jobs.until_state(State.COMPLETED, "a", "first")
         await jobs.producer.enqueue({"job_id": "second", "kind": "ingest", "source_key": "uploads/1"})
         await jobs.producer.enqueue({"job_id": "bad", "kind": "ingest", "source_key": "images/a/image.png"})
-        server = process.running(process.pid_file(local_aws.directory, "ministack"))
+        server = process.running(process.record(local_aws.directory, "ministack"))
         assert server is not None
         await jobs.until_state(State.FAILED, "bad")
         await jobs.until_state(State.COMPLETED, "second")

@@ -89,10 +89,10 @@ async def test_one_whose_making_was_interrupted_is_made_anew(short_path, tmp_pat
     assert not short_path.exists()
 
 
-def test_one_whose_pid_file_was_lost_is_found_by_where_it_runs(short_path, tmp_path):
+def test_one_whose_record_was_lost_is_found_by_where_it_runs(short_path, tmp_path):
     with Postgres(short_path, log_in=tmp_path) as server:
         process = running(server)
-        (tmp_path / "run" / "postgres.pid").unlink()
+        (tmp_path / "run" / "postgres.process").unlink()
         leftovers.end_processes(short_path)
         assert gone(process, seconds=0)
 

@@ -17,8 +17,8 @@ BOOT = Path("/proc/sys/kernel/random/boot_id").read_text()
 @pytest.fixture
 def directory(tmp_path):
     yield tmp_path
-    for pid_file in (tmp_path / "run").glob("*.pid"):
-        stop(pid_file, seconds=0)
+    for file in (tmp_path / "run").glob("*.process"):
+        stop(file, seconds=0)
 
 
 def sleeper(directory, *, name="sleeper", command=("sleep", "60")):
@@ -31,14 +31,32 @@ def started(daemon):
     return daemon.identity()
 
 
-def test_a_pid_file_is_read_back_whatever_the_process_is_called():
-    stat = "17 (a (b) c) S " + " ".join(str(n) for n in range(4, 53))
-    assert Identity.parse(f"{stat}\nboot\n") == Identity(pid=17, started=22, boot="boot")
+def start_time(process):
+    identity = Identity.of(process.pid)
+    assert identity is not None
+    return identity.started
 
 
-@pytest.mark.parametrize("text", ["", "17", "17 (sh", "17 (sh) S 1\nboot\n", "17 (sh) S 1\n"])
-def test_a_pid_file_whose_writer_was_interrupted_names_nobody(text):
-    assert Identity.parse(text) is None
+def test_a_record_names_the_process_whatever_its_program_is_called(directory):
+    program = directory / "a (b) c"
+    program.symlink_to("/bin/sh")
+    identity = started(sleeper(directory, command=(program, "-c", "sleep 60; true")))
+    assert identity == Identity.of(identity.pid)
+
+
+def test_a_record_that_was_cut_short_names_nobody():
+    text = "pid=17,started=22,boot=b\n"
+    assert Identity.parse(text) == Identity(pid=17, started=22, boot="b")
+    assert [Identity.parse(text[:length]) for length in range(len(text))] == [None] * len(text)
+
+
+def test_a_record_is_no_argument_of_kill(directory):
+    """`kill $(cat …)` once ended every process of the machine."""
+    daemon = sleeper(directory)
+    identity = started(daemon)
+    done = subprocess.run(["sh", "-c", f"kill $(cat {daemon.record})"], capture_output=True, check=False)
+    assert done.returncode != 0
+    assert identity.alive()
 
 
 def test_a_started_daemon_is_found_again_and_not_started_twice(directory):
@@ -51,24 +69,21 @@ def test_a_started_daemon_is_found_again_and_not_started_twice(directory):
 
 def test_a_pid_that_belongs_to_somebody_else_by_now_is_not_killed(directory):
     with subprocess.Popen(["sleep", "60"]) as other:
-        stat = Path(f"/proc/{other.pid}/stat").read_text()
-        fields = stat.split(" ")
-        fields[21] = str(int(fields[21]) - 1)  # an earlier process's start time
-        pid_file = directory / "run" / "recycled.pid"
-        pid_file.parent.mkdir()
-        pid_file.write_text(" ".join(fields) + BOOT)
-        assert running(pid_file) is None
-        stop(pid_file, seconds=0)
+        file = directory / "run" / "recycled.process"
+        file.parent.mkdir()
+        file.write_text(f"pid={other.pid},started={start_time(other) - 1},boot={BOOT}")
+        assert running(file) is None
+        stop(file, seconds=0)
         assert other.poll() is None
         other.kill()
 
 
 def test_a_pid_of_an_earlier_boot_is_not_killed(directory):
     with subprocess.Popen(["sleep", "60"]) as other:
-        pid_file = directory / "run" / "before.pid"
-        pid_file.parent.mkdir()
-        pid_file.write_text(Path(f"/proc/{other.pid}/stat").read_text() + "another-boot\n")
-        assert running(pid_file) is None
+        file = directory / "run" / "before.process"
+        file.parent.mkdir()
+        file.write_text(f"pid={other.pid},started={start_time(other)},boot=another-boot\n")
+        assert running(file) is None
         other.kill()
 
 
@@ -156,7 +171,7 @@ def test_daemons_do_not_see_the_callers_kubeconfig_or_proxies(directory, monkeyp
 
 
 def test_stopping_what_never_ran_is_fine(directory):
-    stop(directory / "run" / "nobody.pid", seconds=0)
+    stop(directory / "run" / "nobody.process", seconds=0)
 
 
 def test_free_ports_are_not_given_twice():
