@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from controller.queue_share.http import ShareApi
-from controller.queue_share.stores.dynamodb import DynamoLedgers
+from controller.queue_share.stores.dynamodb import DynamoLedgers, control_key
 from controller.queue_share.stores.memory import MemoryLedgers
 from hack.node.aws import LocalAws
 from tests.integration.between import Between
@@ -24,7 +24,7 @@ async def in_dynamodb(
     local_aws: LocalAws, ledger_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SharedQueue]:
     client = boto3.client("dynamodb")
-    key = {"service": {"S": SERVICE}, "item": {"S": "control"}}
+    key = control_key(SERVICE)
     async with AsyncExitStack() as stack:
         operators = await stack.enter_async_context(Between(local_aws.url).running())
         consumers = await stack.enter_async_context(Between(local_aws.url).running())

@@ -8,7 +8,7 @@ import pytest
 
 from controller.queue_share.ledger import Ledger
 from controller.queue_share.ports import LedgerAwayError, Report, Stored
-from controller.queue_share.stores.dynamodb import DynamoLedgers
+from controller.queue_share.stores.dynamodb import DynamoLedgers, control_key
 
 pytest_plugins = ["tests.integration.aws_fixture"]
 
@@ -74,7 +74,7 @@ async def test_reports_are_read_from_all_pages_without_those_that_have_expired(s
 
 async def test_a_malformed_control_item_is_a_sentence_with_a_way_out(store, ledger_table):
     assert await store.write(SERVICE, LEDGER, over=0, term=1)
-    client, key = boto3.client("dynamodb"), {"service": {"S": SERVICE}, "item": {"S": "control"}}
+    client, key = boto3.client("dynamodb"), control_key(SERVICE)
     good = client.get_item(TableName=ledger_table, Key=key)["Item"]
     for name, value in (
         ("share", {"S": "all"}),

@@ -1,8 +1,12 @@
 """The share of a queue with a real SQS and DynamoDB, in small; hack/bench share is the whole."""
 
+import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from botocore.client import BaseClient
 
 from controller.queue_share.ledger import Ledger
 from controller.queue_share.ports import Report as Reported
@@ -16,6 +20,7 @@ pytest_plugins = ["tests.integration.aws_fixture"]
 
 WHO = Consumer("shop/thumbnails", "c.1", "v2")
 NOW = 1_764_000_000.0
+PAGE = Path(__file__).parents[2] / "controller" / "docs" / "queue-workers.md"
 
 
 async def test_a_failing_canary_has_its_share_of_a_backlog_and_stops_with_the_rollback(local_aws, tmp_path):
@@ -58,3 +63,35 @@ async def test_what_the_operator_writes_is_what_a_consumer_reads(ledger_table, o
     assert control == Control(
         1, "v1", "v2", frozenset({"v0"}), 0.05, 7, 3, expires_in=10.0, unused=2, granted={"c.1": 4}
     )
+
+
+def allows(policy, operation, key):
+    """What IAM would say, of the few words that the documented policy uses."""
+    keys = [
+        statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
+        for statement in policy["Statement"]
+        if statement["Action"] == f"dynamodb:{operation}"
+    ]
+    return any(key["service"]["S"] in each for each in keys)
+
+
+async def test_the_documented_policy_is_enough_for_a_worker_and_keeps_the_ledger_from_it(
+    ledger, operators, monkeypatch
+):
+    requests = []
+    make_call = BaseClient._make_api_call
+
+    def seen(client, operation, arguments):
+        requests.append((operation, arguments.get("Key") or arguments["Item"]))
+        return make_call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", seen)
+    await operators.write(WHO.service, Ledger("v1", "v2"), over=0, term=1)
+    (_, written), *_ = requests
+    requests.clear()
+    await ledger.report(Report(claims=3, returned=0, waiting=1, seq=2))
+    (documented,) = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    policy = json.loads(documented)
+    assert [operation for operation, _ in requests] == ["UpdateItem", "GetItem"]
+    assert all(allows(policy, operation, key) for operation, key in requests)
+    assert not any(allows(policy, operation, written) for operation in ("UpdateItem", "PutItem", "DeleteItem"))

@@ -1,4 +1,4 @@
-"""The share ledger in DynamoDB: `control` is read, `pod#CONSUMER` is written."""
+"""The share ledger in DynamoDB: `control` is read, in a partition of its own, and `pod#CONSUMER` is written."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class DynamoLedger:
     def _get(self) -> dict[str, Any] | None:
         answer = self._client.get_item(
             TableName=self._table,
-            Key={"service": {"S": self._who.service}, "item": {"S": "control"}},
+            Key={"service": {"S": f"control#{self._who.service}"}, "item": {"S": "control"}},
             ConsistentRead=True,
         )
         item: dict[str, Any] | None = answer.get("Item")

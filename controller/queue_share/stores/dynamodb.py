@@ -1,7 +1,9 @@
 """Ledgers in a DynamoDB table, which consumers read and write without the operator.
 
-One table for all services: partition key `service`, sort key `item`. The ledger is the item `control`; each consumer
-writes one of its own, `pod#NAME`. What the items hold is told to consumers in workloads/common/SHARE.md.
+One table for all services: partition key `service`, sort key `item`. The ledger is the item `control` of partition
+`control#SERVICE`; each consumer writes one of its own, `pod#NAME` of partition SERVICE. IAM tells partitions apart and
+not items, and a version on trial that may write the ledger could promote itself. What the items hold is in
+workloads/common/SHARE.md.
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ _AT_ONCE = 4
 """Requests of one table: one that hangs leaves threads to the others."""
 _THREADS = ThreadPoolExecutor(32, thread_name_prefix="ledger")
 """Of all tables together."""
-_CONTROL = {"S": "control"}
 _CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3, "mode": "standard"})
 """Three tries stay well below the life of a credit."""
 _NEVER = {"ConditionalCheckFailedException"}
@@ -53,8 +54,9 @@ class DynamoLedgers:
         """Services with consumers whose reports cannot be read: logged once each."""
 
     async def read(self, service: str) -> Stored | None:
-        key = {"service": {"S": service}, "item": _CONTROL}
-        answer = await self._ask(self._client.get_item, TableName=self._table, Key=key, ConsistentRead=True)
+        answer = await self._ask(
+            self._client.get_item, TableName=self._table, Key=control_key(service), ConsistentRead=True
+        )
         item = answer.get("Item")
         if item is None:
             return None
@@ -111,8 +113,7 @@ class DynamoLedgers:
             condition = "version = :over AND (attribute_not_exists(term) OR term <= :term)"
             values = {"ExpressionAttributeValues": {":over": {"N": str(over)}, ":term": {"N": str(term)}}}
         item = {
-            "service": {"S": service},
-            "item": _CONTROL,
+            **control_key(service),
             "version": {"N": str(over + 1)},
             "term": {"N": str(term)},
             **_item_of(ledger),
@@ -156,6 +157,11 @@ class DynamoLedgers:
 
     def _away(self, error: Exception) -> LedgerAwayError:
         return LedgerAwayError(f"the share ledger in DynamoDB table {self._table}: {error}")
+
+
+def control_key(service: str) -> dict[str, dict[str, str]]:
+    """No service has such a name: a namespace has no `#`."""
+    return {"service": {"S": f"control#{service}"}, "item": {"S": "control"}}
 
 
 class _RefusedError(Exception):
