@@ -13,7 +13,7 @@ from hack.node.influx import InfluxDB
 from tests.bench.plane import now
 
 _ONE_BAD_OF = 225
-"""Units of either version: no look may convict."""
+"""Units of either version, whatever their weights: no look may convict."""
 EDGES = ("0.25", "0.5")
 _READ_AGAIN_S = 10.0
 
@@ -49,7 +49,8 @@ def _lines(statuses: list[tuple[str, dict[str, Any]]], rate: int) -> Iterator[st
             revision, units = status.get(f"{role}Revision"), round(rate * share / 100)
             if revision and units:
                 tags = f"service={name},revision={revision}"
-                bad = int(at // 1000 % max(1, round(_ONE_BAD_OF / units)) == 0)
+                second = at // 1000
+                bad = units * (second + 1) // _ONE_BAD_OF - units * second // _ONE_BAD_OF
                 yield f"http.server.requests,{tags},code=200 count={units - bad}i {at}"
                 yield f"http.server.requests,{tags},code=500 count={bad}i {at}"
                 edges = ",".join(f"le_{edge}={units - bad}i" for edge in EDGES)
