@@ -33,6 +33,7 @@ class Reason(StrEnum):
     STARTING = "Starting"
     FIRST_DEPLOYMENT = "FirstDeployment"
     STATUS_LOST = "StatusLost"
+    STABLE_LOST = "StableLost"
     CANARY_STARTING = "CanaryStarting"
     NEXT_STEP = "NextStep"
     STEPS_DONE = "StepsDone"
@@ -179,6 +180,11 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.NEW: Meaning(Kind.MOVING, "The operator has not looked at this Release yet.", (_PODS,)),
     Reason.STARTING: Meaning(Kind.MOVING, "Pods of the first version are starting.", (_PODS,)),
     Reason.STATUS_LOST: _done("The status was lost; the version that serves was taken for stable."),
+    Reason.STABLE_LOST: Meaning(
+        Kind.BROKEN,
+        "Stable was deleted together with its ControllerRevision and cannot be made again.",
+        ("push a version", _RETRY),
+    ),
     Reason.FIRST_DEPLOYMENT: _done("The first version serves; there was no version to compare it with."),
     Reason.CANARY_STARTING: _moving("Pods of the new version are starting."),
     Reason.NEXT_STEP: _moving("A step is done and the next one begins."),

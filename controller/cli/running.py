@@ -24,7 +24,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{error}; write it as 10.20.0.0/16") from error
+        raise typer.BadParameter(f"{error}; write it as 10.20.0.0/16", param_hint="--source-network") from error
 
 
 def run(
@@ -42,9 +42,8 @@ def run(
         float, typer.Option("--lease-seconds", min=1, help="How long a dead operator keeps the next one waiting.")
     ] = 15,
     source_network: Annotated[
-        list[ipaddress.IPv4Network | ipaddress.IPv6Network] | None,
+        list[str] | None,
         typer.Option(
-            parser=_network,
             metavar="CIDR",
             help="Where MetricSources outside the operator's own namespace may be, besides the internet. Repeatable.",
         ),
@@ -69,7 +68,7 @@ def run(
         workers=workers,
         only=only,
         lease_s=lease,
-        source_networks=source_network or (),
+        source_networks=map(_network, source_network or ()),
     )
     try:
         asyncio.run(operator.run(chosen, kopf_adapter.watch))

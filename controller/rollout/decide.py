@@ -13,7 +13,7 @@ from controller.rollout.at_stable import at_rest, rolled_back
 from controller.rollout.converge import Decision, converge
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
-from controller.rollout.first import find_stable_again, first_deployment
+from controller.rollout.first import find_stable_again, first_deployment, forget_a_lost_stable
 from controller.rollout.guards import first_that_decides
 from controller.rollout.observation import Observation
 from controller.rollout.requests import take_requests
@@ -24,6 +24,7 @@ def decide(seen: Observation, now: float) -> Decision:
     """Actions in the order in which they must happen, the status, and when to look again."""
     draft = Draft(seen, now)
     _enter_a_step_that_is_left(draft)
+    forget_a_lost_stable(draft)
     find_stable_again(draft)
     take_requests(draft)
     if draft.status.attempt is not None:

@@ -20,6 +20,30 @@ from controller.rollout.sizing import Sizing
 from controller.rollout.traffic import WHOLE
 
 
+def forget_a_lost_stable(draft: Draft) -> None:
+    """A stable version that somebody deleted with its template: the last pass could not make it again. There is nothing
+    left to compare with, or to go back to, and callers are sent where nobody answers. So the version that is asked for
+    is deployed like a first one, but one that was rejected, which waits for a person.
+    """
+    seen, stable = draft.seen, draft.status.stable
+    blocked = seen.status.blocked
+    lost = blocked is not None and blocked.reason == Reason.STABLE_LOST and blocked.revision == stable
+    if not lost or _runs(draft, stable) or draft.status.is_rejected(seen.target):
+        return
+    draft.close_run("superseded", f"stable {stable} was lost")
+    draft.update(stable="", attempt=None)
+    message = (
+        f"stable {stable} was deleted with its ControllerRevision: there is nothing to compare with or to go back to, "
+        f"so {seen.target} is deployed like a first version"
+    )
+    draft.event(Reason.STABLE_LOST, message, warning=True)
+
+
+def _runs(draft: Draft, revision: str) -> bool:
+    state = draft.seen.state(revision)
+    return state.complete or state.wanted > 0
+
+
 def find_stable_again(draft: Draft) -> None:
     """A status that is lost, by hand or with a restore, took with it who was trusted: that is who callers are sent to.
 
@@ -29,7 +53,8 @@ def find_stable_again(draft: Draft) -> None:
     if status.stable or status.attempt is not None or seen.deleting:
         return
     weights = seen.weights or {}
-    trusted = max(_serving_before(draft), key=lambda one: (one == seen.service, weights.get(one, 0.0)), default="")
+    serving = [one for one in _serving_before(draft) if _runs(draft, one)]
+    trusted = max(serving, key=lambda one: (one == seen.service, weights.get(one, 0.0)), default="")
     if not trusted or seen.service == seen.target:
         return
     draft.update(stable=trusted)
@@ -117,7 +142,9 @@ def _awaited(draft: Draft) -> Summary | None:
     """The pods that it lacks; None once it can have the work."""
     seen, on_trial = draft.seen, draft.status.on_trial
     state, wanted = seen.state(seen.target), seen.spec.replicas
-    if state.serving >= wanted or (on_trial and state.serving > 0):
+    before = _serving_before(draft)
+    needed = bool(before) and not any(seen.state(one).serving for one in before)
+    if state.serving >= wanted or ((on_trial or needed) and state.serving > 0):
         return None
     if on_trial:
         draft.stop_clock()

@@ -16,6 +16,8 @@ _FIRST_S, _LONGEST_S = 2.5, 20.0
 """A router's trouble is often that of all Releases on it, and a rollback may wait for its end."""
 _NEXT_S = 5.0
 """The spec asks for another version already, which nothing wakes."""
+_LOST_S = 0.1
+"""Who is left takes its work with the next decision."""
 _TRIED_AGAIN_S = 15.0
 _REFUSED_AGAIN_S = 60.0
 
@@ -39,6 +41,8 @@ def blocked_by(
             return refused_by_router(error), router_again_in(failures)
         case NameTakenError():
             return Blocked(Reason.NAME_TAKEN, str(error), revision=revision), spread_s(_TRIED_AGAIN_S)
+        case TemplateLostError() if error.revision == world.observation.status.stable:
+            return Blocked(Reason.STABLE_LOST, str(error), Phase.INVALID, error.revision), _LOST_S
         case TemplateLostError():
             blocked = Blocked(Reason.TEMPLATE_REFUSED, f"spec.template: {error}", Phase.INVALID, revision)
             return blocked, spread_s(_NEXT_S) if superseded else None

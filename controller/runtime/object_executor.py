@@ -46,7 +46,7 @@ from controller.rollout.actions import (
     SetOwners,
 )
 from controller.runtime.observer import World
-from controller.runtime.refusals import NameTakenError, RefusedError, template_lost
+from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.restoring import Restorer
 from controller.runtime.versions import Ports, kept_ports, ports_of
 
@@ -150,7 +150,7 @@ class ObjectExecutor:
             return world.spec.template, world.spec.ports
         kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
         if kept is None:
-            raise template_lost(revision)
+            raise TemplateLostError(revision)
         template: Mapping[str, Any] = kept["data"]["template"]
         known = world.ports.get(revision)
         ports = kept_ports(kept) if known is None else known

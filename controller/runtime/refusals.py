@@ -8,6 +8,12 @@ from controller.kube.client import InvalidError
 class TemplateLostError(Exception):
     """A revision has to be made again, and neither the spec nor a ControllerRevision holds its template."""
 
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"revision {revision} and its ControllerRevision are gone. Put its template back into spec.template"
+        )
+        self.revision = revision
+
 
 class RefusedError(Exception):
     """The API server does not take what a field of the spec says; `forbidden`: by quota or admission, not by schema."""
@@ -19,9 +25,3 @@ class RefusedError(Exception):
 
 class NameTakenError(Exception):
     """An object of another owner has the name that a child needs."""
-
-
-def template_lost(revision: str) -> TemplateLostError:
-    return TemplateLostError(
-        f"revision {revision} and its ControllerRevision are gone. Put its template back into spec.template"
-    )

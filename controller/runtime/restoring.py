@@ -18,7 +18,7 @@ from controller.kube.made import digest_of, record_of, recorded, spec_digest
 from controller.kube.objects import Key, child_name, deployment, labels_of, selector, service_patch
 from controller.kube.writers import spec_writer
 from controller.runtime.observer import World
-from controller.runtime.refusals import RefusedError, template_lost
+from controller.runtime.refusals import RefusedError, TemplateLostError
 from controller.runtime.versions import Ports, kept_ports, ports_of
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
@@ -90,7 +90,7 @@ class Restorer:
         elif kept is not None:
             template = kept["data"]["template"]
         else:
-            raise template_lost(revision)
+            raise TemplateLostError(revision)
         deadline_s = world.spec.progress_deadline
         sent: Object = deployment(world.key, revision, 0, template=template, deadline_s=deadline_s, owner=None)["spec"]
         return sent

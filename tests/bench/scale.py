@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from controller.api.names import RELEASE_LABEL
+from controller.api.names import MADE, RELEASE_LABEL
 from controller.api.resources import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
@@ -22,6 +22,7 @@ from controller.api.resources import (
     Resource,
 )
 from controller.api.revision import revision_of
+from controller.kube.made import digest_of, record_of
 from tests.bench.plane import Plane, at_once, now, plane, release_of, template_of
 from tests.bench.report import Report, Target
 from tests.bench.world import say
@@ -109,6 +110,7 @@ class _Model:
                 other = revision_of(self._cluster, NAMESPACE, name, template_of(image), [{"port": 80}])
                 text = text.replace(revision, other)  # noqa: PLW2901 - each revision in turn
             made.append((resource, _as_new(resource, json.loads(text.replace(self._name, name)))))
+        _record(made)
         return made + [(ENDPOINT_SLICES, _slice_of(item)) for resource, item in made if resource == SERVICES]
 
 
@@ -139,6 +141,15 @@ async def _copy(world: Plane, model: _Model, number: int) -> None:
         made = await world.kube.create(resource, NAMESPACE, body)
         if resource == RELEASES:
             await world.kube.replace(resource, {**made, "status": status}, "status")
+
+
+def _record(made: list[tuple[Resource, dict[str, Any]]]) -> None:
+    """What the operator writes into a revision's Service when it makes it: else it would do so for each copy now."""
+    specs = {item["metadata"]["name"]: item["spec"] for resource, item in made if resource == DEPLOYMENTS}
+    for resource, item in made:
+        spec = specs.get(item["metadata"]["name"])
+        if resource == SERVICES and spec is not None:
+            item["metadata"]["annotations"] = {MADE: record_of(digest_of(spec), item["spec"]["ports"])}
 
 
 def _as_new(resource: Resource, item: dict[str, Any]) -> dict[str, Any]:
