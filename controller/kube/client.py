@@ -18,6 +18,7 @@ import aiohttp
 
 from controller.api.names import MANAGED_BY
 from controller.api.resources import LEASES, Resource
+from controller.kube.clock import SteadyClock
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient, Configuration
@@ -105,6 +106,7 @@ class KubeClient:
         self.namespace = namespace
         """What the kubeconfig's context names, for commands that are given none."""
         self.requests = 0
+        self.clock = SteadyClock()
         self.may_write: Callable[[], bool] = lambda: True
         """Asked right before each write; a leader that was frozen finds out here, and not when its Lease is renewed."""
         self._wrote: OrderedDict[str, str] = OrderedDict()
@@ -154,11 +156,13 @@ class KubeClient:
         self.requests += 1
         if method != "GET" and not path.startswith(_LEADING) and not self.may_write():
             raise FencedError(0, "Fenced", f"{method} {path} was not sent: the Lease was not renewed in time")
+        sent_at = self.clock.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._send(
                     method, path, query, body, {"Accept": accept, "Content-Type": content_type}, timeout_s
                 )
+                self.clock.hear(response.headers.get("Date", ""), sent_at)
                 raw = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnavailableError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,15 +103,16 @@ class Operator:
 
         cache = ObjectCache(kube)
         ledgers = MemoryLedgers()
-        allocators = Allocators(partial(_ledgers_of, ledgers))
+        clock = kube.clock.now
+        allocators = Allocators(partial(_ledgers_of, ledgers), clock=clock)
         events, runs = Events(kube), RunStore(kube)
         api_server = api_server_of(kube)
         of_sources = Addresses(api_server, listed=source_networks, inside=False)
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace, resolve=of_sources.resolve)
         telemetry = Telemetry()
-        analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe), runs, time.time, wake)
+        analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe), runs, clock, wake)
         effects = kinds(EffectContext(kube, addresses or Addresses(api_server)))
-        outbox = Outbox(effects, wake, lost=partial(_emit_lost, events))
+        outbox = Outbox(effects, wake, clock=clock, lost=partial(_emit_lost, events))
         reconciler = Reconciler(
             kube=kube,
             cache=cache,
@@ -122,10 +122,11 @@ class Operator:
             runs=runs,
             sources=sources,
             outbox=outbox,
+            clock=clock,
         )
         controllers: tuple[Controller, ...] = (
             ReleaseController(kube, cache, reconciler, allocators),
-            SweepingController(kube, lambda: reconciler.clock()),  # noqa: PLW0108 - tests set it later
+            SweepingController(kube, clock),
         )
         liveness = list[Liveness]()
         for controller in controllers:
@@ -135,6 +136,11 @@ class Operator:
         # a measurement takes as long as its source does: what can be asked of the queue is that it is begun
         liveness.append(Liveness("analysis", lambda: analysis.untaken_since))
         telemetry.gauge("pointsman_api_requests", "Requests to the API server so far.", lambda: float(kube.requests))
+        telemetry.gauge(
+            "pointsman_clock_behind_seconds",
+            "Seconds by which the operator's time is behind the API server's; it follows slowly.",
+            lambda: kube.clock.behind_s,
+        )
         telemetry.gauge("pointsman_analysis_active", "Releases being measured.", lambda: float(analysis.active))
         telemetry.gauge("pointsman_effects_owed", "Effects owed by Releases.", lambda: float(len(outbox)))
         telemetry.gauge("pointsman_effects_active", "Effects being carried out.", lambda: float(outbox.active))
@@ -240,7 +246,9 @@ async def run(settings: Settings, feed: Feed) -> None:
     runner: web.AppRunner | None = None
     try:
         operator = await Operator.assemble(kube, settings.namespace, source_networks=settings.source_networks)
-        shares = ShareApi(operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace)
+        shares = ShareApi(
+            operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace, clock=kube.clock.now
+        )
         runner = await serve(
             operator.telemetry,
             settings.address,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -64,7 +63,7 @@ class Reconciler:
     runs: RunStore
     sources: Sources
     outbox: Outbox[Key]
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
     _pending: PendingActions = field(default_factory=PendingActions)
     _versions: dict[Key, str] = field(default_factory=dict)
     """resourceVersion of each Release as it was last read or written here; the resync compares with it."""

@@ -84,6 +84,8 @@ class Place:
 class FakeApi:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
+        self.clock_ahead = 0.0
+        """Seconds by which its clock is wrong."""
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
         self._of_release: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
         """Keys of objects by collection and label: hundreds of Releases are asked for theirs all the time."""
@@ -93,6 +95,9 @@ class FakeApi:
         self.compacted = 0
         """Up to this version the history is forgotten: who wants to watch from there has to list again."""
         self.listeners: list[Callable[[Change], None]] = []
+
+    def wall(self) -> float:
+        return self._now() + self.clock_ahead
 
     def objects(self, collection: str) -> list[Object]:
         return list(self._objects.get(collection, {}).values())
@@ -168,7 +173,7 @@ class FakeApi:
         metadata |= {
             "uid": str(UUID(int=self._made)),
             "generation": 1,
-            "creationTimestamp": times.to_seconds_text(self._now()),
+            "creationTimestamp": times.to_seconds_text(self.wall()),
         }
         made = {**body, "metadata": metadata}
         if place.collection in _WITH_STATUS:
@@ -220,7 +225,7 @@ class FakeApi:
         if expected.get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
             raise RefusalError(409, "Conflict", "the UID in the precondition is another object's")
         if before["metadata"].get("finalizers"):
-            stamp = {"deletionTimestamp": times.to_seconds_text(self._now())}
+            stamp = {"deletionTimestamp": times.to_seconds_text(self.wall())}
             return self._store(place.collection, "MODIFIED", {**before, "metadata": {**before["metadata"], **stamp}})
         gone = self._drop(place.collection, before)["metadata"]
         return {"kind": "Status", "status": "Success", "details": {"name": gone["name"], "uid": gone["uid"]}}

@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any, Self, cast
 
 import aiohttp
@@ -120,7 +121,8 @@ class FakeClient(KubeClient):
         if answer.status == 200 and headers["Accept"] == METADATA_LIST:
             items = [{"metadata": item["metadata"]} for item in answer.body["items"]]
             answer = Answer(200, {**answer.body, "items": items})
-        response = FakeResponse(answer.status, json.dumps(answer.body).encode(), answer.headers)
+        answered = {**answer.headers, "Date": formatdate(self._fake.wall(), usegmt=True)}
+        response = FakeResponse(answer.status, json.dumps(answer.body).encode(), answered)
         if "watch" in asked and answer.status == 200:
             response.content = FakeContent(self._stream(request.place, asked, timeout_s))
         return cast("aiohttp.ClientResponse", response)

@@ -29,6 +29,7 @@ from controller.api.resources import (
     SERVICES,
     Resource,
 )
+from controller.kube.clock import SteadyClock
 from controller.kube.lease import Lease
 from controller.runtime.controller import Event, Request
 from controller.runtime.event_router import EventRouter
@@ -47,9 +48,12 @@ LEASE_S = 15.0
 class RunningOperator:
     """One process, as far as anybody can tell."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, clock_ahead: float = 0.0) -> None:
         self.name = name
+        self.clock_ahead = clock_ahead
+        """Seconds by which its machine's clock is wrong."""
         self.kube = FakeClient(world.api, lambda: world.weather, name)
+        self.kube.clock = SteadyClock(lambda: world.now() + self.clock_ahead, asyncio.get_running_loop().time)
         self.operator: Operator | None = None
         self.reconciles: list[float] = []
         """When each ended. They are counted: what one asks of the API server depends on what is cached."""
@@ -72,8 +76,7 @@ class RunningOperator:
             self.reconciles.append(loop.time())
 
         queue.finish = finish_and_count  # type: ignore[method-assign]
-        reconciler.clock, reconciler.sources = self._world.now, sources
-        operator.analysis.clock = self._world.now
+        reconciler.sources = sources
         operator.analysis.measuring = Measuring(reconciler.runs, sources)
         self.operator = operator
         lease = Lease(self.kube, HOME, LEASE_NAME, self.name, duration_s=LEASE_S, monotonic=loop.time)
@@ -122,8 +125,8 @@ class World:
     def now(self) -> float:
         return EPOCH + asyncio.get_running_loop().time()
 
-    def start(self, name: str = "a") -> RunningOperator:
-        operator = RunningOperator(self, name)
+    def start(self, name: str = "a", *, clock_ahead: float = 0.0) -> RunningOperator:
+        operator = RunningOperator(self, name, clock_ahead)
         self.operators.append(operator)
         return operator
 
