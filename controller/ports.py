@@ -94,6 +94,12 @@ class RouterSigns:
 
     edited_by: str = ""
     """The last manager other than Pointsman that wrote the route; empty where there is none."""
+    refused: str = ""
+    """Why what is written has no effect, in a sentence, where the router says so."""
+    unanswered: str = ""
+    """Who has not said yet whether it takes effect, in a sentence."""
+    written_at: float = 0.0
+    """When Pointsman wrote the route last, in seconds since the epoch; 0 where that is not known."""
     unused_credits_s: float = 0.0
     """For how long the canary has left work unused that was meant for it alone."""
 

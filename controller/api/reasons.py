@@ -71,6 +71,7 @@ class Reason(StrEnum):
     ROUTE_CONTENDED = "RouteContended"
     CHANGED_BY_HAND = "ChangedByHand"
     ROUTER_REFUSED = "RouterRefused"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     PASS_FAILED = "PassFailed"  # noqa: S105 - a pass of the reconcile loop
 
     SERVICE_TAKEN = "ServiceTaken"
@@ -154,6 +155,7 @@ _RETRY = "pointsman retry {name} {rejected} -n {namespace}"
 _ROLLBACK = "pointsman rollback {here} --to {previous}"
 _PROMOTE = "pointsman promote {here} --full --reason TEXT"
 _OBJECTS = "kubectl get deployments,services,httproutes -n {namespace} --show-labels"
+_ROUTE = "kubectl describe httproute {here}"
 _VALIDATE = "pointsman validate FILE"
 _END_TRIAL = "pointsman promote {first} --full --reason TEXT"
 _MOVING = (_WAIT, _ABORT, _END_TRIAL)
@@ -240,6 +242,9 @@ MEANINGS: dict[Reason, Meaning] = {
         "Another controller keeps changing the route.", "kubectl get httproute {here} --show-managed-fields -o yaml"
     ),
     Reason.CHANGED_BY_HAND: _waiting("An object that Pointsman owns was changed by hand and is put back.", _OBJECTS),
+    Reason.ROUTE_NOT_ACCEPTED: Meaning(
+        Kind.BROKEN, "The Gateway does not accept the route, so no request follows it.", (_ROUTE, _VALIDATE)
+    ),
     Reason.ROUTER_REFUSED: Meaning(Kind.BROKEN, "The router does not take the weights.", (_VALIDATE,)),
     Reason.PASS_FAILED: Meaning(Kind.BROKEN, "Pointsman cannot finish its work on this Release.", (_PODS,)),
     Reason.SERVICE_TAKEN: Meaning(Kind.BROKEN, "A Service with this name belongs to something else.", (_OBJECTS,)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from controller.api import times
 from controller.api.names import MANAGED_BY
 
 
@@ -17,6 +18,17 @@ def other_writer(metadata: Mapping[str, Any]) -> str:
     ]
     latest = max(others, key=lambda entry: str(entry.get("time", "")), default=None)
     return "" if latest is None else str(latest.get("manager", ""))
+
+
+def written_at(metadata: Mapping[str, Any]) -> float:
+    """When Pointsman wrote it last, or else when it was made, in seconds since the epoch; 0 where nothing says so."""
+    ours = [
+        str(entry["time"])
+        for entry in metadata.get("managedFields") or []
+        if entry.get("manager") == MANAGED_BY and not entry.get("subresource") and entry.get("time")
+    ]
+    latest = max([*ours, str(metadata.get("creationTimestamp") or "")])
+    return times.from_text(latest) if latest else 0.0
 
 
 def spec_writer(metadata: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ from controller.rollout.actions import (
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.effect import owed_after
-from controller.rollout.holds import changed_by_hand
+from controller.rollout.holds import changed_by_hand, not_accepted
 from controller.rollout.manual import no_effect
 from controller.rollout.notices import forward, notify
 from controller.rollout.observation import STRANGE
@@ -247,6 +247,11 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
     changed = changed_by_hand(draft)
     if changed and phase in _GOES_ON and not desired.hands_off:
         phase, reason, message = Phase.WAITING, Reason.CHANGED_BY_HAND, changed
+    refused = "" if desired.hands_off else not_accepted(draft)
+    if refused:
+        draft.announce(Reason.ROUTE_NOT_ACCEPTED, refused)
+        if phase in _GOES_ON:
+            phase, reason, message = Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, refused
     annotation = no_effect(draft)
     if annotation:
         draft.announce(_NO_EFFECT, annotation)

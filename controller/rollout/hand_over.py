@@ -41,12 +41,15 @@ def hand_over(draft: Draft, wanted: str) -> Desired | None:
     summary = Summary(Phase.PROGRESSING, Reason.ROUTER_CHANGED, message)
     if status.router_beside in ("", wanted):
         draft.update(router_beside=wanted)
-        if _serves_alone(seen.weights, serving) and (not serving or seen.weights_beside == {serving: WHOLE}):
+        takes_it = not serving or (seen.weights_beside == {serving: WHOLE} and not seen.not_accepted_beside)
+        if _serves_alone(seen.weights, serving) and takes_it:
             draft.update(router=wanted, router_beside=status.router, weight=_weight(draft), weight_since=draft.now)
             draft.update(weight_pending=False)
             draft.event(Reason.ROUTER_CHANGED, f"{wanted} has the traffic; {status.router} is left")
             draft.again(0)
             return Desired(summary, hands_off=True)
+        if seen.not_accepted_beside:
+            summary = Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, seen.not_accepted_beside)
     if seen.trouble_beside:
         summary = Summary(Phase.WAITING, Reason.ROUTER_REFUSED, f"{wanted}: {seen.trouble_beside}")
     draft.again(_TRIED_AGAIN_S if seen.trouble_beside else _SEEN_AGAIN_S)

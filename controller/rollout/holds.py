@@ -12,6 +12,10 @@ from controller.rollout.desired import Summary
 from controller.rollout.draft import Draft
 from controller.rollout.observation import MetricTrouble
 
+_ANSWERED_WITHIN_S = 10.0
+"""Gateways were seen to answer within 0.2 s."""
+_LOOKED_AT_AGAIN_S = 15.0
+
 
 def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     """The weight that stays in force, and what is waited for. `weight`: what the step asks for, in percent."""
@@ -32,6 +36,10 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     if changed:
         draft.stop_clock()
         return min(in_force, weight), Summary(Phase.WAITING, Reason.CHANGED_BY_HAND, changed)
+    refused = not_accepted(draft)
+    if refused:
+        draft.stop_clock()
+        return min(in_force, weight), Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, refused)
     if draft.contended:
         draft.stop_clock()
         sentence = contention.sentence(draft.status.route_edits)
@@ -47,6 +55,16 @@ def changed_by_hand(draft: Draft) -> str:
         if edited:
             return f"{edited} was changed by hand. It is put back, and the weight does not rise until its pods are too."
     return ""
+
+
+def not_accepted(draft: Draft) -> str:
+    """Why no request follows the route, as its Gateway says, or does not say within seconds."""
+    seen = draft.seen
+    if seen.route_refused or not seen.route_unanswered:
+        return seen.route_refused
+    left = seen.route_written_at + _ANSWERED_WITHIN_S - draft.now
+    draft.again(left if left > 0 else _LOOKED_AT_AGAIN_S)
+    return "" if left > 0 else seen.route_unanswered
 
 
 def caps(draft: Draft) -> bool:

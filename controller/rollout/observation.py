@@ -116,10 +116,17 @@ class Observation:
     """What was made for the Release has other owners than spec.deletionPolicy says."""
     spec_router: str = ""
     """The router of the spec. `weights` are those of the one that has the traffic, by the status."""
+    route_refused: str = ""
+    """Why the weights have no effect, in a sentence, where the router says so."""
+    route_unanswered: str = ""
+    """Who has not said yet whether they have, in a sentence."""
+    route_written_at: float = 0.0
     weights_beside: Mapping[str, float] | None = None
     """Percent per revision as the other router has them, while two are involved."""
     trouble_beside: str = ""
     """Why the other router cannot be read, in a sentence."""
+    not_accepted_beside: str = ""
+    """Why the other router cannot be given the traffic yet, in a sentence."""
     left_beside: bool = False
     """This process has made the other router keep nothing of ours."""
     unused_credits_s: float = 0.0

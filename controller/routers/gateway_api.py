@@ -15,10 +15,12 @@ from controller.api.resources import HTTP_ROUTES
 from controller.api.resources import Rule as AccessRule
 from controller.api.shapes import List, Open, Text
 from controller.kube.client import InvalidError
-from controller.kube.objects import is_ours, taken
-from controller.kube.writers import other_writer
+from controller.kube.host_names import HostNames
+from controller.kube.objects import Key, is_ours, taken
+from controller.kube.writers import other_writer, written_at
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
+from controller.routers._acceptance import refusal, unanswered
 
 KIND = "gatewayAPI"
 SIZING = Sizing.BY_WEIGHT
@@ -26,6 +28,10 @@ WATCHES = (HTTP_ROUTES,)
 RULES = (AccessRule(HTTP_ROUTES, ("get", "list", "watch", "create", "update", "patch", "delete")),)
 EXAMPLE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["shop.example.com"]}
 
+_RIVAL = (
+    "HTTPRoutes {older} and {younger} ask the same Gateway for the same host name and path. {older} is older and gets "
+    "these requests; change spec.traffic.gatewayAPI of one of the two Releases"
+)
 _PARTS = 10_000
 """Weights are parts of ten thousand, so that 0.5 % is a whole number."""
 
@@ -60,11 +66,12 @@ class Config:
 
 
 def create(config: Config | None, target: RoutedService, context: RouterContext) -> GatewayRouter:
-    return GatewayRouter(config, target, context.kube)
+    return GatewayRouter(config, target, context.kube, context.service(HostNames))
 
 
 class GatewayRouter:
-    def __init__(self, config: Config | None, target: RoutedService, kube: KubeApi) -> None:
+    def __init__(self, config: Config | None, target: RoutedService, kube: KubeApi, hosts: HostNames) -> None:
+        self._hosts = hosts
         self._config = config
         self._target = target
         self._kube = kube
@@ -73,13 +80,22 @@ class GatewayRouter:
     async def observe(self) -> Weights | None:
         self._seen = await self._kube.find(HTTP_ROUTES, self._target.namespace, self._target.name)
         if self._seen is None:
+            self._hosts.forget(Key(self._target.namespace, self._target.name))
             return None
         rules = self._seen.get("spec", {}).get("rules") or [{}]
         weights = self._weights_of(rules[0].get("backendRefs") or [])
         # a route that was changed by hand anywhere else is as good as one whose weights were: it is written anew
         as_written = self._config is None or _contains(self._seen["spec"], self._spec(self._config, weights))
-        return Weights(
-            weights.shares if as_written else {}, signs=RouterSigns(edited_by=other_writer(self._seen["metadata"]))
+        return Weights(weights.shares if as_written else {}, signs=self._signs(self._seen))
+
+    def _signs(self, route: Mapping[str, Any]) -> RouterSigns:
+        key = Key(self._target.namespace, self._target.name)
+        rival = self._hosts.rival(key, route)
+        return RouterSigns(
+            edited_by=other_writer(route["metadata"]),
+            refused=refusal(route) or (_RIVAL.format(older=rival, younger=key) if rival else ""),
+            unanswered=unanswered(route),
+            written_at=written_at(route["metadata"]),
         )
 
     async def ensure(self, weights: Weights) -> bool:

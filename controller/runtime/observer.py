@@ -65,6 +65,7 @@ class _Beside:
     router: Router | None = None
     weights: Mapping[str, float] | None = None
     trouble: str = ""
+    not_accepted: str = ""
 
 
 class Observer:
@@ -135,7 +136,11 @@ class Observer:
             spec_router=spec.traffic.kind,
             weights_beside=beside.weights,
             trouble_beside=beside.trouble,
+            not_accepted_beside=beside.not_accepted,
             route_by=signs.edited_by,
+            route_refused=signs.refused,
+            route_unanswered=signs.unanswered,
+            route_written_at=signs.written_at,
             unused_credits_s=signs.unused_credits_s,
             service=_selected(by_name.get(key.name), key.name, ports, status.stable),
             taken=taken,
@@ -174,7 +179,9 @@ class Observer:
             weights = await router.observe()
         except RouterError as error:
             return _Beside(trouble=str(error))
-        return _Beside(router, None if weights is None else weights.shares)
+        if weights is None:
+            return _Beside(router)
+        return _Beside(router, weights.shares, not_accepted=weights.signs.refused or weights.signs.unanswered)
 
     async def _unlabelled_service(
         self, key: Key, owner: Mapping[str, Any] | None, by_name: dict[str, Mapping[str, Any]]

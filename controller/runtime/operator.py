@@ -24,6 +24,7 @@ from controller.kube.cache import ObjectCache
 from controller.kube.callers import Callers
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.events import Events
+from controller.kube.host_names import HostNames
 from controller.kube.lease import Lease
 from controller.kube.objects import Key
 from controller.kube.watch import ChildWatch
@@ -101,7 +102,7 @@ class Operator:
         def wake(key: Key) -> None:
             event_router.add(release_request(key))
 
-        cache = ObjectCache(kube)
+        cache, hosts = ObjectCache(kube), HostNames(wake)
         ledgers = MemoryLedgers()
         clock = kube.clock.now
         allocators = Allocators(partial(_ledgers_of, ledgers), clock=clock)
@@ -116,13 +117,14 @@ class Operator:
         reconciler = Reconciler(
             kube=kube,
             cache=cache,
-            observer=Observer(cache, cluster, RouterContext(cache, (allocators,))),
+            observer=Observer(cache, cluster, RouterContext(cache, (allocators, hosts))),
             executor=Executor(cache, runs, events),
             analysis=analysis,
             runs=runs,
             sources=sources,
             outbox=outbox,
             clock=clock,
+            hosts=hosts,
         )
         controllers: tuple[Controller, ...] = (
             ReleaseController(kube, cache, reconciler, allocators),

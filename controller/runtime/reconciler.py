@@ -28,6 +28,7 @@ from controller.api.status_format import status_from_raw, status_to_raw
 from controller.effects.outbox import Outbox
 from controller.kube.cache import ObjectCache
 from controller.kube.client import KubeClient, KubeError, NotFoundError
+from controller.kube.host_names import HostNames
 from controller.kube.objects import Key, selector_text
 from controller.ports import RouterError
 from controller.rollout.actions import Action, LeaveRouter, SetWeights, TakeOver
@@ -64,6 +65,7 @@ class Reconciler:
     sources: Sources
     outbox: Outbox[Key]
     clock: Callable[[], float]
+    hosts: HostNames
     _pending: PendingActions = field(default_factory=PendingActions)
     _versions: dict[Key, str] = field(default_factory=dict)
     """resourceVersion of each Release as it was last read or written here; the resync compares with it."""
@@ -301,6 +303,7 @@ class Reconciler:
         self.analysis.forget(key)
         self.sources.forget(key)
         self.outbox.forget(key)
+        self.hosts.forget(key)
 
 
 def _of_known_routers(status: Status) -> Status:

@@ -24,6 +24,8 @@ from controller.kube.client import KubeClient
 from hack.node import build
 from hack.node.controlplane import ControlPlane
 from hack.node.process import free_port
+from tests.beside import beside
+from tests.gateway import Gateway
 from tests.integration.cluster_fixture import define, gateway_api
 
 OPERATOR = "pointsman-operator"
@@ -137,7 +139,8 @@ async def plane(*namespaces: str, controllers: bool = True) -> AsyncIterator[Pla
                 await kube.create(NAMESPACES, None, body)
             made = Plane(control, kube, directory)
             try:
-                yield made
+                async with beside(Gateway(kube).run()):
+                    yield made
             finally:
                 made.stop_operator()
                 await kube.close()

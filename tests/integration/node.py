@@ -12,6 +12,7 @@ from controller.api.names import REVISION_LABEL
 from controller.api.resources import PODS, Resource
 from controller.kube.client import KubeClient, KubeError, UnavailableError
 from tests.beside import beside
+from tests.gateway import Gateway
 
 _NODES = Resource("", "v1", "nodes", "Node")
 
@@ -20,7 +21,7 @@ Behave = Callable[[dict[str, Any]], str]
 
 
 class Node:
-    """Plays kubelet and scheduler for one namespace. `behave` may be changed at any time."""
+    """Plays kubelet, scheduler and the Gateway for one namespace. `behave` may be changed at any time."""
 
     def __init__(self, kube: KubeClient, namespace: str) -> None:
         self._kube = kube
@@ -39,7 +40,7 @@ class Node:
     async def running(self) -> AsyncIterator["Node"]:
         await self._kube.create(_NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self._name}})
         try:
-            async with beside(self._run()):
+            async with beside(self._run()), beside(Gateway(self._kube, self.namespace).run()):
                 yield self
         finally:
             await self._kube.delete(_NODES, None, self._name)

@@ -14,6 +14,7 @@ from controller.api.fields import Place
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import DEPLOYMENTS, SERVICES, Resource
 from controller.kube.client import KubeError
+from controller.kube.host_names import HostNames
 from controller.ports import RoutedService, Router, RouterContext, RouterError, Weights
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.ports import LedgerAwayError, LedgerPlace, LedgerStore
@@ -57,7 +58,7 @@ class World:
             None if left else OneOf("routers").parse({self.kind: module.EXAMPLE}, Place("", registry.kinds())).config
         )
         target = RoutedService("shop", "web", None, ({"port": 80},))
-        return module.create(config, target, RouterContext(self.kube, (self.allocators,)))
+        return module.create(config, target, RouterContext(self.kube, (self.allocators, HostNames())))
 
     async def ensure(self, shares: Mapping[str, float]) -> bool:
         router = self.router()

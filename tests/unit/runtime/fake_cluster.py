@@ -15,10 +15,13 @@ from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import DEPLOYMENTS, ENDPOINT_SLICES, HTTP_ROUTES, RELEASES, SERVICES
 from controller.kube.objects import Key
 from controller.ports import NoData, Query, Row, Samples, Window
+from tests.gateway import accepted, is_answered
 from tests.unit.runtime.fake_api import Change, FakeApi, Object, selects
 
 START_S = 2.0
 """Until a pod is ready."""
+ACCEPTED_S = 0.2
+"""Until a Gateway has answered of a new route."""
 _PER_S = 100
 
 _DEPLOYMENTS, _SERVICES = DEPLOYMENTS.path(), SERVICES.path()
@@ -34,17 +37,30 @@ class FakeCluster:
         """When each pod of a Deployment was made, by the Deployment's uid."""
         self.broken: set[str] = set()
         """Images whose pods never get ready."""
+        self.accepts = True
+        """Whether a Gateway is there that answers of each new route."""
         api.listeners.append(self._changed)
 
     def _changed(self, change: Change) -> None:
         if change.collection == RELEASES.path() and change.type == "DELETED":
             self._take_along(change.object["metadata"]["uid"])
+        is_route = change.collection == HTTP_ROUTES.path() and change.type != "DELETED"
+        if is_route and self.accepts and not is_answered(change.object):
+            asyncio.get_running_loop().call_later(ACCEPTED_S, self.accept, change.object["metadata"])
         release = change.object["metadata"].get("labels", {}).get(RELEASE_LABEL)
         if change.collection not in (_DEPLOYMENTS, _SERVICES) or release is None:
             return  # of somebody else: nothing that is looked at here
         loop = asyncio.get_running_loop()
         loop.call_soon(self.sync, release)
         loop.call_later(START_S + 0.01, self.sync, release)
+
+    def accept(self, metadata: Object, **changes: str) -> None:
+        """What the Gateway says of a route."""
+        path = _path(HTTP_ROUTES.path(), metadata)
+        route = self._api.handle("GET", path, {}, None)
+        if route.status == 200:
+            body = {**route.body, "status": accepted(route.body, **changes)}
+            self._api.handle("PUT", f"{path}/status", {}, body)
 
     def _take_along(self, owner: str) -> None:
         for collection in list(self._api._objects):
