@@ -26,7 +26,7 @@ def accepted(route: Mapping[str, Any], **changes: str) -> dict[str, Any]:
     }
     parents = [
         {"parentRef": parent, "controllerName": CONTROLLER, "conditions": [condition]}
-        for parent in route["spec"]["parentRefs"]
+        for parent in route["spec"].get("parentRefs") or []
     ]
     return {"parents": parents}
 
@@ -34,7 +34,7 @@ def accepted(route: Mapping[str, Any], **changes: str) -> dict[str, Any]:
 def is_answered(route: Mapping[str, Any]) -> bool:
     """Whether each of its present parents has said something."""
     answered = [one["parentRef"] for one in (route.get("status") or {}).get("parents") or []]
-    return bool(answered == route["spec"]["parentRefs"])
+    return answered == (route["spec"].get("parentRefs") or [])
 
 
 class Gateway:

@@ -43,12 +43,18 @@ Measured = tuple[AnalysisResult, float | None]
 
 
 class Measuring:
-    def __init__(self, runs: RunStore, sources: Sources, lagged: Callable[[float], object] = lambda _: None) -> None:
+    def __init__(
+        self,
+        runs: RunStore,
+        sources: Sources,
+        lagged: Callable[[float], object] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """`lagged` is called for each look with the seconds from when its counts were complete until it was made."""
         self._runs = runs
         self._sources = sources
         self._lagged = lagged
-        self._delay = IngestionDelay(time.time)
+        self._delay = IngestionDelay(clock)
 
     def forget(self, key: Key) -> None:
         self._delay.forget(key)

@@ -11,7 +11,8 @@ A kind is a module of this folder:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,6 +89,8 @@ class EffectContext:
 
     kube: Secrets
     addresses: Addresses
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch."""
 
 
 class EffectModule(Module, Protocol):

@@ -5,7 +5,6 @@ A 2xx is delivered; anything else, and no answer, is tried again with back-off. 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -64,7 +63,7 @@ class Config:
 class Notify:
     def __init__(self, context: EffectContext) -> None:
         self._context = context
-        self._for_notifiers = NotifierContext(partial(_post, context.addresses), time.time)
+        self._for_notifiers = NotifierContext(partial(_post, context.addresses), context.clock)
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         payload, target = _read(effect)

@@ -57,7 +57,7 @@ class Addresses:
             raise TargetError(f"{host} cannot be resolved: {reason or 'not a host name'}") from error
         try:
             api_server = await self._api_server()
-        except KubeError as error:
+        except (KubeError, OSError) as error:
             raise TargetError(
                 f"{host} is not called while the API server's addresses are not known: {error}"
             ) from error
@@ -66,9 +66,6 @@ class Addresses:
             if problem:
                 raise TargetError(f"{host} is at {address}, {problem}")
         return tuple(map(str, found))
-
-    def close(self) -> None:
-        self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     def _problem(self, address: IPAddress, api_server: Collection[IPAddress]) -> str:
         listing = [network for network in self._listed if address in network]

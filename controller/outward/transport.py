@@ -12,6 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from controller.ports import Resolve
 
 _ADDRESSES_TRIED = 3
+_CONNECT_S = 2.0
 
 
 def transport(resolve: Resolve | None, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncBaseTransport:
@@ -31,17 +32,27 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         url = request.url
         port = url.port or (443 if url.scheme == "https" else 80)
         request.extensions = {**request.extensions, "sni_hostname": url.host}
-        problem: httpx.ConnectError | None = None
-        for address in (await self._resolve(url.host, port))[:_ADDRESSES_TRIED]:
+        problem: httpx.ConnectError | httpx.ConnectTimeout | None = None
+        addresses = (await self._resolve(url.host, port))[:_ADDRESSES_TRIED]
+        if len(addresses) > 1:
+            _connect_sooner(request)
+        for address in addresses:
             request.url = url.copy_with(host=address)
             try:
                 return await self._transport.handle_async_request(request)
-            except httpx.ConnectError as error:
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 problem = error
         raise problem or httpx.ConnectError(f"{url.host} has no address")
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+
+def _connect_sooner(request: httpx.Request) -> None:
+    """One address that swallows what is sent there must not use up the time of the others."""
+    timeout = request.extensions.get("timeout", {})
+    connect = min(timeout.get("connect") or _CONNECT_S, _CONNECT_S)
+    request.extensions = {**request.extensions, "timeout": {**timeout, "connect": connect}}
 
 
 class CheckedResolver(AbstractResolver):

@@ -3,7 +3,8 @@
 1. Work is taken away. It needs nothing but weights, so nothing that fails elsewhere can keep it.
 2. The attempt's record is closed, and the status is written: no version gets work that the status does not name.
 3. Pods grow, then work is given, then Service NAME moves.
-4. Pods shrink, and what has drained goes. Answers come last: none is given before it is true.
+4. Pods shrink, and what has drained goes. Answers come after all of that: none is given before it is true. What was
+   changed by hand is put back last, since the API server may refuse that for ever.
 """
 
 from __future__ import annotations
@@ -98,7 +99,6 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     then = (
         *_events(draft),
         *events,
-        *_put_back(draft, desired),
         *grown,
         *on,
         *given,
@@ -106,6 +106,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *shrunk,
         *retired,
         *draft.answers,
+        *_put_back(draft, desired),
         *owners,
         *off,
         *beside,

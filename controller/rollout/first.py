@@ -28,20 +28,15 @@ def forget_a_lost_stable(draft: Draft) -> None:
     seen, stable = draft.seen, draft.status.stable
     blocked = seen.status.blocked
     lost = blocked is not None and blocked.reason == Reason.STABLE_LOST and blocked.revision == stable
-    if not lost or _runs(draft, stable) or draft.status.is_rejected(seen.target):
+    if not lost or seen.state(stable).exists or draft.status.is_rejected(seen.target):
         return
     draft.close_run("superseded", f"stable {stable} was lost")
-    draft.update(stable="", attempt=None)
+    draft.update(stable="", attempt=None, weight=0.0)
     message = (
         f"stable {stable} was deleted with its ControllerRevision: there is nothing to compare with or to go back to, "
         f"so {seen.target} is deployed like a first version"
     )
     draft.event(Reason.STABLE_LOST, message, warning=True)
-
-
-def _runs(draft: Draft, revision: str) -> bool:
-    state = draft.seen.state(revision)
-    return state.complete or state.wanted > 0
 
 
 def find_stable_again(draft: Draft) -> None:
@@ -53,7 +48,7 @@ def find_stable_again(draft: Draft) -> None:
     if status.stable or status.attempt is not None or seen.deleting:
         return
     weights = seen.weights or {}
-    serving = [one for one in _serving_before(draft) if _runs(draft, one)]
+    serving = [one for one in _serving_before(draft) if seen.state(one).exists]
     trusted = max(serving, key=lambda one: (one == seen.service, weights.get(one, 0.0)), default="")
     if not trusted or seen.service == seen.target:
         return
@@ -142,8 +137,8 @@ def _awaited(draft: Draft) -> Summary | None:
     """The pods that it lacks; None once it can have the work."""
     seen, on_trial = draft.seen, draft.status.on_trial
     state, wanted = seen.state(seen.target), seen.spec.replicas
-    before = _serving_before(draft)
-    needed = bool(before) and not any(seen.state(one).serving for one in before)
+    given = {one for one, share in (seen.weights or {}).items() if share} | ({seen.service} if seen.service else set())
+    needed = bool(given - {seen.target}) and not any(seen.state(one).serving for one in given - {seen.target})
     if state.serving >= wanted or ((on_trial or needed) and state.serving > 0):
         return None
     if on_trial:

@@ -54,6 +54,11 @@ class RevisionState:
     def serving(self) -> int:
         return min(self.ready, self.endpoints)
 
+    @property
+    def exists(self) -> bool:
+        """Its Deployment is there, with or without its Service."""
+        return self.complete or self.wanted > 0
+
 
 @dataclass(frozen=True)
 class Request:

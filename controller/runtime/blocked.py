@@ -41,8 +41,10 @@ def blocked_by(
             return refused_by_router(error), router_again_in(failures)
         case NameTakenError():
             return Blocked(Reason.NAME_TAKEN, str(error), revision=revision), spread_s(_TRIED_AGAIN_S)
-        case TemplateLostError() if error.revision == world.observation.status.stable:
-            return Blocked(Reason.STABLE_LOST, str(error), Phase.INVALID, error.revision), _LOST_S
+        case TemplateLostError() if _is_lost_stable(world, error.revision):
+            waits = world.observation.status.is_rejected(world.observation.target)
+            again_in = spread_s(_TRIED_AGAIN_S) if waits else _LOST_S
+            return Blocked(Reason.STABLE_LOST, str(error), Phase.INVALID, error.revision), again_in
         case TemplateLostError():
             blocked = Blocked(Reason.TEMPLATE_REFUSED, f"spec.template: {error}", Phase.INVALID, revision)
             return blocked, spread_s(_NEXT_S) if superseded else None
@@ -53,3 +55,8 @@ def blocked_by(
             return blocked, spread_s(_NEXT_S if superseded else again_in)
         case _:
             assert_never(error)
+
+
+def _is_lost_stable(world: World, revision: str) -> bool:
+    """Nothing runs of it either."""
+    return revision == world.observation.status.stable and not world.observation.state(revision).exists

@@ -229,7 +229,9 @@ class ObjectExecutor:
     async def _set_owners(self, world: World) -> None:
         """Deployments and Services last: by them it is seen whether all of it was done."""
         labels, key = f"{RELEASE_LABEL}={world.key.name}", world.key
-        routes = registry.modules("routers")[world.observation.status.router or world.spec.traffic.kind].WATCHES
+        status, modules = world.observation.status, registry.modules("routers")
+        routers = {status.router, status.router_beside, world.spec.traffic.kind} & modules.keys()
+        routes = [resource for router in sorted(routers) for resource in modules[router].WATCHES]
         kinds = dict.fromkeys((ANALYSIS_RUNS, CONTROLLER_REVISIONS, *routes, DEPLOYMENTS, SERVICES))
         for resource in kinds:
             for item in await self._kube.list(resource, key.namespace, labels=labels):

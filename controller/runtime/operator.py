@@ -111,8 +111,8 @@ class Operator:
         of_sources = Addresses(api_server, listed=source_networks, inside=False)
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace, resolve=of_sources.resolve)
         telemetry = Telemetry()
-        analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe), runs, clock, wake)
-        effects = kinds(EffectContext(kube, addresses or Addresses(api_server)))
+        analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe, clock), runs, clock, wake)
+        effects = kinds(EffectContext(kube, addresses or Addresses(api_server), clock))
         outbox = Outbox(effects, wake, clock=clock, lost=partial(_emit_lost, events))
         reconciler = Reconciler(
             kube=kube,

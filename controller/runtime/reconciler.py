@@ -146,11 +146,7 @@ class Reconciler:
         try:
             world = await self.observer.observe(key, release, spec, status, pending)
         except RouterError as error:
-            if self._has_waited(release):
-                await self.executor.delete_anyway(release, error)
-                return None
-            await self._write(key, release, status.blocked_by(refused_by_router(error)))
-            return router_again_in(self._count_blocked(key))
+            return await self._unreadable(key, release, status, error)
         more = self._pending.read(key, pending, [request.name for request in world.observation.requests])
         now = self.clock()
         found = self._analyzed(world, status, now)
@@ -175,6 +171,14 @@ class Reconciler:
         self.analysis.pass_done(key, decision.status)
         return _soonest(again_in, found.again_in, 0 if more else None)
 
+    async def _unreadable(self, key: Key, release: dict[str, Any], status: Status, error: RouterError) -> float | None:
+        """What the router says it has cannot be read, so nothing is decided."""
+        if self._has_waited(release):
+            await self.executor.delete_anyway(release, error)
+            return None
+        await self._write(key, release, status.blocked_by(refused_by_router(error)))
+        return router_again_in(self._count_blocked(key))
+
     async def _withdraw(self, key: Key, release: dict[str, Any], status: Status, problem: str) -> float | None:
         """The spec was let in and cannot be meant. What of it can be read is used to protect its users."""
         try:
@@ -185,7 +189,10 @@ class Reconciler:
                 return None
             await self._write(key, release, status.changed(phase=Phase.INVALID, reason=Reason.INVALID, message=problem))
             return None
-        world = await self.observer.observe(key, release, spec, status, ())
+        try:
+            world = await self.observer.observe(key, release, spec, status, ())
+        except RouterError as error:
+            return await self._unreadable(key, release, status, error)
         now = self.clock()
         self.analysis.result(key, None, now)
         return await self._carry_out(world, withdraw(world.observation, now, problem), now)

@@ -8,10 +8,8 @@ from controller.kube.client import InvalidError
 class TemplateLostError(Exception):
     """A revision has to be made again, and neither the spec nor a ControllerRevision holds its template."""
 
-    def __init__(self, revision: str) -> None:
-        super().__init__(
-            f"revision {revision} and its ControllerRevision are gone. Put its template back into spec.template"
-        )
+    def __init__(self, revision: str, what: str = "and its ControllerRevision are gone") -> None:
+        super().__init__(f"revision {revision} {what}. Put its template back into spec.template")
         self.revision = revision
 
 

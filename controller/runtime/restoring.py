@@ -90,7 +90,8 @@ class Restorer:
         elif kept is not None:
             template = kept["data"]["template"]
         else:
-            raise TemplateLostError(revision)
+            what = "was changed by hand and cannot be put back, because its ControllerRevision is gone"
+            raise TemplateLostError(revision, what)
         deadline_s = world.spec.progress_deadline
         sent: Object = deployment(world.key, revision, 0, template=template, deadline_s=deadline_s, owner=None)["spec"]
         return sent

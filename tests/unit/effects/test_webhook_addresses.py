@@ -1,6 +1,7 @@
 """Where a webhook goes, and where it never does."""
 
 import ipaddress
+import socket
 
 import pytest
 
@@ -66,6 +67,33 @@ async def test_the_next_address_is_tried_when_the_first_does_not_listen(monkeypa
         monkeypatch.setattr("controller.outward.addresses.socket.getaddrinfo", lambda *_, **__: found)
         done = await ask(f"http://gate.qa:{it.port}/")
         assert done.value["result"] == "yes"
+
+
+async def test_an_address_that_swallows_what_is_sent_leaves_time_for_the_next_one(monkeypatch):
+    async with gate(YES) as it:
+        with socket.socket() as silent:  # its queue is full, so a connection is never answered
+            silent.bind(("127.0.0.3", it.port))
+            silent.listen(0)
+            waiting = [socket.socket() for _ in range(4)]
+            for one in waiting:
+                one.setblocking(False)  # noqa: FBT003 - socket's own signature
+                one.connect_ex(("127.0.0.3", it.port))
+            found = [(2, 1, 6, "", (address, it.port)) for address in ("127.0.0.3", "127.0.0.1")]
+            monkeypatch.setattr("controller.outward.addresses.socket.getaddrinfo", lambda *_, **__: found)
+            done = await ask(f"http://gate.qa:{it.port}/", timeoutSeconds=20)
+            for one in waiting:
+                one.close()
+        assert done.value["result"] == "yes"
+
+
+async def test_an_api_server_whose_own_name_cannot_be_resolved_is_a_sentence():
+    async def api_server():
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    with pytest.raises(
+        EffectFailedError, match=r"203\.0\.113\.7 is not called while the API server's addresses are not known"
+    ):
+        await ask("http://203.0.113.7/", within=EffectContext(FakeSecrets(), Addresses(api_server)))
 
 
 async def test_one_forbidden_address_among_several_forbids_the_name(monkeypatch):

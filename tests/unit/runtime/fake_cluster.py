@@ -37,6 +37,8 @@ class FakeCluster:
         """When each pod of a Deployment was made, by the Deployment's uid."""
         self.broken: set[str] = set()
         """Images whose pods never get ready."""
+        self.full = False
+        """Whether there is room for no further pod."""
         self.accepts = True
         """Whether a Gateway is there that answers of each new route."""
         api.listeners.append(self._changed)
@@ -91,6 +93,7 @@ class FakeCluster:
     def _ready(self, deployment: Object) -> int:
         uid, wanted = deployment["metadata"]["uid"], deployment["spec"]["replicas"]
         now, before = self._now(), self._started.get(uid, [])
+        wanted = min(wanted, len(before)) if self.full else wanted
         started = self._started[uid] = (before + [now] * wanted)[:wanted]
         if deployment["spec"]["template"]["spec"]["containers"][0]["image"] in self.broken:
             return 0

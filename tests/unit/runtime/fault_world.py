@@ -77,7 +77,7 @@ class RunningOperator:
 
         queue.finish = finish_and_count  # type: ignore[method-assign]
         reconciler.sources = sources
-        operator.analysis.measuring = Measuring(reconciler.runs, sources)
+        operator.analysis.measuring = Measuring(reconciler.runs, sources, clock=self.kube.clock.now)
         self.operator = operator
         lease = Lease(self.kube, HOME, LEASE_NAME, self.name, duration_s=LEASE_S, monotonic=loop.time)
         await lead(operator, lease, settings(namespace=HOME, workers=4, environ={}), self._feed)

@@ -11,7 +11,9 @@ import pytest
 
 from controller.api.names import MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import DEPLOYMENTS, EVENTS, RELEASES, SERVICES, Resource
+from controller.kube.client import InvalidError
 from controller.kube.objects import Key
+from controller.runtime.refusals import RefusedError
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fault_world import SHOP, World, release, run
 
@@ -252,5 +254,29 @@ def test_a_version_of_an_earlier_operator_is_recorded_as_it_is():
         assert not said(world)
         change(world, DEPLOYMENTS, name, image)
         await world.until(lambda: world.image_of("web", name.removeprefix("web-")) == "web:1", SECONDS)
+
+    run(story)
+
+
+def test_what_cannot_be_put_back_delays_no_abort():
+    """A Deployment that was made again with another selector is refused for ever, and the abort had no answer."""
+
+    async def story(world: World) -> None:
+        world.create(RELEASES, release("web", *STEPS))
+        running = world.start()
+        await world.until_phase("web", "Healthy", 1)
+        world.commit("web", 2)
+        await world.until_reason("web", "AwaitingApproval")
+        assert running.operator is not None
+
+        async def refused(*_: object) -> None:
+            raise RefusedError("web was changed by hand", InvalidError(422, "Invalid", "field is immutable"))
+
+        running.operator.reconciler.executor.objects._restorer.restore = refused  # type: ignore[method-assign, assignment]
+        change(world, DEPLOYMENTS, f"web-{world.status('web')['stableRevision']}", image)
+        await world.until_reason("web", "TemplateRefused", SECONDS)
+        world.ask("web", "abort")
+        await world.until_answered()
+        assert world.status("web")["weight"] == 0
 
     run(story)

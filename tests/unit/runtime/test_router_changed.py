@@ -140,3 +140,38 @@ def test_a_new_router_that_cannot_serve_leaves_the_old_one_in_place():
         await handed_over(world, "gatewayAPI")
 
     run(story, weather)
+
+
+def test_a_gateway_that_does_not_accept_the_route_is_given_no_traffic():
+    async def story(world):
+        world.cluster.accepts = False
+        await serving(world, "replicas")
+        switch(world, "gatewayAPI")
+        await world.until_reason("web", "RouteNotAccepted")
+        end = world.now() + 60
+        await world.until(lambda: world.now() >= end)
+        assert world.status("web")["router"] == "replicas"
+        world.cluster.accept({"namespace": SHOP, "name": "web"})
+        await handed_over(world, "gatewayAPI")
+
+    run(story)
+
+
+def test_a_policy_that_changes_during_a_hand_over_holds_for_both_routers():
+    """The new route kept its owner, and went with the Release that was to leave it."""
+
+    async def story(world):
+        world.cluster.accepts = False
+        await serving(world, "replicas")
+        switch(world, "gatewayAPI")
+        await world.until_reason("web", "RouteNotAccepted")
+
+        def owners():
+            (route,) = world.api.objects(HTTP_ROUTES.path())
+            return route["metadata"].get("ownerReferences")
+
+        assert owners()
+        world.patch("web", {"spec": {"deletionPolicy": "Orphan"}})
+        await world.until(lambda: not owners(), 30)
+
+    run(story)

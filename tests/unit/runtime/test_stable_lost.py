@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from controller.api.resources import CONTROLLER_REVISIONS, DEPLOYMENTS, EVENTS, HTTP_ROUTES, RELEASES, Resource
+from controller.api.resources import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    EVENTS,
+    HTTP_ROUTES,
+    RELEASES,
+    SERVICES,
+    Resource,
+)
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fault_world import SHOP, World, release, run
 
@@ -74,6 +82,24 @@ def test_a_canary_without_pods_is_waited_for():
     run(story)
 
 
+def test_a_canary_with_some_of_its_pods_takes_over_when_stables_service_is_gone_too():
+    async def story(world: World) -> None:
+        stable, canary = await to_the_first_step(world)
+        assert world.api.handle("GET", DEPLOYMENTS.path(SHOP, f"web-{canary}"), {}, None).body["spec"]["replicas"] == 1
+        world.cluster.full = True
+        take(world, stable, DEPLOYMENTS, SERVICES, CONTROLLER_REVISIONS)
+        await world.until(lambda: list(work(world)) == [f"web-{canary}"], SECONDS)
+        world.cluster.full = False
+        world.cluster.sync("web")
+        await world.until_phase("web", "Healthy", 2)
+        world.commit("web", 3)  # it begins with no weight of its own
+        await world.until(lambda: world.image_of("web", world.status("web").get("canaryRevision") or "") == "web:3")
+        assert world.status("web")["weight"] == 0
+        assert "CanaryUnready" not in events(world)
+
+    run(story)
+
+
 def test_a_version_that_was_rejected_does_not_come_back_by_it():
     async def story(world: World) -> None:
         stable, canary = await to_the_first_step(world)
@@ -83,6 +109,10 @@ def test_a_version_that_was_rejected_does_not_come_back_by_it():
         await world.until_reason("web", "StableLost", SECONDS)
         assert stable in world.status("web")["message"]
         assert f"web-{canary}" not in work(world)
+        (operator,) = world.operators
+        passes, end = len(operator.reconciles), world.now() + 60
+        await world.until(lambda: world.now() >= end)
+        assert len(operator.reconciles) - passes < 20
         world.commit("web", 3)
         await world.until_phase("web", "Healthy", 3)
 
