@@ -13,9 +13,9 @@ from tests.bench.world import Bench, bench, say
 RUNS, SMALL_RUNS = 10, 1
 RATE = 100.0
 TARGETS: dict[str, Target] = {
-    "all_bad_median_s": ("<=", 2.5),
-    "all_bad_worst_s": ("<=", 4.0),
-    "fifth_bad_median_s": ("<=", 12.0),
+    "all_bad_median_s": ("<=", 1.5),
+    "all_bad_worst_s": ("<=", 2.5),
+    "fifth_bad_median_s": ("<=", 5.0),
 }
 
 

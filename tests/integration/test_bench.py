@@ -3,16 +3,10 @@
 Run as a person runs it. What is asserted holds at any size; how long things take depends on what else the machine does.
 """
 
-import asyncio
-import json
-import os
-import sys
-from pathlib import Path
-
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
-PATIENCE_S = 280.0
+from tests.run_bench import bench, small
+
 _SCALE = ("rss_mib", "cpu_percent", "api_requests_per_s", "start_s")
 FIGURES = {
     "storm": [
@@ -52,36 +46,12 @@ HOLDS = {
 
 @pytest.mark.parametrize("name", FIGURES)
 async def test_a_benchmark_works_at_its_small_size(name):
-    code, said, progress = await bench(name, "--small", "--json")
-    assert code == 0, progress[-3000:] + said[-3000:]
-    assert progress, "nothing was said while it ran"
-    report = json.loads(said.splitlines()[-1])
-    assert (report["name"], report["size"]) == (name, "small")
-    assert report["measures"]
-    assert set(FIGURES[name]) <= report["figures"].keys()
-    assert report["met"] is (True if report["targets"] else None)
-    assert HOLDS[name](report["figures"]), report["figures"]
+    figures = await small(name)
+    assert set(FIGURES[name]) <= figures.keys()
+    assert HOLDS[name](figures), figures
 
 
 async def test_every_benchmark_is_named_here_or_needs_pods():
     code, said, _ = await bench()
     assert code == 0
     assert {line.split()[0] for line in said.splitlines()} == {*FIGURES, "rollback", "blind", "switch"}
-
-
-async def bench(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench", *arguments),
-        cwd=CHECKOUT,
-        env={**os.environ, "COLUMNS": "120"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            said, progress = await process.communicate()
-    except TimeoutError:
-        process.terminate()  # its servers end with it
-        await process.wait()
-        raise AssertionError(f"{arguments} is not done after {PATIENCE_S:g} s") from None
-    return process.returncode or 0, said.decode(), progress.decode()
