@@ -21,4 +21,5 @@ fi
 # Tests and tools start many short processes: each would compile what it imports again.
 unset PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache" UV_COMPILE_BYTECODE=1
+[ -d .venv ] || echo "making the Python environment in .venv, once" >&2
 run() { uv run --locked --quiet "$@"; }

@@ -22,7 +22,7 @@ from hack.node.trouble import TroubleError
 
 _EXAMPLES = """\
     examples:
-      hack/demo            an HTTP API on PostgreSQL; everything from nothing, a few minutes more the first time
+      hack/demo            an HTTP API on PostgreSQL; everything from nothing: three minutes, and once 20 to 30 more
       hack/demo --worker   a queue worker, on SQS, DynamoDB and S3 of this machine
       hack/demo --json     with the summary as JSON on the last line
       hack/demo --down     remove the cluster and all it left on the machine
@@ -116,10 +116,10 @@ def _table(releases: Sequence[Outcome], harm: Mapping[str, str], more: Mapping[s
 def _next(cluster: Cluster, name: str, namespace: str) -> str:
     return dedent(f"""
         Now try:
-          export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl.parent}:$PATH
+          {cluster.export}
           kubectl get releases -n {namespace}
           kubectl describe release {name} -n {namespace}
-          .venv/bin/pointsman explain {name} -n {namespace}
+          pointsman explain {name} -n {namespace}
           kubectl get analysisruns -n {namespace}
           hack/demo --down""")
 

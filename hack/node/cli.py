@@ -46,29 +46,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    up = commands.add_parser("up", help="start it, or what of it does not run")
-    up.set_defaults(run=_up)
+    def command(name: str, what: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
 
-    down = commands.add_parser("down", help="end it and remove all it left on the machine; the cache stays")
-    down.set_defaults(run=_down)
+    command("up", "start it, or what of it does not run").set_defaults(run=_up)
+    command("down", "end it and remove all it left on the machine; the cache stays").set_defaults(run=_down)
 
-    status = commands.add_parser("status", help="what runs")
+    status = command("status", "what runs")
     status.add_argument("--json", action="store_true", help="for scripts")
     status.set_defaults(run=_status)
 
-    logs = commands.add_parser("logs", help="logs of its programs (pods' logs: kubectl logs)")
+    logs = command("logs", "logs of its programs (pods' logs: kubectl logs)")
     logs.add_argument("name", nargs="?", metavar="NAME", help="one program, as `status` names it")
     logs.add_argument("-f", "--follow", action="store_true")
     logs.set_defaults(run=_logs)
 
-    image = commands.add_parser("image", help="build an image and load it, if it has changed")
+    image = command("image", "build an image and load it, if it has changed")
     image.add_argument("tag", metavar="TAG")
     image.add_argument("--dockerfile", type=Path, metavar="F", help="default: Dockerfile of the context")
     image.add_argument("--context", type=Path, default=Path(), metavar="DIR", help="default: the checkout")
     image.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
     image.set_defaults(run=_image)
 
-    binaries = commands.add_parser("binaries", help="build programs into the cache and print where they are")
+    binaries = command("binaries", "build programs into the cache and print where they are")
     binaries.add_argument("name", nargs="*", metavar="NAME", help=f"default: all of {', '.join(NATIVE)}")
     binaries.set_defaults(run=_binaries)
     return parser
@@ -84,7 +84,7 @@ def _up(_: argparse.Namespace) -> int:
               InfluxDB   {cluster.influx.url} (org {cluster.influx.org}, bucket {cluster.influx.bucket})
               all of it  .cluster/cluster.json
             Next:
-              export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl.parent}:$PATH
+              {cluster.export}
               kubectl get nodes,gateways --all-namespaces
               hack/cluster down""")
     )

@@ -1,6 +1,7 @@
 """What a user of a running cluster needs to know; `hack/cluster up` writes it, tests read it."""
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ class Cluster:
     postgres_url: str
     """Of its administrator, by a socket of this machine."""
     in_cluster: InCluster
+
+    @property
+    def export(self) -> str:
+        """For a shell: kubectl, and `pointsman` from the environment of this program."""
+        return f"export KUBECONFIG={self.kubeconfig} PATH={self.kubectl.parent}:{Path(sys.prefix) / 'bin'}:$PATH"
 
     def save(self, state: Path) -> None:
         """Only for its owner: it holds the token."""
