@@ -236,10 +236,10 @@ class ObjectCache:
         return answer
 
     async def replace(
-        self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None
+        self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None, *, strict: bool = False
     ) -> dict[str, Any]:
         with self._ongoing_request() as request:
-            answer = await self._kube.replace(resource, body, subresource)
+            answer = await self._kube.replace(resource, body, subresource, strict=strict)
             self._note(request, resource, answer)
         return answer
 

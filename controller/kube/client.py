@@ -30,6 +30,7 @@ _DELETED = "deleted"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MANAGER = {"fieldManager": MANAGED_BY}
 """So that managedFields tell our writes from those of others, whatever they are written in."""
+_STRICT = {"fieldValidation": "Strict"}
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -276,16 +277,17 @@ class KubeClient:
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False
     ) -> dict[str, Any]:
         """`strict`: an unknown field is refused (InvalidError) and not dropped."""
-        query = _MANAGER | ({"fieldValidation": "Strict"} if strict else {})
+        query = _MANAGER | (_STRICT if strict else {})
         return self._note_write(await self.request("POST", resource.path(namespace), body=body, query=query))
 
     async def replace(
-        self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None
+        self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None, *, strict: bool = False
     ) -> dict[str, Any]:
-        """With the resourceVersion in `body`: ConflictError when the object has changed since."""
+        """With the resourceVersion in `body`: ConflictError when it has changed since. `strict`: as in `create`."""
         metadata = body["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        return self._note_write(await self.request("PUT", path, body=body, query=_MANAGER))
+        query = _MANAGER | (_STRICT if strict else {})
+        return self._note_write(await self.request("PUT", path, body=body, query=query))
 
     async def patch(
         self,

@@ -32,6 +32,7 @@ _RIVAL = (
     "HTTPRoutes {older} and {younger} ask the same Gateway for the same host name and path. {older} is older and gets "
     "these requests; change spec.traffic.gatewayAPI of one of the two Releases"
 )
+_REFUSED = "the API server refuses the route"
 _PARTS = 10_000
 """Weights are parts of ten thousand, so that 0.5 % is a whole number."""
 
@@ -103,7 +104,12 @@ class GatewayRouter:
             return await self._set_weights_alone(self._backends(weights))
         wanted = self._spec(self._config, weights)
         if self._seen is None:
-            self._seen = await self._kube.create(HTTP_ROUTES, self._target.namespace, self._route(wanted))
+            try:
+                self._seen = await self._kube.create(
+                    HTTP_ROUTES, self._target.namespace, self._route(wanted), strict=True
+                )
+            except InvalidError as error:
+                raise RouterError(f"{_REFUSED}: {error}") from error
             return True
         self._refuse_foreign(self._seen)
         if _contains(self._seen.get("spec"), wanted):
@@ -111,12 +117,13 @@ class GatewayRouter:
         route = copy.deepcopy(self._seen)
         route["metadata"]["labels"] = {**(route["metadata"].get("labels") or {}), **self._labels()}
         route["spec"] = wanted
-        # the resourceVersion that was read goes along: a stale decision is answered 409
+        # the resourceVersion that was read goes along: a stale decision is answered 409; and a key that is misspelt is
+        # refused: dropped, it would leave a rule that takes all requests
         try:
-            self._seen = await self._kube.replace(HTTP_ROUTES, route)
+            self._seen = await self._kube.replace(HTTP_ROUTES, route, strict=True)
         except InvalidError as error:
             await self._set_weights_alone(wanted["rules"][0]["backendRefs"])
-            raise RouterError(f"the API server refuses the route: {error}") from error
+            raise RouterError(f"{_REFUSED}: {error}") from error
         return True
 
     async def reset(self, stable: str) -> None:

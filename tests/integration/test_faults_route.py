@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from controller.api.resources import HTTP_ROUTES
+from controller.api.resources import HTTP_ROUTES, RELEASES
 from controller.kube.client import MERGE_PATCH, NotFoundError
 from controller.rollout.contention import AGAIN_S, WINDOW_S
 from tests.beside import beside
@@ -82,3 +82,23 @@ async def test_a_robot_gets_no_war_of_writes_and_no_more_weight_and_the_release_
     await stall.until(lambda status: status.get("reason") == "Pausing")
     ahead += 200
     assert (await stall.until_phase("Healthy"))["stableRevision"] == canary
+
+
+async def test_a_misspelt_key_of_a_rule_is_refused_and_named(stall):
+    """It was dropped: the rule took every path, and the route was then put back for ever."""
+    matches = [{"path": {"type": "PathPrefix", "value": "/api"}}]
+
+    def rules(key):
+        gateway = {"parentRefs": [{"name": "public"}], "hostnames": ["web.example.com"], "rules": [{key: matches}]}
+        return {"gatewayAPI": gateway}
+
+    body = release(traffic=rules("match"))
+    await stall.kube.create(RELEASES, stall.namespace, {**body, "metadata": {"name": stall.name}})
+    status = await stall.until(lambda status: status.get("reason") == "RouterRefused")
+    assert 'unknown field "spec.rules[0].match"' in status["message"]
+    await stall.edit(lambda item: item["spec"].update(traffic=rules("matches")))
+    await stall.until_phase("Healthy")
+    await stall.edit(lambda item: item["spec"].update(traffic=rules("match")))
+    await stall.until(lambda status: status.get("reason") == "RouterRefused")
+    (rule,) = (await stall.kube.get(HTTP_ROUTES, stall.namespace, stall.name))["spec"]["rules"]
+    assert rule["matches"] == matches  # as it was last accepted

@@ -41,13 +41,17 @@ class FakeKube:
             if path == resource.path() and wanted.items() <= (item["metadata"].get("labels") or {}).items()
         ]
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False
+    ) -> dict[str, Any]:
+        del strict
         self._refuse_if_down()
         if self.raw(resource, body["metadata"]["name"]) is not None:
             raise ConflictError(409, "AlreadyExists", "it is there already")
         return self._write(resource, body)
 
-    async def replace(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def replace(self, resource: Resource, body: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
+        del strict
         self._refuse_if_down()
         seen = self.raw(resource, body["metadata"]["name"])
         version = body["metadata"].get("resourceVersion")
