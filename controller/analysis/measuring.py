@@ -197,7 +197,7 @@ class Measuring:
             if not due or run.judge.evidence().regression is not None or self._runs.is_over(run):
                 return None
             window = Window(as_datetime(start), as_datetime(end))
-            warming = status.scaled_up is not None and start < status.scaled_up + analysis.advanced.warm_up
+            warming = start < _cold_since(status) + analysis.advanced.warm_up
             ripe = [question for question in questions if start - question.maturity >= run.started]
             ready = [question for question in ripe if not (question.warm_up and warming)]
             try:
@@ -276,6 +276,13 @@ async def _stables_past(questions: Sequence[Question], status: Status, until: fl
     window = Window(as_datetime(until - HISTORY_S), as_datetime(until))
     rows = await ask(always, window, stable=status.stable, canary=status.canary)
     return {name: (counts.stable_bad, counts.stable_total) for name, counts in rows.items()}
+
+
+def _cold_since(status: Status) -> float:
+    """Since when pods may be cold: since they were asked for, and if they get work later, since then."""
+    if status.scaled_up is None:
+        return -inf
+    return max(status.scaled_up, status.weight_since or 0.0)
 
 
 async def baseline_counts(

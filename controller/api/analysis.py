@@ -134,7 +134,12 @@ class Advanced:
         default="auto",
     )
     """Seconds; None: learnt from stable."""
-    warm_up: float = field(Duration(), "Time after a scale-up in which latency is not compared.", default="30s")
+    warm_up: float = field(
+        Duration(),
+        "Time after a scale-up, and after each change of the weight that follows it, in which latency is not compared: "
+        "new pods have cold caches.",
+        default="30s",
+    )
     min_bad_units: int = field(Integer(1, 1_000_000), "Fewest bad units of the canary for a rollback.", default=5)
     min_units: int = field(
         Integer(0, 1_000_000_000), "Fewest units of the canary for a step to complete by its clock alone.", default=50

@@ -14,6 +14,7 @@ from controller.api.times import from_text
 from controller.stats.evidence import Evidence, MetricEvidence, Verdict
 
 _COMMIT = "pointsman.dev/commit"
+_YOUNG_S = 60.0
 COMMAND = "next: "
 """What a line begins with that holds a command, to be copied."""
 
@@ -62,6 +63,7 @@ class Explanation:
         if commit:
             yield f"commit  {commit}"
         yield from self._evidence()
+        yield from _young_pods(status)
         for passed in status.unproven:
             yield f"step {passed.step + 1} {passed.message}"
         last = status.last_rollback
@@ -135,6 +137,18 @@ class Explanation:
             "metrics": metrics,
             "next": next_commands(self.release["metadata"]["namespace"], self.release["metadata"]["name"], status),
         }
+
+
+def _young_pods(status: Status) -> Iterator[str]:
+    """A version that was rolled back before its pods were warm may have been convicted of just that."""
+    last, asked_for = status.last_rollback, status.scaled_up
+    if last is None or status.phase is not Phase.ROLLED_BACK or last.reason != Reason.REGRESSED or asked_for is None:
+        return
+    if 0 <= last.at - asked_for < _YOUNG_S:
+        yield (
+            f"pods were added {_span(last.at - asked_for)} before: if they are slow only while they are cold, raise "
+            "spec.analysis.advanced.warmUp, then retry"
+        )
 
 
 def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:

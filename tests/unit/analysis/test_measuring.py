@@ -223,3 +223,32 @@ async def test_what_ripens_is_asked_for_later_in_windows_that_touch_and_never_ho
     for look in run.looks:
         RunStore(NOBODY).add(again, look)
     assert again.turns == run.turns == [1022.5]
+
+
+@pytest.mark.parametrize(
+    ("scaled_up", "weight_since", "first"),
+    [
+        (None, 1000.0, 1000.0),
+        (900.0, None, 1000.0),
+        (1000.0, None, 1030.0),
+        (985.0, 1005.0, 1035.0),
+        (985.0, 960.0, 1015.0),
+    ],
+    ids=["no pods were added", "long ago", "just now", "their work came later", "their work came before"],
+)
+async def test_latency_is_compared_once_pods_have_had_work_for_the_warm_up(scaled_up, weight_since, first):
+    """Pods that took 25 s to start had 5 s left of the 30."""
+    latency, errors = Recorder(), Recorder()
+    questions = (
+        Question("latency", Query("flux", ""), latency, warm_up=True),
+        Question("errors", Query("flux", ""), errors, warm_up=False),
+    )
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("latency", 1.1), MetricPlan("errors", 1.1)), settle=1.0)
+    run = Run(Key("shop", "web"), "web-1", plan, 1000.0, {}, Judge(plan), [], [], 0)
+    measuring = Measuring(RunStore(NOBODY), Sources(NOBODY, cluster="", own_namespace=""))
+    analysis = cast("Analysis", SimpleNamespace(interval=5.0, advanced=SimpleNamespace(warm_up=30.0)))
+    attempt = Attempt(CANARY, Clock(0.0))
+    status = Status(stable=STABLE, attempt=attempt, weight=10.0, weight_since=weight_since, scaled_up=scaled_up)
+    for now in range(1001, 1060):
+        await measuring._catch_up(run, Subject(run.key, analysis, status, None, CANARY), questions, float(now))
+    assert (errors.windows[0][0], latency.windows[0][0]) == (1000.0, first)

@@ -52,3 +52,17 @@ def test_who_paused_and_who_ended_the_judging_is_said():
     text = "\n".join(explanation(paused_by="ana: campaign", paused_since=NOW - 300, full_by="ben").lines(NOW))
     assert "paused  by ana: campaign 5 min ago" in text
     assert "analysis ended by ben" in text
+
+
+@pytest.mark.parametrize(("age", "said"), [(20, True), (59, True), (61, False), (-5, False)])
+def test_a_regression_of_pods_that_were_just_added_says_so(age, said):
+    rejection = Rejection("klmnopqrst", "Regressed", "latency: 18 of 141", "", NOW - 100)
+    fallen = explanation(
+        phase=Phase.ROLLED_BACK,
+        reason="Regressed",
+        last_rollback=rejection,
+        rejected=(rejection,),
+        scaled_up=NOW - 100 - age,
+    )
+    text = "\n".join(fallen.lines(NOW))
+    assert (f"pods were added {age} s before" in text and "spec.analysis.advanced.warmUp" in text) is said
