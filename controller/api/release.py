@@ -6,7 +6,7 @@ Routers and steps are found in their folders and handed in as `kinds`, so this m
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from controller.api.fields import RULES, Absent, Kinds, Place, Rule, declared, f
 from controller.api.notify import NOTIFY, Notify
 from controller.api.pod_template import POD_TEMPLATE
 from controller.api.reading import SpecError
-from controller.api.service import PORTS, Service
+from controller.api.service import PORTS, Service, is_tcp
 from controller.api.shapes import (
     Duration,
     Flag,
@@ -68,6 +68,7 @@ class _Brought:
         return parse(place.kinds.of(self.name)[self.name], value, place)
 
 
+_NEEDS_TCP = "needs a TCP port for its route"
 _NOTHING_TO_ANALYZE = "there is nothing to analyze: spec.analysis.metrics is empty"
 
 
@@ -91,9 +92,19 @@ def _has_a_service(written: Written, place: Place) -> None:
         raise place.at("service").at("ports").refuse(PORTS.needs)
 
 
+def _has_a_tcp_port(written: Written, place: Place) -> None:
+    needed = getattr(written.traffic.config, "needs_tcp", False)
+    if needed and written.service is not None and not any(map(is_tcp, written.service.ports)):
+        raise place.at("service").at("ports").refuse(f"{_NEEDS_TCP}; these are {_protocols(written.service.ports)}")
+
+
+def _protocols(ports: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(sorted({str(port["protocol"]) for port in ports}))
+
+
 @record(
     "What should run, and how a change is rolled out.",
-    checks=[_has_a_service, _analyzes_something, _bakes_beyond_its_steps],
+    checks=[_has_a_service, _has_a_tcp_port, _analyzes_something, _bakes_beyond_its_steps],
     kw_only=True,
 )
 class Written:
@@ -180,7 +191,7 @@ class ReleaseSpec:
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
     """Of `spec`, with the rules that depend on which modules there are."""
-    rules = [_service_rule(kinds)]
+    rules = [_service_rule(kinds), *_tcp_rules(kinds)]
     for kind, config in kinds.of("strategies").items():
         if "steps" in declared(config).keys:
             steps = f"self.strategy.{kind}.steps"
@@ -199,6 +210,15 @@ def _service_rule(kinds: Kinds) -> Rule:
     cel = " || ".join(["has(self.service)", *(f"has(self.traffic.{kind})" for kind in without)])
     used = " or ".join(f"traffic.{kind}" for kind in without)
     return Rule(f"service is required unless {used} is used" if without else "service is required", cel=cel)
+
+
+def _tcp_rules(kinds: Kinds) -> list[Rule]:
+    tcp = "has(self.service) && self.service.ports.exists(port, !has(port.protocol) || port.protocol == 'TCP')"
+    return [
+        Rule(f"traffic.{kind} {_NEEDS_TCP}", cel=f"!has(self.traffic.{kind}) || ({tcp})")
+        for kind, config in kinds.of("routers").items()
+        if getattr(config, "needs_tcp", False)
+    ]
 
 
 def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:

@@ -17,6 +17,9 @@ from controller.api.shapes import (
     Word,
 )
 
+_APP_PROTOCOL = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+"""As the API server wants it: the name of a label, with or without a prefix."""
+
 
 def _port_names(ports: tuple[_Port, ...], place: Place) -> None:
     names: set[str] = set()
@@ -49,6 +52,12 @@ class _Port:
         _TARGET_PORT, "Number or name of the pods' port. Default: same as `port`.", default=Absent()
     )
     protocol: str = field(Word(("TCP", "UDP", "SCTP")), "Of the transport.", default="TCP")
+    app_protocol: str = field(
+        Text(253, 1, _APP_PROTOCOL),
+        "Of the application, such as kubernetes.io/h2c for gRPC and HTTP/2 without TLS; the router may go by it.",
+        default=Absent(""),
+        key="appProtocol",
+    )
 
 
 @dataclass(frozen=True)
@@ -86,8 +95,12 @@ PORTS = List(
 )
 
 
+def is_tcp(port: Mapping[str, Any]) -> bool:
+    return bool(port.get("protocol", "TCP") == "TCP")
+
+
 @record()
 class Service:
     ports: tuple[Mapping[str, Any], ...] = field(
-        _AsWritten(PORTS), "As in a Service. A route sends to the first. A change is a new version."
+        _AsWritten(PORTS), "As in a Service. A route sends to the first TCP port. A change is a new version."
     )

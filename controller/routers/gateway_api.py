@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from controller.api.fields import NO_KINDS, Absent, Rule, field, record
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import HTTP_ROUTES
 from controller.api.resources import Rule as AccessRule
+from controller.api.service import is_tcp
 from controller.api.shapes import List, Open, Text
 from controller.kube.client import InvalidError
 from controller.kube.host_names import HostNames
@@ -52,6 +53,8 @@ _RULE = Open(
 
 @record("By weights in an HTTPRoute with the Release's name, which Pointsman owns.")
 class Config:
+    needs_tcp: ClassVar[bool] = True
+
     parent_refs: tuple[Mapping[str, Any], ...] = field(
         List(_PARENT, 32, 1, needs="needs at least one parent, such as {name: public}"),
         "Gateways (or, in a mesh, Services) the route attaches to, as in an HTTPRoute.",
@@ -196,7 +199,8 @@ class GatewayRouter:
                 f"revision {revision} has no ports that a route could send to. Release spec.service.ports under the "
                 "present spec.traffic first, then change spec.traffic."
             )
-        return int(ports[0]["port"])
+        # UDP beside TCP is HTTP/3, which the Gateway speaks and not the pods behind it
+        return int(next(filter(is_tcp, ports), ports[0])["port"])
 
     def _weights_of(self, backends: list[Mapping[str, Any]]) -> Weights:
         prefix = f"{self._target.name}-"

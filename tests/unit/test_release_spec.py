@@ -73,6 +73,17 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
         ({"service": {"ports": [{}]}}, "spec.service.ports[0].port: is required"),
         ({"service": {"ports": [{"port": 0}]}}, "spec.service.ports[0].port: 0 is not between 1 and 65535"),
         (
+            {
+                "service": {"ports": [{"port": 443, "protocol": "UDP"}]},
+                "traffic": {"gatewayAPI": {"parentRefs": [{"name": "public"}]}},
+            },
+            "spec.service.ports: needs a TCP port for its route; these are UDP",
+        ),
+        (
+            {"service": {"ports": [{"port": 80, "appProtocol": "h2 c"}]}},
+            "spec.service.ports[0].appProtocol: 'h2 c' does not match",
+        ),
+        (
             {"service": {"ports": [{"port": 80, "name": "a"}, {"port": 81}]}},
             "spec.service.ports[1].name: is required: each of several ports needs a name",
         ),

@@ -26,6 +26,7 @@ EDITS: dict[str, list[Object]] = {
     "port": [{"port": 8000, "targetPort": 8080}],
     "targetPort": [{"port": 80, "targetPort": 9090}],
     "name": [{"port": 80, "targetPort": "http"}],
+    "appProtocol": [{"port": 80, "targetPort": 8080, "appProtocol": "kubernetes.io/h2c"}],
     "second": [{"port": 80, "targetPort": 8080, "name": "http"}, {"port": 9000, "name": "admin"}],
 }
 EDITED = pytest.mark.parametrize("ports", EDITS.values(), ids=EDITS)
@@ -246,5 +247,19 @@ def test_ports_edited_after_an_upgrade_are_a_new_version_and_stay_one_when_the_o
         world.patch("web", {"spec": {"replicas": 3}})
         await world.until(lambda: world.status("web").get("readyReplicas") == 3)
         assert world.status("web")["attempt"] == attempts
+
+    run(story)
+
+
+def test_a_route_sends_to_the_first_tcp_port():
+    """HTTP/3 is UDP on the same port, and was routed to where it came first."""
+
+    async def story(world: World) -> None:
+        ports = [{"port": 443, "name": "h3", "protocol": "UDP"}, {"port": 80, "name": "http"}]
+        world.create(RELEASES, release("web", service={"ports": ports}))
+        world.start()
+        await world.until_phase("web", "Healthy", 1)
+        (route,) = world.api.objects(HTTP_ROUTES.path())
+        assert [one["port"] for one in route["spec"]["rules"][0]["backendRefs"]] == [80]
 
     run(story)
