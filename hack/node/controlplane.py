@@ -86,8 +86,10 @@ class ControlPlane:
 
     def start(self) -> None:
         self._write_credentials()
-        apiserver = self._apiserver()
-        self._etcd().start()
+        apiserver, etcd = self._apiserver(), self._etcd()
+        if etcd.identity() is None:
+            apiserver.stop(seconds=0)  # one whose etcd has died ends by itself, in the middle of what follows
+        etcd.start()
         apiserver.start()  # waits for etcd by itself
         apiserver.wait_until(self._ready, seconds=_READY_SECONDS)
         for daemon in self._clients():
