@@ -72,9 +72,10 @@ class Addresses:
         if any(network.num_addresses == 1 for network in listing):
             return ""
         meant = tuple(_meant(address))
-        problem = next(filter(None, (_never(one, api_server) for one in meant)), "")
-        if not problem and not listing and any(one.is_loopback or one.is_unspecified for one in meant):
+        if not listing and any(one.is_loopback or one.is_unspecified for one in meant):
             problem = "a loopback address"
+        else:
+            problem = next(filter(None, (_never(one, api_server) for one in meant)), "")
         if problem:
             return f"{problem}, which Pointsman does not call; use another url"
         if not self._inside and not listing and not all(one.is_global for one in meant):
