@@ -11,7 +11,7 @@ from controller.analysis.sources import MetricTroubleError, Question
 from controller.analysis.thresholds import label
 from controller.api.reasons import Reason
 from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
-from controller.stats.counts import NOTHING, Counts
+from controller.stats.counts import MOST_UNITS, NOTHING, Counts
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ def _take(found: Answers, question: Question, rows: tuple[Row, ...], *, stable: 
             raise MetricTroubleError(Reason.METRIC_BROKEN, f"metric {question.name}: {problem}")
         sums.setdefault(label(question.name, row.threshold), {})[row.revision, row.half] = row.bad, row.total
     for name, parts in sums.items():
+        for revision in (stable, canary):
+            _, total = _sum(parts, revision)
+            if total > MOST_UNITS:
+                problem = f"revision {revision} has {total} units in one window, maximum is 10^9"
+                raise MetricTroubleError(Reason.METRIC_BROKEN, f"metric {question.name}: {problem}")
         found.rows[name] = Counts(*_sum(parts, canary), *_sum(parts, stable))
         if question.halves:
             found.halves[name] = Counts(*parts.get((stable, "a"), _NONE), *parts.get((stable, "b"), _NONE))

@@ -16,13 +16,11 @@ from controller.analysis import checkpoints
 from controller.api import times
 from controller.kube.objects import Key
 from controller.stats.all_bad import Disaster
-from controller.stats.counts import Counts, Look
+from controller.stats.counts import MOST_UNITS, Counts, Look
 from controller.stats.evidence import Judge
 from controller.stats.method import AnalysisPlan, plan_from_raw
 
 PAGE = 200
-_MOST_UNITS = 2**53
-"""Of one look, as it is taken from a source."""
 _LONGEST_REASON = 200
 
 
@@ -172,6 +170,6 @@ def _look_from_raw(raw: Mapping[str, Any]) -> Look:
 
 def _counts(raw: Sequence[int]) -> Counts:
     """Raises ValueError."""
-    if not all(type(one) is int and one <= _MOST_UNITS for one in raw):
-        raise ValueError(f"{raw!r:.80} are not four whole numbers of at most 2^53")
+    if not all(type(one) is int and one <= MOST_UNITS for one in raw):
+        raise ValueError(f"{raw!r:.80} are not four whole numbers of at most 10^9")
     return Counts(*raw)

@@ -13,14 +13,12 @@ from typing import Any
 
 from controller.cli._documents import documents
 from controller.cli._files import MOST_BYTES, UnreadableError, read_text
-from controller.stats.counts import Counts, Look
+from controller.stats.counts import MOST_UNITS, Counts, Look
 from controller.stats.method import AnalysisPlan, plan_from_raw
 
 _COUNTS = ("canary_bad", "canary_total", "stable_bad", "stable_total")
 _REQUIRED = ("look", "metric", *_COUNTS)
 _WHOLE = re.compile(r"[0-9]{1,10}")
-_MOST_UNITS = 10**9
-"""Of one look; the operator takes a count beyond it for a broken metric."""
 _MOST_ROWS = 500
 """Metrics and thresholds of one file."""
 MOST_LOOKS = 1_000_000
@@ -126,7 +124,7 @@ def _counts(file: str, line: int, row: Mapping[str, str]) -> Counts:
 
 def _whole(file: str, line: int, row: Mapping[str, str], field: str) -> int:
     text = row[field].strip()
-    if not _WHOLE.fullmatch(text) or int(text) > _MOST_UNITS:
+    if not _WHOLE.fullmatch(text) or int(text) > MOST_UNITS:
         raise TraceError(file, line, field, f"{text[:_SHOWN]!r} is not a whole number between 0 and 10^9")
     return int(text)
 
@@ -258,7 +256,7 @@ def _row(name: str, counts: object) -> Counts:
     whole = [one for one in given if isinstance(one, int) and not isinstance(one, bool)]
     if len(whole) != len(_COUNTS) or len(given) != len(_COUNTS):
         raise ValueError(f"rows.{name}: {counts!r:.{_SHOWN}} are not four whole numbers")
-    if not all(0 <= one <= _MOST_UNITS for one in whole):
+    if not all(0 <= one <= MOST_UNITS for one in whole):
         raise ValueError(f"rows.{name}: not all are between 0 and 10^9")
     return Counts(*whole)
 

@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterable, Mapping
 
 from controller.ports import BrokenMetricError, NoData, Row, Samples, threshold_text
+from controller.stats.counts import MOST_UNITS
 
 MAX_ROWS = 1_000
-_MAX_COUNT = 2**53
 _WHOLE_WITHIN = 1e-6
 _MAX_SHOWN = 60
 _MAX_REVISION = 63
@@ -67,8 +67,8 @@ def _count(record: Mapping[str, object], name: str) -> int:
         raise BrokenMetricError(f"column {name} is {value}, which is not a count")
     if abs(value - round(value)) > _WHOLE_WITHIN:
         raise BrokenMetricError(f"column {name} is {value}, which is not a whole number")
-    if not 0 <= round(value) <= _MAX_COUNT:
-        raise BrokenMetricError(f"column {name} is {_shown(value)}, which is not between 0 and 2^53")
+    if not 0 <= round(value) <= MOST_UNITS:
+        raise BrokenMetricError(f"column {name} is {_shown(value)}, which is not between 0 and 10^9")
     return round(value)
 
 

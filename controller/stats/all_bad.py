@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.stats.counts import Counts
-from controller.stats.xgs import fisher_law
+from controller.stats.hypergeometric import central_law
 
 CHANCE = 1e-10
 LEAST_UNITS = 5
@@ -23,6 +23,7 @@ class Disaster:
     metric: str
     counts: Counts
     p: float
+    """Exact to 2e-18, and never below what it is."""
 
     def sentence(self) -> str:
         c = self.counts
@@ -36,7 +37,8 @@ def disaster(metric: str, counts: Counts, odds: float) -> Disaster | None:
     """`odds` is the ratio canary to stable that is tolerated. None while anything else can be hoped for."""
     if counts.canary_bad < counts.canary_total or counts.canary_total < LEAST_UNITS:
         return None
-    low, law = fisher_law(counts.canary_total, counts.stable_total, counts.canary_bad + counts.stable_bad, odds)
-    at = counts.canary_bad - low
-    p = float(law[at:].sum()) if at < len(law) else 0.0
+    bad = counts.canary_bad + counts.stable_bad
+    # the whole law of a large site's look takes hundreds of megabytes, and what its ends hold decides nothing here
+    low, law, lost = central_law(counts.canary_total, counts.stable_total, bad, odds)
+    p = float(law[counts.canary_bad - low :].sum()) + lost
     return Disaster(metric, counts, max(p, 1e-300)) if p <= CHANCE else None

@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple, Self
 
+MOST_UNITS = 10**9
+"""Of one row in one look, on one side. More is no count of anybody's requests but a query that is wrong, and the law of
+such a look has no bound in memory.
+"""
+
 
 class _Counts(NamedTuple):
     canary_bad: int

@@ -27,19 +27,6 @@ _STEEP = 0.5
 """… where the ratio of neighbours is not above this: so what is beyond is less than the last one."""
 
 
-def fisher_law(canary_total: int, stable_total: int, bad: int, odds: float) -> tuple[int, Array]:
-    """The whole law: the smallest possible count, and the probabilities from there on, shape (support,)."""
-    low, high = max(0, bad - stable_total), min(canary_total, bad)
-    if low == high:
-        return low, np.ones(1)
-    k = np.arange(low, high, dtype=np.float64)
-    log_ratio = np.log(odds * (canary_total - k) * (bad - k) / ((k + 1) * (stable_total - bad + k + 1)))
-    mode = int(np.searchsorted(-log_ratio, 0.0))
-    log_p = np.concatenate((-np.cumsum(log_ratio[:mode][::-1])[::-1], [0.0], np.cumsum(log_ratio[mode:])))
-    p = np.exp(log_p)
-    return low, p / p.sum()
-
-
 def central_law(canary_total: int, stable_total: int, bad: int, odds: float) -> tuple[int, Array, float]:
     """The law without its negligible ends: first count kept, probabilities from there on, and a bound on the mass
     that was left out.

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from controller.stats.counts import Counts
-from controller.stats.hypergeometric import NEGLIGIBLE, Array, central_law, fisher_law
+from controller.stats.hypergeometric import NEGLIGIBLE, Array, central_law
 from controller.stats.spending import Spending
 
-__all__ = ["LowerTail", "Standing", "UpperTail", "central_law", "fisher_law"]
+__all__ = ["LowerTail", "Standing", "UpperTail", "central_law"]
 
 _DEAREST = 2_000_000
 """Products of probabilities that one convolution may cost: about half a millisecond."""

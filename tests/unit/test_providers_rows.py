@@ -40,9 +40,9 @@ def test_a_revision_without_units_is_a_row_of_zeros() -> None:
     [
         ({"bad": math.nan}, "column bad is nan, which is not a count"),
         ({"total": math.inf}, "column total is inf, which is not a count"),
-        ({"bad": -1}, "column bad is -1, which is not between 0 and 2^53"),
-        ({"total": 2**54}, "column total is 18014398509481984, which is not between 0 and 2^53"),
-        ({"total": 10**400}, f"column total is 1{'0' * 59}…, which is not between 0 and 2^53"),
+        ({"bad": -1}, "column bad is -1, which is not between 0 and 10^9"),
+        ({"total": 10**9 + 1}, "column total is 1000000001, which is not between 0 and 10^9"),
+        ({"total": 10**400}, f"column total is 1{'0' * 59}…, which is not between 0 and 10^9"),
         ({"threshold": 10**400}, f"column threshold is 1{'0' * 59}…, which is not a number of seconds"),
         ({"bad": 1.5}, "column bad is 1.5, which is not a whole number"),
         ({"bad": "1"}, "column bad is '1', which is not a number"),

@@ -186,6 +186,24 @@ async def test_halves_are_added_up_and_stables_are_kept_beside():
     assert found.halves == {"latency/1": Counts(1, 40, 2, 50)}
 
 
+@pytest.mark.parametrize("total", [10**9 + 1, 2**53])
+async def test_more_units_than_a_look_may_have_are_a_broken_metric_whichever_provider_counted_them(total):
+    source = Rows(Row(CANARY, 0, 10), Row(STABLE, total // 2, total))
+    question = Question("errors", Query("sql", ""), source, warm_up=False)
+    window = Window(as_datetime(100.0), as_datetime(105.0))
+    sentence = f"metric errors: revision {STABLE} has {total} units in one window, maximum is 10^9"
+    with pytest.raises(MetricTroubleError, match=re.escape(sentence)):
+        await ask_in_halves([question], window, stable=STABLE, canary=CANARY)
+
+
+async def test_halves_that_are_too_many_together_are_a_broken_metric():
+    source = Rows(Row(STABLE, 0, 6 * 10**8, half="a"), Row(STABLE, 0, 6 * 10**8, half="b"))
+    question = Question("errors", Query("sql", ""), source, warm_up=False, halves=True)
+    window = Window(as_datetime(100.0), as_datetime(105.0))
+    with pytest.raises(MetricTroubleError, match="1200000000 units in one window"):
+        await ask_in_halves([question], window, stable=STABLE, canary=CANARY)
+
+
 class Recorder(Source):
     """Keeps the windows it is asked for; nobody is counted."""
 

@@ -123,7 +123,7 @@ async def test_whatever_stands_in_the_record_explain_says_what_can_be_said(chang
         (("spec", "method"), GONE, "has no field 'method'"),
         (("spec", "method", "metrics"), GONE, "not a method"),
         (("status", "looks", 0, "rows", "errors"), [5, 1, 0, 0], "5 bad of 1 units is impossible"),
-        (("status", "looks", 0, "rows", "errors"), [0, 10**18, 0, 0], "are not four whole numbers of at most 2^53"),
+        (("status", "looks", 0, "rows", "errors"), [0, 10**9 + 1, 0, 0], "are not four whole numbers of at most 10^9"),
     ],
 )
 async def test_what_is_wrong_is_said_beside_what_the_record_says_for_itself(path, to, said):

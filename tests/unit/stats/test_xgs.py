@@ -18,7 +18,8 @@ from scipy.stats import nchypergeom_fisher  # type: ignore[attr-defined]
 from controller.stats import xgs
 from controller.stats.counts import NOTHING, Counts
 from controller.stats.spending import Spending
-from controller.stats.xgs import LowerTail, UpperTail, central_law, fisher_law
+from controller.stats.xgs import LowerTail, UpperTail, central_law
+from tests.unit.stats.whole_law import fisher_law
 
 ODDS = (1.0, 1.1, 1.25, 1.5, 3.0, 100.0)
 SPENDINGS = (Spending(0.01), Spending(0.05), Spending(0.3), Spending(0.05, horizon=4), Spending(0.3, horizon=6))
