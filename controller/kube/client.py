@@ -72,7 +72,9 @@ class FencedError(KubeError):
 _INVALID = (400, 403, 422)
 _LONGEST_WAIT_S = 300.0
 _LEADING = f"/apis/{LEASES.group}/"
-_NOT_FOUND, _CONFLICT, _FIRST_ERROR = 404, 409, 400
+_OK, _NOT_FOUND, _CONFLICT, _FIRST_ERROR = 200, 404, 409, 400
+_SHOWN = 200
+"""Of an answer that is no object."""
 
 
 def _error(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> KubeError:
@@ -84,6 +86,21 @@ def _error(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> 
     if status in _INVALID:
         return InvalidError(status, reason, message)
     return UnavailableError(status, reason, message, retry_after=_seconds(headers.get("Retry-After", "")))
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    """None where it is no JSON object."""
+    try:
+        answer = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _not_from_an_api_server(status: int, asked: str, said: str) -> UnavailableError:
+    """A load balancer on the way says 200 to anything, and what it says must not be taken for what there is."""
+    message = f"the answer to {asked} is not from an API server (HTTP {status}): {said or 'nothing'}"
+    return UnavailableError(status, "NoObject", message)
 
 
 def _seconds(text: str) -> float:
@@ -169,13 +186,13 @@ class KubeClient:
             raise UnavailableError(
                 0, "NoAnswer", f"the API server did not answer {method} {path}: {error!r}"
             ) from error
-        try:
-            answer = json.loads(raw) if raw else {}
-        except ValueError:
-            answer = {"message": raw[:200].decode(errors="replace")}
+        answer, said = _object(raw), raw[:_SHOWN].decode(errors="replace")
         if response.status >= _FIRST_ERROR:
-            raise _error(response.status, answer, response.headers)
-        return dict(answer)
+            shown = {"message": said} if said else {}
+            raise _error(response.status, shown if answer is None else answer, response.headers)
+        if answer is None:
+            raise _not_from_an_api_server(response.status, f"{method} {path}", said)
+        return answer
 
     async def stream(self, path: str, query: Mapping[str, str], *, timeout_s: float) -> aiohttp.ClientResponse:
         """An answer that is still open, for watches. The caller releases it."""
@@ -225,7 +242,11 @@ class KubeClient:
     # -- verbs ---------------------------------------------------------------------------------------------------
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
-        return await self.request("GET", resource.path(namespace, name))
+        path = resource.path(namespace, name)
+        answer = await self.request("GET", path)
+        if not isinstance(answer.get("metadata"), dict):
+            raise _not_from_an_api_server(_OK, f"GET {path}", str(answer)[:_SHOWN])
+        return answer
 
     async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
         """The object, or None where there is none."""
@@ -263,7 +284,10 @@ class KubeClient:
         query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
         while True:
             page = await self.request("GET", resource.path(namespace), query=query, accept=accept)
-            page["items"] = page.get("items") or []
+            items = page.get("items", ())
+            if items is not None and not isinstance(items, list):  # Go writes null for an empty list
+                raise _not_from_an_api_server(_OK, f"GET {resource.path(namespace)}", str(page)[:_SHOWN])
+            page["items"] = items or []
             for item in page["items"]:
                 item.setdefault("apiVersion", resource.api_version)
                 item.setdefault("kind", resource.kind)

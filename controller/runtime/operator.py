@@ -176,6 +176,9 @@ class Operator:
             except KubeError as error:
                 pause = max(_RESYNC_AGAIN_S, error.retry_after)
                 _LOG.warning("the resync of each %s could not list: %s", controller.kind, error)
+            except Exception:  # noqa: BLE001 - one odd answer must not end the process that leads
+                pause = _RESYNC_AGAIN_S
+                _LOG.exception("the resync of each %s failed unexpectedly, again in %.0f s", controller.kind, pause)
 
     async def _tidy(self) -> None:
         """At rest nothing else would do it."""
