@@ -129,8 +129,8 @@ async def test_requests_are_kept_for_a_week(kube, namespace):
     day = 86400
     answer = {"result": "Refused", "message": "no", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     await kube.patch(RELEASE_ACTIONS, namespace, "answered", {"status": answer}, "status")
-    assert await sweep(kube, namespace, time.time() + 6.9 * day) == 0
-    assert await sweep(kube, namespace, time.time() + 7.1 * day) == 2
+    assert await sweep(kube, namespace, time.time() + 6.9 * day, set()) == 0
+    assert await sweep(kube, namespace, time.time() + 7.1 * day, set()) == 2
     assert await kube.list(RELEASE_ACTIONS, namespace) == []
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -15,6 +15,9 @@ from controller.runtime.operator import Operator
 from controller.runtime.sweeping import SweepingController
 from controller.runtime.worker import work
 from controller.workqueue import WorkQueue
+from tests.unit.runtime.fake_api import Answer, refusal
+from tests.unit.runtime.fake_client import FakeClient, Weather
+from tests.unit.runtime.fake_client import Request as AskedRequest
 from tests.unit.runtime.fault_world import World, loop_at, run
 
 WEB = Request("Fleet", "shop", "web")
@@ -159,6 +162,73 @@ def test_release_actions_are_swept_from_the_start_on_and_when_they_are_old_enoug
         age = 7.1 * 86400
         await controller.reconcile(request)
         assert world.api.objects(RELEASE_ACTIONS.path()) == []
+
+    run(story)
+
+
+def old_action(name: str, *finalizers: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "finalizers": list(finalizers)} if finalizers else {"name": name},
+        "spec": {"release": "nobody", "action": "approve", "revision": "aaaaaaaaaa"},
+    }
+
+
+def names_left(world: World) -> set[str]:
+    return {item["metadata"]["name"] for item in world.api.objects(RELEASE_ACTIONS.path())}
+
+
+async def swept(world: World, weather: Weather) -> list[AskedRequest]:
+    """The DELETEs of two rounds, an hour apart, a week later."""
+    client = FakeClient(world.api, lambda: weather, "sweeper")
+    controller = SweepingController(client, lambda: world.now() + 8 * 86400)
+    (request,) = controller.first_requests("shop")
+    for _ in range(2):
+        for _ in range(5):
+            if (await controller.reconcile(request)).requeue_after == 3600.0:
+                break
+        else:
+            raise AssertionError("a round has no end")
+    return [asked for _, asked, _ in client.log if asked.method == "DELETE"]
+
+
+def test_actions_that_wait_for_a_finalizer_keep_no_others_from_being_swept():
+    async def story(world: World) -> None:
+        for number in range(250):
+            world.create(RELEASE_ACTIONS, old_action(f"a-{number:03}", "shop.example/keep"))
+        world.create(RELEASE_ACTIONS, old_action("b"))
+        deletes = await swept(world, Weather())
+        assert "b" not in names_left(world)
+        assert len(deletes) == 251, "each is deleted once"
+
+    run(story)
+
+
+def test_actions_that_may_not_be_deleted_keep_no_others_from_being_swept():
+    class Guarded(Weather):
+        async def serve(self, request: AskedRequest, execute: Callable[[], Answer]) -> Answer:
+            guarded = request.method == "DELETE" and str(request.place.name).startswith("a-")
+            return refusal(403, "Forbidden", "an admission webhook said no") if guarded else execute()
+
+    async def story(world: World) -> None:
+        for number in range(250):
+            world.create(RELEASE_ACTIONS, old_action(f"a-{number:03}"))
+        world.create(RELEASE_ACTIONS, old_action("b"))
+        deletes = await swept(world, Guarded())
+        assert "b" not in names_left(world)
+        assert len(deletes) == 250 + 1 + 250, "each is tried once in a round"
+
+    run(story)
+
+
+def test_an_action_whose_answer_says_no_moment_is_swept_by_when_it_was_asked():
+    async def story(world: World) -> None:
+        odd = {"a": {"result": "Done", "at": "yesterday"}, "b": {"at": 7}, "c": {"result": "Done"}}
+        for name, status in odd.items():
+            world.create(RELEASE_ACTIONS, old_action(name))
+            answer = world.api.handle("PATCH", f"{RELEASE_ACTIONS.path('shop', name)}/status", {}, {"status": status})
+            assert answer.status == 200
+        await swept(world, Weather())
+        assert names_left(world) == set()
 
     run(story)
 
