@@ -87,6 +87,13 @@ def page_name(name: str, page: int) -> str:
     return f"{name}-p{page}" if page else name
 
 
+def is_page(key: Key, page: Mapping[str, Any]) -> bool:
+    """Among AnalysisRuns with our labels: whether it has the name of one, so that it is none that somebody copied."""
+    spec = page["spec"]
+    name = run_name(key, str(spec.get("canaryRevision", "")), spec["attempt"])
+    return bool(page["metadata"]["name"] == page_name(name, spec["page"]))
+
+
 def turns_of(looks: Sequence[Look]) -> list[float]:
     return [after.start for before, after in itertools.pairwise(looks) if after.weight != before.weight]
 

@@ -10,7 +10,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from controller.analysis import checkpoints
-from controller.analysis.record import PAGE, MalformedRunError, Run, is_full, look_to_raw, page_name, run_of, turns_of
+from controller.analysis.record import (
+    PAGE,
+    MalformedRunError,
+    Run,
+    is_full,
+    is_page,
+    look_to_raw,
+    page_name,
+    run_of,
+    turns_of,
+)
 from controller.api import times
 from controller.api.names import API_VERSION, ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import ANALYSIS_RUNS
@@ -183,16 +193,20 @@ class RunStore:
 
     async def controls(self, key: Key) -> Mapping[str, str]:
         """What stable's halves have said of each other so far (see stats/overdispersion.py)."""
-        pages = await self._kube.list(ANALYSIS_RUNS, key.namespace, labels=f"{RELEASE_LABEL}={key.name}")
+        pages = await self._pages_of(key)
         pages.sort(key=lambda page: (int(page["spec"]["attempt"]), int(page["spec"]["page"])))
         found: dict[str, str] = {}
         for page in pages:  # a metric that was left out for an attempt keeps what is known of it
             found |= page.get("status", {}).get("controls", {})
         return found
 
+    async def _pages_of(self, key: Key) -> list[dict[str, Any]]:
+        """Of all its runs, without what somebody copied with our labels."""
+        pages = await self._kube.list(ANALYSIS_RUNS, key.namespace, labels=f"{RELEASE_LABEL}={key.name}")
+        return [page for page in pages if is_page(key, page)]
+
     async def _forget_old(self, key: Key) -> None:
-        labels = f"{RELEASE_LABEL}={key.name}"
-        pages = await self._kube.list(ANALYSIS_RUNS, key.namespace, labels=labels)
+        pages = await self._pages_of(key)
         attempts = sorted({int(page["spec"]["attempt"]) for page in pages}, reverse=True)
         for page in pages:
             if int(page["spec"]["attempt"]) not in attempts[:KEPT_RUNS]:

@@ -84,6 +84,12 @@ def is_child(key: Key, item: Mapping[str, Any]) -> bool:
     return bool(metadata["name"] == (child_name(key.name, revision) if revision else key.name))
 
 
+def child_revision(key: Key, item: Mapping[str, Any]) -> str:
+    """The revision that a child of ours is made for; empty for any other object with our labels."""
+    revision = (item["metadata"].get("labels") or {}).get(REVISION_LABEL)
+    return str(revision) if revision and is_child(key, item) else ""
+
+
 def labels_of(key: Key, revision: str = "") -> dict[str, str]:
     """Of a child; `revision` is empty where it belongs to none."""
     labels = {RELEASE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY}

@@ -14,7 +14,7 @@ from controller.api.fields import record
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import DEPLOYMENTS, SERVICES, Rule
 from controller.api.revision import same_ports, same_targets
-from controller.kube.objects import is_ours, taken
+from controller.kube.objects import Key, child_revision, is_ours, taken
 from controller.kube.writers import other_writer
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
@@ -53,10 +53,11 @@ class ReplicasRouter:
         labelled = await self._kube.list(
             DEPLOYMENTS, self._target.namespace, labels=f"{RELEASE_LABEL}={self._target.name}"
         )
+        key = Key(self._target.namespace, self._target.name)
         wanted = {
-            item["metadata"]["labels"][REVISION_LABEL]: int(item.get("spec", {}).get("replicas") or 0)
+            revision: int(item.get("spec", {}).get("replicas") or 0)
             for item in labelled
-            if REVISION_LABEL in item["metadata"]["labels"]
+            if (revision := child_revision(key, item))
         }
         total = sum(wanted.values())
         return Weights(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from controller import registry
+from controller.analysis.record import is_page
 from controller.api.names import MADE, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
 from controller.api.resources import (
     ANALYSIS_RUNS,
@@ -22,6 +23,7 @@ from controller.kube.events import Events
 from controller.kube.made import digest_of, record_of, without_replicas
 from controller.kube.objects import (
     child_name,
+    child_revision,
     controller_revision,
     deployment,
     has_owners,
@@ -206,7 +208,7 @@ class ObjectExecutor:
         }
         labels = f"{RELEASE_LABEL}={world.key.name}"
         known = await self._kube.list(CONTROLLER_REVISIONS, world.key.namespace, labels=labels)
-        spare = [item for item in known if item["metadata"]["labels"][REVISION_LABEL] not in kept]
+        spare = [item for item in known if child_revision(world.key, item) not in {*kept, ""}]
         spare.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]))
         for item in spare[: max(0, len(spare) - world.spec.revision_history_limit)]:
             await self._kube.delete(CONTROLLER_REVISIONS, world.key.namespace, item["metadata"]["name"], seen=item)
@@ -236,7 +238,7 @@ class ObjectExecutor:
         for resource in kinds:
             for item in await self._kube.list(resource, key.namespace, labels=labels):
                 metadata = item["metadata"]
-                ours = resource == ANALYSIS_RUNS or is_child(key, item)
+                ours = is_page(key, item) if resource == ANALYSIS_RUNS else is_child(key, item)
                 if not ours or has_owners(world.release, metadata, world.owner):
                     continue
                 wanted = owners(world.release, metadata, world.owner)

@@ -25,7 +25,7 @@ from controller.api.status import Status
 from controller.api.text import one_line
 from controller.kube.cache import ObjectCache
 from controller.kube.made import edited, is_recorded
-from controller.kube.objects import Key, child_name, has_owners, is_child, is_ours, owner_of, selector
+from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of, selector
 from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns, Weights
 from controller.rollout.observation import NOTHING_RUNS, STRANGE, Observation, Request, RevisionState
 from controller.runtime.pods import trouble_of
@@ -88,7 +88,7 @@ class Observer:
             self._unanswered(key, actions),
         )
         # a copy with our labels, made for debugging, has another name and is none of our revisions
-        by_revision = {revision: item for item in deployments if (revision := _revision(key, item))}
+        by_revision = {revision: item for item in deployments if (revision := child_revision(key, item))}
         by_name: dict[str, Mapping[str, Any]] = {item["metadata"]["name"]: item for item in services}
         versions = Versions(self._kube, self._cluster, key, spec, by_name)
         spec_revision = await versions.of_spec(status)
@@ -112,7 +112,7 @@ class Observer:
             for revision, item in by_revision.items()
         }
         # what a leader that was frozen made afterwards, or whose Deployment somebody took away: it has to go as well
-        left = {revision for item in services if (revision := _revision(key, item))}
+        left = {revision for item in services if (revision := child_revision(key, item))}
         revisions |= dict.fromkeys(left - revisions.keys(), NOTHING_RUNS)
         signs = RouterSigns() if weights is None else weights.signs
         metadata, requests = release["metadata"], tuple(map(_request, unanswered))
@@ -214,7 +214,7 @@ class Observer:
         labels = f"{RELEASE_LABEL}={key.name}"
         found = await self._kube.list(CONTROLLER_REVISIONS, key.namespace, labels=labels)
         found.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]), reverse=True)
-        return tuple(item["metadata"]["labels"][REVISION_LABEL] for item in found)
+        return tuple(revision for item in found if (revision := child_revision(key, item)))
 
     async def _pods_of_unready(
         self, key: Key, deployments: Mapping[str, Mapping[str, Any]]
@@ -232,12 +232,6 @@ class Observer:
             )
         )
         return dict(zip(short, lists, strict=True))
-
-
-def _revision(key: Key, item: Mapping[str, Any]) -> str:
-    """Of a Deployment or Service of ours; empty for any other object with our labels."""
-    revision = str(item["metadata"]["labels"].get(REVISION_LABEL, ""))
-    return revision if revision and item["metadata"]["name"] == child_name(key.name, revision) else ""
 
 
 def _request(item: Mapping[str, Any]) -> Request:

@@ -137,6 +137,20 @@ async def test_a_router_that_is_left_moves_its_work_by_weights_alone(kind: str) 
 
 
 @EVERY
+async def test_a_copy_with_our_labels_has_no_share(kind: str) -> None:
+    """Somebody debugs a copy of the canary's Deployment: it is no version, and changes nobody's share."""
+    world = World(kind)
+    copied: dict[str, Any] = world.kube.raw(DEPLOYMENTS, f"web-{CANARY}") or {}
+    debugged = {**copied["metadata"], "name": f"web-{CANARY}-debug"}
+    world.kube.put(DEPLOYMENTS, {"metadata": debugged, "spec": {"replicas": 40}})
+    world.kube.put(
+        DEPLOYMENTS, {"metadata": {"name": "web", "labels": copied["metadata"]["labels"]}, "spec": {"replicas": 40}}
+    )
+    await world.ensure(SPLIT)
+    assert await world.shares() == pytest.approx(SPLIT)
+
+
+@EVERY
 async def test_a_reset_leaves_nothing_of_ours_that_sends_work_elsewhere(kind: str) -> None:
     world = World(kind)
     before = set(world.kube.objects)

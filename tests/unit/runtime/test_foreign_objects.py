@@ -9,8 +9,10 @@ import pytest
 
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import (
+    CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     HTTP_ROUTES,
+    RELEASE_ACTIONS,
     RELEASES,
     SERVICES,
     Resource,
@@ -149,6 +151,43 @@ def test_what_takes_a_childs_place_under_way_is_never_written(child, end):
             world.ask("web", end)
         await asyncio.sleep(3 * MINUTE)
         assert found(world, resource, name) == thing
+
+    run(story)
+
+
+def test_copies_with_our_labels_are_neither_deleted_nor_gone_back_to():
+    """Of a ControllerRevision, which somebody made for debugging; one has no revision label."""
+
+    def copies(world: World) -> dict[str, Object]:
+        items = world.api.objects(CONTROLLER_REVISIONS.path())
+        return {item["metadata"]["name"]: item for item in items if item["metadata"]["name"].endswith("-backup")}
+
+    async def story(world: World) -> None:
+        world.create(RELEASES, release("web", *STEPS, revisionHistoryLimit=1))
+        world.start()
+        await world.until_phase("web", "Healthy")
+        first = world.status("web")["stableRevision"]
+        kept = found(world, CONTROLLER_REVISIONS, f"web-{first}")
+        for name, labels in {
+            "web-backup": {RELEASE_LABEL: "web"},
+            f"web-{first}-backup": kept["metadata"]["labels"],
+        }.items():
+            world.create(CONTROLLER_REVISIONS, {**kept, "metadata": {"name": name, "labels": labels}})
+        before = copies(world)
+        assert len(before) == 2
+        for version in (2, 3, 4):
+            world.commit("web", version)
+            await world.until_reason("web", "AwaitingApproval")
+            world.ask("web", "approve")
+            await world.until_phase("web", "Healthy", version=version)
+        await asyncio.sleep(MINUTE)
+        names = {item["metadata"]["name"] for item in world.api.objects(CONTROLLER_REVISIONS.path())} - before.keys()
+        assert f"web-{first}" not in names, "old ones are forgotten"
+        assert copies(world) == before
+        spec = {"release": "web", "action": "rollback", "revision": world.status("web")["stableRevision"], "to": first}
+        world.create(RELEASE_ACTIONS, {"metadata": {"name": "back"}, "spec": spec})
+        await world.until_answered()
+        assert found(world, RELEASE_ACTIONS, "back")["status"]["result"] == "Refused"
 
     run(story)
 
