@@ -16,7 +16,7 @@ from typing import Any
 
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import RELEASES, Resource
-from controller.kube.client import KubeClient, NotFoundError
+from controller.kube.client import Items, KubeClient, NotFoundError
 from controller.kube.packed import (
     CacheKey,
     Content,
@@ -166,6 +166,12 @@ class ObjectCache:
             found, version = await self._kube.listing(resource, namespace, labels=labels)
             self._put(request, key, found, version)
         return found
+
+    async def first_page(
+        self, resource: Resource, namespace: str, *, labels: str, fields: str, most: int
+    ) -> tuple[Items, bool]:
+        """As of now: nothing of it is kept."""
+        return await self._kube.first_page(resource, namespace, labels=labels, fields=fields, most=most)
 
     async def preload(self, resource: Resource, namespace: str | None, *, listed: bool, single: bool) -> None:
         """Before the first pass over all Releases: what each will ask for, in pages and not one by one.

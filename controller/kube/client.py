@@ -7,7 +7,6 @@ person wrote must pass through unchanged.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,9 +18,34 @@ import aiohttp
 from controller.api.names import MANAGED_BY
 from controller.api.resources import LEASES, Resource
 from controller.kube.clock import SteadyClock
+from controller.kube.errors import (
+    SHOWN,
+    ConflictError,
+    FencedError,
+    InvalidError,
+    KindsGoneError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    error_of,
+    foreign_answer,
+    object_in,
+)
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient, Configuration
+
+__all__ = [
+    "ConflictError",
+    "FencedError",
+    "InvalidError",
+    "Items",
+    "KindsGoneError",
+    "KubeClient",
+    "KubeError",
+    "NotFoundError",
+    "UnavailableError",
+]
 
 _TIMEOUT_S = 10.0
 _PAGE = 500
@@ -34,78 +58,8 @@ _STRICT = {"fieldValidation": "Strict"}
 MERGE_PATCH = "application/merge-patch+json"
 
 
-class KubeError(Exception):
-    """The API server refused: `status` is HTTP's, `reason` its word, the text its sentence."""
-
-    def __init__(self, status: int, reason: str, message: str, *, retry_after: float = 0.0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.retry_after = retry_after
-        """Seconds for which the server wants to be left alone."""
-
-
-class NotFoundError(KubeError):
-    """404."""
-
-
-class KindsGoneError(Exception):
-    """The CRDs were deleted, and with them what there was to watch."""
-
-
-class ConflictError(KubeError):
-    """409: the object changed since it was read, or exists already."""
-
-
-class InvalidError(KubeError):
-    """400, 403 or 422: what was asked can never be granted as it stands."""
-
-
-class UnavailableError(KubeError):
-    """No answer, 429 or 5xx: try again later. The outcome of a write is unknown."""
-
-
-class FencedError(KubeError):
-    """The Lease was not renewed in time, so nothing is written: whoever leads now decides afresh."""
-
-
-_INVALID = (400, 403, 422)
-_LONGEST_WAIT_S = 300.0
 _LEADING = f"/apis/{LEASES.group}/"
-_OK, _NOT_FOUND, _CONFLICT, _FIRST_ERROR = 200, 404, 409, 400
-_SHOWN = 200
-"""Of an answer that is no object."""
-
-
-def _error(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> KubeError:
-    reason, message = str(body.get("reason", "")), str(body.get("message", f"HTTP {status}"))
-    if status == _NOT_FOUND:
-        return NotFoundError(status, reason, message)
-    if status == _CONFLICT:
-        return ConflictError(status, reason, message)
-    if status in _INVALID:
-        return InvalidError(status, reason, message)
-    return UnavailableError(status, reason, message, retry_after=_seconds(headers.get("Retry-After", "")))
-
-
-def _object(raw: bytes) -> dict[str, Any] | None:
-    """None where it is no JSON object."""
-    try:
-        answer = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _not_from_an_api_server(status: int, asked: str, said: str) -> UnavailableError:
-    """A load balancer on the way says 200 to anything, and what it says must not be taken for what there is."""
-    message = f"the answer to {asked} is not from an API server (HTTP {status}): {said or 'nothing'}"
-    return UnavailableError(status, "NoObject", message)
-
-
-def _seconds(text: str) -> float:
-    """The API server says seconds; a date, which a proxy may send, is not worth a parser here."""
-    return min(float(text), _LONGEST_WAIT_S) if text.isdecimal() else 0.0
+_FIRST_ERROR = 400
 
 
 def _in_pod() -> bool:
@@ -114,6 +68,14 @@ def _in_pod() -> bool:
 
 
 Items = list[dict[str, Any]]
+
+
+def _items_of(page: Mapping[str, Any], resource: Resource) -> Items:
+    """Raises UnavailableError where it is no list."""
+    items = page.get("items", ())
+    if items is not None and not isinstance(items, list):  # Go writes null for an empty list
+        raise foreign_answer(f"GET {resource.plural}", str(page))
+    return items or []
 
 
 class KubeClient:
@@ -186,12 +148,12 @@ class KubeClient:
             raise UnavailableError(
                 0, "NoAnswer", f"the API server did not answer {method} {path}: {error!r}"
             ) from error
-        answer, said = _object(raw), raw[:_SHOWN].decode(errors="replace")
+        answer, said = object_in(raw), raw[:SHOWN].decode(errors="replace")
         if response.status >= _FIRST_ERROR:
             shown = {"message": said} if said else {}
-            raise _error(response.status, shown if answer is None else answer, response.headers)
+            raise error_of(response.status, shown if answer is None else answer, response.headers)
         if answer is None:
-            raise _not_from_an_api_server(response.status, f"{method} {path}", said)
+            raise foreign_answer(f"{method} {path}", said, response.status)
         return answer
 
     async def stream(self, path: str, query: Mapping[str, str], *, timeout_s: float) -> aiohttp.ClientResponse:
@@ -203,7 +165,7 @@ class KubeClient:
             raise UnavailableError(0, "NoAnswer", f"the API server did not answer a watch: {error!r}") from error
         if response.status >= _FIRST_ERROR:
             async with response:
-                raise _error(response.status, {"message": (await response.text())[:500]}, response.headers)
+                raise error_of(response.status, {"message": (await response.text())[:500]}, response.headers)
         return response
 
     async def _send(
@@ -245,7 +207,7 @@ class KubeClient:
         path = resource.path(namespace, name)
         answer = await self.request("GET", path)
         if not isinstance(answer.get("metadata"), dict):
-            raise _not_from_an_api_server(_OK, f"GET {path}", str(answer)[:_SHOWN])
+            raise foreign_answer(f"GET {path}", str(answer))
         return answer
 
     async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
@@ -284,10 +246,7 @@ class KubeClient:
         query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
         while True:
             page = await self.request("GET", resource.path(namespace), query=query, accept=accept)
-            items = page.get("items", ())
-            if items is not None and not isinstance(items, list):  # Go writes null for an empty list
-                raise _not_from_an_api_server(_OK, f"GET {resource.path(namespace)}", str(page)[:_SHOWN])
-            page["items"] = items or []
+            page["items"] = _items_of(page, resource)
             for item in page["items"]:
                 item.setdefault("apiVersion", resource.api_version)
                 item.setdefault("kind", resource.kind)
@@ -296,6 +255,14 @@ class KubeClient:
             if not metadata.get("continue"):
                 return
             query["continue"] = metadata["continue"]
+
+    async def first_page(
+        self, resource: Resource, namespace: str, *, labels: str, fields: str, most: int
+    ) -> tuple[Items, bool]:
+        """At most so many, and whether there are more. `fields`: as the API server can select by them."""
+        query = {"limit": str(most), "labelSelector": labels, "fieldSelector": fields}
+        page = await self.request("GET", resource.path(namespace), query=query)
+        return _items_of(page, resource), bool(page.get("metadata", {}).get("continue"))
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False

@@ -16,7 +16,6 @@ from controller.api.resources import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
-    PODS,
     RELEASE_ACTIONS,
     SERVICES,
 )
@@ -28,7 +27,7 @@ from controller.kube.made import edited, is_recorded
 from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of, selector
 from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns, Weights
 from controller.rollout.observation import NOTHING_RUNS, STRANGE, Observation, Request, RevisionState
-from controller.runtime.pods import trouble_of
+from controller.runtime.pods import pods_of, trouble_of
 from controller.runtime.versions import Ports, Versions, ports_of
 
 _SHOWN = 60
@@ -100,7 +99,8 @@ class Observer:
         beside = await self._beside(holding, spec, status, target)
         taken = await self._unlabelled_service(key, owner, by_name)
         endpoints = _ready_endpoints(slices)
-        pods = await self._pods_of_unready(key, by_revision)
+        new = [one for one in (status.canary, spec_revision, *status.queued) if one != status.stable]
+        pods = await self._pods_of_unready(key, by_revision, new)
         revisions = {
             revision: _state(
                 item,
@@ -217,21 +217,20 @@ class Observer:
         return tuple(revision for item in found if (revision := child_revision(key, item)))
 
     async def _pods_of_unready(
-        self, key: Key, deployments: Mapping[str, Mapping[str, Any]]
+        self, key: Key, deployments: Mapping[str, Mapping[str, Any]], new: Iterable[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """Pods are only read where some are missing: they are the largest objects of all."""
+        """`new`: the revisions whose pods decide something; of the others nobody asks why some are missing."""
         short = [
             revision
-            for revision, item in deployments.items()
-            if item["spec"].get("replicas", 1) > item.get("status", {}).get("readyReplicas", 0)
+            for revision in dict.fromkeys(new)
+            if revision in deployments and _lacks_pods(deployments[revision])
         ]
-        lists = await asyncio.gather(
-            *(
-                self._kube.list(PODS, key.namespace, labels=f"{RELEASE_LABEL}={key.name},{REVISION_LABEL}={revision}")
-                for revision in short
-            )
-        )
+        lists = await asyncio.gather(*(pods_of(self._kube, key, revision) for revision in short))
         return dict(zip(short, lists, strict=True))
+
+
+def _lacks_pods(deployment: Mapping[str, Any]) -> bool:
+    return bool(deployment["spec"].get("replicas", 1) > deployment.get("status", {}).get("readyReplicas", 0))
 
 
 def _request(item: Mapping[str, Any]) -> Request:

@@ -1,19 +1,43 @@
-"""Why pods are not ready, read from what they say of themselves."""
+"""Why pods are not ready, read from what they say of themselves.
+
+They are the largest objects of all, so a bounded number of them is read. Nothing selects them by readiness: those that
+have not started are selected by their phase, the others are the first by name, whose last letters are drawn. So what
+most pods show is found. What one of hundreds shows while it runs may be missed: then the Release waits without saying
+why, and its deadline decides.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.reasons import Reason
+from controller.api.resources import PODS
+from controller.kube.cache import ObjectCache
+from controller.kube.objects import Key
 from controller.rollout.observation import PodTrouble
 
+MOST = 100
+"""Pods that are read at once."""
+_LIVING = "status.phase!=Failed,status.phase!=Succeeded"
+_STARTING = "status.phase=Pending"
 _CRASHES = 3
 """Restarts before a crash loop counts: a start that fails once while a dependency comes up is not one."""
 _ENDED = {"Failed", "Succeeded"}
 """Phases of pods that never run again: evicted ones lie about for days."""
 _CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+
+
+async def pods_of(kube: ObjectCache, key: Key, revision: str) -> list[dict[str, Any]]:
+    """Enough to tell why some are not ready. Raises KubeError."""
+    labels = f"{RELEASE_LABEL}={key.name},{REVISION_LABEL}={revision}"
+    pods, more = await kube.first_page(PODS, key.namespace, labels=labels, fields=_LIVING, most=MOST)
+    if more:
+        starting, _ = await kube.first_page(PODS, key.namespace, labels=labels, fields=_STARTING, most=MOST)
+        pods += starting
+    return pods
 
 
 def trouble_of(pods: Iterable[Mapping[str, Any]], deployment: Mapping[str, Any]) -> PodTrouble | None:
