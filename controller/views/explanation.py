@@ -141,12 +141,12 @@ class Explanation:
 
 def _young_pods(status: Status) -> Iterator[str]:
     """A version that was rolled back before its pods were warm may have been convicted of just that."""
-    last, asked_for = status.last_rollback, status.scaled_up
-    if last is None or status.phase is not Phase.ROLLED_BACK or last.reason != Reason.REGRESSED or asked_for is None:
+    last, scaled_up = status.last_rollback, status.scaled_up
+    if last is None or status.phase is not Phase.ROLLED_BACK or last.reason != Reason.REGRESSED or scaled_up is None:
         return
-    if 0 <= last.at - asked_for < _YOUNG_S:
+    if 0 <= last.at - scaled_up < _YOUNG_S:
         yield (
-            f"pods were added {_span(last.at - asked_for)} before: if they are slow only while they are cold, raise "
+            f"pods were added {_span(last.at - scaled_up)} before: if they are slow only while they are cold, raise "
             "spec.analysis.advanced.warmUp, then retry"
         )
 
