@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.analysis.record import look_to_raw
@@ -104,6 +104,7 @@ def text_of(found: Explanation) -> str:
     return "\n".join(found.lines(NOW))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from((GONE, *ODD))), min_size=1, max_size=3), st.booleans()
 )
