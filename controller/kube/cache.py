@@ -71,6 +71,10 @@ class ObjectCache:
         """Drops everything of one Release: something was not as cached."""
         for resource in self._trusted:
             self.invalidate(resource, namespace, release)
+        children = f"{release}-"
+        for key in [key for key, content in self._entries.items() if not content.objects]:
+            if key.namespace == namespace and key.release.startswith(children):
+                self._drop(key)  # that one of its revisions has none
 
     def on_event(self, resource: Resource, release: str, change: Change) -> None:
         """An object that was made for this Release, as its watch shows it."""
@@ -78,6 +82,7 @@ class ObjectCache:
         for single in (False, True):
             key = CacheKey(resource, metadata["namespace"], release, single)
             if single and metadata["name"] != release:
+                self._drop_absence(resource, metadata)
                 continue
             if self._is_up_to_date(key, change):
                 self._mark(key)
@@ -122,6 +127,10 @@ class ObjectCache:
             with self._ongoing_request() as request:
                 self._put(request, key, [item])
 
+    def _drop_absence(self, resource: Resource, metadata: Mapping[str, Any]) -> None:
+        """A child of a revision is there: that there was none of its name may have been read, and is kept by that."""
+        self._drop(CacheKey(resource, metadata.get("namespace", ""), metadata["name"], single=True))
+
     def _drop(self, key: CacheKey) -> None:
         self._entries.pop(key, None)
         self._preloaded.pop(key, None)
@@ -140,7 +149,7 @@ class ObjectCache:
         return found
 
     async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
-        """An object that has its Release's own name is cached, also that there is none."""
+        """An object that has its Release's own name is cached; of any name, that there is none."""
         if resource not in self._trusted or namespace is None:
             return await self._kube.find(resource, namespace, name)
         key = CacheKey(resource, namespace, name, single=True)
@@ -285,6 +294,7 @@ class ObjectCache:
             self._preloaded.pop(key, None)
             content = self._entries.get(key)
             if single and metadata["name"] != release:
+                self._drop_absence(resource, metadata)
                 continue
             if content is None:
                 if single and resource in self._trusted:  # that is all there is of it

@@ -53,7 +53,7 @@ class Cluster:
     async def create(self, resource, namespace, body, *, strict=False):
         return await self._answer(f"create {resource.plural}", self.put(resource, body["metadata"]["name"]))
 
-    async def replace(self, resource, body, subresource=None):
+    async def replace(self, resource, body, subresource=None, *, strict=False):
         name = body["metadata"]["name"]
         return await self._answer(f"replace {resource.plural}", self.put(resource, name, **body["spec"]))
 

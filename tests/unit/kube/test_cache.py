@@ -188,6 +188,40 @@ async def test_a_release_that_is_forgotten_is_read_afresh(cache, cluster):
     assert (await cache.get(RELEASES, "shop", "web"))["spec"] == {"replicas": 1}
 
 
+async def made_again(cache, cluster, told):
+    """A revision's Deployment that was found missing, after somebody has made it again and `told` has heard of it."""
+    assert await cache.find(DEPLOYMENTS, "shop", "web-a") is None
+    told(cluster.put(DEPLOYMENTS, "web-a", replicas=2))
+    return await cache.find(DEPLOYMENTS, "shop", "web-a")
+
+
+async def test_a_revisions_object_is_found_once_a_watch_has_shown_it(cache, cluster):
+    assert await made_again(cache, cluster, lambda item: cache.on_event(DEPLOYMENTS, "web", seen(item)))
+
+
+async def test_a_revisions_object_is_found_in_the_pass_after_the_one_that_failed(cache, cluster):
+    await cache.find(DEPLOYMENTS, "shop", "other-a")
+    assert await made_again(cache, cluster, lambda _: cache.forget("shop", "web"))
+    assert await cache.find(DEPLOYMENTS, "shop", "other-a") is None
+    assert cluster.asked.count("find deployments other-a") == 1
+
+
+async def test_a_revisions_object_is_found_once_it_was_written(cache):
+    assert await cache.find(DEPLOYMENTS, "shop", "web-a") is None
+    await cache.create(DEPLOYMENTS, "shop", {"metadata": {"name": "web-a", "namespace": "shop"}})
+    assert await cache.find(DEPLOYMENTS, "shop", "web-a") is not None
+
+
+async def test_a_revisions_object_that_is_made_while_it_is_asked_for_is_found_the_next_time(cache, cluster):
+    cluster.gate.clear()
+    reading = asyncio.create_task(cache.find(DEPLOYMENTS, "shop", "web-a"))
+    await asyncio.sleep(0)
+    cache.on_event(DEPLOYMENTS, "web", seen(cluster.put(DEPLOYMENTS, "web-a")))
+    cluster.gate.set()
+    assert await reading is None
+    assert await cache.find(DEPLOYMENTS, "shop", "web-a") is not None
+
+
 async def test_what_is_old_or_too_much_is_evicted(cache, cluster, clock):
     for number in range(3000):
         await cache.find(HTTP_ROUTES, "shop", f"web-{number}")
