@@ -27,6 +27,8 @@ _SERVER_TIMEOUT_S = (240, 300)
 """Drawn for each watch, so that not all of them list at once."""
 _CLIENT_TIMEOUT_S = 320.0
 _AGAIN_S = (1.0, 30.0)
+_LASTING_S = 5.0
+"""A watch that ends sooner is none: a proxy does not stream, say, and a list of everything follows each."""
 _ABSENT_S = 30.0
 _GONE = 410
 _SKIPPED_AT_MOST = 1000
@@ -101,19 +103,27 @@ class ChildWatch:
         of events that a proxy, or a server that is being replaced, has swallowed.
         """
         pause = 0.0
+        now = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(spread_s(pause))
-            again = min(max(_AGAIN_S[0], pause * 2), _AGAIN_S[1])
+            again = longer = min(max(_AGAIN_S[0], pause * 2), _AGAIN_S[1])
             try:
                 version = await self._list()
                 self._tell(watched=True)
                 if self._listed is not None and not self.tried.is_set():
                     await self._listed()
                 self.tried.set()
-                again = _AGAIN_S[0]
-                await self._watch(version)
-                pause = 0.0
-                continue
+                begun = now()
+                try:
+                    await self._watch(version)
+                finally:
+                    lasted = now() - begun >= _LASTING_S
+                    again = _AGAIN_S[0] if lasted else longer
+                if lasted:
+                    pause = 0.0
+                    continue
+                pause = longer
+                _LOG.warning("the watch of %s ended at once, again in %.0f s", self._resource.plural, pause)
             except NotFoundError:
                 # a router whose CRDs are not installed here; they may come
                 pause = _ABSENT_S

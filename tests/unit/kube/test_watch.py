@@ -1,9 +1,13 @@
 """A watch of children goes on, whatever one of the objects is."""
 
 import asyncio
+import itertools
 import logging
 import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
+import aiohttp
 import pytest
 
 from controller.api.names import RELEASE_LABEL
@@ -11,7 +15,8 @@ from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES
 from controller.kube.watch import Change, ChildWatch
 from tests.bench.tasks import meanwhile
 from tests.unit.runtime.fake_api import FakeApi
-from tests.unit.runtime.fake_client import FakeClient, Weather
+from tests.unit.runtime.fake_client import FakeClient, FakeContent, Weather
+from tests.unit.runtime.fault_world import loop_at
 
 SHOP = "shop"
 
@@ -90,6 +95,68 @@ async def test_what_no_api_server_sends_cuts_the_watch_and_it_begins_again(world
     async with meanwhile(watch.run()):
         await world.until_seen("web")
     assert [record.message for record in caplog.records] == ["the watch of deployments was cut: KeyError('metadata')"]
+
+
+class Streams(FakeClient):
+    """Its watches end, one way or another; lists are answered."""
+
+    def __init__(self, end: Callable[[], AsyncIterator[bytes]] | None) -> None:
+        super().__init__(FakeApi(time.time), Weather, "a")
+        self.lists: list[float] = []
+        self._end = end
+
+    async def pages(self, *arguments: Any, **options: Any) -> AsyncIterator[dict[str, Any]]:
+        self.lists.append(asyncio.get_running_loop().time())
+        async for page in super().pages(*arguments, **options):
+            yield page
+
+    async def stream(self, *arguments: Any, **options: Any) -> aiohttp.ClientResponse:
+        response = await super().stream(*arguments, **options)
+        if self._end is not None:
+            cast("Any", response).content = FakeContent(self._end())
+        return response
+
+
+async def at_once() -> AsyncIterator[bytes]:
+    for line in list[bytes]():
+        yield line
+
+
+async def cut() -> AsyncIterator[bytes]:
+    async for line in at_once():
+        yield line
+    raise aiohttp.ClientPayloadError("cut")
+
+
+def lists_of(end: Callable[[], AsyncIterator[bytes]] | None, seconds: float) -> tuple[list[float], list[bool]]:
+    """When a watch has listed, and what it said of itself."""
+    kube, said = Streams(end), list[bool]()
+
+    def tell(*, watched: bool) -> None:
+        said.append(watched)
+
+    async def story() -> None:
+        watch = ChildWatch(kube, DEPLOYMENTS, RELEASE_LABEL, lambda _: None, watched=tell)
+        async with meanwhile(watch.run()):
+            await asyncio.sleep(seconds)
+
+    with asyncio.Runner(loop_factory=loop_at(0.0)) as runner:
+        runner.run(story())
+    return kube.lists, said
+
+
+@pytest.mark.parametrize("end", [at_once, cut])
+def test_a_watch_that_ends_at_once_lists_less_and_less_often(end):
+    lists, said = lists_of(end, 600.0)
+    assert 15 < len(lists) < 50, "in ten minutes"
+    assert said[:4] == [True, False, True, False], "between two of them nothing is seen"
+
+
+def test_a_watch_that_ends_in_its_time_goes_on_without_a_pause():
+    lists, said = lists_of(None, 1500.0)
+    assert 5 <= len(lists) <= 7
+    assert all(240 <= after - before <= 301 for before, after in itertools.pairwise(lists))
+    assert all(said)
 
 
 async def test_a_kind_that_is_not_installed_is_no_error(world, caplog):
