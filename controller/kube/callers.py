@@ -1,25 +1,76 @@
 """Who calls the operator, by the service account token that a pod has for it.
 
-The API server is asked once a minute and token. While it does not answer, whoever was let in goes on for ten minutes:
-an outage must not take a canary's credits away, and tokens end by themselves within the hour.
+The API server judges a token once a minute. While it does not answer, whoever was let in goes on for ten minutes: an
+outage must not take a canary's credits away, and tokens end by themselves within the hour.
+
+Anybody can make tokens up. So reviews are bounded in number and rate, at once, in line and for each peer, and tokens
+that were good once are reviewed apart from all others.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import re
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from controller.api.resources import TOKEN_REVIEWS
-from controller.kube.client import KubeClient, KubeError
+from controller.kube.client import KubeClient, KubeError, UnavailableError
 
 AUDIENCE = "pointsman"
+AT_ONCE = 8
+"""Reviews of tokens that are new here; as many again of those that were good."""
+PER_PEER = 4
+"""Of new tokens, with those in line: a pod has one token, and a node may speak for its pods."""
+IN_LINE = 64
+PER_S = 100.0
+"""Reviews of new tokens. 2,000 workers that all start at once are let in within 20 s."""
 _ANSWER_LASTS_S = 60.0
+_REFUSAL_LASTS_S = 10.0
 _STANDS_S = 600.0
 _MOST = 10_000
 _SERVICE_ACCOUNT = "system:serviceaccount:"
+_PATIENCE_S = 1.0
+"""Workers wait for 1.5 s. The review goes on, so that their next request finds its answer."""
+_PATIENCE_OF_THE_KNOWN_S = 0.25
+_PAUSE_S = 1.0
+"""After a review that the API server did not answer."""
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
+"""RFC 6750, b64token."""
+
+
+class BusyError(UnavailableError):
+    """Too many tokens are being reviewed, or the API server needs a pause."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "Busy", "too many tokens are being verified")
+
+
+class _Recent:
+    """The namespaces of tokens, by digest: the last ones that were heard of."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, digest: bytes, since: float) -> str | None:
+        known = self._known.get(digest)
+        return None if known is None or known.at <= since else known.namespace
+
+    def keep(self, digest: bytes, namespace: str, at: float) -> None:
+        self._known[digest] = _Known(namespace, at)
+        self._known.move_to_end(digest)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+
+    def forget(self, digest: bytes) -> None:
+        self._known.pop(digest, None)
 
 
 @dataclass(frozen=True)
@@ -33,24 +84,77 @@ class Callers:
     def __init__(self, kube: KubeClient, *, now: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
         self._now = now
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._good, self._refused = _Recent(), _Recent()
+        """Apart, so that tokens that are made up do not displace any that is good."""
+        self._reviews: dict[bytes, asyncio.Task[str]] = {}
+        self._for_new, self._for_known = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
+        self._peers: Counter[str] = Counter()
+        """For how many new tokens of each a review is on its way."""
+        self._paused_until = float("-inf")
 
-    async def namespace(self, token: str) -> str:
-        """Of the service account; empty: it is none's, has ended, or is for another audience. Raises KubeError."""
-        digest = hashlib.sha256(token.encode()).digest()
-        known = self._known.get(digest)
-        if known is not None and self._now() - known.at < _ANSWER_LASTS_S:
-            return known.namespace
+    async def namespace(self, token: str, peer: str = "") -> str:
+        """Of the service account; empty: it is none's, has ended, or is for another audience. Raises KubeError, soon.
+
+        `peer`: the address that shows the token.
+        """
+        if not _TOKEN.fullmatch(token):
+            return ""
+        digest, now = hashlib.sha256(token.encode()).digest(), self._now()
+        fresh = self._good.find(digest, now - _ANSWER_LASTS_S) or self._refused.find(digest, now - _REFUSAL_LASTS_S)
+        if fresh is not None:
+            return fresh
+        known = self._good.find(digest, now - _STANDS_S)
+        try:
+            review = self._reviews.get(digest) or self._begin(digest, token, peer if known is None else None)
+            async with asyncio.timeout(_PATIENCE_S if known is None else _PATIENCE_OF_THE_KNOWN_S):
+                return await asyncio.shield(review)
+        except (KubeError, TimeoutError) as error:
+            if known is not None:
+                return known
+            raise error if isinstance(error, KubeError) else BusyError() from error
+
+    def _begin(self, digest: bytes, token: str, new_from: str | None) -> asyncio.Task[str]:
+        """One review a token, whoever asks. `new_from`: the peer; None: the token was good before. Raises BusyError."""
+        if self._now() < self._paused_until:
+            raise BusyError
+        if new_from is not None:
+            if self._peers[new_from] >= PER_PEER or self._peers.total() >= AT_ONCE + IN_LINE:
+                raise BusyError
+            self._peers[new_from] += 1
+        review = asyncio.create_task(
+            self._review(digest, token, self._for_known if new_from is None else self._for_new)
+        )
+        self._reviews[digest] = review
+        review.add_done_callback(partial(self._end, digest, new_from))
+        return review
+
+    def _end(self, digest: bytes, new_from: str | None, review: asyncio.Task[str]) -> None:
+        del self._reviews[digest]
+        if new_from is not None:
+            self._peers[new_from] -= 1
+            if not self._peers[new_from]:
+                del self._peers[new_from]
+        if not review.cancelled():
+            review.exception()  # all who asked may be gone, and asyncio would log what nobody retrieved
+
+    async def _review(self, digest: bytes, token: str, places: asyncio.Semaphore) -> str:
+        async with asyncio.timeout(_PATIENCE_S):
+            await places.acquire()
+        # held for as long as makes the rate, though the answer may come sooner
+        loop = asyncio.get_running_loop()
+        earliest = loop.time() + AT_ONCE / PER_S
         try:
             namespace = await self._ask(token)
-        except KubeError:
-            if known is not None and known.namespace and self._now() - known.at < _STANDS_S:
-                return known.namespace
+        except UnavailableError as error:
+            self._paused_until = self._now() + max(_PAUSE_S, error.retry_after)
             raise
-        self._known[digest] = _Known(namespace, self._now())
-        self._known.move_to_end(digest)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
+        finally:
+            loop.call_at(earliest, places.release)
+        if namespace:
+            self._good.keep(digest, namespace, self._now())
+        else:
+            self._good.forget(digest)
+            self._refused.keep(digest, namespace, self._now())
         return namespace
 
     async def _ask(self, token: str) -> str:

@@ -6,6 +6,7 @@ token of the Release's namespace: who could report for others could give a canar
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,17 +21,18 @@ from controller.queue_share.ports import MOST_CONSUMERS, Report
 from controller.queue_share.stores.memory import MemoryLedgers
 
 _MOST_BYTES = 4096
+_BODY_S = 5.0
 _AGAIN_S = "1"
 _BEARER = "Bearer "
 
 
 @dataclass(frozen=True)
 class ShareApi:
-    """`leads`: whether this process does. `namespace_of`: as `kube.callers.Callers.namespace`."""
+    """`leads`: whether this process does. `namespace_of`: as `kube.callers.Callers.namespace`, of token and peer."""
 
     ledgers: MemoryLedgers
     leads: Callable[[], bool]
-    namespace_of: Callable[[str], Awaitable[str]]
+    namespace_of: Callable[[str, str], Awaitable[str]]
     clock: Callable[[], float] = time.time
 
     def routes(self) -> list[web.RouteDef]:
@@ -47,6 +49,8 @@ class ShareApi:
             return refusal
         try:
             report = _report_of(request.match_info["consumer"], await _body_of(request))
+        except TimeoutError:
+            return _problem(408, f"the body did not arrive within {_BODY_S:g} s")
         except ValueError as problem:
             return _problem(400, str(problem))
         if not self.ledgers.take(_service_of(request), report):
@@ -54,13 +58,20 @@ class ShareApi:
         return await self._answer(_service_of(request))
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
+        """Closes the connection: who is refused holds none, and the next one may reach the leader."""
+        refusal = await self._reason_to_refuse(request)
+        if refusal is not None:
+            refusal.force_close()
+        return refusal
+
+    async def _reason_to_refuse(self, request: web.Request) -> web.Response | None:
         if not self.leads():
-            return _not_leading()
+            return _later("this operator is not the leader; try again")
         authorization = request.headers.get("Authorization", "")
         if not authorization.startswith(_BEARER):
             return _problem(401, "a service account token is required: Authorization: Bearer TOKEN, audience pointsman")
         try:
-            namespace = await self.namespace_of(authorization.removeprefix(_BEARER))
+            namespace = await self.namespace_of(authorization.removeprefix(_BEARER), request.remote or "")
         except KubeError as problem:
             return _later(f"the token cannot be verified right now: {problem}")
         if not namespace:
@@ -98,11 +109,14 @@ def _said(ledger: Ledger, now: float) -> dict[str, Any]:
 
 
 async def _body_of(request: web.Request) -> Mapping[str, Any]:
-    """Raises ValueError."""
-    if (request.content_length or 0) > _MOST_BYTES:
-        raise ValueError(f"the body is larger than {_MOST_BYTES} bytes")
+    """Raises ValueError, TimeoutError."""
     try:
-        body = json.loads(await request.content.read(_MOST_BYTES))
+        async with asyncio.timeout(_BODY_S):
+            raw = await _read(request)
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise ValueError(f"the body is cut off: {error}") from error
+    try:
+        body = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(body, Mapping):
@@ -110,16 +124,19 @@ async def _body_of(request: web.Request) -> Mapping[str, Any]:
     return body
 
 
+async def _read(request: web.Request) -> bytes:
+    raw = b""
+    async for piece in request.content.iter_any():
+        raw += piece
+        if len(raw) > _MOST_BYTES:
+            raise ValueError(f"the body is larger than {_MOST_BYTES} bytes")
+    return raw
+
+
 def _report_of(consumer: str, body: Mapping[str, Any]) -> Report:
     """Raises ValueError."""
     said: dict[str, Any] = {"revision": "", "claims": None, "seq": None, "waiting": 0, **body}
     return Report(consumer, said["revision"], said["claims"], said["seq"], said["waiting"])
-
-
-def _not_leading() -> web.Response:
-    problem = _later("this operator is not the leader; try again")
-    problem.force_close()  # the next connection may reach the one that does
-    return problem
 
 
 def _later(sentence: str) -> web.Response:

@@ -47,7 +47,7 @@ async def at_the_operator(tmp_path: Path) -> AsyncIterator[SharedQueue]:
     token = tmp_path / "token"
     token.write_text("of-shop")
 
-    async def namespace_of(shown: str) -> str:
+    async def namespace_of(shown: str, _: str) -> str:
         return "shop" if shown == token.read_text() else ""
 
     app = web.Application()

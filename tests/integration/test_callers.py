@@ -1,8 +1,11 @@
 """Service account tokens as a real API server makes and judges them."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
-from controller.kube.callers import Callers
+from controller.kube.callers import AT_ONCE, PER_PEER, BusyError, Callers
 from controller.kube.client import KubeClient, KubeError
 from tests.integration.service_accounts import token_for
 
@@ -17,14 +20,19 @@ class Clock:
 class Asked(KubeClient):
     """Counted, and away when it is to be."""
 
-    times = 0
+    times = now = most = 0
     away = False
 
     async def create(self, *arguments, **options):
         self.times += 1
-        if self.away:
-            raise KubeError(503, "Unavailable", "the API server does not answer")
-        return await super().create(*arguments, **options)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            if self.away:
+                raise KubeError(503, "Unavailable", "the API server does not answer")
+            return await super().create(*arguments, **options)
+        finally:
+            self.now -= 1
 
 
 @pytest.fixture
@@ -51,7 +59,28 @@ async def test_the_api_server_is_asked_once_a_minute_and_its_outage_shuts_nobody
     clock.now, asked.away = 300.0, True
     assert await callers.namespace(token) == namespace
     with pytest.raises(KubeError):
-        await callers.namespace("never seen")
+        await callers.namespace("never-seen")
     clock.now = 700.0
     with pytest.raises(KubeError):
         await callers.namespace(token)
+
+
+async def test_400_made_up_tokens_are_few_reviews_and_delay_neither_a_known_worker_nor_a_new_one(
+    asked, kube, namespace
+):
+    callers = Callers(asked)
+    known, new = [await token_for(kube, namespace, audience="pointsman") for _ in range(2)]
+    assert await callers.namespace(known, "10.1.0.1") == namespace
+    # as they come over the wire: each has the form of a token, and a signature that nobody made
+    flood = [callers.namespace(f"{known}{number}", f"10.0.0.{number % 4}") for number in range(400)]
+    verdicts = asyncio.gather(*flood, return_exceptions=True)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        assert await callers.namespace(known, "10.1.0.1") == namespace
+        while True:  # as a worker does on a busy machine
+            with suppress(BusyError):
+                assert await callers.namespace(new, "10.1.0.2") == namespace
+                break
+    assert {verdict if verdict == "" else type(verdict) for verdict in await verdicts} == {"", BusyError}
+    assert asked.times == 2 + 4 * PER_PEER
+    assert asked.most <= AT_ONCE

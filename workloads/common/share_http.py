@@ -70,7 +70,7 @@ class HttpLedger:
                 ):
                     if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
                         response.close()  # a new connection may reach the leader; this one never will
-                        why = "status 503: it is not the leader"
+                        why = "status 503: it is not the leader, or cannot verify the token right now"
                         continue
                     return await _control(response)
             except (aiohttp.ClientError, TimeoutError, OSError) as problem:

@@ -1,10 +1,16 @@
 """What a worker in another language says to the operator, and is told."""
 
+import asyncio
+import json
+from typing import cast
+
 import pytest
-from aiohttp import web
+from aiohttp import TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from controller.kube.client import KubeError
+from controller.kube.callers import AT_ONCE, AUDIENCE, Callers
+from controller.kube.client import KubeClient, KubeError
+from controller.queue_share import http
 from controller.queue_share.http import ShareApi
 from controller.queue_share.ledger import LASTS_S, Pod, Wanted, allocate, towards
 from controller.queue_share.stores.memory import MemoryLedgers
@@ -17,13 +23,16 @@ class Operator:
     def __init__(self):
         self.store = MemoryLedgers()
         self.leads = True
+        self.asked = asyncio.Event()
         app = web.Application()
         api = ShareApi(self.store, leads=lambda: self.leads, namespace_of=self.namespace_of, clock=lambda: NOW)
         app.add_routes(api.routes())
         self.reachable = True
         self.client = TestClient(TestServer(app), headers={"Authorization": "Bearer of-shop"})
 
-    async def namespace_of(self, token):
+    async def namespace_of(self, token, peer):
+        assert peer == "127.0.0.1"
+        self.asked.set()
         if not self.reachable:
             raise KubeError(503, "Unavailable", "the API server does not answer")
         return {"of-shop": "shop", "of-bank": "bank"}.get(token, "")
@@ -153,3 +162,78 @@ async def test_where_no_token_can_be_judged_the_caller_is_told_to_come_again(ope
     operator.reachable = False
     answer = await operator.client.get(LEDGER)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+
+
+async def test_a_report_may_come_in_pieces(operator):
+    await operator.says(v1=75.0, v2=25.0)
+    body = json.dumps({"revision": "v2", "claims": 3, "seq": 1}).encode()
+
+    async def pieces():
+        yield body[:9]
+        await asyncio.sleep(0.05)  # so that they are not sent as one
+        yield body[9:]
+
+    answer = await operator.client.put(f"{LEDGER}/consumers/c.1", data=pieces())
+    assert answer.status == 200
+
+
+async def test_half_a_report_holds_no_connection(operator, monkeypatch):
+    monkeypatch.setattr(http, "_BODY_S", 0.2)
+    reader, writer = await half_a_report(operator)
+    async with asyncio.timeout(30):
+        assert b"408" in await reader.readuntil(b"\r\n")
+    writer.close()
+
+
+async def test_a_caller_who_goes_away_in_mid_report_is_no_defect(operator, caplog):
+    _, writer = await half_a_report(operator)
+    writer.transport.abort()
+    await operator.client.server.close()  # after it has ended what it does
+    assert not caplog.records
+
+
+async def half_a_report(operator):
+    """The server has begun to read it."""
+    reader, writer = await asyncio.open_connection(operator.client.host, operator.client.port)
+    head = f"PUT {LEDGER}/consumers/c.1 HTTP/1.1\r\nHost: it\r\nAuthorization: Bearer of-shop\r\nContent-Length: 99\r\n"
+    operator.asked.clear()
+    writer.write(f"{head}\r\n{{".encode())
+    async with asyncio.timeout(30):
+        await operator.asked.wait()
+    return reader, writer
+
+
+async def test_400_made_up_tokens_over_400_connections_are_refused_and_a_good_worker_is_answered(caplog):
+    """Over real sockets, with reviews that take a moment."""
+    reviews = Reviews()
+    callers = Callers(cast("KubeClient", reviews))
+    store = MemoryLedgers()
+    app = web.Application()
+    app.add_routes(ShareApi(store, leads=lambda: True, namespace_of=callers.namespace, clock=lambda: NOW).routes())
+    async with TestClient(TestServer(app), connector=TCPConnector(limit=0)) as client:
+
+        async def status(token):
+            async with client.get(LEDGER, headers={"Authorization": f"Bearer {token}"}) as answer:
+                return answer.status, answer.headers.get("Retry-After")
+
+        assert await status("good") == (404, None)
+        flood = [asyncio.create_task(status(f"bad-{number}")) for number in range(400)]
+        for _ in range(20):
+            assert await status("good") == (404, None)
+        assert set(await asyncio.gather(*flood)) == {(401, None), (503, "1")}
+    assert reviews.most <= AT_ONCE
+    assert not caplog.records
+
+
+class Reviews:
+    now = most = 0
+
+    async def create(self, _resource, _namespace, review):
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.005)
+        self.now -= 1
+        if review["spec"] != {"token": "good", "audiences": [AUDIENCE]}:
+            return {}
+        user = {"username": "system:serviceaccount:shop:worker"}
+        return {"status": {"authenticated": True, "audiences": ["pointsman"], "user": user}}
