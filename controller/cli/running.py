@@ -28,12 +28,16 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def run(
+    *,
     namespace: Annotated[
         str | None,
         typer.Option(help="The operator's own: its Lease and the shared metric library. In a pod: the pod's."),
     ] = None,
     address: Annotated[str, typer.Option(help="Where /healthz, /readyz and /metrics are served.")] = "0.0.0.0",  # noqa: S104 - probes come to the pod's address
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8081,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of these. 0 takes a free one.")] = 8081,
+    ledger_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where queue workers reach their ledgers. 0 takes a free one.")
+    ] = 8082,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Releases that are worked on at once.")] = 8,
     only: Annotated[
         str | None, typer.Option("--only-namespace", help="Work on the Releases of this namespace, and need no more.")
@@ -54,7 +58,7 @@ def run(
 
     \b
     pointsman run
-    KUBECONFIG=~/.kube/config pointsman run --namespace pointsman-system --port 0
+    KUBECONFIG=~/.kube/config pointsman run --namespace pointsman-system --port 0 --ledger-port 0
     pointsman run --source-network 10.20.0.0/16      # tenants' own InfluxDBs
     """  # noqa: D301 - \b keeps the lines of the examples
     # kopf takes a second that no other command should pay
@@ -65,6 +69,7 @@ def run(
         namespace=namespace,
         address=address,
         port=port,
+        ledger_port=ledger_port,
         workers=workers,
         only=only,
         lease_s=lease,

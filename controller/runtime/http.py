@@ -6,6 +6,7 @@ Health is answered for each queue by itself: that a task runs proves nothing, th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +15,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from controller.runtime.listening import listening
 from controller.workqueue import WorkQueue
 
 _LAGS_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+_MOST_CONNECTIONS = 64
 _STUCK_S = 150.0
 """A pass ends within a minute; a queue that has keys and makes no progress for longer is stuck."""
 
@@ -68,16 +71,10 @@ class Liveness:
         return since is not None and asyncio.get_running_loop().time() - since > _STUCK_S
 
 
-async def serve(
-    telemetry: Telemetry,
-    address: str,
-    port: int,
-    *,
-    queues: Iterable[Liveness],
-    ready: Callable[[], bool],
-    beside: Iterable[web.RouteDef] = (),
-) -> web.AppRunner:
-    """Starts answering; the caller cleans the runner up. Port 0 takes a free one. `beside`: other routes."""
+def serve(
+    telemetry: Telemetry, address: str, port: int, *, queues: Iterable[Liveness], ready: Callable[[], bool]
+) -> contextlib.AbstractAsyncContextManager[int]:
+    """Answers while the block runs. As `listening`."""
     watched = tuple(queues)
 
     async def healthz(_: web.Request) -> web.Response:
@@ -96,10 +93,5 @@ async def serve(
             body=generate_latest(telemetry.registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
         )
 
-    app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    app.add_routes(beside)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, address, port).start()
-    return runner
+    routes = [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+    return listening(routes, address, port, most=_MOST_CONNECTIONS)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from aiohttp import web
-
 from controller import registry
 from controller.analysis.controller import AnalysisController
 from controller.analysis.measuring import Measuring
@@ -39,6 +37,7 @@ from controller.runtime.event_router import EventRouter
 from controller.runtime.executor import Executor
 from controller.runtime.http import Liveness, Telemetry, serve
 from controller.runtime.kinds import until_served
+from controller.runtime.listening import listening
 from controller.runtime.observer import Observer
 from controller.runtime.reconciler import Reconciler
 from controller.runtime.releases import ReleaseController, release_request
@@ -52,6 +51,8 @@ _RESYNC_S = 300.0
 _RESYNC_AGAIN_S = 30.0
 _TIDY_S = 30.0
 _LAST_WORDS_S = 3.0
+_MOST_WORKERS = 2_000
+"""Connections of queue workers, each of which holds one."""
 LEASE_NAME = "pointsman"
 
 Feed = Callable[[EventRouter, Settings], Awaitable[None]]
@@ -248,30 +249,37 @@ async def _first_end(tasks: Sequence[asyncio.Task[None]]) -> None:
 async def run(settings: Settings, feed: Feed) -> None:
     """Stands by, leads, and lets go. Raises LeaseLostError, KindsGoneError, KubeError; also in groups."""
     kube = await KubeClient.connect()
-    runner: web.AppRunner | None = None
     try:
         operator = await Operator.assemble(kube, settings.namespace, source_networks=settings.source_networks)
-        shares = ShareApi(
-            operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace, clock=kube.clock.now
-        )
-        runner = await serve(
+        async with _endpoints(operator, settings):
+            await until_served(kube, settings.only, operator.event_router.resources)
+            operator.ready = True
+            lease = Lease(
+                kube, settings.namespace, LEASE_NAME, settings.identity, pod=settings.pod, duration_s=settings.lease_s
+            )
+            await lead(operator, lease, settings, feed)
+    finally:
+        await kube.close()
+
+
+@contextlib.asynccontextmanager
+async def _endpoints(operator: Operator, settings: Settings) -> AsyncIterator[None]:
+    """What tenants call has a port of its own: whatever they do to it, probes are answered."""
+    kube = operator.kube
+    shares = ShareApi(
+        operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace, clock=kube.clock.now
+    )
+    async with (
+        serve(
             operator.telemetry,
             settings.address,
             settings.port,
             queues=operator.liveness,
             ready=lambda: operator.ready,
-            beside=shares.routes(),
-        )
-        await until_served(kube, settings.only, operator.event_router.resources)
-        operator.ready = True
-        lease = Lease(
-            kube, settings.namespace, LEASE_NAME, settings.identity, pod=settings.pod, duration_s=settings.lease_s
-        )
-        await lead(operator, lease, settings, feed)
-    finally:
-        if runner is not None:
-            await runner.cleanup()
-        await kube.close()
+        ),
+        listening(shares.routes(), settings.address, settings.ledger_port, most=_MOST_WORKERS),
+    ):
+        yield
 
 
 async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed) -> None:

@@ -24,6 +24,8 @@ class Settings:
     """The pod this process runs in; empty outside a cluster."""
     address: str
     port: int
+    """Of health and metrics."""
+    ledger_port: int
     workers: int
     only: str | None
     """The one namespace whose Releases are worked on; None: all."""
@@ -38,6 +40,7 @@ def settings(
     namespace: str | None = None,
     address: str = "0.0.0.0",  # noqa: S104 - the kubelet probes the pod's address
     port: int = 8081,
+    ledger_port: int = 8082,
     workers: int = 8,
     only: str | None = None,
     lease_s: float = 15.0,
@@ -54,6 +57,7 @@ def settings(
         pod=pod,
         address=address,
         port=port,
+        ledger_port=ledger_port,
         workers=workers,
         only=only,
         lease_s=lease_s,

@@ -52,7 +52,8 @@ class Plane:
     def start_operator(self, namespace: str) -> None:
         self._port = free_port()
         command = [
-            str(_POINTSMAN), "run", "--namespace", namespace, "--port", str(self._port), "--address", "127.0.0.1"
+            str(_POINTSMAN), "run", "--namespace", namespace,
+            "--port", str(self._port), "--ledger-port", "0", "--address", "127.0.0.1",
         ]  # fmt: skip
         with (self._directory / "operator.log").open("ab") as log:
             self._process = subprocess.Popen(

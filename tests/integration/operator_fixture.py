@@ -26,14 +26,14 @@ _POINTSMAN = Path(sys.executable).parent / "pointsman"
 
 class OperatorProcess:
     def __init__(
-        self, kubeconfig: Path, namespace: str, log: Path, *, lease_s: float | None = None, port: int = 0
+        self, kubeconfig: Path, namespace: str, log: Path, *, lease_s: float | None = None, ledger_port: int = 0
     ) -> None:
         """`lease_s`: None: as long as in production, for a machine may be busy. The log's name is that of the pod: a
         process that follows a killed one in its pod need not wait for the Lease.
         """
         self._command = [
             str(_POINTSMAN), "run", "--namespace", namespace, "--only-namespace", namespace,
-            "--port", str(port), "--address", "127.0.0.1",
+            "--port", "0", "--ledger-port", str(ledger_port), "--address", "127.0.0.1",
         ]  # fmt: skip
         if lease_s is not None:
             self._command += ["--lease-seconds", str(lease_s)]

@@ -48,10 +48,15 @@ async def test_what_is_shipped_is_accepted(kube, name, raw):
 
 
 def _beside() -> list[tuple[str, dict]]:
-    """Kubernetes' own kinds that are shipped for the workloads."""
+    """Kubernetes' own kinds that are shipped for the workloads and the operator."""
+    install = _GITOPS / "install"
     return [
         (f"{file.parent.name}/{file.name}/{document['metadata']['name']}", document)
-        for file in sorted((_GITOPS / "workloads").rglob("*.yaml"))
+        for file in (
+            *sorted((_GITOPS / "workloads").rglob("*.yaml")),
+            install / "operator.yaml",
+            install / "network.yaml",
+        )
         for document in yaml.safe_load_all(file.read_text())
         if document["apiVersion"].partition("/")[0] not in {"pointsman.dev", "kustomize.config.k8s.io", "keda.sh"}
     ]
@@ -66,7 +71,8 @@ async def test_what_stands_beside_a_release_is_accepted(kube, name, raw):
     group = raw["apiVersion"] if "/" in raw["apiVersion"] else ""
     plural = _PLURALS.get(raw["kind"], raw["kind"].lower() + "s")
     path = f"/{f'apis/{group}' if group else 'api/v1'}/namespaces/default/{plural}"
-    await kube.request("POST", path, query={"dryRun": "All", "fieldValidation": "Strict"}, body=raw)
+    body = {**raw, "metadata": {**raw["metadata"], "namespace": "default"}}
+    await kube.request("POST", path, query={"dryRun": "All", "fieldValidation": "Strict"}, body=body)
 
 
 @pytest.mark.parametrize("kind", registry.modules("routers"))

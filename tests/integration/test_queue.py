@@ -147,7 +147,7 @@ async def test_without_an_operator_the_canary_stops_and_stable_goes_on(local_aws
 
 
 async def test_workers_may_report_to_the_operator_instead(api_server, kube, namespace, node, tmp_path, unused_tcp_port):
-    operator = OperatorProcess(api_server, namespace, tmp_path / "operator.log", port=unused_tcp_port)
+    operator = OperatorProcess(api_server, namespace, tmp_path / "operator.log", ledger_port=unused_tcp_port)
     shop = Shop(kube, namespace, node, operator, api_server)
     token = tmp_path / "token"
     token.write_text(await token_for(kube, namespace, audience="pointsman"))

@@ -16,6 +16,7 @@ from controller.api.metric_source import parse_source
 from controller.api.names import API_VERSION, GROUP, RELEASE_LABEL, REVISION_LABEL
 from controller.api.reading import parse_duration
 from controller.api.release import parse_release
+from controller.runtime.settings import settings as operator_settings
 from hack.node import images
 from workloads import pin
 from workloads.common.http_metrics import EDGES
@@ -146,6 +147,26 @@ def test_secrets_and_leases_are_the_operators_in_its_own_namespace_only() -> Non
     own = the("Role", "pointsman-operator")
     assert own["metadata"]["namespace"] == "pointsman-system"
     assert {verb for _, resource, verb in rules(own) if resource == "secrets"} == {"get"}
+
+
+def test_workers_reach_the_ledger_at_their_old_address_and_nothing_but_the_operators_ports_is_open() -> None:
+    deployment, service = the("Deployment", "pointsman")["spec"], the("Service", "pointsman")["spec"]
+    (container,) = deployment["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    chosen = operator_settings(environ={})
+    assert ports == {"http": chosen.port, "ledger": chosen.ledger_port}
+    assert all(container[probe]["httpGet"]["port"] == "http" for probe in ("startupProbe", "livenessProbe"))
+    published = {port["port"]: port["targetPort"] for port in service["ports"]}
+    (address,) = re.findall(
+        r"http://pointsman\.pointsman-system:(\d+)/", (CHECKOUT / "workloads/common/SHARE.md").read_text()
+    )
+    assert published.pop(int(address)) == "ledger"
+    assert list(published.values()) == ["http"]
+    policy = the("NetworkPolicy", "pointsman")["spec"]
+    assert policy["podSelector"]["matchLabels"] == service["selector"] == deployment["selector"]["matchLabels"]
+    assert policy["policyTypes"] == ["Ingress"]
+    sources = {port["port"]: rule.get("from") for rule in policy["ingress"] for port in rule["ports"]}
+    assert sources == {"http": None, "ledger": [{"namespaceSelector": {}}]}, "None: probes come from the node"
 
 
 def test_approving_needs_no_right_to_edit() -> None:

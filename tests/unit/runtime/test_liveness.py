@@ -3,7 +3,6 @@
 import asyncio
 
 from aiohttp import ClientSession
-from aiohttp.test_utils import unused_port
 
 from controller.api.resources import RELEASES
 from controller.kube.objects import Key
@@ -72,11 +71,10 @@ def test_an_analysis_that_begins_nothing_is_stuck_and_one_whose_sources_hang_is_
 
 async def test_healthz_names_the_queue_that_is_stuck():
     queue, now = WorkQueue[str](), asyncio.get_running_loop().time()
-    port = unused_port()
     queues = [Liveness("Release", lambda: now - 200), Liveness("analysis", lambda: queue.untaken_since)]
-    runner = await serve(Telemetry(), "127.0.0.1", port, queues=queues, ready=lambda: True)
-    try:
-        async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
-            assert (answer.status, await answer.text()) == (503, "no progress for 150 s: Release\n")
-    finally:
-        await runner.cleanup()
+    async with (
+        serve(Telemetry(), "127.0.0.1", 0, queues=queues, ready=lambda: True) as port,
+        ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/healthz") as answer,
+    ):
+        assert (answer.status, await answer.text()) == (503, "no progress for 150 s: Release\n")
