@@ -101,7 +101,7 @@ async def half_of_the_headers(connection: Connection) -> None:
 async def headers_drop_by_drop(connection: Connection) -> None:
     with contextlib.suppress(ConnectionError):
         for number in range(1000):
-            connection[1].write(REQUEST[number : number + 1] if number < 20 else b"a")
+            connection[1].write(REQUEST[number : number + 1] if number < 24 else b"a")  # a field's name without an end
             await connection[1].drain()
             await asyncio.sleep(0.02)
 
