@@ -19,11 +19,18 @@ from controller.api.status_format import status_from_raw
 from controller.cli._cluster import CommandError, Kubeconfig, Namespace, OutputOption, find_release, with_cluster
 from controller.cli._options import FAILED, WRONG_USE, Output
 from controller.cli._terminal import echo
-from controller.kube.client import KubeClient, KubeError
+from controller.kube.client import InvalidError, KubeClient, KubeError
 
 _ANSWER_S = 15.0
 _POLL_S = 0.25
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_MAY_I = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_ROLES = {
+    "approve": "pointsman-approve",
+    "skip": "pointsman-approve",
+    "promote": "pointsman-operate and pointsman-approve",
+}
+_OTHERS_ROLE = "pointsman-operate"
 
 _NAME = Annotated[str, typer.Argument(metavar="RELEASE")]
 _REASON = Annotated[str, typer.Option(help="Why; kept with the answer and sent in an event.")]
@@ -185,7 +192,7 @@ async def _create_and_wait(kube: KubeClient, namespace: str, request: _ActionReq
         "metadata": {"generateName": f"{request.name}-{request.action}-", "labels": {RELEASE_LABEL: request.name}},
         "spec": spec | {name: value for name, value in more.items() if value},
     }
-    made = await kube.create(RELEASE_ACTIONS, namespace, body)
+    made = await _create(kube, namespace, body)
     deadline = time.monotonic() + _ANSWER_S
     while not made.get("status", {}).get("result"):
         if time.monotonic() > deadline:
@@ -196,6 +203,31 @@ async def _create_and_wait(kube: KubeClient, namespace: str, request: _ActionReq
         await asyncio.sleep(_POLL_S)
         made = await kube.get(RELEASE_ACTIONS, namespace, made["metadata"]["name"])
     return made
+
+
+async def _create(kube: KubeClient, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return await kube.create(RELEASE_ACTIONS, namespace, body)
+    except InvalidError:
+        if await _may_create(kube, namespace):
+            raise  # a policy or the CRD refused it, and its own sentence says why
+    spec = body["spec"]
+    role = _ROLES.get(spec["action"], _OTHERS_ROLE)
+    raise CommandError(
+        f"{spec['requestedBy']} may not {spec['action']} {spec['release']} in namespace {namespace}: "
+        f"that needs ClusterRole {role} there"
+    )
+
+
+async def _may_create(kube: KubeClient, namespace: str) -> bool:
+    """Whether roles let the caller create ReleaseActions at all."""
+    of = {"namespace": namespace, "verb": "create", "group": RELEASE_ACTIONS.group, "resource": RELEASE_ACTIONS.plural}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": of},
+    }
+    return bool((await kube.request("POST", _MAY_I, body=body))["status"]["allowed"])
 
 
 async def _who(kube: KubeClient) -> str:

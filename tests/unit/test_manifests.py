@@ -51,6 +51,7 @@ def rules(item: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
                     yield group, resource, verb
 
 
+READING = {"get", "list", "watch"}
 VERBS = {"get": "get", "find": "get", "list": "list", "list_versions": "list", "create": "create"} | {
     "replace": "update",
     "patch": "patch",
@@ -99,7 +100,7 @@ def worker_releases() -> list[dict[str, Any]]:
     return [*documents(GITOPS / "demo/worker/release.yaml"), *documents(GITOPS / "workloads/image-worker/release.yaml")]
 
 
-@pytest.mark.parametrize("folder", ["install", "library"])
+@pytest.mark.parametrize("folder", ["install", "library", "install/author", "install/routes", "install/approvals"])
 def test_every_file_of_a_folder_is_applied_once_and_names_what_it_is(folder: str) -> None:
     listed = yaml.load((GITOPS / folder / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)["resources"]
     assert sorted(listed) == sorted(
@@ -169,17 +170,30 @@ def test_workers_reach_the_ledger_at_their_old_address_and_nothing_but_the_opera
     assert sources == {"http": None, "ledger": [{"namespaceSelector": {}}]}, "None: probes come from the node"
 
 
-def test_approving_needs_no_right_to_edit() -> None:
-    approve = set(rules(the("ClusterRole", "pointsman-approve")))
-    assert {(resource, verb) for _, resource, verb in approve if verb not in {"get", "list", "watch"}} == {
+@pytest.mark.parametrize("name", ["operate", "approve"])
+def test_acting_needs_no_right_to_edit(name: str) -> None:
+    role = set(rules(the("ClusterRole", f"pointsman-{name}")))
+    assert {(resource, verb) for _, resource, verb in role if verb not in READING} == {
         ("releaseactions", "create"),
-        ("releases", "approve"),
+        ("releases", name),
     }
-    assert "labels" not in the("ClusterRole", "pointsman-approve")["metadata"]
+
+
+def test_every_role_of_people_reads_the_same() -> None:
+    roles = [set(rules(the("ClusterRole", f"pointsman-{name}"))) for name in ("view", "operate", "approve", "edit")]
+    reading = [{rule for rule in role if rule[2] in READING and "/scale" not in rule[1]} for role in roles]
+    assert reading == [roles[0]] * len(roles)
+
+
+@pytest.mark.parametrize(("name", "part_of"), [("view", "view"), ("operate", "edit"), ("approve", ""), ("edit", "")])
+def test_editing_and_approving_are_part_of_no_other_role(name: str, part_of: str) -> None:
+    """With a Release comes a route on a shared Gateway, which `edit` may not create."""
+    labels = the("ClusterRole", f"pointsman-{name}")["metadata"].get("labels", {})
+    assert labels == ({f"rbac.authorization.k8s.io/aggregate-to-{part_of}": "true"} if part_of else {})
 
 
 def test_viewing_changes_nothing() -> None:
-    assert {verb for _, _, verb in rules(the("ClusterRole", "pointsman-view"))} == {"get", "list", "watch"}
+    assert {verb for _, _, verb in rules(the("ClusterRole", "pointsman-view"))} == READING
 
 
 def test_pods_fit_the_restricted_standard_and_a_read_only_root() -> None:
