@@ -123,7 +123,9 @@ async def _model(world: Plane) -> _Model:
         release = await kube.get(RELEASES, NAMESPACE, name)
         status = release["status"]
         current = status["observedGeneration"] >= release["metadata"]["generation"]
-        return release if current and status.get("phase") == phase else {}
+        # the weight is in the status before the router has it: copies of what lies between would each have to be written
+        settled = status.get("phase") == phase and not status.get("weightPending")
+        return release if current and settled else {}
 
     await until(lambda: is_in("Healthy"), "version 0 is stable")
     await kube.patch(RELEASES, NAMESPACE, name, {"spec": {"template": template_of("web:1")}})
