@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -78,6 +79,27 @@ def _items_of(page: Mapping[str, Any], resource: Resource) -> Items:
     return items or []
 
 
+def _without_cluster(kubeconfig: str | None, error: Exception) -> str:
+    """The loader fails in many ways for a file that is none, and says nothing of one that is missing."""
+    named = kubeconfig or os.environ.get("KUBECONFIG", "")
+    if named and os.pathsep not in named:
+        problem = "cannot be used as a kubeconfig" if Path(named).exists() else "does not exist"
+        return f"no cluster: {named} {problem}; name another file with KUBECONFIG"
+    return f"no cluster: set KUBECONFIG, or run in a pod with a service account ({error})"
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientConnectorError():
+            number = error.os_error.errno
+            problem = os.strerror(number) if number else str(error.os_error)
+            return f"{problem} at {error.host}:{error.port}; is the cluster up?"
+        case TimeoutError():
+            return "no answer in time"
+        case _:
+            return str(error) or type(error).__name__
+
+
 class KubeClient:
     """One connection pool to one API server."""
 
@@ -96,6 +118,7 @@ class KubeClient:
         """From a kubeconfig file, from KUBECONFIG or ~/.kube/config, or from within a pod."""
         # a fifth of a second, which commands without a cluster need not pay
         from kubernetes.aio import client, config  # noqa: PLC0415
+        from yaml import YAMLError  # noqa: PLC0415
 
         configuration = client.Configuration()
         namespace = "default"
@@ -106,10 +129,16 @@ class KubeClient:
                 await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
                 _, context = config.list_kube_config_contexts(config_file=kubeconfig)
                 namespace = context.get("context", {}).get("namespace") or namespace
-        except config.ConfigException as error:
-            raise UnavailableError(
-                0, "NoConfig", f"no cluster: set KUBECONFIG, or run in a pod with a service account ({error})"
-            ) from error
+        except (
+            config.ConfigException,
+            YAMLError,
+            OSError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            LookupError,
+        ) as error:
+            raise UnavailableError(0, "NoConfig", _without_cluster(kubeconfig, error)) from error
         configuration.connection_pool_maxsize = 64
         return cls(client.ApiClient(configuration), namespace)
 
@@ -146,7 +175,7 @@ class KubeClient:
                 raw = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnavailableError(
-                0, "NoAnswer", f"the API server did not answer {method} {path}: {error!r}"
+                0, "NoAnswer", f"the API server did not answer {method} {path}: {_why(error)}"
             ) from error
         answer, said = object_in(raw), raw[:SHOWN].decode(errors="replace")
         if response.status >= _FIRST_ERROR:
@@ -162,7 +191,7 @@ class KubeClient:
         try:
             response = await self._send("GET", path, query, None, {"Accept": "application/json"}, timeout_s)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise UnavailableError(0, "NoAnswer", f"the API server did not answer a watch: {error!r}") from error
+            raise UnavailableError(0, "NoAnswer", f"the API server did not answer a watch: {_why(error)}") from error
         if response.status >= _FIRST_ERROR:
             async with response:
                 raise error_of(response.status, {"message": (await response.text())[:500]}, response.headers)

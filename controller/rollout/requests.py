@@ -219,7 +219,7 @@ def _not_paused(draft: Draft, request: Request) -> Reasons:
 
 def _is_paused(draft: Draft, request: Request) -> Reasons:
     del request
-    yield draft.status.paused_by == "", f"it is not paused (phase {draft.status.phase})"
+    yield draft.status.paused_by == "", "no person has paused it"
 
 
 def _was_rejected(draft: Draft, request: Request) -> Reasons:

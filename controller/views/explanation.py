@@ -80,7 +80,8 @@ class Explanation:
         if not self.evidence.looks:
             yield f"AnalysisRun {self.run} has no look yet"
             return
-        yield f"evidence after {self.evidence.looks} looks (AnalysisRun {self.run}):"
+        looks = "1 look" if self.evidence.looks == 1 else f"{self.evidence.looks} looks"
+        yield f"evidence after {looks} (AnalysisRun {self.run}):"
         for metric in self.evidence.metrics:
             yield from self._of_metric(metric)
         if self.alpha is not None:

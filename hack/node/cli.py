@@ -19,7 +19,7 @@ _EXAMPLES = """\
       hack/cluster up                    start it, or mend what has died; builds what is missing first
       hack/cluster status --json         what runs, for scripts; exit code 1 unless all does
       hack/cluster logs kubelet -f       follow one program's log
-      hack/cluster image localhost/web:1 --dockerfile workloads/Dockerfile --context .
+      hack/cluster image localhost/web:1 --dockerfile workloads/subject/Dockerfile
       hack/cluster binaries etcd kube-apiserver
       hack/cluster down                  leave nothing behind but the cache
 """

@@ -123,7 +123,7 @@ async def _model(world: Plane) -> _Model:
         release = await kube.get(RELEASES, NAMESPACE, name)
         status = release["status"]
         current = status["observedGeneration"] >= release["metadata"]["generation"]
-        # the weight is in the status before the router has it: copies of what lies between would each have to be written
+        # the weight is in the status before the router has it: copies from in between would each have to be written
         settled = status.get("phase") == phase and not status.get("weightPending")
         return release if current and settled else {}
 

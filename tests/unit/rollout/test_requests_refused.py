@@ -38,7 +38,7 @@ def test_at_rest_what_does_not_fit_is_refused_with_a_sentence(world, action, rev
         ("skip", "v1", "it is for revision v1, but the canary is v2"),
         ("promote", "v1", "it is for revision v1, but the canary is v2"),
         ("pause", "v3", "it is for revision v3, but the canary is v2"),
-        ("resume", "v2", "it is not paused (phase Progressing)"),
+        ("resume", "v2", "no person has paused it"),
         ("rollback", "v1", "a rollout of v2 is in progress; abort it first"),
     ],
 )
