@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -35,6 +36,7 @@ _OTHERS_ROLE = "pointsman-operate"
 _NAME = Annotated[str, typer.Argument(metavar="RELEASE")]
 _REASON = Annotated[str, typer.Option(help="Why; kept with the answer and sent in an event.")]
 _WHY_KEPT = Annotated[str, typer.Option(help="Why; it is kept with the revision.")]
+_IS_REVISION = re.compile(r"[a-z2-7]{10}")
 _REVISION = Annotated[str, typer.Argument(metavar="REV", help="The rejected version.")]
 _TO = Annotated[str, typer.Option(metavar="REV", help="An older one that is kept. Default: the one before.")]
 _HARD = Annotated[bool, typer.Option("--hard", help="For a queue: also stop the jobs that the new revision works on.")]
@@ -169,7 +171,7 @@ def _ask(request: _ActionRequest, namespace: str | None, kubeconfig: Path | None
         raise typer.Exit(FAILED)
 
 
-def _revision(release: dict[str, Any], request: _ActionRequest) -> str:
+def _revision(release: Mapping[str, Any], request: _ActionRequest) -> str:
     """The version that is meant, as it stands now: by the time it is read another may have taken its place."""
     status = status_from_raw(release.get("status", {}))
     if request.action == "rollback":
@@ -177,6 +179,9 @@ def _revision(release: dict[str, Any], request: _ActionRequest) -> str:
             raise CommandError(f"nothing to leave: no version of {request.name} is stable yet")
         return status.stable
     if request.revision:
+        if not _IS_REVISION.fullmatch(request.revision):
+            rejected = ", ".join(one.revision for one in reversed(status.rejected)) or "none"
+            raise CommandError(f"{request.revision!r} is no revision (rejected: {rejected})")
         return request.revision
     if not status.canary:
         raise CommandError(f"nothing to {request.action}: no release of {request.name} is under way")

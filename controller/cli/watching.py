@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 
 from controller.analysis.runs import RunReader
-from controller.cli._cluster import Kubeconfig, Namespace, with_cluster
+from controller.cli._cluster import CommandError, Kubeconfig, Namespace, with_cluster
 from controller.cli._terminal import Terminal, echo
 from controller.cli.viewing import exit_code, explanation_of
 from controller.kube.client import KubeClient, UnavailableError
@@ -86,6 +86,10 @@ async def _follow(kube: KubeClient, namespace: str, name: str, show: Show, *, un
         except UnavailableError:
             if not seen:
                 raise
+        except CommandError:
+            if not seen:
+                raise
+            raise CommandError(f"Release {name!r} was deleted while it was watched") from None
         else:
             seen = True
             show(found)

@@ -168,6 +168,8 @@ def next_commands(namespace: str, name: str, status: Status) -> Sequence[str]:
 def _meaning(status: Status) -> Meaning:
     """A verdict is known before the promotion is over, and stays when it is."""
     meaning = meaning_of(status.reason)
+    if status.phase is Phase.ROLLED_BACK and meaning.kind is not Kind.REJECTED:
+        return meaning_of(Reason.REGRESSED)  # a step of another package has a word of its own for it
     if status.phase is Phase.HEALTHY and meaning.kind is not Kind.DONE:
         return meaning_of(Reason.PROMOTED)
     if status.phase is not Phase.HEALTHY and meaning.kind is Kind.DONE:

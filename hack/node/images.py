@@ -24,6 +24,7 @@ from hack.node.trouble import TroubleError
 
 BASE = "localhost/python-base:bookworm"
 _PACKAGES = "ca-certificates,python-is-python3,python3,python3-pip"
+_FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.IGNORECASE)
 _NOT_COPIED = {"__pycache__", ".git", ".venv"}  # caches: they change without the image changing
 _TRUST = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -47,6 +48,7 @@ def build(tag: str, *, dockerfile: Path, context: Path, build_args: Mapping[str,
 
     Raises TroubleError with what the build said if it fails.
     """
+    _refuse_registries(dockerfile)
     arguments = {"BASE": BASE, **(build_args or {})}
     name = full_name(tag)
     digest = content_digest(dockerfile, context, arguments)
@@ -139,6 +141,21 @@ def _files(path: Path) -> Iterator[Path]:
     elif path.name not in _NOT_COPIED:
         for entry in sorted(path.iterdir()):
             yield from _files(entry)
+
+
+def _refuse_registries(dockerfile: Path) -> None:
+    """None is asked here, and buildah's own sentence does not say what to do."""
+    here = {"${BASE}", "$BASE"}
+    for line in dockerfile.read_text().splitlines():
+        found = _FROM.match(line)
+        if found is None:
+            continue
+        if found["image"] not in here and not found["image"].startswith("localhost/"):
+            raise TroubleError(
+                f"{dockerfile}: FROM {found['image']} would need a registry. Begin with `ARG BASE=…` and "
+                "`FROM ${BASE}`, which is Debian's Python here."
+            )
+        here.add(found["stage"] or "")
 
 
 def _build(

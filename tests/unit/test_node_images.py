@@ -124,3 +124,24 @@ def test_the_pause_image_is_whole(tmp_path):
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
         assert tar.getmember(config["config"]["Entrypoint"][0].strip("/")).mode & 0o111
+
+
+@pytest.mark.parametrize(
+    ("lines", "refused"),
+    [
+        (DOCKERFILE, False),
+        ("FROM localhost/python-base:bookworm", False),
+        ("FROM $BASE AS code\nFROM code", False),
+        ("FROM python:3.13-slim", True),
+        ("from --platform=linux/amd64 docker.io/library/alpine as one", True),
+        ("FROM ${BASE}\nFROM code", True),
+    ],
+)
+def test_an_image_that_would_need_a_registry_is_named_with_the_way_out(tmp_path, lines, refused):
+    file = tmp_path / "Dockerfile"
+    file.write_text(lines)
+    if not refused:
+        images._refuse_registries(file)
+        return
+    with pytest.raises(TroubleError, match=r"would need a registry. Begin with `ARG BASE=…` and `FROM \$\{BASE\}`"):
+        images._refuse_registries(file)

@@ -66,3 +66,9 @@ def test_a_regression_of_pods_that_were_just_added_says_so(age, said):
     )
     text = "\n".join(fallen.lines(NOW))
     assert (f"pods were added {age} s before" in text and "spec.analysis.advanced.warmUp" in text) is said
+
+
+def test_a_rejected_version_is_left_by_a_fix_whatever_the_word_of_its_step():
+    rejection = Rejection("klmnopqrst", "TooLittleTraffic", "12 units in a day", "", NOW)
+    fallen = explanation(phase=Phase.ROLLED_BACK, reason="TooLittleTraffic", rejected=(rejection,)).status
+    assert next_commands("shop", "invitation-api", fallen)[0] == "push a fix, or revert to the stable template"
