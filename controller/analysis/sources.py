@@ -31,6 +31,7 @@ from controller.providers.rendering import Renderer, RenderError
 from controller.rollout.observation import MetricTrouble
 
 _KEPT_S = 60.0
+_UNWANTED_S = 600.0
 AT_ONCE = 16
 """Questions to one source at once; the others wait for their turn."""
 
@@ -74,6 +75,15 @@ class _Resolved:
     at: float
 
 
+@dataclass
+class _Provider:
+    made_of: object
+    """Kind, fields and secrets."""
+    provider: MetricProvider
+    wanted_at: float
+    """When it was last asked for, by the monotonic clock: who uses it does so each minute."""
+
+
 class Limited:
     """A provider that is asked so much at once and no more: a source that hangs holds up nobody but its own."""
 
@@ -115,19 +125,32 @@ class Sources:
         self._renderer = Renderer()
         self._resolved: dict[Key, tuple[_Resolved, ...]] = {}
         """By Release the last two: a canary is compared while the version before it drains."""
-        self._providers: dict[tuple[str, str], tuple[object, MetricProvider]] = {}
+        self._providers: dict[tuple[str, str], _Provider] = {}
+        """By the namespace and name of their source."""
         self._heartbeats: dict[str, Heartbeat] = {}
         self._lock = asyncio.Lock()
 
-    def changed(self) -> None:
-        """A template or a source was written: everything is resolved anew."""
-        self._resolved.clear()
+    def changed(self, namespace: str) -> None:
+        """A template or a source of the namespace was written: who may use it resolves anew. One tenant's edits cost no
+        other tenant a request.
+        """
+        for key in [key for key in self._resolved if namespace in (key.namespace, self._own)]:
+            del self._resolved[key]
+
+    async def tidy(self) -> None:
+        """Closes the connections to sources that nobody asks any more, such as those that were deleted."""
+        now = time.monotonic()
+        for place, known in list(self._providers.items()):
+            if now - known.wanted_at >= _UNWANTED_S:
+                del self._providers[place]
+                self._heartbeats.pop("/".join(place), None)
+                await known.provider.close()
 
     def forget(self, key: Key) -> None:
         self._resolved.pop(key, None)
 
     async def close(self) -> None:
-        await asyncio.gather(self._renderer.close(), *(provider.close() for _, provider in self._providers.values()))
+        await asyncio.gather(self._renderer.close(), *(known.provider.close() for known in self._providers.values()))
         self._providers.clear()
 
     async def questions(
@@ -216,12 +239,13 @@ class Sources:
             resolve = None if home == self._own else self._resolve
             made_of = (source.kind, source.config, secrets)
             known = self._providers.get((home, template.source))
-            if known is not None and known[0] == made_of:
-                return source, known[1], name
+            if known is not None and known.made_of == made_of:
+                known.wanted_at = time.monotonic()
+                return source, known.provider, name
             provider: MetricProvider = Limited(modules[source.kind].create(source.config, secrets, resolve))
-            self._providers[home, template.source] = (made_of, provider)
+            self._providers[home, template.source] = _Provider(made_of, provider, time.monotonic())
             if known is not None:
-                await known[1].close()
+                await known.provider.close()
             return source, provider, name
 
     async def _secret(self, namespace: str, reference: SecretRef) -> str:

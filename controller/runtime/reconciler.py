@@ -83,9 +83,9 @@ class Reconciler:
         """The ReleaseAction `name` of the Release `key` has no answer; a pass reads it soon. `action`: what it asks."""
         self._pending.add(key, name, action)
 
-    def metrics_changed(self) -> None:
-        """A source or a template has changed."""
-        self.sources.changed()
+    def metrics_changed(self, namespace: str) -> None:
+        """A source or a template of the namespace has changed."""
+        self.sources.changed(namespace)
 
     def knows(self, key: Key) -> bool:
         """Whether a pass has read it."""

@@ -49,7 +49,7 @@ class ReleaseController(Controller):
         if event.resource == RELEASE_ACTIONS:
             return [] if event.gone else self._on_action(event)
         # a source or a template: whoever waits for it looks again by its own timer
-        self._reconciler.metrics_changed()
+        self._reconciler.metrics_changed(event.body["metadata"]["namespace"])
         return []
 
     def _on_release(self, event: Event) -> list[Request]:

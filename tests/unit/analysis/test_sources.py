@@ -47,7 +47,18 @@ def test_the_last_two_subjects_of_a_release_are_kept(canaries, resolved):
 
 
 @pytest.mark.parametrize(
-    "between", [Sources.changed, lambda sources: sources.forget(WEB)], ids=["changed", "forgotten"]
+    "between",
+    [
+        lambda sources: sources.changed("shop"),
+        lambda sources: sources.changed("pointsman"),
+        lambda sources: sources.forget(WEB),
+    ],
+    ids=["changed", "the library changed", "forgotten"],
 )
 def test_after_a_change_everything_is_resolved_anew(between):
     assert play("b", "c", "b", between=between) == ["b", "c", "b"]
+
+
+def test_another_tenants_change_costs_nothing():
+    """One who patched a template again and again made every look of everybody read everything anew."""
+    assert play("b", "c", "b", between=lambda sources: sources.changed("bank")) == ["b", "c"]

@@ -3,10 +3,12 @@
 import base64
 import ipaddress
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from controller.analysis import sources as sources_module
 from controller.analysis.sources import Sources
 from controller.api.analysis import Metric
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS
@@ -31,7 +33,7 @@ class Cluster:
         influxdb = {"url": url, "org": "o", "bucket": "b", "tokenSecretRef": {"name": "reader", "key": "token"}}
         self._objects: dict[Any, dict[str, Any]] = {
             METRIC_TEMPLATES: {"spec": {"language": "influxql", "query": QUERY}},
-            METRIC_SOURCES: {"spec": {"influxdb": {**influxdb, "timeout": "300ms"}, "allowedNamespaces": ["*"]}},
+            METRIC_SOURCES: {"spec": {"influxdb": {**influxdb, "timeout": "20s"}, "allowedNamespaces": ["*"]}},
             SECRETS: {"data": {"token": base64.b64encode(b"t").decode()}},
         }
 
@@ -95,3 +97,26 @@ async def test_a_listed_network_does_not_open_what_lies_in_it_for_nobody(host, w
 async def test_a_source_beside_the_operator_is_asked_wherever_it_is():
     async with http_server(say("503 Service Unavailable", b"")) as url:
         assert "answered 503" in await said(OWN, url)
+
+
+async def test_connections_to_a_source_that_nobody_asks_any_more_are_closed(monkeypatch):
+    """Each name that a source ever had kept a client with its connections."""
+    at = [0.0]
+    monkeypatch.setattr(sources_module, "time", SimpleNamespace(monotonic=lambda: at[0]))
+    sources = Sources(cast("KubeClient", Cluster(OWN, "http://influxdb:8086")), cluster="c", own_namespace=OWN)
+    asked = {"stable": "aaaaaaaaaa", "canary": "bbbbbbbbbb"}
+    (question,) = await sources.questions(WEB, (METRIC,), **asked)
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("closed")
+
+    question.provider.close = close  # type: ignore[method-assign]
+    for at[0] in (60.0, 500.0, 1000.0):
+        await sources.questions(WEB, (METRIC,), **asked)
+        await sources.tidy()
+    assert not closed
+    at[0] = 1600.0
+    await sources.tidy()
+    assert closed == ["closed"]
+    await sources.close()

@@ -129,7 +129,10 @@ class CountingSources(Sources):
         self._failing = failing
         """Images of which a fifth of the requests fails."""
 
-    def changed(self) -> None:
+    def changed(self, namespace: str) -> None:
+        del namespace
+
+    async def tidy(self) -> None:
         return None
 
     def forget(self, key: Key) -> None:
