@@ -116,6 +116,7 @@ class Lease:
         lease = await self._kube.find(LEASES, self._namespace, self._name)
         if lease is None:
             return await self._write(sent_at, None)
+        lease["spec"] = lease.get("spec") or {}  # somebody has emptied it: then nobody holds it
         version = lease["metadata"]["resourceVersion"]
         if self._seen is None or self._seen[0] != version:
             self._seen = (version, sent_at)
