@@ -1,4 +1,6 @@
-"""`spec.template`, typed just enough for server-side apply and kustomize to merge lists by their keys.
+"""`spec.template`, typed just enough for server-side apply to merge lists by their keys.
+
+Kustomize reads no CRD: `gitops/kustomize` tells it the same.
 
 Everything else is open, because the API server itself judges it as a Pod. So there are no bounds in here either.
 """

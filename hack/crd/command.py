@@ -1,6 +1,7 @@
 """`hack/gen-crd` writes what is generated; `hack/gen-crd --check` says whether it is what would be written.
 
-That is: crds/*.yaml, the operator's roles, the reference page, and the list of modules that mypy checks.
+That is: crds/*.yaml, the operator's roles, the reference page, what kustomize has to know, and the list of modules that
+mypy checks.
 """
 
 import argparse
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from controller.api.choice import DeclarationError
 from controller.registry import PluginError
-from hack.crd import generate, reference, roles, typed
+from hack.crd import generate, kustomize, reference, roles, typed
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -42,6 +43,7 @@ def render() -> dict[str, str]:
     return {
         "gitops/install/roles-operator.yaml": roles.render(),
         "controller/docs/reference.md": reference.render(),
+        kustomize.PATH: kustomize.render(),
         "tests/unit/contract/modules.py": typed.render(),
     }
 
