@@ -19,7 +19,7 @@ def _shipped() -> list[tuple[str, dict]]:
         (f"{file.parent.name}/{file.name}", document)
         for file in sorted(_GITOPS.rglob("*.yaml"))
         for document in yaml.safe_load_all(file.read_text())
-        if document and document["kind"] in golden.KINDS and document["apiVersion"].startswith("pointsman.dev/")
+        if document and document.get("kind") in golden.KINDS and document["apiVersion"].startswith("pointsman.dev/")
     ]
 
 
