@@ -69,17 +69,22 @@ class HostNames:
             self.wake(other)
 
 
+def parent_identity(parent: Mapping[str, Any], home: str) -> tuple[Any, ...]:
+    """Kind, namespace, name and more, as the Gateway API tells parents apart. `home`: the namespace of the route."""
+    return (
+        parent.get("kind") or "Gateway",
+        parent.get("namespace") or home,
+        parent.get("name"),
+        parent.get("sectionName") or "",
+        parent.get("port") or 0,
+    )
+
+
 def _wanted(home: str, spec: Mapping[str, Any]) -> Iterator[str]:
     """Gateway, host name and match, for each that the route asks for."""
     matches = [match for rule in spec.get("rules") or [{}] for match in rule.get("matches") or [_EVERY_PATH]]
     for parent in spec.get("parentRefs") or []:
-        gateway = [
-            parent.get("kind") or "Gateway",
-            parent.get("namespace") or home,
-            parent.get("name"),
-            parent.get("sectionName") or "",
-            parent.get("port") or 0,
-        ]
+        gateway = parent_identity(parent, home)
         for host in spec.get("hostnames") or [""]:
             for match in matches:
                 yield json.dumps([*gateway, host.lower(), match], sort_keys=True)

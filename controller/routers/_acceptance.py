@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from controller.kube.host_names import parent_identity
+
 _SHOWN = 300
 
 
@@ -32,23 +34,12 @@ def _answers(route: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Mapping[
     home = route["metadata"]["namespace"]
     answers = [one for one in (route.get("status") or {}).get("parents") or [] if isinstance(one, Mapping)]
     for parent in route.get("spec", {}).get("parentRefs") or []:
-        wanted = _identity(parent, home)
+        wanted = parent_identity(parent, home)
         conditions = {
             str(condition.get("type")): condition
             for answer in answers
-            if _identity(answer.get("parentRef") or {}, home) == wanted
+            if parent_identity(answer.get("parentRef") or {}, home) == wanted
             for condition in answer.get("conditions") or []
         }
         kind, namespace, name, *_ = wanted
         yield f"{kind} {namespace}/{name}", conditions
-
-
-def _identity(parent: Mapping[str, Any], home: str) -> tuple[Any, ...]:
-    """As the Gateway API tells parents of one route apart."""
-    return (
-        parent.get("kind") or "Gateway",
-        parent.get("namespace") or home,
-        parent.get("name"),
-        parent.get("sectionName") or "",
-        parent.get("port") or 0,
-    )
