@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
-from controller.analysis import late_points
+from controller.analysis import large_looks, late_points
 from controller.analysis.asking import ask, ask_in_halves
 from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
 from controller.analysis.method import controlled, method_of
@@ -214,9 +214,16 @@ class Measuring:
                     return silent
             if self._runs.is_over(run):
                 return None  # the attempt ended while the source was asked
+            if (unjudged := large_looks.trouble_with(run, rows, halves)) is not None:
+                return unjudged
             before = run.looks[-1].weight if run.looks else 0.0
             weight = weight_at(start, subject.weights, before=before)
-            self._runs.add(run, Look(len(run.looks) + 1, start, end, weight, rows, halves))
+            look = Look(len(run.looks) + 1, start, end, weight, rows, halves)
+            if large_looks.is_large(rows, halves):
+                await self._runs.write_ahead(run, look)
+                if self._runs.is_over(run):
+                    return None
+            self._runs.add(run, look)
             self._lagged(now - end - run.plan.settle + time.monotonic() - began)
         return None
 
@@ -266,6 +273,8 @@ async def _provisional(run: Run, questions: Sequence[Question], status: Status, 
         rows = await ask(at_once, window, stable=status.stable, canary=status.canary)
     except MetricTroubleError:
         return None
+    if large_looks.is_large(rows, {}):
+        return None  # the look will say so, which is written down first
     found = (disaster(name, counts, odds[name]) for name, counts in rows.items() if name in odds)
     return next((one for one in found if one is not None), None)
 

@@ -55,6 +55,10 @@ class Run:
     audited: int = 0
     """Looks that were asked for once more."""
 
+    judging: Look | None = None
+    """Written down, and not judged yet (see large_looks.py)."""
+    left_out: dict[int, Look] = field(default_factory=dict)
+    """Looks that ended the process that judged them, by number, with their counts. In `looks` they have none."""
     turns: list[float] = field(default_factory=list)
     """Moments at which the weight changed, between two looks."""
     closed: bool = False
@@ -122,13 +126,15 @@ def _says(page: Mapping[str, Any]) -> str:
 def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
     spec = pages[0]["spec"]
     plan = plan_from_raw(spec["method"])
-    looks = [_look_from_raw(raw) for page in pages for raw in _looks_of(page)]
+    raws = [raw for page in pages for raw in _looks_of(page)]
+    looks = [_look_from_raw(raw) for raw in raws]
     states = [
         ((number + 1) * PAGE, page["status"]["state"])
         for number, page in enumerate(pages)
         if page.get("status", {}).get("state")
     ]
     written = [page["status"] for page in pages if "audited" in page.get("status", {})]
+    marks = [_look_from_raw(page["status"]["judging"]) for page in pages if page.get("status", {}).get("judging")]
     last: Mapping[str, Any] = written[-1] if written else {}
     return Run(
         key=key,
@@ -142,11 +148,14 @@ def _from_pages(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
         written=len(looks),
         late=dict(last.get("late", {})),
         audited=last.get("audited", 0),
+        judging=next((mark for mark in marks if mark.number == len(looks) + 1), None),
+        left_out={raw["n"]: _look_from_raw({**raw, **raw["leftOut"]}) for raw in raws if "leftOut" in raw},
         turns=turns_of(looks),
     )
 
 
-def look_to_raw(look: Look) -> dict[str, Any]:
+def look_to_raw(look: Look, left_out: Look | None = None) -> dict[str, Any]:
+    """`left_out`: the same look with the counts that are in no test."""
     return {
         "n": look.number,
         "from": times.to_text(look.start),
@@ -154,6 +163,7 @@ def look_to_raw(look: Look) -> dict[str, Any]:
         "weight": look.weight,
         "rows": _to_raw(look.rows),
         **({"halves": _to_raw(look.halves)} if look.halves else {}),
+        **({"leftOut": {"rows": _to_raw(left_out.rows), "halves": _to_raw(left_out.halves)}} if left_out else {}),
     }
 
 

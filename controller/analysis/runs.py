@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from controller.analysis import checkpoints
+from controller.analysis import checkpoints, large_looks
 from controller.analysis.record import (
     PAGE,
     MalformedRunError,
@@ -45,6 +45,8 @@ class RunStore:
         self._open: dict[Key, Run] = {}
         self._closed: dict[Key, str] = {}
         """Names of runs that were closed, until a pass says that their attempt goes on."""
+        self._judged_here: dict[Key, tuple[str, int]] = {}
+        """The last look that this process wrote down before it judged it, by its run's name and its number."""
 
     def known(self, key: Key) -> Run | None:
         """The run in memory, without asking anybody."""
@@ -61,6 +63,7 @@ class RunStore:
     def forget(self, key: Key) -> None:
         self._open.pop(key, None)
         self._closed.pop(key, None)
+        self._judged_here.pop(key, None)
 
     async def open(
         self,
@@ -93,6 +96,8 @@ class RunStore:
             spec = {**subject, "startedAt": times.to_text(started), "usual": rates, "method": plan_to_raw(plan)}
             pages = [await self._create(key, name, spec, 0, owner)]
         run = run_of(key, name, pages)
+        if run.judging is not None and self._judged_here.get(key) != (name, run.judging.number):
+            large_looks.leave_out(run)
         if self._closed.get(key) == name:
             run.closed = True  # meanwhile
         else:
@@ -122,25 +127,38 @@ class RunStore:
         }
         return await self._kube.create(ANALYSIS_RUNS, key.namespace, body)
 
+    async def write_ahead(self, run: Run, look: Look) -> None:
+        """Writes the look down before it is judged, with all before it. Raises KubeError, as `save` does."""
+        self._judged_here[run.key] = run.name, look.number
+        async with run.writing:
+            run.judging = look
+            await self._save_pages(run)
+
     def add(self, run: Run, look: Look) -> None:
         run.turns += turns_of([*run.looks[-1:], look])
         run.looks.append(look)
         run.judge.add(look)
+        run.judging = None
         if len(run.looks) % PAGE == 0:
             run.states[len(run.looks) // PAGE - 1] = checkpoints.packed(run.judge)
 
     async def save(self, run: Run, now: float, *, force: bool) -> None:
         """Writes what is new, when it is time. Raises KubeError; a ConflictError means another one writes too."""
         async with run.writing:
+            force = force or "judging" in run.pages[-1].get("status", {})  # judged now, as the record has to say
             if run.written == len(run.looks) or not (force or now - run.written_at >= _WRITE_EVERY_S):
                 return
-            try:
-                while run.written < len(run.looks):
-                    await self._save_page(run)
-            except ConflictError:
-                self._open.pop(run.key, None)
-                raise
+            await self._save_pages(run)
             run.written_at = now
+
+    async def _save_pages(self, run: Run) -> None:
+        try:
+            await self._save_page(run)
+            while run.written < len(run.looks):
+                await self._save_page(run)
+        except ConflictError:
+            self._open.pop(run.key, None)
+            raise
 
     async def _save_page(self, run: Run) -> None:
         number = run.written // PAGE
@@ -153,13 +171,15 @@ class RunStore:
         page = run.pages[number]
         nearest = run.judge.evidence().nearest
         page["status"] = {
-            **page.get("status", {}),
-            "looks": [look_to_raw(look) for look in run.looks[number * PAGE : until]],
+            **{name: value for name, value in page.get("status", {}).items() if name != "judging"},
+            "looks": [look_to_raw(look, run.left_out.get(look.number)) for look in run.looks[number * PAGE : until]],
             "total": until,
             "late": dict(run.late),
             "audited": run.audited,
             "evidence": nearest.sentence() if nearest is not None else "",
         }
+        if run.judging is not None:
+            page["status"]["judging"] = look_to_raw(run.judging)
         if controls := run.judge.controls():
             page["status"]["controls"] = controls
         if run.states.get(number):

@@ -116,6 +116,6 @@ class AnalysisResult:
     share_lag: str = ""
     """That the router does not follow, in a sentence."""
     late: str = ""
-    """What came too late for its window, in a sentence."""
+    """What came too late for its window, and the look that was left out, in sentences."""
     again_in: float | None = None
     """Seconds after which time alone changes the result."""

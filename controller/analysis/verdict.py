@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller.analysis import late_points
+from controller.analysis import large_looks, late_points
 from controller.analysis.record import Run
 from controller.analysis.sources import Question
 from controller.analysis.subject import AnalysisResult, Subject
@@ -23,9 +23,13 @@ def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: 
         run=run.name,
         evidence=evidence,
         step_units=units_since(run.looks, status.step_since),
-        trouble=found or _missing(run, subject) or common_cause(evidence) or _gap(run, questions, subject),
+        trouble=found
+        or large_looks.trouble(run)
+        or _missing(run, subject)
+        or common_cause(evidence)
+        or _gap(run, questions, subject),
         share_lag=share_lag(run.looks, status.weight, status.weight_since or 0.0) or "",
-        late=late_points.sentence(run),
+        late="; ".join(filter(None, (late_points.sentence(run), large_looks.sentence(run)))),
     )
 
 

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     METRIC_BROKEN = "MetricBroken"
     METRIC_INVALID = "MetricInvalid"
     METRICS_MISSING = "MetricsMissing"
+    LOOK_LEFT_OUT = "LookLeftOut"
     WORK_MISSING = "WorkMissing"
     COMMON_CAUSE = "CommonCause"
     CANARY_UNREADY = "CanaryUnready"
@@ -231,6 +232,11 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.METRIC_BROKEN: _waiting("A metric's answer cannot be counts.", "kubectl get metrictemplates -n {namespace}"),
     Reason.METRIC_INVALID: _waiting("A metric cannot be queried as it is written.", _VALIDATE),
     Reason.METRICS_MISSING: _waiting("The canary must have had work, and no metric shows it."),
+    Reason.LOOK_LEFT_OUT: _waiting(
+        "The operator ended while it judged a look with very many units; that look is in no test.",
+        "kubectl get metrictemplates -n {namespace}",
+        _ABORT,
+    ),
     Reason.WORK_MISSING: _waiting("The canary gets less work than its weight."),
     Reason.COMMON_CAUSE: _waiting("Stable exceeds the limit too, so the canary is not blamed."),
     Reason.CANARY_UNREADY: _waiting("No pod of the canary serves; its work went to stable."),

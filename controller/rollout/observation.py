@@ -86,7 +86,7 @@ class MetricTrouble:
     """Why looks cannot be made: nothing is concluded from it, neither way."""
 
     reason: Reason
-    """SOURCE_OUTAGE, METRIC_BROKEN, METRIC_INVALID, METRICS_MISSING, WORK_MISSING or COMMON_CAUSE."""
+    """SOURCE_OUTAGE, METRIC_BROKEN, METRIC_INVALID, METRICS_MISSING, LOOK_LEFT_OUT, WORK_MISSING or COMMON_CAUSE."""
     message: str
 
 
@@ -155,7 +155,7 @@ class Observation:
     share_lag: str = ""
     """That the share that is seen is not the one that was written, in a sentence."""
     late: str = ""
-    """What came too late for its look, in a sentence."""
+    """What came too late for its look, and the look that was left out, in sentences."""
     old_is_quiet: bool | None = None
     """Whether a version that drains got no work for `drain.quiet`; None where nothing counts it."""
     effects: Mapping[str, Result] = field(default_factory=dict)

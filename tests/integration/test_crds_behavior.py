@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 import crds
+from controller.analysis import record
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.names import API_VERSION
 from controller.api.phase import Phase
@@ -13,6 +14,8 @@ from controller.api.resources import ANALYSIS_RUNS, CRDS, HTTP_ROUTES, METRIC_TE
 from controller.api.status import Attempt, Blocked, Clock, ManualRollback, Rejection, Status, Unproven
 from controller.api.status_format import status_from_raw, status_to_raw
 from controller.kube.client import InvalidError
+from controller.kube.objects import Key
+from controller.stats.counts import Counts
 from hack.crd.shapes import SHAPES
 from tests import golden
 
@@ -216,6 +219,20 @@ async def test_a_record_takes_200_looks_a_page_in_one_request(kube, namespace):
     created["status"]["looks"].append(look)
     with pytest.raises(InvalidError, match="must have at most 200 items"):
         await kube.replace(ANALYSIS_RUNS, created)
+
+
+async def test_a_look_that_is_written_down_before_it_is_judged_is_kept_and_so_is_one_that_was_left_out(kube, namespace):
+    (file,) = [file for file in golden.valid() if file.stem == "analysisrun"]
+    raw = golden.load(file)
+    key = Key(namespace, raw["spec"]["release"])
+    look = record.run_of(key, "run", [raw]).looks[-1]
+    left_out = replace(look, number=look.number + 1, rows={"errors": Counts(3, 10**7, 5, 10**9)})
+    raw["status"]["looks"].append(record.look_to_raw(replace(left_out, rows={}), left_out))
+    judging = replace(left_out, number=look.number + 2)
+    raw["status"]["judging"] = record.look_to_raw(judging)
+    created = await kube.create(ANALYSIS_RUNS, namespace, raw)
+    read = record.run_of(key, "run", [created])
+    assert (read.judging, read.left_out) == (judging, {left_out.number: left_out})
 
 
 async def test_short_names_and_the_category_find_everything(kube):
