@@ -1,8 +1,8 @@
 """The name of a version: a hash of what the user wrote, and of where.
 
-What is versioned is the template and the service's ports: callers depend on both, and both come out together. Cluster,
-namespace and name are part of it, so counts of two clusters or namespaces that share one InfluxDB can never be added
-together.
+What is versioned is the template, the content of the ConfigMaps that it names, and the service's ports: callers depend
+on them, and they come out together. Cluster, namespace and name are part of it, so counts of two clusters or
+namespaces that share one InfluxDB can never be added together.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 from controller.api.names import RESTARTED_AT
 
 HASH_VERSION = 2
+CONFIGURED_HASH_VERSION = 3
+"""Of versions with configuration. Those without keep the names that they have had."""
 _LETTERS = 10
 _TEXTS = frozenset({"labels", "annotations", "matchLabels", "nodeSelector", "requests", "limits"})
 """Texts by names that users choose; without entries they are as absent."""
@@ -87,6 +89,19 @@ def revision_of(
 ) -> str:
     """Ten base32 letters, lower case, valid in a label and in a DNS name."""
     return _letters([HASH_VERSION, cluster, namespace, name, canonical_template(template), canonical_ports(ports)])
+
+
+def configured_revision_of(
+    cluster: str,
+    namespace: str,
+    name: str,
+    template: Mapping[str, Any],
+    ports: Sequence[Mapping[str, Any]],
+    configuration: Mapping[str, str | None],
+) -> str:
+    """`configuration`: by the name of each ConfigMap its digest, "live", or None where the ConfigMap is missing."""
+    counted = [canonical_template(template), canonical_ports(ports), dict(configuration)]
+    return _letters([CONFIGURED_HASH_VERSION, cluster, namespace, name, *counted])
 
 
 def first_revision_of(cluster: str, namespace: str, name: str, template: Mapping[str, Any]) -> str:
