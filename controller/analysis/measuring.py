@@ -13,8 +13,9 @@ from math import inf
 
 from controller.analysis import large_looks, late_points
 from controller.analysis.asking import ask, ask_in_halves
+from controller.analysis.before import BeforeSwitch
 from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
-from controller.analysis.method import controlled, method_of
+from controller.analysis.method import compared_with_before, controlled, method_of
 from controller.analysis.record import Run, run_name
 from controller.analysis.runs import Beginning, RunStore
 from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
@@ -55,9 +56,11 @@ class Measuring:
         self._sources = sources
         self._lagged = lagged
         self._delay = IngestionDelay(clock)
+        self._before = BeforeSwitch()
 
     def forget(self, key: Key) -> None:
         self._delay.forget(key)
+        self._before.forget(key)
 
     async def measure(self, subject: Subject, now: float, *, weight_known_until: float = inf) -> Measured:
         """Raises KubeError. What a metric system does wrong comes back as `trouble`.
@@ -76,6 +79,12 @@ class Measuring:
             self._delay.begin(subject.key, subject.attempt, ask_stable, settle=settle, source=source)
             silent = await heartbeats(questions, now, analysis.interval)
             beats = any(question.heartbeat is not None for question in questions)
+            if subject.is_compared_with_before:
+                try:
+                    await self._learn_before(subject, questions, now)
+                except MetricTroubleError as error:
+                    silent = silent or error.trouble
+                beats = True
             return AnalysisResult(trouble=silent), analysis.interval if beats else None
         try:
             run = await self._open(subject, questions)
@@ -129,6 +138,20 @@ class Measuring:
             return None  # the measurement reports it
         return await provisional(run, questions, subject.status, now)
 
+    async def _learn_before(self, subject: Subject, questions: Sequence[Question], until: float) -> None:
+        """Raises MetricTroubleError."""
+        settle = subject.analysis.advanced.settle
+        delay = self._delay.learnt(subject.key, subject.attempt) if settle is None else settle
+        await self._before.learn(
+            subject.key,
+            subject.attempt,
+            questions,
+            subject.status,
+            canary=subject.target,
+            interval=subject.analysis.interval,
+            until=until - delay,
+        )
+
     async def _questions(self, subject: Subject) -> tuple[Question, ...]:
         """Raises MetricTroubleError, KubeError."""
         metrics, stable = subject.analysis.metrics, subject.status.stable or subject.target
@@ -161,6 +184,9 @@ class Measuring:
             thresholds = chosen(questions, past)
             delay = self._delay.learnt(key, subject.attempt)
             plan = method_of(analysis, delay, thresholds, reserve_at=subject.reserve_at)
+            if subject.is_compared_with_before:
+                await self._learn_before(subject, questions, started)
+                plan = compared_with_before(plan, analysis, self._before.looks(key, subject.attempt))
             halved = {question.name for question in questions if question.halves}
             tests = len(plan.metrics) + sum(metric.metric in halved for metric in plan.metrics)
             if tests > MOST_TESTS:
@@ -184,6 +210,7 @@ class Measuring:
             begin=begin,
         )
         self._delay.forget(key)  # the method stands
+        self._before.forget(key)
         return run
 
     async def _catch_up(
@@ -265,6 +292,7 @@ async def provisional(run: Run, questions: Sequence[Question], status: Status, n
 async def _provisional(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
     """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
     odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
+    before = {metric.name: metric.before for metric in run.plan.metrics if metric.before is not None}
     if now <= run.end or not odds:
         return None
     window = Window(as_datetime(run.end), as_datetime(now))
@@ -275,7 +303,7 @@ async def _provisional(run: Run, questions: Sequence[Question], status: Status, 
         return None
     if large_looks.is_large(rows, {}):
         return None  # the look will say so, which is written down first
-    found = (disaster(name, counts, odds[name]) for name, counts in rows.items() if name in odds)
+    found = (disaster(name, counts, odds[name], before.get(name)) for name, counts in rows.items() if name in odds)
     return next((one for one in found if one is not None), None)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from controller.api.analysis import Analysis, Metric
+from controller.api.analysis import AFTER_SWITCH, Analysis, Metric
+from controller.stats.before_after import Before
 from controller.stats.method import SETTLE_S, AnalysisPlan, MetricPlan
 from controller.stats.thresholds import Thresholds
 
@@ -41,6 +42,25 @@ def controlled(plan: AnalysisPlan, halved: Collection[str], before: Mapping[str,
         for metric in plan.metrics
     )
     return replace(plan, metrics=tuple(metrics))
+
+
+def compared_with_before(
+    plan: AnalysisPlan, analysis: Analysis, looks: Mapping[str, Sequence[tuple[int, int]]]
+) -> AnalysisPlan:
+    """For a switch, where nothing has work beside the new version. `looks`: bad and all units of the old version in
+    each of its last looks, by metric or threshold. Limits are as ever.
+    """
+    margins = {metric.name: metric.margin for metric in analysis.metrics}
+
+    def compared(metric: MetricPlan) -> MetricPlan:
+        margin = margins[metric.metric]
+        if margin is None:
+            return metric
+        after = margin.after_switch or AFTER_SWITCH
+        before = Before.of(looks.get(metric.name, ()))
+        return MetricPlan(metric.name, after.ratio, slack=after.slack, before=before)
+
+    return replace(plan, metrics=tuple(map(compared, plan.metrics)))
 
 
 def _plans_of(metric: Metric, thresholds: Thresholds | None) -> list[MetricPlan]:

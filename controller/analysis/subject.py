@@ -37,6 +37,8 @@ class Subject:
     """A router splits the work as the weight says, and not the number of pods."""
     reserve_at: float | None = None
     """The weight of a bake, in percent."""
+    switches: bool = False
+    """All of the work moves at once: what is compared is before and after."""
     earlier_weights: tuple[WeightChange, ...] = ()
     """Changes before the one in the status, as far as this process has seen them; the oldest first."""
 
@@ -60,6 +62,11 @@ class Subject:
         return status.stable, self.target, status.attempts + (status.canary != self.target)
 
     @property
+    def is_compared_with_before(self) -> bool:
+        """A first version has none before it."""
+        return self.switches and self.status.stable != ""
+
+    @property
     def measures(self) -> bool:
         """The canary has, or has had, work."""
         status = self.status
@@ -76,6 +83,7 @@ def subject_of(
     target: str,
     by_weight: bool,
     reserve_at: float | None,
+    switches: bool = False,
 ) -> Subject | None:
     """None where there is nothing to compare."""
     metrics = analysis.metrics
@@ -84,7 +92,9 @@ def subject_of(
         metrics = tuple(metric for metric in metrics if metric.limit is not None and status.on_trial)
     if not metrics or target == status.stable or status.is_rejected(target):
         return None
-    return Subject(key, replace(analysis, metrics=metrics), status, owner, target, by_weight, reserve_at)
+    return Subject(
+        key, replace(analysis, metrics=metrics), status, owner, target, by_weight, reserve_at, switches=switches
+    )
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,30 @@ from controller.api.shapes import (
     Word,
     a_string,
 )
+from controller.stats.before_after import RATIO, SLACK
 
 ON_TIMEOUT = ("proceed", "wait", "rollback")
 
 
 def _fraction(percent: float) -> float:
     return percent / 100
+
+
+@record()
+class AfterSwitch:
+    ratio: float = field(
+        Number(1, 100), "Ratio of the rate after the switch to that of the worst looks before it.", default=RATIO
+    )
+    slack: float = field(
+        Share(50, by_parser=True),
+        "Share of bad units that is tolerated beyond the ratio, above 0% and at most 50%.",
+        default="0.5%",
+        convert=_fraction,
+    )
+    """Rate of bad units, 0 to 1."""
+
+
+AFTER_SWITCH = AfterSwitch(RATIO, SLACK)
 
 
 @record()
@@ -49,6 +67,12 @@ class Margin:
         convert=_fraction,
     )
     """Rate of bad units, 0 to 1, that is tolerated beyond the ratio, which then is one of rates."""
+    after_switch: AfterSwitch | None = field(
+        Record(AfterSwitch),
+        "For strategies that switch: how much worse than the old version was the new one may be. Nothing is randomized "
+        "there, so maxFalseRollback does not bound these rollbacks. Default: 2 and 0.5%.",
+        default=Absent(),
+    )
 
 
 @record()

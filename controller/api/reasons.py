@@ -42,6 +42,8 @@ class Reason(StrEnum):
     ROUTER_CHANGED = "RouterChanged"
     PAUSING = "Pausing"
     BAKING = "Baking"
+    KEEPING_OLD = "KeepingOld"
+    STRATEGY_CHANGED = "StrategyChanged"
     DRAINING = "Draining"
     RETURNING = "Returning"
     DELETING = "Deleting"
@@ -95,6 +97,7 @@ class Reason(StrEnum):
     PROMOTED = "Promoted"
     PROVEN = "Proven"
     LIMITS_KEPT = "LimitsKept"
+    SWITCH_KEPT = "SwitchKept"
     NO_METRICS = "NoMetrics"
     PROMOTED_BY_PERSON = "PromotedByPerson"
 
@@ -197,6 +200,8 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.ROUTER_CHANGED: _moving("spec.traffic names another router; stable is handed over to it first."),
     Reason.PAUSING: _moving("A pause step runs; analysis and rollbacks go on."),
     Reason.BAKING: _moving("The new version has most of the work; the old one keeps a share as the control."),
+    Reason.KEEPING_OLD: _moving("The new version has all of the work; the old one is kept ready to take it back."),
+    Reason.STRATEGY_CHANGED: _moving("spec.strategy changed in mid-release; the new version starts at its first step."),
     Reason.DRAINING: _moving("The old version finishes the requests that it still has."),
     Reason.RETURNING: _moving("The canary keeps its pods until the router has followed."),
     Reason.DELETING: Meaning(Kind.MOVING, "The Release is being deleted.", ("kubectl describe release {here}",)),
@@ -271,6 +276,10 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.PROMOTED: _done("The version serves everything."),
     Reason.PROVEN: _done("The version was shown to be no worse than the one before it."),
     Reason.LIMITS_KEPT: _done("The first version kept to its limits."),
+    Reason.SWITCH_KEPT: _done(
+        "The version has had all of the work since the switch and was no worse than before by its margin. Nothing was "
+        "randomized, so that proves nothing."
+    ),
     Reason.NO_METRICS: _done("The version serves everything; the Release names no metrics to compare by."),
     Reason.PROMOTED_BY_PERSON: _done("A person promoted the version without a verdict."),
 }

@@ -68,6 +68,7 @@ class _Brought:
         return parse(place.kinds.of(self.name)[self.name], value, place)
 
 
+_NO_BAKE = "leaves the old version a share of the work, and {} moves all of it in one switch: leave it out"
 _NEEDS_TCP = "needs a TCP port for its route"
 _NOTHING_TO_ANALYZE = "there is nothing to analyze: spec.analysis.metrics is empty"
 
@@ -87,6 +88,11 @@ def _bakes_beyond_its_steps(written: Written, place: Place) -> None:
         raise place.at("bake").at("holdback").refuse(problem)
 
 
+def _bakes_beside_a_switch(written: Written, place: Place) -> None:
+    if written.bake is not None and written.strategy.config.switches:
+        raise place.at("bake").refuse(_NO_BAKE.format(written.strategy.kind))
+
+
 def _has_a_service(written: Written, place: Place) -> None:
     if written.service is None and getattr(written.traffic.config, "needs_ports", True):
         raise place.at("service").at("ports").refuse(PORTS.needs)
@@ -104,7 +110,7 @@ def _protocols(ports: Sequence[Mapping[str, Any]]) -> str:
 
 @record(
     "What should run, and how a change is rolled out.",
-    checks=[_has_a_service, _has_a_tcp_port, _analyzes_something, _bakes_beyond_its_steps],
+    checks=[_has_a_service, _has_a_tcp_port, _analyzes_something, _bakes_beside_a_switch, _bakes_beyond_its_steps],
     kw_only=True,
 )
 class Written:
@@ -178,6 +184,8 @@ class ReleaseSpec:
     traffic: Choice
     strategy: Any
     """An object of `rollout/strategies`, a `Strategy`."""
+    strategy_kind: str
+    """Its word."""
     steps: tuple[Any, ...]
     """What the strategy compiles to: `Step`s of `rollout/steps`; the last one is the bake, where there is one."""
     analysis: Analysis
@@ -202,6 +210,8 @@ def release_schema(kinds: Kinds) -> dict[str, Any]:
                     cel=f"!({analyzes}) || self.analysis.metrics.size() > 0",
                 )
             )
+        if config.switches:
+            rules.append(Rule(f"bake {_NO_BAKE.format(kind)}", cel=f"!has(self.bake) || !has(self.strategy.{kind})"))
     return {**schema(Written, kinds), RULES: [rule.schema() for rule in rules]}
 
 
@@ -240,6 +250,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         ports=() if written.service is None else written.service.ports,
         traffic=written.traffic,
         strategy=strategy,
+        strategy_kind=written.strategy.kind,
         steps=steps if written.bake is None else (*steps, written.bake),
         analysis=written.analysis,
         drain=written.drain,

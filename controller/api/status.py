@@ -92,6 +92,8 @@ class Attempt:
 
     canary: str
     clock: Clock
+    strategy: str = ""
+    """The word under spec.strategy that it began with; empty in a status from before there were two."""
     step: int = 0
     """Index of the step under way; the number of steps when all are done."""
     approved_by: str = ""

@@ -48,6 +48,7 @@ _MOMENTS = {
     "drain_since": "drainSince",
 }
 _ATTEMPT_TEXTS = {
+    "strategy": "strategy",
     "approved_by": "approvedBy",
     "paused_by": "pausedBy",
     "full_by": "fullPromotionBy",

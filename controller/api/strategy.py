@@ -62,6 +62,22 @@ def _grow(steps: tuple[Any, ...], place: Place) -> None:
         last = last if step.weight is None else step.weight
 
 
+def _no_weight(steps: tuple[Any, ...], place: Place) -> None:
+    for index, step in enumerate(steps):
+        if step.weight is not None:
+            raise place.item(index).at("weight").refuse(_ONE_SWITCH)
+
+
+_ONE_SWITCH = "all of the work moves in one switch after these steps, so none of them sets a weight"
+WEIGHTLESS_STEPS = List(
+    Entry("steps", "One step, of a kind that sets no weight."),
+    50,
+    kind="atomic",
+    rules=(Rule(_ONE_SWITCH, cel="self.all(step, !has(step.weight))"),),
+    checks=(_no_weight,),
+)
+"""Of a strategy whose steps are passed without work."""
+
 STEPS = List(
     Entry("steps", "One step."),
     50,

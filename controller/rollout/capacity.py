@@ -14,7 +14,9 @@ from controller.rollout.strategy import Strategy
 def lacks_pods(draft: Draft, weight: float) -> bool:
     """Of those that are needed for `weight` percent. What is in force already stays so while some pods serve."""
     canary, want = _state(draft), _wanted(draft, weight)
-    in_force = draft.status.weight == weight and canary.serving > 0
+    # without work nothing is in force before the first step has begun
+    given = weight > 0 or draft.attempt.clock.step_entered is not None
+    in_force = given and draft.status.weight == weight and canary.serving > 0
     promoting = draft.status.step >= len(draft.seen.spec.steps)
     return min(canary.wanted, canary.serving) < want and not (in_force and (holds.caps(draft) or not promoting))
 

@@ -2,7 +2,7 @@
 
 1. Work is taken away. It needs nothing but weights, so nothing that fails elsewhere can keep it.
 2. The attempt's record is closed, and the status is written: no version gets work that the status does not name.
-3. Pods grow, then work is given, then Service NAME moves.
+3. Service NAME moves where that is back to stable. Pods grow, then work is given, then Service NAME follows it.
 4. Pods shrink, and what has drained goes. Answers come after all of that: none is given before it is true. What was
    changed by hand is put back last, since the API server may refuse that for ever.
 """
@@ -77,7 +77,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     if draft.closed is not None:
         first.append(draft.closed)
     grown, shrunk = _pods(draft, desired)
-    pointed = [one for one in _service(draft, desired) if one not in first + given]
+    back, pointed = _service(draft, desired, [*first, *given])
     retired, settled = _retired(draft, desired, moved)
     summary = desired.summary
     if desired.unfinished is not None and (given or retired or not settled):
@@ -99,6 +99,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     then = (
         *_events(draft),
         *events,
+        *back,
         *grown,
         *on,
         *given,
@@ -165,15 +166,21 @@ def _pods(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
     return grown, shrunk
 
 
-def _service(draft: Draft, desired: Desired) -> Iterator[Action]:
-    """With `replicas` Service NAME is the router's own, and is only made here when it is missing."""
+def _service(draft: Draft, desired: Desired, already: list[Action]) -> tuple[list[PointService], list[PointService]]:
+    """Where Service NAME has to move: back to stable, which comes early, or to who has been given the work.
+
+    With `replicas` it is the router's own, and is only made here when it is missing.
+    """
     seen, revision = draft.seen, desired.service
-    missing = seen.service is None
-    if revision and (missing or (seen.sizing.written and seen.service != revision)):
-        if seen.service == STRANGE:
-            message = "the Service that callers use was changed by hand and is put back"
-            draft.event(Reason.CHANGED_BY_HAND, message, warning=True)
-        yield PointService(revision)
+    missing = seen.service is None and not desired.hands_off
+    moves = seen.service not in (None, revision) and seen.sizing.written
+    if not revision or not (missing or moves) or PointService(revision) in already:
+        return [], []
+    if seen.service == STRANGE:
+        message = "the Service that callers use was changed by hand and is put back"
+        draft.event(Reason.CHANGED_BY_HAND, message, warning=True)
+    point = [PointService(revision)]
+    return (point, []) if revision == seen.status.stable else ([], point)
 
 
 def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:

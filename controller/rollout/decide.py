@@ -40,7 +40,8 @@ def withdraw(seen: Observation, now: float, problem: str) -> Decision:
     # how many steps there were tells, once the spec is mended, whether all of them were done
     draft.update(steps=seen.status.steps)
     summary = Summary(Phase.INVALID, Reason.INVALID, problem)
-    to_stable = Desired(summary, weight=0.0 if draft.status.stable else None, hands_off=True)
+    stable = draft.status.stable
+    to_stable = Desired(summary, weight=0.0 if stable else None, service=stable, hands_off=True)
     return converge(draft, (first_that_decides(draft) if seen.deleting else None) or to_stable)
 
 

@@ -1,7 +1,8 @@
 """The first version: there is none to compare it with, and none to go back to.
 
-Readiness decides whether it gets the work. Where the spec has a bake, and limits, it has to keep to them that long
-before it is trusted. A version that does not keeps the work, as no other version could do it, and a person decides.
+Readiness decides whether it gets the work. Where the spec has a bake, or a switch, and limits, it has to keep to them
+that long before it is trusted. A version that does not keeps the work, as no other version could do it, and a person
+decides.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.holds import out_of_sight
 from controller.rollout.sizing import Sizing
+from controller.rollout.switch import Switch
 from controller.rollout.traffic import WHOLE
 
 
@@ -80,7 +82,7 @@ def _begin(draft: Draft) -> None:
     new = draft.seen.target
     draft.close_run("superseded", f"superseded by {new}")
     draft.update(
-        attempt=Attempt(new, Clock(draft.now)),
+        attempt=Attempt(new, Clock(draft.now), strategy=draft.seen.spec.strategy_kind),
         attempts=draft.status.attempts + (_trial(draft) is not None),
         weight=0.0,
         evidence="",
@@ -154,25 +156,25 @@ def _judged(draft: Draft) -> Reason | Summary:
     seen = draft.seen
     if draft.attempt.full_by:
         return Reason.PROMOTED_BY_PERSON
-    bake = _trial(draft)
-    if bake is None:
+    trial = _trial(draft)
+    if trial is None:
         return Reason.FIRST_DEPLOYMENT
     if not draft.status.on_trial:
         draft.enter_step(len(seen.spec.steps) - 1)
-        message = f"{seen.target} has all of the work and must keep to its limits for {bake.seconds:g} s"
+        message = f"{seen.target} has all of the work and must keep to its limits for {trial.seconds:g} s"
         draft.event(Reason.BAKING, message)
-    return _keeps_to_its_limits(draft, bake)
+    return _keeps_to_its_limits(draft, trial)
 
 
-def _trial(draft: Draft) -> Bake | None:
+def _trial(draft: Draft) -> Bake | Switch | None:
     """What it has to pass, where there is something to judge it by."""
     spec = draft.seen.spec
-    bake = spec.steps[-1] if spec.steps else None
+    last = spec.steps[-1] if spec.steps else None
     limited = any(metric.limit is not None for metric in spec.analysis.metrics)
-    return bake if isinstance(bake, Bake) and limited and spec.replicas > 0 else None
+    return last if isinstance(last, Bake | Switch) and limited and spec.replicas > 0 else None
 
 
-def _keeps_to_its_limits(draft: Draft, bake: Bake) -> Reason | Summary:
+def _keeps_to_its_limits(draft: Draft, trial: Bake | Switch) -> Reason | Summary:
     seen = draft.seen
     nearest, regression = seen.evidence.nearest, seen.evidence.regression
     draft.update(evidence=nearest.sentence() if nearest is not None else "")
@@ -189,11 +191,11 @@ def _keeps_to_its_limits(draft: Draft, bake: Bake) -> Reason | Summary:
         return out_of_sight(draft, seen.metric_trouble, WHOLE)[1]
     draft.run_clock()
     started = draft.attempt.clock.step_started
-    left = bake.seconds - (draft.now - (draft.now if started is None else started))
+    left = trial.seconds - (draft.now - (draft.now if started is None else started))
     suspicion = next((metric for metric in seen.evidence.metrics if metric.held_back), None)
     if left > 0:
         draft.again(left)
-        message = f"{seen.target} must keep to its limits for {bake.seconds:g} s"
+        message = f"{seen.target} must keep to its limits for {trial.seconds:g} s"
         return Summary(Phase.BAKING, Reason.BAKING, message)
     if suspicion is not None:
         return Summary(Phase.WAITING, Reason.SUSPICIOUS, f"not trusted yet: {suspicion.sentence()}")

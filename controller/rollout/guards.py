@@ -20,6 +20,7 @@ from controller.rollout.failed_checks import FailedCheck, failed_check
 from controller.rollout.hand_over import hand_over, other_router
 from controller.rollout.manual_rollback import manual_rollback
 from controller.rollout.rejection import end_attempt, reject
+from controller.rollout.traffic import serving
 
 _STEADY_S = 120.0
 """Ready for so long, a canary that lost its pods gets the whole deadline again. A probe as Kubernetes sets it needs
@@ -56,7 +57,13 @@ def _finalize(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test
     """Everything to stable first, then the finalizer goes, and the garbage collector does the rest."""
     has_route = draft.status.stable != "" and draft.seen.weights is not None
     summary = Summary(Phase.PROGRESSING, Reason.DELETING, "traffic is at stable; objects are being removed")
-    return Desired(summary, weight=0.0 if has_route else None, hands_off=True, finalize=True)
+    return Desired(
+        summary,
+        weight=0.0 if has_route else None,
+        service=draft.status.stable,
+        hands_off=True,
+        finalize=True,
+    )
 
 
 def _leave_the_route(draft: Draft, seconds: float) -> Desired:
@@ -104,7 +111,7 @@ def _suspend(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test 
         return Desired(summary)
     spec, weight = draft.seen.spec, draft.in_force
     pods = spec.strategy.sizes(draft.seen.sizing, spec.replicas, weight).stable
-    return Desired(summary, weight=weight, pods={stable: Pods(pods)}, service=stable)
+    return Desired(summary, weight=weight, pods={stable: Pods(pods)}, service=serving(draft, weight))
 
 
 # -- the attempt -----------------------------------------------------------------------------------------------------
@@ -125,6 +132,20 @@ def _end_superseded(draft: Draft, why: str) -> None:
     end_attempt(draft, "superseded", why)
 
 
+def _other_strategy(draft: Draft) -> str | None:
+    """Why the attempt under way cannot go on: its steps, and what was fixed of its analysis, are another strategy's."""
+    status, now = draft.status, draft.seen.spec.strategy_kind
+    if not status.stable or status.attempt is None or status.full_by or status.attempt.strategy in ("", now):
+        return None
+    return f"spec.strategy changed from {status.attempt.strategy} to {now}"
+
+
+def _start_anew(draft: Draft, why: str) -> None:
+    draft.replaced = draft.status.canary
+    draft.event(Reason.STRATEGY_CHANGED, f"{draft.status.canary} starts at the first step again: {why}")
+    end_attempt(draft, "superseded", why)
+
+
 def _new_version(draft: Draft) -> str | None:
     status, target = draft.status, draft.seen.target
     comes = status.stable != "" and status.attempt is None and target != status.stable
@@ -135,8 +156,9 @@ def _begin(draft: Draft, new: str) -> None:
     """A new attempt, whose first step is entered once the canary has the pods for it."""
     clock = Clock(draft.now, step_started=draft.now)
     attempts = draft.status.attempts + 1
-    draft.update(attempt=Attempt(new, clock), attempts=attempts, stopped_at=0, unproven=(), evidence="")
-    instead = f", instead of {draft.replaced}" if draft.replaced else ""
+    attempt = Attempt(new, clock, strategy=draft.seen.spec.strategy_kind)
+    draft.update(attempt=attempt, attempts=attempts, stopped_at=0, unproven=(), evidence="")
+    instead = f", instead of {draft.replaced}" if draft.replaced not in ("", new) else ""
     draft.event("NewVersion", f"{new} is rolled out against {draft.status.stable}{instead}")
 
 
@@ -197,6 +219,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("the spec asks for another router", other_router, hand_over),
     Guard("the Release is suspended", _suspended, _suspend),
     Guard("the canary is no longer asked for", _superseded, _end_superseded),
+    Guard("the spec asks for another strategy", _other_strategy, _start_anew),
     Guard("a new version is asked for", _new_version, _begin),
     Guard("the canary fails a check", _failed, _roll_back),
     Guard("the canary has no endpoints", _without_endpoints, _take_work_away),

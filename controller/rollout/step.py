@@ -42,6 +42,8 @@ class StepView:
     """Index of this step."""
     weight: float = 0.0
     """Percent in force at this step."""
+    stable_pods: tuple[int, int] = (0, 0)
+    """Of stable: how many serve, and how many it should have."""
 
 
 @dataclass(frozen=True)

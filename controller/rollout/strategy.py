@@ -13,6 +13,13 @@ from controller.rollout.step import Step
 class Strategy(Protocol):
     """What a strategy says beside its steps, which stand in `ReleaseSpec.steps`."""
 
+    @property
+    def switches(self) -> bool:
+        """All of the work moves at once, callers of Service NAME included: there is nothing beside it to compare with,
+        only what was before.
+        """
+        ...
+
     def sizes(self, sizing: Sizing, replicas: int, weight: float) -> Sizes:
         """Pods for a canary that gets `weight` percent of the work, and for stable meanwhile."""
         ...

@@ -40,6 +40,12 @@ def shares(status: Status, weight: float) -> Mapping[str, float]:
     return {stable: WHOLE - weight, canary: weight} if weight > 0 else {stable: WHOLE}
 
 
+def serving(draft: Draft, weight: float) -> str:
+    """Whom callers get that pass no router: stable until the promotion, but a switch is one for all callers."""
+    status = draft.status
+    return status.canary if weight >= WHOLE and draft.seen.spec.strategy.switches else status.stable
+
+
 def selected(wanted: Mapping[str, float]) -> str:
     """What Service NAME selects for these shares by pods: one revision, or '' for all there are."""
     return next(iter(wanted)) if len(wanted) == 1 else ""

@@ -18,7 +18,7 @@ from controller.rollout.draft import Draft
 from controller.rollout.rejection import reject
 from controller.rollout.sizing import Sizing
 from controller.rollout.step import Done, Fail, Step, StepView, Wait
-from controller.rollout.traffic import WHOLE, move
+from controller.rollout.traffic import WHOLE, move, serving
 from controller.stats.evidence import NO_EVIDENCE
 
 
@@ -31,12 +31,16 @@ def walk(draft: Draft) -> Desired:
     if holds.caps(draft):
         weight = min(weight, draft.in_force)
     if lacks_pods(draft, weight):
+        if weight == 0:
+            _notice_the_last_pod(draft)
         failed = overdue(draft, weight)
         if failed:
             reject(draft, Reason.DEADLINE_EXCEEDED, failed)
             return rolled_back(draft)
         return _track(draft, weight, status.weight, awaited(draft, weight))
     draft.update_attempt(start_blocked=False)
+    if weight == 0:
+        draft.update_clock(unready_since=None)  # callers notice nothing of a version without work that flaps
     if seen.sizing is Sizing.BY_PODS and status.weight == 0 and len(seen.revisions) > 2:  # noqa: PLR2004 - stable, canary
         # Service NAME selects all pods there are, so a version that is leaving would get work again
         message = "waiting until an older version is deleted"
@@ -44,9 +48,17 @@ def walk(draft: Draft) -> Desired:
     if draft.replaced:
         # a pass that moves work down and up again undoes itself whenever the operator dies before its status
         draft.again(0)
-        message = f"{draft.replaced} no longer has traffic; its successor is ready"
+        message = f"{draft.replaced} no longer has traffic; {status.canary} is ready for its first step"
         return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, Reason.CANARY_STARTING, message))
     return _pass_steps(draft, weight)
+
+
+def _notice_the_last_pod(draft: Draft) -> None:
+    """A version that is judged without work has lost its last pod: its deadline begins now, not hours ago."""
+    clock = draft.attempt.clock
+    ready = draft.seen.state(draft.status.canary).serving > 0
+    if not ready and clock.step_entered is not None and clock.unready_since is None:
+        draft.update_clock(unready_since=draft.now)
 
 
 def weight_at(steps: tuple[Step, ...], index: int) -> float:
@@ -73,7 +85,7 @@ def _track(draft: Draft, sized_for: float, weight: float, summary: Summary) -> D
             status.canary: Pods(canary, shrink=seen.sizing is Sizing.BY_PODS),
             status.stable: Pods(stable, shrink=True),
         },
-        service=status.stable,
+        service=serving(draft, weight),
         kept=frozenset({status.stable, status.canary}),
     )
 
@@ -133,7 +145,10 @@ def _starts(draft: Draft, weight: float) -> bool:
     if not move(draft, weight).changes:
         return False
     steps = len(draft.seen.spec.steps)
-    draft.event("Weight", f"step {index + 1}/{steps}: {weight:g} % of the work on {draft.status.canary}")
+    moved = f"{weight:g} % of the work on {draft.status.canary}"
+    if draft.seen.spec.strategy.switches and weight >= WHOLE:
+        moved = f"all of the work moves from {draft.status.stable} to {draft.status.canary}"
+    draft.event("Weight", f"step {index + 1}/{steps}: {moved}")
     if not returns:
         draft.update_clock(step_started=draft.now, step_entered=draft.now)
     return True
@@ -198,6 +213,7 @@ def _view(draft: Draft) -> StepView:
         attempt=status.attempts,
         step=status.step,
         weight=weight_at(seen.spec.steps, status.step),
+        stable_pods=(seen.state(status.stable).serving, seen.spec.replicas),
     )
 
 
@@ -229,6 +245,8 @@ def _promote(draft: Draft) -> Desired:
         judged = Reason.PROMOTED_BY_PERSON
     elif seen.evidence.proven and not draft.status.unproven:
         judged = Reason.PROVEN
+    elif seen.spec.strategy.switches and seen.spec.analysis.metrics:
+        judged = Reason.SWITCH_KEPT
     else:
         judged = Reason.UNPROVEN if seen.spec.analysis.metrics else Reason.NO_METRICS
     message = f"{new} took over from {old}; {draft.status.evidence or 'no comparison was made'}"

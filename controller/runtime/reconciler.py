@@ -266,6 +266,7 @@ class Reconciler:
                 target=seen.target,
                 by_weight=seen.sizing.written,
                 reserve_at=bake_weight(spec.steps),
+                switches=spec.strategy.switches,
             )
         return self.analysis.result(world.key, subject, now)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.stats.before_after import Before
 from controller.stats.counts import Counts
 from controller.stats.hypergeometric import central_law
 
@@ -24,21 +25,28 @@ class Disaster:
     counts: Counts
     p: float
     """Exact to 2e-18, and never below what it is."""
+    beside: str = "on stable"
+    """Where the units of stable in `counts` are from."""
 
     def sentence(self) -> str:
         c = self.counts
         return (
-            f"{self.metric}: all {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} on "
-            f"stable; p = {self.p:.2g} that a canary within its margin shows this"
+            f"{self.metric}: all {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} "
+            f"{self.beside}; p = {self.p:.2g} that a canary within its margin shows this"
         )
 
 
-def disaster(metric: str, counts: Counts, odds: float) -> Disaster | None:
-    """`odds` is the ratio canary to stable that is tolerated. None while anything else can be hoped for."""
+def disaster(metric: str, counts: Counts, odds: float, before: Before | None = None) -> Disaster | None:
+    """`odds` is the ratio canary to stable that is tolerated. `before`: what the old version did before a switch, where
+    it has no work beside the new one. None while anything else can be hoped for.
+    """
+    if before is not None:
+        counts = Counts(counts.canary_bad, counts.canary_total, before.bad, before.total)
     if counts.canary_bad < counts.canary_total or counts.canary_total < LEAST_UNITS:
         return None
     bad = counts.canary_bad + counts.stable_bad
     # the whole law of a large site's look takes hundreds of megabytes, and what its ends hold decides nothing here
     low, law, lost = central_law(counts.canary_total, counts.stable_total, bad, odds)
     p = float(law[counts.canary_bad - low :].sum()) + lost
-    return Disaster(metric, counts, max(p, 1e-300)) if p <= CHANCE else None
+    beside = "on stable" if before is None else "before the switch"
+    return Disaster(metric, counts, max(p, 1e-300), beside) if p <= CHANCE else None

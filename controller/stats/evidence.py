@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from controller.stats.before_after import Before, BeforeAfterTest
 from controller.stats.counts import NOTHING, Counts, Look, metric_of
 from controller.stats.limits import LimitTest
 from controller.stats.margins import MarginProof, MarginTest
@@ -54,6 +55,10 @@ class MetricEvidence:
     """Where the test for "no worse" stands, if there is one."""
     limit: float | None = None
     """Where the canary is held to a rate of its own."""
+    before: Before | None = None
+    """Where the canary is compared with what was before the switch. Then `counts` has that version's looks of then."""
+    edge: float | None = None
+    """The rate, 0 to 1, that is tolerated after the switch."""
     record: Record | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -85,6 +90,8 @@ class MetricEvidence:
         c = self.counts
         against = f"vs {c.stable_bad}/{c.stable_total}" if self.limit is None else f"limit {self.limit:.2g}"
         text = f"{self.name} {c.canary_bad}/{c.canary_total} {against}"
+        if self.before is not None:
+            return f"{text} before"
         return f"{text} (p {self.standing.p:.2g})" if self.verdict is Verdict.REGRESSION else text
 
     def explanation(self, looks: int) -> str:
@@ -94,6 +101,12 @@ class MetricEvidence:
             return (
                 f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary, where at most {self.limit:.2%} "
                 f"are allowed; p = {p:.2g} that a canary within that limit shows as many (look {looks})"
+            )
+        if self.before is not None and self.edge is not None:
+            return (
+                f"{self.name}: {c.canary_bad} of {c.canary_total} bad since the switch, {c.stable_bad} of "
+                f"{c.stable_total} before it; more than {self.edge:.2%} in two looks in a row (look {looks}). Before "
+                "and after are no random split, so the chance that the version is not to blame has no bound"
             )
         return (
             f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} "
@@ -156,11 +169,16 @@ class Evidence:
 NO_EVIDENCE = Evidence(looks=0, metrics=())
 
 
+Test = UpperTail | LimitTest | MarginTest | BeforeAfterTest
+
+
 @dataclass
 class _Judged:
-    test: UpperTail | LimitTest | MarginTest
+    test: Test
     proof: LowerTail | MarginProof | None
     limit: float | None = None
+    before: Before | None = None
+    edge: float | None = None
     control: Control | None = None
     looked: list[tuple[int, Counts]] = field(default_factory=list)
     counts: Counts = NOTHING
@@ -184,6 +202,8 @@ class Judge:
                 test=_test_of(metric, plan),
                 proof=_proof_of(metric, plan),
                 limit=metric.limit,
+                before=metric.before,
+                edge=None if metric.before is None else metric.before.edge(metric.odds or 1.0, metric.slack),
                 control=None if metric.control is None else Control(metric.control),
             )
             for metric in plan.metrics
@@ -274,25 +294,31 @@ class Judge:
         elif not judged.seen:
             verdict = Verdict.NO_DATA
         held_back = standing.crossed and not enough
-        exact = isinstance(judged.proof, LowerTail)
+        exact, counts = isinstance(judged.proof, LowerTail), judged.counts
+        if judged.before is not None:
+            counts = Counts(counts.canary_bad, counts.canary_total, judged.before.bad, judged.before.total)
         record = None if not exact else Record(judged.looked, len(judged.looked), self.plan.proof_spending)
         return MetricEvidence(
             name,
             verdict,
-            judged.counts,
+            counts,
             standing,
             held_back=held_back,
             advises=advises,
             proof=proof,
             limit=judged.limit,
+            before=judged.before,
+            edge=judged.edge,
             record=record,
         )
 
 
-def _test_of(metric: MetricPlan, plan: AnalysisPlan) -> UpperTail | LimitTest | MarginTest:
+def _test_of(metric: MetricPlan, plan: AnalysisPlan) -> Test:
     if metric.limit is not None:
         return LimitTest(metric.limit, plan.alpha_of(metric))
     assert metric.odds is not None, f"{metric.name} has neither a margin nor a limit"  # noqa: S101 - read so
+    if metric.before is not None:
+        return BeforeAfterTest(metric.before, metric.odds, metric.slack, plan.alpha_of(metric))
     if metric.slack:
         return MarginTest(metric.odds, metric.slack, plan.alpha_of(metric))
     return UpperTail(metric.odds, plan.spending(metric))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.stats.before_after import Before
 from controller.stats.counts import metric_of
 from controller.stats.spending import Spending
 
@@ -27,6 +28,10 @@ class MetricPlan:
     """Rate of bad units, 0 to 1, that is tolerated of the canary alone."""
     slack: float = 0.0
     """Rate, 0 to 1, that is tolerated beyond the ratio. Then `odds` and `promote` are ratios of rates."""
+    before: Before | None = None
+    """What the old version did before it gave up all of its work; None where both have work side by side. Then `odds`
+    is a ratio of rates, and there is no proof.
+    """
     control: str | None = None
     """What the standing control has seen in the attempts before (see control.py); None: there is none."""
 
@@ -98,7 +103,28 @@ def _metric_to_raw(metric: MetricPlan) -> dict[str, object]:
         return {"name": metric.name, "limit": metric.limit, **control}
     proof = {} if metric.promote is None else {"promoteBelow": metric.promote}
     slack = {"slack": metric.slack} if metric.slack else {}
-    return {"name": metric.name, "rollbackAbove": metric.odds, **proof, **slack, **control}
+    before = {} if metric.before is None else {"before": _before_to_raw(metric.before)}
+    return {"name": metric.name, "rollbackAbove": metric.odds, **proof, **slack, **before, **control}
+
+
+def _before_to_raw(before: Before) -> dict[str, int]:
+    return {
+        "bad": before.bad,
+        "total": before.total,
+        "worstBad": before.worst_bad,
+        "worstTotal": before.worst_total,
+    }
+
+
+def _before_from_raw(raw: object) -> Before | None:
+    if raw is None:
+        return None
+    if isinstance(raw, Mapping) and all(isinstance(value, int) for value in raw.values()):
+        try:
+            return Before(raw["bad"], raw["total"], raw["worstBad"], raw["worstTotal"])
+        except KeyError as error:
+            raise TypeError(f"not what was before: {raw!r}") from error
+    raise TypeError(f"not what was before: {raw!r}")
 
 
 def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
@@ -141,4 +167,5 @@ def _metric_from_raw(raw: Mapping[str, object]) -> MetricPlan:
     ):
         raise TypeError(f"not a metric of a method: {raw!r}")
     proof = None if promote is None else float(promote)
-    return MetricPlan(name, float(odds), proof, slack=float(slack), control=control)
+    before = _before_from_raw(raw.get("before"))
+    return MetricPlan(name, float(odds), proof, slack=float(slack), before=before, control=control)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from controller.api.fields import field, record
 from controller.api.strategy import SCALE, STEPS, Scale
@@ -15,6 +15,8 @@ EXAMPLE: dict[str, Any] = {"steps": [{"weight": 5, "analyze": {"atMost": "10m"}}
 
 @record("A growing share of the work, under analysis.")
 class Canary:
+    switches: ClassVar[bool] = False
+
     scale: Scale = field(
         SCALE,
         "Pods of the canary: matchWeight (its share of spec.replicas and a quarter more, at least 1), full "

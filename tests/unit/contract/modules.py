@@ -16,6 +16,7 @@ import controller.rollout.steps.approve as steps_approve
 import controller.rollout.steps.pause as steps_pause
 import controller.rollout.steps.webhook as steps_webhook
 import controller.rollout.steps.weight as steps_weight
+import controller.rollout.strategies.blue_green as strategies_bluegreen
 import controller.rollout.strategies.canary as strategies_canary
 import controller.routers.gateway_api as routers_gatewayapi
 import controller.routers.queue as routers_queue
@@ -33,4 +34,5 @@ checked_effects_notify: EffectModule = effects_notify
 checked_effects_webhook: EffectModule = effects_webhook
 checked_notifiers_slack: NotifierModule = notifiers_slack
 checked_notifiers_webhook: NotifierModule = notifiers_webhook
+checked_strategies_bluegreen: StrategyModule = strategies_bluegreen
 checked_strategies_canary: StrategyModule = strategies_canary

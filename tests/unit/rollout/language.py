@@ -17,6 +17,7 @@ from controller.rollout.sizing import Sizing
 from controller.rollout.steps.approve import Approve
 from controller.rollout.steps.pause import Pause
 from controller.rollout.steps.weight import Analyze, Weight
+from controller.rollout.strategies.blue_green import BlueGreen
 from controller.rollout.strategies.canary import Canary
 
 BY_WEIGHT, BY_PODS, BY_CLAIMS = Sizing.BY_WEIGHT, Sizing.BY_PODS, Sizing.BY_CLAIMS
@@ -88,6 +89,7 @@ def release(
             ports=({"port": 80},),
             traffic=Choice("replicas" if by is BY_PODS else "gatewayAPI", None),
             strategy=Canary(scale or Scale()),
+            strategy_kind="canary",
             steps=tuple(steps),
             analysis=Analysis(
                 interval=5.0,
@@ -105,3 +107,9 @@ def release(
         ),
         sizing=by,
     )
+
+
+def blue_green(*before: Any, preview: int | None = None, keep: float = 600.0, **given: Any) -> Given:
+    strategy = BlueGreen(preview_replicas=preview, before=before, keep_old=keep)
+    found = release(list(strategy.steps), **given)
+    return replace(found, spec=replace(found.spec, strategy=strategy, strategy_kind="blueGreen"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from controller.analysis.method import metric_plan
+from controller.analysis.method import compared_with_before, metric_plan
 from controller.api.release import ReleaseSpec
 from controller.api.status import Status
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import NO_EVIDENCE, Evidence, Judge
 from controller.stats.method import AnalysisPlan
 from controller.stats.share_lag import share_lag
+
+BEFORE = [(2, 2000)] * 20
+"""What stable does in the looks before a switch."""
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Run:
             return None
         tested = tuple(metric_plan(metric, metric.name) for metric in metrics)
         plan = AnalysisPlan(analysis.alpha, analysis.advanced.min_bad_units, tested)
+        if spec.strategy.switches and status.stable:
+            plan = compared_with_before(plan, analysis, {one.name: BEFORE for one in tested})
         return cls(plan, Judge(plan))
 
     def look(self, start: float, end: float, share: float, counts: Counts) -> None:

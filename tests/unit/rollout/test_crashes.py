@@ -8,7 +8,7 @@ import pytest
 from controller.rollout.actions import EnsureRevision
 from controller.rollout.bake import Bake
 from tests.unit.rollout.cluster import START_S
-from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, Given, analyze, approve, pause, release, weight
+from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, Given, analyze, approve, blue_green, pause, release, weight
 from tests.unit.rollout.world import CrashError, World
 
 STEPS = [weight(25, analyze("5s", "20s")), approve(), weight(50, analyze("5s", "20s")), pause("10s")]
@@ -72,12 +72,51 @@ def _is_tried_alone(world: World) -> None:
     world.advance(minutes=2)
 
 
+def _is_switched_and_kept(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.ask("approve")
+    world.advance(minutes=3)
+
+
+def _is_switched_back(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.traffic.of("v2") > 0)
+    world.regress("v2")
+    world.advance(minutes=1)
+
+
+def _is_replaced_after_the_switch(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.traffic.of("v2") > 0)
+    world.commit("v3")
+    world.until(lambda: world.traffic.of("v3") > 0)
+    world.advance(seconds=20)
+    world.commit("v1")
+    world.advance(minutes=1)
+
+
+def _changes_its_strategy(world: World) -> None:
+    before = {name: getattr(world.spec, name) for name in ("strategy", "strategy_kind", "steps")}
+    other = release(STEPS).spec
+    world.commit("v2")
+    world.until(lambda: world.traffic.of("v2") > 0)
+    world.edit(strategy=other.strategy, strategy_kind="canary", steps=other.steps)
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.edit(**before)
+    world.advance(minutes=2)
+
+
 LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
     "comes out": (release(STEPS), _comes_out),
     "regresses": (release(STEPS), _regresses),
     "is aborted": (release(STEPS), _is_aborted),
     "is replaced twice": (release(STEPS), _is_replaced_twice),
     "loses pods, metrics and size": (release(STEPS), _loses_pods_metrics_and_size),
+    "is switched and kept": (blue_green(approve(), preview=2, keep=20), _is_switched_and_kept),
+    "is switched back": (blue_green(pause("5s")), _is_switched_back),
+    "is replaced after the switch": (blue_green(), _is_replaced_after_the_switch),
+    "changes its strategy": (blue_green(keep=20), _changes_its_strategy),
     "starts": (release(STEPS).first(), _starts),
     "is tried alone": (release([*STEPS, Bake(weight=95, seconds=60)], limits={"floor": 0.02}).first(), _is_tried_alone),
 }

@@ -6,6 +6,9 @@ that nothing spins; the end of each life holds that good versions come out and c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -16,7 +19,7 @@ from controller.rollout.effect import Answered, Refused, Retrying
 from controller.rollout.step import Step
 from controller.rollout.steps.webhook import Webhook
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Deployment
-from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, analyze, approve, pause, release, weight
+from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, Given, analyze, approve, blue_green, pause, release, weight
 from tests.unit.rollout.world import World
 
 REVISIONS = ("v1", "v2", "v3", "v4")
@@ -40,20 +43,24 @@ STEPS: tuple[list[Step], ...] = (
     [weight(10), Webhook("http://gate.qa"), weight(40), Webhook("http://gate.qa", at_most=60), pause("10s")],
 )
 
+STRATEGIES: tuple[Callable[..., Given], ...] = (
+    *(partial(release, steps) for steps in STEPS),
+    partial(blue_green, keep=30.0),
+    partial(blue_green, pause("20s"), approve(), preview=1, keep=30.0),
+)
+
 
 class Life(RuleBasedStateMachine):
     @initialize(
-        steps=st.sampled_from(STEPS),
+        strategy=st.sampled_from(STRATEGIES),
         replicas=st.sampled_from((0, 1, 4, 10)),
         by=st.sampled_from((BY_WEIGHT, BY_PODS)),
         first=st.booleans(),
         on_timeout=st.sampled_from(("proceed", "wait", "rollback")),
         on_new_version=st.sampled_from(("restart", "finish", "queue")),
     )
-    def begin(self, steps, replicas, by, first, on_timeout, on_new_version):
-        given = release(
-            steps=steps, replicas=replicas, by=by, on_timeout=on_timeout, deadline="2m", on_new_version=on_new_version
-        )
+    def begin(self, strategy, replicas, by, first, on_timeout, on_new_version):
+        given = strategy(replicas=replicas, by=by, on_timeout=on_timeout, deadline="2m", on_new_version=on_new_version)
         self.world = World().given(given.first() if first else given)
         self.world.settle()
 
@@ -117,6 +124,11 @@ class Life(RuleBasedStateMachine):
     @rule(replicas=st.sampled_from((0, 1, 2, 4, 9)))
     def autoscaler(self, replicas):
         self.world.edit(replicas=replicas)
+
+    @rule(strategy=st.sampled_from(STRATEGIES))
+    def edit_the_strategy(self, strategy):
+        spec = strategy().spec
+        self.world.edit(strategy=spec.strategy, strategy_kind=spec.strategy_kind, steps=spec.steps)
 
     @rule(suspend=st.booleans())
     def suspend(self, suspend):
