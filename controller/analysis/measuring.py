@@ -16,6 +16,7 @@ from controller.analysis.asking import ask, ask_in_halves
 from controller.analysis.before import BeforeSwitch
 from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
 from controller.analysis.method import compared_with_before, controlled, method_of
+from controller.analysis.provisional import at_once
 from controller.analysis.record import Run, run_name
 from controller.analysis.runs import Beginning, RunStore
 from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
@@ -30,7 +31,7 @@ from controller.api.times import as_datetime
 from controller.kube.objects import Key
 from controller.ports import Window
 from controller.rollout.observation import MetricTrouble
-from controller.stats.all_bad import Disaster, disaster
+from controller.stats.all_bad import Disaster
 from controller.stats.counts import NOTHING, Counts, Look
 from controller.stats.method import SETTLE_S
 from controller.stats.thresholds import Thresholds
@@ -136,7 +137,7 @@ class Measuring:
             questions = await self._questions(subject)
         except MetricTroubleError:
             return None  # the measurement reports it
-        return await provisional(run, questions, subject.status, now)
+        return await at_once(run, questions, subject.status, now)
 
     async def _learn_before(self, subject: Subject, questions: Sequence[Question], until: float) -> None:
         """Raises MetricTroubleError."""
@@ -278,33 +279,6 @@ async def heartbeats(questions: Iterable[Question], now: float, every: float) ->
         if trouble is not None:
             return trouble
     return None
-
-
-async def provisional(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
-    """Asked once a second at most."""
-    if now - run.provisional_at >= FAST_S:
-        run.provisional_at = now
-        run.provisional = await _provisional(run, questions, status, now)
-    # what was found stays found until it is asked again: the write that acts on it may meet a conflict
-    return run.provisional
-
-
-async def _provisional(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
-    """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
-    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
-    before = {metric.name: metric.before for metric in run.plan.metrics if metric.before is not None}
-    if now <= run.end or not odds:
-        return None
-    window = Window(as_datetime(run.end), as_datetime(now))
-    try:
-        at_once = [question for question in questions if not question.maturity]
-        rows = await ask(at_once, window, stable=status.stable, canary=status.canary)
-    except MetricTroubleError:
-        return None
-    if large_looks.is_large(rows, {}):
-        return None  # the look will say so, which is written down first
-    found = (disaster(name, counts, odds[name], before.get(name)) for name, counts in rows.items() if name in odds)
-    return next((one for one in found if one is not None), None)
 
 
 async def _stables_past(questions: Sequence[Question], status: Status, until: float) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,42 @@
+"""Counts of the look that is not over yet: they enter no test, and only show whether everything is bad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controller.analysis import large_looks
+from controller.analysis.asking import ask
+from controller.analysis.record import Run
+from controller.analysis.schedule import FAST_S
+from controller.analysis.sources import MetricTroubleError, Question
+from controller.api.status import Status
+from controller.api.times import as_datetime
+from controller.ports import Window
+from controller.stats.all_bad import Disaster, disaster
+
+
+async def at_once(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
+    """Asked once a second at most."""
+    if now - run.provisional_at >= FAST_S:
+        run.provisional_at = now
+        run.provisional = await _provisional(run, questions, status, now)
+    # what was found stays found until it is asked again: the write that acts on it may meet a conflict
+    return run.provisional
+
+
+async def _provisional(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
+    """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
+    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
+    before = {metric.name: metric.before for metric in run.plan.metrics if metric.before is not None}
+    if now <= run.end or not odds:
+        return None
+    window = Window(as_datetime(run.end), as_datetime(now))
+    try:
+        at_once = [question for question in questions if not question.maturity]
+        rows = await ask(at_once, window, stable=status.stable, canary=status.canary)
+    except MetricTroubleError:
+        return None
+    if large_looks.is_large(rows, {}):
+        return None  # the look will say so, which is written down first
+    found = (disaster(name, counts, odds[name], before.get(name)) for name, counts in rows.items() if name in odds)
+    return next((one for one in found if one is not None), None)
