@@ -48,6 +48,7 @@ OPEN: dict[Path, list[Any]] = {
         [{"weight": 5}, {"webhook": {"url": "http://gate.qa/"}}],
         [{"weight": 5, "analyze": {"atLeast": "1s", "atMost": "5s"}}],
     ],
+    ("strategy", "blueGreen", "steps"): [[], [{"approve": {}}], [{"pause": {"for": "1s"}}, {"approve": {}}]],
     ("strategy", "canary", "scale"): ["full", "matchWeight", {"replicas": 2}],
     ("notify",): [[{"name": "ops", kind: module.EXAMPLE}] for kind, module in registry.modules(NOTIFIERS).items()],
 }
@@ -169,6 +170,8 @@ def objects(world: World) -> Object:
         for item in world.api.objects(resource.path()):
             metadata = item["metadata"]
             spec = {name: value for name, value in item["spec"].items() if name != "progressDeadlineSeconds"}
+            if "ports" in spec:  # with the API server's default, which is the same port
+                spec["ports"] = [{"protocol": "TCP", **port} for port in spec["ports"]]
             owned = [one["kind"] for one in metadata.get("ownerReferences") or []]
             found[f"{resource.kind} {metadata['name']}"] = {
                 "spec": spec,
