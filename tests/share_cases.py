@@ -11,10 +11,13 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 import boto3
 
+from controller.api.strategy import Scale
 from controller.queue_share.stores.dynamodb import DynamoLedgers
+from controller.rollout.sizing import Sizing, sizes
 from tests.bench.tasks import meanwhile
 from tests.share_consumer import RETRY_LIMIT
 from tests.share_operator import CANARY, STABLE, ShareOperator
@@ -43,6 +46,11 @@ class Case:
     slots: int = 4
     ledger: bool = True
 
+    @property
+    def canary(self) -> int:
+        """As many pods as the operator gives it."""
+        return sizes(Sizing.BY_CLAIMS, Scale(), self.stable, 100 * self.share).canary
+
 
 @dataclass
 class Found:
@@ -58,6 +66,8 @@ class Found:
     """For how long the operator took the canary for too slow, at most."""
     dead: int = 0
     seconds: float = 0.0
+    missing: tuple[float, float] = (0.0, 0.0)
+    """Claims that the canary was short of its share, on average over the second third of the claims, and the last."""
 
     @property
     def claims(self) -> int:
@@ -70,6 +80,11 @@ class Found:
     @property
     def deviation(self) -> float:
         return self.by_revision[CANARY] - self.case.share * self.claims
+
+    @property
+    def missing_s(self) -> float:
+        """The same in seconds of the canary's share of the claims."""
+        return sum(self.missing) / 2 / (self.case.share * self.claims / self.seconds)
 
 
 async def played(case: Case, directory: Path) -> Found:
@@ -108,20 +123,29 @@ async def played(case: Case, directory: Path) -> Found:
         await asyncio.sleep(2)
         await _end(crowd)
     reports = [json.loads(file.read_text()) for file in sorted(directory.glob("*.json"))]
-    assert len(reports) == case.stable + 1, f"a consumer ended without a report; see {directory}"
+    assert len(reports) == case.stable + case.canary, f"a consumer ended without a report; see {directory}"
     troubles = [trouble for report in reports for trouble in report["troubles"]]
     assert not troubles, troubles
+    _count_claims(found, reports, written)
+    found.dead = sum(report["dead"] for report in reports)
+    found.dead += await asyncio.to_thread(_count, buried)
+    return found
+
+
+def _count_claims(found: Found, reports: list, written: float) -> None:
+    """`written`: when the rollback was, in epoch seconds."""
     claims = sorted((at, report["revision"]) for report in reports for at in report["claimed_at"])
     late = [at - written for at, revision in claims if revision == CANARY and at > written]
     found.after_rollback_s = max(late, default=0.0)
     found.by_revision = {STABLE: 0, CANARY: 0}
+    short: list[float] = []
     for at, revision in claims:
         if at <= written:
             found.by_revision[revision] += 1
             found.most_ahead = max(found.most_ahead, found.deviation)
-    found.dead = sum(report["dead"] for report in reports)
-    found.dead += await asyncio.to_thread(_count, buried)
-    return found
+            short.append(-found.deviation)
+    third = len(short) // 3
+    found.missing = fmean(short[third : 2 * third]), fmean(short[2 * third :])
 
 
 async def _all_report(operator: ShareOperator, consumers: int) -> None:
@@ -182,13 +206,14 @@ async def _feed(queue: str, rate: float) -> None:
 async def _consumers(case: Case, name: str, queue: str, directory: Path) -> AsyncIterator[list]:
     crowd: list[asyncio.subprocess.Process] = []
     try:
-        for pod in [*(f"stable-{number}" for number in range(case.stable)), "canary"]:
-            is_canary = pod == "canary"
+        revisions = [STABLE] * case.stable + [CANARY] * case.canary
+        for number, revision in enumerate(revisions):
+            pod, is_canary = f"{revision}-{number}", revision == CANARY
             environment = {
                 **os.environ,
                 "SHARE_LEDGER": f"dynamodb://{name}" if case.ledger else "",
                 "SERVICE_ID": f"shop/{name}",
-                "REVISION": CANARY if is_canary else STABLE,
+                "REVISION": revision,
                 "POD": pod,
             }
             fails = is_canary and case.canary_fails

@@ -1,7 +1,9 @@
 """A canary's share of a queue, at 5 %: four consumer processes, a local SQS and DynamoDB, 5,000 claims a case.
 
 The operator's allocator runs beside them. Each case ends with a rollback, after which the canary's last claim is looked
-for. Then two hours are simulated at four rates and five shares, with a broker that is fair and one that is not.
+for. A canary of 50 % that fails everything is short by a constant: the second or so until a claim is reported, granted
+for and spent, which is three rounds at most (queue-share's guarantee) and does not grow with the case's length.
+Then two hours are simulated at four rates and five shares, with a broker that is fair and one that is not.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ CASES = {
     "saturated_healthy": Case(),
     "saturated_failing": Case(canary_fails=True),
 }
-HALF = Case(share=0.5, rate=40.0, job_s=0.02, canary_fails=True, claims=2000)
+HALF = Case(share=0.5, rate=40.0, job_s=0.02, canary_fails=True)
 WITHOUT = Case(canary_fails=True, ledger=False, claims=1500)
 BROKERS = ("", "_stable_first")
 SMALL_CLAIMS, SMALL_STABLE, SMALL_SIMULATED_S = 60, 1, 2.0
@@ -31,6 +33,8 @@ AT_ANY_SIZE = ("claims_too_many", "dead_lettered_good")
 TARGETS: dict[str, Target] = {
     **{f"share_percent_{name}": (">=", 4.8) for name in CASES},
     **{f"missing_claims_{name}": ("<=", 10) for name in CASES},
+    "missing_s_half": ("<=", 1.5),
+    "missing_claims_growth_half": ("<=", 10),
     "claims_too_many": ("<=", 0),
     "dead_lettered_good": ("<=", 0),
     "last_claim_after_rollback_s": ("<=", 0.5),
@@ -63,6 +67,9 @@ def figures(found: dict[str, Found], half: Found, without: Found) -> dict[str, f
         **{f"claims_per_s_{name}": round(one.claims / one.seconds, 1) for name, one in found.items()},
         "claims_too_many": round(max(one.most_ahead for one in shared), 2),
         "share_percent_half": round(half.percent, 3),
+        "missing_claims_half": round(sum(half.missing) / 2, 1),
+        "missing_s_half": round(half.missing_s, 2),
+        "missing_claims_growth_half": round(half.missing[1] - half.missing[0], 1),
         "dead_lettered_good": sum(one.dead for one in shared),
         "last_claim_after_rollback_s": round(max(one.after_rollback_s for one in shared), 3),
         "ledger_writes_per_s_and_pod": round(max(one.writes_per_s for one in shared), 2),

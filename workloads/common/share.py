@@ -100,7 +100,7 @@ class Share:
                 answer = await self._read()
                 if answer is not None and (given := self._give(answer, wanted)) is not None:
                     return given
-                await self._back_off_unless_free()
+                await self._back_off()
 
     def _give(self, answer: Answer, wanted: int) -> _Credit | None:
         # From reading to reserving nothing is awaited, so no two slots see the same credit.
@@ -114,10 +114,19 @@ class Share:
         self._wake.set()
         return given
 
-    async def _back_off_unless_free(self) -> None:
-        until = self._now() + self._pauses.next_s()
-        while self._standing() is not Standing.FREE and (left := until - self._now()) > 0:
+    async def _back_off(self) -> None:
+        """Until it is time to ask again, or what was read meanwhile makes this version free or brings credits."""
+        until, before = self._now() + self._pauses.next_s(), self._answer
+        while not self._brought(before) and (left := until - self._now()) > 0:
             await _set(self._news, within=left)
+
+    def _brought(self, before: Answer | None) -> bool:
+        """Never by what was known before: a ledger that is away would be asked without a pause."""
+        answer = self._answer
+        if answer is None or answer is before:
+            return False
+        left = rules.credit(answer, self._who, claims=self.claims, reserved=self._reserved(), now=self._now())
+        return left > 0 or self._standing() is Standing.FREE
 
     async def _yield(self) -> None:
         """Until the next turn of stable's, in two seconds at most, while a canary's poll gets nothing."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.queue_share.share_gate import CANARY, IDLE, SHARED, STABLE, PlayedLedger, play, share_of, waits
+from tests.unit.queue_share.share_gate import CANARY, IDLE, SHARED, STABLE, PlayedLedger, play, share_of, took, waits
 from workloads.common.share import UNSTOPPED, Share
 from workloads.common.share_ledger import Control
 
@@ -24,6 +24,31 @@ def test_a_canary_asks_for_no_more_messages_than_it_has_credits_however_many_slo
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+    play(story())
+
+
+def test_a_canary_that_backs_off_takes_a_credit_that_the_look_in_the_background_has_found():
+    """It slept for up to two seconds beside it, four rounds of credits."""
+
+    async def story():
+        async with share_of(CANARY, replace(SHARED, granted={"c.1": 0})) as (gate, ledger):
+            asking = asyncio.create_task(gate.permit(1))
+            await asyncio.sleep(8)
+            for number in range(1, 5):
+                before = took(0.0)
+                ledger.control = replace(SHARED, version=2 + number, granted={"c.1": number})
+                permit = await asking
+                assert took(before) <= 0.51, "the time between two looks in the background"
+                assert await permit.settle(1)
+                asking = asyncio.create_task(gate.permit(1))
+                await asyncio.sleep(5)
+            reads = ledger.reads
+            ledger.away = True
+            await asyncio.sleep(4)
+            assert ledger.reads - reads <= 12, "what was known before it went away is no reason to ask"
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
     play(story())
 
