@@ -32,9 +32,7 @@ def test_a_share_is_reached_where_few_messages_come_also_with_a_broker_that_pref
 
 @pytest.mark.parametrize("minutes", [1, 10])
 @pytest.mark.parametrize("prefers", ["", "v1"])
-def test_a_canary_of_half_that_fails_fast_is_short_of_some_seconds_of_claims_and_no_more(
-    minutes, prefers
-):
+def test_a_canary_of_half_that_fails_fast_is_short_of_some_seconds_of_claims_and_no_more(minutes, prefers):
     world = YieldWorld("waiting", rate=40.0, share=0.5, canary_job_s=0.01, prefers=prefers, pods=(3, 3))
     assert world.run(60 * minutes).missing <= 3 * 20
 
