@@ -6,18 +6,13 @@ The fields are read from the CRD's schema: one that is added there is edited her
 from __future__ import annotations
 
 import copy
-import itertools
-import random
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from controller import registry
 from controller.api.names import RELEASE_LABEL
-from controller.api.notify import FOLDER as NOTIFIERS
-from controller.api.reading import SpecError
-from controller.api.release import parse_release, release_schema
+from controller.api.release import release_schema
 from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES, RELEASE_ACTIONS, RELEASES, SERVICES
 from controller.api.revision import first_revision_of
 from controller.queue_share.ports import LedgerPlace
@@ -27,114 +22,9 @@ from controller.rollout.hand_over import hand_over
 from controller.runtime import versions
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fake_client import Weather
-from tests.unit.runtime.fault_world import SHOP, World, release, run, template
+from tests.unit.runtime.fault_world import SHOP, World, release, run
+from tests.unit.runtime.spec_edits import EDITED, OPEN, STEPS, edited, edits, fits, leaves, left_out
 from tests.unit.runtime.weathers import trouble
-
-Path = tuple[str | int, ...]
-STEPS: tuple[Object, ...] = ({"weight": 50}, {"approve": {}})
-OPEN: dict[Path, list[Any]] = {
-    ("template",): [template(2)["spec"], template(3)["spec"]],
-    ("traffic", "gatewayAPI", "rules"): [[{"matches": [{"path": {"value": "/a"}}]}]],
-    ("traffic", "gatewayAPI", "parentRefs"): [[{"name": "other"}]],
-    ("analysis", "metrics"): [
-        [{"name": "errors", "template": "http-errors"}],
-        [{"name": "floor", "template": "http-errors", "limit": {"max": "2%"}}],
-    ],
-    ("bake",): [{"for": "1m", "holdback": "5%"}],
-    ("traffic", "queue", "ledger", "dynamodb"): [{"table": "shares", "region": "eu-central-1"}],
-    ("strategy", "canary", "steps"): [
-        [],
-        [{"weight": 5}, {"pause": {"for": "1s"}}, {"weight": 60}],
-        [{"weight": 5}, {"webhook": {"url": "http://gate.qa/"}}],
-        [{"weight": 5, "analyze": {"atLeast": "1s", "atMost": "5s"}}],
-    ],
-    ("strategy", "blueGreen", "steps"): [[], [{"approve": {}}], [{"pause": {"for": "1s"}}, {"approve": {}}]],
-    ("strategy", "canary", "scale"): ["full", "matchWeight", {"replicas": 2}],
-    ("notify",): [[{"name": "ops", kind: module.EXAMPLE}] for kind, module in registry.modules(NOTIFIERS).items()],
-}
-"""Values for what the schema leaves open."""
-TEXTS = ("a", "1s", "2s", "5%", "a-name", "http://gate.qa/", "eu-central-1")
-
-
-def leaves(schema: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, list[Any]]]:
-    """Each field that holds a value, and values that its schema takes."""
-    if path in OPEN:
-        values = OPEN[path]
-        yield path, [{"spec": value} for value in values] if path == ("template",) else values
-    elif schema.get("properties"):
-        for key, below in schema["properties"].items():
-            yield from leaves(below, (*path, key))
-    elif schema.get("type") == "array" and schema["items"].get("properties"):
-        for key, below in schema["items"]["properties"].items():
-            yield from leaves(below, (*path, 0, key))
-    elif schema.get("type") == "array":
-        yield path, [[value] for value in _values(schema["items"])]
-    else:
-        yield path, _values(schema)
-
-
-def _values(schema: Mapping[str, Any]) -> list[Any]:
-    if "enum" in schema:
-        return list(schema["enum"])
-    match schema.get("type"):
-        case "boolean":
-            return [True, False]
-        case "integer" | "number":
-            least = schema.get("minimum", 1)
-            return [least + 1, least + 2]
-        case "object":
-            return [{}]
-        case _:
-            return [8443, *TEXTS]
-
-
-EDITED: set[Path] = set()
-"""Fields for which a value was found that fits the rest."""
-LEAVES = list(leaves(release_schema(registry.kinds())))
-
-
-def edited(spec: Object, path: Path, value: Any) -> Object:
-    """Of a choice only one is left: the other modules beside it go."""
-    after = copy.deepcopy(spec)
-    at: Any = after
-    for key, below in itertools.pairwise(path):
-        empty: Any = [] if isinstance(below, int) else {}
-        if isinstance(key, int):
-            if not at:
-                at.append(empty)
-            at = at[0]
-        else:
-            if key in ("traffic", "strategy") and below not in at.get(key, {}):
-                at[key] = {}
-            at = at.setdefault(key, empty)
-    at[path[-1]] = value
-    return after
-
-
-def fits(spec: Object) -> bool:
-    """What does not is refused by the API server or by `parse_release`, with the field's path and a sentence."""
-    try:
-        parse_release("web", spec, registry.kinds())
-    except SpecError:
-        return False
-    return True
-
-
-def edits(seed: int) -> Iterator[list[Object]]:
-    """Stories of several specs, in which each field is edited, eight to a story."""
-    draw = random.Random(seed)  # noqa: S311 - the order of edits
-    left = list(LEAVES)
-    draw.shuffle(left)
-    while left:
-        spec: Object = release("web", *STEPS)["spec"]
-        story = []
-        for path, values in left[:8]:
-            drawn = [edited(spec, path, value) for value in draw.sample(values, len(values))]
-            spec = next((after for after in drawn if after != spec and fits(after)), spec)
-            story.append(spec)
-            EDITED.update([path] if any(map(fits, drawn)) else [])
-        del left[:8]
-        yield story
 
 
 def replaced(world: World, spec: Object) -> None:
@@ -222,9 +112,43 @@ def _tables_in_memory(monkeypatch):
 
 
 def test_each_field_is_edited():
-    """One of which no value is known here fails: give it one in `OPEN`, or in `TEXTS`."""
-    missed = {path for path, _ in LEAVES} - EDITED
-    assert not missed, missed
+    missed = left_out(release_schema(registry.kinds()), EDITED)
+    assert not missed, "\n".join(missed)
+
+
+@pytest.mark.parametrize("path", OPEN, ids=lambda path: ".".join(map(str, path)))
+def test_each_value_that_is_given_by_hand_is_one_that_a_release_can_have(path):
+    before: Object = release("web", *STEPS)["spec"]
+    assert all(fits(edited(before, path, value)) for value in OPEN[path])
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "field", "says"),
+    [
+        ((), "colour", {"type": "string", "pattern": "^#[0-9a-f]{6}$"}, "spec.colour: no value here fits it."),
+        ((), "labels", {"type": "object", "additionalProperties": {"type": "string"}}, "spec.labels: no value here"),
+        (("service", "ports"), "colour", {"type": "string"}, "spec.service.ports.colour: no value here fits it."),
+        (("bake",), "extend", {"type": "string"}, "spec.bake.extend: no value of OPEN has it."),
+        (("analysis", "metrics"), "unit", {"type": "string"}, "spec.analysis.metrics.unit: no value of OPEN has it."),
+        (
+            ("strategy", "canary", "steps"),
+            "mirror",
+            {"type": "object", "properties": {"percent": {"type": "integer"}}},
+            "spec.strategy.canary.steps.mirror: no value of OPEN has it.",
+        ),
+    ],
+)
+def test_a_new_field_that_nobody_edits_is_named(where, name, field, says):
+    schema = copy.deepcopy(release_schema(registry.kinds()))
+    at = schema
+    for key in where:
+        at = at["properties"][key]
+    at = at.get("items", at)
+    at["properties"][name] = field
+    before: Object = release("web", *STEPS)["spec"]
+    new = {path for path, values in leaves(schema) if any(fits(edited(before, path, value)) for value in values)}
+    (sentence,) = left_out(schema, EDITED | new)
+    assert sentence.startswith(says)
 
 
 @pytest.mark.parametrize("mid_release", [False, True], ids=["at-rest", "mid-release"])
