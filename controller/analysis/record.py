@@ -87,6 +87,13 @@ def _looks_of(page: Mapping[str, Any]) -> Sequence[Any]:
     return looks if isinstance(looks, list) else []
 
 
+def pod_evidence_of(run: Run) -> Mapping[str, Any]:
+    """What was kept of the rejected version's pods; nothing where there is none."""
+    status = run.pages[0].get("status")
+    kept = status.get("podEvidence") if isinstance(status, Mapping) else None
+    return kept if isinstance(kept, Mapping) else {}
+
+
 def page_name(name: str, page: int) -> str:
     return f"{name}-p{page}" if page else name
 

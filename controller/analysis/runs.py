@@ -18,11 +18,13 @@ from controller.analysis.record import (
     is_page,
     look_to_raw,
     page_name,
+    run_name,
     run_of,
     turns_of,
 )
 from controller.api import times
 from controller.api.names import API_VERSION, ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
+from controller.api.pod_evidence import RejectedVersion
 from controller.api.resources import ANALYSIS_RUNS
 from controller.kube.client import ConflictError, KubeClient, NotFoundError
 from controller.kube.objects import Key
@@ -31,6 +33,7 @@ from controller.stats.method import AnalysisPlan, plan_to_raw
 
 KEPT_RUNS = 5
 _WRITE_EVERY_S = 15.0
+_NOTHING_COMPARED = AnalysisPlan(alpha=0.0, min_bad_units=1, metrics=())
 
 
 Beginning = tuple[AnalysisPlan, Mapping[str, float]]
@@ -105,7 +108,13 @@ class RunStore:
         return run
 
     async def _create(
-        self, key: Key, name: str, spec: Mapping[str, Any], page: int, owner: Mapping[str, Any] | None
+        self,
+        key: Key,
+        name: str,
+        spec: Mapping[str, Any],
+        page: int,
+        owner: Mapping[str, Any] | None,
+        **status: object,
     ) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "name": page_name(name, page),
@@ -123,7 +132,7 @@ class RunStore:
             "kind": ANALYSIS_RUNS.kind,
             "metadata": metadata,
             "spec": {**spec, "page": page},
-            "status": {"verdict": "undecided", "looks": []},
+            "status": {"verdict": "undecided", "looks": [], **status},
         }
         return await self._kube.create(ANALYSIS_RUNS, key.namespace, body)
 
@@ -209,6 +218,44 @@ class RunStore:
             await self._kube.patch(ANALYSIS_RUNS, key.namespace, name, patch)
         except NotFoundError:
             return
+        await self._forget_old(key)
+
+    async def has_pod_evidence(self, namespace: str, name: str, rejected: RejectedVersion) -> bool:
+        """Of this rejection: an older Release of the same name may have left a run of the same name."""
+        key = Key(namespace, name)
+        page = await self._kube.find(ANALYSIS_RUNS, namespace, run_name(key, rejected.revision, rejected.attempt))
+        kept = None if page is None else page.get("status", {}).get("podEvidence")
+        return kept is not None and times.from_text(kept["at"]) >= rejected.at
+
+    async def keep_pod_evidence(
+        self,
+        namespace: str,
+        name: str,
+        rejected: RejectedVersion,
+        evidence: Mapping[str, Any],
+        *,
+        owner: Mapping[str, Any] | None,
+    ) -> None:
+        """On the first page, where people look. An attempt that measured nothing has no run, and gets one."""
+        key = Key(namespace, name)
+        run = run_name(key, rejected.revision, rejected.attempt)
+        page = await self._kube.find(ANALYSIS_RUNS, namespace, run)
+        if page is not None:
+            version = {"resourceVersion": page["metadata"]["resourceVersion"]}
+            await self._kube.patch(
+                ANALYSIS_RUNS, namespace, run, {"metadata": version, "status": {"podEvidence": dict(evidence)}}
+            )
+            return
+        spec = {
+            "release": name,
+            **({"stableRevision": rejected.stable} if rejected.stable else {}),
+            "canaryRevision": rejected.revision,
+            "attempt": rejected.attempt,
+            "startedAt": times.to_text(rejected.at),
+            "method": plan_to_raw(_NOTHING_COMPARED),
+        }
+        said = {"verdict": rejected.verdict, "message": rejected.message[:1024], "podEvidence": dict(evidence)}
+        await self._create(key, run, spec, 0, owner, **said)
         await self._forget_old(key)
 
     async def controls(self, key: Key) -> Mapping[str, str]:

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from controller.api.text import printable
 from controller.views.explanation import COMMAND
-from controller.views.printable import printable
 
 _ALL_COLUMNS = 10_000
 

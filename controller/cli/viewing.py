@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.analysis.record import MalformedRunError
+from controller.analysis.record import MalformedRunError, pod_evidence_of
 from controller.analysis.runs import RunReader
 from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
@@ -95,7 +95,14 @@ async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunR
         return Explanation(release, run=run, alpha=None, evidence=None, problem=str(error))
     if record is None:
         return Explanation(release, run="", alpha=None, evidence=None)
-    return Explanation(release, run=run, alpha=record.plan.alpha, evidence=record.judge.evidence())
+    return Explanation(
+        release,
+        run=run,
+        alpha=record.plan.alpha,
+        evidence=record.judge.evidence(),
+        rejected=str(record.pages[0]["spec"].get("canaryRevision", "")),
+        pod_evidence=pod_evidence_of(record),
+    )
 
 
 async def _last_run(kube: KubeClient, namespace: str, name: str) -> str:

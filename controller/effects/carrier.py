@@ -18,7 +18,10 @@ from typing import Any, Protocol
 
 from controller.api.choice import Module
 from controller.api.effect import Effect
+from controller.api.pod_evidence import RejectedVersion
 from controller.api.resources import Resource, Rule
+from controller.kube.client import Items
+from controller.kube.pod_logs import Streams
 from controller.outward.addresses import Addresses
 
 
@@ -78,19 +81,44 @@ class Limits:
 
 
 class Secrets(Protocol):
-    """The part of the API server that effects need."""
+    """The part of the API server that Secrets need."""
 
     async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None: ...
+
+
+class Cluster(Secrets, Streams, Protocol):
+    """The part of the API server that effects need."""
+
+    async def first_page(
+        self, resource: Resource, namespace: str, *, labels: str, fields: str, most: int
+    ) -> tuple[Items, bool]: ...
+
+
+class Records(Protocol):
+    """Where the record of a rollout stands. Each raises KubeError."""
+
+    async def has_pod_evidence(self, namespace: str, name: str, rejected: RejectedVersion) -> bool: ...
+
+    async def keep_pod_evidence(
+        self,
+        namespace: str,
+        name: str,
+        rejected: RejectedVersion,
+        evidence: Mapping[str, Any],
+        *,
+        owner: Mapping[str, Any] | None,
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
 class EffectContext:
     """What a carrier may use."""
 
-    kube: Secrets
+    kube: Cluster
     addresses: Addresses
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
+    records: Records | None = None
 
 
 class EffectModule(Module, Protocol):

@@ -186,15 +186,17 @@ class KubeClient:
         return answer
 
     async def stream(self, path: str, query: Mapping[str, str], *, timeout_s: float) -> aiohttp.ClientResponse:
-        """An answer that is still open, for watches. The caller releases it."""
+        """An answer that is still open, for watches and logs. The caller releases it."""
         self.requests += 1
         try:
             response = await self._send("GET", path, query, None, {"Accept": "application/json"}, timeout_s)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise UnavailableError(0, "NoAnswer", f"the API server did not answer a watch: {_why(error)}") from error
+            raise UnavailableError(0, "NoAnswer", f"the API server did not answer GET {path}: {_why(error)}") from error
         if response.status >= _FIRST_ERROR:
             async with response:
-                raise error_of(response.status, {"message": (await response.text())[:500]}, response.headers)
+                raw = await response.read()
+            said = object_in(raw) or {"message": raw[:SHOWN].decode(errors="replace")}
+            raise error_of(response.status, said, response.headers)
         return response
 
     async def _send(

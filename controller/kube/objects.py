@@ -37,8 +37,10 @@ def selector_text(name: str, revision: str) -> str:
 
 
 def owner_of(release: Mapping[str, Any], spec: ReleaseSpec) -> dict[str, Any] | None:
-    if not spec.owned:
-        return None
+    return owner_reference(release) if spec.owned else None
+
+
+def owner_reference(release: Mapping[str, Any]) -> dict[str, Any]:
     metadata = release["metadata"]
     return {
         "apiVersion": API_VERSION,

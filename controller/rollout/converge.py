@@ -36,6 +36,7 @@ from controller.rollout.holds import changed_by_hand, not_accepted
 from controller.rollout.manual import no_effect
 from controller.rollout.notices import forward, notify
 from controller.rollout.observation import STRANGE
+from controller.rollout.pod_evidence import seconds_to_wait, still_owed
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
 from controller.rollout.traffic import Move, move, move_to, selected, shares
@@ -94,7 +95,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(_LEDGER_CHECK_S)
     serving = seen.state(draft.status.stable or draft.status.canary)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
-    owed = tuple(forward(draft, seen.status.owed))
+    owed = tuple(still_owed(draft, forward(draft, seen.status.owed)))
     draft.update(owed=owed_after(owed, (*draft.effects, *notify(draft)), seen.effects, draft.now))
     then = (
         *_events(draft),
@@ -198,7 +199,8 @@ def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
 def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[Action], bool]:
     """What goes now, and whether nothing is left that has to go later.
 
-    A canary waits for the router to follow; an old stable version for the end of its drain.
+    A canary waits for the router to follow; an old stable version for the end of its drain; a rejected one until what
+    its pods say was kept.
     """
     seen, status = draft.seen, draft.status
     unused: list[Action] = [Retire(one) for one in seen.revisions if one in desired.unused]
@@ -213,6 +215,7 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
         left = status.weight_since + ROUTER_FOLLOWS_S - draft.now
     if status.drain_since is not None:
         left = max(left, _drain_left(draft, status.drain_since))
+    left = max(left, seconds_to_wait(draft, others))
     if others and left > 0:
         draft.again(left)
         return unused, False

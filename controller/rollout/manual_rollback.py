@@ -12,6 +12,7 @@ from controller.api.reasons import Reason
 from controller.api.status import ManualRollback, Rejection
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
+from controller.rollout.pod_evidence import keep_evidence
 from controller.rollout.rejection import remember
 
 
@@ -54,4 +55,5 @@ def _take_over(draft: Draft, older: str, wish: ManualRollback) -> None:
         going_back=None,
     )
     remember(draft, rejection)
+    keep_evidence(draft, rejection, "aborted")
     draft.event(reason, f"{older} took over from {leaving}: {rejection.message}", warning=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.api.reasons import Reason
 from controller.api.status import KEPT, Rejection
 from controller.rollout.draft import Draft
+from controller.rollout.pod_evidence import keep_evidence
 
 
 def end_attempt(draft: Draft, verdict: str, message: str) -> None:
@@ -18,9 +19,11 @@ def reject(draft: Draft, reason: str, message: str) -> None:
     """A rollback; the revision stays rejected."""
     canary, step = draft.status.canary, draft.status.step
     rejection = Rejection(canary, reason, message, draft.status.evidence, draft.now)
-    end_attempt(draft, "aborted" if reason == Reason.ABORTED else "regression", message)
+    verdict = "aborted" if reason == Reason.ABORTED else "regression"
+    end_attempt(draft, verdict, message)
     draft.update(last_rollback=rejection, stopped_at=step)
     remember(draft, rejection)
+    keep_evidence(draft, rejection, verdict)
     draft.event(reason, f"{canary} rolled back: {message}", warning=True)
 
 

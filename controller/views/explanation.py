@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.api.phase import Phase
@@ -12,6 +12,7 @@ from controller.api.status import Status
 from controller.api.status_format import status_from_raw
 from controller.api.times import from_text
 from controller.stats.evidence import Evidence, MetricEvidence, Verdict
+from controller.views.pod_evidence import pod_evidence_lines
 
 _COMMIT = "pointsman.dev/commit"
 _YOUNG_S = 60.0
@@ -29,6 +30,15 @@ class Explanation:
     evidence: Evidence | None
     problem: str = ""
     """Why the record cannot be judged again."""
+    rejected: str = ""
+    """The version whose pods `pod_evidence` is about."""
+    pod_evidence: Mapping[str, Any] = field(default_factory=dict)
+    """Of the AnalysisRun: what its pods said before they went."""
+
+    @property
+    def compared(self) -> bool:
+        """The run is of an attempt that measured something; others are made for `pod_evidence` alone."""
+        return self.evidence is not None and self.evidence.metrics != ()
 
     @property
     def status(self) -> Status:
@@ -69,6 +79,9 @@ class Explanation:
         last = status.last_rollback
         if last is not None and status.phase is not Phase.ROLLED_BACK:
             yield f"last rollback: {last.revision} {_span(now - last.at)} ago, {last.message}"
+        if self.pod_evidence:
+            yield ""
+            yield from pod_evidence_lines(self.rejected, self.pod_evidence)
 
     def _evidence(self) -> Iterator[str]:
         if self.problem:
@@ -77,6 +90,9 @@ class Explanation:
         if self.evidence is None:
             return
         yield ""
+        if not self.compared:
+            yield f"nothing was compared (AnalysisRun {self.run})"
+            return
         if not self.evidence.looks:
             yield f"AnalysisRun {self.run} has no look yet"
             return
@@ -136,6 +152,7 @@ class Explanation:
             "problem": self.problem,
             "looks": self.evidence.looks if self.evidence else 0,
             "metrics": metrics,
+            "podEvidence": dict(self.pod_evidence),
             "next": next_commands(self.release["metadata"]["namespace"], self.release["metadata"]["name"], status),
         }
 

@@ -43,6 +43,8 @@ class MortalClient(KubeClient):
 
     fate: Fate | None = None
     writes = 0
+    killed: KilledError | None = None
+    """An effect's write may be the last one, too; it is made beside the passes, and all end with it."""
 
     async def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         if method == "GET":
@@ -50,10 +52,12 @@ class MortalClient(KubeClient):
         self.writes += 1
         last = self.fate is not None and self.writes >= self.fate.writes
         if last and self.fate is not None and not self.fate.arrives:
-            raise KilledError(f"before {method} {path}")
+            self.killed = KilledError(f"before {method} {path}")
+            raise self.killed
         answer = await super().request(method, path, **options)
         if last:
-            raise KilledError(f"after {method} {path}")
+            self.killed = KilledError(f"after {method} {path}")
+            raise self.killed
         return answer
 
 
@@ -127,6 +131,8 @@ class OperatorInProcess:
 
     async def _reconcile(self, operator: Operator, kube: MortalClient) -> None:
         while True:
+            if kube.killed is not None:
+                raise kube.killed
             again: float | None = None
             before = kube.writes
             try:

@@ -95,6 +95,8 @@ class Node:
             "restartCount": 3 if state == "crash" else 0,
             "state": {"waiting": waiting} if waiting else {"running": {}},
         }
+        if state == "crash":
+            status["lastState"] = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": "token=sesame"}}
         uid = pod["metadata"]["uid"]
         if uid not in self._addresses:
             self._address += 1

@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import itertools
+import time
 
-from controller.api.resources import Resource
+from controller.api.names import REVISION_LABEL
+from controller.api.resources import ANALYSIS_RUNS, EVENTS, PODS, Resource
+from controller.cli.viewing import explanation_of
 from tests.integration.operator_fixture import APPROVE, pause, release, weight
 
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
@@ -86,6 +89,45 @@ async def test_a_quota_on_deployments_is_said_and_nothing_is_rejected(stall):
     await _allow(stall, {"count/deployments.apps": "5"})
     done = await stall.until_phase("Healthy")
     assert done["stableRevision"] != stable
+
+
+async def test_what_the_pods_of_a_rejected_version_said_is_in_a_record_and_explained(stall):
+    """No metric compares anything, so there was no AnalysisRun. There is no kubelet, so there are no logs."""
+    await stall.given(release(weight(50), APPROVE))
+    await stall.commit("2")
+    canary = (await stall.until_phase("Paused"))["canaryRevision"]
+    labels = f"{REVISION_LABEL}={canary}"
+    pod = (await stall.kube.list(PODS, stall.namespace, labels=labels))[0]["metadata"]["name"]
+    about = {"kind": "Pod", "name": pod, "namespace": stall.namespace, "apiVersion": "v1"}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{pod}.1"},
+        "involvedObject": about,
+        "type": "Warning",
+        "reason": "BackOff",
+        "message": "Back-off restarting failed container",
+        "count": 7,
+    }
+    await stall.kube.create(EVENTS, stall.namespace, body)
+    stall.node.let(canary, "crash")
+    done = await stall.until_phase("RolledBack")
+    assert "owed" not in done
+    run = await stall.kube.get(ANALYSIS_RUNS, stall.namespace, f"web-{canary}-{done['attempt']}")
+    kept = run["status"]["podEvidence"]
+    exit_ = kept["exits"][0]
+    assert (exit_["reason"], exit_["exitCode"], exit_["restarts"]) == ("OOMKilled", 137, 3)
+    assert exit_["message"] == "token=[masked]"
+    assert [(event["reason"], event["count"]) for event in kept["events"]] == [("BackOff", 7)]
+    assert any(sentence.startswith(f"the log of {pod}, container") for sentence in kept["notKept"])
+    assert (run["status"]["verdict"], run["status"]["message"]) == ("regression", done["message"])
+    found = await explanation_of(stall.kube, stall.namespace, "web")
+    text = "\n".join(found.lines(time.time()))
+    assert f"kept of {canary}, before its pods were scaled down (" in text
+    assert f"{pod}, container web: exit code 137 (SIGKILL), OOMKilled, 3 restarts, waits (CrashLoopBackOff)" in text
+    assert "event BackOff of Pod" in text
+    assert "not kept: the log of" in text
+    assert found.as_json()["podEvidence"] == kept
 
 
 async def _allow(stall, hard):

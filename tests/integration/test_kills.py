@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from controller.api.resources import CONTROLLER_REVISIONS, DEPLOYMENTS, HTTP_ROUTES, RELEASES
+from controller.api.resources import ANALYSIS_RUNS, CONTROLLER_REVISIONS, DEPLOYMENTS, HTTP_ROUTES, RELEASES
 from tests.integration.in_process import Stall
 from tests.integration.operator_fixture import APPROVE, pause, release, weight
 
@@ -99,7 +99,7 @@ async def _nothing_is_lost(stall):
 
 async def _end(stall):
     """Status, route and objects, without moments and with versions for revisions."""
-    status = await stall.until(bool)
+    status = await stall.until(lambda status: "owed" not in status)
     kept = await stall.kube.list(CONTROLLER_REVISIONS, stall.namespace, labels=f"pointsman.dev/release={stall.name}")
     versions = {
         item["metadata"]["labels"]["pointsman.dev/revision"]: item["data"]["template"]["spec"]["containers"][0]["env"][
@@ -108,7 +108,11 @@ async def _end(stall):
         for item in kept
     }
     deployments = await stall.kube.list(DEPLOYMENTS, stall.namespace, labels=f"pointsman.dev/release={stall.name}")
+    runs = await stall.kube.list(ANALYSIS_RUNS, stall.namespace, labels=f"pointsman.dev/release={stall.name}")
     end = {
+        "records": [
+            [run["metadata"]["name"], run["status"]["verdict"], "podEvidence" in run["status"]] for run in runs
+        ],
         "status": {name: value for name, value in status.items() if not name.endswith(("Since", "At"))},
         "shares": await stall.shares(),
         "selected": await stall.selected(),

@@ -1,9 +1,13 @@
 """`explain`: what people did, and the next useful command."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.api.phase import Phase
 from controller.api.status import Rejection
+from controller.stats.evidence import Judge
+from controller.stats.method import AnalysisPlan
 from controller.views.explanation import next_commands
 from tests.unit.cli.test_explanation_picture import NOW, explanation
 
@@ -72,3 +76,48 @@ def test_a_rejected_version_is_left_by_a_fix_whatever_the_word_of_its_step():
     rejection = Rejection("klmnopqrst", "TooLittleTraffic", "12 units in a day", "", NOW)
     fallen = explanation(phase=Phase.ROLLED_BACK, reason="TooLittleTraffic", rejected=(rejection,)).status
     assert next_commands("shop", "invitation-api", fallen)[0] == "push a fix, or revert to the stable template"
+
+
+KEPT = {
+    "at": "2026-11-29T12:00:00.000000Z",
+    "pods": 1,
+    "exits": [
+        {"pod": "web-1", "container": "app", "restarts": 4, "reason": "OOMKilled", "exitCode": 137},
+        {"pod": "web-2", "reason": "Evicted", "message": "low on memory"},
+        {"pod": "web-3", "container": "app", "restarts": 0, "waiting": "ImagePullBackOff", "message": "no such image"},
+    ],
+    "events": [{"object": "Pod web-1", "reason": "Unhealthy", "message": "probe failed", "count": 12}],
+    "errors": [{"count": 41, "line": "ValueError: 7"}],
+    "logs": [{"pod": "web-1", "container": "app", "previous": True, "lines": ["Traceback", "  ValueError: 7"]}],
+    "notKept": ["events: no answer within 4 s"],
+}
+
+
+def test_what_the_pods_of_a_rejected_version_said_is_shown():
+    found = replace(explanation(looks=0), rejected="klmnopqrst", pod_evidence=KEPT)
+    text = "\n".join(found.lines(NOW))
+    assert (
+        """
+  kept of klmnopqrst, before its pods were scaled down (1 pod):
+    web-1, container app: exit code 137 (SIGKILL), OOMKilled, 4 restarts
+    web-2: Evicted: low on memory
+    web-3, container app: waits (ImagePullBackOff): no such image
+    event Unhealthy of Pod web-1 (12 times): probe failed
+    most frequent errors:
+      41 × ValueError: 7
+    last lines of web-1, container app before its last restart:
+      Traceback
+        ValueError: 7
+    not kept: events: no answer within 4 s
+"""
+        in text
+    )
+    assert found.as_json()["podEvidence"] == KEPT
+
+
+def test_a_record_that_was_made_for_the_pods_alone_says_that_nothing_was_compared():
+    nothing = Judge.over(AnalysisPlan(0.0, 1, ()), []).evidence()
+    found = replace(explanation(), run="web-1", evidence=nothing, rejected="klmnopqrst", pod_evidence=KEPT)
+    text = "\n".join(found.lines(NOW))
+    assert "nothing was compared (AnalysisRun web-1)" in text
+    assert "guarantee" not in text

@@ -48,6 +48,15 @@ def page(number: int = 0) -> dict[str, Any]:
             "audited": 1,
             "controls": {"errors": "010"},
             "state": "bm90aGluZw==",
+            "podEvidence": {
+                "at": "2026-01-01T00:00:00Z",
+                "pods": 2,
+                "exits": [{"pod": "web-1", "container": "app", "restarts": 3, "reason": "Error", "exitCode": 1}],
+                "events": [{"object": "Pod web-1", "reason": "BackOff", "message": "restarting", "count": 2}],
+                "errors": [{"count": 2, "line": "ValueError: 7"}],
+                "logs": [{"pod": "web-1", "container": "app", "lines": ["ValueError: 7"], "previous": True}],
+                "notKept": ["events: no answer within 4 s"],
+            },
         },
     }
 

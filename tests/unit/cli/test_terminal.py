@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from controller.api.text import printable
 from controller.cli._terminal import Terminal, echo, say
 from controller.views.fleet import listing
-from controller.views.printable import printable
 
 
 @pytest.mark.parametrize(

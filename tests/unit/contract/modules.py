@@ -10,6 +10,7 @@ from controller.rollout.strategy import StrategyModule
 import controller.effects.notifiers.slack as notifiers_slack
 import controller.effects.notifiers.webhook as notifiers_webhook
 import controller.effects.notify as effects_notify
+import controller.effects.pod_evidence as effects_podevidence
 import controller.effects.webhook as effects_webhook
 import controller.providers.influxdb as providers_influxdb
 import controller.rollout.steps.approve as steps_approve
@@ -31,6 +32,7 @@ checked_steps_pause: StepModule = steps_pause
 checked_steps_webhook: StepModule = steps_webhook
 checked_steps_weight: StepModule = steps_weight
 checked_effects_notify: EffectModule = effects_notify
+checked_effects_podevidence: EffectModule = effects_podevidence
 checked_effects_webhook: EffectModule = effects_webhook
 checked_notifiers_slack: NotifierModule = notifiers_slack
 checked_notifiers_webhook: NotifierModule = notifiers_webhook

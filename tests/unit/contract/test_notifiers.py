@@ -22,6 +22,7 @@ from controller.effects.carrier import EffectContext, EffectFailedError
 from controller.kube.objects import Key
 from controller.outward.addresses import Addresses
 from tests.gate import HANG, LOOPBACK_NETWORK, Gate, answer, gate
+from tests.unit.effects.calling import NoPods
 
 KINDS = registry.modules("notifiers")
 EVERY = pytest.mark.parametrize("kind", KINDS)
@@ -34,7 +35,7 @@ async def no_api_server() -> frozenset[Any]:
     return frozenset()
 
 
-class Secrets:
+class Secrets(NoPods):
     """Every key that the notifier names is the receiver's url, with a secret in it."""
 
     def __init__(self, kind: str, url: str) -> None:

@@ -16,7 +16,17 @@ from tests.gate import LOOPBACK_NETWORK, gate
 WEB = Key("shop", "web")
 
 
-class FakeSecrets:
+class NoPods:
+    """Of an API server that is asked for nothing of pods."""
+
+    async def first_page(self, resource, namespace, *, labels, fields, most):
+        raise AssertionError(f"{resource.plural} must not be asked for")
+
+    async def stream(self, path, query, *, timeout_s):
+        raise AssertionError(f"{path} must not be asked for")
+
+
+class FakeSecrets(NoPods):
     def __init__(self, data: dict[str, str] | None = None, error: Exception | None = None) -> None:
         self._data, self._error = data, error
 

@@ -10,12 +10,13 @@ from controller.api.resources import Rule
 from controller.effects.carrier import EffectContext, EffectRefusedError, Limits
 from controller.kube.objects import Key
 from controller.outward.addresses import Addresses
+from tests.unit.effects.calling import NoPods
 
 KINDS = registry.modules("effects")
 EVERY = pytest.mark.parametrize("kind", KINDS)
 
 
-class NoKube:
+class NoKube(NoPods):
     async def find(self, resource, namespace, name):
         raise AssertionError("what cannot be read must not be asked for")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from controller.api.status import Status
-from controller.rollout import at_stable, converge, decide, guards, traffic, walker
+from controller.rollout import at_stable, converge, decide, guards, pod_evidence, traffic, walker
 from controller.rollout.actions import Action, Event
 from controller.rollout.desired import Desired
 from controller.rollout.draft import Draft
@@ -79,6 +79,7 @@ def test_without_the_guard_of_handled_requests_one_approval_passes_two_steps(mon
 
 def test_without_the_guard_of_the_routers_delay_requests_meet_no_pod(monkeypatch: Patch):
     monkeypatch.setattr(converge, "ROUTER_FOLLOWS_S", 0.0)
+    monkeypatch.setattr(pod_evidence, "WAIT_S", 0.0)
     fails(test_crashes.test_a_canary_keeps_its_pods_until_the_router_has_followed_also_after_a_lost_status, BY_WEIGHT)
 
 

@@ -19,9 +19,10 @@ from controller.api.conditions import conditions_of, write_conditions
 from controller.api.status import Clock, Status
 from controller.api.status_format import status_from_raw, status_to_raw
 from controller.rollout import decide as decider
+from controller.rollout import pod_evidence
 from controller.rollout.actions import Action, EnsureRevision, Event, SetWeights
 from controller.rollout.converge import Decision
-from controller.rollout.effect import Result
+from controller.rollout.effect import Answered, Result
 from controller.rollout.observation import MetricTrouble, Observation, Request, common_cause
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import units_since
@@ -65,6 +66,8 @@ class World:
     """What the outbox knows, by the ids of effects."""
     gate: Result | None = None
     """What it learns, as time passes, of each that is owed; None: nothing."""
+    keeps_evidence: bool = True
+    """What a rejected version's pods say is kept within a look; else nothing is heard of it."""
     broken: type[Action] | str = ""
     """The kind of write that is refused from now on; "status" for that of the status."""
     router_took_weights: bool = False
@@ -158,8 +161,12 @@ class World:
 
     def learn(self) -> None:
         """The outbox hears of its effects, and forgets those that are owed no longer."""
+        owed = [one.effect for one in self.release.owed]
+        kept = {effect.id: Answered({}) for effect in owed if effect.kind == pod_evidence.KIND and self.keeps_evidence}
         if self.gate is not None:
-            self.effects = {one.effect.id: self.gate for one in self.release.owed}
+            self.effects = {effect.id: self.gate for effect in owed} | kept
+        elif kept or not owed:
+            self.effects = dict(kept)
 
     def until(self, happened: Callable[[], bool], *, minutes: float = 60) -> None:
         end = self.cluster.now + minutes * 60
