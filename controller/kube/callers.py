@@ -50,8 +50,22 @@ class BusyError(UnavailableError):
         super().__init__(503, "Busy", "too many tokens are being verified")
 
 
+@dataclass(frozen=True)
+class Caller:
+    """A service account, as the API server names it."""
+
+    namespace: str
+    username: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+
+
+NOBODY = Caller("", "")
+"""The token is good for nothing here."""
+
+
 class _Recent:
-    """The namespaces of tokens, by digest: the last ones that were heard of."""
+    """Whose tokens are, by digest: the last ones that were heard of."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
@@ -59,12 +73,12 @@ class _Recent:
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, digest: bytes, since: float) -> str | None:
+    def find(self, digest: bytes, since: float) -> Caller | None:
         known = self._known.get(digest)
-        return None if known is None or known.at <= since else known.namespace
+        return None if known is None or known.at <= since else known.caller
 
-    def keep(self, digest: bytes, namespace: str, at: float) -> None:
-        self._known[digest] = _Known(namespace, at)
+    def keep(self, digest: bytes, caller: Caller, at: float) -> None:
+        self._known[digest] = _Known(caller, at)
         self._known.move_to_end(digest)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
@@ -75,8 +89,7 @@ class _Recent:
 
 @dataclass(frozen=True)
 class _Known:
-    namespace: str
-    """Empty: the token is good for nothing here."""
+    caller: Caller
     at: float
 
 
@@ -86,19 +99,19 @@ class Callers:
         self._now = now
         self._good, self._refused = _Recent(), _Recent()
         """Apart, so that tokens that are made up do not displace any that is good."""
-        self._reviews: dict[bytes, asyncio.Task[str]] = {}
+        self._reviews: dict[bytes, asyncio.Task[Caller]] = {}
         self._for_new, self._for_known = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
         self._peers: Counter[str] = Counter()
         """For how many new tokens of each a review is on its way."""
         self._paused_until = float("-inf")
 
-    async def namespace(self, token: str, peer: str = "") -> str:
-        """Of the service account; empty: it is none's, has ended, or is for another audience. Raises KubeError, soon.
+    async def caller(self, token: str, peer: str = "") -> Caller:
+        """NOBODY: it is no service account's, has ended, or is for another audience. Raises KubeError, soon.
 
         `peer`: the address that shows the token.
         """
         if not _TOKEN.fullmatch(token):
-            return ""
+            return NOBODY
         digest, now = hashlib.sha256(token.encode()).digest(), self._now()
         fresh = self._good.find(digest, now - _ANSWER_LASTS_S) or self._refused.find(digest, now - _REFUSAL_LASTS_S)
         if fresh is not None:
@@ -113,7 +126,7 @@ class Callers:
                 return known
             raise error if isinstance(error, KubeError) else BusyError() from error
 
-    def _begin(self, digest: bytes, token: str, new_from: str | None) -> asyncio.Task[str]:
+    def _begin(self, digest: bytes, token: str, new_from: str | None) -> asyncio.Task[Caller]:
         """One review a token, whoever asks. `new_from`: the peer; None: the token was good before. Raises BusyError."""
         if self._now() < self._paused_until:
             raise BusyError
@@ -128,7 +141,7 @@ class Callers:
         review.add_done_callback(partial(self._end, digest, new_from))
         return review
 
-    def _end(self, digest: bytes, new_from: str | None, review: asyncio.Task[str]) -> None:
+    def _end(self, digest: bytes, new_from: str | None, review: asyncio.Task[Caller]) -> None:
         del self._reviews[digest]
         if new_from is not None:
             self._peers[new_from] -= 1
@@ -137,27 +150,27 @@ class Callers:
         if not review.cancelled():
             review.exception()  # all who asked may be gone, and asyncio would log what nobody retrieved
 
-    async def _review(self, digest: bytes, token: str, places: asyncio.Semaphore) -> str:
+    async def _review(self, digest: bytes, token: str, places: asyncio.Semaphore) -> Caller:
         async with asyncio.timeout(_PATIENCE_S):
             await places.acquire()
         # held for as long as makes the rate, though the answer may come sooner
         loop = asyncio.get_running_loop()
         earliest = loop.time() + AT_ONCE / PER_S
         try:
-            namespace = await self._ask(token)
+            caller = await self._ask(token)
         except UnavailableError as error:
             self._paused_until = self._now() + max(_PAUSE_S, error.retry_after)
             raise
         finally:
             loop.call_at(earliest, places.release)
-        if namespace:
-            self._good.keep(digest, namespace, self._now())
+        if caller != NOBODY:
+            self._good.keep(digest, caller, self._now())
         else:
             self._good.forget(digest)
-            self._refused.keep(digest, namespace, self._now())
-        return namespace
+            self._refused.keep(digest, caller, self._now())
+        return caller
 
-    async def _ask(self, token: str) -> str:
+    async def _ask(self, token: str) -> Caller:
         review = await self._kube.create(
             TOKEN_REVIEWS,
             None,
@@ -168,8 +181,12 @@ class Callers:
             },
         )
         status = review.get("status", {})
-        username = status.get("user", {}).get("username", "")
+        user = status.get("user", {})
+        username = str(user.get("username", ""))
         if not status.get("authenticated") or AUDIENCE not in status.get("audiences", ()):
-            return ""
-        before, _, account = str(username).partition(_SERVICE_ACCOUNT)
-        return "" if before else account.partition(":")[0]
+            return NOBODY
+        before, _, account = username.partition(_SERVICE_ACCOUNT)
+        namespace = account.partition(":")[0]
+        if before or not namespace:
+            return NOBODY
+        return Caller(namespace, username, str(user.get("uid", "")), tuple(map(str, user.get("groups") or ())))

@@ -1,7 +1,8 @@
 """`/v1/ledger`: share ledgers over HTTP, for workers in any language (see workloads/common/SHARE.md).
 
 Only the leader answers: it alone allocates, and what is reported lies in its memory. A caller shows a service account
-token of the Release's namespace: who could report for others could give a canary any share.
+token of the Release's namespace, and needs the right to report to this Release: who could report for others could give
+a canary any share.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from typing import Any
 
 from aiohttp import web
 
+from controller.kube.callers import Caller
 from controller.kube.client import KubeError
+from controller.kube.objects import Key
+from controller.kube.reporters import ROLE
 from controller.queue_share.ledger import Ledger
 from controller.queue_share.ports import MOST_CONSUMERS, Report
 from controller.queue_share.stores.memory import MemoryLedgers
@@ -26,13 +30,31 @@ _AGAIN_S = "1"
 _BEARER = "Bearer "
 
 
+class _RefusedError(Exception):
+    """Closes the connection: who is refused holds none, and the next one may reach the leader."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self._status = status
+        self._sentence = sentence
+
+    def response(self) -> web.Response:
+        later = self._status == web.HTTPServiceUnavailable.status_code
+        response = _later(self._sentence) if later else _problem(self._status, self._sentence)
+        response.force_close()
+        return response
+
+
 @dataclass(frozen=True)
 class ShareApi:
-    """`leads`: whether this process does. `namespace_of`: as `kube.callers.Callers.namespace`, of token and peer."""
+    """`leads`: whether this process does. `caller_of`: as `kube.callers.Callers.caller`, of token and peer.
+    `may_report`: as `kube.reporters.Reporters.may_report`.
+    """
 
     ledgers: MemoryLedgers
     leads: Callable[[], bool]
-    namespace_of: Callable[[str, str], Awaitable[str]]
+    caller_of: Callable[[str, str], Awaitable[Caller]]
+    may_report: Callable[[Caller, Key], Awaitable[bool]]
     clock: Callable[[], float] = time.time
 
     def routes(self) -> list[web.RouteDef]:
@@ -40,13 +62,18 @@ class ShareApi:
         return [web.get(service, self._read), web.put(service + "/consumers/{consumer}", self._report)]
 
     async def _read(self, request: web.Request) -> web.Response:
-        if refusal := await self._refusal(request):
-            return refusal
+        try:
+            await self._admit(request)
+        except _RefusedError as refused:
+            return refused.response()
         return await self._answer(_service_of(request))
 
     async def _report(self, request: web.Request) -> web.Response:
-        if refusal := await self._refusal(request):
-            return refusal
+        try:
+            caller = await self._admit(request)
+            await self._authorize(caller, request)
+        except _RefusedError as refused:
+            return refused.response()
         try:
             report = _report_of(request.match_info["consumer"], await _body_of(request))
         except TimeoutError:
@@ -57,30 +84,42 @@ class ShareApi:
             return _later(f"{_service_of(request)} already has {MOST_CONSUMERS} consumers, the maximum")
         return await self._answer(_service_of(request))
 
-    async def _refusal(self, request: web.Request) -> web.Response | None:
-        """Closes the connection: who is refused holds none, and the next one may reach the leader."""
-        refusal = await self._reason_to_refuse(request)
-        if refusal is not None:
-            refusal.force_close()
-        return refusal
-
-    async def _reason_to_refuse(self, request: web.Request) -> web.Response | None:
+    async def _admit(self, request: web.Request) -> Caller:
+        """Raises _RefusedError."""
         if not self.leads():
-            return _later("this operator is not the leader; try again")
+            raise _RefusedError(503, "this operator is not the leader; try again")
         authorization = request.headers.get("Authorization", "")
         if not authorization.startswith(_BEARER):
-            return _problem(401, "a service account token is required: Authorization: Bearer TOKEN, audience pointsman")
-        try:
-            namespace = await self.namespace_of(authorization.removeprefix(_BEARER), request.remote or "")
-        except KubeError as problem:
-            return _later(f"the token cannot be verified right now: {problem}")
-        if not namespace:
-            return _problem(401, "the token is expired, or is not a service account token for audience pointsman")
-        if namespace != request.match_info["namespace"]:
-            return _problem(
-                403, f"the token is from namespace {namespace}; it is valid for Releases of that namespace only"
+            raise _RefusedError(
+                401, "a service account token is required: Authorization: Bearer TOKEN, audience pointsman"
             )
-        return None
+        try:
+            caller = await self.caller_of(authorization.removeprefix(_BEARER), request.remote or "")
+        except KubeError as problem:
+            raise _RefusedError(503, f"the token cannot be verified right now: {problem}") from problem
+        if not caller.namespace:
+            raise _RefusedError(401, "the token is expired, or is not a service account token for audience pointsman")
+        if caller.namespace != request.match_info["namespace"]:
+            raise _RefusedError(
+                403, f"the token is from namespace {caller.namespace}; it is valid for Releases of that namespace only"
+            )
+        return caller
+
+    async def _authorize(self, caller: Caller, request: web.Request) -> None:
+        """Raises _RefusedError. Not asked for a Release without a ledger: there are as many names as anybody likes."""
+        service, release = _service_of(request), Key(request.match_info["namespace"], request.match_info["name"])
+        if await self.ledgers.read(service) is None:
+            return
+        try:
+            allowed = await self.may_report(caller, release)
+        except KubeError as problem:
+            raise _RefusedError(503, f"the right to report cannot be verified right now: {problem}") from problem
+        if not allowed:
+            raise _RefusedError(
+                403,
+                f"{caller.username} may not report to Release {service}: bind ClusterRole {ROLE} to it in namespace "
+                f"{release.namespace}",
+            )
 
     async def _answer(self, service: str) -> web.Response:
         stored = await self.ledgers.read(service)

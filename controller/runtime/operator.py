@@ -26,6 +26,7 @@ from controller.kube.events import Events
 from controller.kube.host_names import HostNames
 from controller.kube.lease import Lease
 from controller.kube.objects import Key
+from controller.kube.reporters import Reporters
 from controller.kube.watch import ChildWatch
 from controller.outward.addresses import Addresses, Network, api_server_of
 from controller.ports import RouterContext
@@ -276,7 +277,11 @@ async def _endpoints(operator: Operator, settings: Settings) -> AsyncIterator[No
     """What tenants call has a port of its own: whatever they do to it, probes are answered."""
     kube = operator.kube
     shares = ShareApi(
-        operator.ledgers, leads=lambda: operator.leads, namespace_of=Callers(kube).namespace, clock=kube.clock.now
+        operator.ledgers,
+        leads=lambda: operator.leads,
+        caller_of=Callers(kube).caller,
+        may_report=Reporters(kube).may_report,
+        clock=kube.clock.now,
     )
     async with (
         serve(

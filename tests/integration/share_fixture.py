@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from controller.kube.callers import NOBODY, Caller
 from controller.queue_share.http import ShareApi
 from controller.queue_share.stores.dynamodb import DynamoLedgers, control_key
 from controller.queue_share.stores.memory import MemoryLedgers
@@ -47,11 +48,14 @@ async def at_the_operator(tmp_path: Path) -> AsyncIterator[SharedQueue]:
     token = tmp_path / "token"
     token.write_text("of-shop")
 
-    async def namespace_of(shown: str, _: str) -> str:
-        return "shop" if shown == token.read_text() else ""
+    async def caller_of(shown: str, _: str) -> Caller:
+        return Caller("shop", "system:serviceaccount:shop:worker") if shown == token.read_text() else NOBODY
+
+    async def may_report(*_: object) -> bool:
+        return True
 
     app = web.Application()
-    app.add_routes(ShareApi(store, leads=lambda: True, namespace_of=namespace_of).routes())
+    app.add_routes(ShareApi(store, leads=lambda: True, caller_of=caller_of, may_report=may_report).routes())
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(TestServer(app))
         consumers = await stack.enter_async_context(Between(f"http://127.0.0.1:{server.port}").running())

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from controller.kube.callers import AT_ONCE, PER_PEER, BusyError, Callers
+from controller.kube.callers import AT_ONCE, NOBODY, PER_PEER, BusyError, Callers
 from controller.kube.client import KubeClient, KubeError
 from tests.integration.service_accounts import token_for
 
@@ -44,9 +44,9 @@ async def asked(api_server):
 
 async def test_a_token_for_the_operator_says_whose_it_is_and_no_other_does(kube, namespace):
     callers = Callers(kube)
-    assert await callers.namespace(await token_for(kube, namespace, audience="pointsman")) == namespace
-    assert await callers.namespace(await token_for(kube, namespace, audience="another")) == ""
-    assert await callers.namespace("eyJhbGciOiJub25lIn0.e30.") == ""
+    assert (await callers.caller(await token_for(kube, namespace, audience="pointsman"))).namespace == namespace
+    assert (await callers.caller(await token_for(kube, namespace, audience="another"))).namespace == ""
+    assert (await callers.caller("eyJhbGciOiJub25lIn0.e30.")).namespace == ""
 
 
 async def test_the_api_server_is_asked_once_a_minute_and_its_outage_shuts_nobody_out(asked, kube, namespace):
@@ -54,15 +54,15 @@ async def test_the_api_server_is_asked_once_a_minute_and_its_outage_shuts_nobody
     callers = Callers(asked, now=clock)
     token = await token_for(kube, namespace, audience="pointsman")
     for _ in range(5):
-        assert await callers.namespace(token) == namespace
+        assert (await callers.caller(token)).namespace == namespace
     assert asked.times == 1
     clock.now, asked.away = 300.0, True
-    assert await callers.namespace(token) == namespace
+    assert (await callers.caller(token)).namespace == namespace
     with pytest.raises(KubeError):
-        await callers.namespace("never-seen")
+        await callers.caller("never-seen")
     clock.now = 700.0
     with pytest.raises(KubeError):
-        await callers.namespace(token)
+        await callers.caller(token)
 
 
 async def test_400_made_up_tokens_are_few_reviews_and_delay_neither_a_known_worker_nor_a_new_one(
@@ -70,17 +70,17 @@ async def test_400_made_up_tokens_are_few_reviews_and_delay_neither_a_known_work
 ):
     callers = Callers(asked)
     known, new = [await token_for(kube, namespace, audience="pointsman") for _ in range(2)]
-    assert await callers.namespace(known, "10.1.0.1") == namespace
+    assert (await callers.caller(known, "10.1.0.1")).namespace == namespace
     # as they come over the wire: each has the form of a token, and a signature that nobody made
-    flood = [callers.namespace(f"{known}{number}", f"10.0.0.{number % 4}") for number in range(400)]
+    flood = [callers.caller(f"{known}{number}", f"10.0.0.{number % 4}") for number in range(400)]
     verdicts = asyncio.gather(*flood, return_exceptions=True)
     await asyncio.sleep(0)
     async with asyncio.timeout(30):
-        assert await callers.namespace(known, "10.1.0.1") == namespace
+        assert (await callers.caller(known, "10.1.0.1")).namespace == namespace
         while True:  # as a worker does on a busy machine
             with suppress(BusyError):
-                assert await callers.namespace(new, "10.1.0.2") == namespace
+                assert (await callers.caller(new, "10.1.0.2")).namespace == namespace
                 break
-    assert {verdict if verdict == "" else type(verdict) for verdict in await verdicts} == {"", BusyError}
+    assert {verdict if verdict == NOBODY else type(verdict) for verdict in await verdicts} == {NOBODY, BusyError}
     assert asked.times == 2 + 4 * PER_PEER
     assert asked.most <= AT_ONCE

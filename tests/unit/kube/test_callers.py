@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from controller.kube import callers
-from controller.kube.callers import BusyError, Callers
+from controller.kube.callers import BusyError, Caller, Callers
 from controller.kube.client import KubeClient, UnavailableError
 from tests.unit.runtime.fault_world import loop_at
 
@@ -56,9 +56,9 @@ def run(story: Story) -> None:
         runner.run(tell())
 
 
-async def verdict(asked: Awaitable[str]) -> str:
+async def verdict(asked: Awaitable[Caller]) -> str:
     try:
-        return await asked
+        return (await asked).namespace
     except BusyError:
         return "busy"
 
@@ -66,7 +66,7 @@ async def verdict(asked: Awaitable[str]) -> str:
 @pytest.mark.parametrize(("peers", "at_once"), [(1, callers.PER_PEER), (400, callers.AT_ONCE)])
 def test_400_made_up_tokens_are_a_few_reviews_at_once(peers: int, at_once: int) -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
-        asked = [verdict(callers_.namespace(f"bad-{number}", f"10.0.0.{number % peers}")) for number in range(400)]
+        asked = [verdict(callers_.caller(f"bad-{number}", f"10.0.0.{number % peers}")) for number in range(400)]
         verdicts = await asyncio.gather(*asked)
         assert set(verdicts) == {"", "busy"}
         assert server.most == at_once
@@ -78,12 +78,12 @@ def test_400_made_up_tokens_are_a_few_reviews_at_once(peers: int, at_once: int) 
 def test_10_000_made_up_tokens_neither_load_the_api_server_nor_delay_a_good_worker() -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
         loop = asyncio.get_running_loop()
-        assert await callers_.namespace(GOOD, "10.1.0.1") == "shop"
+        assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"
         delays = list[float]()
 
         async def made_up(number: int) -> None:
             await asyncio.sleep(number * 0.005)
-            await verdict(callers_.namespace(f"bad-{number}", f"10.0.0.{number % 500}"))
+            await verdict(callers_.caller(f"bad-{number}", f"10.0.0.{number % 500}"))
 
         async def flood() -> None:
             await asyncio.gather(*map(made_up, range(10_000)))
@@ -92,7 +92,7 @@ def test_10_000_made_up_tokens_neither_load_the_api_server_nor_delay_a_good_work
         async def report() -> None:
             for _ in range(300):
                 began = loop.time()
-                assert await callers_.namespace(GOOD, "10.1.0.1") == "shop"
+                assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"
                 delays.append(loop.time() - began)
                 await asyncio.sleep(0.5)
 
@@ -108,10 +108,10 @@ def test_10_000_made_up_tokens_neither_load_the_api_server_nor_delay_a_good_work
 
 def test_the_flood_of_one_pod_does_not_keep_a_new_worker_out() -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
-        flood = asyncio.gather(*(verdict(callers_.namespace(f"bad-{number}", "10.0.0.1")) for number in range(10_000)))
+        flood = asyncio.gather(*(verdict(callers_.caller(f"bad-{number}", "10.0.0.1")) for number in range(10_000)))
         await asyncio.sleep(0)
         async with asyncio.timeout(0.2):
-            assert await callers_.namespace(GOOD, "10.1.0.1") == "shop"
+            assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"
         await flood
         assert len(server.reviews) == callers.PER_PEER + 1
 
@@ -121,8 +121,8 @@ def test_the_flood_of_one_pod_does_not_keep_a_new_worker_out() -> None:
 def test_requests_with_one_token_at_once_are_one_review() -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
         for token, namespace in ((GOOD, "shop"), ("bad", "")):
-            asked = (callers_.namespace(token, f"10.0.0.{number}") for number in range(100))
-            assert set(await asyncio.gather(*asked)) == {namespace}
+            asked = (callers_.caller(token, f"10.0.0.{number}") for number in range(100))
+            assert {caller.namespace for caller in await asyncio.gather(*asked)} == {namespace}
         assert server.reviews == [GOOD, "bad"]
 
     run(story)
@@ -131,7 +131,7 @@ def test_requests_with_one_token_at_once_are_one_review() -> None:
 def test_a_refusal_is_kept_for_some_seconds() -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
         for _ in range(20):
-            assert await callers_.namespace("bad", "10.0.0.1") == ""
+            assert (await callers_.caller("bad", "10.0.0.1")).namespace == ""
             await asyncio.sleep(1)
         assert len(server.reviews) == 2
 
@@ -142,12 +142,12 @@ def test_made_up_tokens_displace_no_good_one(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(callers, "_MOST", 100)
 
     async def story(server: ApiServer, callers_: Callers) -> None:
-        assert await callers_.namespace(GOOD, "10.1.0.1") == "shop"
+        assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"
         for number in range(300):
-            assert await callers_.namespace(f"bad-{number}", f"10.0.0.{number}") == ""
+            assert (await callers_.caller(f"bad-{number}", f"10.0.0.{number}")).namespace == ""
         server.retry_after = 0.0
         await asyncio.sleep(300)
-        assert await callers_.namespace(GOOD, "10.1.0.1") == "shop"
+        assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"
         assert len(callers_._refused) == 100, "memory is bounded"
 
     run(story)
@@ -155,13 +155,13 @@ def test_made_up_tokens_displace_no_good_one(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_worker_whose_token_is_due_does_not_wait_for_an_api_server_that_hangs() -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
-        assert await callers_.namespace(GOOD, "10.1.0.1") == "shop"
+        assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"
         server.latency_s = 10.0
         await asyncio.sleep(61)
         async with asyncio.timeout(0.5):
-            assert await callers_.namespace(GOOD, "10.1.0.1") == "shop"
+            assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"
         await asyncio.sleep(10)
-        assert await callers_.namespace(GOOD, "10.1.0.1") == "shop"
+        assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"
         assert server.reviews == [GOOD, GOOD], "its answer counts although nobody waited for it"
 
     run(story)
@@ -171,15 +171,15 @@ def test_an_api_server_that_wants_to_be_left_alone_is() -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
         server.retry_after = 5.0
         with pytest.raises(UnavailableError, match="no answer"):
-            await callers_.namespace("new-0", "10.0.0.1")
+            await callers_.caller("new-0", "10.0.0.1")
         for number in range(1, 5):
             await asyncio.sleep(1)
             with pytest.raises(BusyError):
-                await callers_.namespace(f"new-{number}", "10.0.0.1")
+                await callers_.caller(f"new-{number}", "10.0.0.1")
         assert len(server.reviews) == 1
         server.retry_after = None
         await asyncio.sleep(1)
-        assert await callers_.namespace(GOOD, "10.0.0.1") == "shop"
+        assert (await callers_.caller(GOOD, "10.0.0.1")).namespace == "shop"
 
     run(story)
 
@@ -187,7 +187,7 @@ def test_an_api_server_that_wants_to_be_left_alone_is() -> None:
 @pytest.mark.parametrize("token", ["", "two words", "\udcff", "a\x00b", "x\n"])
 def test_what_cannot_be_a_token_is_refused_without_a_review(token: str) -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
-        assert await callers_.namespace(token, "10.0.0.1") == ""
+        assert (await callers_.caller(token, "10.0.0.1")).namespace == ""
         assert not server.reviews
 
     run(story)

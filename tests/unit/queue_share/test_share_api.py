@@ -8,8 +8,10 @@ import pytest
 from aiohttp import TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from controller.kube.callers import AT_ONCE, AUDIENCE, Callers
+from controller.kube.callers import AT_ONCE, AUDIENCE, NOBODY, Caller, Callers
 from controller.kube.client import KubeClient, KubeError
+from controller.kube.objects import Key
+from controller.kube.reporters import Reporters
 from controller.queue_share import http
 from controller.queue_share.http import ShareApi
 from controller.queue_share.ledger import LASTS_S, Pod, Wanted, allocate, towards
@@ -25,17 +27,33 @@ class Operator:
         self.leads = True
         self.asked = asyncio.Event()
         app = web.Application()
-        api = ShareApi(self.store, leads=lambda: self.leads, namespace_of=self.namespace_of, clock=lambda: NOW)
+        api = ShareApi(
+            self.store,
+            leads=lambda: self.leads,
+            caller_of=self.caller_of,
+            may_report=self.may_report,
+            clock=lambda: NOW,
+        )
         app.add_routes(api.routes())
-        self.reachable = True
+        self.reachable = self.judges = True
+        self.reporters = {"worker"}
+        self.judged = []
         self.client = TestClient(TestServer(app), headers={"Authorization": "Bearer of-shop"})
 
-    async def namespace_of(self, token, peer):
+    async def caller_of(self, token, peer):
         assert peer == "127.0.0.1"
         self.asked.set()
         if not self.reachable:
             raise KubeError(503, "Unavailable", "the API server does not answer")
-        return {"of-shop": "shop", "of-bank": "bank"}.get(token, "")
+        accounts = {"of-shop": ("shop", "worker"), "of-web": ("shop", "web"), "of-bank": ("bank", "worker")}
+        namespace, name = accounts.get(token, ("", ""))
+        return Caller(namespace, f"system:serviceaccount:{namespace}:{name}") if namespace else NOBODY
+
+    async def may_report(self, caller, release):
+        self.judged.append((caller.username, release))
+        if not self.judges:
+            raise KubeError(503, "Unavailable", "the API server does not answer")
+        return caller.username.rpartition(":")[2] in self.reporters
 
     async def says(self, **shares):
         stored = await self.store.read("shop/thumbnails")
@@ -192,6 +210,37 @@ async def test_a_caller_who_goes_away_in_mid_report_is_no_defect(operator, caplo
     assert not caplog.records
 
 
+async def test_a_service_account_without_the_right_reports_nothing_and_is_told_which_role_it_lacks(operator):
+    await operator.says(v1=75.0, v2=25.0)
+    operator.client.session.headers["Authorization"] = "Bearer of-web"
+    status, said = await operator.report(claims=3)
+    assert status == 403
+    assert said["error"] == (
+        "system:serviceaccount:shop:web may not report to Release shop/thumbnails: bind ClusterRole "
+        "pointsman-worker to it in namespace shop"
+    )
+    assert await operator.store.reports("shop/thumbnails") == ()
+    async with operator.client.get(LEDGER) as answer:
+        assert answer.status == 200, "reading changes nothing"
+    operator.reporters.add("web")
+    assert (await operator.report(claims=3))[0] == 200
+
+
+async def test_the_right_is_asked_for_this_release_and_only_where_there_is_a_ledger(operator):
+    assert (await operator.report())[0] == 404
+    assert operator.judged == []
+    await operator.says(v1=100.0)
+    assert (await operator.report())[0] == 200
+    assert operator.judged == [("system:serviceaccount:shop:worker", Key("shop", "thumbnails"))]
+
+
+async def test_a_right_that_cannot_be_verified_is_asked_for_again_and_not_refused(operator):
+    await operator.says(v1=100.0)
+    operator.judges = False
+    status, said = await operator.report()
+    assert (status, said["error"].startswith("the right to report cannot be verified right now: ")) == (503, True)
+
+
 async def half_a_report(operator):
     """The server has begun to read it."""
     reader, writer = await asyncio.open_connection(operator.client.host, operator.client.port)
@@ -209,7 +258,9 @@ async def test_400_made_up_tokens_over_400_connections_are_refused_and_a_good_wo
     callers = Callers(cast("KubeClient", reviews))
     store = MemoryLedgers()
     app = web.Application()
-    app.add_routes(ShareApi(store, leads=lambda: True, namespace_of=callers.namespace, clock=lambda: NOW).routes())
+    rights = Reporters(cast("KubeClient", reviews))
+    api = ShareApi(store, leads=lambda: True, caller_of=callers.caller, may_report=rights.may_report, clock=lambda: NOW)
+    app.add_routes(api.routes())
     async with TestClient(TestServer(app), connector=TCPConnector(limit=0)) as client:
 
         async def status(token):
