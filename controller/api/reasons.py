@@ -71,6 +71,8 @@ class Reason(StrEnum):
     NO_CAPACITY = "NoCapacity"
     IMAGE_PULL = "ImagePull"
     CONTAINER_CONFIG = "ContainerConfig"
+    CONFIG_MISSING = "ConfigMissing"
+    CONFIG_TOO_LARGE = "ConfigTooLarge"
     ROUTE_CONTENDED = "RouteContended"
     CHANGED_BY_HAND = "ChangedByHand"
     ROUTER_REFUSED = "RouterRefused"
@@ -159,6 +161,7 @@ _RETRY = "pointsman retry {name} {rejected} -n {namespace}"
 _ROLLBACK = "pointsman rollback {here} --to {previous}"
 _PROMOTE = "pointsman promote {here} --full --reason TEXT"
 _OBJECTS = "kubectl get deployments,services,httproutes -n {namespace} --show-labels"
+_CONFIG_MAPS = "kubectl get configmaps -n {namespace}"
 _ROUTE = "kubectl describe httproute {here}"
 _VALIDATE = "pointsman validate FILE"
 _END_TRIAL = "pointsman promote {first} --full --reason TEXT"
@@ -248,6 +251,17 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.STABLE_UNREADY: _waiting("No pod of stable serves."),
     Reason.NO_CAPACITY: _waiting("Pods cannot be scheduled. The version is not blamed for it."),
     Reason.IMAGE_PULL: _waiting("An image cannot be pulled. The version is not blamed for it."),
+    Reason.CONFIG_MISSING: _waiting(
+        "A ConfigMap that the template names, or a key of one, does not exist, or may not be read. Running versions "
+        "keep their copies.",
+        "create the ConfigMap, or mark its reference optional",
+        _CONFIG_MAPS,
+    ),
+    Reason.CONFIG_TOO_LARGE: _waiting(
+        "The ConfigMaps that the template names are more than a version can keep.",
+        "annotate a large ConfigMap with pointsman.dev/config: live, or set spec.configRefs: None",
+        _CONFIG_MAPS,
+    ),
     Reason.CONTAINER_CONFIG: _waiting("A container cannot be made as the template says."),
     Reason.ROUTE_CONTENDED: _waiting(
         "Another controller keeps changing the route.", "kubectl get httproute {here} --show-managed-fields -o yaml"

@@ -126,6 +126,14 @@ class Written:
         "The pods, as a Deployment's template. A change is a new version, except for the annotation of `kubectl "
         "rollout restart`.",
     )
+    config_refs: str = field(
+        Word(("Auto", "None")),
+        "Whether the ConfigMaps that the template names are a part of the version. Auto: each version has its own copy "
+        "of them, a change of one is a new version, and a rollback brings the old content back. A ConfigMap with the "
+        "annotation `pointsman.dev/config: live` is left out, and so are Secrets. None: pods read ConfigMaps as they "
+        "are.",
+        default="Auto",
+    )
     progress_deadline_seconds: int = field(
         Integer(1, 604_800),
         "Time within which new pods must become ready; otherwise the version is rolled back. "
@@ -195,6 +203,8 @@ class ReleaseSpec:
     on_new_version: str = "restart"
     """What a new version does to the one that is under way."""
     notify: tuple[Notify, ...] = ()
+    versions_configuration: bool = True
+    """configRefs Auto."""
 
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
@@ -257,12 +267,13 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         owned=written.owned,
         on_new_version=written.on_new_version,
         notify=written.notify,
+        versions_configuration=written.config_refs == "Auto",
     )
 
 
 def parse_what_runs(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
     """As much of a spec that cannot be read as is needed to move its traffic. Raises SpecError when not even that."""
-    needed = ("replicas", "template", "service", "traffic", "deletionPolicy")
+    needed = ("replicas", "template", "configRefs", "service", "traffic", "deletionPolicy")
     found = {key: raw[key] for key in needed if key in raw}
     try:
         return parse_release(name, {**found, "notify": raw.get("notify")}, kinds)

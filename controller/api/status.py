@@ -24,6 +24,8 @@ class Rejection:
     message: str
     evidence: str
     at: float
+    change: str = ""
+    """What of its configuration was new."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,24 @@ class ManualRollback:
     to: str
     why: str
     since: float
+
+
+@dataclass(frozen=True)
+class LastSpec:
+    """The version that the spec asked for when its configuration could last be read."""
+
+    template: str
+    """The name that it would have without configuration."""
+    revision: str
+
+
+@dataclass(frozen=True)
+class Unversioned:
+    """A version from before configuration was a part of versions: its pods read ConfigMaps as they are."""
+
+    revision: str
+    configuration: str = ""
+    """Digest of what its ConfigMaps were when that was first looked at. With any other it is no longer asked for."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +128,8 @@ class Attempt:
     run: str = ""
     """Its AnalysisRun."""
     notified: tuple[Notified, ...] = ()
+    change: str = ""
+    """What of its configuration is new, in words that name ConfigMaps and keys."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +178,9 @@ class Status:
     owed: tuple[Owed, ...] = ()
     """Effects that are still to be carried out, or asked for their results."""
     blocked: Blocked | None = None
+    last_spec: LastSpec | None = None
+    """None before a template was seen that names ConfigMaps."""
+    unversioned: tuple[Unversioned, ...] = ()
     replicas: int = 0
     ready_replicas: int = 0
     selector: str = ""

@@ -15,12 +15,14 @@ from controller.api.status import (
     Attempt,
     Blocked,
     Clock,
+    LastSpec,
     ManualRollback,
     Notified,
     Rejection,
     RouteEdits,
     Status,
     Unproven,
+    Unversioned,
 )
 
 _MESSAGE = 1024
@@ -53,6 +55,7 @@ _ATTEMPT_TEXTS = {
     "paused_by": "pausedBy",
     "full_by": "fullPromotionBy",
     "run": "analysisRun",
+    "change": "configurationChange",
 }
 _ATTEMPT_FLAGS = {
     "awaits_person": "awaitsPerson",
@@ -95,6 +98,11 @@ def status_from_raw(raw: Mapping[str, Any]) -> Status:
         values["route_edits"] = RouteEdits(tuple(times.from_text(text) for text in edits["at"]), edits.get("by", ""))
     if raw.get("lastRollback"):
         values["last_rollback"] = _rejection_from_raw(raw["lastRollback"])
+    if raw.get("lastSpec"):
+        values["last_spec"] = LastSpec(raw["lastSpec"]["template"], raw["lastSpec"]["revision"])
+    values["unversioned"] = tuple(
+        Unversioned(item["revision"], item.get("configuration", "")) for item in raw.get("unversioned", ())
+    )
     if raw.get("blocked"):
         found = raw["blocked"]
         values["blocked"] = Blocked(
@@ -156,6 +164,10 @@ def status_to_raw(status: Status) -> dict[str, Any]:
         raw["progress"] = f"{min(status.step + 1, status.steps)}/{status.steps}"
     _put_history(raw, status)
     _put_troubles(raw, status)
+    if status.last_spec is not None:
+        raw["lastSpec"] = {"template": status.last_spec.template, "revision": status.last_spec.revision}
+    if status.unversioned:
+        raw["unversioned"] = [_unversioned_to_raw(item) for item in status.unversioned]
     if status.owed:
         raw["owed"] = owed_to_raw(status.owed)
     return raw
@@ -212,6 +224,10 @@ def _blocked_to_raw(blocked: Blocked) -> dict[str, Any]:
     return raw | ({"revision": blocked.revision} if blocked.revision else {})
 
 
+def _unversioned_to_raw(item: Unversioned) -> dict[str, Any]:
+    return {"revision": item.revision} | ({"configuration": item.configuration} if item.configuration else {})
+
+
 def _number(value: float) -> float | int:
     return int(value) if value == int(value) else value
 
@@ -223,14 +239,16 @@ def _rejection_from_raw(raw: Mapping[str, Any]) -> Rejection:
         message=raw.get("message", ""),
         evidence=raw.get("evidence", ""),
         at=times.from_text(raw["at"]),
+        change=raw.get("configurationChange", ""),
     )
 
 
 def _rejection_to_raw(rejection: Rejection) -> dict[str, Any]:
-    return {
+    raw = {
         "revision": rejection.revision,
         "reason": str(rejection.reason),
         "message": rejection.message[:_MESSAGE],
         "evidence": rejection.evidence,
         "at": times.to_text(rejection.at),
     }
+    return raw | ({"configurationChange": rejection.change} if rejection.change else {})

@@ -16,6 +16,7 @@ from controller.api.names import API_VERSION, GROUP
 from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
 from controller.cli import _schema
+from controller.cli._config_maps import configuration_problems
 from controller.cli._documents import Document
 from controller.cli._pod_template import pod_template
 from controller.providers.rendering import Renderer, RenderError
@@ -78,6 +79,10 @@ async def check(documents: Sequence[Document]) -> Report:
                 where = f"{twin.file}:{twin.line('metadata.name')}"
                 report.add(document, SpecError("metadata.name", f"duplicate {document.title}, first at {where}"))
     await _Together(parsed, report).check()
+    for document, spec in parsed:
+        if isinstance(spec, ReleaseSpec):
+            for error in configuration_problems(document, spec, documents):
+                report.add(document, error)
     report.problems.sort(key=lambda problem: (problem.file, problem.line))
     return report
 

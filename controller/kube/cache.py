@@ -16,7 +16,7 @@ from typing import Any
 
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import RELEASES, Resource
-from controller.kube.client import Items, KubeClient, NotFoundError
+from controller.kube.client import METADATA_LIST, Items, KubeClient, NotFoundError
 from controller.kube.packed import (
     CacheKey,
     Content,
@@ -175,6 +175,11 @@ class ObjectCache:
             found, version = await self._kube.listing(resource, namespace, labels=labels)
             self._put(request, key, found, version)
         return found
+
+    async def list_metadata(self, resource: Resource, namespace: str, *, labels: str) -> Items:
+        """As of now, each with nothing but its metadata."""
+        pages = self._kube.pages(resource, namespace, labels=labels, accept=METADATA_LIST)
+        return [item async for page in pages for item in page["items"]]
 
     async def first_page(
         self, resource: Resource, namespace: str, *, labels: str, fields: str, most: int

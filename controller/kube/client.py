@@ -52,6 +52,7 @@ _TIMEOUT_S = 10.0
 _PAGE = 500
 _REMEMBERED_WRITES = 20_000
 _DELETED = "deleted"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MANAGER = {"fieldManager": MANAGED_BY}
 """So that managedFields tell our writes from those of others, whatever they are written in."""
@@ -185,11 +186,13 @@ class KubeClient:
             raise foreign_answer(f"{method} {path}", said, response.status)
         return answer
 
-    async def stream(self, path: str, query: Mapping[str, str], *, timeout_s: float) -> aiohttp.ClientResponse:
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, timeout_s: float, accept: str = "application/json"
+    ) -> aiohttp.ClientResponse:
         """An answer that is still open, for watches and logs. The caller releases it."""
         self.requests += 1
         try:
-            response = await self._send("GET", path, query, None, {"Accept": "application/json"}, timeout_s)
+            response = await self._send("GET", path, query, None, {"Accept": accept}, timeout_s)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnavailableError(0, "NoAnswer", f"the API server did not answer GET {path}: {_why(error)}") from error
         if response.status >= _FIRST_ERROR:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from controller.api.names import MADE, RESTARTED_AT
+from controller.api.names import COPIES, MADE, RESTARTED_AT
 from controller.api.revision import canonical_ports
 from controller.kube.objects import Key, labels_of, selector
 
@@ -53,6 +53,17 @@ def recorded(service: Mapping[str, Any]) -> str:
 
 def is_recorded(service: Mapping[str, Any]) -> bool:
     return bool(recorded(service))
+
+
+def record_of_copies(copies: Mapping[str, str]) -> str:
+    """What annotation `pointsman.dev/copies` of a revision's Service says, of the UID of each by its name."""
+    return " ".join(f"{name}={uid}" for name, uid in sorted(copies.items()))
+
+
+def recorded_copies(service: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and UID of each."""
+    record = str((service["metadata"].get("annotations") or {}).get(COPIES, ""))
+    return [(name, uid) for name, _, uid in (each.partition("=") for each in record.split())]
 
 
 def edited(key: Key, revision: str, deployment: Mapping[str, Any], service: Mapping[str, Any]) -> str:

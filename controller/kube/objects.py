@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.api.names import API_VERSION, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL
+from controller.api.configuration import copy_name
+from controller.api.names import API_VERSION, COPY_OF, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL
 from controller.api.release import ReleaseSpec
 from controller.api.resources import Resource
+
+_REVISION = re.compile(r"[a-z2-7]{10}")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,13 @@ def child_revision(key: Key, item: Mapping[str, Any]) -> str:
     return str(revision) if revision and is_child(key, item) else ""
 
 
+def revision_of_copy(key: Key, name: str) -> str:
+    """The revision whose copy of a ConfigMap has this name; empty where it is no such name."""
+    revision, dash, rest = name.removeprefix(f"{key.name}-").partition("-")
+    is_copy = bool(key.name and rest and dash) and name.startswith(f"{key.name}-") and _REVISION.fullmatch(revision)
+    return revision if is_copy else ""
+
+
 def labels_of(key: Key, revision: str = "") -> dict[str, str]:
     """Of a child; `revision` is empty where it belongs to none."""
     labels = {RELEASE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY}
@@ -134,6 +145,15 @@ def deployment(
             "template": pods,
         },
     }
+
+
+def config_copy(
+    key: Key, revision: str, name: str, content: Mapping[str, Any], owner: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """A revision's copy of the ConfigMap `name`, which nobody can change."""
+    metadata = _metadata(key, copy_name(key.name, revision, name), {REVISION_LABEL: revision}, owner)
+    kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+    return {**kind, "metadata": metadata | {"annotations": {COPY_OF: name}}, "immutable": True, **content}
 
 
 def service(

@@ -20,7 +20,15 @@ import aiohttp
 
 from controller.api.resources import Resource
 from controller.backoff import spread_s
-from controller.kube.client import METADATA_LIST, InvalidError, KubeClient, KubeError, NotFoundError, UnavailableError
+from controller.kube.client import (
+    METADATA,
+    METADATA_LIST,
+    InvalidError,
+    KubeClient,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
 
 _LOG = logging.getLogger(__name__)
 _SERVER_TIMEOUT_S = (240, 300)
@@ -37,7 +45,7 @@ _SKIPPED_AT_MOST = 1000
 
 @dataclass(frozen=True)
 class Change:
-    """Of one object. `item` is what it is now; None where only a list told that it is another one, or gone."""
+    """Of one object. `item` is what it is now; None where only a list told of it."""
 
     metadata: Mapping[str, Any]
     item: dict[str, Any] | None = None
@@ -61,6 +69,8 @@ class Watched(Protocol):
 
 
 Listed = Callable[[], Awaitable[None]]
+Counts = Callable[[str, str, str], bool]
+"""Of an object's namespace, name and label."""
 
 
 class ChildWatch:
@@ -80,7 +90,11 @@ class ChildWatch:
         namespace: str | None = None,
         watched: Watched | None = None,
         listed: Listed | None = None,
+        counts: Counts | None = None,
     ) -> None:
+        """`counts`: of all objects there are, with the label or without, those that are worth knowing. No more than
+        their metadata is shown then.
+        """
         self._kube = kube
         self._namespace = namespace
         self._resource = resource
@@ -95,6 +109,8 @@ class ChildWatch:
         self._skipped: OrderedDict[str, None] = OrderedDict()
         """Uids of objects that `seen` has failed on."""
         self._listed = listed
+        self._counts = counts
+        self._selector = label if counts is None else ""
         self.tried = asyncio.Event()
         """Set once the first list has come to an end, good or bad."""
 
@@ -148,19 +164,29 @@ class ChildWatch:
 
     async def _list(self) -> str:
         listed, changed, version = set[str](), list[Mapping[str, Any]](), ""
-        pages = self._kube.pages(self._resource, self._namespace, labels=self._label, accept=METADATA_LIST)
+        pages = self._kube.pages(self._resource, self._namespace, labels=self._selector, accept=METADATA_LIST)
         async for page in pages:
             for item in page["items"]:
                 metadata = item["metadata"]
+                if not self._is_counted(metadata):
+                    continue
                 listed.add(metadata["uid"])
                 known = self._known.get(metadata["uid"])
                 if known is None or known.version != metadata["resourceVersion"]:
-                    changed.append(self._as_metadata(metadata["uid"], self._note(metadata)))
+                    changed.append(self._as_metadata(metadata["uid"], self.note(metadata)))
             version = str(page["metadata"]["resourceVersion"])
-        changed += [self._as_metadata(uid, self._known.pop(uid)) for uid in self._known.keys() - listed]
+        gone = [self._as_metadata(uid, self._known.pop(uid)) for uid in self._known.keys() - listed]
         for metadata in changed:
             self._hand_on(Change(metadata))
+        for metadata in gone:
+            self._hand_on(Change(metadata, gone=True))
         return version
+
+    def _is_counted(self, metadata: Mapping[str, Any]) -> bool:
+        if self._counts is None:
+            return True
+        label = (metadata.get("labels") or {}).get(self._label, "")
+        return self._counts(metadata.get("namespace", ""), metadata["name"], label)
 
     def _hand_on(self, change: Change) -> None:
         try:
@@ -174,8 +200,9 @@ class ChildWatch:
             if len(self._skipped) > _SKIPPED_AT_MOST:
                 self._skipped.popitem(last=False)
 
-    def _note(self, metadata: Mapping[str, Any]) -> _Known:
-        label = metadata.get("labels", {}).get(self._label, "")
+    def note(self, metadata: Mapping[str, Any]) -> _Known:
+        """An object as it was read: the next list finds what has become of it."""
+        label = (metadata.get("labels") or {}).get(self._label, "")
         names = (metadata.get("namespace", ""), metadata["name"], label)
         namespace, name, label = map(sys.intern, names)  # the same ones are known of other kinds too
         known = self._known[metadata["uid"]] = _Known(metadata["resourceVersion"], namespace, name, label)
@@ -193,12 +220,15 @@ class ChildWatch:
     async def _watch(self, version: str) -> None:
         query = {
             "watch": "true",
-            "labelSelector": self._label,
+            "labelSelector": self._selector,
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(random.randint(*_SERVER_TIMEOUT_S)),  # noqa: S311 - jitter
         }
-        response = await self._kube.stream(self._resource.path(self._namespace), query, timeout_s=_CLIENT_TIMEOUT_S)
+        accept = "application/json" if self._counts is None else METADATA
+        response = await self._kube.stream(
+            self._resource.path(self._namespace), query, timeout_s=_CLIENT_TIMEOUT_S, accept=accept
+        )
         async with response:
             async for line in _lines(response.content.iter_any()):
                 self._take(json.loads(line))
@@ -208,8 +238,11 @@ class ChildWatch:
         match event["type"]:
             case "BOOKMARK":
                 return
+            case "ADDED" | "MODIFIED" | "DELETED" if not self._is_counted(item["metadata"]):
+                self._known.pop(item["metadata"]["uid"], None)
+                return
             case "ADDED" | "MODIFIED":
-                self._note(item["metadata"])
+                self.note(item["metadata"])
             case "DELETED":
                 self._known.pop(item["metadata"]["uid"], None)
             case _:

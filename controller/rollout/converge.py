@@ -263,6 +263,13 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
         draft.announce(Reason.ROUTE_NOT_ACCEPTED, refused)
         if phase in _GOES_ON:
             phase, reason, message = Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, refused
+    trouble = None if desired.hands_off else draft.seen.config_trouble
+    if trouble is not None and draft.seen.cannot_be_made is None:
+        draft.announce(trouble.reason, trouble.message)
+        if phase in (Phase.PENDING, Phase.HEALTHY):
+            phase, reason, message = Phase.WAITING, trouble.reason, trouble.message
+        else:
+            message = f"{message}; {trouble.message}"
     annotation = no_effect(draft)
     if annotation:
         draft.announce(_NO_EFFECT, annotation)

@@ -23,6 +23,10 @@ class Draft:
         self.status = seen.status.changed(
             steps=len(seen.spec.steps), route_edits=remembered(seen.status.route_edits, now), blocked=None
         )
+        if seen.last_spec is not None:
+            self.update(last_spec=seen.last_spec)
+        if seen.unversioned is not None:
+            self.update(unversioned=seen.unversioned)
         self.events: list[Event] = []
         self.answers: list[Answer] = []
         self.closed: FinishAnalysis | None = None

@@ -14,11 +14,13 @@ from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Attempt, Clock
 from controller.rollout import manual
+from controller.rollout.at_stable import stable_alone
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.failed_checks import FailedCheck, failed_check
 from controller.rollout.hand_over import hand_over, other_router
 from controller.rollout.manual_rollback import manual_rollback
+from controller.rollout.observation import ConfigTrouble
 from controller.rollout.rejection import end_attempt, reject
 from controller.rollout.traffic import serving
 
@@ -27,6 +29,8 @@ _STEADY_S = 120.0
 40 s for one turn from ready to unready and back: what turns like that again and again is never steady.
 """
 _TAKEN_AGAIN_S = 15.0
+_CONFIG_AGAIN_S = 60.0
+"""The watch of ConfigMaps is faster."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,19 @@ def _start_anew(draft: Draft, why: str) -> None:
     end_attempt(draft, "superseded", why)
 
 
+def _cannot_be_made(draft: Draft) -> ConfigTrouble | None:
+    """A ConfigMap that is missing is no fault of the version: nothing is begun, and nothing rejected."""
+    under_way = draft.status.attempt is not None and draft.status.stable != ""
+    return None if under_way else draft.seen.cannot_be_made
+
+
+def _await_configuration(draft: Draft, trouble: ConfigTrouble) -> Desired:
+    draft.announce(trouble.reason, trouble.message)
+    draft.again(_CONFIG_AGAIN_S)
+    summary = Summary(Phase.WAITING, trouble.reason, trouble.message)
+    return stable_alone(draft, summary) if draft.status.stable else Desired(summary)
+
+
 def _new_version(draft: Draft) -> str | None:
     status, target = draft.status, draft.seen.target
     comes = status.stable != "" and status.attempt is None and target != status.stable
@@ -156,10 +173,12 @@ def _begin(draft: Draft, new: str) -> None:
     """A new attempt, whose first step is entered once the canary has the pods for it."""
     clock = Clock(draft.now, step_started=draft.now)
     attempts = draft.status.attempts + 1
-    attempt = Attempt(new, clock, strategy=draft.seen.spec.strategy_kind)
+    change = draft.seen.config_change if new == draft.seen.spec_revision else ""
+    attempt = Attempt(new, clock, strategy=draft.seen.spec.strategy_kind, change=change)
     draft.update(attempt=attempt, attempts=attempts, stopped_at=0, unproven=(), evidence="")
     instead = f", instead of {draft.replaced}" if draft.replaced not in ("", new) else ""
-    draft.event("NewVersion", f"{new} is rolled out against {draft.status.stable}{instead}")
+    what = f"{new} is rolled out against {draft.status.stable}{instead}"
+    draft.event("NewVersion", f"{what}; {change}" if change else what)
 
 
 def _failed(draft: Draft) -> FailedCheck | None:
@@ -220,6 +239,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("the Release is suspended", _suspended, _suspend),
     Guard("the canary is no longer asked for", _superseded, _end_superseded),
     Guard("the spec asks for another strategy", _other_strategy, _start_anew),
+    Guard("the configuration is missing", _cannot_be_made, _await_configuration),
     Guard("a new version is asked for", _new_version, _begin),
     Guard("the canary fails a check", _failed, _roll_back),
     Guard("the canary has no endpoints", _without_endpoints, _take_work_away),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from controller.api.reasons import Reason
 from controller.api.release import ReleaseSpec
-from controller.api.status import Status
+from controller.api.status import LastSpec, Status, Unversioned
 from controller.rollout.effect import Result
 from controller.rollout.sizing import Sizing
 from controller.stats.all_bad import Disaster
@@ -90,6 +90,17 @@ class MetricTrouble:
     message: str
 
 
+@dataclass(frozen=True)
+class ConfigTrouble:
+    """Why the configuration that the spec names cannot be read, or kept."""
+
+    reason: Reason
+    """CONFIG_MISSING or CONFIG_TOO_LARGE."""
+    message: str
+    stands_in: bool
+    """What the spec asks for is known all the same: it is as it was before this trouble."""
+
+
 def common_cause(evidence: Evidence) -> MetricTrouble | None:
     """What breaks stable too is not the canary's doing: it is waited for, as for an outage."""
     metric = evidence.common_cause
@@ -110,6 +121,13 @@ class Observation:
     spec_revision: str
     """Revision of the template in the spec."""
     status: Status
+    config_trouble: ConfigTrouble | None = None
+    config_change: str = ""
+    """What of the spec's configuration differs from stable's, in words. Read where that is about to come out."""
+    last_spec: LastSpec | None = None
+    """To be remembered; None: nothing new."""
+    unversioned: tuple[Unversioned, ...] | None = None
+    """Likewise."""
     deleting: bool = False
     finalizer: bool = False
     revisions: Mapping[str, RevisionState] = field(default_factory=dict)
@@ -188,6 +206,13 @@ class Observation:
         if mode == "queue":
             return next((one for one in status.queued if self.can_come(one) and one != status.canary), spec_revision)
         return spec_revision
+
+    @property
+    def cannot_be_made(self) -> ConfigTrouble | None:
+        """Why there is no version of the spec, where that would come out now."""
+        trouble = self.config_trouble
+        unknown = trouble is not None and not trouble.stands_in and self.target == self.spec_revision
+        return trouble if unknown else None
 
     @property
     def given_is_unknown(self) -> bool:

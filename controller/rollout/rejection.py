@@ -18,13 +18,14 @@ def end_attempt(draft: Draft, verdict: str, message: str) -> None:
 def reject(draft: Draft, reason: str, message: str) -> None:
     """A rollback; the revision stays rejected."""
     canary, step = draft.status.canary, draft.status.step
-    rejection = Rejection(canary, reason, message, draft.status.evidence, draft.now)
+    change = "" if draft.status.attempt is None else draft.status.attempt.change
+    rejection = Rejection(canary, reason, message, draft.status.evidence, draft.now, change)
     verdict = "aborted" if reason == Reason.ABORTED else "regression"
     end_attempt(draft, verdict, message)
     draft.update(last_rollback=rejection, stopped_at=step)
     remember(draft, rejection)
     keep_evidence(draft, rejection, verdict)
-    draft.event(reason, f"{canary} rolled back: {message}", warning=True)
+    draft.event(reason, f"{canary} rolled back: {message}{f'; {change}' if change else ''}", warning=True)
 
 
 def remember(draft: Draft, rejection: Rejection) -> None:

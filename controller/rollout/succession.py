@@ -17,7 +17,10 @@ def queue_versions(draft: Draft) -> tuple[list[Event], list[KeepTemplate]]:
     waiting: list[str] = []
     events: list[Event] = []
     kept: list[KeepTemplate] = []
-    if seen.spec_revision != seen.target:
+    unknown = seen.config_trouble is not None and not seen.config_trouble.stands_in
+    if unknown and seen.spec.on_new_version == "queue":
+        waiting = [one for one in known if one != seen.target and seen.can_come(one)]
+    if seen.spec_revision != seen.target and not unknown:
         if seen.spec.on_new_version == "queue":
             waiting = [one for one in known if one not in (seen.spec_revision, seen.target) and seen.can_come(one)]
         waiting.append(seen.spec_revision)

@@ -10,6 +10,7 @@ from controller.api import times
 from controller.api.resources import RELEASE_ACTIONS
 from controller.kube.cache import ObjectCache
 from controller.kube.client import NotFoundError
+from controller.kube.config_maps import ConfigMaps
 from controller.kube.events import Events
 from controller.ports import RouterError
 from controller.rollout.actions import (
@@ -27,11 +28,11 @@ from controller.runtime.traffic_executor import move_traffic
 
 
 class Executor:
-    def __init__(self, kube: ObjectCache, runs: RunStore, events: Events) -> None:
+    def __init__(self, kube: ObjectCache, runs: RunStore, events: Events, config_maps: ConfigMaps) -> None:
         self._kube = kube
         self._runs = runs
         self._events = events
-        self.objects = ObjectExecutor(kube, events)
+        self.objects = ObjectExecutor(kube, events, config_maps)
 
     async def carry_out(self, world: World, action: Action, now: float) -> None:
         """Raises KubeError, RouterError, RefusedError, TemplateLostError, NameTakenError.

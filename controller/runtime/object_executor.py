@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from controller import registry
 from controller.analysis.record import is_page
-from controller.api.names import MADE, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.configuration import KeptConfiguration, references, rewritten
+from controller.api.names import COPIES, MADE, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
 from controller.api.resources import (
     ANALYSIS_RUNS,
     CONTROLLER_REVISIONS,
@@ -19,8 +21,9 @@ from controller.api.resources import (
 )
 from controller.kube.cache import ObjectCache
 from controller.kube.client import ConflictError, InvalidError, NotFoundError
+from controller.kube.config_maps import ConfigMaps
 from controller.kube.events import Events
-from controller.kube.made import digest_of, record_of, without_replicas
+from controller.kube.made import digest_of, record_of, record_of_copies, without_replicas
 from controller.kube.objects import (
     child_name,
     child_revision,
@@ -47,6 +50,8 @@ from controller.rollout.actions import (
     Scale,
     SetOwners,
 )
+from controller.runtime.configuration import kept_configuration, read_configuration
+from controller.runtime.copies import ConfigCopies, copies_of
 from controller.runtime.observer import World
 from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.restoring import Restorer
@@ -57,10 +62,21 @@ ObjectAction = (
 )
 
 
+@dataclass(frozen=True)
+class _Version:
+    """What a revision is made of."""
+
+    template: Mapping[str, Any]
+    """As the user wrote it."""
+    ports: Ports
+    kept: KeptConfiguration | None
+
+
 class ObjectExecutor:
-    def __init__(self, kube: ObjectCache, events: Events) -> None:
+    def __init__(self, kube: ObjectCache, events: Events, config_maps: ConfigMaps) -> None:
         self._kube = kube
-        self._restorer = Restorer(kube, events)
+        self._copies = ConfigCopies(kube, config_maps)
+        self._restorer = Restorer(kube, events, self._copies)
 
     async def carry_out(self, world: World, action: ObjectAction) -> None:
         """Raises KubeError, RefusedError, TemplateLostError, NameTakenError."""
@@ -72,7 +88,7 @@ class ObjectExecutor:
             case EnsureRevision():
                 await self._ensure_revision(world, action)
             case KeepTemplate():
-                await self._keep_version(world, action.revision, world.spec.template, world.spec.ports, None)
+                await self._keep_version(world, action.revision, await self._version(world, action.revision), None)
             case Scale():
                 await self._scale(world, action)
             case Retire():
@@ -105,8 +121,12 @@ class ObjectExecutor:
 
     async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
         key, revision = world.key, action.revision
-        template, ports = await self._version(world, revision)
-        name = child_name(key.name, revision)
+        version = await self._version(world, revision)
+        template, ports, name = version.template, version.ports, child_name(key.name, revision)
+        copies: dict[str, str] = {}
+        if version.kept is not None:
+            copies = await self._copies.ensure(world, revision, version.kept)
+            template = rewritten(template, copies_of(key, revision, version.kept))
         made = deployment(
             key,
             revision,
@@ -117,10 +137,14 @@ class ObjectExecutor:
         )
         # the Deployment first: where the API server refuses the template, nothing is left behind
         if revision not in world.deployments:
-            running = await self._create(DEPLOYMENTS, made, strict=True, field="spec.template")
+            try:
+                running = await self._create(DEPLOYMENTS, made, strict=True, field="spec.template")
+            except RefusedError:
+                await self._copies.delete(world, [revision])
+                raise
         else:
             running = await self._kube.get(DEPLOYMENTS, key.namespace, name)
-        kept = await self._keep_version(world, revision, template, ports, running["spec"])
+        kept = await self._keep_version(world, revision, version, running["spec"])
         # the Service last: a revision that has one is whole, and can be made again when the spec asks for another
         if name not in world.services:
             labels = {REVISION_LABEL: revision}
@@ -129,34 +153,48 @@ class ObjectExecutor:
             # as it was made, and not as somebody may have changed it while its Service was gone
             digest = digest_of(kept["data"].get("deployment") or running["spec"])
             made["metadata"]["annotations"] = {MADE: record_of(digest, ports)}
+            if copies:
+                made["metadata"]["annotations"][COPIES] = record_of_copies(copies)
             await self._create(SERVICES, made, field="spec.service")
 
     async def _keep_version(
         self,
         world: World,
         revision: str,
-        template: Mapping[str, Any],
-        ports: Ports,
+        version: _Version,
         running: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
         """`running`: the spec of its Deployment as the API server has it."""
         number = world.observation.status.attempts + 1
-        made = controller_revision(world.key, revision, number, template=template, ports=ports, owner=world.owner)
+        made = controller_revision(
+            world.key, revision, number, template=version.template, ports=version.ports, owner=world.owner
+        )
+        if version.kept is not None:
+            made["data"]["configuration"] = version.kept.to_raw()
         if running is not None:
             made["data"]["deployment"] = without_replicas(running)
         return await self._create(CONTROLLER_REVISIONS, made, field="spec.template")
 
-    async def _version(self, world: World, revision: str) -> tuple[Mapping[str, Any], Ports]:
+    async def _version(self, world: World, revision: str) -> _Version:
         """What it is made of."""
-        if revision == world.observation.spec_revision:
-            return world.spec.template, world.spec.ports
+        wanted = world.wanted
+        if revision == wanted.revision and wanted.trouble is None:
+            kept_now = None
+            if wanted.configuration is not None:
+                named = references(world.spec.template)
+                kept_now = await read_configuration(self._kube, world.key, named, wanted.configuration)
+            return _Version(world.spec.template, world.spec.ports, kept_now)
         kept = await self._kube.find(CONTROLLER_REVISIONS, world.key.namespace, child_name(world.key.name, revision))
         if kept is None:
             raise TemplateLostError(revision)
         template: Mapping[str, Any] = kept["data"]["template"]
         known = world.ports.get(revision)
         ports = kept_ports(kept) if known is None else known
-        return template, world.spec.ports if ports is None else ports
+        try:
+            configuration = kept_configuration(kept)
+        except ValueError as error:
+            raise TemplateLostError(revision, f"cannot be made again: {error}") from error
+        return _Version(template, world.spec.ports if ports is None else ports, configuration)
 
     async def _create(
         self, resource: Resource, body: Mapping[str, Any], *, field: str, strict: bool = False
@@ -191,24 +229,17 @@ class ObjectExecutor:
     async def _retire(self, world: World, revision: str) -> None:
         name = child_name(world.key.name, revision)
         # the Deployment last: it is what a later pass would find this revision by
+        await self._copies.delete(world, {revision, *self._copies.stray(world, _kept_revisions(world))})
         for resource, seen in ((SERVICES, world.services.get(name)), (DEPLOYMENTS, world.deployments.get(revision))):
             if seen is not None:
                 await self._kube.delete(resource, world.key.namespace, name, seen=seen)
         await self._forget_old_revisions(world)
 
     async def _forget_old_revisions(self, world: World) -> None:
-        status = world.observation.status
-        kept = {
-            world.observation.spec_revision,
-            *status.queued,
-            status.stable,
-            status.canary,
-            status.previous,
-            "" if status.going_back is None else status.going_back.to,
-        }
+        kept = _kept_revisions(world)
         labels = f"{RELEASE_LABEL}={world.key.name}"
         known = await self._kube.list(CONTROLLER_REVISIONS, world.key.namespace, labels=labels)
-        spare = [item for item in known if child_revision(world.key, item) not in {*kept, ""}]
+        spare = [item for item in known if child_revision(world.key, item) not in kept]
         spare.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]))
         for item in spare[: max(0, len(spare) - world.spec.revision_history_limit)]:
             await self._kube.delete(CONTROLLER_REVISIONS, world.key.namespace, item["metadata"]["name"], seen=item)
@@ -234,6 +265,7 @@ class ObjectExecutor:
         status, modules = world.observation.status, registry.modules("routers")
         routers = {status.router, status.router_beside, world.spec.traffic.kind} & modules.keys()
         routes = [resource for router in sorted(routers) for resource in modules[router].WATCHES]
+        await self._copies.set_owners(world)
         kinds = dict.fromkeys((ANALYSIS_RUNS, CONTROLLER_REVISIONS, *routes, DEPLOYMENTS, SERVICES))
         for resource in kinds:
             for item in await self._kube.list(resource, key.namespace, labels=labels):
@@ -253,3 +285,11 @@ class ObjectExecutor:
                 except InvalidError as error:
                     where = f"{resource.kind} {key.namespace}/{metadata['name']}"
                     raise NameTakenError(f"{where} refuses the owner of spec.deletionPolicy: {error}") from error
+
+
+def _kept_revisions(world: World) -> frozenset[str]:
+    """Those that the spec or the status names, beyond spec.revisionHistoryLimit."""
+    status = world.observation.status
+    back = "" if status.going_back is None else status.going_back.to
+    named = (world.observation.spec_revision, *status.queued, status.stable, status.canary, status.previous, back)
+    return frozenset({*named, ""})

@@ -23,16 +23,18 @@ from controller.api.revision import same_ports
 from controller.api.status import Status
 from controller.api.text import one_line
 from controller.kube.cache import ObjectCache
-from controller.kube.made import edited, is_recorded
+from controller.kube.config_maps import ConfigMaps, Copy
+from controller.kube.made import edited, is_recorded, recorded_copies
 from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of, selector
 from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns, Weights
 from controller.rollout.observation import NOTHING_RUNS, STRANGE, Observation, Request, RevisionState
 from controller.runtime.pods import pods_of, trouble_of
-from controller.runtime.versions import Ports, Versions, ports_of
+from controller.runtime.versions import Ports, SpecVersion, Versions, ports_of
 
 _SHOWN = 60
 """Characters of an annotation that people are shown."""
 _MOST_REASON = 1000
+_NO_COPY = Copy("", "")
 _SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
@@ -53,6 +55,8 @@ class World:
     """resourceVersion of each ReleaseAction that has no answer, by name."""
     ports: Mapping[str, Ports]
     """Of each revision that work can go to."""
+    wanted: SpecVersion
+    """What the spec asks for."""
     beside: Router | None = None
     """The router that is taken into use, or left."""
 
@@ -68,9 +72,10 @@ class _Beside:
 
 
 class Observer:
-    def __init__(self, kube: ObjectCache, cluster: str, context: RouterContext) -> None:
+    def __init__(self, kube: ObjectCache, config_maps: ConfigMaps, cluster: str, context: RouterContext) -> None:
         """`context`: what routers may use."""
         self._kube = kube
+        self._config_maps = config_maps
         self._cluster = cluster
         self._context = context
 
@@ -89,8 +94,9 @@ class Observer:
         # a copy with our labels, made for debugging, has another name and is none of our revisions
         by_revision = {revision: item for item in deployments if (revision := child_revision(key, item))}
         by_name: dict[str, Mapping[str, Any]] = {item["metadata"]["name"]: item for item in services}
-        versions = Versions(self._kube, self._cluster, key, spec, by_name)
-        spec_revision = await versions.of_spec(status)
+        versions = Versions(self._kube, self._config_maps, self._cluster, key, spec=spec, services=by_name)
+        wanted = await versions.of_spec(status)
+        spec_revision = wanted.revision
         ports = await versions.ports(spec_revision, *status.at_work)
         target = RoutedService(key.namespace, key.name, owner, spec.ports, ports)
         holding = status.router if status.router in registry.modules("routers") else spec.traffic.kind
@@ -101,10 +107,11 @@ class Observer:
         endpoints = _ready_endpoints(slices)
         new = [one for one in (status.canary, spec_revision, *status.queued) if one != status.stable]
         pods = await self._pods_of_unready(key, by_revision, new)
+        copies = self._config_maps.copies(key)
         revisions = {
             revision: _state(
                 item,
-                as_made=_as_made(key, revision, item, by_name.get(child_name(key.name, revision))),
+                as_made=_as_made(key, revision, item, by_name.get(child_name(key.name, revision)), copies),
                 has_service=child_name(key.name, revision) in by_name,
                 endpoints=endpoints[child_name(key.name, revision)],
                 pods=pods.get(revision, []),
@@ -123,6 +130,10 @@ class Observer:
             sizing=registry.modules("routers")[holding].SIZING,
             spec_revision=spec_revision,
             status=status,
+            config_trouble=wanted.trouble,
+            config_change=await versions.change(wanted, status),
+            last_spec=wanted.last_spec,
+            unversioned=wanted.unversioned,
             deleting="deletionTimestamp" in metadata,
             finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
             revisions=revisions,
@@ -152,7 +163,18 @@ class Observer:
         )
         action_versions = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in unanswered}
         return World(
-            key, release, spec, router, observation, owner, by_revision, by_name, action_versions, ports, beside.router
+            key=key,
+            release=release,
+            spec=spec,
+            router=router,
+            observation=observation,
+            owner=owner,
+            deployments=by_revision,
+            services=by_name,
+            action_versions=action_versions,
+            ports=ports,
+            wanted=wanted,
+            beside=beside.router,
         )
 
     def _router(self, kind: str, spec: ReleaseSpec, target: RoutedService) -> Router:
@@ -269,7 +291,11 @@ def _state(
 
 
 def _as_made(
-    key: Key, revision: str, deployment: Mapping[str, Any], service: Mapping[str, Any] | None
+    key: Key,
+    revision: str,
+    deployment: Mapping[str, Any],
+    service: Mapping[str, Any] | None,
+    copies: Mapping[str, Copy] | None,
 ) -> tuple[bool, str]:
     """Whether a revision's objects are as they were made, and what somebody has changed."""
     if service is None:
@@ -277,6 +303,8 @@ def _as_made(
     changed = edited(key, revision, deployment, service)
     if changed:
         return False, changed
+    if copies is not None and any(copies.get(name, _NO_COPY).uid != uid for name, uid in recorded_copies(service)):
+        return False, ""  # the pods that run have what they read
     status = deployment.get("status", {})
     if status.get("replicas", 0) > status.get("updatedReplicas", 0):
         # the template is the right one again, and not all pods are of it

@@ -22,6 +22,7 @@ from controller.effects.outbox import Outbox, kinds
 from controller.kube.cache import ObjectCache
 from controller.kube.callers import Callers
 from controller.kube.client import KubeClient, KubeError
+from controller.kube.config_maps import ConfigMaps
 from controller.kube.events import Events
 from controller.kube.host_names import HostNames
 from controller.kube.lease import Lease
@@ -105,7 +106,7 @@ class Operator:
         def wake(key: Key) -> None:
             event_router.add(release_request(key))
 
-        cache, hosts = ObjectCache(kube), HostNames(wake)
+        cache, config_maps, hosts = ObjectCache(kube), ConfigMaps(kube), HostNames(wake)
         ledgers = MemoryLedgers()
         clock = kube.clock.now
         allocators = Allocators(partial(_ledgers_of, ledgers), clock=clock)
@@ -120,17 +121,18 @@ class Operator:
         reconciler = Reconciler(
             kube=kube,
             cache=cache,
-            observer=Observer(cache, cluster, RouterContext(cache, (allocators, hosts))),
-            executor=Executor(cache, runs, events),
+            observer=Observer(cache, config_maps, cluster, RouterContext(cache, (allocators, hosts))),
+            executor=Executor(cache, runs, events, config_maps),
             analysis=analysis,
             runs=runs,
             sources=sources,
             outbox=outbox,
             clock=clock,
             hosts=hosts,
+            config_maps=config_maps,
         )
         controllers: tuple[Controller, ...] = (
-            ReleaseController(kube, cache, reconciler, allocators),
+            ReleaseController(kube, cache, config_maps, reconciler, allocators),
             SweepingController(kube, clock),
         )
         liveness = list[Liveness]()

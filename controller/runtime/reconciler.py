@@ -28,6 +28,7 @@ from controller.api.status_format import status_from_raw, status_to_raw
 from controller.effects.outbox import Outbox
 from controller.kube.cache import ObjectCache
 from controller.kube.client import KubeClient, KubeError, NotFoundError
+from controller.kube.config_maps import ConfigMaps
 from controller.kube.host_names import HostNames
 from controller.kube.objects import Key, selector_text
 from controller.ports import RouterError
@@ -66,6 +67,7 @@ class Reconciler:
     outbox: Outbox[Key]
     clock: Callable[[], float]
     hosts: HostNames
+    config_maps: ConfigMaps
     _pending: PendingActions = field(default_factory=PendingActions)
     _versions: dict[Key, str] = field(default_factory=dict)
     """resourceVersion of each Release as it was last read or written here; the resync compares with it."""
@@ -300,6 +302,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self.cache.forget(key.namespace, key.name)
+        self.config_maps.forget(key)
         self._pending.forget(key)
         self._versions.pop(key, None)
         self._written.pop(key, None)

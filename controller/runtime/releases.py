@@ -8,6 +8,7 @@ from functools import partial
 from controller import registry
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import (
+    CONFIG_MAPS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     METRIC_SOURCES,
@@ -19,6 +20,7 @@ from controller.api.resources import (
 )
 from controller.kube.cache import ObjectCache
 from controller.kube.client import KubeClient
+from controller.kube.config_maps import ConfigMaps
 from controller.kube.objects import Key
 from controller.kube.watch import Change, ChildWatch
 from controller.queue_share.allocator import Allocators
@@ -37,9 +39,17 @@ class ReleaseController(Controller):
     kind = RELEASES.kind
     watches = (RELEASES, RELEASE_ACTIONS, METRIC_TEMPLATES, METRIC_SOURCES)
 
-    def __init__(self, kube: KubeClient, cache: ObjectCache, reconciler: Reconciler, allocators: Allocators) -> None:
+    def __init__(
+        self,
+        kube: KubeClient,
+        cache: ObjectCache,
+        config_maps: ConfigMaps,
+        reconciler: Reconciler,
+        allocators: Allocators,
+    ) -> None:
         self._kube = kube
         self._cache = cache
+        self._config_maps = config_maps
         self._reconciler = reconciler
         self._allocators = allocators
 
@@ -69,6 +79,9 @@ class ReleaseController(Controller):
         return [release_request(key)]
 
     def on_child(self, resource: Resource, change: Change) -> Iterable[Request]:
+        if resource == CONFIG_MAPS:
+            concerned = self._config_maps.on_event(change)
+            return [release_request(key) for key in concerned if self._reconciler.knows(key)]
         key = Key(change.metadata["namespace"], change.metadata["labels"][RELEASE_LABEL])
         self._cache.on_event(resource, key.name, change)
         # a Release without a pass yet has an event of its own to come, and its objects are read then
@@ -91,7 +104,8 @@ class ReleaseController(Controller):
                 ),
             )
 
-        return [watch(resource) for resource in (*_LISTED, *sorted(of_routers - {*_LISTED}, key=str))]
+        watches = [watch(resource) for resource in (*_LISTED, *sorted(of_routers - {*_LISTED}, key=str))]
+        return [*watches, self._config_maps.watch(only, partial(seen, CONFIG_MAPS))]
 
     async def resync(self, only: str | None) -> Iterable[Request]:
         """A list of versions, a request only for what differs, and for what nobody has answered.

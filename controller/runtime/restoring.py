@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from controller.api.names import MADE
+from controller.api.configuration import rewritten
+from controller.api.names import COPIES, MADE
 from controller.api.reasons import Reason
 from controller.api.resources import CONTROLLER_REVISIONS, DEPLOYMENTS, SERVICES
 from controller.api.revision import same_ports
@@ -14,9 +15,11 @@ from controller.backoff import delay_s
 from controller.kube.cache import ObjectCache
 from controller.kube.client import InvalidError
 from controller.kube.events import Events
-from controller.kube.made import digest_of, record_of, recorded, spec_digest
+from controller.kube.made import digest_of, record_of, record_of_copies, recorded, recorded_copies, spec_digest
 from controller.kube.objects import Key, child_name, deployment, labels_of, selector, service_patch
 from controller.kube.writers import spec_writer
+from controller.runtime.configuration import kept_configuration
+from controller.runtime.copies import ConfigCopies, copies_of
 from controller.runtime.observer import World
 from controller.runtime.refusals import RefusedError, TemplateLostError
 from controller.runtime.versions import Ports, kept_ports, ports_of
@@ -30,8 +33,9 @@ Object = dict[str, Any]
 class Restorer:
     """Whoever changes a child again and again is answered after longer and longer pauses: pods roll each time."""
 
-    def __init__(self, kube: ObjectCache, events: Events) -> None:
+    def __init__(self, kube: ObjectCache, events: Events, copies: ConfigCopies) -> None:
         self._kube = kube
+        self._copies = copies
         self._events = events
         self._restored: dict[tuple[Key, str], tuple[float, int]] = {}
         """Until when each is left as it is, by the loop's clock, and how often in a row it was put back."""
@@ -52,6 +56,7 @@ class Restorer:
         try:
             digest = await self._restore_deployment(world, revision, running, service, kept)
             await self._restore_service(world, revision, service, kept, digest)
+            await self._restore_copies(world, revision, kept)
         except InvalidError as error:
             raise RefusedError(f"{name} was changed by hand and cannot be put back", error) from error
 
@@ -93,6 +98,9 @@ class Restorer:
             what = "was changed by hand and cannot be put back, because its ControllerRevision is gone"
             raise TemplateLostError(revision, what)
         deadline_s = world.spec.progress_deadline
+        configuration = kept_configuration(kept)
+        if configuration is not None:
+            template = rewritten(template, copies_of(world.key, revision, configuration))
         sent: Object = deployment(world.key, revision, 0, template=template, deadline_s=deadline_s, owner=None)["spec"]
         return sent
 
@@ -117,6 +125,28 @@ class Restorer:
             world.services[metadata["name"]]["metadata"]["resourceVersion"] = version
         if changed:
             self._say(world, revision, f"Service {key.namespace}/{metadata['name']}", service)
+
+    async def _restore_copies(self, world: World, revision: str, kept: Object | None) -> None:
+        """Of its ConfigMaps: they cannot be changed, but deleted."""
+        key, name = world.key, child_name(world.key.name, revision)
+        try:
+            configuration = kept_configuration(kept)
+        except ValueError as error:
+            raise TemplateLostError(revision, f"cannot be put back: {error}") from error
+        service = None if configuration is None else await self._kube.find(SERVICES, key.namespace, name)
+        if configuration is None or service is None:
+            return
+        made, before = await self._copies.ensure(world, revision, configuration), dict(recorded_copies(service))
+        changed = [copy for copy, uid in sorted(made.items()) if before.get(copy) != uid]
+        if not changed:
+            return
+        metadata = {"resourceVersion": service["metadata"]["resourceVersion"]}
+        patch = {"metadata": metadata | {"annotations": {COPIES: record_of_copies(made)}}}
+        answer = await self._kube.patch(SERVICES, key.namespace, name, patch)
+        if name in world.services:
+            world.services[name]["metadata"]["resourceVersion"] = answer["metadata"]["resourceVersion"]
+        if before:
+            self._say(world, revision, f"ConfigMap {key.namespace}/{changed[0]}", {"metadata": {}})
 
     @staticmethod
     def _ports(world: World, revision: str, service: Object, kept: Object | None) -> Ports:

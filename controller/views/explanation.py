@@ -63,6 +63,9 @@ class Explanation:
         if status.canary:
             since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
             yield f"canary  {status.canary}, {status.weight:g} % of the work{since}"
+        change = _change(status)
+        if change:
+            yield f"change  {change}"
         if status.paused_by:
             paused_since = None if status.attempt is None else status.attempt.clock.paused_since
             since = f" {_span(now - paused_since)} ago" if paused_since else ""
@@ -155,6 +158,14 @@ class Explanation:
             "podEvidence": dict(self.pod_evidence),
             "next": next_commands(self.release["metadata"]["namespace"], self.release["metadata"]["name"], status),
         }
+
+
+def _change(status: Status) -> str:
+    """What of the configuration is new in the version that is spoken of."""
+    if status.attempt is not None:
+        return status.attempt.change
+    last = status.last_rollback
+    return last.change if last is not None and status.phase is Phase.ROLLED_BACK else ""
 
 
 def _young_pods(status: Status) -> Iterator[str]:

@@ -144,7 +144,7 @@ def test_the_operator_may_do_what_its_code_does() -> None:
 
 def test_secrets_and_leases_are_the_operators_in_its_own_namespace_only() -> None:
     cluster = {resource for _, resource, _ in rules(the("ClusterRole", "pointsman-operator"))}
-    assert cluster.isdisjoint({"secrets", "leases", "configmaps"})
+    assert cluster.isdisjoint({"secrets", "leases"})
     own = the("Role", "pointsman-operator")
     assert own["metadata"]["namespace"] == "pointsman-system"
     assert {verb for _, resource, verb in rules(own) if resource == "secrets"} == {"get"}

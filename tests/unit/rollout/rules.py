@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.api.status import Status
-from controller.rollout.actions import Action, EnsureRevision, Scale, SetWeights
+from controller.rollout.actions import Action, EnsureRevision, KeepTemplate, Scale, SetWeights
 from controller.rollout.contention import is_contended
 from controller.rollout.converge import Decision
 from controller.rollout.observation import Observation
@@ -22,6 +22,9 @@ def hold_for(seen: Observation, decision: Decision) -> None:
     for action in decision.actions:
         if isinstance(action, SetWeights | Scale | EnsureRevision):
             _rejected_gets_nothing(decision.status, action)
+        if isinstance(action, EnsureRevision | KeepTemplate) and seen.config_trouble is not None:
+            known = seen.config_trouble.stands_in or action.revision != seen.spec_revision
+            assert known, f"{action.revision} is made without its configuration"
     assert decision.again_in is None or decision.again_in >= 0
 
 

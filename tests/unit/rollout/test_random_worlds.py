@@ -20,7 +20,7 @@ from controller.rollout.step import Step
 from controller.rollout.steps.webhook import Webhook
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Deployment
 from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, Given, analyze, approve, blue_green, pause, release, weight
-from tests.unit.rollout.world import World
+from tests.unit.rollout.world import MISSING, UNKNOWN, World
 
 REVISIONS = ("v1", "v2", "v3", "v4")
 ACTIONS = ("approve", "approve", "abort", "skip", "promote", "pause", "resume", "retry", "rollback")
@@ -85,6 +85,11 @@ class Life(RuleBasedStateMachine):
         self.world.metrics.come_back()
         if reason:
             self.world.metrics.go_dark(reason)
+        self.world.settle()
+
+    @rule(configuration=st.sampled_from(("", MISSING, UNKNOWN)))
+    def config_map(self, configuration):
+        self.world.configuration = configuration
         self.world.settle()
 
     @rule(result=st.sampled_from((*ANSWERS, None)))
@@ -177,6 +182,7 @@ class Life(RuleBasedStateMachine):
         world = self.world
         convicted = world.release.is_rejected(world.target)
         world.metrics.come_back()
+        world.configuration = ""
         world.gate = ANSWERS[0]
         for revision in REVISIONS:
             world.regress(revision, 0.001)

@@ -9,12 +9,25 @@ from typing import Any
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide
 from controller.rollout.effect import Answered
-from controller.rollout.observation import MetricTrouble, Observation, PodTrouble
+from controller.rollout.observation import ConfigTrouble, MetricTrouble, Observation, PodTrouble
 
 TEXTS = frozenset(
-    {"message", "reason", "evidence", "why", "judged", "share_lag", "late", "by", "approved_by", "paused_by", "full_by"}
+    {
+        "message",
+        "reason",
+        "evidence",
+        "why",
+        "judged",
+        "share_lag",
+        "late",
+        "by",
+        "approved_by",
+        "paused_by",
+        "full_by",
+        "change",
+    }
 )
-TYPED = (MetricTrouble, PodTrouble)
+TYPED = (ConfigTrouble, MetricTrouble, PodTrouble)
 """Their `reason` is a kind of trouble, and no text."""
 
 
@@ -24,7 +37,16 @@ def other_texts(seen: Observation) -> Observation:
         seen,
         **{
             name: _scrub(getattr(seen, name))
-            for name in ("status", "revisions", "metric_trouble", "share_lag", "late", "requests")
+            for name in (
+                "status",
+                "revisions",
+                "metric_trouble",
+                "share_lag",
+                "late",
+                "requests",
+                "config_trouble",
+                "config_change",
+            )
         },
         effects={name: one if isinstance(one, Answered) else _scrub(one) for name, one in seen.effects.items()},
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.api.conditions import conditions_of, write_conditions
+from controller.api.reasons import Reason
 from controller.api.status import Clock, Status
 from controller.api.status_format import status_from_raw, status_to_raw
 from controller.rollout import decide as decider
@@ -23,7 +24,7 @@ from controller.rollout import pod_evidence
 from controller.rollout.actions import Action, EnsureRevision, Event, SetWeights
 from controller.rollout.converge import Decision
 from controller.rollout.effect import Answered, Result
-from controller.rollout.observation import MetricTrouble, Observation, Request, common_cause
+from controller.rollout.observation import ConfigTrouble, MetricTrouble, Observation, Request, common_cause
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import units_since
 from tests.unit.rollout import rules
@@ -32,6 +33,7 @@ from tests.unit.rollout.language import Given
 from tests.unit.rollout.runs import Run, evidence_of, of_canary
 from tests.unit.rollout.texts import texts_steer_nothing
 
+MISSING, UNKNOWN = "missing", "unknown"
 _BUSY = 50
 """Decisions at one moment that are still no busy loop."""
 
@@ -57,6 +59,9 @@ class World:
     checked: bool = True
     disaster: Disaster | None = None
     """What provisional counts say of the canary under way."""
+    configuration: str = ""
+    """MISSING: what the spec asks for is as it was before its ConfigMap went; UNKNOWN: nothing is known of it."""
+    config_change: str = ""
     unused_credits_s: float = 0.0
     """For how long the canary has left credits of its share unused."""
     old_is_quiet: bool | None = None
@@ -229,8 +234,10 @@ class World:
         return Observation(
             spec=self.spec,
             sizing=self.cluster.sizing,
-            spec_revision=self.target,
+            spec_revision=f"{self.target}?" if self.configuration == UNKNOWN else self.target,
             status=status,
+            config_trouble=self._config_trouble(),
+            config_change=self.config_change,
             router_took_weights=self.router_took_weights,
             deleting=self.deleting,
             finalizer=self.cluster.finalizer,
@@ -251,6 +258,12 @@ class World:
             retry=self.retry,
             kept=tuple(reversed(self.cluster.templates)),
         )
+
+    def _config_trouble(self) -> ConfigTrouble | None:
+        if not self.configuration:
+            return None
+        message = "ConfigMap shop/prompts does not exist"
+        return ConfigTrouble(Reason.CONFIG_MISSING, message, stands_in=self.configuration == MISSING)
 
     def _trouble(self, run: Run | None) -> MetricTrouble | None:
         if not (self.release.canary and self.spec.analysis.metrics):

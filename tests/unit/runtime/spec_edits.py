@@ -44,8 +44,13 @@ WHOLE: Object = {
     },
 }
 """A pod template with all that the schema names."""
+CONFIG_MAP: Object = {"metadata": {"name": "prompts"}, "data": {"tone": "polite"}}
+CONFIGURED: Object = {
+    "containers": [{"name": "web", "image": "web:4", "envFrom": [{"configMapRef": {"name": "prompts"}}]}],
+}
+"""It names that ConfigMap."""
 OPEN: dict[Path, list[Any]] = {
-    ("template",): [template(2), template(3), WHOLE],
+    ("template",): [template(2), template(3), WHOLE, {"spec": CONFIGURED}],
     ("traffic", "gatewayAPI", "rules"): [[{"matches": [{"path": {"value": "/a"}}]}]],
     ("traffic", "gatewayAPI", "parentRefs"): [[{"name": "other"}]],
     ("analysis", "metrics"): [

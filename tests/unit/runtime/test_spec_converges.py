@@ -13,7 +13,7 @@ import pytest
 from controller import registry
 from controller.api.names import RELEASE_LABEL
 from controller.api.release import release_schema
-from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES, RELEASE_ACTIONS, RELEASES, SERVICES
+from controller.api.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES, RELEASE_ACTIONS, RELEASES, SERVICES
 from controller.api.revision import first_revision_of
 from controller.queue_share.ports import LedgerPlace
 from controller.queue_share.stores.memory import MemoryLedgers
@@ -23,7 +23,18 @@ from controller.runtime import versions
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fake_client import Weather
 from tests.unit.runtime.fault_world import SHOP, World, release, run
-from tests.unit.runtime.spec_edits import EDITED, OPEN, STEPS, edited, edits, fits, leaves, left_out
+from tests.unit.runtime.spec_edits import (
+    CONFIG_MAP,
+    CONFIGURED,
+    EDITED,
+    OPEN,
+    STEPS,
+    edited,
+    edits,
+    fits,
+    leaves,
+    left_out,
+)
 from tests.unit.runtime.weathers import trouble
 
 
@@ -56,10 +67,13 @@ def objects(world: World) -> Object:
     is decided by it.
     """
     found: Object = {}
-    for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES):
+    for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES, CONFIG_MAPS):
         for item in world.api.objects(resource.path()):
             metadata = item["metadata"]
-            spec = {name: value for name, value in item["spec"].items() if name != "progressDeadlineSeconds"}
+            if RELEASE_LABEL not in metadata.get("labels", {}):
+                continue  # a ConfigMap that people write
+            spec = item["data"] if resource == CONFIG_MAPS else item["spec"]
+            spec = {name: value for name, value in spec.items() if name != "progressDeadlineSeconds"}
             if "ports" in spec:  # with the API server's default, which is the same port
                 spec["ports"] = [{"protocol": "TCP", **port} for port in spec["ports"]]
             owned = [one["kind"] for one in metadata.get("ownerReferences") or []]
@@ -73,6 +87,7 @@ def objects(world: World) -> Object:
 
 def fresh(spec: Object) -> Object:
     async def story(world):
+        world.create(CONFIG_MAPS, CONFIG_MAP)
         world.create(RELEASES, {**release("web"), "spec": spec})
         world.start()
         await to_its_end(world)
@@ -82,6 +97,7 @@ def fresh(spec: Object) -> Object:
 
 def after_edits(specs: list[Object], *, mid_release: bool) -> Object:
     async def story(world):
+        world.create(CONFIG_MAPS, CONFIG_MAP)
         world.create(RELEASES, release("web", *STEPS))
         world.start()
         await world.until_phase("web", "Healthy")
@@ -221,3 +237,11 @@ def test_owners_that_cannot_be_changed_keep_no_release_from_ending():
         await world.until(lambda: len(world.api.objects(DEPLOYMENTS.path())) == 1)
 
     run(story, NoOwnerChanges())
+
+
+@pytest.mark.parametrize("modes", [("Auto", "None"), ("None", "Auto"), ("Auto", "None", "Auto")])
+@pytest.mark.parametrize("mid_release", [False, True], ids=["at-rest", "mid-release"])
+def test_copies_come_and_go_with_config_refs(modes, mid_release):
+    spec = {**release("web", *STEPS)["spec"], "template": {"spec": CONFIGURED}}
+    specs = [{**spec, "configRefs": mode} for mode in modes]
+    assert after_edits(specs, mid_release=mid_release) == fresh(specs[-1])

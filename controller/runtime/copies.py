@@ -1,0 +1,106 @@
+"""Makes, puts back and deletes the copies of ConfigMaps that a version's pods read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from controller.api.configuration import Content, KeptConfiguration, content_of, copy_name
+from controller.api.names import RELEASE_LABEL, REVISION_LABEL
+from controller.api.resources import CONFIG_MAPS
+from controller.kube.cache import ObjectCache
+from controller.kube.client import InvalidError, NotFoundError
+from controller.kube.config_maps import ConfigMaps
+from controller.kube.objects import Key, config_copy, has_owners, is_ours, owners, taken
+from controller.runtime.observer import World
+from controller.runtime.refusals import NameTakenError, RefusedError
+
+
+class ConfigCopies:
+    def __init__(self, kube: ObjectCache, config_maps: ConfigMaps) -> None:
+        self._kube = kube
+        self._config_maps = config_maps
+
+    async def ensure(self, world: World, revision: str, kept: KeptConfiguration) -> dict[str, str]:
+        """The UID of each copy by its name; those that are there, and right, are left as they are.
+
+        Raises KubeError, RefusedError, NameTakenError.
+        """
+        made = {}
+        for name, content in kept.contents.items():
+            body = config_copy(world.key, revision, name, content, world.owner)
+            try:
+                item = await self._ensure(world, body)
+            except InvalidError as error:
+                raise RefusedError(f"the copy of ConfigMap {name}", error) from error
+            self._config_maps.made(item)
+            made[item["metadata"]["name"]] = item["metadata"]["uid"]
+        return made
+
+    async def _ensure(self, world: World, body: dict[str, Any]) -> dict[str, Any]:
+        key, name = world.key, body["metadata"]["name"]
+        found = await self._kube.find(CONFIG_MAPS, key.namespace, name)
+        if found is None:
+            return await self._kube.create(CONFIG_MAPS, key.namespace, body)
+        if not is_ours(found["metadata"], key.name, world.owner):
+            raise NameTakenError(taken(CONFIG_MAPS, key.namespace, name))
+        if not found.get("immutable") or _content(found) != _content(body):
+            # what is immutable cannot be written again
+            await self._kube.delete(CONFIG_MAPS, key.namespace, name, seen=found)
+            return await self._kube.create(CONFIG_MAPS, key.namespace, body)
+        labels, wanted = found["metadata"].get("labels") or {}, body["metadata"]["labels"]
+        if wanted.items() <= labels.items():
+            return found
+        return await self._kube.replace(
+            CONFIG_MAPS, {**found, "metadata": {**found["metadata"], "labels": {**labels, **wanted}}}
+        )
+
+    async def delete(self, world: World, revisions: Iterable[str]) -> None:
+        """All copies of these versions. Raises KubeError."""
+        for item in await self._listed(world.key, revisions):
+            name = item["metadata"]["name"]
+            with contextlib.suppress(NotFoundError):
+                await self._kube.delete(CONFIG_MAPS, world.key.namespace, name, seen=item)
+            self._config_maps.deleted(world.key, name)
+
+    def stray(self, world: World, kept: frozenset[str]) -> set[str]:
+        """Versions that have copies and nothing else: a pass was cut off before their Deployments were made."""
+        copies = self._config_maps.copies(world.key) or {}
+        return {copy.revision for copy in copies.values()} - kept - world.deployments.keys()
+
+    async def _listed(self, key: Key, revisions: Iterable[str]) -> list[dict[str, Any]]:
+        known = self._config_maps.copies(key)
+        wanted = set(revisions)
+        if known is not None and not any(copy.revision in wanted for copy in known.values()):
+            return []
+        found = await self._kube.list_metadata(CONFIG_MAPS, key.namespace, labels=f"{RELEASE_LABEL}={key.name}")
+        return [item for item in found if (item["metadata"].get("labels") or {}).get(REVISION_LABEL) in wanted]
+
+    async def set_owners(self, world: World) -> None:
+        """As spec.deletionPolicy says now. Raises KubeError, NameTakenError."""
+        key, known = world.key, self._config_maps.copies(world.key)
+        if known is not None and not known:
+            return
+        for item in await self._kube.list_metadata(
+            CONFIG_MAPS, key.namespace, labels=f"{RELEASE_LABEL}={key.name},{REVISION_LABEL}"
+        ):
+            metadata = item["metadata"]
+            if has_owners(world.release, metadata, world.owner):
+                continue
+            wanted = owners(world.release, metadata, world.owner)
+            patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": wanted}}
+            try:
+                await self._kube.patch(CONFIG_MAPS, key.namespace, metadata["name"], patch)
+            except InvalidError as error:
+                where = f"ConfigMap {key.namespace}/{metadata['name']}"
+                raise NameTakenError(f"{where} refuses the owner of spec.deletionPolicy: {error}") from error
+
+
+def copies_of(key: Key, revision: str, kept: KeptConfiguration) -> dict[str, str]:
+    """The name of each copy by that of its ConfigMap."""
+    return {name: copy_name(key.name, revision, name) for name in kept.contents}
+
+
+def _content(config_map: Mapping[str, Any]) -> Content:
+    return content_of(config_map, None)
