@@ -68,7 +68,7 @@ class Reporters:
     def _end(self, access: _Access, review: asyncio.Task[bool]) -> None:
         del self._reviews[access]
         if not review.cancelled():
-            review.exception()  # all who access may be gone, and asyncio would log what nobody retrieved
+            review.exception()  # whoever waited may be gone, and asyncio would log what nobody retrieved
 
     async def _review(self, access: _Access) -> bool:
         async with self._places:

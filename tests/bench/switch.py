@@ -3,6 +3,7 @@
 The service is the invitation API on PostgreSQL, without its sender: four of five requests look at its page, the fifth
 invites somebody, and each that was answered with an invitation must be in the database afterwards.
 Promotion, rollback, pods deleted as `kubectl delete` does, pods evicted as a drained node's are, the operator killed.
+Then ports, host names and the router are edited, at rest and in mid-release: `edits.py` says what is counted there.
 Last, and counted apart, a pod that is killed without a word: what was in flight on it is lost, and no more may be.
 That is asked of a gateway that tries another pod when one refuses a connection: any other sends on to the dead one
 until the kubelet has noticed, whoever controls the release. What is lost through such a one is told beside it.
@@ -19,6 +20,7 @@ from hack.demonstration.invitations import MANIFEST, Invitations
 from hack.demonstration.service_story import NAME
 from hack.install import CHECKOUT, INVITATIONS, Kubectl
 from hack.load.tally import Snapshot
+from tests.bench.edits import edited
 from tests.bench.report import Report, Target
 from tests.bench.world import Bench, bench, say
 from tests.e2e import containers
@@ -31,11 +33,13 @@ FRESH = 0.2
 ENOUGH = 100_000
 REPLICAS = 4
 _PATIENCE_S = 120.0
-AT_ANY_SIZE = ("failed", "lost")
+AT_ANY_SIZE = ("failed", "lost", "failed_by_edits", "failed_by_edits_at_service")
 TARGETS: dict[str, Target] = {
     "requests": (">=", ENOUGH),
     "failed": ("<=", 0),
     "lost": ("<=", 0),
+    "failed_by_edits": ("<=", 0),
+    "failed_by_edits_at_service": ("<=", 0),
     "failed_by_kill_above_in_flight": ("<=", 0),
 }
 
@@ -61,12 +65,19 @@ async def run(*, small: bool = False) -> Report:
             notes.append(note)
             total, failed, skipped = total + counted.sent, failed + counted.failed, skipped + counted.skipped
             made += counted.codes.get("201", 0)
+        edits = await edited(shop)
+        for note in edits.notes():
+            say(note)
+        notes += edits.notes()
+        made += edits.invited
         kept = await invitations.kept()
         killed = await _kill(shop, retrying=True)
         plain = await _kill(shop, retrying=False)
     apart = {"failed_by_kill_without_retries": plain["failed_by_kill"]}
     figures: dict[str, float] = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds}
     figures |= {"invited": made, "lost": kept.missing(made)}
+    figures |= {"edits": edits.edits, "requests_during_edits": edits.sent, "failed_by_edits": edits.failed}
+    figures |= {"requests_at_service": edits.at_service, "failed_by_edits_at_service": len(edits.failed_at_service)}
     figures |= killed | apart
     targets = {name: target for name, target in TARGETS.items() if not small or name in AT_ANY_SIZE}
     return Report("switch", figures, targets, notes)

@@ -46,7 +46,7 @@ class Callers:
             self.failures.append((sent, repr(problem)))
             return
         if response.ok:
-            self.answers.append((sent, response.headers["X-Revision"]))
+            self.answers.append((sent, response.headers.get("X-Revision", "")))
         else:
             self.failures.append((sent, f"status {response.status}"))
 

@@ -63,7 +63,7 @@ class Shop:
         await self.kube.create(RELEASES, self.namespace, release)
         stable: str = (await self.until_phase("Healthy"))["stableRevision"]
         if "gatewayAPI" in release["spec"]["traffic"]:
-            await until(self._is_routed, f"the gateway answers for {self.host}")
+            await until(lambda: self.is_routed(self.host), f"the gateway answers for {self.host}")
         return stable
 
     async def commit(self, **values: str) -> None:
@@ -120,13 +120,13 @@ class Shop:
 
     # -- who calls -----------------------------------------------------------------------------------------------
 
-    def load(self, rate: float = 100.0, fresh: float = 0.3, *, retrying: bool = False) -> Load:
+    def load(self, rate: float = 100.0, fresh: float = 0.3, *, retrying: bool = False, host: str = "") -> Load:
         """Callers from outside, through the gateway; this share of them on a new connection each time.
 
         `retrying`: the gateway tries another pod when one refuses a connection.
         """
         url = self.cluster.retrying_url if retrying else self.cluster.gateway_url
-        plan = plan_for(url, host=self.host, rate=rate, fresh=fresh)
+        plan = plan_for(url, host=host or self.host, rate=rate, fresh=fresh)
         return Load(plan, calls=self.calls)
 
     async def until_answered_by(self, load: Load, revision: str, answers: int = 20) -> None:
@@ -141,10 +141,10 @@ class Shop:
         service = await self.kube.get(SERVICES, self.namespace, self.name)
         return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
 
-    async def _is_routed(self) -> bool:
+    async def is_routed(self, host: str) -> bool:
         async with (
             aiohttp.ClientSession() as session,
-            session.get(self.cluster.gateway_url, headers={"Host": self.host}) as answer,
+            session.get(self.cluster.gateway_url, headers={"Host": host}) as answer,
         ):
             return answer.ok
 

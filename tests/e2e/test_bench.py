@@ -8,13 +8,13 @@ pytestmark = pytest.mark.alone
 FIGURES = {
     "rollback": ["all_bad_median_s", "all_bad_worst_s", "fifth_bad_median_s", "failed_requests_median"],
     "blind": ["raised", "promoted", "promoted_after_outage", "cases", "waiting_s_worst"],
-    "switch": ["requests", "failed", "failed_by_kill"],
+    "switch": ["requests", "failed", "requests_during_edits", "failed_by_edits", "failed_by_kill"],
 }
 """The names that people and scripts look for."""
 HOLDS = {
     "rollback": lambda found: 0 < found["all_bad_median_s"] < 60,
     "blind": lambda found: found["raised"] == found["promoted"] == found["promoted_after_outage"] == 0 < found["cases"],
-    "switch": lambda found: found["requests"] > 0,
+    "switch": lambda found: found["requests"] > 0 and found["edits"] > 0 and found["requests_at_service"] > 0,
 }
 
 
