@@ -167,6 +167,12 @@ class Written:
     )
     # filled, because the rule is tried on it as it stands
     drain: Drain = field(Record(Drain), "Before an old version is scaled down.", default={}, filled=True)
+    keep_failed: float | None = field(
+        Duration("1s", "24h"),
+        "How long one pod of a rejected version stays, without work, for a look at it: 1s to 24h. Default: it goes at "
+        "once.",
+        default=Absent(),
+    )
     notify: tuple[Notify, ...] = field(
         NOTIFY,
         "Whom to notify of a rollback, a promotion, a pending approval, or metrics that fail. Nothing waits for it.",
@@ -205,6 +211,8 @@ class ReleaseSpec:
     notify: tuple[Notify, ...] = ()
     versions_configuration: bool = True
     """configRefs Auto."""
+    keep_failed: float | None = None
+    """Seconds."""
 
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
@@ -268,6 +276,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         on_new_version=written.on_new_version,
         notify=written.notify,
         versions_configuration=written.config_refs == "Auto",
+        keep_failed=written.keep_failed,
     )
 
 

@@ -158,6 +158,8 @@ class Status:
     weight_since: float | None = None
     scaled_up: float | None = None
     drain_since: float | None = None
+    failed_kept_until: float | None = None
+    """Until then one pod of the version that was rejected last stays, for a look at it; None: none stays."""
     handled: tuple[str, ...] = ()
     """UIDs of ReleaseActions that took effect: an approval must not pass two steps."""
     unproven: tuple[Unproven, ...] = ()

@@ -48,6 +48,7 @@ _MOMENTS = {
     "weight_since": "weightSince",
     "scaled_up": "scaledUpAt",
     "drain_since": "drainSince",
+    "failed_kept_until": "failedKeptUntil",
 }
 _ATTEMPT_TEXTS = {
     "strategy": "strategy",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Status
-from controller.rollout import contention, hand_over
+from controller.rollout import contention, hand_over, kept_pod
 from controller.rollout.actions import (
     Action,
     AddFinalizer,
@@ -200,7 +200,7 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
     """What goes now, and whether nothing is left that has to go later.
 
     A canary waits for the router to follow; an old stable version for the end of its drain; a rejected one until what
-    its pods say was kept.
+    its pods say was kept. One pod of it may stay, which nothing waits for.
     """
     seen, status = draft.seen, draft.status
     unused: list[Action] = [Retire(one) for one in seen.revisions if one in desired.unused]
@@ -216,12 +216,18 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
     if status.drain_since is not None:
         left = max(left, _drain_left(draft, status.drain_since))
     left = max(left, seconds_to_wait(draft, others))
-    if others and left > 0:
+    kept = kept_pod.find(draft)
+    draft.update(failed_kept_until=None if kept is None else kept.until)
+    shrunk = [] if kept is None else kept_pod.shrinks(draft, kept)
+    if kept is not None:
+        draft.again(kept.until - draft.now)
+        others = [one for one in others if one != kept.revision]
+    if (others or shrunk) and left > 0:
         draft.again(left)
         return unused, False
-    if not others:
+    if not others and not shrunk:
         draft.update(drain_since=None)  # with the summary that says so: by itself it would be a status write more
-    return [*unused, *(Retire(one) for one in others)], True
+    return [*unused, *shrunk, *(Retire(one) for one in others)], True
 
 
 def _drain_left(draft: Draft, since: float) -> float:
@@ -270,6 +276,9 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
             phase, reason, message = Phase.WAITING, trouble.reason, trouble.message
         else:
             message = f"{message}; {trouble.message}"
+    stays = kept_pod.sentence(draft, phase)
+    if stays:
+        message = f"{message}; {stays}"
     annotation = no_effect(draft)
     if annotation:
         draft.announce(_NO_EFFECT, annotation)

@@ -49,7 +49,8 @@ class Explanation:
         lines = [f"{metadata['name']} in {metadata['namespace']}: {status.phase} ({status.reason})"]
         lines += [f"  {line}".rstrip() for line in self._body(status, now)]
         lines.append("")
-        lines += [f"{COMMAND}{command}" for command in next_commands(metadata["namespace"], metadata["name"], status)]
+        commands = [*next_commands(metadata["namespace"], metadata["name"], status), *self._looks_at(status, now)]
+        lines += [f"{COMMAND}{command}" for command in commands]
         return lines
 
     def _body(self, status: Status, now: float) -> Iterator[str]:
@@ -82,9 +83,20 @@ class Explanation:
         last = status.last_rollback
         if last is not None and status.phase is not Phase.ROLLED_BACK:
             yield f"last rollback: {last.revision} {_span(now - last.at)} ago, {last.message}"
+        if last is not None and (until := _kept_until(status, now)):
+            yield f"kept    1 pod of {last.revision} for a look, {_span(until - now)} more; it gets no work"
         if self.pod_evidence:
             yield ""
             yield from pod_evidence_lines(self.rejected, self.pod_evidence)
+
+    def _looks_at(self, status: Status, now: float) -> Iterator[str]:
+        """The pod that stays of a rejected version."""
+        last = status.last_rollback
+        if last is not None and _kept_until(status, now):
+            metadata = self.release["metadata"]
+            pod = f"deployment/{metadata['name']}-{last.revision} -n {metadata['namespace']}"
+            yield f"kubectl logs {pod} --all-containers --tail=100"
+            yield f"kubectl exec -it {pod} -- sh"
 
     def _evidence(self) -> Iterator[str]:
         if self.problem:
@@ -166,6 +178,12 @@ def _change(status: Status) -> str:
         return status.attempt.change
     last = status.last_rollback
     return last.change if last is not None and status.phase is Phase.ROLLED_BACK else ""
+
+
+def _kept_until(status: Status, now: float) -> float:
+    """0: none stays."""
+    until = status.failed_kept_until or 0.0
+    return until if until > now else 0.0
 
 
 def _young_pods(status: Status) -> Iterator[str]:

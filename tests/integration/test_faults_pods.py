@@ -5,8 +5,10 @@ import contextlib
 import itertools
 import time
 
+import pytest
+
 from controller.api.names import REVISION_LABEL
-from controller.api.resources import ANALYSIS_RUNS, EVENTS, PODS, Resource
+from controller.api.resources import ANALYSIS_RUNS, DEPLOYMENTS, EVENTS, PODS, Resource
 from controller.cli.viewing import explanation_of
 from tests.integration.operator_fixture import APPROVE, pause, release, weight
 
@@ -128,6 +130,31 @@ async def test_what_the_pods_of_a_rejected_version_said_is_in_a_record_and_expla
     assert "event BackOff of Pod" in text
     assert "not kept: the log of" in text
     assert found.as_json()["podEvidence"] == kept
+
+
+@pytest.mark.parametrize("traffic", [{}, {"traffic": {"replicas": {}}}], ids=["gatewayAPI", "replicas"])
+async def test_one_pod_of_a_rejected_version_stays_without_work_and_then_goes(stall, traffic):
+    await stall.given(release(weight(50), APPROVE, keepFailed="1h", replicas=4, **traffic))
+    await stall.commit("2")
+    paused = await stall.until_phase("Paused")
+    stable, canary = paused["stableRevision"], paused["canaryRevision"]
+    stall.node.let(canary, "crash")
+    done = await stall.until_phase("RolledBack")
+    stall.node.let(canary, "ready")  # it could serve now
+    assert f"1 pod of {canary} stays without work until" in done["message"]
+    deployment = await stall.kube.get(DEPLOYMENTS, stall.namespace, f"web-{canary}")
+    assert deployment["spec"]["replicas"] == 1
+    assert (await stall.selected())["pointsman.dev/revision"] == stable
+    assert await stall.shares() == ({} if traffic else {stable: 10000})
+    await stall.commit("3")
+    third = (await stall.until_phase("Paused"))["canaryRevision"]
+    there = (await stall.objects())["Deployment"]
+    assert there == sorted(f"web-{one}" for one in ([stable, third] if traffic else [stable, canary, third]))
+    await stall.edit(lambda release: release["spec"].pop("keepFailed"))
+    await stall.until(lambda status: "failedKeptUntil" not in status)
+    async with asyncio.timeout(20):
+        while len((await stall.objects())["Deployment"]) != 2:  # noqa: ASYNC110 - the API server is asked
+            await asyncio.sleep(0.1)
 
 
 async def _allow(stall, hard):

@@ -121,3 +121,24 @@ def test_a_record_that_was_made_for_the_pods_alone_says_that_nothing_was_compare
     text = "\n".join(found.lines(NOW))
     assert "nothing was compared (AnalysisRun web-1)" in text
     assert "guarantee" not in text
+
+
+def test_a_pod_that_stays_of_a_rejected_version_has_the_commands_for_a_look():
+    last = Rejection("klmnopqrst", "CrashLoop", "it crashed", "", NOW - 100)
+    status = {
+        "canary": "",
+        "phase": Phase.ROLLED_BACK,
+        "reason": "CrashLoop",
+        "rejected": (last,),
+        "last_rollback": last,
+    }
+    lines = explanation(**status, failed_kept_until=NOW + 800).lines(NOW)
+    assert "  kept    1 pod of klmnopqrst for a look, 13 min more; it gets no work" in lines
+    pod = "deployment/invitation-api-klmnopqrst -n shop"
+    assert lines[-2:] == [
+        f"next: kubectl logs {pod} --all-containers --tail=100",
+        f"next: kubectl exec -it {pod} -- sh",
+    ]
+    over = "\n".join(explanation(**status, failed_kept_until=NOW - 1).lines(NOW))
+    assert "kept" not in over
+    assert "kubectl" not in over

@@ -21,7 +21,7 @@ def hold_for(seen: Observation, decision: Decision) -> None:
     _rollback_is_first(seen, decision)
     for action in decision.actions:
         if isinstance(action, SetWeights | Scale | EnsureRevision):
-            _rejected_gets_nothing(decision.status, action)
+            _rejected_gets_nothing(seen, decision.status, action)
         if isinstance(action, EnsureRevision | KeepTemplate) and seen.config_trouble is not None:
             known = seen.config_trouble.stands_in or action.revision != seen.spec_revision
             assert known, f"{action.revision} is made without its configuration"
@@ -77,11 +77,13 @@ def _rollback_is_first(seen: Observation, decision: Decision) -> None:
         assert dict(first.shares) == {before.stable: 100.0}
 
 
-def _rejected_gets_nothing(status: Status, action: SetWeights | Scale | EnsureRevision) -> None:
+def _rejected_gets_nothing(seen: Observation, status: Status, action: SetWeights | Scale | EnsureRevision) -> None:
     if isinstance(action, SetWeights):
         assert not [one for one, share in action.shares.items() if share > 0 and status.is_rejected(one)], action
     else:
-        assert action.replicas == 0 or not status.is_rejected(action.revision), action
+        stays = isinstance(action, Scale) and seen.spec.keep_failed and seen.state(action.revision).wanted > 1
+        most = 1 if stays else 0
+        assert action.replicas <= most or not status.is_rejected(action.revision), action
 
 
 def hold_after(cluster: Cluster, seen: Observation, action: Action, stored: Status) -> None:

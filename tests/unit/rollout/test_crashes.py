@@ -107,6 +107,18 @@ def _changes_its_strategy(world: World) -> None:
     world.advance(minutes=2)
 
 
+def _leaves_a_pod_for_a_look(world: World) -> None:
+    world.edit(keep_failed=60.0)
+    world.commit("v2")
+    world.until(lambda: world.traffic.of("v2") > 0)
+    world.crash_loop("v2")
+    world.advance(seconds=20)
+    world.commit("v3")
+    world.until(lambda: world.traffic.of("v3") > 0)
+    world.crash_loop("v3")
+    world.advance(minutes=2)
+
+
 LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
     "comes out": (release(STEPS), _comes_out),
     "regresses": (release(STEPS), _regresses),
@@ -117,6 +129,7 @@ LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
     "is switched back": (blue_green(pause("5s")), _is_switched_back),
     "is replaced after the switch": (blue_green(), _is_replaced_after_the_switch),
     "changes its strategy": (blue_green(keep=20), _changes_its_strategy),
+    "leaves a pod for a look": (release(STEPS), _leaves_a_pod_for_a_look),
     "starts": (release(STEPS).first(), _starts),
     "is tried alone": (release([*STEPS, Bake(weight=95, seconds=60)], limits={"floor": 0.02}).first(), _is_tried_alone),
 }

@@ -122,6 +122,10 @@ class Life(RuleBasedStateMachine):
             assert self.world.traffic.of(canary) == 0
             assert self.world.release.is_rejected(canary)
 
+    @rule(seconds=st.sampled_from((None, 20.0, 300.0)))
+    def keep_failed(self, seconds):
+        self.world.edit(keep_failed=seconds)
+
     @rule(revision=st.sampled_from(("", *REVISIONS)))
     def annotate(self, revision):
         self.world.annotate(revision)

@@ -20,16 +20,16 @@ from controller.api.reasons import Reason
 from controller.api.status import Clock, Status
 from controller.api.status_format import status_from_raw, status_to_raw
 from controller.rollout import decide as decider
-from controller.rollout import pod_evidence
 from controller.rollout.actions import Action, EnsureRevision, Event, SetWeights
 from controller.rollout.converge import Decision
-from controller.rollout.effect import Answered, Result
+from controller.rollout.effect import Result
 from controller.rollout.observation import ConfigTrouble, MetricTrouble, Observation, Request, common_cause
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import units_since
 from tests.unit.rollout import rules
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Cluster, Metrics, Traffic, words
 from tests.unit.rollout.language import Given
+from tests.unit.rollout.outbox import heard
 from tests.unit.rollout.runs import Run, evidence_of, of_canary
 from tests.unit.rollout.texts import texts_steer_nothing
 
@@ -69,10 +69,8 @@ class World:
     manual_until: float | None = None
     effects: dict[str, Result] = field(default_factory=dict)
     """What the outbox knows, by the ids of effects."""
-    gate: Result | None = None
-    """What it learns, as time passes, of each that is owed; None: nothing."""
-    keeps_evidence: bool = True
-    """What a rejected version's pods say is kept within a look; else nothing is heard of it."""
+    gate: Result | None = None  # what it learns, as time passes, of each that is owed; None: nothing
+    keeps_evidence: bool = True  # what a rejected version's pods say, within a look; else nothing is heard of it
     broken: type[Action] | str = ""
     """The kind of write that is refused from now on; "status" for that of the status."""
     router_took_weights: bool = False
@@ -166,12 +164,7 @@ class World:
 
     def learn(self) -> None:
         """The outbox hears of its effects, and forgets those that are owed no longer."""
-        owed = [one.effect for one in self.release.owed]
-        kept = {effect.id: Answered({}) for effect in owed if effect.kind == pod_evidence.KIND and self.keeps_evidence}
-        if self.gate is not None:
-            self.effects = {effect.id: self.gate for effect in owed} | kept
-        elif kept or not owed:
-            self.effects = dict(kept)
+        self.effects = dict(heard(self.effects, self.release.owed, self.gate, kept=self.keeps_evidence))
 
     def until(self, happened: Callable[[], bool], *, minutes: float = 60) -> None:
         end = self.cluster.now + minutes * 60
@@ -192,7 +185,7 @@ class World:
         """Where things ended, without moments, and without what counts how often something was told."""
         status = self.release
         moments: dict[str, Any] = {
-            name: None for name in Status.__dataclass_fields__ if name.endswith(("since", "_up"))
+            name: None for name in Status.__dataclass_fields__ if name.endswith(("since", "_up", "_until"))
         }
         if status.attempt is not None:
             moments["attempt"] = replace(status.attempt, clock=Clock(0.0))
