@@ -33,7 +33,8 @@ from controller.stats.method import AnalysisPlan, plan_to_raw
 
 KEPT_RUNS = 5
 _WRITE_EVERY_S = 15.0
-_NOTHING_COMPARED = AnalysisPlan(alpha=0.0, min_bad_units=1, metrics=())
+_NOTHING_COMPARED = AnalysisPlan(alpha=0.01, min_bad_units=1, metrics=())
+"""An alpha that `replay` takes; nothing is spent of it."""
 
 
 Beginning = tuple[AnalysisPlan, Mapping[str, float]]

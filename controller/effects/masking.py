@@ -54,7 +54,7 @@ _SHAPES = re.compile(
     r"|eyJ[\w-]{6,}(?:\.[\w-]*){0,4}"
     r")"
 )
-_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_MAIL = re.compile(r"[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
 _PHONE = re.compile(r"(?<![\w.])\+\d[\d ()./-]{6,18}\d")
 _LONG = re.compile(r"[A-Za-z0-9_-]{32,}|[A-Za-z0-9+/]{40,}={0,2}")
 _FEW, _MANY = 2, 4

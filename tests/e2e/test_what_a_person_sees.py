@@ -6,6 +6,7 @@ import json
 import pytest
 
 from controller.api.release import NAME_MOST
+from tests.e2e.patience import until
 from tests.e2e.shop import APPROVE, NOT_JUDGED, SHORT_DRAIN, Typed, weight
 
 COLUMNS = ["NAME", "PHASE", "STEP", "WEIGHT", "READY", "REASON", "EVIDENCE", "AGE"]
@@ -102,3 +103,27 @@ async def test_what_cannot_be_done_is_said_in_a_sentence_with_the_right_exit_cod
 async def scale_of(shop):
     path = f"/apis/pointsman.dev/v1alpha1/namespaces/{shop.namespace}/releases/{shop.name}/scale"
     return json.loads((await shop.kubectl("get", "--raw", path)).text)
+
+
+async def test_what_a_failed_version_logged_is_explained_after_its_pods_are_gone(shop):
+    await shop.given(weight(10), APPROVE, analysis=NOT_JUDGED, drain=SHORT_DRAIN)
+    await shop.commit(VERSION="2", ERROR_RATE="plenty")  # which it does not start with
+    canary = (await shop.until(lambda status: status.get("canaryRevision")))["canaryRevision"]
+
+    async def has_crashed():
+        statuses = [one for pod in await shop.pods(canary) for one in pod["status"].get("containerStatuses", [])]
+        return any(one["restartCount"] > 0 and "terminated" in one["lastState"] for one in statuses)
+
+    await until(has_crashed, "its container has ended and was started again", 60)
+    assert (await shop.pointsman("abort", shop.name, "--reason", "it does not start")).code == 0
+    await shop.until_phase("RolledBack")
+    await shop.until_gone(canary)
+    explained = await shop.pointsman("explain", shop.name)
+    for sentence in (
+        f"kept of {canary}, before its pods were scaled down (1 pod):",
+        "exit code 2, ",
+        "event BackOff of Pod",
+        "subject: ERROR_RATE: 'plenty' is not a number between 0 and 1",
+    ):
+        assert sentence in explained.text, explained.text
+    assert "not kept" not in explained.text

@@ -73,6 +73,8 @@ def test_a_secret_is_masked(line, secret):
         "GET https://api.example.com:8443/v1/friends?page=2 500 in 12 ms",
         "550e8400-e29b-41d4-a716-446655440000 not found",
         "basic authentication failed for the bearer",
+        "at /app/node_modules/express@4.19.2/lib/router.js:12 com.example.Order@1a2b3c",
+        "image registry.example.com/app@sha256:9f86d081884c7d659a2feaa0c55ad015 was not found",
         "exit code 137, 1700000000 ns, +12 more, 3+4=7",
     ],
 )

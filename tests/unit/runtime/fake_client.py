@@ -79,6 +79,9 @@ class FakeResponse:
     async def text(self) -> str:
         return self._raw.decode()
 
+    def close(self) -> None:
+        return None
+
     async def __aenter__(self) -> Self:
         return self
 

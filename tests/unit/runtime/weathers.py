@@ -12,7 +12,14 @@ from controller.api.resources import EVENTS, LEASES, NAMESPACES
 from tests.unit.runtime.fake_api import Answer, Change, refusal
 from tests.unit.runtime.fake_client import Request, Weather
 
-REASONS = {409: "Conflict", 410: "Gone", 422: "Invalid", 429: "TooManyRequests", 503: "ServiceUnavailable"}
+REASONS = {
+    403: "Forbidden",
+    409: "Conflict",
+    410: "Gone",
+    422: "Invalid",
+    429: "TooManyRequests",
+    503: "ServiceUnavailable",
+}
 LOST = 0
 """In place of a status: the request is carried out, and its answer is lost."""
 
