@@ -115,6 +115,8 @@ class ConfigMaps:
     def made(self, item: Mapping[str, Any]) -> None:
         """A copy that this process has written: no event tells it of that."""
         self._note_copy(item["metadata"], gone=False)
+        if self._watch is not None:
+            self._watch.note(item["metadata"])
 
     def deleted(self, key: Key, name: str) -> None:
         """Likewise."""

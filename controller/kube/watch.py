@@ -175,7 +175,11 @@ class ChildWatch:
                 if known is None or known.version != metadata["resourceVersion"]:
                     changed.append(self._as_metadata(metadata["uid"], self.note(metadata)))
             version = str(page["metadata"]["resourceVersion"])
-        gone = [self._as_metadata(uid, self._known.pop(uid)) for uid in self._known.keys() - listed]
+        # with the version that we may have written it would be taken for that write
+        gone = [
+            self._as_metadata(uid, self._known.pop(uid)) | {"resourceVersion": "0"}
+            for uid in self._known.keys() - listed
+        ]
         for metadata in changed:
             self._hand_on(Change(metadata))
         for metadata in gone:
@@ -208,7 +212,7 @@ class ChildWatch:
         known = self._known[metadata["uid"]] = _Known(metadata["resourceVersion"], namespace, name, label)
         return known
 
-    def _as_metadata(self, uid: str, known: _Known) -> Mapping[str, Any]:
+    def _as_metadata(self, uid: str, known: _Known) -> dict[str, Any]:
         return {
             "uid": uid,
             "resourceVersion": known.version,

@@ -1,0 +1,178 @@
+"""What cannot be read, or kept, is said: nothing is begun or rejected for it, and what runs goes on."""
+
+from __future__ import annotations
+
+from controller.api.names import CONFIG, CONFIG_LIVE
+from controller.api.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    RELEASES,
+)
+from tests.unit.runtime.configured import (
+    STEPS,
+    ask,
+    at_canary,
+    config_map,
+    configured,
+    copies,
+    delete,
+    healthy,
+    reads,
+)
+from tests.unit.runtime.fake_api import refusal
+from tests.unit.runtime.fake_client import Weather
+from tests.unit.runtime.fault_world import World, release, run, template
+
+
+class Forbidden(Weather):
+    """The roles of an operator from before."""
+
+    def __init__(self) -> None:
+        self.forbids = False
+
+    async def serve(self, request, execute):
+        config_maps = request.place.collection == CONFIG_MAPS.path()
+        return refusal(403, "Forbidden", "configmaps is forbidden") if config_maps and self.forbids else execute()
+
+
+def test_a_config_map_that_is_deleted_leaves_what_runs_alone_and_is_told():
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        delete(world, "prompts")
+        await world.until_reason("web", "ConfigMissing")
+        status = world.status("web")
+        assert "ConfigMap shop/prompts does not exist" in status["message"]
+        assert (status["phase"], status["stableRevision"]) == ("Waiting", stable)
+        assert "canaryRevision" not in status
+        assert copies(world) == {f"{stable} prompts": {"tone": "polite"}}
+        config_map(world, {"tone": "polite"})
+        await world.until_phase("web", "Healthy")
+        assert world.status("web")["attempt"] == status["attempt"]
+
+    run(story)
+
+
+def test_a_config_map_that_is_deleted_in_mid_release_ends_nothing():
+    async def story(world: World) -> None:
+        await healthy(world)
+        config_map(world, {"tone": "second"})
+        canary = await at_canary(world)
+        delete(world, "prompts")
+        await world.until(lambda: "does not exist" in world.status("web")["message"])
+        assert world.status("web")["weight"] == 20
+        ask(world, "approve")
+        await world.until(lambda: world.status("web")["stableRevision"] == canary)
+        await world.until_reason("web", "ConfigMissing")
+
+    run(story)
+
+
+def test_a_version_whose_config_map_is_missing_waits_and_nothing_is_rejected():
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        world.patch("web", {"spec": {"template": configured(2, "prompts", "trees")}})
+        await world.until_reason("web", "ConfigMissing")
+        status = world.status("web")
+        assert "ConfigMap shop/trees does not exist" in status["message"]
+        assert (status["phase"], status["stableRevision"], status["weight"]) == ("Waiting", stable, 0)
+        assert "canaryRevision" not in status
+        assert not status.get("rejected")
+        config_map(world, {"a": "b"}, "trees")
+        canary = await at_canary(world)
+        assert reads(world, canary) == [f"web-{canary}-prompts", f"web-{canary}-trees"]
+
+    run(story)
+
+
+def test_a_template_whose_config_map_is_missing_takes_the_traffic_from_the_canary():
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        config_map(world, {"tone": "second"})
+        await at_canary(world)
+        world.patch("web", {"spec": {"template": configured(2, "trees")}})
+        await world.until_reason("web", "ConfigMissing")
+        assert world.picture()["routes"]["web"] == [(f"web-{stable}", 10_000)]
+
+    run(story)
+
+
+def test_a_first_version_waits_for_its_config_map():
+    async def story(world: World) -> None:
+        world.create(RELEASES, release("web", *STEPS, template=configured()))
+        world.start()
+        await world.until_reason("web", "ConfigMissing")
+        assert not world.api.objects(DEPLOYMENTS.path())
+        config_map(world, {"tone": "polite"})
+        await world.until_phase("web", "Healthy")
+
+    run(story)
+
+
+def test_a_key_that_is_missing_is_named():
+    async def story(world: World) -> None:
+        pods = template(1)
+        reference = {"name": "prompts", "key": "absent"}
+        pods["spec"]["containers"][0]["env"] = [{"name": "A", "valueFrom": {"configMapKeyRef": reference}}]
+        config_map(world, {"tone": "polite"})
+        world.create(RELEASES, release("web", *STEPS, template=pods))
+        world.start()
+        await world.until_reason("web", "ConfigMissing")
+        assert "ConfigMap shop/prompts has no key absent" in world.status("web")["message"]
+
+    run(story)
+
+
+def test_what_is_optional_and_missing_is_no_part_until_it_comes():
+    async def story(world: World) -> None:
+        pods = configured(1, "prompts", "extra", optional=True)
+        stable = await healthy(world, template=pods)
+        assert reads(world, stable) == [f"web-{stable}-prompts", "extra"]
+        config_map(world, {"a": "b"}, "extra")
+        canary = await at_canary(world)
+        assert reads(world, canary) == [f"web-{canary}-prompts", f"web-{canary}-extra"]
+
+    run(story)
+
+
+def test_more_than_a_version_can_keep_waits_with_the_ways_out():
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        config_map(world, {"tone": "x" * (1 << 20)})
+        await world.until_reason("web", "ConfigTooLarge")
+        assert "pointsman.dev/config: live" in world.status("web")["message"]
+        assert copies(world) == {f"{stable} prompts": {"tone": "polite"}}
+        config_map(world, {"tone": "x" * (1 << 20)}, annotations={CONFIG: CONFIG_LIVE})
+        await at_canary(world)
+
+    run(story)
+
+
+def test_a_template_that_names_too_many_config_maps_waits():
+    async def story(world: World) -> None:
+        world.create(RELEASES, release("web", template=configured(1, *(f"c{number}" for number in range(51)))))
+        operator = world.start()
+        await world.until_reason("web", "ConfigTooLarge")
+        assert not [
+            one for _, one, _ in operator.kube.log if one.place.collection == CONFIG_MAPS.path() and one.place.name
+        ]
+
+    run(story)
+
+
+def test_an_operator_that_may_read_no_config_map_still_obeys_an_abort():
+    weather = Forbidden()
+
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        config_map(world, {"tone": "second"})
+        await at_canary(world)
+        await world.operators[0].stop()
+        world.operators.clear()
+        weather.forbids = True
+        world.start("b")
+        await world.until(lambda: "may not be read: " in world.status("web")["message"])
+        ask(world, "abort")
+        await world.until(lambda: world.status("web").get("rejected"))
+        assert world.picture()["routes"]["web"] == [(f"web-{stable}", 10_000)]
+
+    run(story, weather)
