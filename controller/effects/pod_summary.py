@@ -67,6 +67,7 @@ def evidence(
 ) -> dict[str, Any]:
     """As it stands in an AnalysisRun: at most MOST_BYTES. `pods`: the worst first."""
     lines = {one.log: _lines(one.text) for one in read}
+    empty = [f"the log of {log.name}: it is empty" for log, said in lines.items() if not said]
     found: dict[str, Any] = {
         "at": at,
         "pods": len(pods),
@@ -74,7 +75,7 @@ def evidence(
         "events": _events(events),
         "errors": _top_errors(line for log in lines.values() for line in log),
         "logs": [_kept(log, said) for log, said in lines.items() if said],
-        "notKept": [printable(masked(note))[:_MOST_SENTENCE] for note in not_kept][:_MOST_NOTES],
+        "notKept": [printable(masked(note))[:_MOST_SENTENCE] for note in (*not_kept, *empty)][:_MOST_NOTES],
     }
     return {name: value for name, value in _bounded(found).items() if value not in ([], "")}
 

@@ -141,6 +141,12 @@ def test_whatever_a_version_prints_it_is_bounded(text):
         assert all(len(line) <= 300 for line in log["lines"])
 
 
+def test_a_log_that_is_empty_is_said_to_be():
+    found = kept([pod("web-1", CRASHED)], text="\n")
+    assert found["notKept"] == ["the log of web-1, container app: it is empty"]
+    assert "logs" not in found
+
+
 def test_the_newest_lines_stay():
     found = kept([pod("web-1", CRASHED)], text="\n".join(f"line {number}" for number in range(200)))
     assert found["logs"] == [
