@@ -32,6 +32,9 @@ _EXPORTS = ("KIND", "EXAMPLE", "Config")
 _EXPORTS_OF = {"routers": ("SIZING", "WATCHES", "RULES", "create"), "providers": ("DIALECTS", "create")}
 _EXPORTS_OF |= {"effects": ("RULES", "LIMITS", "create"), "notifiers": ("create",)}
 
+_OF_CONFIG = {"strategies": ("steps", "sizes", "switches")}
+"""What its Config has to have, as a field or by itself."""
+
 
 class PluginError(Exception):
     """A module that lies in a folder of modules and is none."""
@@ -76,10 +79,18 @@ def _modules(folder: str) -> Mapping[str, Any]:
         missing = [name for name in (*_EXPORTS, *_EXPORTS_OF.get(folder, ())) if not hasattr(module, name)]
         if missing:
             raise PluginError(f"{module.__name__} lies in {folder} but exports no {', '.join(missing)}")
+        lacks = [name for name in _OF_CONFIG.get(folder, ()) if not _has(module.Config, name)]
+        if lacks:
+            raise PluginError(f"{module.__name__}: its Config has no {' and no '.join(lacks)}")
         if module.KIND in result:
             raise PluginError(f"{module.__name__} and {result[module.KIND].__name__} are both {module.KIND!r}")
         result[module.KIND] = module
     return MappingProxyType(dict(sorted(result.items())))
+
+
+def _has(config: type[Any], name: str) -> bool:
+    """A field without a default is no attribute of its class."""
+    return hasattr(config, name) or name in getattr(config, "__dataclass_fields__", {})
 
 
 class _Records(Mapping[str, Mapping[str, type[Any]]]):

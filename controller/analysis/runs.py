@@ -23,11 +23,11 @@ from controller.analysis.record import (
     turns_of,
 )
 from controller.api import times
-from controller.api.names import API_VERSION, ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
+from controller.api.names import API_VERSION, ATTEMPT_LABEL, RELEASE_LABEL
 from controller.api.pod_evidence import RejectedVersion
 from controller.api.resources import ANALYSIS_RUNS
 from controller.kube.client import ConflictError, KubeClient, NotFoundError
-from controller.kube.objects import Key
+from controller.kube.objects import Key, child_metadata
 from controller.stats.counts import Look
 from controller.stats.method import AnalysisPlan, plan_to_raw
 
@@ -117,21 +117,11 @@ class RunStore:
         owner: Mapping[str, Any] | None,
         **status: object,
     ) -> dict[str, Any]:
-        metadata: dict[str, Any] = {
-            "name": page_name(name, page),
-            "namespace": key.namespace,
-            "labels": {
-                RELEASE_LABEL: key.name,
-                ATTEMPT_LABEL: str(spec["attempt"]),
-                MANAGED_BY_LABEL: MANAGED_BY,
-            },
-        }
-        if owner is not None:
-            metadata["ownerReferences"] = [dict(owner)]
+        labels = {ATTEMPT_LABEL: str(spec["attempt"])}
         body = {
             "apiVersion": API_VERSION,
             "kind": ANALYSIS_RUNS.kind,
-            "metadata": metadata,
+            "metadata": child_metadata(key, page_name(name, page), labels, owner),
             "spec": {**spec, "page": page},
             "status": {"verdict": "undecided", "looks": [], **status},
         }

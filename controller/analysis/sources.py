@@ -7,8 +7,6 @@ until a template or a source changes.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -22,10 +20,11 @@ from controller.api.metric_source import MetricSource, parse_source
 from controller.api.metrics import Context, MetricTemplate, bind, parse_template
 from controller.api.reading import SpecError
 from controller.api.reasons import Reason
-from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, SECRETS, Resource
+from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, Resource
 from controller.api.secret import SecretRef
-from controller.kube.client import InvalidError, KubeClient
+from controller.kube.client import KubeClient
 from controller.kube.objects import Key
+from controller.kube.secrets import SecretError, secret_value
 from controller.ports import MetricProvider, NoData, Query, Resolve, Samples, SourceOutageError, Window, threshold_text
 from controller.providers.rendering import Renderer, RenderError
 from controller.rollout.observation import MetricTrouble
@@ -250,15 +249,9 @@ class Sources:
 
     async def _secret(self, namespace: str, reference: SecretRef) -> str:
         try:
-            secret = await self._kube.find(SECRETS, namespace, reference.name)
-        except InvalidError as error:
-            raise SourceOutageError(f"Secret {namespace}/{reference.name} cannot be read: {error}") from error
-        if secret is None or reference.key not in (secret.get("data") or {}):
-            raise SourceOutageError(f"Secret {namespace}/{reference.name} has no key {reference.key!r}")
-        try:
-            return base64.b64decode(secret["data"][reference.key]).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise SourceOutageError(f"key {reference.key!r} of Secret {reference.name} is not text") from error
+            return await secret_value(self._kube, namespace, reference)
+        except SecretError as error:
+            raise SourceOutageError(str(error)) from error
 
 
 def _refuse_other_languages(template: MetricTemplate, source: MetricSource, where: str) -> None:

@@ -22,6 +22,7 @@ from controller.api.pod_evidence import RejectedVersion
 from controller.api.resources import Resource, Rule
 from controller.kube.client import Items
 from controller.kube.pod_logs import Streams
+from controller.kube.secrets import Secrets
 from controller.outward.addresses import Addresses
 
 
@@ -78,12 +79,6 @@ class Limits:
     timeout_s: float = 65.0
     first_retry_s: float = 0.5
     longest_retry_s: float = 60.0
-
-
-class Secrets(Protocol):
-    """The part of the API server that Secrets need."""
-
-    async def find(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None: ...
 
 
 class Cluster(Secrets, Streams, Protocol):

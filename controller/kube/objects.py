@@ -109,7 +109,8 @@ def labels_of(key: Key, revision: str = "") -> dict[str, str]:
     return labels | {REVISION_LABEL: revision} if revision else labels
 
 
-def _metadata(key: Key, name: str, labels: Mapping[str, str], owner: Mapping[str, Any] | None) -> dict[str, Any]:
+def child_metadata(key: Key, name: str, labels: Mapping[str, str], owner: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Of what is made for the Release; `labels` besides those that say whose it is."""
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": key.namespace,
@@ -136,7 +137,7 @@ def deployment(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(key, child_name(key.name, revision), {REVISION_LABEL: revision}, owner),
+        "metadata": child_metadata(key, child_name(key.name, revision), {REVISION_LABEL: revision}, owner),
         "spec": {
             "replicas": replicas,
             "progressDeadlineSeconds": int(deadline_s),
@@ -151,7 +152,7 @@ def config_copy(
     key: Key, revision: str, name: str, content: Mapping[str, Any], owner: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """A revision's copy of the ConfigMap `name`, which nobody can change."""
-    metadata = _metadata(key, copy_name(key.name, revision, name), {REVISION_LABEL: revision}, owner)
+    metadata = child_metadata(key, copy_name(key.name, revision, name), {REVISION_LABEL: revision}, owner)
     kind = {"apiVersion": "v1", "kind": "ConfigMap"}
     return {**kind, "metadata": metadata | {"annotations": {COPY_OF: name}}, "immutable": True, **content}
 
@@ -169,7 +170,7 @@ def service(
     if not ports:
         # nobody calls it; its EndpointSlices still tell which pods are ready
         spec = {"selector": dict(selects), "clusterIP": "None"}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(key, name, labels, owner), "spec": spec}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": child_metadata(key, name, labels, owner), "spec": spec}
 
 
 def service_patch(
@@ -202,7 +203,7 @@ def controller_revision(
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
-        "metadata": _metadata(key, child_name(key.name, revision), {REVISION_LABEL: revision}, owner),
+        "metadata": child_metadata(key, child_name(key.name, revision), {REVISION_LABEL: revision}, owner),
         "data": {"template": copy.deepcopy(dict(template)), "ports": [dict(port) for port in ports]},
         "revision": number,
     }

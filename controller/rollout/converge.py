@@ -39,10 +39,8 @@ from controller.rollout.observation import STRANGE
 from controller.rollout.pod_evidence import seconds_to_wait, still_owed
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
-from controller.rollout.traffic import Move, move, move_to, selected, shares
+from controller.rollout.traffic import ROUTER_FOLLOWS_S, Move, move, move_to, selected, shares
 
-ROUTER_FOLLOWS_S = 5.0
-"""How long a version keeps its pods after its weight went to 0: routers were seen to follow within 1.6 s."""
 _GOES_ON = (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY)
 _RESTORED_AGAIN_S = 1.0
 _NO_EFFECT = "ManualWithoutEffect"

@@ -12,10 +12,8 @@ from controller.api.reasons import Reason
 from controller.rollout.actions import LeaveRouter, TakeOver
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
-from controller.rollout.traffic import WHOLE
+from controller.rollout.traffic import ROUTER_FOLLOWS_S, WHOLE
 
-FOLLOWS_S = 5.0
-"""How long the old router goes on serving: routers were seen to follow within 1.6 s."""
 _SEEN_AGAIN_S = 0.5
 _TRIED_AGAIN_S = 5.0
 _GIVEN_UP_S = 600.0
@@ -111,7 +109,7 @@ def actions(draft: Draft, desired: Desired) -> list[TakeOver | LeaveRouter]:
         return []
     if seen.trouble_beside:
         return _wait_to_leave(draft, other)
-    left = (status.weight_since or 0.0) + FOLLOWS_S - draft.now
+    left = (status.weight_since or 0.0) + ROUTER_FOLLOWS_S - draft.now
     if left > 0:
         draft.again(left)
         return []

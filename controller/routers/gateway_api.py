@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from controller.api.fields import NO_KINDS, Absent, Rule, field, record
-from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.api.resources import HTTP_ROUTES
 from controller.api.resources import Rule as AccessRule
 from controller.api.service import is_tcp
 from controller.api.shapes import List, Open, Text
 from controller.kube.client import InvalidError
 from controller.kube.host_names import HostNames
-from controller.kube.objects import Key, is_ours, taken
+from controller.kube.objects import Key, child_metadata, is_ours, labels_of, taken
 from controller.kube.writers import other_writer, written_at
 from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
 from controller.rollout.sizing import Sizing
@@ -79,12 +78,13 @@ class GatewayRouter:
         self._config = config
         self._target = target
         self._kube = kube
+        self._key = Key(target.namespace, target.name)
         self._seen: dict[str, Any] | None = None
 
     async def observe(self) -> Weights | None:
         self._seen = await self._kube.find(HTTP_ROUTES, self._target.namespace, self._target.name)
         if self._seen is None:
-            self._hosts.forget(Key(self._target.namespace, self._target.name))
+            self._hosts.forget(self._key)
             return None
         rules = self._seen.get("spec", {}).get("rules") or [{}]
         weights = self._weights_of(rules[0].get("backendRefs") or [])
@@ -93,11 +93,10 @@ class GatewayRouter:
         return Weights(weights.shares if as_written else {}, signs=self._signs(self._seen))
 
     def _signs(self, route: Mapping[str, Any]) -> RouterSigns:
-        key = Key(self._target.namespace, self._target.name)
-        rival = self._hosts.rival(key, route)
+        rival = self._hosts.rival(self._key, route)
         return RouterSigns(
             edited_by=other_writer(route["metadata"]),
-            refused=refusal(route) or (_RIVAL.format(older=rival, younger=key) if rival else ""),
+            refused=refusal(route) or (_RIVAL.format(older=rival, younger=self._key) if rival else ""),
             unanswered=unanswered(route),
             written_at=written_at(route["metadata"]),
         )
@@ -118,7 +117,7 @@ class GatewayRouter:
         if _contains(self._seen.get("spec"), wanted):
             return False
         route = copy.deepcopy(self._seen)
-        route["metadata"]["labels"] = {**(route["metadata"].get("labels") or {}), **self._labels()}
+        route["metadata"]["labels"] = {**(route["metadata"].get("labels") or {}), **labels_of(self._key)}
         route["spec"] = wanted
         # the resourceVersion that was read goes along: a stale decision is answered 409; and a key that is misspelt is
         # refused: dropped, it would leave a rule that takes all requests
@@ -155,21 +154,11 @@ class GatewayRouter:
         if not is_ours(route["metadata"], name, self._target.owner):
             raise TakenError(taken(HTTP_ROUTES, self._target.namespace, name))
 
-    def _labels(self) -> dict[str, str]:
-        return {RELEASE_LABEL: self._target.name, MANAGED_BY_LABEL: MANAGED_BY}
-
     def _route(self, spec: Mapping[str, Any]) -> dict[str, Any]:
-        metadata: dict[str, Any] = {
-            "name": self._target.name,
-            "namespace": self._target.namespace,
-            "labels": self._labels(),
-        }
-        if self._target.owner is not None:
-            metadata["ownerReferences"] = [dict(self._target.owner)]
         return {
             "apiVersion": HTTP_ROUTES.api_version,
             "kind": HTTP_ROUTES.kind,
-            "metadata": metadata,
+            "metadata": child_metadata(self._key, self._target.name, {}, self._target.owner),
             "spec": dict(spec),
         }
 

@@ -62,6 +62,14 @@ def test_a_module_that_lacks_something_is_named(monkeypatch, name):
 
 
 @pytest.mark.usefixtures("found_anew")
+def test_a_strategy_without_steps_or_sizes_is_named(monkeypatch):
+    """It was an AttributeError of gen-crd."""
+    entry_point(monkeypatch, module(Config=SimpleNamespace(switches=False)))
+    with pytest.raises(PluginError, match="acme: its Config has no steps and no sizes"):
+        registry.modules("strategies")
+
+
+@pytest.mark.usefixtures("found_anew")
 def test_two_modules_of_one_kind_are_named(monkeypatch):
     entry_point(monkeypatch, module("replicas"))
     with pytest.raises(PluginError, match=r"acme and controller\.routers\.replicas are both 'replicas'"):

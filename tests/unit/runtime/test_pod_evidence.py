@@ -5,8 +5,8 @@ import asyncio
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import ANALYSIS_RUNS, DEPLOYMENTS, PODS, RELEASES
 from controller.effects.pod_evidence import READ_S
-from controller.rollout.converge import ROUTER_FOLLOWS_S
 from controller.rollout.pod_evidence import WAIT_S
+from controller.rollout.traffic import ROUTER_FOLLOWS_S
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fake_client import Weather
 from tests.unit.runtime.fault_world import SHOP, release, run
