@@ -25,6 +25,8 @@ MOST_REFERENCES = 50
 MOST_CONTENT = 1 << 20
 """Bytes of one version's configuration, as JSON holds them: a ControllerRevision keeps it, and etcd takes 1.5 MiB."""
 _MOST_UNPACKED = 4 * MOST_CONTENT
+_CLUSTER_CA = "kube-root-ca.crt"
+"""Kubernetes puts it into each namespace. With a copy, pods would go on trusting a CA that was rotated away."""
 _NAME_MOST = 253
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _SECTIONS = ("data", "binaryData")
@@ -51,10 +53,10 @@ class Reference:
 
 
 def references(template: Mapping[str, Any]) -> tuple[Reference, ...]:
-    """By name. What is no name of a ConfigMap is left to the API server."""
+    """By name. What is no name of a ConfigMap is left to the API server; the cluster's CA is no configuration."""
     found: dict[str, list[_Use]] = {}
     for use in _uses(template):
-        if _NAME.fullmatch(use.name) and len(use.name) <= _NAME_MOST:
+        if _NAME.fullmatch(use.name) and len(use.name) <= _NAME_MOST and use.name != _CLUSTER_CA:
             found.setdefault(use.name, []).append(use)
     return tuple(_merged(name, found[name]) for name in sorted(found))
 

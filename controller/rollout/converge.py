@@ -41,6 +41,8 @@ from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
 from controller.rollout.traffic import ROUTER_FOLLOWS_S, Move, move, move_to, selected, shares
 
+CONFIG_AGAIN_S = 60.0
+"""When a ConfigMap that is missing, or may not be read, is looked for again; the watch of them is faster."""
 _GOES_ON = (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY)
 _RESTORED_AGAIN_S = 1.0
 _NO_EFFECT = "ManualWithoutEffect"
@@ -270,6 +272,7 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
     trouble = None if desired.hands_off else draft.seen.config_trouble
     if trouble is not None and draft.seen.cannot_be_made is None:
         draft.announce(trouble.reason, trouble.message)
+        draft.again(CONFIG_AGAIN_S)
         if phase in (Phase.PENDING, Phase.HEALTHY):
             phase, reason, message = Phase.WAITING, trouble.reason, trouble.message
         else:

@@ -15,6 +15,7 @@ from controller.api.reasons import Reason
 from controller.api.status import Attempt, Clock
 from controller.rollout import manual
 from controller.rollout.at_stable import stable_alone
+from controller.rollout.converge import CONFIG_AGAIN_S
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.failed_checks import FailedCheck, failed_check
@@ -29,8 +30,6 @@ _STEADY_S = 120.0
 40 s for one turn from ready to unready and back: what turns like that again and again is never steady.
 """
 _TAKEN_AGAIN_S = 15.0
-_CONFIG_AGAIN_S = 60.0
-"""The watch of ConfigMaps is faster."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _cannot_be_made(draft: Draft) -> ConfigTrouble | None:
 
 def _await_configuration(draft: Draft, trouble: ConfigTrouble) -> Desired:
     draft.announce(trouble.reason, trouble.message)
-    draft.again(_CONFIG_AGAIN_S)
+    draft.again(CONFIG_AGAIN_S)
     summary = Summary(Phase.WAITING, trouble.reason, trouble.message)
     return stable_alone(draft, summary) if draft.status.stable else Desired(summary)
 

@@ -88,11 +88,12 @@ def test_one_reference_to_all_keys_takes_all_of_them():
         {"spec": None},
         {"spec": {"containers": "none"}},
         {"spec": {"containers": [None, {"env": {}, "envFrom": [{"configMapRef": "x"}]}]}},
+        {"spec": {"volumes": [{"projected": {"sources": [{"configMap": {"name": "kube-root-ca.crt"}}]}}]}},
         {"spec": {"volumes": [{"configMap": {"name": 1}}, {"projected": {"sources": [[]]}}]}},
         {"spec": {"volumes": [{"configMap": {"name": "../secrets/x"}}, {"configMap": {"name": "a" * 254}}]}},
     ],
 )
-def test_what_is_no_template_names_nothing(template):
+def test_what_is_no_configuration_is_left_alone(template):
     assert references(template) == ()
     assert rewritten(template, {"x": "y"}) == template
 

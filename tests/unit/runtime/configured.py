@@ -95,8 +95,8 @@ async def at_canary(world: World) -> str:
     return str(world.status("web")["canaryRevision"])
 
 
-def ask(world: World, action: str, **more: Any) -> None:
+def ask(world: World, action: str, *, name: str = "", **more: Any) -> None:
     status = world.status("web")
     revision = status.get("canaryRevision") or status["stableRevision"]
     spec = {"release": "web", "action": action, "revision": revision, "reason": "because", **more}
-    world.create(RELEASE_ACTIONS, {"metadata": {"name": f"{action}-{world.api.version}"}, "spec": spec})
+    world.create(RELEASE_ACTIONS, {"metadata": {"name": name or f"{action}-{world.api.version}"}, "spec": spec})
