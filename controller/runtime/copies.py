@@ -65,7 +65,7 @@ class ConfigCopies:
             self._config_maps.deleted(world.key, name)
 
     def stray(self, world: World, kept: frozenset[str]) -> set[str]:
-        """Versions that have copies and nothing else: a pass was cut off before their Deployments were made."""
+        """Versions that have copies, and no Deployment that was read."""
         copies = self._config_maps.copies(world.key) or {}
         return {copy.revision for copy in copies.values()} - kept - world.deployments.keys()
 

@@ -229,11 +229,22 @@ class ObjectExecutor:
     async def _retire(self, world: World, revision: str) -> None:
         name = child_name(world.key.name, revision)
         # the Deployment last: it is what a later pass would find this revision by
-        await self._copies.delete(world, {revision, *self._copies.stray(world, _kept_revisions(world))})
+        await self._copies.delete(world, [revision, *await self._stray(world)])
         for resource, seen in ((SERVICES, world.services.get(name)), (DEPLOYMENTS, world.deployments.get(revision))):
             if seen is not None:
                 await self._kube.delete(resource, world.key.namespace, name, seen=seen)
         await self._forget_old_revisions(world)
+
+    async def _stray(self, world: World) -> list[str]:
+        """Versions that have copies and nothing else: a pass was cut off before their Deployments were made."""
+        found = self._copies.stray(world, _kept_revisions(world))
+        names = {revision: child_name(world.key.name, revision) for revision in sorted(found)}
+        # one that was made in this pass is not among those that were read
+        return [
+            revision
+            for revision, name in names.items()
+            if await self._kube.find(DEPLOYMENTS, world.key.namespace, name) is None
+        ]
 
     async def _forget_old_revisions(self, world: World) -> None:
         kept = _kept_revisions(world)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.api.names import COPIES
+from controller.api.names import COPIES, REVISION_LABEL
 from controller.api.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
@@ -171,5 +171,23 @@ def test_what_is_recorded_names_each_copy():
         kept = world.api.handle("GET", CONTROLLER_REVISIONS.path(SHOP, f"web-{stable}"), {}, None).body
         assert kept["data"]["template"] == configured()
         assert set(kept["data"]["configuration"]["digests"]) == {"prompts"}
+
+    run(story)
+
+
+def test_copies_of_a_version_that_was_never_made_go_with_the_next_one_that_leaves():
+    """A pass was cut off between the copies and the Deployment, and then the spec asked for another version."""
+
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        body = found(world, f"web-{stable}-prompts")
+        lost = "z" * 10
+        labels = {**body["metadata"]["labels"], REVISION_LABEL: lost}
+        metadata = {**body["metadata"], "name": f"web-{lost}-prompts", "labels": labels}
+        world.create(CONFIG_MAPS, {**body, "metadata": metadata})
+        config_map(world, {"tone": "second"})
+        canary = await at_canary(world)
+        ask(world, "approve")
+        await world.until(lambda: list(copies(world)) == [f"{canary} prompts"])
 
     run(story)
