@@ -101,7 +101,7 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
             {"traffic": {"gatewayAPI": {}}},
             "spec.traffic.gatewayAPI.parentRefs: needs at least one parent, such as {name: public}",
         ),
-        ({"strategy": {"blueGreen": {}}}, f"spec.strategy.blueGreen: is not a known field (known: {STRATEGIES})"),
+        ({"strategy": {"rolling": {}}}, f"spec.strategy.rolling: is not a known field (known: {STRATEGIES})"),
         (
             {"strategy": {"canary": {"scale": "half"}}},
             "spec.strategy.canary.scale: 'half' is not matchWeight, full or {replicas: n}",
@@ -157,7 +157,10 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
         ),
         ({"drain": {"quiet": "6m"}}, "spec.drain.quiet: is longer than spec.drain.max"),
         ({"drain": {"max": 5}}, "spec.drain.max: 5 is not a duration such as 90s, 10m or 1h30m"),
-        ({"mood": {}}, "spec.mood: is not a known field (known: replicas, template, progressDeadlineSeconds, "),
+        (
+            {"mood": {}},
+            "spec.mood: is not a known field (known: replicas, template, configRefs, progressDeadlineSeconds, ",
+        ),
         (steps({}), f"{STEPS}[0]: needs exactly one of {STEP_KINDS}; found none"),
         (
             steps({"weight": 5, "pause": {}}),
