@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from controller.api.choice import Module
 from controller.api.notice import Notification
 from controller.api.notify import NotifierConfig
 from controller.api.resources import Resource, Rule
+from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
 
 Service = TypeVar("Service")
@@ -119,6 +120,14 @@ class Weights:
     signs: RouterSigns = field(default=RouterSigns(), compare=False)
 
 
+@dataclass(frozen=True)
+class Previewed:
+    preview: Preview | None = None
+    """As it is written; its revision is empty where it is not as Pointsman writes it."""
+    refused: str = ""
+    """Why nobody gets at it, in a sentence."""
+
+
 class KubeApi(Protocol):
     """The part of the API server that routers need (`kube.client.KubeClient` has it all)."""
 
@@ -191,6 +200,19 @@ class Router(Protocol):
         """Another router has the traffic now: everything to `stable`, and nothing of ours is left. Idempotent; what is
         somebody else's is left as it is. Raises RouterError.
         """
+        ...
+
+
+@runtime_checkable
+class Previews(Protocol):
+    """A Router that can let requests at a version besides its weights: `Config.can` names "preview"."""
+
+    async def observe_preview(self) -> Previewed:
+        """Follows `Router.observe`."""
+        ...
+
+    async def show(self, preview: Preview | None) -> None:
+        """None: nothing of it is left. Idempotent. Raises RouterError."""
         ...
 
 

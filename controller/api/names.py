@@ -8,6 +8,8 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 RELEASE_LABEL = f"{GROUP}/release"
+PART_LABEL = f"{GROUP}/part"
+"""Of what a Release has one of besides its own: its preview."""
 REVISION_LABEL = f"{GROUP}/revision"
 ATTEMPT_LABEL = f"{GROUP}/attempt"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"

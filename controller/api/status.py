@@ -153,6 +153,8 @@ class Status:
     """The weight was not yet seen at the router; until then the router's own share is what is in force."""
     router: str = ""
     """The one that has the traffic: spec.traffic may ask for another one already."""
+    previews: bool = False
+    """The router may hold a preview: written before it is made, and until it is gone."""
     router_beside: str = ""
     """Another one that may hold something of ours: it is taken into use, or left."""
     weight_since: float | None = None

@@ -84,6 +84,7 @@ def status_from_raw(raw: Mapping[str, Any]) -> Status:
     values |= {field: times.from_text(raw[key]) for field, key in _MOMENTS.items() if raw.get(key)}
     values["attempt"] = _attempt_from_raw(raw)
     values["weight_pending"] = bool(raw.get("weightPending"))
+    values["previews"] = bool(raw.get("preview"))
     values["stopped_at"] = 0 if values["attempt"] is not None else raw.get("step", 0)
     values["handled"] = tuple(raw.get("handledActions", ()))
     values["queued"] = tuple(raw.get("queuedRevisions", ()))
@@ -158,6 +159,8 @@ def status_to_raw(status: Status) -> dict[str, Any]:
     raw["message"] = status.message[:_MESSAGE]
     if status.weight_pending:
         raw["weightPending"] = True
+    if status.previews:
+        raw["preview"] = True
     _put_moments(raw, status, _MOMENTS)
     if status.attempt is not None:
         _put_attempt(raw, status.attempt)

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.configuration import copy_name
-from controller.api.names import API_VERSION, COPY_OF, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL, REVISION_LABEL
+from controller.api.names import (
+    API_VERSION,
+    COPY_OF,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    PART_LABEL,
+    RELEASE_LABEL,
+    REVISION_LABEL,
+)
 from controller.api.release import ReleaseSpec
 from controller.api.resources import Resource
 
@@ -29,6 +37,14 @@ class Key:
 
 def child_name(name: str, revision: str) -> str:
     return f"{name}-{revision}"
+
+
+PREVIEW = "preview"
+"""Part of a Release; shorter than any revision, so no child is named like it."""
+
+
+def preview_name(name: str) -> str:
+    return child_name(name, PREVIEW)
 
 
 def selector(name: str, revision: str) -> dict[str, str]:
@@ -86,7 +102,10 @@ def taken(resource: Resource, namespace: str, name: str) -> str:
 def is_child(key: Key, item: Mapping[str, Any]) -> bool:
     """Among objects with our labels: whether it has the name of a child, so that it is none that somebody copied."""
     metadata = item["metadata"]
-    revision = (metadata.get("labels") or {}).get(REVISION_LABEL)
+    labels = metadata.get("labels") or {}
+    revision = labels.get(REVISION_LABEL)
+    if labels.get(PART_LABEL) == PREVIEW:
+        return bool(metadata["name"] == preview_name(key.name))
     return bool(metadata["name"] == (child_name(key.name, revision) if revision else key.name))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.rollout.preview import Preview
+
 
 @dataclass(frozen=True)
 class AddFinalizer:
@@ -51,6 +53,13 @@ class SetWeights:
     shares: Mapping[str, float]
     hard_stop: bool = False
     """What a revision without a share has already taken is stopped too."""
+
+
+@dataclass(frozen=True)
+class SetPreview:
+    """Besides the weights, requests that ask for it reach this version; None: none do."""
+
+    preview: Preview | None
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,7 @@ Action = (
     | Scale
     | Retire
     | SetWeights
+    | SetPreview
     | TakeOver
     | SetOwners
     | LeaveRouter

@@ -6,6 +6,7 @@ from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
+from controller.rollout.traffic import preview_at
 
 _RETURNING = Summary(Phase.ROLLING_BACK, Reason.RETURNING, "the canary keeps its pods until the router has followed")
 _DRAINING = Summary(Phase.PROMOTING, Reason.DRAINING, "the old version finishes its requests")
@@ -46,6 +47,7 @@ def stable_alone(draft: Draft, summary: Summary, *, unfinished: Summary | None =
         weight=0.0,
         pods={stable: Pods(draft.seen.spec.replicas, shrink=True)},
         service=stable,
+        preview=preview_at(draft, -1),
         kept=frozenset({stable}),
         unfinished=unfinished,
     )

@@ -27,6 +27,7 @@ from controller.rollout.actions import (
     Retire,
     Scale,
     SetOwners,
+    SetPreview,
     SetWeights,
 )
 from controller.rollout.desired import Desired, Summary
@@ -78,6 +79,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     if draft.closed is not None:
         first.append(draft.closed)
     grown, shrunk = _pods(draft, desired)
+    previewed = list(_preview(draft, desired))
     back, pointed = _service(draft, desired, [*first, *given])
     retired, settled = _retired(draft, desired, moved)
     summary = desired.summary
@@ -105,6 +107,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *on,
         *given,
         *pointed,
+        *previewed,
         *shrunk,
         *retired,
         *draft.answers,
@@ -182,6 +185,20 @@ def _service(draft: Draft, desired: Desired, already: list[Action]) -> tuple[lis
         draft.event(Reason.CHANGED_BY_HAND, message, warning=True)
     point = [PointService(revision)]
     return (point, []) if revision == seen.status.stable else ([], point)
+
+
+def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
+    """Before a version goes it leads elsewhere. The status says that there is one until it is seen to be gone."""
+    seen, wanted = draft.seen, desired.preview
+    if desired.hands_off and wanted is None:
+        return
+    if wanted is not None:
+        draft.update(previews=True)
+    if seen.preview != wanted:
+        draft.again(0 if wanted is None else None)  # that it is gone is seen by the next decision
+        yield SetPreview(wanted)
+    elif wanted is None:
+        draft.update(previews=False)
 
 
 def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:

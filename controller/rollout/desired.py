@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.api.phase import Phase
+from controller.rollout.preview import Preview
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Desired:
     """Revisions that keep their objects. The others go once they have drained; None: all stay."""
     unused: frozenset[str] = frozenset()
     """Revisions that never had work, and go at once."""
+    preview: Preview | None = None
+    """Who gets at which version besides those to whom the weight sends; None: nobody."""
     named: str = ""
     """The revision that a queue is given to before its pods serve: they take nothing until they are named."""
     unfinished: Summary | None = None

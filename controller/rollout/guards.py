@@ -7,7 +7,7 @@ attempt, and the next guard is asked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.api.phase import Phase
@@ -22,8 +22,9 @@ from controller.rollout.failed_checks import FailedCheck, failed_check
 from controller.rollout.hand_over import hand_over, other_router
 from controller.rollout.manual_rollback import manual_rollback
 from controller.rollout.observation import ConfigTrouble
+from controller.rollout.preview import Preview
 from controller.rollout.rejection import end_attempt, reject
-from controller.rollout.traffic import serving
+from controller.rollout.traffic import preview_at, serving
 
 _STEADY_S = 120.0
 """Ready for so long, a canary that lost its pods gets the whole deadline again. A probe as Kubernetes sets it needs
@@ -64,9 +65,16 @@ def _finalize(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test
         summary,
         weight=0.0 if has_route else None,
         service=draft.status.stable,
+        preview=_of_stable(draft),
         hands_off=True,
         finalize=True,
     )
+
+
+def _of_stable(draft: Draft) -> Preview | None:
+    """What there is of a preview stays under deletionPolicy Orphan, and leads to what stays trusted."""
+    preview, stable = draft.seen.preview, draft.status.stable
+    return replace(preview, revision=stable) if preview is not None and stable else None
 
 
 def _leave_the_route(draft: Draft, seconds: float) -> Desired:
@@ -114,7 +122,13 @@ def _suspend(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test 
         return Desired(summary)
     spec, weight = draft.seen.spec, draft.in_force
     pods = spec.strategy.sizes(draft.seen.sizing, spec.replicas, weight).stable
-    return Desired(summary, weight=weight, pods={stable: Pods(pods)}, service=serving(draft, weight))
+    return Desired(
+        summary,
+        weight=weight,
+        pods={stable: Pods(pods)},
+        service=serving(draft, weight),
+        preview=preview_at(draft, draft.status.step),
+    )
 
 
 # -- the attempt -----------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def hand_over(draft: Draft, wanted: str) -> Desired | None:
         takes_it = not serving or (seen.weights_beside == {serving: WHOLE} and not seen.not_accepted_beside)
         if _serves_alone(seen.weights, serving) and takes_it:
             draft.update(router=wanted, router_beside=status.router, weight=_weight(draft), weight_since=draft.now)
-            draft.update(weight_pending=False)
+            draft.update(weight_pending=False, previews=False)  # it goes with the router that is left
             draft.event(Reason.ROUTER_CHANGED, f"{wanted} has the traffic; {status.router} is left")
             draft.again(0)
             return Desired(summary, hands_off=True)
@@ -52,13 +52,14 @@ def hand_over(draft: Draft, wanted: str) -> Desired | None:
         summary = Summary(Phase.WAITING, Reason.ROUTER_REFUSED, f"{wanted}: {seen.trouble_beside}")
     draft.again(_TRIED_AGAIN_S if seen.trouble_beside else _SEEN_AGAIN_S)
     if _grows(draft):
-        return Desired(summary, pods={serving: Pods(seen.spec.replicas)}, service=serving)
+        return Desired(summary, pods={serving: Pods(seen.spec.replicas)}, service=serving, preview=draft.seen.preview)
     has_route = serving != "" and seen.weights is not None
     return Desired(
         summary,
         weight=_weight(draft) if has_route else None,
         pods={serving: Pods(seen.spec.replicas)} if serving else {},
         service=serving,
+        preview=draft.seen.preview,
         taken_over=serving if status.router_beside in ("", wanted) else "",
     )
 

@@ -40,6 +40,9 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     if refused:
         draft.stop_clock()
         return min(in_force, weight), Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, refused)
+    if weight == 0 and draft.seen.preview_refused:
+        draft.stop_clock()
+        return 0.0, Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, f"the preview: {draft.seen.preview_refused}")
     if draft.contended:
         draft.stop_clock()
         sentence = contention.sentence(draft.status.route_edits)

@@ -14,6 +14,7 @@ from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.pod_evidence import keep_evidence
 from controller.rollout.rejection import remember
+from controller.rollout.traffic import preview_at
 
 
 def manual_rollback(draft: Draft, older: str) -> Desired | None:
@@ -39,6 +40,7 @@ def manual_rollback(draft: Draft, older: str) -> Desired | None:
         weight=0.0,
         pods={older: Pods(replicas)},
         service=leaving,
+        preview=preview_at(draft, -1),
     )
 
 

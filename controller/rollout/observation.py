@@ -9,6 +9,7 @@ from controller.api.reasons import Reason
 from controller.api.release import ReleaseSpec
 from controller.api.status import LastSpec, Status, Unversioned
 from controller.rollout.effect import Result
+from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import NO_EVIDENCE, Evidence
@@ -139,6 +140,10 @@ class Observation:
     """What was made for the Release has other owners than spec.deletionPolicy says."""
     spec_router: str = ""
     """The router of the spec. `weights` are those of the one that has the traffic, by the status."""
+    preview: Preview | None = None
+    """As the router has it."""
+    preview_refused: str = ""
+    """Why nobody gets at it, in a sentence, where the router says so."""
     route_refused: str = ""
     """Why the weights have no effect, in a sentence, where the router says so."""
     route_unanswered: str = ""

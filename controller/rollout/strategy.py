@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from controller.api.choice import Module
+from controller.rollout.preview import Reach
 from controller.rollout.sizing import Sizes, Sizing
 from controller.rollout.step import Step
 
@@ -18,6 +19,11 @@ class Strategy(Protocol):
         """All of the work moves at once, callers of Service NAME included: there is nothing beside it to compare with,
         only what was before.
         """
+        ...
+
+    @property
+    def reach(self) -> Reach | None:
+        """What lets some requests at the new version whatever the weight. At rest it leads to stable."""
         ...
 
     def sizes(self, sizing: Sizing, replicas: int, weight: float) -> Sizes:

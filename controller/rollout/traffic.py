@@ -9,6 +9,7 @@ from controller.api.status import RouteEdits, Status
 from controller.rollout.contention import noted, seconds_to_keep_off
 from controller.rollout.draft import Draft
 from controller.rollout.observation import Observation
+from controller.rollout.preview import Preview, reach_of
 from controller.rollout.sizing import Sizing
 
 WHOLE = 100.0
@@ -48,6 +49,18 @@ def serving(draft: Draft, weight: float) -> str:
     """Whom callers get that pass no router: stable until the promotion, but a switch is one for all callers."""
     status = draft.status
     return status.canary if weight >= WHOLE and draft.seen.spec.strategy.switches else status.stable
+
+
+def preview_at(draft: Draft, step: int) -> Preview | None:
+    """What leads to the canary besides its weight, while it serves, or else to stable: by the strategy, or by the last
+    step up to this one that lets some requests at it.
+    """
+    seen, status = draft.seen, draft.status
+    steps = () if not status.canary or not status.stable else seen.spec.steps[: step + 1]
+    of_steps = [reach for reach in map(reach_of, steps) if reach is not None]
+    reach = of_steps[-1] if of_steps else seen.spec.strategy.reach
+    serves = status.canary if status.canary and seen.state(status.canary).serving > 0 else status.stable
+    return None if reach is None or not serves else Preview(serves, reach)
 
 
 def selected(wanted: Mapping[str, float]) -> str:

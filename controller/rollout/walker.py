@@ -18,7 +18,7 @@ from controller.rollout.draft import Draft
 from controller.rollout.rejection import reject
 from controller.rollout.sizing import Sizing
 from controller.rollout.step import Done, Fail, Step, StepView, Wait
-from controller.rollout.traffic import WHOLE, move, serving
+from controller.rollout.traffic import WHOLE, move, preview_at, serving
 from controller.stats.evidence import NO_EVIDENCE
 
 
@@ -86,6 +86,7 @@ def _track(draft: Draft, sized_for: float, weight: float, summary: Summary) -> D
             status.stable: Pods(stable, shrink=True),
         },
         service=serving(draft, weight),
+        preview=preview_at(draft, status.step),
         kept=frozenset({status.stable, status.canary}),
     )
 
@@ -105,6 +106,7 @@ def _at_zero(draft: Draft) -> Desired:
         weight=0.0,
         pods={status.canary: Pods(0, shrink=True), status.stable: Pods(0, shrink=True)},
         service=status.stable,
+        preview=preview_at(draft, -1),
         kept=frozenset({status.stable, status.canary}),
     )
 

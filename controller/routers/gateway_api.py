@@ -10,17 +10,30 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from controller.api.fields import NO_KINDS, Absent, Rule, field, record
+from controller.api.reach import HOST_NAME
 from controller.api.resources import HTTP_ROUTES
 from controller.api.resources import Rule as AccessRule
 from controller.api.service import is_tcp
-from controller.api.shapes import List, Open, Text
+from controller.api.shapes import List, Open
 from controller.kube.client import InvalidError
 from controller.kube.host_names import HostNames
 from controller.kube.objects import Key, child_metadata, is_ours, labels_of, taken
 from controller.kube.writers import other_writer, written_at
-from controller.ports import KubeApi, RoutedService, RouterContext, RouterError, RouterSigns, TakenError, Weights
+from controller.ports import (
+    KubeApi,
+    Previewed,
+    RoutedService,
+    RouterContext,
+    RouterError,
+    RouterSigns,
+    TakenError,
+    Weights,
+)
+from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
 from controller.routers._acceptance import refusal, unanswered
+from controller.routers._preview_route import PreviewRoute
+from controller.routers._written import contains
 
 KIND = "gatewayAPI"
 SIZING = Sizing.BY_WEIGHT
@@ -53,13 +66,14 @@ _RULE = Open(
 @record("By weights in an HTTPRoute with the Release's name, which Pointsman owns.")
 class Config:
     needs_tcp: ClassVar[bool] = True
+    can: ClassVar[frozenset[str]] = frozenset({"preview"})
 
     parent_refs: tuple[Mapping[str, Any], ...] = field(
         List(_PARENT, 32, 1, needs="needs at least one parent, such as {name: public}"),
         "Gateways (or, in a mesh, Services) the route attaches to, as in an HTTPRoute.",
     )
     hostnames: tuple[str, ...] = field(
-        List(Text(253, 1), 16), "Host names of the route, as in an HTTPRoute.", default=Absent(())
+        List(HOST_NAME, 16), "Host names of the route, as in an HTTPRoute.", default=Absent(())
     )
     rules: tuple[Mapping[str, Any], ...] = field(
         List(_RULE, 16, 1),
@@ -80,6 +94,7 @@ class GatewayRouter:
         self._kube = kube
         self._key = Key(target.namespace, target.name)
         self._seen: dict[str, Any] | None = None
+        self._preview = PreviewRoute(target, kube)
 
     async def observe(self) -> Weights | None:
         self._seen = await self._kube.find(HTTP_ROUTES, self._target.namespace, self._target.name)
@@ -89,7 +104,7 @@ class GatewayRouter:
         rules = self._seen.get("spec", {}).get("rules") or [{}]
         weights = self._weights_of(rules[0].get("backendRefs") or [])
         # a route that was changed by hand anywhere else is as good as one whose weights were: it is written anew
-        as_written = self._config is None or _contains(self._seen["spec"], self._spec(self._config, weights))
+        as_written = self._config is None or contains(self._seen["spec"], self._spec(self._config, weights))
         return Weights(weights.shares if as_written else {}, signs=self._signs(self._seen))
 
     def _signs(self, route: Mapping[str, Any]) -> RouterSigns:
@@ -114,7 +129,7 @@ class GatewayRouter:
                 raise RouterError(f"{_REFUSED}: {error}") from error
             return True
         self._refuse_foreign(self._seen)
-        if _contains(self._seen.get("spec"), wanted):
+        if contains(self._seen.get("spec"), wanted):
             return False
         route = copy.deepcopy(self._seen)
         route["metadata"]["labels"] = {**(route["metadata"].get("labels") or {}), **labels_of(self._key)}
@@ -134,6 +149,19 @@ class GatewayRouter:
         if seen is not None and is_ours(seen["metadata"], self._target.name, self._target.owner):
             await self._kube.delete(HTTP_ROUTES, self._target.namespace, self._target.name, seen=seen)
             self._seen = None
+        await self._preview.remove()
+
+    async def observe_preview(self) -> Previewed:
+        if self._config is None:
+            return Previewed()
+        ports = {one: self._port(one) for one, given in self._target.ports_by_revision.items() if given}
+        return await self._preview.observe(self._unrouted(self._config), ports)
+
+    async def show(self, preview: Preview | None) -> None:
+        if preview is None or self._config is None:
+            await self._preview.remove()
+        else:
+            await self._preview.show(preview, self._unrouted(self._config), self._port(preview.revision))
 
     async def _set_weights_alone(self, backends: list[dict[str, Any]]) -> bool:
         """The route stays as it was last accepted, and its weights move all the same: work can always be taken away."""
@@ -142,7 +170,7 @@ class GatewayRouter:
             return False
         self._refuse_foreign(route)
         rules = route["spec"].get("rules") or []
-        if not rules or all(_contains(rule.get("backendRefs"), backends) for rule in rules):
+        if not rules or all(contains(rule.get("backendRefs"), backends) for rule in rules):
             return False
         for rule in rules:
             rule["backendRefs"] = backends
@@ -169,10 +197,15 @@ class GatewayRouter:
         ]
 
     def _spec(self, config: Config, weights: Weights) -> dict[str, Any]:
-        backends = self._backends(weights)
+        backends, spec = self._backends(weights), self._unrouted(config)
+        return {**spec, "rules": [{**rule, "backendRefs": backends} for rule in spec["rules"]]}
+
+    @staticmethod
+    def _unrouted(config: Config) -> dict[str, Any]:
+        """A route's spec that leads nowhere yet."""
         spec: dict[str, Any] = {
             "parentRefs": [dict(parent) for parent in config.parent_refs],
-            "rules": [{**rule, "backendRefs": backends} for rule in config.rules],
+            "rules": [dict(rule) for rule in config.rules],
         }
         if config.hostnames:
             spec["hostnames"] = list(config.hostnames)
@@ -200,16 +233,3 @@ class GatewayRouter:
         }
         total = sum(parts.values())
         return Weights({revision: part * 100 / total for revision, part in parts.items() if part} if total else {})
-
-
-def _contains(actual: Any, wanted: Any) -> bool:
-    """Whether everything that is wanted is there; what the API server filled in by default does not count."""
-    if isinstance(wanted, Mapping):
-        return isinstance(actual, Mapping) and all(_contains(actual.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return (
-            isinstance(actual, list)
-            and len(actual) == len(wanted)
-            and all(_contains(one, other) for one, other in zip(actual, wanted, strict=True))
-        )
-    return bool(actual == wanted)

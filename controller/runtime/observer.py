@@ -26,8 +26,18 @@ from controller.kube.cache import ObjectCache
 from controller.kube.config_maps import ConfigMaps, Copy
 from controller.kube.made import edited, is_recorded, recorded_copies
 from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of, selector
-from controller.ports import RoutedService, Router, RouterContext, RouterError, RouterSigns, Weights
+from controller.ports import (
+    Previewed,
+    Previews,
+    RoutedService,
+    Router,
+    RouterContext,
+    RouterError,
+    RouterSigns,
+    Weights,
+)
 from controller.rollout.observation import NOTHING_RUNS, STRANGE, Observation, Request, RevisionState
+from controller.rollout.preview import reach_of
 from controller.runtime.pods import pods_of, trouble_of
 from controller.runtime.versions import Ports, SpecVersion, Versions, ports_of
 
@@ -102,6 +112,7 @@ class Observer:
         holding = status.router if status.router in registry.modules("routers") else spec.traffic.kind
         router = self._router(holding, spec, target)
         weights = await self._weights(router, leaves=holding != spec.traffic.kind)
+        previewed = await self._previewed(router, spec, status)
         beside = await self._beside(holding, spec, status, target)
         taken = await self._unlabelled_service(key, owner, by_name)
         endpoints = _ready_endpoints(slices)
@@ -148,6 +159,8 @@ class Observer:
             weights_beside=beside.weights,
             trouble_beside=beside.trouble,
             not_accepted_beside=beside.not_accepted,
+            preview=previewed.preview,
+            preview_refused=previewed.refused,
             route_by=signs.edited_by,
             route_refused=signs.refused,
             route_unanswered=signs.unanswered,
@@ -190,6 +203,14 @@ class Observer:
             if not leaves:
                 raise
             return None
+
+    @staticmethod
+    async def _previewed(router: Router, spec: ReleaseSpec, status: Status) -> Previewed:
+        """Read only where there may be one: it is a request more."""
+        wanted = spec.strategy.reach is not None or any(reach_of(step) is not None for step in spec.steps)
+        if not isinstance(router, Previews) or not (wanted or status.previews):
+            return Previewed()
+        return await router.observe_preview()
 
     async def _beside(self, holding: str, spec: ReleaseSpec, status: Status, target: RoutedService) -> _Beside:
         """What is wrong there keeps nobody from the router that has the traffic."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from controller.kube.client import InvalidError
-from controller.ports import Router, RouterError, Weights
-from controller.rollout.actions import LeaveRouter, SetWeights, TakeOver
+from controller.ports import Previews, Router, RouterError, Weights
+from controller.rollout.actions import LeaveRouter, SetPreview, SetWeights, TakeOver
 from controller.runtime.observer import World
 
-TrafficAction = LeaveRouter | SetWeights | TakeOver
+TrafficAction = LeaveRouter | SetPreview | SetWeights | TakeOver
 
 
 async def move_traffic(world: World, action: TrafficAction) -> None:
@@ -20,6 +20,10 @@ async def move_traffic(world: World, action: TrafficAction) -> None:
             await _ensure(world.router, Weights(dict(action.shares), stable=stable, hard_stop=action.hard_stop))
         case TakeOver():
             await _ensure(_beside(world), Weights({action.revision: 100.0}, stable=action.revision))
+        case SetPreview():
+            if not isinstance(world.router, Previews):
+                raise RouterError("the router cannot tell requests apart, as a preview needs")
+            await world.router.show(action.preview)
         case LeaveRouter():
             await _beside(world).reset(action.revision)
         case _:

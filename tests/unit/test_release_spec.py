@@ -58,6 +58,9 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
     assert parse(strategy={"canary": {"scale": scale}}).strategy.scale == expected
 
 
+GATEWAY = {"gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": ["web.example.com"]}}
+
+
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
@@ -102,6 +105,30 @@ def test_scale_is_a_word_or_a_number_of_pods(scale, expected):
             "spec.traffic.gatewayAPI.parentRefs: needs at least one parent, such as {name: public}",
         ),
         ({"strategy": {"rolling": {}}}, f"spec.strategy.rolling: is not a known field (known: {STRATEGIES})"),
+        (
+            {"strategy": {"blueGreen": {"preview": {"hostnames": ["preview.example.com"]}}}},
+            "spec.strategy.blueGreen.preview: spec.traffic.replicas cannot tell requests apart",
+        ),
+        (
+            {"strategy": {"blueGreen": {"steps": [{"header": {"name": "x-me", "value": "1"}}]}}},
+            "spec.strategy.blueGreen.steps[0]: spec.traffic.replicas cannot tell requests apart",
+        ),
+        (
+            {"strategy": {"canary": {"steps": [{"weight": 5}, {"header": {"name": "x-me", "value": "1"}}]}}},
+            "spec.strategy.canary.steps[1]: spec.traffic.replicas cannot tell requests apart",
+        ),
+        (
+            {"traffic": GATEWAY, "strategy": {"blueGreen": {"preview": {"hostnames": ["web.example.com"]}}}},
+            "spec.strategy.blueGreen.preview.hostnames[0]: web.example.com is everybody's host name",
+        ),
+        (
+            {"traffic": GATEWAY, "strategy": {"blueGreen": {"preview": {}}}},
+            "spec.strategy.blueGreen.preview: needs exactly one of hostnames, header",
+        ),
+        (
+            {"traffic": {"gatewayAPI": {"parentRefs": [{"name": "a"}], "hostnames": ["Web.example.com"]}}},
+            "spec.traffic.gatewayAPI.hostnames[0]: 'Web.example.com' is not a host name in lower case",
+        ),
         (
             {"strategy": {"canary": {"scale": "half"}}},
             "spec.strategy.canary.scale: 'half' is not matchWeight, full or {replicas: n}",

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from controller.api.fields import Absent, field, record
-from controller.api.shapes import Duration, Integer
+from controller.api.reach import Preview
+from controller.api.shapes import Duration, Integer, Record
 from controller.api.strategy import WEIGHTLESS_STEPS
+from controller.rollout.preview import Reach
 from controller.rollout.sizing import Sizes, Sizing
 from controller.rollout.step import Step
 from controller.rollout.switch import Switch
 
 KIND = "blueGreen"
-EXAMPLE: dict[str, Any] = {"previewReplicas": 2, "steps": [{"approve": {}}], "keepOld": "10m"}
+EXAMPLE: dict[str, Any] = {
+    "previewReplicas": 2,
+    "preview": {"hostnames": ["preview.example.com"]},
+    "steps": [{"approve": {}}],
+    "keepOld": "10m",
+}
 
 
 @record("All of the work in one switch, and the old version is kept ready to take it back.")
@@ -23,6 +30,11 @@ class BlueGreen:
         Integer(1, 10_000),
         "Pods of the new version until the switch, at most spec.replicas; then it gets all of them. "
         "Default: spec.replicas.",
+        default=Absent(),
+    )
+    preview: Preview | None = field(
+        Record(Preview),
+        "Who gets at the new version before the switch. While no new version is out, it leads to stable.",
         default=Absent(),
     )
     before: tuple[Step, ...] = field(
@@ -41,6 +53,13 @@ class BlueGreen:
     @property
     def steps(self) -> tuple[Step, ...]:
         return *self.before, Switch(self.keep_old)
+
+    @property
+    def reach(self) -> Reach | None:
+        if self.preview is None:
+            return None
+        header = self.preview.header
+        return Reach(self.preview.hostnames or (), None if header is None else (header.name, header.value))
 
     def sizes(self, sizing: Sizing, replicas: int, weight: float) -> Sizes:
         del sizing

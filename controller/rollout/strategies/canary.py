@@ -16,6 +16,7 @@ EXAMPLE: dict[str, Any] = {"steps": [{"weight": 5, "analyze": {"atMost": "10m"}}
 @record("A growing share of the work, under analysis.")
 class Canary:
     switches: ClassVar[bool] = False
+    reach: ClassVar[None] = None
 
     scale: Scale = field(
         SCALE,

@@ -14,6 +14,7 @@ import controller.effects.pod_evidence as effects_podevidence
 import controller.effects.webhook as effects_webhook
 import controller.providers.influxdb as providers_influxdb
 import controller.rollout.steps.approve as steps_approve
+import controller.rollout.steps.header as steps_header
 import controller.rollout.steps.pause as steps_pause
 import controller.rollout.steps.webhook as steps_webhook
 import controller.rollout.steps.weight as steps_weight
@@ -28,6 +29,7 @@ checked_routers_queue: RouterModule = routers_queue
 checked_routers_replicas: RouterModule = routers_replicas
 checked_providers_influxdb: ProviderModule = providers_influxdb
 checked_steps_approve: StepModule = steps_approve
+checked_steps_header: StepModule = steps_header
 checked_steps_pause: StepModule = steps_pause
 checked_steps_webhook: StepModule = steps_webhook
 checked_steps_weight: StepModule = steps_weight

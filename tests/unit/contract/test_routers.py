@@ -12,13 +12,15 @@ from controller import registry
 from controller.api.choice import OneOf
 from controller.api.fields import Place
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
+from controller.api.release import abilities
 from controller.api.resources import DEPLOYMENTS, SERVICES, Resource
 from controller.kube.client import KubeError
 from controller.kube.host_names import HostNames
-from controller.ports import RoutedService, Router, RouterContext, RouterError, Weights
+from controller.ports import Previews, RoutedService, Router, RouterContext, RouterError, Weights
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.ports import LedgerAwayError, LedgerPlace, LedgerStore
 from controller.queue_share.stores.memory import MemoryLedgers
+from controller.rollout.preview import Preview, Reach
 from tests.unit.contract.fakes import FakeKube
 
 KINDS = registry.modules("routers")
@@ -57,7 +59,8 @@ class World:
         config = (
             None if left else OneOf("routers").parse({self.kind: module.EXAMPLE}, Place("", registry.kinds())).config
         )
-        target = RoutedService("shop", "web", None, ({"port": 80},))
+        ports = ({"port": 80},)
+        target = RoutedService("shop", "web", None, ports, {STABLE: ports, CANARY: ports})
         return module.create(config, target, RouterContext(self.kube, (self.allocators, HostNames())))
 
     async def ensure(self, shares: Mapping[str, float]) -> bool:
@@ -174,3 +177,81 @@ async def test_a_reset_does_not_touch_an_object_of_another_owner(kind: str, reso
     await router.observe()
     await router.reset(STABLE)
     assert world.kube.objects == before
+
+
+PREVIEWING = pytest.mark.parametrize(
+    "kind", [kind for kind, one in KINDS.items() if "preview" in abilities(one.Config)]
+)
+BY_HOST, BY_HEADER = Reach(("preview.example.com",)), Reach(header=("x-preview", "1"))
+REACHES = pytest.mark.parametrize("reach", [BY_HOST, BY_HEADER], ids=["host", "header"])
+
+
+async def previews(world: World) -> Previews:
+    router = world.router()
+    await router.observe()
+    assert isinstance(router, Previews)
+    return router
+
+
+@PREVIEWING
+@REACHES
+async def test_a_preview_is_written_once_seen_moved_and_removed(kind: str, reach: Reach) -> None:
+    world = World(kind)
+    await world.ensure(ALL_STABLE)
+    for revision in (CANARY, STABLE):
+        router, wanted = await previews(world), Preview(revision, reach)
+        assert (await router.observe_preview()).preview != wanted
+        await router.show(wanted)
+        assert (await (await previews(world)).observe_preview()).preview == wanted
+        assert await world.shares() == pytest.approx(ALL_STABLE)
+    router = await previews(world)
+    await router.observe_preview()
+    await router.show(None)
+    assert (await (await previews(world)).observe_preview()).preview is None
+    assert await world.shares() == pytest.approx(ALL_STABLE)
+
+
+@PREVIEWING
+@REACHES
+async def test_a_preview_that_was_edited_by_hand_is_seen_to_differ(kind: str, reach: Reach) -> None:
+    world = World(kind)
+    await world.ensure(ALL_STABLE)
+    router, wanted = await previews(world), Preview(CANARY, reach)
+    await router.observe_preview()
+    await router.show(wanted)
+    for resource in KINDS[kind].WATCHES:
+        found = world.kube.raw(resource, "web-preview")
+        if found is not None:
+            found["spec"]["rules"][0]["backendRefs"][0]["name"] = "strange"
+            world.kube.put(resource, found)
+    assert (await (await previews(world)).observe_preview()).preview not in (None, wanted)
+
+
+@PREVIEWING
+async def test_a_foreign_object_in_the_place_of_a_preview_is_not_touched(kind: str) -> None:
+    world = World(kind)
+    await world.ensure(ALL_STABLE)
+    for resource in KINDS[kind].WATCHES:
+        foreign: dict[str, Any] = copy.deepcopy(FOREIGN)
+        foreign["metadata"]["name"] = "web-preview"
+        world.kube.put(resource, foreign)
+    before = copy.deepcopy(world.kube.objects)
+    router = await previews(world)
+    assert (await router.observe_preview()).preview is not None
+    with pytest.raises(RouterError):
+        await router.show(Preview(CANARY, BY_HOST))
+    await (await previews(world)).show(None)
+    assert world.kube.objects == before
+
+
+@PREVIEWING
+async def test_a_router_that_is_left_takes_its_preview_along(kind: str) -> None:
+    world = World(kind)
+    await world.ensure(ALL_STABLE)
+    router = await previews(world)
+    await router.observe_preview()
+    await router.show(Preview(CANARY, BY_HOST))
+    left = world.router(left=True)
+    await left.observe()
+    await left.reset(STABLE)
+    assert all(world.kube.raw(resource, "web-preview") is None for resource in KINDS[kind].WATCHES)

@@ -21,10 +21,12 @@ from controller.rollout.actions import (
     Retire,
     Scale,
     SetOwners,
+    SetPreview,
     SetWeights,
     TakeOver,
 )
 from controller.rollout.observation import MetricTrouble, PodTrouble, RevisionState
+from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
 from controller.stats.counts import Counts
 
@@ -107,6 +109,7 @@ class Cluster:
         """The route as we wrote it last."""
         self.service: str | None = None
         """Service NAME: the revision it selects, '' for all."""
+        self.preview: Preview | None = None
         self.retired = 0
         self.finalizer = False
         self.gone = False
@@ -158,13 +161,13 @@ class Cluster:
             case Retire(revision):
                 assert not (self.weights() or {}).get(revision), f"{revision} is retired while it has work"
                 assert self.service != revision, f"{revision} is retired while Service NAME selects it"
+                assert self.preview is None or self.preview.revision != revision, f"the preview leads to {revision}"
                 del self.deployments[revision]
                 self.retired += 1
             case SetWeights(shares):
                 self._set_weights(dict(shares))
-            case PointService(revision):
-                assert revision in self.deployments, f"Service NAME would select nothing of {revision}"
-                self.service = revision
+            case SetPreview() | PointService():
+                self._lead(action)
             case FinishAnalysis(verdict):
                 self.runs[run] = verdict
             case TakeOver() | LeaveRouter() | SetOwners():
@@ -174,6 +177,15 @@ class Cluster:
                 self.answers[name] = action
             case Event():
                 self.events.append(action)
+
+    def _lead(self, action: SetPreview | PointService) -> None:
+        match action:
+            case SetPreview(preview):
+                assert preview is None or preview.revision in self.deployments, "the preview leads to nobody"
+                self.preview = preview
+            case PointService(revision):
+                assert revision in self.deployments, f"Service NAME would select nothing of {revision}"
+                self.service = revision
 
     def _make(self, revision: str, replicas: int) -> None:
         if revision not in self.deployments or not self.deployments[revision].deployment:
@@ -199,6 +211,8 @@ def words(action: Action) -> str:
         return f"answer {action.name}"
     if isinstance(action, AddFinalizer):
         return "finalizer on"
+    if isinstance(action, SetPreview):
+        return f"preview {action.preview.revision if action.preview else 'off'}"
     values = [value for name, value in vars(action).items() if name not in ("message", "hard_stop")]
     values += ["hard"] if getattr(action, "hard_stop", False) else []
     words = [

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.api.analysis import Advanced, Analysis, Margin, Metric
+from controller.api.reach import Preview
 from controller.api.reading import parse_duration
 from controller.api.release import Choice, Drain, ReleaseSpec
 from controller.api.strategy import Scale
@@ -109,7 +110,13 @@ def release(
     )
 
 
-def blue_green(*before: Any, preview: int | None = None, keep: float = 600.0, **given: Any) -> Given:
-    strategy = BlueGreen(preview_replicas=preview, before=before, keep_old=keep)
+PREVIEWED = Preview(hostnames=("preview.example.com",))
+
+
+def blue_green(
+    *before: Any, preview: int | None = None, keep: float = 600.0, at: Preview | None = None, **given: Any
+) -> Given:
+    """`preview`: pods of it; `at`: where it can be got at."""
+    strategy = BlueGreen(preview_replicas=preview, preview=at, before=before, keep_old=keep)
     found = release(list(strategy.steps), **given)
     return replace(found, spec=replace(found.spec, strategy=strategy, strategy_kind="blueGreen"))

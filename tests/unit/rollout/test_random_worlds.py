@@ -19,7 +19,18 @@ from controller.rollout.effect import Answered, Refused, Retrying
 from controller.rollout.step import Step
 from controller.rollout.steps.webhook import Webhook
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Deployment
-from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, Given, analyze, approve, blue_green, pause, release, weight
+from tests.unit.rollout.language import (
+    BY_PODS,
+    BY_WEIGHT,
+    PREVIEWED,
+    Given,
+    analyze,
+    approve,
+    blue_green,
+    pause,
+    release,
+    weight,
+)
 from tests.unit.rollout.world import MISSING, UNKNOWN, World
 
 REVISIONS = ("v1", "v2", "v3", "v4")
@@ -46,7 +57,7 @@ STEPS: tuple[list[Step], ...] = (
 STRATEGIES: tuple[Callable[..., Given], ...] = (
     *(partial(release, steps) for steps in STEPS),
     partial(blue_green, keep=30.0),
-    partial(blue_green, pause("20s"), approve(), preview=1, keep=30.0),
+    partial(blue_green, pause("20s"), approve(), preview=1, keep=30.0, at=PREVIEWED),
 )
 
 

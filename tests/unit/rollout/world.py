@@ -74,6 +74,7 @@ class World:
     broken: type[Action] | str = ""
     """The kind of write that is refused from now on; "status" for that of the status."""
     router_took_weights: bool = False
+    preview_refused: str = ""
     follows: bool = True
     """The router does what was written."""
 
@@ -236,6 +237,8 @@ class World:
             finalizer=self.cluster.finalizer,
             revisions=self.cluster.states(),
             weights=self.cluster.weights(),
+            preview=self.cluster.preview,
+            preview_refused=self.preview_refused,
             route_by="" if self.cluster.route == self.cluster.written else "robot",
             unused_credits_s=self.unused_credits_s,
             service=self.cluster.service,
