@@ -185,6 +185,11 @@ class Shop:
         canary: str = status["canaryRevision"]
         return canary
 
+    async def service_revision(self) -> str:
+        """Whom callers of Service NAME get."""
+        service = await self.kube.get(SERVICES, self.namespace, self.name)
+        return str(service["spec"]["selector"].get(REVISION_LABEL, ""))
+
     async def shares(self) -> dict[str, int]:
         """Weights of the route, of ten thousand, by revision; zeros left out."""
         route = await self.kube.find(HTTP_ROUTES, self.namespace, self.name)

@@ -76,12 +76,18 @@ OPEN: dict[Path, list[Any]] = {
         [{"weight": 5}, {"pause": {"for": "1s"}}, {"weight": 60}],
         [{"weight": 5}, {"webhook": GATE}, {"approve": {}}],
         [{"weight": 5, "analyze": {"atLeast": "1s", "atMost": "5s"}}],
+        [{"header": {"name": "x-canary", "value": "1"}}, {"weight": 5}],
+    ],
+    ("strategy", "blueGreen", "preview"): [
+        {"hostnames": ["preview.example.com"]},
+        {"header": {"name": "x-preview", "value": "1"}},
     ],
     ("strategy", "blueGreen", "steps"): [
         [],
         [{"approve": {}}],
         [{"pause": {"for": "1s"}}, {"approve": {}}],
         [{"webhook": GATE}, {"approve": {}}],
+        [{"header": {"name": "x-preview", "value": "1"}}, {"approve": {}}],
     ],
     ("strategy", "canary", "scale"): ["full", "matchWeight", {"replicas": 2}],
     ("notify",): [
