@@ -6,9 +6,11 @@ from collections import Counter
 import pytest
 
 from controller.api.resources import SERVICES
+from controller.kube.reporters import ROLE
 from controller.queue_share.stores.dynamodb import DynamoLedgers
 from tests.integration.crew import Crew
 from tests.integration.operator_fixture import APPROVE, OperatorProcess, Shop, release, weight
+from tests.integration.rights_fixture import bind, install
 from tests.integration.service_accounts import token_for
 
 pytest_plugins = ["tests.integration.aws_fixture"]
@@ -151,6 +153,8 @@ async def test_workers_may_report_to_the_operator_instead(api_server, kube, name
     shop = Shop(kube, namespace, node, operator, api_server)
     token = tmp_path / "token"
     token.write_text(await token_for(kube, namespace, audience="pointsman"))
+    await install(kube, "roles-people.yaml")
+    await bind(kube, {f"system:serviceaccount:{namespace}:worker": [ROLE]}, namespace=namespace)
     environment = {"SHARE_LEDGER": f"http://127.0.0.1:{unused_tcp_port}", "SHARE_LEDGER_TOKEN_FILE": str(token)}
     with operator.running():
         async with Crew(kube, namespace, Shop.name, environment, RATE).running() as crew:
