@@ -16,6 +16,7 @@ from controller import registry
 from controller.analysis.measuring import baseline_counts
 from controller.analysis.method import method_of
 from controller.analysis.sources import MetricTroubleError, Sources
+from controller.api.analysis import AFTER_SWITCH
 from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
 from controller.api.resources import NAMESPACES
@@ -262,7 +263,7 @@ def _minutes(looks: float, interval: float) -> float | None:
 
 def advice(rows: list[Row], planned: Planned) -> list[str]:
     """What cannot work, and the way out."""
-    said = _limits(planned)
+    said = [*_after_switch(planned), *_limits(planned)]
     if not rows and not said:
         return ["nothing is judged: no step has `analyze` with weight, or there are no metrics"]
     for metric in dict.fromkeys(row.metric for row in rows):
@@ -282,6 +283,23 @@ def advice(rows: list[Row], planned: Planned) -> list[str]:
     return said
 
 
+def _after_switch(planned: Planned) -> list[str]:
+    """What a strategy that switches can see: the old version's worst looks are taken to be as stable is."""
+    if not planned.spec.strategy.switches:
+        return []
+    said = ["before the switch nothing is compared; after it, each look is compared with stable's last looks before it"]
+    margins = {metric.name: metric.margin for metric in planned.spec.analysis.metrics}
+    for metric in planned.method.metrics:
+        margin = margins[metric.metric]
+        if margin is not None:
+            after, base = margin.after_switch or AFTER_SWITCH, planned.level(metric.name).base
+            said.append(
+                f"{metric.name}: about {after.ratio * base + after.slack:.2%} bad in two looks in a row switches back "
+                f"(stable has {base:.2%}). Nothing is randomized, so maxFalseRollback does not bound that"
+            )
+    return said
+
+
 def _limits(planned: Planned) -> list[str]:
     """When a canary at twice its limit is found, at the greatest weight that is analyzed."""
     spec, method = planned.spec, planned.method
@@ -289,7 +307,7 @@ def _limits(planned: Planned) -> list[str]:
     for step in spec.steps:
         weight = weight if step.weight is None else step.weight
         weights += [weight] if step.analyzes else []
-    most, said = max(weights), list[str]()
+    most, said = 100.0 if spec.strategy.switches else max(weights), list[str]()
     for metric in method.metrics:
         if metric.limit is not None and most > 0:
             units = planned.level(metric.name).rate * spec.analysis.interval * most / 100

@@ -13,6 +13,7 @@ from controller.api.status_format import status_from_raw
 from controller.api.times import from_text
 from controller.stats.evidence import Evidence, MetricEvidence, Verdict
 from controller.views.pod_evidence import pod_evidence_lines
+from controller.views.strategies import new_version
 
 _COMMIT = "pointsman.dev/commit"
 _YOUNG_S = 60.0
@@ -44,6 +45,10 @@ class Explanation:
     def status(self) -> Status:
         return status_from_raw(self.release.get("status", {}))
 
+    @property
+    def _new(self) -> str:
+        return new_version(self.release)
+
     def lines(self, now: float) -> list[str]:
         metadata, status = self.release["metadata"], self.status
         lines = [f"{metadata['name']} in {metadata['namespace']}: {status.phase} ({status.reason})"]
@@ -63,7 +68,7 @@ class Explanation:
         yield f"stable  {status.stable or 'none yet'}, {status.ready_replicas} of {status.replicas} pods ready"
         if status.canary:
             since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
-            yield f"canary  {status.canary}, {status.weight:g} % of the work{since}"
+            yield f"{self._new:<6}  {status.canary}, {status.weight:g} % of the work{since}"
         change = _change(status)
         if change:
             yield f"change  {change}"
@@ -115,13 +120,19 @@ class Explanation:
         yield f"evidence after {looks} (AnalysisRun {self.run}):"
         for metric in self.evidence.metrics:
             yield from self._of_metric(metric)
-        if self.alpha is not None:
+        if any(metric.before is not None for metric in self.evidence.metrics):
+            yield "  no guarantee: before and after a switch are no random split; only limits keep to maxFalseRollback"
+        elif self.alpha is not None:
             yield f"  guarantee: at most {self.alpha:.2%} of good versions are rolled back by these tests together"
 
     def _of_metric(self, metric: MetricEvidence) -> Iterator[str]:
         c, standing = metric.counts, metric.standing
-        beside = f", stable {_rate(c.stable_bad, c.stable_total)}" if self.status.stable else ""
-        yield f"  {metric.name}: canary {_rate(c.canary_bad, c.canary_total)}{beside}"
+        against = "stable" if metric.before is None else "before the switch"
+        beside = f", {against} {_rate(c.stable_bad, c.stable_total)}" if self.status.stable else ""
+        yield f"  {metric.name}: {self._new} {_rate(c.canary_bad, c.canary_total)}{beside}"
+        if metric.before is not None:
+            yield from _after_switch(metric)
+            return
         if metric.limit is not None:
             yield f"    limit: at most {metric.limit:.2%} of the canary's may be bad"
         if metric.verdict is Verdict.REGRESSION:
@@ -156,6 +167,7 @@ class Explanation:
                 "boundary": metric.standing.boundary,
                 "p": metric.standing.p,
                 "proven": metric.proven,
+                **({"beforeSwitch": True} if metric.before is not None else {}),
             }
             for metric in (self.evidence.metrics if self.evidence else ())
         ]
@@ -184,6 +196,22 @@ def _kept_until(status: Status, now: float) -> float:
     """0: none stays."""
     until = status.failed_kept_until or 0.0
     return until if until > now else 0.0
+
+
+def _after_switch(metric: MetricEvidence) -> Iterator[str]:
+    """Where a metric stands that is compared with what was before: its boundary is a rate, and no p-value holds."""
+    if metric.edge is None or not metric.before or not metric.before.total:
+        yield "    not compared: too few looks before the switch had any units"
+        return
+    edge = f"more than {metric.edge:.2%} bad in two looks in a row"
+    if metric.verdict is Verdict.REGRESSION:
+        yield f"    regression: {edge}"
+    elif metric.advises:
+        yield f"    {metric.advice()}"
+    elif metric.held_back:
+        yield f"    suspicious: {edge}, too few for a rollback"
+    else:
+        yield f"    a rollback needs {edge}"
 
 
 def _young_pods(status: Status) -> Iterator[str]:

@@ -10,13 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from controller import registry
-from controller.api.choice import OneOf
-from controller.api.fields import Place
 from controller.api.phase import Phase
-from controller.api.reading import SpecError
 from controller.api.status import Status
 from controller.stats.evidence import MetricEvidence, Verdict
 from controller.views.explanation import Explanation, next_commands
+from controller.views.strategies import new_version, strategy_of
 
 _COLORS = {
     Phase.HEALTHY: "green",
@@ -54,7 +52,7 @@ def picture(found: Explanation, width: int, now: float) -> RenderableType:
     if found.evidence is not None and found.evidence.metrics:
         when = "so far" if status.canary else "of the last rollout"
         rows += [Text(""), Text(f"evidence {when}, {found.evidence.looks} looks", style="dim")]
-        rows.append(_evidence(found.evidence.metrics, width))
+        rows.append(_evidence(found.evidence.metrics, width, new_version(found.release)))
     if status.canary or status.phase in (Phase.PAUSED, Phase.ROLLED_BACK):
         rows.append(Text(""))
         rows += [
@@ -82,14 +80,14 @@ def _versions(found: Explanation, width: int, now: float) -> Table:
     table.add_row("stable", f"{status.stable or 'none yet'}, {status.ready_replicas} of {status.replicas} pods ready")
     if status.canary:
         since = f", {max(0, now - status.weight_since):.0f} s at this weight" if status.weight_since else ""
-        table.add_row("canary", f"{status.canary}{since}")
+        table.add_row(new_version(found.release), f"{status.canary}{since}")
     return table
 
 
 def _steps(release: Mapping[str, Any], status: Status) -> Text:
     """Those that are passed, the one in force, those to come."""
     words = Text()
-    steps = _step_words(release["spec"].get("strategy") or {"canary": {}})
+    steps = _step_words(strategy_of(release))
     for index, word in enumerate(steps):
         if index:
             words.append(" > ", style="dim")
@@ -101,21 +99,19 @@ def _steps(release: Mapping[str, Any], status: Status) -> Text:
     return words
 
 
-def _step_words(strategy: Mapping[str, Any]) -> list[str]:
+def _step_words(strategy: Any) -> list[str]:
     """What the strategy compiles to, whichever it is; nothing if it is one that this installation does not have."""
-    try:
-        steps = OneOf("strategies").parse(strategy, Place("spec.strategy", registry.kinds())).config.steps
-    except SpecError:
+    if strategy is None:
         return []
     kinds = {module.Config: kind for kind, module in registry.modules("steps").items()}
-    return [kinds.get(type(step), "?") if step.weight is None else f"{step.weight:g}%" for step in steps]
+    return [kinds.get(type(step), "?") if step.weight is None else f"{step.weight:g}%" for step in strategy.steps]
 
 
-def _evidence(metrics: tuple[MetricEvidence, ...], width: int) -> Table:
+def _evidence(metrics: tuple[MetricEvidence, ...], width: int, new: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("METRIC", no_wrap=True, overflow="ellipsis", max_width=16)
-    table.add_column("CANARY", no_wrap=True)
-    table.add_column("STABLE", no_wrap=True)
+    table.add_column(new.upper(), no_wrap=True)
+    table.add_column("BEFORE" if any(metric.before for metric in metrics) else "STABLE", no_wrap=True)
     table.add_column("BAD / BOUNDARY", overflow="fold")
     for metric in metrics:
         c = metric.counts

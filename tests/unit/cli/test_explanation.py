@@ -6,10 +6,12 @@ import pytest
 
 from controller.api.phase import Phase
 from controller.api.status import Rejection
+from controller.stats.before_after import Before
+from controller.stats.counts import Counts, Look
 from controller.stats.evidence import Judge
-from controller.stats.method import AnalysisPlan
+from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.views.explanation import next_commands
-from tests.unit.cli.test_explanation_picture import NOW, explanation
+from tests.unit.cli.test_explanation_picture import NOW, explanation, screen
 
 
 @pytest.mark.parametrize(
@@ -142,3 +144,35 @@ def test_a_pod_that_stays_of_a_rejected_version_has_the_commands_for_a_look():
     over = "\n".join(explanation(**status, failed_kept_until=NOW - 1).lines(NOW))
     assert "kept" not in over
     assert "kubectl" not in over
+
+
+def switched(rate, before=((1, 1000),) * 20):
+    """A blue/green release after its switch; old looks of stable, and six new ones with this rate of bad units."""
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("errors", 2.0, slack=0.005, before=Before.of(before)),))
+    rows = {"errors": Counts(round(rate * 1000), 1000, 0, 2)}
+    looks = [Look(number, NOW, NOW + 5, 100, rows) for number in range(1, 7)]
+    found = explanation(weight=100.0, phase=Phase.BAKING, reason="KeepingOld")
+    release = {**found.release, "spec": {"strategy": {"blueGreen": {}}}}
+    return replace(found, release=release, evidence=Judge.over(plan, looks).evidence())
+
+
+def test_a_blue_green_release_has_a_new_version_and_what_was_before_and_no_guarantee():
+    text = "\n".join(switched(0.001).lines(NOW))
+    assert "new     klmnopqrst, 100 % of the work" in text
+    assert "errors: new 6 of 6000 (0.10%), before the switch 20 of 20000 (0.10%)" in text
+    assert "a rollback needs more than 0.72% bad in two looks in a row" in text
+    assert "no guarantee" in text
+    assert "canary" not in text
+    shown = screen(switched(0.001), 100)
+    assert "BEFORE" in shown
+    assert "STABLE" not in shown
+
+
+def test_a_regression_after_a_switch_shows_no_chance_that_does_not_hold():
+    text = "\n".join(switched(0.05).lines(NOW))
+    assert "regression: more than 0.72% bad in two looks in a row" in text
+    assert " p " not in text
+
+
+def test_too_little_before_a_switch_is_said():
+    assert "not compared: too few looks before the switch" in "\n".join(switched(0.05, before=()).lines(NOW))

@@ -137,3 +137,13 @@ def test_where_the_table_does_not_fit_each_row_is_in_words():
         "  proof: 90 s",
     ]
     assert shown([], 60) == []
+
+
+def test_a_switch_is_planned_by_what_was_before_and_without_a_promise(tmp_path):
+    metrics = [{"name": "errors", "template": "http"}, {"name": "floor", "template": "http", "limit": {"max": "2%"}}]
+    path = tmp_path / "release.yaml"
+    path.write_text(yaml.safe_dump(golden.release(strategy={"blueGreen": {}}, analysis={"metrics": metrics})))
+    said = planned(path, "--rate", 50, "--base", "0.1%")["advice"]
+    assert said[0].startswith("before the switch nothing is compared")
+    assert said[1].startswith("errors: about 0.70% bad in two looks in a row switches back (stable has 0.10%)")
+    assert said[2].startswith("floor: a canary at twice its limit")

@@ -1,0 +1,25 @@
+"""A Release's strategy, as views name what happens under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller import registry
+from controller.api.choice import OneOf
+from controller.api.fields import Place
+from controller.api.reading import SpecError
+
+
+def strategy_of(release: Mapping[str, Any]) -> Any:
+    """What it compiles to; None where this installation does not have it."""
+    written = release["spec"].get("strategy") or {"canary": {}}
+    try:
+        return OneOf("strategies").parse(written, Place("spec.strategy", registry.kinds())).config
+    except SpecError:
+        return None
+
+
+def new_version(release: Mapping[str, Any]) -> str:
+    """What the version on trial is called: where all of the work moves at once there is no canary."""
+    return "new" if getattr(strategy_of(release), "switches", False) else "canary"
