@@ -3,8 +3,8 @@
 1. Work is taken away. It needs nothing but weights, so nothing that fails elsewhere can keep it.
 2. The attempt's record is closed, and the status is written: no version gets work that the status does not name.
 3. Service NAME moves where that is back to stable. Pods grow, then work is given, then Service NAME follows it.
-4. Pods shrink, and what has drained goes. Answers come after all of that: none is given before it is true. What was
-   changed by hand is put back last, since the API server may refuse that for ever.
+4. Pods shrink, and what has drained goes. Answers come after all of that: none is given before it is true. The
+   preview, and what was changed by hand, come last, since the API server may refuse them for ever.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *on,
         *given,
         *pointed,
-        *previewed,
         *shrunk,
         *retired,
         *draft.answers,
+        *previewed,
         *_put_back(draft, desired),
         *owners,
         *off,

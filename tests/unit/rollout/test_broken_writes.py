@@ -18,9 +18,10 @@ from controller.rollout.actions import (
     RemoveFinalizer,
     Retire,
     Scale,
+    SetPreview,
 )
 from tests.unit.rollout.cluster import START_S
-from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, analyze, approve, release, weight
+from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, PREVIEWED, analyze, approve, blue_green, release, weight
 
 STEPS = [weight(25, analyze("10s", "1m")), approve(), weight(50, analyze("10s", "1m"))]
 WRITES: list[Any] = [
@@ -86,6 +87,23 @@ def test_a_write_refused_at_any_moment_leaves_no_version_unjudged_and_the_releas
     assert (world.release.phase, world.release.stable) == ("Healthy", "v2")
     assert set(world.cluster.deployments) == {"v2"}
     assert not world.cluster.finalizer
+
+
+@pytest.mark.parametrize("write", [*WRITES, SetPreview], ids=_name)
+@pytest.mark.parametrize("ends", ["abort", "crash"])
+def test_a_switch_is_taken_back_whatever_write_is_refused(world, write, ends):
+    """Of the preview too: it comes after the answer."""
+    world.given(blue_green(at=PREVIEWED))
+    world.commit("v2")
+    world.until(lambda: world.traffic.of("v2") == 100)
+    world.broken = write
+    if ends == "abort":
+        name = world.ask("abort")
+        assert write is not SetPreview or world.answer(name) == "abort taken"
+    else:
+        world.crash_loop("v2")
+    assert world.traffic.of("v2") == 0
+    assert write is PointService or world.cluster.service == "v1" or write in ("status", FinishAnalysis)
 
 
 def test_without_the_write_ahead_a_version_has_work_that_no_status_knows_of(world, monkeypatch):
