@@ -32,7 +32,8 @@ from controller.kube.objects import Key
 from controller.ports import Window
 from controller.rollout.observation import MetricTrouble
 from controller.stats.all_bad import Disaster
-from controller.stats.counts import NOTHING, Counts, Look
+from controller.stats.before_after import Before
+from controller.stats.counts import NOTHING, Counts, Look, metric_of
 from controller.stats.method import SETTLE_S
 from controller.stats.thresholds import Thresholds
 
@@ -79,14 +80,14 @@ class Measuring:
             source = questions[0].provider if questions else None
             self._delay.begin(subject.key, subject.attempt, ask_stable, settle=settle, source=source)
             silent = await heartbeats(questions, now, analysis.interval)
-            beats = any(question.heartbeat is not None for question in questions)
+            beats, lacks = any(question.heartbeat is not None for question in questions), False
             if subject.is_compared_with_before:
                 try:
                     await self._learn_before(subject, questions, now)
                 except MetricTroubleError as error:
                     silent = silent or error.trouble
-                beats = True
-            return AnalysisResult(trouble=silent), analysis.interval if beats else None
+                beats, lacks = True, self._lacks_before(subject)
+            return AnalysisResult(trouble=silent, lacks_before=lacks), analysis.interval if beats else None
         try:
             run = await self._open(subject, questions)
         except MetricTroubleError as error:
@@ -138,6 +139,12 @@ class Measuring:
         except MetricTroubleError:
             return None  # the measurement reports it
         return await at_once(run, questions, subject.status, now)
+
+    def _lacks_before(self, subject: Subject) -> bool:
+        """Of some metric that is compared; of one with several rows, of all of them."""
+        looks = self._before.looks(subject.key, subject.attempt)
+        enough = {metric_of(name) for name, seen in looks.items() if Before.of(seen).total}
+        return any(metric.margin is not None and metric.name not in enough for metric in subject.analysis.metrics)
 
     async def _learn_before(self, subject: Subject, questions: Sequence[Question], until: float) -> None:
         """Raises MetricTroubleError."""

@@ -38,7 +38,10 @@ def method_of(
 def controlled(plan: AnalysisPlan, halved: Collection[str], before: Mapping[str, str]) -> AnalysisPlan:
     """With a standing control for the metrics in `halved`, which goes on where `before` ended."""
     metrics = (
-        replace(metric, control=before.get(metric.name, "")) if metric.metric in halved else metric
+        # what was before a switch holds stable's own scatter already
+        replace(metric, control=before.get(metric.name, ""))
+        if metric.metric in halved and metric.before is None
+        else metric
         for metric in plan.metrics
     )
     return replace(plan, metrics=tuple(metrics))

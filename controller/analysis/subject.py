@@ -127,5 +127,7 @@ class AnalysisResult:
     """That the router does not follow, in a sentence."""
     late: str = ""
     """What came too late for its window, and the look that was left out, in sentences."""
+    lacks_before: bool = False
+    """Before a switch: too few of stable's looks had units to compare anything with them."""
     again_in: float | None = None
     """Seconds after which time alone changes the result."""

@@ -54,7 +54,7 @@ def _progress(status: Status) -> tuple[Condition, ...]:
 
 
 def _available(status: Status) -> Condition:
-    """Says of stable what `Available` says of a Deployment, whatever becomes of the canary."""
+    """Says of who has most of the work what `Available` says of a Deployment."""
 
     def said(reason: str, message: str, *, available: bool) -> Condition:
         return Condition("Available", status=available, reason=reason, message=message)
@@ -62,10 +62,10 @@ def _available(status: Status) -> Condition:
     if not status.stable:
         return said("NoStable", _NONE_YET, available=False)
     if status.ready_replicas:
-        return said("StableServes", f"{status.stable} serves", available=True)
+        return said("StableServes", f"{status.serves} serves", available=True)
     if not status.replicas:
-        return said("ScaledToZero", f"{status.stable} has 0 replicas", available=True)
-    return said("StableUnready", f"no pod of {status.stable} serves", available=False)
+        return said("ScaledToZero", f"{status.serves} has 0 replicas", available=True)
+    return said("StableUnready", f"no pod of {status.serves} serves", available=False)
 
 
 def _judged(status: Status) -> Condition:

@@ -206,7 +206,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.KEEPING_OLD: _moving("The new version has all of the work; the old one is kept ready to take it back."),
     Reason.STRATEGY_CHANGED: _moving("spec.strategy changed in mid-release; the new version starts at its first step."),
     Reason.DRAINING: _moving("The old version finishes the requests that it still has."),
-    Reason.RETURNING: _moving("The canary keeps its pods until the router has followed."),
+    Reason.RETURNING: _moving("The version that lost its work keeps its pods until the router has followed."),
     Reason.DELETING: Meaning(Kind.MOVING, "The Release is being deleted.", ("kubectl describe release {here}",)),
     Reason.AWAITING_APPROVAL: Meaning(Kind.PERSON, "A person has to approve the next step.", (_APPROVE, _ABORT)),
     Reason.PAUSED_BY_PERSON: Meaning(
@@ -291,8 +291,8 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.PROVEN: _done("The version was shown to be no worse than the one before it."),
     Reason.LIMITS_KEPT: _done("The first version kept to its limits."),
     Reason.SWITCH_KEPT: _done(
-        "The version has had all of the work since the switch and was no worse than before by its margin. Nothing was "
-        "randomized, so that proves nothing."
+        "The version has had all of the work since the switch, and no metric said no. Nothing was randomized, so that "
+        "proves nothing."
     ),
     Reason.NO_METRICS: _done("The version serves everything; the Release names no metrics to compare by."),
     Reason.PROMOTED_BY_PERSON: _done("A person promoted the version without a verdict."),

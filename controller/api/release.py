@@ -71,6 +71,7 @@ class _Brought:
 _NO_BAKE = "leaves the old version a share of the work, and {} moves all of it in one switch: leave it out"
 _PREVIEW = "preview"
 _CANNOT = "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI, or leave it out"
+_ONE_WAY = "there is another way to reach the new version before it (preview, or a header step): leave one of them out"
 _NEEDS_TCP = "needs a TCP port for its route"
 _NOTHING_TO_ANALYZE = "there is nothing to analyze: spec.analysis.metrics is empty"
 
@@ -115,6 +116,17 @@ def _previews_elsewhere(written: Written, place: Place) -> None:
             raise here.refuse(f"{name} is everybody's host name, by spec.traffic.{written.traffic.kind}.hostnames")
 
 
+def _reaches_in_one_way(written: Written, place: Place) -> None:
+    """There is one route besides everybody's."""
+    strategy, here = written.strategy.config, place.at("strategy").at(written.strategy.kind)
+    others = strategy.reach is not None
+    for index, step in enumerate(strategy.steps):
+        if getattr(step, "reach", None) is not None:
+            if others:
+                raise here.at("steps").item(index).refuse(_ONE_WAY)
+            others = True
+
+
 def abilities(router: object) -> frozenset[str]:
     """Of a router's Config: what it can do beside weights, such as "preview"."""
     found: frozenset[str] = getattr(router, "can", frozenset())
@@ -145,6 +157,7 @@ def _protocols(ports: Sequence[Mapping[str, Any]]) -> str:
         _bakes_beside_a_switch,
         _can_do_its_steps,
         _previews_elsewhere,
+        _reaches_in_one_way,
         _bakes_beyond_its_steps,
     ],
     kw_only=True,

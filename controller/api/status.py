@@ -11,6 +11,8 @@ from controller.api.reasons import Reason
 
 KEPT = 20
 """ReleaseActions and rejections that are remembered."""
+_MOST = 50.0
+"""Percent."""
 FORMAT = 2
 """Of the stored status. 1 had no `format`, and told by its `reason` what `Attempt` holds in fields now."""
 
@@ -192,6 +194,11 @@ class Status:
     @property
     def canary(self) -> str:
         return "" if self.attempt is None else self.attempt.canary
+
+    @property
+    def serves(self) -> str:
+        """Who has most of the work: by its pods an autoscaler reckons, and by them people are served."""
+        return self.canary if self.weight > _MOST or not self.stable else self.stable
 
     @property
     def step(self) -> int:

@@ -181,7 +181,10 @@ def _json_lines(trace: Trace, plan: AnalysisPlan) -> Iterator[str]:
 def _text_lines(trace: Trace, plan: AnalysisPlan) -> Iterator[str]:
     seen = list(passages(trace, plan))
     width = max(len("metric"), *(len(label) for label in trace.labels))
-    yield f"{trace.file}: at most {plan.alpha:.2%} false rollbacks, {_spending(plan)}"
+    promise = f"at most {plan.alpha:.2%} false rollbacks, {_spending(plan)}"
+    if any(metric.before is not None for metric in plan.metrics):
+        promise = "before and after a switch, which bounds no false rollbacks"
+    yield f"{trace.file}: {promise}"
     yield f"  {'look':>6}  {'metric':<{width}}  {'S':>8}  {'boundary':>8}  {'spent':>10}  verdict"
     for passage in seen:
         for metric in passage.judged:

@@ -197,7 +197,7 @@ def towards(wanted: Wanted, ledger: Ledger | None, pods: Mapping[str, Pod], now:
 
 
 def _to_one(ledger: Ledger, revision: str, *, hard_stop: bool) -> Ledger:
-    if revision == ledger.canary:
+    if revision == ledger.canary and ledger.share > 0:
         return promoted(ledger)
     if revision != ledger.stable:
         # back to what was stable before: what came after it takes nothing more

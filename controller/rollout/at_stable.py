@@ -8,7 +8,9 @@ from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.traffic import preview_at
 
-_RETURNING = Summary(Phase.ROLLING_BACK, Reason.RETURNING, "the canary keeps its pods until the router has followed")
+_RETURNING = Summary(
+    Phase.ROLLING_BACK, Reason.RETURNING, "the version that lost its work keeps its pods until the router has followed"
+)
 _DRAINING = Summary(Phase.PROMOTING, Reason.DRAINING, "the old version finishes its requests")
 
 

@@ -46,6 +46,7 @@ CONFIG_AGAIN_S = 60.0
 """When a ConfigMap that is missing, or may not be read, is looked for again; the watch of them is faster."""
 _GOES_ON = (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY)
 _RESTORED_AGAIN_S = 1.0
+_PREVIEWED_AGAIN_S = 15.0
 _NO_EFFECT = "ManualWithoutEffect"
 _LEDGER_CHECK_S = 60.0
 """No event reports a ledger that was lost, and new pods wait for one."""
@@ -95,7 +96,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
     draft.again(contention.seconds_to_calm(draft.status.route_edits, draft.now))
     if seen.sizing is Sizing.BY_CLAIMS:
         draft.again(_LEDGER_CHECK_S)
-    serving = seen.state(draft.status.stable or draft.status.canary)
+    serving = seen.state(draft.status.serves)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
     owed = tuple(still_owed(draft, forward(draft, seen.status.owed)))
     draft.update(owed=owed_after(owed, (*draft.effects, *notify(draft)), seen.effects, draft.now))
@@ -195,7 +196,8 @@ def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
     if wanted is not None:
         draft.update(previews=True)
     if seen.preview != wanted:
-        draft.again(0 if wanted is None else None)  # that it is gone is seen by the next decision
+        # what came of it is seen by the next decision; one that is refused is tried again later
+        draft.again(_PREVIEWED_AGAIN_S if seen.preview_refused else 0)
         yield SetPreview(wanted)
     elif wanted is None:
         draft.update(previews=False)
@@ -297,6 +299,10 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
     stays = kept_pod.sentence(draft, phase)
     if stays:
         message = f"{message}; {stays}"
+    preview = draft.seen.preview_refused
+    if preview and preview not in message:
+        draft.announce("PreviewRefused", preview)
+        message = f"{message}; the preview: {preview}"
     annotation = no_effect(draft)
     if annotation:
         draft.announce(_NO_EFFECT, annotation)

@@ -17,6 +17,7 @@ from controller.rollout.first import find_stable_again, first_deployment, forget
 from controller.rollout.guards import first_that_decides
 from controller.rollout.observation import Observation
 from controller.rollout.requests import take_requests
+from controller.rollout.traffic import WHOLE
 from controller.rollout.walker import walk
 
 
@@ -54,9 +55,24 @@ def _by_strategy(draft: Draft) -> Desired:
     return at_rest(draft) if status.attempt is None else walk(draft)
 
 
+def _keep_the_switch_in_its_place(draft: Draft) -> None:
+    """Steps before a switch came or went. By its index alone the next one might be the switch, with nothing passed; or
+    what is switched might be at a step before that.
+    """
+    before, left = draft.seen.status, len(draft.seen.spec.steps)
+    if before.full_by or not before.steps or left == before.steps:
+        return
+    step = left - 1 if before.weight >= WHOLE else 0
+    draft.enter_step(step)
+    draft.event("StepsChanged", f"{before.canary} is at step {step + 1}: spec has {left} steps now, not {before.steps}")
+
+
 def _enter_a_step_that_is_left(draft: Draft) -> None:
     """Steps went from the spec while one of them was under way: those that are left are not done by that."""
     before, left = draft.seen.status, len(draft.seen.spec.steps)
+    if before.attempt is not None and before.stable and draft.seen.spec.strategy.switches:
+        _keep_the_switch_in_its_place(draft)
+        return
     if before.attempt is not None and not before.full_by and 0 < left <= before.step < before.steps:
         draft.enter_step(left - 1)
         message = (

@@ -42,7 +42,12 @@ def _by_its_work(draft: Draft) -> FailedCheck | None:
 
 def _harms_too_many(draft: Draft) -> FailedCheck | None:
     most = draft.seen.spec.analysis.max_harmed
-    compared = [metric for metric in draft.seen.evidence.metrics if metric.limit is None]
+    # of a metric without looks before a switch nobody knows what stable's rate would have given
+    compared = [
+        metric
+        for metric in draft.seen.evidence.metrics
+        if metric.limit is None and (metric.before is None or metric.before.total)
+    ]
     worst = max(compared, key=_harmed, default=None)
     if most is None or worst is None or _harmed(worst) <= most:
         return None

@@ -52,10 +52,14 @@ def find_stable_again(draft: Draft) -> None:
     weights = seen.weights or {}
     serving = [one for one in _serving_before(draft) if seen.state(one).exists]
     trusted = max(serving, key=lambda one: (one == seen.service, weights.get(one, 0.0)), default="")
-    if not trusted or seen.service == seen.target:
+    others = [one for one, state in seen.revisions.items() if one != seen.target and state.complete]
+    if seen.service == seen.target and seen.finalizer and len(others) == 1:
+        # after a switch callers are sent to whom nobody trusts yet; the finalizer says that work has to go back
+        trusted = others[0]
+    elif not trusted or seen.service == seen.target:
         return
     draft.update(stable=trusted)
-    message = f"the status named no version; {trusted} serves, so it is stable, and {seen.target} is a new version"
+    message = f"the status named no version; {trusted} is taken for stable, and {seen.target} is a new version"
     draft.event(Reason.STATUS_LOST, message, warning=True)
 
 

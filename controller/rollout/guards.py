@@ -24,13 +24,14 @@ from controller.rollout.manual_rollback import manual_rollback
 from controller.rollout.observation import ConfigTrouble
 from controller.rollout.preview import Preview
 from controller.rollout.rejection import end_attempt, reject
-from controller.rollout.traffic import preview_at, serving
+from controller.rollout.traffic import WHOLE, preview_at, serving
 
 _STEADY_S = 120.0
 """Ready for so long, a canary that lost its pods gets the whole deadline again. A probe as Kubernetes sets it needs
 40 s for one turn from ready to unready and back: what turns like that again and again is never steady.
 """
 _TAKEN_AGAIN_S = 15.0
+_BEFORE_THERE_WERE_TWO = "canary"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def _finalize(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test
 def _of_stable(draft: Draft) -> Preview | None:
     """What there is of a preview stays under deletionPolicy Orphan, and leads to what stays trusted."""
     preview, stable = draft.seen.preview, draft.status.stable
-    return replace(preview, revision=stable) if preview is not None and stable else None
+    known = preview is not None and preview.revision != ""
+    return replace(preview, revision=stable) if preview is not None and known and stable else None
 
 
 def _leave_the_route(draft: Draft, seconds: float) -> Desired:
@@ -152,9 +154,10 @@ def _end_superseded(draft: Draft, why: str) -> None:
 def _other_strategy(draft: Draft) -> str | None:
     """Why the attempt under way cannot go on: its steps, and what was fixed of its analysis, are another strategy's."""
     status, now = draft.status, draft.seen.spec.strategy_kind
-    if not status.stable or status.attempt is None or status.full_by or status.attempt.strategy in ("", now):
+    if not status.stable or status.attempt is None or status.full_by:
         return None
-    return f"spec.strategy changed from {status.attempt.strategy} to {now}"
+    before = status.attempt.strategy or _BEFORE_THERE_WERE_TWO
+    return f"spec.strategy changed from {before} to {now}" if before != now else None
 
 
 def _start_anew(draft: Draft, why: str) -> None:
@@ -213,7 +216,12 @@ def _without_endpoints(draft: Draft) -> str | None:
     if not status.stable or status.attempt is None or seen.spec.replicas == 0:
         return None
     has_work = status.weight > 0 or (seen.weights or {}).get(status.canary, 0) > 0
-    return status.canary if has_work and seen.state(status.canary).serving == 0 else None
+    if not has_work:
+        return None
+    serving, kept = seen.state(status.canary).serving, seen.state(status.stable).serving
+    # all of the work on less than half of the pods, and a version beside it that could carry it
+    overrun = status.weight >= WHOLE and serving * 2 < seen.spec.replicas and kept >= serving * 2
+    return status.canary if serving == 0 or (overrun and kept > 0) else None
 
 
 def _take_work_away(draft: Draft, canary: str) -> None:
@@ -221,7 +229,10 @@ def _take_work_away(draft: Draft, canary: str) -> None:
     clock = draft.attempt.clock
     if draft.status.weight > 0:
         draft.update_clock(unready_since=clock.unready_since or draft.now, held_since=clock.held_since or draft.now)
-        draft.event(Reason.CANARY_UNREADY, f"no pod of {canary} is ready; its traffic went to stable", warning=True)
+        serving = draft.seen.state(canary).serving
+        found = f"only {serving} of {draft.seen.spec.replicas} pods" if serving else "no pod"
+        message = f"{found} of {canary} {'are' if serving else 'is'} ready; its traffic went to stable"
+        draft.event(Reason.CANARY_UNREADY, message, warning=True)
         draft.update(weight=0.0, weight_since=draft.now)
         draft.again(0)
 

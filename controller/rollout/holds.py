@@ -11,9 +11,13 @@ from controller.rollout import contention
 from controller.rollout.desired import Summary
 from controller.rollout.draft import Draft
 from controller.rollout.observation import MetricTrouble
+from controller.rollout.traffic import WHOLE, preview_at
 
 _ANSWERED_WITHIN_S = 10.0
 """Gateways were seen to answer within 0.2 s."""
+_MOST_LOOKS = 24
+"""Intervals since the attempt began: the looks before a switch, and some for what comes late."""
+_LACKS_BEFORE = "the switch waits for some looks of stable, which the new version is compared with afterwards"
 _LOOKED_AT_AGAIN_S = 15.0
 
 
@@ -40,14 +44,26 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     if refused:
         draft.stop_clock()
         return min(in_force, weight), Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, refused)
-    if weight == 0 and draft.seen.preview_refused:
+    preview = preview_at(draft, draft.status.step) if weight == 0 else None
+    if preview is not None and draft.seen.preview_refused:
         draft.stop_clock()
         return 0.0, Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, f"the preview: {draft.seen.preview_refused}")
+    if preview not in (None, draft.seen.preview):
+        return 0.0, Summary(Phase.PROGRESSING, Reason.CANARY_STARTING, "the preview is led to the new version")
+    left = _time_for_looks(draft) if weight >= WHOLE > in_force and draft.seen.lacks_before else 0.0
+    if left > 0:
+        draft.again(left)
+        return in_force, Summary(Phase.PROGRESSING, Reason.ANALYZING, _LACKS_BEFORE)
     if draft.contended:
         draft.stop_clock()
         sentence = contention.sentence(draft.status.route_edits)
         return in_force, Summary(Phase.PROGRESSING, Reason.ROUTE_CONTENDED, sentence)
     return None
+
+
+def _time_for_looks(draft: Draft) -> float:
+    """Seconds. An idle service is switched all the same."""
+    return draft.attempt.clock.began + _MOST_LOOKS * draft.seen.spec.analysis.interval - draft.now
 
 
 def changed_by_hand(draft: Draft) -> str:
@@ -96,7 +112,7 @@ def out_of_sight(draft: Draft, trouble: MetricTrouble, weight: float) -> tuple[f
     if to_stable and left <= 0:
         # a step that went by without being watched for so long is entered again
         draft.update_attempt(step=max(0, min(draft.attempt.step, len(draft.seen.spec.steps) - 1)))
-        message = f"{trouble.message}; the canary gets no work until the data are back"
+        message = f"{trouble.message}; {draft.status.canary} gets no work until the data are back"
         return 0.0, Summary(Phase.WAITING, trouble.reason, message)
     draft.again(left if to_stable else None)
     return min(weight, draft.in_force), Summary(Phase.WAITING, trouble.reason, trouble.message)

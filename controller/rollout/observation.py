@@ -177,6 +177,8 @@ class Observation:
     """From provisional counts, which are in no look."""
     share_lag: str = ""
     """That the share that is seen is not the one that was written, in a sentence."""
+    lacks_before: bool = False
+    """Before a switch: there is too little of stable's looks to compare the new version with."""
     late: str = ""
     """What came too late for its look, and the look that was left out, in sentences."""
     old_is_quiet: bool | None = None

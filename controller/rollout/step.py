@@ -44,6 +44,9 @@ class StepView:
     """Percent in force at this step."""
     stable_pods: tuple[int, int] = (0, 0)
     """Of stable: how many serve, and how many it should have."""
+    canary_pods: tuple[int, int] = (0, 0)
+    compares: bool = True
+    """A metric can convict the canary."""
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,21 @@ class Switch:
     def advance(self, view: StepView) -> Outcome:
         left = self.seconds - view.elapsed
         if left > 0:
-            kept = f"{view.canary} has all of the work; {view.stable} is kept for {self.seconds:g} s to take it back"
-            serving, wanted = view.stable_pods
-            if serving < wanted:
-                kept = f"{kept}, with {serving} of {wanted} pods"
-            return Wait(Reason.KEEPING_OLD, kept, again_in=left, phase=Phase.BAKING)
-        if view.suspicion is not None:
-            return Wait(Reason.SUSPICIOUS, f"not promoted: {view.suspicion}", phase=Phase.WAITING, approvable=True)
-        return Done(f"{view.stable} was kept for {self.seconds:g} s ({view.evidence})")
+            return Wait(Reason.KEEPING_OLD, self._kept(view), again_in=left, phase=Phase.BAKING)
+        if view.suspicion is None:
+            return Done(f"{view.stable} was kept for {self.seconds:g} s ({view.evidence})")
+        if view.approved_by is not None:
+            return Done(f"approved by {view.approved_by}, though {view.suspicion}", unproven=True)
+        return Wait(Reason.SUSPICIOUS, f"not promoted: {view.suspicion}", phase=Phase.WAITING, approvable=True)
+
+    def _kept(self, view: StepView) -> str:
+        kept = f"{view.stable} is kept for {self.seconds:g} s to take it back"
+        said = [f"{view.canary} has all of the work{_short(view.canary_pods)}; {kept}{_short(view.stable_pods)}"]
+        if not view.compares:
+            said.append("too few looks before the switch had any units, so nothing is compared with them")
+        return "; ".join(said)
+
+
+def _short(pods: tuple[int, int]) -> str:
+    serving, wanted = pods
+    return "" if serving >= wanted else f", with {serving} of {wanted} pods"

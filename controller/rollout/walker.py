@@ -15,11 +15,12 @@ from controller.rollout.at_stable import at_rest, rolled_back
 from controller.rollout.capacity import awaited, lacks_pods, overdue
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
+from controller.rollout.observation import Observation
 from controller.rollout.rejection import reject
 from controller.rollout.sizing import Sizing
 from controller.rollout.step import Done, Fail, Step, StepView, Wait
 from controller.rollout.traffic import WHOLE, move, preview_at, serving
-from controller.stats.evidence import NO_EVIDENCE
+from controller.stats.evidence import NO_EVIDENCE, Evidence
 
 
 def walk(draft: Draft) -> Desired:
@@ -41,7 +42,8 @@ def walk(draft: Draft) -> Desired:
     draft.update_attempt(start_blocked=False)
     if weight == 0:
         draft.update_clock(unready_since=None)  # callers notice nothing of a version without work that flaps
-    if seen.sizing is Sizing.BY_PODS and status.weight == 0 and len(seen.revisions) > 2:  # noqa: PLR2004 - stable, canary
+    splits = seen.sizing is Sizing.BY_PODS and not seen.spec.strategy.switches
+    if splits and status.weight == 0 and len(seen.revisions) > 2:  # noqa: PLR2004 - stable, canary
         # Service NAME selects all pods there are, so a version that is leaving would get work again
         message = "waiting until an older version is deleted"
         return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, Reason.DRAINING, message))
@@ -216,6 +218,8 @@ def _view(draft: Draft) -> StepView:
         step=status.step,
         weight=weight_at(seen.spec.steps, status.step),
         stable_pods=(seen.state(status.stable).serving, seen.spec.replicas),
+        canary_pods=(seen.state(status.canary).serving, seen.spec.replicas),
+        compares=not seen.evidence.looks or _could_say_no(seen.evidence),
     )
 
 
@@ -239,6 +243,16 @@ def _wait(draft: Draft, outcome: Wait) -> Summary:
     return Summary(outcome.phase, reason, f"step {status.step + 1}/{len(seen.spec.steps)}: {'; '.join(said)}")
 
 
+def _was_watched(seen: Observation) -> bool:
+    """After the switch: enough units, and a metric that could have said no."""
+    evidence = seen.evidence
+    return _could_say_no(evidence) and evidence.canary_units >= seen.spec.analysis.advanced.min_units
+
+
+def _could_say_no(evidence: Evidence) -> bool:
+    return any(metric.edge is not None or metric.limit is not None for metric in evidence.metrics)
+
+
 def _promote(draft: Draft) -> Desired:
     """Full size was reached: the new version is stable, and the old one's drain begins."""
     seen, old, new = draft.seen, draft.status.stable, draft.status.canary
@@ -247,7 +261,7 @@ def _promote(draft: Draft) -> Desired:
         judged = Reason.PROMOTED_BY_PERSON
     elif seen.evidence.proven and not draft.status.unproven:
         judged = Reason.PROVEN
-    elif seen.spec.strategy.switches and seen.spec.analysis.metrics:
+    elif seen.spec.strategy.switches and _was_watched(seen):
         judged = Reason.SWITCH_KEPT
     else:
         judged = Reason.UNPROVEN if seen.spec.analysis.metrics else Reason.NO_METRICS

@@ -36,9 +36,10 @@ class PreviewRoute:
         self._seen = await self._kube.find(HTTP_ROUTES, self._target.namespace, self._name)
         if self._seen is None:
             return Previewed()
+        if not is_ours(self._seen["metadata"], self._target.name, self._target.owner):
+            return Previewed(refused=taken(HTTP_ROUTES, self._target.namespace, self._name))
         found = _read(self._seen.get("spec") or {}, self._target.name, wanted)
-        ours = is_ours(self._seen["metadata"], self._target.name, self._target.owner)
-        if found is None or not ours or found.revision not in port:
+        if found is None or found.revision not in port:
             return Previewed(Preview("", Reach()))
         as_written = contains(self._seen["spec"], self._spec(found, wanted, port[found.revision]))
         return Previewed(found if as_written else Preview("", found.reach), refusal(self._seen))

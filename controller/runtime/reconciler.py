@@ -32,7 +32,7 @@ from controller.kube.config_maps import ConfigMaps
 from controller.kube.host_names import HostNames
 from controller.kube.objects import Key, selector_text
 from controller.ports import RouterError
-from controller.rollout.actions import Action, LeaveRouter, SetWeights, TakeOver
+from controller.rollout.actions import Action, LeaveRouter, SetPreview, SetWeights, TakeOver
 from controller.rollout.bake import bake_weight
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
@@ -74,6 +74,8 @@ class Reconciler:
     _written: dict[Key, float] = field(default_factory=dict)
     _took_weights: set[Key] = field(default_factory=set)
     """Whose router has taken the weights that were written last."""
+    _preview_refused: dict[Key, str] = field(default_factory=dict)
+    """Why the preview of each Release could not be written last."""
     _left: dict[Key, str] = field(default_factory=dict)
     """Whose router beside the one in use keeps nothing of ours."""
     _blocked: dict[Key, int] = field(default_factory=dict)
@@ -155,6 +157,7 @@ class Reconciler:
         observation = replace(
             world.observation,
             status=status.judged_by(found.run or status.run),
+            preview_refused=world.observation.preview_refused or self._preview_refused.get(key, ""),
             router_took_weights=key in self._took_weights,
             left_beside=self._left.get(key) == status.router_beside != "",
             analysis_pending=found.pending,
@@ -164,6 +167,7 @@ class Reconciler:
             disaster=found.disaster,
             share_lag=found.share_lag,
             late=found.late,
+            lacks_before=found.lacks_before,
             old_is_quiet=self.analysis.drains.is_quiet(key, _draining(world)),
             effects=self.outbox.results(key),
         )
@@ -239,8 +243,18 @@ class Reconciler:
     async def _do(self, world: World, action: Action, now: float) -> None:
         if isinstance(action, SetWeights):
             self._took_weights.discard(world.key)
-        await self.executor.carry_out(world, action, now)
+        try:
+            await self.executor.carry_out(world, action, now)
+        except RouterError as error:
+            if not isinstance(action, SetPreview):
+                raise
+            # a preview is nobody's work: nothing else waits for it
+            self._preview_refused[world.key] = str(error)
+            self.cache.forget(world.key.namespace, world.key.name)
+            return
         match action:
+            case SetPreview():
+                self._preview_refused.pop(world.key, None)
             case SetWeights():
                 self._took_weights.add(world.key)
             case TakeOver():
@@ -274,7 +288,7 @@ class Reconciler:
 
     @staticmethod
     def _complete(world: World, status: Status) -> Status:
-        revision = status.stable or status.canary
+        revision = status.serves
         return status.changed(selector=selector_text(world.key.name, revision) if revision else "")
 
     async def _write(self, key: Key, release: dict[str, Any], status: Status) -> None:
@@ -310,6 +324,7 @@ class Reconciler:
         self._failing.pop(key, None)
         self._took_weights.discard(key)
         self._left.pop(key, None)
+        self._preview_refused.pop(key, None)
         self.runs.forget(key)
         self.analysis.forget(key)
         self.sources.forget(key)

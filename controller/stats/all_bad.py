@@ -25,14 +25,17 @@ class Disaster:
     counts: Counts
     p: float
     """Exact to 2e-18, and never below what it is."""
-    beside: str = "on stable"
-    """Where the units of stable in `counts` are from."""
+    after_switch: bool = False
+    """Stable's units in `counts` are from before a switch: no random split, so `p` is no chance of a mistake."""
 
     def sentence(self) -> str:
         c = self.counts
+        if self.after_switch:
+            found = f"{self.metric}: all {c.canary_total} bad since the last look"
+            return f"{found}, {c.stable_bad} of {c.stable_total} before the switch"
         return (
-            f"{self.metric}: all {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} "
-            f"{self.beside}; p = {self.p:.2g} that a canary within its margin shows this"
+            f"{self.metric}: all {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} on "
+            f"stable; p = {self.p:.2g} that a canary within its margin shows this"
         )
 
 
@@ -48,5 +51,4 @@ def disaster(metric: str, counts: Counts, odds: float, before: Before | None = N
     # the whole law of a large site's look takes hundreds of megabytes, and what its ends hold decides nothing here
     low, law, lost = central_law(counts.canary_total, counts.stable_total, bad, odds)
     p = float(law[counts.canary_bad - low :].sum()) + lost
-    beside = "on stable" if before is None else "before the switch"
-    return Disaster(metric, counts, max(p, 1e-300), beside) if p <= CHANCE else None
+    return Disaster(metric, counts, max(p, 1e-300), after_switch=before is not None) if p <= CHANCE else None

@@ -71,10 +71,11 @@ class Before:
 class BeforeAfterTest:
     """State of one test; `add` looks after the switch in their order."""
 
-    def __init__(self, before: Before, ratio: float, slack: float, alpha: float) -> None:
+    def __init__(self, before: Before, ratio: float, slack: float, alpha: float, min_bad: int = 1) -> None:
         self._edge = before.edge(ratio, slack)
         self._needed = math.log(1 / alpha)
         self._alpha = alpha
+        self._min_bad = min_bad
         self._paid = 0.0
         self._in_a_row = False
         """The look before paid, too."""
@@ -87,9 +88,9 @@ class BeforeAfterTest:
         if last.crossed or not units or edge is None:
             self.standing = last._replace(bad=last.bad + bad, boundary=last.boundary)
             return self.standing
-        turns = fewest(lambda many: self._crosses(_pays(many, units, edge)), units)
+        turns = fewest(lambda many: self._crosses(many, _pays(many, units, edge)), units)
         pays = _pays(bad, units, edge)
-        crossed = self._crosses(pays)
+        crossed = self._crosses(bad, pays)
         self._paid = max(0.0, self._paid + pays)
         self._in_a_row = pays > 0
         self.standing = Standing(
@@ -101,8 +102,9 @@ class BeforeAfterTest:
         )
         return self.standing
 
-    def _crosses(self, pays: float) -> bool:
-        return self._in_a_row and pays > 0 and self._paid + pays >= self._needed
+    def _crosses(self, bad: int, pays: float) -> bool:
+        enough = self.standing.bad + bad >= self._min_bad
+        return enough and self._in_a_row and pays > 0 and self._paid + pays >= self._needed
 
     def to_raw(self) -> dict[str, Any]:
         last = self.standing

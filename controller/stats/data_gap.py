@@ -45,7 +45,7 @@ def _missing(name: str, looks: Sequence[Look], baseline_rates: float) -> str | N
             if len(heard) == _REMEMBERED:
                 break
     rate = max(baseline_rates, _rate(heard))
-    expected = sum(_expected(look, counts, rate) for look, counts in silent)
+    expected = sum(_expected(look, counts, rate, baseline_rates) for look, counts in silent)
     if len(silent) < LOOKS or expected < UNITS:
         return None
     alone = all(counts == NOTHING for _, counts in silent)
@@ -53,10 +53,15 @@ def _missing(name: str, looks: Sequence[Look], baseline_rates: float) -> str | N
     return f"metric {name}: {whose} in {len(silent)} looks, where about {expected:.0f} were expected"
 
 
-def _expected(look: Look, counts: Counts, rate: float) -> float:
-    """Canary units this look should have had: by stable's beside it, or where those are gone too by the usual rate."""
-    if look.weight <= 0 or look.weight >= 100:  # noqa: PLR2004 - percent
+def _expected(look: Look, counts: Counts, rate: float, baseline: float) -> float:
+    """Canary units this look should have had: by stable's beside it, or where those are gone too by the usual rate.
+
+    After a switch nothing is beside it, and what came before is all there is to go by.
+    """
+    if look.weight <= 0:
         return 0.0
+    if look.weight >= 100:  # noqa: PLR2004 - percent
+        return baseline * (look.end - look.start)
     if counts.stable_total > 0:
         return counts.stable_total * look.weight / (100 - look.weight)
     return rate * (look.end - look.start) * look.weight / 100

@@ -318,7 +318,9 @@ def _test_of(metric: MetricPlan, plan: AnalysisPlan) -> Test:
         return LimitTest(metric.limit, plan.alpha_of(metric))
     assert metric.odds is not None, f"{metric.name} has neither a margin nor a limit"  # noqa: S101 - read so
     if metric.before is not None:
-        return BeforeAfterTest(metric.before, metric.odds, metric.slack, plan.alpha_of(metric))
+        return BeforeAfterTest(
+            metric.before, metric.odds, metric.slack, plan.alpha_of(metric), min_bad=plan.min_bad_units
+        )
     if metric.slack:
         return MarginTest(metric.odds, metric.slack, plan.alpha_of(metric))
     return UpperTail(metric.odds, plan.spending(metric))

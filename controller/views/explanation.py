@@ -65,10 +65,12 @@ class Explanation:
         if observed < self.release["metadata"]["generation"]:
             yield "the operator has not processed the latest change yet; is it running?"
         yield ""
-        yield f"stable  {status.stable or 'none yet'}, {status.ready_replicas} of {status.replicas} pods ready"
+        pods = f", {status.ready_replicas} of {status.replicas} pods ready"
+        on_new = status.stable != "" and status.serves == status.canary
+        yield f"stable  {status.stable or 'none yet'}{'' if on_new else pods}"
         if status.canary:
             since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
-            yield f"{self._new:<6}  {status.canary}, {status.weight:g} % of the work{since}"
+            yield f"{self._new:<6}  {status.canary}, {status.weight:g} % of the work{since}{pods if on_new else ''}"
         change = _change(status)
         if change:
             yield f"change  {change}"

@@ -77,10 +77,12 @@ def _versions(found: Explanation, width: int, now: float) -> Table:
         table.add_row(
             "weight", Text.assemble(_bar(status.weight / 100, "cyan"), " ", share) if width >= _NARROW else share
         )
-    table.add_row("stable", f"{status.stable or 'none yet'}, {status.ready_replicas} of {status.replicas} pods ready")
+    pods = f", {status.ready_replicas} of {status.replicas} pods ready"
+    on_new = status.stable != "" and status.serves == status.canary
+    table.add_row("stable", f"{status.stable or 'none yet'}{'' if on_new else pods}")
     if status.canary:
         since = f", {max(0, now - status.weight_since):.0f} s at this weight" if status.weight_since else ""
-        table.add_row(new_version(found.release), f"{status.canary}{since}")
+        table.add_row(new_version(found.release), f"{status.canary}{since}{pods if on_new else ''}")
     return table
 
 

@@ -13,7 +13,7 @@ from controller.api.reading import SpecError
 
 def strategy_of(release: Mapping[str, Any]) -> Any:
     """What it compiles to; None where this installation does not have it."""
-    written = release["spec"].get("strategy") or {"canary": {}}
+    written = release.get("spec", {}).get("strategy") or {"canary": {}}
     try:
         return OneOf("strategies").parse(written, Place("spec.strategy", registry.kinds())).config
     except SpecError:

@@ -107,3 +107,10 @@ def test_a_hard_stop_does_not_reach_the_jobs_of_the_next_canary():
     stopped = towards(hard, written(wanted(v1=50.0, v2=50.0)), PODS, NOW)
     again = written(wanted(v1=95.0, v3=5.0), ledger=stopped)
     assert not is_stopped(heard(again, NOW), "v3", again.epoch)
+
+
+def test_a_switch_to_a_version_that_had_a_share_before_leaves_the_old_one_nothing():
+    """Only who gives up work step by step drains: after a switch it would go on at full size beside the new one."""
+    ledger = written(wanted(v1=100.0), wanted(v1=95.0, v2=5.0), wanted(v1=100.0), wanted(v2=100.0))
+    assert (ledger.stable, ledger.draining, shares_of(ledger)) == ("v2", (), {"v2": 100.0})
+    assert credits_of(ledger, "s", "v1", 0, NOW) == 0

@@ -1,5 +1,7 @@
 """`blueGreen`: judged without work, then everything in one switch, and back in one."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.api.reasons import Reason
@@ -309,3 +311,105 @@ def test_deleting_leaves_no_preview_that_leads_to_an_unjudged_version(world):
     world.until(lambda: world.release.reason == "AwaitingApproval")
     world.delete()
     assert shown(world) == "v1"
+
+
+def test_a_switch_that_nobody_saw_is_not_called_kept(world):
+    world.given(blue_green(keep=60.0))
+    world.metrics.per_look = 0
+    world.commit("v2")
+    world.until(lambda: world.release.stable == "v2")
+    assert world.release.judged == "Unproven"
+
+
+def test_after_the_switch_an_autoscaler_and_the_status_follow_who_serves(world):
+    switched(world)
+    assert world.release.serves == "v2"
+    world.unready("v1")
+    world.advance(seconds=5)
+    assert world.release.ready_replicas == 4
+    assert world.condition("Available")["status"] == "True"
+    assert "v2 serves" in world.condition("Available")["message"]
+    world.recover("v1")
+    world.ask("abort")
+    assert world.release.serves == "v1"
+
+
+def test_all_of_the_work_does_not_stay_on_less_than_half_of_the_pods(world):
+    switched(world)
+    for number in range(3):
+        world.cluster.deployments["v2"].started[number] += 600
+    world.advance(seconds=5)
+    assert (world.traffic.canary, world.cluster.service) == (0, "v1")
+    assert not world.release.is_rejected("v2")
+
+
+def test_a_scale_up_after_the_switch_takes_no_work_away(world):
+    switched(world)
+    world.edit(replicas=12)
+    world.advance(seconds=5)
+    assert world.traffic.canary == 100
+
+
+def test_steps_that_leave_before_the_switch_are_no_approval(world):
+    world.given(blue_green(pause("20s"), approve()))
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.edit(steps=blue_green(approve()).spec.steps)
+    world.advance(minutes=1)
+    assert (world.traffic.canary, world.release.reason) == (0, "AwaitingApproval")
+
+
+def test_steps_that_come_before_the_switch_leave_it_as_it_is(world):
+    switched(world)
+    world.edit(steps=blue_green(pause("20s"), approve()).spec.steps)
+    world.advance(seconds=10)
+    assert (world.traffic.canary, world.release.reason) == (100, "KeepingOld")
+
+
+def test_an_approval_ends_the_wait_of_a_suspicious_switch(world):
+    world.given(blue_green(keep=60.0, alpha=0.3))
+    world.commit("v2")
+    world.until(lambda: world.traffic.canary == 100)
+    run = world.attempts[world.release.run]
+    run.plan = run.judge.plan = replace(run.plan, min_bad_units=1_000_000)
+    world.regress("v2", 0.05)
+    world.until(lambda: world.release.reason == "Suspicious")
+    world.ask("approve")
+    world.until(lambda: world.release.stable == "v2")
+
+
+def test_a_status_lost_after_the_switch_trusts_whom_it_trusted_before(world):
+    switched(world)
+    world._keep({"observedGeneration": -1})
+    world.settle()
+    assert world.release.stable == "v1"
+    world.advance(minutes=1)
+    assert "v1" in world.cluster.deployments
+
+
+def test_an_attempt_from_before_there_were_two_strategies_starts_anew(world):
+    world.given(release([weight(5), approve()]).on("v2", at_step=1))
+    world._keep({name: value for name, value in world.raw.items() if name != "strategy"})
+    new = blue_green(approve())
+    world.edit(strategy=new.spec.strategy, strategy_kind="blueGreen", steps=new.spec.steps)
+    assert (world.traffic.canary, world.release.step) == (0, 0)
+
+
+def test_the_switch_waits_for_looks_to_compare_with_and_not_for_ever(world):
+    world.given(blue_green())
+    world.lacks_before = True
+    world.commit("v2")
+    world.advance(seconds=START_S + 30)
+    assert (world.traffic.canary, world.release.reason) == (0, "Analyzing")
+    assert "waits for some looks" in world.release.message
+    world.advance(minutes=2)
+    assert world.traffic.canary == 100
+
+
+def test_a_preview_that_cannot_be_written_holds_its_steps_and_nothing_else(world):
+    world.given(blue_green(approve(), at=PREVIEWED))
+    world.preview_refused = "HTTPRoute shop/web-preview belongs to something else"
+    world.commit("v2")
+    world.advance(minutes=1)
+    assert (world.release.phase, world.traffic.canary) == ("Waiting", 0)
+    assert "belongs to something else" in world.release.message

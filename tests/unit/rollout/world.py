@@ -75,6 +75,7 @@ class World:
     """The kind of write that is refused from now on; "status" for that of the status."""
     router_took_weights: bool = False
     preview_refused: str = ""
+    lacks_before: bool = False
     follows: bool = True
     """The router does what was written."""
 
@@ -239,6 +240,7 @@ class World:
             weights=self.cluster.weights(),
             preview=self.cluster.preview,
             preview_refused=self.preview_refused,
+            lacks_before=self.lacks_before,
             route_by="" if self.cluster.route == self.cluster.written else "robot",
             unused_credits_s=self.unused_credits_s,
             service=self.cluster.service,

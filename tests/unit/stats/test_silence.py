@@ -68,9 +68,16 @@ def test_a_metric_that_was_not_asked_is_not_missed():
     assert missing(looks(both(10, 90), *[None] * 10), {"errors": 100.0}) is None
 
 
-@pytest.mark.parametrize("weight", [0.0, 100.0])
-def test_without_a_share_nothing_is_expected(weight):
-    assert missing(looks(both(0, 500), both(0, 500), weight=weight), {"errors": 100.0}) is None
+def test_without_a_share_nothing_is_expected():
+    assert missing(looks(both(0, 500), both(0, 500), weight=0.0), {"errors": 100.0}) is None
+
+
+def test_after_a_switch_as_much_is_expected_as_there_was_before():
+    assert missing(looks(both(0, 0), both(0, 0), weight=100.0), {"errors": 100.0}) == (
+        "metric errors: no units at all in 2 looks, where about 1000 were expected"
+    )
+    assert missing(looks(both(0, 0), both(0, 0), weight=100.0), {"errors": 1.0}) is None, "nobody calls at night"
+    assert missing(looks(both(5, 0), both(0, 0), both(0, 0), weight=100.0), {}) is None, "a first version may be idle"
 
 
 def test_everything_bad_on_the_canary_and_nothing_on_stable_is_a_disaster():
