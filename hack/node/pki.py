@@ -4,6 +4,7 @@ They last as long as a test cluster may; the directory they lie in is private.
 """
 
 import base64
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,8 +70,11 @@ class Authority:
             "current-context": "pointsman",
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(yaml.safe_dump(content))
+        # at once: a cluster is brought up again while others read the file
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        new.touch(mode=0o600)
+        new.write_text(yaml.safe_dump(content))
+        new.replace(path)
         return path
 
     def _pair(self, name: str) -> Pair:

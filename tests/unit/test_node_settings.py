@@ -198,3 +198,15 @@ def test_a_machine_without_nftables_has_no_other_kubernetes_and_nothing_to_take_
     monkeypatch.setattr(network, "BRIDGE", "pointsman-none")  # the machine of the tests may have ours
     assert not network.foreign_proxy()
     network.down(tmp_path)
+
+
+def test_a_kubeconfig_that_is_written_again_is_whole_at_any_moment(tmp_path):
+    authority = Authority(tmp_path / "pki")
+    authority.create()
+    client = authority.client("admin", user="admin")
+    path = authority.kubeconfig(tmp_path / "admin.kubeconfig", server="https://127.0.0.1:6443", client=client)
+    with path.open() as read_by_another:
+        authority.kubeconfig(path, server="https://127.0.0.1:6443", client=client)
+        assert yaml.safe_load(read_by_another)["current-context"] == "pointsman"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
