@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 import subprocess
 import tomllib
@@ -207,6 +208,7 @@ def test_a_kubeconfig_that_is_written_again_is_whole_at_any_moment(tmp_path):
     path = authority.kubeconfig(tmp_path / "admin.kubeconfig", server="https://127.0.0.1:6443", client=client)
     with path.open() as read_by_another:
         authority.kubeconfig(path, server="https://127.0.0.1:6443", client=client)
+        assert os.fstat(read_by_another.fileno()).st_ino != path.stat().st_ino, "nobody's open file is truncated"
         assert yaml.safe_load(read_by_another)["current-context"] == "pointsman"
     assert path.stat().st_mode & 0o777 == 0o600
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
