@@ -6,7 +6,15 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from controller.api.configuration import Content, KeptConfiguration, content_of, copy_name
+from controller.api.configuration import (
+    LIVE,
+    Content,
+    KeptConfiguration,
+    content_of,
+    copy_name,
+    references,
+    rewritten,
+)
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import CONFIG_MAPS
 from controller.kube.cache import ObjectCache
@@ -97,9 +105,13 @@ class ConfigCopies:
                 raise NameTakenError(f"{where} refuses the owner of spec.deletionPolicy: {error}") from error
 
 
-def copies_of(key: Key, revision: str, kept: KeptConfiguration) -> dict[str, str]:
-    """The name of each copy by that of its ConfigMap."""
-    return {name: copy_name(key.name, revision, name) for name in kept.contents}
+def with_copies(key: Key, revision: str, template: Mapping[str, Any], kept: KeptConfiguration) -> dict[str, Any]:
+    """The template as its pods get it: what is live in it has its own name, and everything else that of a copy.
+
+    A ConfigMap that was not there has no copy. Under its own name it would reach these pods as soon as it is made.
+    """
+    names = [one.name for one in references(template) if kept.configuration.get(one.name) != LIVE]
+    return rewritten(template, {name: copy_name(key.name, revision, name) for name in names})
 
 
 def _content(config_map: Mapping[str, Any]) -> Content:

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from controller import registry
 from controller.analysis.record import is_page
-from controller.api.configuration import KeptConfiguration, references, rewritten
+from controller.api.configuration import KeptConfiguration, references
 from controller.api.names import COPIES, MADE, RELEASE_LABEL, REVISION_LABEL, TRAFFIC_FINALIZER
 from controller.api.resources import (
     ANALYSIS_RUNS,
@@ -51,7 +51,7 @@ from controller.rollout.actions import (
     SetOwners,
 )
 from controller.runtime.configuration import kept_configuration, read_configuration
-from controller.runtime.copies import ConfigCopies, copies_of
+from controller.runtime.copies import ConfigCopies, with_copies
 from controller.runtime.observer import World
 from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.restoring import Restorer
@@ -126,7 +126,7 @@ class ObjectExecutor:
         copies: dict[str, str] = {}
         if version.kept is not None:
             copies = await self._copies.ensure(world, revision, version.kept)
-            template = rewritten(template, copies_of(key, revision, version.kept))
+            template = with_copies(key, revision, template, version.kept)
         made = deployment(
             key,
             revision,

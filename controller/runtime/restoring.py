@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from controller.api.configuration import rewritten
 from controller.api.names import COPIES, MADE
 from controller.api.reasons import Reason
 from controller.api.resources import CONTROLLER_REVISIONS, DEPLOYMENTS, SERVICES
@@ -19,7 +18,7 @@ from controller.kube.made import digest_of, record_of, record_of_copies, recorde
 from controller.kube.objects import Key, child_name, deployment, labels_of, selector, service_patch
 from controller.kube.writers import spec_writer
 from controller.runtime.configuration import kept_configuration
-from controller.runtime.copies import ConfigCopies, copies_of
+from controller.runtime.copies import ConfigCopies, with_copies
 from controller.runtime.observer import World
 from controller.runtime.refusals import RefusedError, TemplateLostError
 from controller.runtime.versions import Ports, kept_ports, ports_of
@@ -100,7 +99,7 @@ class Restorer:
         deadline_s = world.spec.progress_deadline
         configuration = kept_configuration(kept)
         if configuration is not None:
-            template = rewritten(template, copies_of(world.key, revision, configuration))
+            template = with_copies(world.key, revision, template, configuration)
         sent: Object = deployment(world.key, revision, 0, template=template, deadline_s=deadline_s, owner=None)["spec"]
         return sent
 

@@ -18,6 +18,7 @@ from tests.unit.runtime.configured import (
     delete,
     healthy,
     reads,
+    said,
 )
 from tests.unit.runtime.fake_api import refusal
 from tests.unit.runtime.fake_client import Weather
@@ -126,9 +127,13 @@ def test_what_is_optional_and_missing_is_no_part_until_it_comes():
     async def story(world: World) -> None:
         pods = configured(1, "prompts", "extra", optional=True)
         stable = await healthy(world, template=pods)
-        assert reads(world, stable) == [f"web-{stable}-prompts", "extra"]
+        # not "extra": what is made later must not reach pods that nobody judged with it
+        assert reads(world, stable) == [f"web-{stable}-prompts", f"web-{stable}-extra"]
+        assert list(copies(world)) == [f"{stable} prompts"]
         config_map(world, {"a": "b"}, "extra")
         canary = await at_canary(world)
+        assert reads(world, stable) == [f"web-{stable}-prompts", f"web-{stable}-extra"]
+        assert "changed by hand" not in said(world)
         assert reads(world, canary) == [f"web-{canary}-prompts", f"web-{canary}-extra"]
 
     run(story)
