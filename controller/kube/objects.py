@@ -122,6 +122,14 @@ def revision_of_copy(key: Key, name: str) -> str:
     return revision if is_copy else ""
 
 
+def copied_revision(key: Key, item: Mapping[str, Any]) -> str:
+    """The revision whose copy of a ConfigMap this is; empty for one that only has our labels, or such a name."""
+    metadata = item["metadata"]
+    revision = revision_of_copy(key, metadata["name"])
+    labelled = (metadata.get("labels") or {}).get(REVISION_LABEL) == revision
+    return revision if labelled and COPY_OF in (metadata.get("annotations") or {}) else ""
+
+
 def labels_of(key: Key, revision: str = "") -> dict[str, str]:
     """Of a child; `revision` is empty where it belongs to none."""
     labels = {RELEASE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY}

@@ -20,7 +20,7 @@ from controller.api.resources import CONFIG_MAPS
 from controller.kube.cache import ObjectCache
 from controller.kube.client import InvalidError, NotFoundError
 from controller.kube.config_maps import ConfigMaps
-from controller.kube.objects import Key, config_copy, has_owners, is_ours, owners, taken
+from controller.kube.objects import Key, config_copy, copied_revision, has_owners, is_ours, owners, taken
 from controller.runtime.observer import World
 from controller.runtime.refusals import NameTakenError, RefusedError
 
@@ -83,7 +83,7 @@ class ConfigCopies:
         if known is not None and not any(copy.revision in wanted for copy in known.values()):
             return []
         found = await self._kube.list_metadata(CONFIG_MAPS, key.namespace, labels=f"{RELEASE_LABEL}={key.name}")
-        return [item for item in found if (item["metadata"].get("labels") or {}).get(REVISION_LABEL) in wanted]
+        return [item for item in found if copied_revision(key, item) in wanted]
 
     async def set_owners(self, world: World) -> None:
         """As spec.deletionPolicy says now. Raises KubeError, NameTakenError."""
@@ -94,7 +94,7 @@ class ConfigCopies:
             CONFIG_MAPS, key.namespace, labels=f"{RELEASE_LABEL}={key.name},{REVISION_LABEL}"
         ):
             metadata = item["metadata"]
-            if has_owners(world.release, metadata, world.owner):
+            if not copied_revision(key, item) or has_owners(world.release, metadata, world.owner):
                 continue
             wanted = owners(world.release, metadata, world.owner)
             patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": wanted}}

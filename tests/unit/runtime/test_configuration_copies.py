@@ -191,3 +191,28 @@ def test_copies_of_a_version_that_was_never_made_go_with_the_next_one_that_leave
         await world.until(lambda: list(copies(world)) == [f"{canary} prompts"])
 
     run(story)
+
+
+def test_a_config_map_that_only_has_the_labels_of_a_version_is_neither_owned_nor_deleted():
+    """A chart that puts the labels of a Release on all that it makes, or somebody who copied an object."""
+
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        labels = found(world, f"web-{stable}-prompts")["metadata"]["labels"]
+        mine = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"mine": "yes"}}
+        names = ["mine", f"web-{stable}-mine"]
+        for name in names:
+            world.create(CONFIG_MAPS, {**mine, "metadata": {"name": name, "labels": labels}})
+        copy = f"web-{stable}-prompts"
+        world.patch("web", {"spec": {"deletionPolicy": "Orphan"}})
+        await world.until(lambda: not found(world, copy)["metadata"].get("ownerReferences"))
+        world.patch("web", {"spec": {"deletionPolicy": "Delete"}})
+        await world.until(lambda: found(world, copy)["metadata"].get("ownerReferences"))
+        assert [name for name in names if found(world, name)["metadata"].get("ownerReferences")] == []
+        config_map(world, {"tone": "second"})
+        await at_canary(world)
+        ask(world, "approve")
+        await world.until(lambda: not found(world, copy))
+        assert [found(world, name).get("data") for name in names] == [{"mine": "yes"}] * 2
+
+    run(story)
