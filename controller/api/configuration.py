@@ -24,6 +24,8 @@ MOST_REFERENCES = 50
 """ConfigMaps of one version: each costs a read, and a copy."""
 MOST_CONTENT = 1 << 20
 """Bytes of one version's configuration, as JSON holds them: a ControllerRevision keeps it, and etcd takes 1.5 MiB."""
+_LEVEL = 3
+"""Of compression: a higher one takes seconds for some texts, in which the operator does nothing else."""
 _MOST_UNPACKED = 4 * MOST_CONTENT
 _CLUSTER_CA = "kube-root-ca.crt"
 """Kubernetes puts it into each namespace. With a copy, pods would go on trusting a CA that was rotated away."""
@@ -116,7 +118,7 @@ class KeptConfiguration:
 
     def to_raw(self) -> dict[str, Any]:
         text = json.dumps(self.contents, sort_keys=True, separators=(",", ":"))
-        packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+        packed = base64.b64encode(zlib.compress(text.encode(), _LEVEL)).decode()
         return {"digests": dict(self.configuration), "packed": packed}
 
     @classmethod
