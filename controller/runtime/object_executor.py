@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -56,6 +57,9 @@ from controller.runtime.observer import World
 from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.restoring import Restorer
 from controller.runtime.versions import Ports, kept_ports, ports_of
+
+_LOG = logging.getLogger(__name__)
+_FORBIDDEN = 403
 
 ObjectAction = (
     AddFinalizer | EnsureRevision | KeepTemplate | PointService | PutBack | RemoveFinalizer | Retire | Scale | SetOwners
@@ -228,11 +232,19 @@ class ObjectExecutor:
 
     async def _retire(self, world: World, revision: str) -> None:
         name = child_name(world.key.name, revision)
+        service, running = world.services.get(name), world.deployments.get(revision)
+        if service is not None:
+            await self._kube.delete(SERVICES, world.key.namespace, name, seen=service)
+        try:
+            await self._copies.delete(world, [revision, *await self._stray(world)])
+        except InvalidError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            # the roles of an operator from before: a version leaves all the same, and the next one takes these along
+            _LOG.warning("copies of ConfigMaps of %s cannot be deleted: %s", name, error)
         # the Deployment last: it is what a later pass would find this revision by
-        await self._copies.delete(world, [revision, *await self._stray(world)])
-        for resource, seen in ((SERVICES, world.services.get(name)), (DEPLOYMENTS, world.deployments.get(revision))):
-            if seen is not None:
-                await self._kube.delete(resource, world.key.namespace, name, seen=seen)
+        if running is not None:
+            await self._kube.delete(DEPLOYMENTS, world.key.namespace, name, seen=running)
         await self._forget_old_revisions(world)
 
     async def _stray(self, world: World) -> list[str]:
