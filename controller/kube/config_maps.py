@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from controller.api.configuration import Reference, content_of, digest_of, is_live, keys_in, size_of
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import CONFIG_MAPS
-from controller.kube.client import InvalidError, KubeClient
+from controller.kube.client import InvalidError, KubeClient, UnavailableError
 from controller.kube.objects import Key, revision_of_copy
 from controller.kube.watch import Change, ChildWatch, Seen
 
@@ -161,8 +161,8 @@ class ConfigMaps:
         with self._noting_changes() as changed:
             try:
                 found = await self._kube.find(CONFIG_MAPS, *place)
-            except InvalidError as error:
-                # forbidden, most likely: that must not keep anybody from an abort
+            except (InvalidError, UnavailableError) as error:
+                # forbidden, or not to be had: that must not keep anybody from an abort
                 return ConfigMapState("", 0, live=False, missing=frozenset(), refused=str(error))
             state = None if found is None else _state_of(found, keys)
             if self._watched and place in self._readers and place not in changed:

@@ -6,6 +6,7 @@ Service. ControllerRevisions of 0.1 hold no ports: such a version comes back wit
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +17,13 @@ from controller.api.resources import CONTROLLER_REVISIONS
 from controller.api.revision import configured_revision_of, first_revision_of, revision_of, same_ports
 from controller.api.status import LastSpec, Status, Unversioned
 from controller.kube.cache import ObjectCache
+from controller.kube.client import ConflictError, InvalidError, UnavailableError
 from controller.kube.config_maps import ConfigMaps
 from controller.kube.objects import Key, child_name
 from controller.rollout.observation import ConfigTrouble
 from controller.runtime.configuration import change_of, find_configuration, kept_configuration, read_configuration
+
+_LOG = logging.getLogger(__name__)
 
 Ports = tuple[Mapping[str, Any], ...]
 
@@ -92,9 +96,14 @@ class Versions:
         if wanted.configuration is None or known or not status.stable:
             return ""
         stable = child_name(self._key.name, status.stable)
-        item = await self._kube.find(CONTROLLER_REVISIONS, self._key.namespace, stable)
-        named = references(self._spec.template)
-        after = await read_configuration(self._kube, self._key, named, wanted.configuration)
+        try:
+            item = await self._kube.find(CONTROLLER_REVISIONS, self._key.namespace, stable)
+            named = references(self._spec.template)
+            after = await read_configuration(self._kube, self._key, named, wanted.configuration)
+        except (ConflictError, InvalidError, UnavailableError) as error:
+            # for want of words nobody must wait with an abort
+            _LOG.info("what is new in the configuration of %s is not known: %s", wanted.revision, error)
+            return ""
         try:
             return change_of(kept_configuration(item), after)
         except ValueError:

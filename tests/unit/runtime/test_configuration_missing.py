@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from controller.api.names import CONFIG, CONFIG_LIVE
 from controller.api.resources import (
     CONFIG_MAPS,
@@ -18,11 +20,13 @@ from tests.unit.runtime.configured import (
     delete,
     healthy,
     reads,
+    reads_of_all,
     said,
 )
 from tests.unit.runtime.fake_api import refusal
 from tests.unit.runtime.fake_client import Weather
 from tests.unit.runtime.fault_world import World, release, run, template
+from tests.unit.runtime.weathers import trouble
 
 
 class Forbidden(Weather):
@@ -178,6 +182,76 @@ def test_an_operator_that_may_read_no_config_map_still_obeys_an_abort():
         await world.until(lambda: "may not be read: " in world.status("web")["message"])
         ask(world, "abort")
         await world.until(lambda: world.status("web").get("rejected"))
+        assert world.picture()["routes"]["web"] == [(f"web-{stable}", 10_000)]
+
+    run(story, weather)
+
+
+def test_an_operator_that_may_delete_no_copies_still_retires_and_they_go_later():
+    weather = Forbidden()
+
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        config_map(world, {"tone": "second"})
+        canary = await at_canary(world)
+        weather.forbids = True
+        ask(world, "abort")
+        await world.until(lambda: list(reads_of_all(world)) == [stable], 120)
+        assert f"{canary} prompts" in copies(world)
+        weather.forbids = False
+        config_map(world, {"tone": "third"})
+        third = await at_canary(world)
+        ask(world, "approve")
+        await world.until(lambda: list(copies(world)) == [f"{third} prompts"])
+
+    run(story, weather)
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_an_edit_that_cannot_be_read_keeps_nobody_from_an_abort(status):
+    """Not even for the words that tell of it."""
+
+    class Unreadable(Weather):
+        begun = False
+
+        async def serve(self, request, execute):
+            content = request.place.collection == CONFIG_MAPS.path() and request.place.name == "prompts"
+            return await trouble(status, execute) if content and self.begun else execute()
+
+    weather = Unreadable()
+
+    async def story(world: World) -> None:
+        stable = await healthy(world, onNewVersion="finish")
+        config_map(world, {"tone": "second"})
+        await at_canary(world)
+        config_map(world, {"tone": "third"})
+        await world.until(lambda: "will follow" in world.status("web")["message"])
+        weather.begun = True
+        ask(world, "abort")
+        await world.until(lambda: world.status("web").get("rejected"), 60)
+        assert world.picture()["routes"]["web"] == [(f"web-{stable}", 10_000)]
+
+    run(story, weather)
+
+
+def test_a_config_map_that_nobody_answers_for_keeps_nobody_from_an_abort():
+    class Silent(Weather):
+        begun = False
+
+        async def serve(self, request, execute):
+            content = request.place.collection == CONFIG_MAPS.path() and request.place.name == "prompts"
+            return await trouble(503, execute) if content and self.begun else execute()
+
+    weather = Silent()
+
+    async def story(world: World) -> None:
+        stable = await healthy(world)
+        config_map(world, {"tone": "second"})
+        await at_canary(world)
+        weather.begun = True
+        config_map(world, {"tone": "third"})
+        ask(world, "abort")
+        await world.until(lambda: world.status("web").get("rejected"), 60)
         assert world.picture()["routes"]["web"] == [(f"web-{stable}", 10_000)]
 
     run(story, weather)
