@@ -6,6 +6,7 @@ import json
 import pytest
 
 from controller.api.release import NAME_MOST
+from controller.api.resources import EVENTS
 from tests.e2e.patience import until
 from tests.e2e.shop import APPROVE, NOT_JUDGED, SHORT_DRAIN, Typed, weight
 
@@ -114,7 +115,12 @@ async def test_what_a_failed_version_logged_is_explained_after_its_pods_are_gone
         statuses = [one for pod in await shop.pods(canary) for one in pod["status"].get("containerStatuses", [])]
         return any(one["restartCount"] > 0 and "terminated" in one["lastState"] for one in statuses)
 
-    await until(has_crashed, "its container has ended and was started again", 60)
+    async def is_held_back():
+        events = await shop.kube.list(EVENTS, shop.namespace)
+        return any(one["reason"] == "BackOff" and canary in one["involvedObject"]["name"] for one in events)
+
+    await until(has_crashed, "its container has ended and was started again", 120)
+    await until(is_held_back, "the kubelet has said that it waits before the next start", 120)
     assert (await shop.pointsman("abort", shop.name, "--reason", "it does not start")).code == 0
     await shop.until_phase("RolledBack")
     await shop.until_gone(canary)
