@@ -17,7 +17,7 @@ from controller.api.status import Status
 from controller.api.times import as_datetime
 from controller.kube.objects import Key
 from controller.ports import Window
-from controller.stats.before_after import LOOKS
+from controller.stats.before import LOOKS
 from controller.stats.counts import Counts
 
 _AT_ONCE = 4

@@ -32,7 +32,7 @@ from controller.kube.objects import Key
 from controller.ports import Window
 from controller.rollout.observation import MetricTrouble
 from controller.stats.all_bad import Disaster
-from controller.stats.before_after import Before
+from controller.stats.before import Before
 from controller.stats.counts import NOTHING, Counts, Look, metric_of
 from controller.stats.method import SETTLE_S
 from controller.stats.thresholds import Thresholds

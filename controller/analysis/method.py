@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from controller.api.analysis import AFTER_SWITCH, Analysis, Metric
-from controller.stats.before_after import Before
+from controller.stats.before import Before
 from controller.stats.method import SETTLE_S, AnalysisPlan, MetricPlan
 from controller.stats.thresholds import Thresholds
 

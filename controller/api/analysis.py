@@ -23,7 +23,7 @@ from controller.api.shapes import (
     Word,
     a_string,
 )
-from controller.stats.before_after import RATIO, SLACK
+from controller.stats.before import RATIO, SLACK
 
 ON_TIMEOUT = ("proceed", "wait", "rollback")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.stats.before_after import Before
+from controller.stats.before import Before
 from controller.stats.counts import Counts
 from controller.stats.hypergeometric import central_law
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from controller.stats.before_after import Before, BeforeAfterTest
+from controller.stats.before import Before
+from controller.stats.before_after import BeforeAfterTest
 from controller.stats.counts import NOTHING, Counts, Look, metric_of
 from controller.stats.limits import LimitTest
 from controller.stats.margins import MarginProof, MarginTest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.stats.before_after import Before
+from controller.stats.before import Before
 from controller.stats.counts import metric_of
 from controller.stats.spending import Spending
 

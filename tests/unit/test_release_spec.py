@@ -1,5 +1,8 @@
 """A Release's spec, parsed: what comes out, and the sentence for each thing that cannot be meant."""
 
+import subprocess
+import sys
+
 import pytest
 
 from controller import registry
@@ -240,3 +243,9 @@ def test_a_name_must_fit_the_services(name, problem):
 
 def test_the_longest_name_is_fine():
     assert parse("a" * 52).replicas == 1
+
+
+def test_a_spec_is_read_without_the_library_that_the_tests_of_an_analysis_need():
+    loaded = "import sys, controller.api.release; print('numpy' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"

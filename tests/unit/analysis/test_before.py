@@ -9,7 +9,7 @@ from controller.api.analysis import AfterSwitch, Analysis, Margin, Metric
 from controller.api.status import Status
 from controller.kube.objects import Key
 from controller.ports import Query, Row, Samples, SourceOutageError
-from controller.stats.before_after import LOOKS
+from controller.stats.before import LOOKS
 
 STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
 KEY = Key("shop", "web")

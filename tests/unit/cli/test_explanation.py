@@ -6,7 +6,7 @@ import pytest
 
 from controller.api.phase import Phase
 from controller.api.status import Rejection
-from controller.stats.before_after import Before
+from controller.stats.before import Before
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan

@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from controller.stats.before_after import LOOKS, RATIO, SLACK, Before, BeforeAfterTest
+from controller.stats.before import LOOKS, RATIO, SLACK, Before
+from controller.stats.before_after import BeforeAfterTest
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import Judge, Verdict
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
