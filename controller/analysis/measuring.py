@@ -80,14 +80,15 @@ class Measuring:
             source = questions[0].provider if questions else None
             self._delay.begin(subject.key, subject.attempt, ask_stable, settle=settle, source=source)
             silent = await heartbeats(questions, now, analysis.interval)
-            beats, lacks = any(question.heartbeat is not None for question in questions), False
-            if subject.is_compared_with_before:
+            beats = any(question.heartbeat is not None for question in questions)
+            compared = subject.is_compared_with_before
+            if compared:
                 try:
                     await self._learn_before(subject, questions, now)
                 except MetricTroubleError as error:
                     silent = silent or error.trouble
-                beats, lacks = True, self._lacks_before(subject)
-            return AnalysisResult(trouble=silent, lacks_before=lacks), analysis.interval if beats else None
+            lacks = compared and self._lacks_before(subject)
+            return AnalysisResult(trouble=silent, lacks_before=lacks), analysis.interval if beats or compared else None
         try:
             run = await self._open(subject, questions)
         except MetricTroubleError as error:

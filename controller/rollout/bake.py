@@ -11,7 +11,7 @@ from controller.api.fields import field, record
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.shapes import Duration, Share
-from controller.rollout.step import Done, Outcome, Step, StepView, Wait
+from controller.rollout.step import Outcome, Step, StepView, Wait, over
 
 
 def bake_weight(steps: Sequence[Step]) -> float | None:
@@ -38,8 +38,4 @@ class Bake:
         if left > 0:
             control = f"the old version keeps {100 - self.weight:g} % of the work as the control for {self.seconds:g} s"
             return Wait(Reason.BAKING, control, again_in=left, phase=Phase.BAKING)
-        if view.suspicion is not None and view.approved_by is not None:
-            return Done(f"approved by {view.approved_by}, though {view.suspicion}", unproven=True)
-        if view.suspicion is not None:
-            return Wait(Reason.SUSPICIOUS, f"not promoted: {view.suspicion}", phase=Phase.WAITING, approvable=True)
-        return Done(f"baked for {self.seconds:g} s ({view.evidence})")
+        return over(view, f"baked for {self.seconds:g} s ({view.evidence})")

@@ -75,8 +75,9 @@ def _finalize(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test
 def _of_stable(draft: Draft) -> Preview | None:
     """What there is of a preview stays under deletionPolicy Orphan, and leads to what stays trusted."""
     preview, stable = draft.seen.preview, draft.status.stable
-    known = preview is not None and preview.revision != ""
-    return replace(preview, revision=stable) if preview is not None and known and stable else None
+    if preview is None or not preview.revision or not stable:
+        return None
+    return replace(preview, revision=stable)
 
 
 def _leave_the_route(draft: Draft, seconds: float) -> Desired:

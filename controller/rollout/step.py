@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from controller.api.choice import Module
 from controller.api.effect import Effect
 from controller.api.phase import Phase
+from controller.api.reasons import Reason
 from controller.rollout.effect import Result
 from controller.stats.evidence import NO_EVIDENCE, Evidence
 
@@ -77,6 +78,18 @@ class Fail:
 
 
 Outcome = Wait | Done | Fail
+
+
+def over(view: StepView, said: str) -> Outcome:
+    """The end of a time in which the canary was watched. With a suspicion it is promoted only if a person says so.
+
+    `said`: what there is to say without one.
+    """
+    if view.suspicion is None:
+        return Done(said)
+    if view.approved_by is not None:
+        return Done(f"approved by {view.approved_by}, though {view.suspicion}", unproven=True)
+    return Wait(Reason.SUSPICIOUS, f"not promoted: {view.suspicion}", phase=Phase.WAITING, approvable=True)
 
 
 class Step(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
-from controller.rollout.step import Done, Outcome, StepView, Wait
+from controller.rollout.step import Outcome, StepView, Wait, over
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,7 @@ class Switch:
         left = self.seconds - view.elapsed
         if left > 0:
             return Wait(Reason.KEEPING_OLD, self._kept(view), again_in=left, phase=Phase.BAKING)
-        if view.suspicion is None:
-            return Done(f"{view.stable} was kept for {self.seconds:g} s ({view.evidence})")
-        if view.approved_by is not None:
-            return Done(f"approved by {view.approved_by}, though {view.suspicion}", unproven=True)
-        return Wait(Reason.SUSPICIOUS, f"not promoted: {view.suspicion}", phase=Phase.WAITING, approvable=True)
+        return over(view, f"{view.stable} was kept for {self.seconds:g} s ({view.evidence})")
 
     def _kept(self, view: StepView) -> str:
         kept = f"{view.stable} is kept for {self.seconds:g} s to take it back"

@@ -177,9 +177,7 @@ Test = UpperTail | LimitTest | MarginTest | BeforeAfterTest
 class _Judged:
     test: Test
     proof: LowerTail | MarginProof | None
-    limit: float | None = None
-    before: Before | None = None
-    edge: float | None = None
+    plan: MetricPlan
     control: Control | None = None
     looked: list[tuple[int, Counts]] = field(default_factory=list)
     counts: Counts = NOTHING
@@ -202,9 +200,7 @@ class Judge:
             metric.name: _Judged(
                 test=_test_of(metric, plan),
                 proof=_proof_of(metric, plan),
-                limit=metric.limit,
-                before=metric.before,
-                edge=None if metric.before is None else metric.before.edge(metric.odds or 1.0, metric.slack),
+                plan=metric,
                 control=None if metric.control is None else Control(metric.control),
             )
             for metric in plan.metrics
@@ -295,9 +291,9 @@ class Judge:
         elif not judged.seen:
             verdict = Verdict.NO_DATA
         held_back = standing.crossed and not enough
-        exact, counts = isinstance(judged.proof, LowerTail), judged.counts
-        if judged.before is not None:
-            counts = Counts(counts.canary_bad, counts.canary_total, judged.before.bad, judged.before.total)
+        exact, counts, before = isinstance(judged.proof, LowerTail), judged.counts, judged.plan.before
+        if before is not None:
+            counts = Counts(counts.canary_bad, counts.canary_total, before.bad, before.total)
         record = None if not exact else Record(judged.looked, len(judged.looked), self.plan.proof_spending)
         return MetricEvidence(
             name,
@@ -307,9 +303,9 @@ class Judge:
             held_back=held_back,
             advises=advises,
             proof=proof,
-            limit=judged.limit,
-            before=judged.before,
-            edge=judged.edge,
+            limit=judged.plan.limit,
+            before=before,
+            edge=judged.plan.edge,
             record=record,
         )
 

@@ -40,6 +40,11 @@ class MetricPlan:
         """The metric of `metric` or `metric/threshold`."""
         return metric_of(self.name)
 
+    @property
+    def edge(self) -> float | None:
+        """The rate, 0 to 1, that is tolerated after a switch; None where there is none, or nothing known of before."""
+        return None if self.before is None else self.before.edge(self.odds or 1.0, self.slack)
+
 
 @dataclass(frozen=True)
 class AnalysisPlan:

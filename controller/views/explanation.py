@@ -65,12 +65,11 @@ class Explanation:
         if observed < self.release["metadata"]["generation"]:
             yield "the operator has not processed the latest change yet; is it running?"
         yield ""
-        pods = f", {status.ready_replicas} of {status.replicas} pods ready"
-        on_new = status.stable != "" and status.serves == status.canary
-        yield f"stable  {status.stable or 'none yet'}{'' if on_new else pods}"
+        of_stable, of_new = pods_ready(status)
+        yield f"stable  {status.stable or 'none yet'}{of_stable}"
         if status.canary:
             since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
-            yield f"{self._new:<6}  {status.canary}, {status.weight:g} % of the work{since}{pods if on_new else ''}"
+            yield f"{self._new:<6}  {status.canary}, {status.weight:g} % of the work{since}{of_new}"
         change = _change(status)
         if change:
             yield f"change  {change}"
@@ -184,6 +183,12 @@ class Explanation:
             "podEvidence": dict(self.pod_evidence),
             "next": next_commands(self.release["metadata"]["namespace"], self.release["metadata"]["name"], status),
         }
+
+
+def pods_ready(status: Status) -> tuple[str, str]:
+    """What follows the name of stable, and that of the new version: `status` counts the pods of one of them."""
+    pods = f", {status.ready_replicas} of {status.replicas} pods ready"
+    return ("", pods) if status.stable and status.serves == status.canary else (pods, "")
 
 
 def _change(status: Status) -> str:

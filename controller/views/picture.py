@@ -13,7 +13,7 @@ from controller import registry
 from controller.api.phase import Phase
 from controller.api.status import Status
 from controller.stats.evidence import MetricEvidence, Verdict
-from controller.views.explanation import Explanation, next_commands
+from controller.views.explanation import Explanation, next_commands, pods_ready
 from controller.views.strategies import new_version, strategy_of
 
 _COLORS = {
@@ -77,12 +77,11 @@ def _versions(found: Explanation, width: int, now: float) -> Table:
         table.add_row(
             "weight", Text.assemble(_bar(status.weight / 100, "cyan"), " ", share) if width >= _NARROW else share
         )
-    pods = f", {status.ready_replicas} of {status.replicas} pods ready"
-    on_new = status.stable != "" and status.serves == status.canary
-    table.add_row("stable", f"{status.stable or 'none yet'}{'' if on_new else pods}")
+    of_stable, of_new = pods_ready(status)
+    table.add_row("stable", f"{status.stable or 'none yet'}{of_stable}")
     if status.canary:
         since = f", {max(0, now - status.weight_since):.0f} s at this weight" if status.weight_since else ""
-        table.add_row(new_version(found.release), f"{status.canary}{since}{pods if on_new else ''}")
+        table.add_row(new_version(found.release), f"{status.canary}{since}{of_new}")
     return table
 
 

@@ -72,13 +72,6 @@ def _is_tried_alone(world: World) -> None:
     world.advance(minutes=2)
 
 
-def _is_switched_and_kept(world: World) -> None:
-    world.commit("v2")
-    world.until(lambda: world.release.reason == "AwaitingApproval")
-    world.ask("approve")
-    world.advance(minutes=3)
-
-
 def _is_switched_back(world: World) -> None:
     world.commit("v2")
     world.until(lambda: world.traffic.of("v2") > 0)
@@ -125,7 +118,7 @@ LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
     "is aborted": (release(STEPS), _is_aborted),
     "is replaced twice": (release(STEPS), _is_replaced_twice),
     "loses pods, metrics and size": (release(STEPS), _loses_pods_metrics_and_size),
-    "is switched and kept": (blue_green(approve(), preview=2, keep=20), _is_switched_and_kept),
+    "is switched and kept": (blue_green(approve(), preview=2, keep=20), _comes_out),
     "is switched back": (blue_green(pause("5s")), _is_switched_back),
     "is replaced after the switch": (blue_green(), _is_replaced_after_the_switch),
     "changes its strategy": (blue_green(keep=20), _changes_its_strategy),
