@@ -130,6 +130,14 @@ def copied_revision(key: Key, item: Mapping[str, Any]) -> str:
     return revision if labelled and COPY_OF in (metadata.get("annotations") or {}) else ""
 
 
+def relabelled(found: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any] | None:
+    """An object of ours whose labels somebody took away, with them; None where it has them."""
+    before = found["metadata"].get("labels") or {}
+    if labels.items() <= before.items():
+        return None
+    return {**found, "metadata": {**found["metadata"], "labels": {**before, **labels}}}
+
+
 def labels_of(key: Key, revision: str = "") -> dict[str, str]:
     """Of a child; `revision` is empty where it belongs to none."""
     labels = {RELEASE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY}

@@ -20,8 +20,9 @@ from controller.api.resources import CONFIG_MAPS
 from controller.kube.cache import ObjectCache
 from controller.kube.client import InvalidError, NotFoundError
 from controller.kube.config_maps import ConfigMaps
-from controller.kube.objects import Key, config_copy, copied_revision, has_owners, is_ours, owners, taken
+from controller.kube.objects import Key, config_copy, copied_revision, has_owners, is_ours, owners, relabelled, taken
 from controller.runtime.observer import World
+from controller.runtime.ownership import patch_owners
 from controller.runtime.refusals import NameTakenError, RefusedError
 
 
@@ -57,12 +58,8 @@ class ConfigCopies:
             # what is immutable cannot be written again
             await self._kube.delete(CONFIG_MAPS, key.namespace, name, seen=found)
             return await self._kube.create(CONFIG_MAPS, key.namespace, body)
-        labels, wanted = found["metadata"].get("labels") or {}, body["metadata"]["labels"]
-        if wanted.items() <= labels.items():
-            return found
-        return await self._kube.replace(
-            CONFIG_MAPS, {**found, "metadata": {**found["metadata"], "labels": {**labels, **wanted}}}
-        )
+        changed = relabelled(found, body["metadata"]["labels"])
+        return found if changed is None else await self._kube.replace(CONFIG_MAPS, changed)
 
     async def delete(self, world: World, revisions: Iterable[str]) -> None:
         """All copies of these versions. Raises KubeError."""
@@ -94,15 +91,8 @@ class ConfigCopies:
             CONFIG_MAPS, key.namespace, labels=f"{RELEASE_LABEL}={key.name},{REVISION_LABEL}"
         ):
             metadata = item["metadata"]
-            if not copied_revision(key, item) or has_owners(world.release, metadata, world.owner):
-                continue
-            wanted = owners(world.release, metadata, world.owner)
-            patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": wanted}}
-            try:
-                await self._kube.patch(CONFIG_MAPS, key.namespace, metadata["name"], patch)
-            except InvalidError as error:
-                where = f"ConfigMap {key.namespace}/{metadata['name']}"
-                raise NameTakenError(f"{where} refuses the owner of spec.deletionPolicy: {error}") from error
+            if copied_revision(key, item) and not has_owners(world.release, metadata, world.owner):
+                await patch_owners(self._kube, CONFIG_MAPS, metadata, owners(world.release, metadata, world.owner))
 
 
 def with_copies(key: Key, revision: str, template: Mapping[str, Any], kept: KeptConfiguration) -> dict[str, Any]:

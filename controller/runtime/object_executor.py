@@ -35,6 +35,7 @@ from controller.kube.objects import (
     is_ours,
     labels_of,
     owners,
+    relabelled,
     selector,
     service,
     service_patch,
@@ -54,6 +55,7 @@ from controller.rollout.actions import (
 from controller.runtime.configuration import kept_configuration, read_configuration
 from controller.runtime.copies import ConfigCopies, with_copies
 from controller.runtime.observer import World
+from controller.runtime.ownership import patch_owners
 from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 from controller.runtime.restoring import Restorer
 from controller.runtime.versions import Ports, kept_ports, ports_of
@@ -215,12 +217,9 @@ class ObjectExecutor:
             owner = next(iter(metadata.get("ownerReferences", [])), None)
             if not is_ours(found["metadata"], metadata["labels"][RELEASE_LABEL], owner):
                 raise NameTakenError(taken(resource, metadata["namespace"], metadata["name"])) from None
-            labels = found["metadata"].get("labels") or {}
-            if metadata["labels"].items() <= labels.items():
-                return found
-            # ours by its owner or name, and nobody finds it by its labels
-            relabelled = {**found, "metadata": {**found["metadata"], "labels": {**labels, **metadata["labels"]}}}
-            return await self._kube.replace(resource, relabelled)
+            # ours by its owner or name, where nobody finds it by its labels
+            changed = relabelled(found, metadata["labels"])
+            return found if changed is None else await self._kube.replace(resource, changed)
 
     async def _scale(self, world: World, action: Scale) -> None:
         if action.revision not in world.deployments:
@@ -302,12 +301,7 @@ class ObjectExecutor:
                     changed = {**item, "metadata": {**metadata, "ownerReferences": wanted}}
                     await self._kube.replace(resource, changed)
                     continue
-                patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": wanted}}
-                try:
-                    await self._kube.patch(resource, key.namespace, metadata["name"], patch)
-                except InvalidError as error:
-                    where = f"{resource.kind} {key.namespace}/{metadata['name']}"
-                    raise NameTakenError(f"{where} refuses the owner of spec.deletionPolicy: {error}") from error
+                await patch_owners(self._kube, resource, metadata, wanted)
 
 
 def _kept_revisions(world: World) -> frozenset[str]:
