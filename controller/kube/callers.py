@@ -19,35 +19,29 @@ from dataclasses import dataclass
 from functools import partial
 
 from controller.api.resources import TOKEN_REVIEWS
-from controller.kube.client import KubeClient, KubeError, UnavailableError
+from controller.kube.client import KubeClient, UnavailableError
+from controller.kube.reviews import (
+    ANSWER_LASTS_S,
+    AT_ONCE,
+    MOST,
+    PATIENCE_S,
+    REFUSAL_LASTS_S,
+    STANDS_S,
+    BusyError,
+    Reviews,
+)
 
 AUDIENCE = "pointsman"
-AT_ONCE = 8
-"""Reviews of tokens that are new here; as many again of those that were good."""
 PER_PEER = 4
 """Of new tokens, with those in line: a pod has one token, and a node may speak for its pods."""
 IN_LINE = 64
 PER_S = 100.0
 """Reviews of new tokens. 2,000 workers that all start at once are let in within 20 s."""
-_ANSWER_LASTS_S = 60.0
-_REFUSAL_LASTS_S = 10.0
-_STANDS_S = 600.0
-_MOST = 10_000
 _SERVICE_ACCOUNT = "system:serviceaccount:"
-_PATIENCE_S = 1.0
-"""Workers wait for 1.5 s. The review goes on, so that their next request finds its answer."""
-_PATIENCE_OF_THE_KNOWN_S = 0.25
 _PAUSE_S = 1.0
 """After a review that the API server did not answer."""
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 """RFC 6750, b64token."""
-
-
-class BusyError(UnavailableError):
-    """Too many tokens are being reviewed, or the API server needs a pause."""
-
-    def __init__(self) -> None:
-        super().__init__(503, "Busy", "too many tokens are being verified")
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ class _Recent:
     def keep(self, digest: bytes, caller: Caller, at: float) -> None:
         self._known[digest] = _Known(caller, at)
         self._known.move_to_end(digest)
-        if len(self._known) > _MOST:
+        if len(self._known) > MOST:
             self._known.popitem(last=False)
 
     def forget(self, digest: bytes) -> None:
@@ -99,7 +93,7 @@ class Callers:
         self._now = now
         self._good, self._refused = _Recent(), _Recent()
         """Apart, so that tokens that are made up do not displace any that is good."""
-        self._reviews: dict[bytes, asyncio.Task[Caller]] = {}
+        self._reviews: Reviews[bytes, Caller] = Reviews()
         self._for_new, self._for_known = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
         self._peers: Counter[str] = Counter()
         """For how many new tokens of each a review is on its way."""
@@ -113,21 +107,15 @@ class Callers:
         if not _TOKEN.fullmatch(token):
             return NOBODY
         digest, now = hashlib.sha256(token.encode()).digest(), self._now()
-        fresh = self._good.find(digest, now - _ANSWER_LASTS_S) or self._refused.find(digest, now - _REFUSAL_LASTS_S)
+        fresh = self._good.find(digest, now - ANSWER_LASTS_S) or self._refused.find(digest, now - REFUSAL_LASTS_S)
         if fresh is not None:
             return fresh
-        known = self._good.find(digest, now - _STANDS_S)
-        try:
-            review = self._reviews.get(digest) or self._begin(digest, token, peer if known is None else None)
-            async with asyncio.timeout(_PATIENCE_S if known is None else _PATIENCE_OF_THE_KNOWN_S):
-                return await asyncio.shield(review)
-        except (KubeError, TimeoutError) as error:
-            if known is not None:
-                return known
-            raise error if isinstance(error, KubeError) else BusyError() from error
+        known = self._good.find(digest, now - STANDS_S)
+        start = partial(self._begin, digest, token, peer if known is None else None)
+        return await self._reviews.answer(digest, start, known)
 
     def _begin(self, digest: bytes, token: str, new_from: str | None) -> asyncio.Task[Caller]:
-        """One review a token, whoever asks. `new_from`: the peer; None: the token was good before. Raises BusyError."""
+        """`new_from`: the peer; None: the token was good before. Raises BusyError."""
         if self._now() < self._paused_until:
             raise BusyError
         if new_from is not None:
@@ -137,21 +125,17 @@ class Callers:
         review = asyncio.create_task(
             self._review(digest, token, self._for_known if new_from is None else self._for_new)
         )
-        self._reviews[digest] = review
-        review.add_done_callback(partial(self._end, digest, new_from))
+        if new_from is not None:
+            review.add_done_callback(lambda _: self._leave(new_from))
         return review
 
-    def _end(self, digest: bytes, new_from: str | None, review: asyncio.Task[Caller]) -> None:
-        del self._reviews[digest]
-        if new_from is not None:
-            self._peers[new_from] -= 1
-            if not self._peers[new_from]:
-                del self._peers[new_from]
-        if not review.cancelled():
-            review.exception()  # all who asked may be gone, and asyncio would log what nobody retrieved
+    def _leave(self, peer: str) -> None:
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
 
     async def _review(self, digest: bytes, token: str, places: asyncio.Semaphore) -> Caller:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             await places.acquire()
         # held for as long as makes the rate, though the answer may come sooner
         loop = asyncio.get_running_loop()

@@ -5,8 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from controller.kube.callers import AT_ONCE, NOBODY, PER_PEER, BusyError, Callers
+from controller.kube.callers import NOBODY, PER_PEER, Callers
 from controller.kube.client import KubeClient, KubeError
+from controller.kube.reviews import AT_ONCE, BusyError
 from tests.integration.service_accounts import token_for
 
 

@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from controller.kube import callers
-from controller.kube.callers import BusyError, Caller, Callers
+from controller.kube.callers import Caller, Callers
 from controller.kube.client import KubeClient, UnavailableError
+from controller.kube.reviews import AT_ONCE, BusyError
 from tests.unit.runtime.fault_world import loop_at
 
 LATENCY_S = 0.003
@@ -63,14 +64,14 @@ async def verdict(asked: Awaitable[Caller]) -> str:
         return "busy"
 
 
-@pytest.mark.parametrize(("peers", "at_once"), [(1, callers.PER_PEER), (400, callers.AT_ONCE)])
+@pytest.mark.parametrize(("peers", "at_once"), [(1, callers.PER_PEER), (400, AT_ONCE)])
 def test_400_made_up_tokens_are_a_few_reviews_at_once(peers: int, at_once: int) -> None:
     async def story(server: ApiServer, callers_: Callers) -> None:
         asked = [verdict(callers_.caller(f"bad-{number}", f"10.0.0.{number % peers}")) for number in range(400)]
         verdicts = await asyncio.gather(*asked)
         assert set(verdicts) == {"", "busy"}
         assert server.most == at_once
-        assert len(server.reviews) == verdicts.count("") <= callers.AT_ONCE + callers.IN_LINE
+        assert len(server.reviews) == verdicts.count("") <= AT_ONCE + callers.IN_LINE
 
     run(story)
 
@@ -87,7 +88,7 @@ def test_10_000_made_up_tokens_neither_load_the_api_server_nor_delay_a_good_work
 
         async def flood() -> None:
             await asyncio.gather(*map(made_up, range(10_000)))
-            assert len(server.reviews) <= callers.PER_S * loop.time() + 2 * callers.AT_ONCE
+            assert len(server.reviews) <= callers.PER_S * loop.time() + 2 * AT_ONCE
 
         async def report() -> None:
             for _ in range(300):
@@ -97,7 +98,7 @@ def test_10_000_made_up_tokens_neither_load_the_api_server_nor_delay_a_good_work
                 await asyncio.sleep(0.5)
 
         await asyncio.gather(flood(), report())
-        assert server.most <= 2 * callers.AT_ONCE
+        assert server.most <= 2 * AT_ONCE
         assert server.reviews.count(GOOD) == 3, "once a minute"
         assert max(delays) < 0.1
         assert not callers_._reviews
@@ -139,7 +140,7 @@ def test_a_refusal_is_kept_for_some_seconds() -> None:
 
 
 def test_made_up_tokens_displace_no_good_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callers, "_MOST", 100)
+    monkeypatch.setattr(callers, "MOST", 100)
 
     async def story(server: ApiServer, callers_: Callers) -> None:
         assert (await callers_.caller(GOOD, "10.1.0.1")).namespace == "shop"

@@ -6,10 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from controller.kube.callers import AT_ONCE, Caller
+from controller.kube.callers import Caller
 from controller.kube.client import KubeClient, KubeError, UnavailableError
 from controller.kube.objects import Key
 from controller.kube.reporters import Reporters
+from controller.kube.reviews import AT_ONCE
 from tests.unit.runtime.fault_world import loop_at
 
 RELEASE = Key("shop", "thumbnails")

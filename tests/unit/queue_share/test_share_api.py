@@ -8,10 +8,11 @@ import pytest
 from aiohttp import TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from controller.kube.callers import AT_ONCE, AUDIENCE, NOBODY, Caller, Callers
+from controller.kube.callers import AUDIENCE, NOBODY, Caller, Callers
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
 from controller.kube.reporters import Reporters
+from controller.kube.reviews import AT_ONCE
 from controller.queue_share import http
 from controller.queue_share.http import ShareApi
 from controller.queue_share.ledger import LASTS_S, Pod, Wanted, allocate, towards
