@@ -6,10 +6,11 @@ Routers and steps are found in their folders and handed in as `kinds`, so this m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from controller.api.abilities import ability_rules, can_do_its_steps, previews_elsewhere, reaches_in_one_way
 from controller.api.analysis import Analysis
 from controller.api.choice import Choice, OneOf
 from controller.api.fields import RULES, Absent, Kinds, Place, Rule, declared, field, parse, record, schema
@@ -69,9 +70,6 @@ class _Brought:
 
 
 _NO_BAKE = "leaves the old version a share of the work, and {} moves all of it in one switch: leave it out"
-_PREVIEW = "preview"
-_CANNOT = "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI, or leave it out"
-_ONE_WAY = "there is another way to reach the new version before it (preview, or a header step): leave one of them out"
 _NEEDS_TCP = "needs a TCP port for its route"
 _NOTHING_TO_ANALYZE = "there is nothing to analyze: spec.analysis.metrics is empty"
 
@@ -96,43 +94,6 @@ def _bakes_beside_a_switch(written: Written, place: Place) -> None:
         raise place.at("bake").refuse(_NO_BAKE.format(written.strategy.kind))
 
 
-def _can_do_its_steps(written: Written, place: Place) -> None:
-    """A router that cannot do what a step or a strategy needs is refused, and the step is never left out."""
-    strategy, can = written.strategy.config, abilities(written.traffic.config)
-    here, router = place.at("strategy").at(written.strategy.kind), f"spec.traffic.{written.traffic.kind}"
-    if getattr(strategy, _PREVIEW, None) is not None and _PREVIEW not in can:
-        raise here.at(_PREVIEW).refuse(_CANNOT.format(router))
-    for index, step in enumerate(strategy.steps):
-        if getattr(step, "needs", "") not in {"", *can}:
-            raise here.at("steps").item(index).refuse(_CANNOT.format(router))
-
-
-def _previews_elsewhere(written: Written, place: Place) -> None:
-    reach = written.strategy.config.reach
-    everybodys = set(getattr(written.traffic.config, "hostnames", ()))
-    for index, name in enumerate(() if reach is None else reach.hostnames):
-        if name in everybodys:
-            here = place.at("strategy").at(written.strategy.kind).at(_PREVIEW).at("hostnames").item(index)
-            raise here.refuse(f"{name} is everybody's host name, by spec.traffic.{written.traffic.kind}.hostnames")
-
-
-def _reaches_in_one_way(written: Written, place: Place) -> None:
-    """There is one route besides everybody's."""
-    strategy, here = written.strategy.config, place.at("strategy").at(written.strategy.kind)
-    others = strategy.reach is not None
-    for index, step in enumerate(strategy.steps):
-        if getattr(step, "reach", None) is not None:
-            if others:
-                raise here.at("steps").item(index).refuse(_ONE_WAY)
-            others = True
-
-
-def abilities(router: object) -> frozenset[str]:
-    """Of a router's Config: what it can do beside weights, such as "preview"."""
-    found: frozenset[str] = getattr(router, "can", frozenset())
-    return found
-
-
 def _has_a_service(written: Written, place: Place) -> None:
     if written.service is None and getattr(written.traffic.config, "needs_ports", True):
         raise place.at("service").at("ports").refuse(PORTS.needs)
@@ -155,9 +116,9 @@ def _protocols(ports: Sequence[Mapping[str, Any]]) -> str:
         _has_a_tcp_port,
         _analyzes_something,
         _bakes_beside_a_switch,
-        _can_do_its_steps,
-        _previews_elsewhere,
-        _reaches_in_one_way,
+        can_do_its_steps,
+        previews_elsewhere,
+        reaches_in_one_way,
         _bakes_beyond_its_steps,
     ],
     kw_only=True,
@@ -266,7 +227,7 @@ class ReleaseSpec:
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
     """Of `spec`, with the rules that depend on which modules there are."""
-    rules = [_service_rule(kinds), *_tcp_rules(kinds), *_ability_rules(kinds)]
+    rules = [_service_rule(kinds), *_tcp_rules(kinds), *ability_rules(kinds)]
     for kind, config in kinds.of("strategies").items():
         if "steps" in declared(config).keys:
             steps = f"self.strategy.{kind}.steps"
@@ -296,24 +257,6 @@ def _tcp_rules(kinds: Kinds) -> list[Rule]:
         for kind, config in kinds.of("routers").items()
         if getattr(config, "needs_tcp", False)
     ]
-
-
-def _ability_rules(kinds: Kinds) -> Iterator[Rule]:
-    """For each router what it cannot do: by strategy its preview, and the steps that need what the router lacks."""
-    needing = {word: step.needs for word, step in kinds.of("steps").items() if getattr(step, "needs", "")}
-    for router, config in kinds.of("routers").items():
-        can, without = abilities(config), []
-        for kind, strategy in kinds.of("strategies").items():
-            here, keys = f"self.strategy.{kind}", declared(strategy).keys
-            if _PREVIEW in keys and _PREVIEW not in can:
-                without.append(f"(!has({here}) || !has({here}.{_PREVIEW}))")
-            lacking = [word for word, need in needing.items() if need not in can]
-            if "steps" in keys and lacking:
-                none = " && ".join(f"!has(step.{word})" for word in lacking)
-                without.append(f"(!has({here}) || {here}.steps.all(step, {none}))")
-        if without:
-            cel = f"!has(self.traffic.{router}) || ({' && '.join(without)})"
-            yield Rule(_CANNOT.format(f"traffic.{router}"), cel=cel)
 
 
 def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:

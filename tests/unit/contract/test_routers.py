@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from controller import registry
+from controller.api.abilities import abilities
 from controller.api.choice import OneOf
 from controller.api.fields import Place
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
-from controller.api.release import abilities
 from controller.api.resources import DEPLOYMENTS, SERVICES, Resource
 from controller.kube.client import KubeError
 from controller.kube.host_names import HostNames

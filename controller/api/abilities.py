@@ -1,0 +1,70 @@
+"""What a router can do besides weights, and what steps and strategies need of it. What it cannot do is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from controller.api.fields import Kinds, Place, Rule, declared
+
+if TYPE_CHECKING:
+    from controller.api.release import Written
+
+_PREVIEW = "preview"
+_CANNOT = "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI, or leave it out"
+_ONE_WAY = "there is another way to reach the new version before it (preview, or a header step): leave one of them out"
+
+
+def can_do_its_steps(written: Written, place: Place) -> None:
+    """A router that cannot do what a step or a strategy needs is refused, and the step is never left out."""
+    strategy, can = written.strategy.config, abilities(written.traffic.config)
+    here, router = place.at("strategy").at(written.strategy.kind), f"spec.traffic.{written.traffic.kind}"
+    if getattr(strategy, _PREVIEW, None) is not None and _PREVIEW not in can:
+        raise here.at(_PREVIEW).refuse(_CANNOT.format(router))
+    for index, step in enumerate(strategy.steps):
+        if getattr(step, "needs", "") not in {"", *can}:
+            raise here.at("steps").item(index).refuse(_CANNOT.format(router))
+
+
+def previews_elsewhere(written: Written, place: Place) -> None:
+    reach = written.strategy.config.reach
+    everybodys = set(getattr(written.traffic.config, "hostnames", ()))
+    for index, name in enumerate(() if reach is None else reach.hostnames):
+        if name in everybodys:
+            here = place.at("strategy").at(written.strategy.kind).at(_PREVIEW).at("hostnames").item(index)
+            raise here.refuse(f"{name} is everybody's host name, by spec.traffic.{written.traffic.kind}.hostnames")
+
+
+def reaches_in_one_way(written: Written, place: Place) -> None:
+    """There is one route besides everybody's."""
+    strategy, here = written.strategy.config, place.at("strategy").at(written.strategy.kind)
+    others = strategy.reach is not None
+    for index, step in enumerate(strategy.steps):
+        if getattr(step, "reach", None) is not None:
+            if others:
+                raise here.at("steps").item(index).refuse(_ONE_WAY)
+            others = True
+
+
+def abilities(router: object) -> frozenset[str]:
+    """Of a router's Config: what it can do beside weights, such as "preview"."""
+    found: frozenset[str] = getattr(router, "can", frozenset())
+    return found
+
+
+def ability_rules(kinds: Kinds) -> Iterator[Rule]:
+    """For each router what it cannot do: by strategy its preview, and the steps that need what the router lacks."""
+    needing = {word: step.needs for word, step in kinds.of("steps").items() if getattr(step, "needs", "")}
+    for router, config in kinds.of("routers").items():
+        can, without = abilities(config), []
+        for kind, strategy in kinds.of("strategies").items():
+            here, keys = f"self.strategy.{kind}", declared(strategy).keys
+            if _PREVIEW in keys and _PREVIEW not in can:
+                without.append(f"(!has({here}) || !has({here}.{_PREVIEW}))")
+            lacking = [word for word, need in needing.items() if need not in can]
+            if "steps" in keys and lacking:
+                none = " && ".join(f"!has(step.{word})" for word in lacking)
+                without.append(f"(!has({here}) || {here}.steps.all(step, {none}))")
+        if without:
+            cel = f"!has(self.traffic.{router}) || ({' && '.join(without)})"
+            yield Rule(_CANNOT.format(f"traffic.{router}"), cel=cel)
