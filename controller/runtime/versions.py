@@ -93,7 +93,8 @@ class Versions:
     async def change(self, wanted: SpecVersion, status: Status) -> str:
         """What of the configuration is new in a version that is about to come out, in words; else empty."""
         known = wanted.revision in (status.stable, status.canary) or status.is_rejected(wanted.revision)
-        if wanted.configuration is None or known or not status.stable:
+        waits = status.canary != "" and self._spec.on_new_version != "restart"
+        if wanted.configuration is None or known or waits or not status.stable:
             return ""
         stable = child_name(self._key.name, status.stable)
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from controller.api.names import CONFIG, CONFIG_LIVE
 from controller.api.resources import (
     CONFIG_MAPS,
@@ -208,9 +210,22 @@ def test_versions_that_wait_keep_the_configuration_that_they_were_asked_with():
     run(story)
 
 
-def test_passes_read_no_config_map_that_has_not_changed():
+async def _at_rest(world: World) -> None:
+    await healthy(world, template=configured(1, "prompts"))
+
+
+async def _while_a_version_waits_for_its_turn(world: World) -> None:
+    await healthy(world, onNewVersion="finish")
+    config_map(world, {"tone": "second"})
+    await at_canary(world)
+    config_map(world, {"tone": "third"})
+    await world.until(lambda: "will follow" in world.status("web")["message"])
+
+
+@pytest.mark.parametrize("given", [_at_rest, _while_a_version_waits_for_its_turn])
+def test_passes_read_no_config_map_that_has_not_changed(given):
     async def story(world: World) -> None:
-        await healthy(world, template=configured(1, "prompts"))
+        await given(world)
         operator = world.operators[0]
 
         def so_far() -> int:
