@@ -300,7 +300,7 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
     if stays:
         message = f"{message}; {stays}"
     preview = draft.seen.preview_refused
-    if preview and preview not in message:
+    if desired.preview is not None and preview and preview not in message:
         draft.announce("PreviewRefused", preview)
         message = f"{message}; the preview: {preview}"
     annotation = no_effect(draft)
