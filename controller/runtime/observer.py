@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from controller import registry
 from controller.api import times
-from controller.api.names import MANUAL_UNTIL, RELEASE_LABEL, RETRY, REVISION_LABEL, TRAFFIC_FINALIZER
+from controller.api.names import MANUAL_UNTIL, RELEASE_LABEL, RETRY, TRAFFIC_FINALIZER
 from controller.api.release import ReleaseSpec
 from controller.api.resources import (
     CONTROLLER_REVISIONS,
@@ -19,13 +18,11 @@ from controller.api.resources import (
     RELEASE_ACTIONS,
     SERVICES,
 )
-from controller.api.revision import same_ports
 from controller.api.status import Status
 from controller.api.text import one_line
 from controller.kube.cache import ObjectCache
-from controller.kube.config_maps import ConfigMaps, Copy
-from controller.kube.made import edited, is_recorded, recorded_copies
-from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of, selector
+from controller.kube.config_maps import ConfigMaps
+from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of
 from controller.ports import (
     Previewed,
     Previews,
@@ -36,16 +33,15 @@ from controller.ports import (
     RouterSigns,
     Weights,
 )
-from controller.rollout.observation import NOTHING_RUNS, STRANGE, Observation, Request, RevisionState
+from controller.rollout.observation import NOTHING_RUNS, Observation, Request
 from controller.rollout.preview import reach_of
-from controller.runtime.pods import pods_of, trouble_of
-from controller.runtime.versions import Ports, SpecVersion, Versions, ports_of
+from controller.runtime.children import as_made, lacks_pods, ready_endpoints, selected, state_of
+from controller.runtime.pods import pods_of
+from controller.runtime.versions import Ports, SpecVersion, Versions
 
 _SHOWN = 60
 """Characters of an annotation that people are shown."""
 _MOST_REASON = 1000
-_NO_COPY = Copy("", "")
-_SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True)
@@ -115,14 +111,14 @@ class Observer:
         previewed = await self._previewed(router, spec, status)
         beside = await self._beside(holding, spec, status, target)
         taken = await self._unlabelled_service(key, owner, by_name)
-        endpoints = _ready_endpoints(slices)
+        endpoints = ready_endpoints(slices)
         new = [one for one in (status.canary, spec_revision, *status.queued) if one != status.stable]
         pods = await self._pods_of_unready(key, by_revision, new)
         copies = self._config_maps.copies(key)
         revisions = {
-            revision: _state(
+            revision: state_of(
                 item,
-                as_made=_as_made(key, revision, item, by_name.get(child_name(key.name, revision)), copies),
+                as_made=as_made(key, revision, item, by_name.get(child_name(key.name, revision)), copies),
                 has_service=child_name(key.name, revision) in by_name,
                 endpoints=endpoints[child_name(key.name, revision)],
                 pods=pods.get(revision, []),
@@ -166,7 +162,7 @@ class Observer:
             route_unanswered=signs.unanswered,
             route_written_at=signs.written_at,
             unused_credits_s=signs.unused_credits_s,
-            service=_selected(by_name.get(key.name), key.name, ports, status.stable),
+            service=selected(by_name.get(key.name), key.name, ports, status.stable),
             taken=taken,
             requests=requests,
             retry=str(annotations.get(RETRY, ""))[:253],
@@ -264,16 +260,10 @@ class Observer:
     ) -> dict[str, list[dict[str, Any]]]:
         """`new`: the revisions whose pods decide something; of the others nobody asks why some are missing."""
         short = [
-            revision
-            for revision in dict.fromkeys(new)
-            if revision in deployments and _lacks_pods(deployments[revision])
+            revision for revision in dict.fromkeys(new) if revision in deployments and lacks_pods(deployments[revision])
         ]
         lists = await asyncio.gather(*(pods_of(self._kube, key, revision) for revision in short))
         return dict(zip(short, lists, strict=True))
-
-
-def _lacks_pods(deployment: Mapping[str, Any]) -> bool:
-    return bool(deployment["spec"].get("replicas", 1) > deployment.get("status", {}).get("readyReplicas", 0))
 
 
 def _request(item: Mapping[str, Any]) -> Request:
@@ -290,75 +280,8 @@ def _request(item: Mapping[str, Any]) -> Request:
     )
 
 
-def _state(
-    deployment: Mapping[str, Any],
-    *,
-    as_made: tuple[bool, str],
-    has_service: bool,
-    endpoints: int,
-    pods: list[dict[str, Any]],
-) -> RevisionState:
-    if "deletionTimestamp" in deployment["metadata"]:
-        return NOTHING_RUNS
-    return RevisionState(
-        wanted=int(deployment["spec"].get("replicas", 1)),
-        ready=int(deployment.get("status", {}).get("readyReplicas", 0)),
-        endpoints=endpoints,
-        complete=has_service,
-        trouble=trouble_of(pods, deployment),
-        as_made=as_made[0],
-        edited=as_made[1],
-    )
-
-
-def _as_made(
-    key: Key,
-    revision: str,
-    deployment: Mapping[str, Any],
-    service: Mapping[str, Any] | None,
-    copies: Mapping[str, Copy] | None,
-) -> tuple[bool, str]:
-    """Whether a revision's objects are as they were made, and what somebody has changed."""
-    if service is None:
-        return True, ""  # the revision is made whole first
-    changed = edited(key, revision, deployment, service)
-    if changed:
-        return False, changed
-    if copies is not None and any(copies.get(name, _NO_COPY).uid != uid for name, uid in recorded_copies(service)):
-        return False, ""  # the pods that run have what they read
-    status = deployment.get("status", {})
-    if status.get("replicas", 0) > status.get("updatedReplicas", 0):
-        # the template is the right one again, and not all pods are of it
-        return is_recorded(service), f"Deployment {key.namespace}/{deployment['metadata']['name']}"
-    return is_recorded(service), ""
-
-
-def _ready_endpoints(slices: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    """Distinct ready addresses per Service; an IPv4 and an IPv6 slice of one Service name the same pods."""
-    seen: dict[str, set[str]] = {}
-    for piece in slices:
-        name = piece["metadata"]["labels"].get(_SERVICE_NAME_LABEL, "")
-        for endpoint in piece.get("endpoints") or []:
-            if endpoint.get("conditions", {}).get("ready", True):
-                pod = endpoint.get("targetRef", {}).get("uid") or endpoint["addresses"][0]
-                seen.setdefault(name, set()).add(pod)
-    return Counter({name: len(pods) for name, pods in seen.items()})
-
-
 def _manual_until(text: str) -> float | None:
     try:
         return times.from_rfc3339(text)
     except ValueError:
         return None
-
-
-def _selected(service: Mapping[str, Any] | None, name: str, ports: Mapping[str, Ports], stable: str) -> str | None:
-    """A selector that says anything else, or that has another version's ports, selects none of our revisions."""
-    if service is None or RELEASE_LABEL not in (service["metadata"].get("labels") or {}):
-        return None  # made, or labelled again, before anything is given work through it
-    selects = service["spec"].get("selector") or {}
-    revision = str(selects.get(REVISION_LABEL, ""))
-    wanted = selector(name, revision) if revision else {RELEASE_LABEL: name}
-    meant = ports.get(revision or stable)
-    as_meant = selects == wanted and (meant is None or same_ports(ports_of(service), meant))
-    return revision if as_meant else STRANGE

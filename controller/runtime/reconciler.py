@@ -15,7 +15,6 @@ from controller import registry
 from controller.analysis.controller import AnalysisController
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
-from controller.analysis.subject import AnalysisResult, Drain, subject_of
 from controller.api import times
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.phase import Phase
@@ -33,9 +32,9 @@ from controller.kube.host_names import HostNames
 from controller.kube.objects import Key, selector_text
 from controller.ports import RouterError
 from controller.rollout.actions import Action, LeaveRouter, SetPreview, SetWeights, TakeOver
-from controller.rollout.bake import bake_weight
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
+from controller.runtime.analyzed import analyzed_in, draining_in
 from controller.runtime.blocked import blocked_by, refused_by_router, router_again_in
 from controller.runtime.executor import Executor
 from controller.runtime.observer import Observer, World
@@ -153,7 +152,8 @@ class Reconciler:
             return await self._unreadable(key, release, status, error)
         more = self._pending.read(key, pending, [request.name for request in world.observation.requests])
         now = self.clock()
-        found = self._analyzed(world, status, now)
+        # the last result, at once; what is to be analyzed from now on is said by asking for it
+        found = self.analysis.result(key, analyzed_in(world, status), now)
         observation = replace(
             world.observation,
             status=status.judged_by(found.run or status.run),
@@ -168,7 +168,7 @@ class Reconciler:
             share_lag=found.share_lag,
             late=found.late,
             lacks_before=found.lacks_before,
-            old_is_quiet=self.analysis.drains.is_quiet(key, _draining(world)),
+            old_is_quiet=self.analysis.drains.is_quiet(key, draining_in(world)),
             effects=self.outbox.results(key),
         )
         world = replace(world, observation=observation)
@@ -269,23 +269,6 @@ class Reconciler:
         deleted = release["metadata"].get("deletionTimestamp")
         return deleted is not None and self.clock() - times.from_text(deleted) > _DELETE_ANYWAY_S
 
-    def _analyzed(self, world: World, status: Status, now: float) -> AnalysisResult:
-        """The last result, at once; what is to be analyzed from now on is said by asking for it."""
-        spec, seen = world.spec, world.observation
-        subject = None
-        if not (spec.suspend or seen.deleting):
-            subject = subject_of(
-                world.key,
-                spec.analysis,
-                status,
-                world.owner,
-                target=seen.target,
-                by_weight=seen.sizing.written,
-                reserve_at=bake_weight(spec.steps),
-                switches=spec.strategy.switches,
-            )
-        return self.analysis.result(world.key, subject, now)
-
     @staticmethod
     def _complete(world: World, status: Status) -> Status:
         revision = status.serves
@@ -346,17 +329,6 @@ def _of_known_routers(status: Status) -> Status:
 
 def _without_evidence(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in raw.items() if name != "evidence"}
-
-
-def _draining(world: World) -> Drain | None:
-    """What is left of the version that had the work before stable; None while nothing drains."""
-    spec, seen = world.spec, world.observation
-    status, since = seen.status, seen.status.drain_since
-    coming = "" if status.is_rejected(seen.target) else seen.target
-    old = tuple(sorted(set(seen.revisions) - {status.stable, status.canary, coming}))
-    if since is None or spec.suspend or seen.deleting or not status.stable or not old:
-        return None
-    return Drain(world.key, spec.analysis, status.stable, old, since, spec.drain.quiet)
 
 
 def _soonest(*seconds: float | None) -> float | None:
