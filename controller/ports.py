@@ -125,7 +125,7 @@ class Previewed:
     preview: Preview | None = None
     """As it is written; its revision is empty where it is not as Pointsman writes it."""
     refused: str = ""
-    """Why nobody gets at it, in a sentence."""
+    """Why it cannot be reached, in a sentence."""
 
 
 class KubeApi(Protocol):

@@ -31,7 +31,7 @@ MANUAL_UNTIL = f"{GROUP}/manual"
 """Break-glass, on a Release: until this moment (RFC 3339) a person has the route in hand, and it is not put back."""
 
 CONFIG, CONFIG_LIVE = f"{GROUP}/config", "live"
-"""On a ConfigMap: `live` leaves it out of versions. Its changes reach all pods at once, judged by nobody."""
+"""On a ConfigMap: `live` leaves it out of versions. Its changes reach all pods at once and are not judged."""
 
 COPY_OF = f"{GROUP}/copy-of"
 """On a version's copy of a ConfigMap: the name of that."""

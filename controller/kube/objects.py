@@ -186,7 +186,7 @@ def deployment(
 def config_copy(
     key: Key, revision: str, name: str, content: Mapping[str, Any], owner: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """A revision's copy of the ConfigMap `name`, which nobody can change."""
+    """A revision's copy of the ConfigMap `name`; it is immutable."""
     metadata = child_metadata(key, copy_name(key.name, revision, name), {REVISION_LABEL: revision}, owner)
     kind = {"apiVersion": "v1", "kind": "ConfigMap"}
     return {**kind, "metadata": metadata | {"annotations": {COPY_OF: name}}, "immutable": True, **content}

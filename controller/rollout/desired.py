@@ -42,7 +42,7 @@ class Desired:
     unused: frozenset[str] = frozenset()
     """Revisions that never had work, and go at once."""
     preview: Preview | None = None
-    """Who gets at which version besides those to whom the weight sends; None: nobody."""
+    """The version that some requests reach whatever the weight, and which requests; None: there are none."""
     named: str = ""
     """The revision that a queue is given to before its pods serve: they take nothing until they are named."""
     unfinished: Summary | None = None

@@ -42,7 +42,7 @@ def _by_its_work(draft: Draft) -> FailedCheck | None:
 
 def _harms_too_many(draft: Draft) -> FailedCheck | None:
     most = draft.seen.spec.analysis.max_harmed
-    # of a metric without looks before a switch nobody knows what stable's rate would have given
+    # without looks before a switch there is no rate of stable's to reckon with
     compared = [
         metric
         for metric in draft.seen.evidence.metrics

@@ -54,7 +54,7 @@ def find_stable_again(draft: Draft) -> None:
     trusted = max(serving, key=lambda one: (one == seen.service, weights.get(one, 0.0)), default="")
     others = [one for one, state in seen.revisions.items() if one != seen.target and state.complete]
     if seen.service == seen.target and seen.finalizer and len(others) == 1:
-        # after a switch callers are sent to whom nobody trusts yet; the finalizer says that work has to go back
+        # after a switch callers get a version that is not trusted yet; the finalizer says that work has to go back
         trusted = others[0]
     elif not trusted or seen.service == seen.target:
         return

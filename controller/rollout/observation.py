@@ -143,7 +143,7 @@ class Observation:
     preview: Preview | None = None
     """As the router has it."""
     preview_refused: str = ""
-    """Why nobody gets at it, in a sentence, where the router says so."""
+    """Why it cannot be reached, in a sentence, where the router says so."""
     route_refused: str = ""
     """Why the weights have no effect, in a sentence, where the router says so."""
     route_unanswered: str = ""

@@ -1,4 +1,4 @@
-"""Who gets at the new version besides those to whom a weight sends: a host name of its own, or a header."""
+"""Requests that reach the new version whatever the weight: by a host name of its own, or by a header."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class BlueGreen:
     )
     preview: Preview | None = field(
         Record(Preview),
-        "Who gets at the new version before the switch. While no new version is out, it leads to stable.",
+        "By what the new version can be reached before the switch. While no new version is out, it leads to stable.",
         default=Absent(),
     )
     before: tuple[Step, ...] = field(
