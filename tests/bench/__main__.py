@@ -17,7 +17,19 @@ from typing import Any
 from hack.node.trouble import TroubleError
 from tests.bench.report import Report
 
-_FRAME = {"__main__", "calls", "plane", "pods", "report", "simulation", "tampering", "tasks", "traffic", "world"}
+_FRAME = {
+    "__main__",
+    "calls",
+    "edits",
+    "plane",
+    "pods",
+    "report",
+    "simulation",
+    "tampering",
+    "tasks",
+    "traffic",
+    "world",
+}
 _EXAMPLES = """\
     examples:
       hack/bench                    the names there are
