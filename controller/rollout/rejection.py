@@ -11,8 +11,11 @@ from controller.rollout.pod_evidence import keep_evidence
 def end_attempt(draft: Draft, verdict: str, message: str) -> None:
     """Everything is meant for stable; the attempt is over."""
     draft.close_run(verdict, message)
-    # also where no weight changes: the router may have been written a moment ago, by a decision whose status was lost
-    draft.update(attempt=None, stopped_at=0, weight=0.0, weight_since=draft.now, unproven=())
+    previewed = draft.seen.preview is not None and draft.seen.preview.revision == draft.status.canary
+    if draft.status.weight > 0 or previewed:
+        # requests may still be on their way to its pods; those of a version that never had any go at once
+        draft.update(weight_since=draft.now)
+    draft.update(attempt=None, stopped_at=0, weight=0.0, unproven=())
 
 
 def reject(draft: Draft, reason: str, message: str) -> None:

@@ -30,6 +30,16 @@ def test_a_preview_leads_to_the_new_version_while_it_serves_and_else_to_stable(w
     assert list(world.cluster.deployments) == ["v1"]
 
 
+def test_a_version_that_had_a_preview_keeps_its_pods_until_the_router_has_followed(world):
+    world.given(blue_green(approve(), at=PREVIEWED))
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.commit("v1")
+    assert (shown(world), "v2" in world.cluster.deployments) == ("v1", True)
+    world.advance(seconds=10)
+    assert list(world.cluster.deployments) == ["v1"]
+
+
 def test_a_preview_leads_to_the_version_that_was_promoted(world):
     world.given(blue_green(at=PREVIEWED, keep=20.0))
     world.commit("v2")

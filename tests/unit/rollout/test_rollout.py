@@ -211,6 +211,16 @@ def test_asking_for_the_draining_version_again_starts_at_step_one(world):
     assert (world.release.phase, world.release.stable) == ("Healthy", "v1")
 
 
+def test_edits_that_follow_each_other_leave_no_row_of_versions(world):
+    world.given(release())
+    for number in range(2, 12):
+        world.commit(f"v{number}")
+        world.advance(seconds=4)
+        assert set(world.cluster.deployments) == {"v1", f"v{number}"}
+    world.advance(minutes=6)
+    assert world.release.stable == "v11"
+
+
 def test_a_release_without_steps_needs_only_its_pods(world):
     world.given(release([]))
     world.commit("v2")
