@@ -1,4 +1,4 @@
-"""One place that many want: groups take turns, so whoever asks a thousand times delays another by one turn."""
+"""A few places that many want: groups take turns, so whoever asks a thousand times delays another by one turn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 
 
 class Turns:
-    """An `asyncio.Lock` whose waiters come group by group, each group's in their order. One event loop's."""
+    """An `asyncio.Semaphore` whose waiters come group by group, each group's in their order. One event loop's."""
 
-    def __init__(self) -> None:
-        self._taken = False
+    def __init__(self, places: int = 1) -> None:
+        self._free = places
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         """By group, whose turn is next first; each has waiters."""
 
@@ -25,8 +25,8 @@ class Turns:
             self._pass_on()
 
     async def _take(self, group: str) -> None:
-        if not self._taken:
-            self._taken = True
+        if self._free:
+            self._free -= 1
             return
         handed = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(group, deque()).append(handed)
@@ -51,4 +51,4 @@ class Turns:
                 self._waiting[group] = waiting
             handed.set_result(None)
             return
-        self._taken = False
+        self._free += 1

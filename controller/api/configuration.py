@@ -26,7 +26,7 @@ MOST_CONTENT = 1 << 20
 """Bytes of one version's configuration, as JSON holds them: a ControllerRevision keeps it, and etcd takes 1.5 MiB."""
 _LEVEL = 3
 """Of compression: a higher one takes seconds for some texts, in which the operator does nothing else."""
-_MOST_UNPACKED = 4 * MOST_CONTENT
+_MOST_UNPACKED = 7 * MOST_CONTENT
 _CLUSTER_CA = "kube-root-ca.crt"
 """Kubernetes puts it into each namespace. With a copy, pods would go on trusting a CA that was rotated away."""
 _NAME_MOST = 253

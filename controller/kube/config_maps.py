@@ -1,7 +1,8 @@
 """What is known of the ConfigMaps that Releases name, and of the copies that versions have of them.
 
-One watch, of metadata, shows what changes. A content is read once for each change, and a digest is all that stays of
-it: what ten thousand Releases are configured with is not ours to hold. What no Release names is not even remembered.
+One watch, of metadata, shows what changes. A content is read once for each change and each set of its keys that is
+asked for, and a digest is all that stays of it: what ten thousand Releases are configured with is not ours to hold.
+What no Release names, or names no longer, is not even remembered.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from controller.api.resources import CONFIG_MAPS
 from controller.kube.client import InvalidError, KubeClient, UnavailableError
 from controller.kube.objects import Key, revision_of_copy
 from controller.kube.watch import Change, ChildWatch, Seen
+from controller.turns import Turns
 
 _READS = 8
-"""Contents that are held at once, each of up to 1 MiB, whoever edits how many."""
+"""Contents that are held at once, each of up to 1 MiB, whoever edits how many; namespaces take turns."""
 _Keys = frozenset[str] | None
 
 
@@ -54,15 +56,17 @@ class ConfigMaps:
         self._watch: ChildWatch | None = None
         self._watched = False
         self._states: dict[_Place, dict[_Keys, ConfigMapState | None]] = {}
-        self._readers: dict[_Place, set[str]] = {}
-        """Names of the Releases that name each."""
-        self._named: dict[Key, frozenset[str]] = {}
+        self._readers: dict[_Place, dict[str, _Keys]] = {}
+        """The Releases that name each, and the keys that they ask for."""
+        self._named: dict[Key, Mapping[str, _Keys]] = {}
         self._copies: dict[Key, dict[str, Copy]] = {}
         self._owners: dict[_Place, Key] = {}
         """The Release whose copy each is."""
         self._reading: list[set[_Place]] = []
         """For each read under way, what has changed since it began."""
-        self._reads = asyncio.Semaphore(_READS)
+        self._under_way: dict[_Place, dict[_Keys, asyncio.Task[ConfigMapState | None]]] = {}
+        """Reads that began after the last change, for all who ask."""
+        self._reads = Turns(_READS)
 
     def watch(self, only: str | None, seen: Seen) -> ChildWatch:
         """Of all ConfigMaps there are: which of them Releases name changes with each commit."""
@@ -75,6 +79,7 @@ class ConfigMaps:
         self._watched = watched
         if not watched:
             self._states.clear()
+            self._under_way.clear()
             for changed in self._reading:
                 changed.update(self._readers)
 
@@ -87,6 +92,7 @@ class ConfigMaps:
         metadata = change.metadata
         place = _Place(metadata["namespace"], metadata["name"])
         self._states.pop(place, None)
+        self._under_way.pop(place, None)
         for changed in self._reading:
             changed.add(place)
         concerned = {Key(place.namespace, name) for name in self._readers.get(place, ())}
@@ -128,21 +134,30 @@ class ConfigMaps:
         """Of a Release, by name; None while nothing tells which there are."""
         return dict(self._copies.get(key, {})) if self._watched else None
 
-    def refer(self, key: Key, names: Iterable[str]) -> None:
-        """Which ConfigMaps a Release names from now on."""
-        before, after = self._named.get(key, frozenset()), frozenset(names)
-        for name in before - after:
-            place = _Place(key.namespace, name)
-            self._readers[place].discard(key.name)
-            if not self._readers[place]:
-                del self._readers[place]
-                self._states.pop(place, None)
-        for name in after - before:
-            self._readers.setdefault(_Place(key.namespace, name), set()).add(key.name)
+    def refer(self, key: Key, references: Iterable[Reference]) -> None:
+        """Which ConfigMaps, and which of their keys, a Release names from now on."""
+        before, after = self._named.get(key, {}), {one.name: one.keys for one in references}
+        for name in before:
+            if name not in after or after[name] != before[name]:
+                self._leave(_Place(key.namespace, name), key.name)
+        for name, keys in after.items():
+            self._readers.setdefault(_Place(key.namespace, name), {})[key.name] = keys
         if after:
             self._named[key] = after
         else:
             self._named.pop(key, None)
+
+    def _leave(self, place: _Place, release: str) -> None:
+        """What was known for nobody else goes."""
+        readers = self._readers[place]
+        keys = readers.pop(release)
+        if not readers:
+            del self._readers[place]
+        states = self._states.get(place, {})
+        if keys in states and keys not in readers.values():
+            del states[keys]
+            if not states:
+                del self._states[place]
 
     def forget(self, key: Key) -> None:
         """The Release is gone."""
@@ -154,10 +169,31 @@ class ConfigMaps:
         known = self._states.get(place, {})
         if self._watched and keys in known:
             return known[keys]
-        async with self._reads:
+        if not self._watched:
             return await self._read(place, keys)
+        read = self._under_way.get(place, {}).get(keys) or self._begin(place, keys)
+        return await asyncio.shield(read)
+
+    def _begin(self, place: _Place, keys: _Keys) -> asyncio.Task[ConfigMapState | None]:
+        read = asyncio.create_task(self._read(place, keys))
+        self._under_way.setdefault(place, {})[keys] = read
+        read.add_done_callback(lambda read: self._end(place, keys, read))
+        return read
+
+    def _end(self, place: _Place, keys: _Keys, read: asyncio.Task[ConfigMapState | None]) -> None:
+        reads = self._under_way.get(place, {})
+        if reads.get(keys) is read:
+            del reads[keys]
+            if not reads:
+                del self._under_way[place]
+        if not read.cancelled():
+            read.exception()  # all who asked may be gone, and asyncio would log what nobody retrieved
 
     async def _read(self, place: _Place, keys: _Keys) -> ConfigMapState | None:
+        async with self._reads.turn(place.namespace):
+            return await self._read_now(place, keys)
+
+    async def _read_now(self, place: _Place, keys: _Keys) -> ConfigMapState | None:
         with self._noting_changes() as changed:
             try:
                 found = await self._kube.find(CONFIG_MAPS, *place)
@@ -165,7 +201,7 @@ class ConfigMaps:
                 # forbidden, or not to be had: that must not keep anybody from an abort
                 return ConfigMapState("", 0, live=False, missing=frozenset(), refused=str(error))
             state = None if found is None else _state_of(found, keys)
-            if self._watched and place in self._readers and place not in changed:
+            if self._watched and place not in changed and keys in self._readers.get(place, {}).values():
                 self._states.setdefault(place, {})[keys] = state
                 if found is not None and self._watch is not None:
                     self._watch.note(found["metadata"])  # so that the next list finds what no event told of

@@ -52,7 +52,7 @@ async def find_configuration(
         config_maps.refer(key, ())
         message = f"spec.template names {len(references)} ConfigMaps, a version can have {MOST_REFERENCES}"
         return FoundConfiguration(reason=Reason.CONFIG_TOO_LARGE, message=f"{message}: {_LIVE_INSTEAD}")
-    config_maps.refer(key, (one.name for one in references))
+    config_maps.refer(key, references)
     states = await asyncio.gather(*(config_maps.state(key, one) for one in references))
     found = dict(zip(references, states, strict=True))
     configuration = {one.name: LIVE if state.live else state.digest for one, state in found.items() if state}

@@ -1,4 +1,4 @@
-"""One place, for which groups take turns."""
+"""A few places, for which groups take turns."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from controller.turns import Turns
 class Door:
     """Who went through, in their order; the first keeps it shut until `open`."""
 
-    def __init__(self) -> None:
-        self.turns, self.went, self.open = Turns(), list[str](), asyncio.Event()
+    def __init__(self, places: int = 1) -> None:
+        self.turns, self.went, self.open = Turns(places), list[str](), asyncio.Event()
 
     async def go(self, who: str) -> None:
         async with self.turns.turn(who[0]):
@@ -60,3 +60,11 @@ async def test_an_error_in_a_turn_frees_the_place():
             raise KeyError
     async with asyncio.timeout(1), turns.turn("b"):
         pass
+
+
+async def test_so_many_are_in_at_once_as_there_are_places():
+    door = Door(2)
+    tasks = await door.arrive("a1", "a2", "a3", "a4", "b1")
+    assert door.went == ["a1", "a2"]
+    assert await door.end(tasks) == ["a1", "a2", "a3", "b1", "a4"]
+    assert await door.end(await door.arrive("c1", "c2")) == ["a1", "a2", "a3", "b1", "a4", "c1", "c2"]

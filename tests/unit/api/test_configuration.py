@@ -156,6 +156,13 @@ def test_what_was_not_kept_by_us_is_refused(raw):
         KeptConfiguration.from_raw(raw)
 
 
+@pytest.mark.parametrize("character", ["a", "ü", "\u20ac", "\U0001f600", "\x01", '"'])
+def test_as_much_as_a_version_can_have_is_read_back_whatever_its_characters(character):
+    content = {"data": {"k": character * (MOST_CONTENT // len(character.encode()) - 1)}}
+    kept = KeptConfiguration({"a": digest_of(content)}, {"a": content})
+    assert KeptConfiguration.from_raw(kept.to_raw()) == kept
+
+
 def test_a_bomb_is_not_unpacked():
     bomb = KeptConfiguration({"a": "x"}, {"a": {"data": {"k": "0" * (8 << 20)}}}).to_raw()
     assert len(bomb["packed"]) < 100_000

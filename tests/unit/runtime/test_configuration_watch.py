@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from controller.api.resources import CONFIG_MAPS, RELEASES
+from controller.kube.config_maps import ConfigMaps
 from tests.unit.runtime.configured import (
     STEPS,
     at_canary,
@@ -117,7 +119,26 @@ def test_one_config_map_of_many_releases_is_read_once_for_each_change():
             await world.until_phase(f"web-{number}", "Healthy")
         revision = world.status("web-7")["stableRevision"]
         assert reads(world, revision, "web-7") == [f"web-7-{revision}-prompts"]
-        # each for its copy, and some at the start before the first answer was there
-        assert names_read(world).count("prompts") <= 20 + 8
+        # once for all, and each for its copy
+        assert names_read(world).count("prompts") <= 20 + 2
+
+    run(story)
+
+
+def test_what_a_release_asks_for_no_longer_is_not_remembered():
+    async def story(world: World) -> None:
+        await healthy(world)
+        config_maps = world.operators[0].operator.reconciler.config_maps  # type: ignore[union-attr]
+        for number in range(5):
+            pods = configured(number + 2)
+            pods["spec"]["containers"][0]["envFrom"] = []
+            key = {"name": "prompts", "key": f"key-{number}", "optional": True}
+            pods["spec"]["containers"][0]["env"] = [{"name": "A", "valueFrom": {"configMapKeyRef": key}}]
+            world.patch("web", {"spec": {"template": pods}})
+            await world.until(partial(asked_alone, config_maps, f"key-{number}"))
+        assert config_maps._readers.keys() == config_maps._states.keys()
+
+    def asked_alone(config_maps: ConfigMaps, key: str) -> bool:
+        return [keys for states in config_maps._states.values() for keys in states] == [frozenset({key})]
 
     run(story)
