@@ -19,6 +19,8 @@ _MOST_READ_LINE = 1024
 """Characters of a line that are looked at."""
 _MOST_LINE = 300
 _MOST_SENTENCE = 256
+_MOST_NAME = 300
+"""An event may be about anything, under any name."""
 _MOST_EXITS, _MOST_EVENTS, _MOST_ERRORS, _MOST_NOTES = 10, 10, 5, 10
 _STARTING = {"ContainerCreating", "PodInitializing"}
 _ERROR = re.compile(
@@ -164,7 +166,7 @@ def _events(events: Iterable[Object]) -> list[dict[str, Any]]:
         count = int((event.get("series") or {}).get("count") or event.get("count") or 1)
         before = found.pop(same, {"count": 0})
         found[same] = {
-            "object": f"{about.get('kind', '')} {about.get('name', '')}",
+            "object": one_line(f"{about.get('kind', '')} {about.get('name', '')}", _MOST_NAME),
             "reason": one_line(event.get("reason", ""), 63),
             "message": message,
             "count": before["count"] + count,

@@ -51,6 +51,17 @@ END = "-----END RSA PRIVATE KEY-----"
         ("mail to ana.maria+x@example.co.uk failed", "ana.maria"),
         ("sms to +49 170 1234567 failed", "1234567"),
         ("sms to +4917012345678", "17012345678"),
+        ("smtp login with user=ana pass=hunter2", "hunter2"),
+        ("DB_PASS: hunter2", "hunter2"),
+        ('{"dbPass":"hunter2"}', "hunter2"),
+        ('env: [{"name": "DB_PASSWORD", "value": "hunter2"}]', "hunter2"),
+        ('{\\"name\\":\\"API_TOKEN\\",\\"value\\":\\"hunter2\\"}', "hunter2"),
+        ("- name: DB_PASSWORD value: hunter2", "hunter2"),
+        ("ana:hunter2@tcp(db:3306)/shop?parseTime=true", "hunter2"),
+        ("ana:p@ss:w/rd@unix(/run/mysql.sock)/shop", "w/rd"),
+        ("token_budget=s3cr3t", "s3cr3t"),
+        ("pass\x1b[Kword=hunter2", "hunter2"),
+        ("AKIA\x00IOSFODNN7EXAMPLE", "IOSFODNN7"),
         ("\x1b[31mpassword\x1b[0m=\x1b[1mhunter2", "hunter2"),
     ],
 )
@@ -76,6 +87,9 @@ def test_a_secret_is_masked(line, secret):
         "at /app/node_modules/express@4.19.2/lib/router.js:12 com.example.Order@1a2b3c",
         "image registry.example.com/app@sha256:9f86d081884c7d659a2feaa0c55ad015 was not found",
         "exit code 137, 1700000000 ns, +12 more, 3+4=7",
+        'max_tokens=4096 prompt_tokens: 812, {"total_tokens": 913} token_count=7',
+        "bypass=true compass=north 12 passed: all 3 passes",
+        "- name: LOG_LEVEL value: debug",
     ],
 )
 def test_what_helps_stays(line):
@@ -94,7 +108,27 @@ def test_a_private_key_goes_whole_or_cut_at_either_end():
 
 
 @pytest.mark.parametrize(
-    "letter", ["a", "-", "+", "@", "=", ":", '"', "\\", "password", "eyJ", "://", "+1", "a@a.", "Aa1/"]
+    "letter",
+    [
+        "a",
+        "-",
+        "name:",
+        "a:",
+        "pass",
+        "value",
+        "+",
+        "@",
+        "=",
+        ":",
+        '"',
+        "\\",
+        "password",
+        "eyJ",
+        "://",
+        "+1",
+        "a@a.",
+        "Aa1/",
+    ],
 )
 def test_no_line_is_expensive(letter):
     line = (letter * 4096)[:4096]

@@ -109,7 +109,7 @@ def test_errors_and_lines_are_masked_and_harmless_to_a_terminal():
     text = "\x1b]0;owned\x07 error: password=hunter2 of ana@example.com \u202e\x00"
     found = kept([pod("web-1", CRASHED)], text=text)
     (line,) = found["logs"][0]["lines"]
-    assert line == found["errors"][0]["line"] == r"\x1b]0;owned\x07 error: password=[masked] of [e-mail] \u202e\x00"
+    assert line == found["errors"][0]["line"] == r"\x1b]0;owned error: password=[masked] of [e-mail] \u202e"
 
 
 @pytest.mark.parametrize(
@@ -175,3 +175,11 @@ def test_the_same_event_of_several_pods_is_one():
             "at": "2026-11-29T12:00:02Z",
         }
     ]
+
+
+def test_an_event_about_something_with_an_endless_name_costs_no_other_evidence():
+    about = {"kind": "Pod\x1b[2J", "name": "x" * 1_000_000}
+    found = kept([], [{"reason": "Odd", "message": "m", "involvedObject": about}])
+    assert found["events"][0]["object"].startswith("Pod")
+    assert len(found["events"][0]["object"]) <= 300
+    assert "\x1b" not in found["events"][0]["object"]
