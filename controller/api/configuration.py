@@ -27,8 +27,16 @@ MOST_CONTENT = 1 << 20
 _LEVEL = 3
 """Of compression: a higher one takes seconds for some texts, in which the operator does nothing else."""
 _MOST_UNPACKED = 7 * MOST_CONTENT
-_CLUSTER_CA = "kube-root-ca.crt"
-"""Kubernetes puts it into each namespace. With a copy, pods would go on trusting a CA that was rotated away."""
+_CLUSTER_CAS = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"})
+"""Put into each namespace by the cluster. With a copy, pods would go on trusting a CA that was rotated away."""
+_INJECTED = frozenset(
+    {
+        "config.openshift.io/inject-trusted-cabundle",
+        "service.beta.openshift.io/inject-cabundle",
+        "trust.cert-manager.io/bundle",
+    }
+)
+"""Labels and annotations of ConfigMaps that others fill with CAs, for the same reason."""
 _NAME_MOST = 253
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _SECTIONS = ("data", "binaryData")
@@ -58,7 +66,7 @@ def references(template: Mapping[str, Any]) -> tuple[Reference, ...]:
     """By name. What is no name of a ConfigMap is left to the API server; the cluster's CA is no configuration."""
     found: dict[str, list[_Use]] = {}
     for use in _uses(template):
-        if _NAME.fullmatch(use.name) and len(use.name) <= _NAME_MOST and use.name != _CLUSTER_CA:
+        if _NAME.fullmatch(use.name) and len(use.name) <= _NAME_MOST and use.name not in _CLUSTER_CAS:
             found.setdefault(use.name, []).append(use)
     return tuple(_merged(name, found[name]) for name in sorted(found))
 
@@ -82,8 +90,9 @@ def copy_name(release: str, revision: str, name: str) -> str:
 
 
 def is_live(config_map: Mapping[str, Any]) -> bool:
-    """Whether its owner wants it to be read as it is."""
-    return (config_map["metadata"].get("annotations") or {}).get(CONFIG) == CONFIG_LIVE
+    """Whether its owner wants it to be read as it is, or it holds CAs that are rotated."""
+    annotations, labels = (config_map["metadata"].get(one) or {} for one in ("annotations", "labels"))
+    return annotations.get(CONFIG) == CONFIG_LIVE or not _INJECTED.isdisjoint((*annotations, *labels))
 
 
 def content_of(config_map: Mapping[str, Any], keys: frozenset[str] | None) -> Content:

@@ -19,6 +19,7 @@ from controller.api.configuration import (
     content_of,
     copy_name,
     digest_of,
+    is_live,
     references,
     rewritten,
 )
@@ -57,6 +58,22 @@ def test_a_config_map_is_found_wherever_a_template_can_name_it():
     assert names(EVERYWHERE) == ["all-keys", "debug", "init", "one-key", "projected", "volume"]
 
 
+@pytest.mark.parametrize(
+    ("metadata", "live"),
+    [
+        ({}, False),
+        ({"annotations": None, "labels": {"app": "web"}}, False),
+        ({"annotations": {"pointsman.dev/config": "live"}}, True),
+        ({"annotations": {"pointsman.dev/config": "versioned"}}, False),
+        ({"labels": {"config.openshift.io/inject-trusted-cabundle": "true"}}, True),
+        ({"annotations": {"service.beta.openshift.io/inject-cabundle": "true"}}, True),
+        ({"labels": {"trust.cert-manager.io/bundle": "public"}}, True),
+    ],
+)
+def test_what_its_owner_or_a_rotation_changes_for_all_pods_is_live(metadata, live):
+    assert is_live({"metadata": metadata}) is live
+
+
 def test_keys_that_are_picked_are_all_that_counts():
     found = {one.name: one for one in references(EVERYWHERE)}
     assert found["one-key"] == Reference("one-key", frozenset({"a"}), frozenset({"a"}))
@@ -92,6 +109,7 @@ def test_one_reference_to_all_keys_takes_all_of_them():
         {"spec": {"containers": "none"}},
         {"spec": {"containers": [None, {"env": {}, "envFrom": [{"configMapRef": "x"}]}]}},
         {"spec": {"volumes": [{"projected": {"sources": [{"configMap": {"name": "kube-root-ca.crt"}}]}}]}},
+        {"spec": {"volumes": [{"configMap": {"name": "istio-ca-root-cert"}}]}},
         {"spec": {"volumes": [{"configMap": {"name": 1}}, {"projected": {"sources": [[]]}}]}},
         {"spec": {"volumes": [{"configMap": {"name": "../secrets/x"}}, {"configMap": {"name": "a" * 254}}]}},
     ],
