@@ -30,28 +30,32 @@ class Reporters:
     def __init__(self, kube: KubeClient, *, now: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
         self._now = now
-        self._answers: OrderedDict[_Access, tuple[bool, float]] = OrderedDict()
-        """With the moment of each."""
+        self._answers: dict[bool, OrderedDict[_Access, float]] = {True: OrderedDict(), False: OrderedDict()}
+        """The moment of each, by what it was: apart, so that whoever may not report displaces nobody who may."""
         self._reviews: Reviews[_Access, bool] = Reviews()
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def may_report(self, caller: Caller, release: Key) -> bool:
         """Raises KubeError, soon."""
         access = caller, release
-        allowed, at = self._answers.get(access, (False, float("-inf")))
-        age = self._now() - at
-        if age < (ANSWER_LASTS_S if allowed else REFUSAL_LASTS_S):
-            return allowed
-        known = True if allowed and age < STANDS_S else None
+        now, never = self._now(), float("-inf")
+        allowed, refused = (now - self._answers[one].get(access, never) for one in (True, False))
+        if allowed < ANSWER_LASTS_S:
+            return True
+        if refused < REFUSAL_LASTS_S:
+            return False
+        known = True if allowed < STANDS_S else None
         return await self._reviews.answer(access, lambda: asyncio.create_task(self._review(access)), known)
 
     async def _review(self, access: _Access) -> bool:
         async with self._places:
             allowed = await self._ask(*access)
-        self._answers[access] = allowed, self._now()
-        self._answers.move_to_end(access)
-        if len(self._answers) > MOST:
-            self._answers.popitem(last=False)
+        self._answers[not allowed].pop(access, None)
+        answers = self._answers[allowed]
+        answers[access] = self._now()
+        answers.move_to_end(access)
+        if len(answers) > MOST:
+            answers.popitem(last=False)
         return allowed
 
     async def _ask(self, caller: Caller, release: Key) -> bool:

@@ -10,7 +10,7 @@ from controller.kube.callers import Caller
 from controller.kube.client import KubeClient, KubeError, UnavailableError
 from controller.kube.objects import Key
 from controller.kube.reporters import Reporters
-from controller.kube.reviews import AT_ONCE
+from controller.kube.reviews import AT_ONCE, MOST
 from tests.unit.runtime.fault_world import loop_at
 
 RELEASE = Key("shop", "thumbnails")
@@ -125,5 +125,20 @@ def test_400_accounts_at_once_are_a_few_reviews_at_once() -> None:
     async def story(server: ApiServer, reporters: Reporters) -> None:
         assert all(await asyncio.gather(*(reporters.may_report(worker(number), RELEASE) for number in range(400))))
         assert server.most == AT_ONCE
+
+    run(story)
+
+
+def test_accounts_that_may_not_report_displace_none_that_may() -> None:
+    async def story(server: ApiServer, reporters: Reporters) -> None:
+        assert await reporters.may_report(worker(), RELEASE)
+        server.allows = False
+        for number in range(1, MOST + 2, 500):
+            some = range(number, min(number + 500, MOST + 2))
+            assert not any(await asyncio.gather(*(reporters.may_report(worker(one), RELEASE) for one in some)))
+        asked = len(server.asked)
+        server.allows = True
+        assert await reporters.may_report(worker(), RELEASE)
+        assert len(server.asked) == asked, "the right is remembered"
 
     run(story)
