@@ -36,7 +36,7 @@ from workloads.invitations.tokens import FindKey, Tokens, Trust
 def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
     """Opens nothing before it is started (lifespan)."""
 
-    telemetry = Telemetry(settings)
+    telemetry = Telemetry(settings, clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -84,13 +84,14 @@ async def _parts(settings: Settings, telemetry: Telemetry, clock: Clock) -> Asyn
 
 @contextlib.asynccontextmanager
 async def _beside(settings: Settings, database: Database, telemetry: Telemetry, clock: Clock) -> AsyncIterator[Trouble]:
-    """The roles that answer no requests."""
-    if Role.RELAY not in settings.roles:
-        yield lambda: ""
-        return
+    """What answers no requests."""
     async with contextlib.AsyncExitStack() as stack:
-        endless = {"purging": Purging(database, settings.limits, clock=clock).run()}
-        if settings.delivery is Delivery.QUEUE:
+        endless = {}
+        if telemetry.clients is not None:
+            endless["clients"] = telemetry.clients.run(database)
+        if Role.RELAY in settings.roles:
+            endless["purging"] = Purging(database, settings.limits, clock=clock).run()
+        if Role.RELAY in settings.roles and settings.delivery is Delivery.QUEUE:
             aws = await stack.enter_async_context(Aws())
             relay = Relay(database, aws, settings.queue_url, clock=clock)
             telemetry.own.lag = lambda: relay.lag_s

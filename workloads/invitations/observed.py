@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workloads.common.tracing import Tracing
 from workloads.invitations import problems, trace
+from workloads.invitations.clients import authorization_of
 from workloads.invitations.problems import Code
 from workloads.invitations.telemetry import Telemetry
 
@@ -54,6 +55,8 @@ class Observed:
             self._telemetry.http.end(ticket, route=_route(scope), code=answer.code, now=time.monotonic())
             if (scope["method"], _route(scope)) == _INVITE:
                 self._telemetry.own.requested(_outcome(scope, answer))
+            if self._telemetry.clients is not None:
+                self._telemetry.clients.answered(authorization_of(scope["headers"]), answer.code)
         if answer.code >= _FAILED:
             log.warning("a request was not served", extra={"fields": {"code": answer.code, **_about(scope)}})
 

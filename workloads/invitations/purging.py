@@ -21,6 +21,8 @@ _PIECE = 1000
 _EVERY_S = 60.0
 _OUTBOX_KEPT_MS = 86_400_000
 _DAYS_KEPT = 2
+_CLIENTS_KEPT_MS = 30 * 86_400_000
+"""Who comes again within this time is no new client of the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Purging:
             _Step("phones", _delete("phones", "phone_hash", "until <= $1"), now),
             _Step("keys", _KEYS, now - limits.idempotency_ms),
             _Step("sent", _delete("outbox", "position", "sent_at < $1"), now - _OUTBOX_KEPT_MS),
+            _Step("clients", _CLIENTS, now - _CLIENTS_KEPT_MS),
             _Step("quotas", _QUOTAS, day_of(now) - _DAYS_KEPT),
         ]
 
@@ -100,6 +103,11 @@ DELETE FROM callbacks WHERE (provider_message_id, status) IN (
 _KEYS = f"""
 DELETE FROM idempotency WHERE (inviter_user_id, key) IN (
   SELECT inviter_user_id, key FROM idempotency WHERE created_at <= $1 LIMIT {_PIECE}
+)
+"""  # noqa: S608 - of this file
+_CLIENTS = f"""
+DELETE FROM clients WHERE (revision, client_hash) IN (
+  SELECT revision, client_hash FROM clients WHERE seen_at < $1 LIMIT {_PIECE}
 )
 """  # noqa: S608 - of this file
 _QUOTAS = f"""

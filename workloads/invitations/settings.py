@@ -96,6 +96,8 @@ class Settings:
     app_name: str
     serving: Serving
     telemetry: Telemetry
+    client_s: float
+    """So long after its first request a client is counted, as failed or not; 0: clients are not counted."""
     faults: Faults
     seed: str
 
@@ -152,6 +154,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         telemetry=Telemetry(
             url=text("TELEMETRY_URL"), bucket=text("TELEMETRY_BUCKET", "metrics"), token=text("TELEMETRY_TOKEN")
         ),
+        client_s=number("CLIENT_SECONDS", 0, highest=600),
         faults=faults.read(variables),
         seed=text("SEED", f"{identity.revision}/{identity.pod}"),
     )

@@ -15,6 +15,7 @@ from workloads.common.http_metrics import HttpMetrics, Identity
 from workloads.common.job_metrics import JobMetrics
 from workloads.common.line_protocol import Point
 from workloads.common.tracing import Tracing, tracing
+from workloads.invitations.clients import Clients
 from workloads.invitations.sending.port import Accepted, Outcome, Refused, Unknown
 from workloads.invitations.sending.running import Hooks
 from workloads.invitations.settings import Settings
@@ -70,7 +71,13 @@ class InvitationMetrics:
 class Telemetry:
     """Of one process. Counts from the start; sends them, and makes spans, inside `running`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], int]) -> None:
+        """`clock`: milliseconds since 1970."""
+        self.clients = (
+            Clients(settings.identity, settings.keys.hashing, seconds=settings.client_s, clock=clock)
+            if settings.client_s > 0
+            else None
+        )
         self.http = HttpMetrics(settings.identity)
         self.own = InvitationMetrics(settings.identity, settings.provider)
         self.traces = Tracing(NoOpTracer(), settings.queue_url)
@@ -108,6 +115,8 @@ class Telemetry:
     def _take(self, time_ns: int) -> list[Point]:
         now = time.monotonic()
         points = [*self.http.take(now=now, time_ns=time_ns), *self.own.take(time_ns=time_ns)]
+        if self.clients is not None:
+            points += self.clients.take(time_ns=time_ns)
         if self._settings.sender is not None:
             points += self._jobs.take(now=now, time_ns=time_ns)
         return points
