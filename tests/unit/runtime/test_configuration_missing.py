@@ -72,6 +72,22 @@ def test_a_config_map_that_is_deleted_in_mid_release_ends_nothing():
     run(story)
 
 
+def test_a_version_that_waits_keeps_what_it_was_seen_with():
+    async def story(world: World) -> None:
+        await healthy(world, onNewVersion="finish")
+        config_map(world, {"tone": "second"})
+        second = await at_canary(world)
+        config_map(world, {"tone": "third"})
+        await world.until(lambda: "will follow" in world.status("web")["message"])
+        delete(world, "prompts")
+        ask(world, "approve")
+        await world.until(lambda: world.status("web")["stableRevision"] == second)
+        third = await at_canary(world)
+        assert copies(world)[f"{third} prompts"] == {"tone": "third"}
+
+    run(story)
+
+
 def test_a_version_whose_config_map_is_missing_waits_and_nothing_is_rejected():
     async def story(world: World) -> None:
         stable = await healthy(world)
