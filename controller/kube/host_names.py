@@ -1,7 +1,7 @@
 """Two routes that ask one Gateway for the same requests: only the older one gets them, and nobody says so.
 
 The Gateway API lets the older route win, by name where both are as old; neither is refused. Routes are known once their
-Release had a pass; those that no Release owns are not looked at.
+Release had a pass, those of previews as well; those that no Release owns are not looked at.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.kube.objects import Key
 
@@ -19,54 +19,82 @@ Age = tuple[str, str]
 """Of a route: when it was made, and its name."""
 
 
+class RouteName(NamedTuple):
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class _Route:
+    release: Key
+    wanted: frozenset[str]
+    """What it asks of Gateways."""
+
+
 @dataclass
 class HostNames:
     """Of all Releases of this operator. `wake`: has a Release looked at again."""
 
     wake: Callable[[Key], None] = lambda _: None
-    _requests: dict[str, dict[Key, Age]] = field(default_factory=lambda: defaultdict(dict))
+    _requests: dict[str, dict[RouteName, Age]] = field(default_factory=lambda: defaultdict(dict))
     """What is asked of a Gateway, and by which routes."""
-    _known: dict[Key, frozenset[str]] = field(default_factory=dict)
+    _known: dict[RouteName, _Route] = field(default_factory=dict)
+    _of_releases: dict[Key, set[RouteName]] = field(default_factory=lambda: defaultdict(set))
 
-    def rival(self, key: Key, route: Mapping[str, Any]) -> str:
-        """The Release whose older route gets requests that this one asks for as well; empty where there is none."""
+    def rival(self, release: Key, route: Mapping[str, Any]) -> str:
+        """The older route of another Release that gets requests which `route` asks for as well; empty where there is
+        none.
+        """
         metadata = route["metadata"]
-        age = (str(metadata.get("creationTimestamp", "")), str(key))
-        wanted = frozenset(_wanted(metadata["namespace"], route.get("spec") or {}))
-        if self._known.get(key) != wanted:
-            self.forget(key)
-            self._known[key] = wanted
-            for request in wanted:
-                self._requests[request][key] = age
-            self._wake_others(key, wanted, age)
-        older = sorted(
-            (other_age, other)
-            for request in wanted
-            for other, other_age in self._requests[request].items()
-            if other_age < age
-        )
+        name = RouteName(metadata["namespace"], metadata["name"])
+        age = (str(metadata.get("creationTimestamp", "")), str(name))
+        found = _Route(release, frozenset(_wanted(name.namespace, route.get("spec") or {})))
+        if self._known.get(name) != found:
+            self.forget_route(name)
+            self._known[name] = found
+            self._of_releases[release].add(name)
+            for request in found.wanted:
+                self._requests[request][name] = age
+            self._wake_others(found, age)
+        older = sorted((other_age, other) for other, other_age in self._others(found) if other_age < age)
         return str(older[0][1]) if older else ""
 
-    def forget(self, key: Key) -> None:
-        wanted = self._known.pop(key, frozenset())
-        for request in wanted:
+    def forget(self, release: Key) -> None:
+        """It is gone, with its routes."""
+        for name in [*self._of_releases.get(release, ())]:
+            self.forget_route(name)
+
+    def forget_route(self, name: RouteName) -> None:
+        route = self._known.pop(name, None)
+        if route is None:
+            return
+        self._of_releases[route.release].discard(name)
+        if not self._of_releases[route.release]:
+            del self._of_releases[route.release]
+        for request in route.wanted:
             routes = self._requests[request]
-            routes.pop(key, None)
+            routes.pop(name, None)
             if not routes:
                 del self._requests[request]
-        self._wake_others(key, wanted, ("", ""))
+        self._wake_others(route, ("", ""))
 
-    def _wake_others(self, key: Key, wanted: frozenset[str], age: Age) -> None:
+    def _wake_others(self, route: _Route, age: Age) -> None:
         """Those that are younger: what they get depends on this one."""
-        younger = {
-            other
-            for request in wanted
+        for release in {self._known[other].release for other, other_age in self._others(route) if other_age > age}:
+            self.wake(release)
+
+    def _others(self, route: _Route) -> list[tuple[RouteName, Age]]:
+        """Routes of other Releases that ask for some of the same."""
+        return [
+            (other, age)
+            for request in route.wanted
             if request in self._requests
-            for other, other_age in self._requests[request].items()
-            if other != key and other_age > age
-        }
-        for other in younger:
-            self.wake(other)
+            for other, age in self._requests[request].items()
+            if self._known[other].release != route.release
+        ]
 
 
 def parent_identity(parent: Mapping[str, Any], home: str) -> tuple[Any, ...]:

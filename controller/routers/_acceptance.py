@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controller.kube.host_names import parent_identity
+from controller.kube.host_names import RouteName, parent_identity
 
 _SHOWN = 300
 
@@ -27,6 +27,14 @@ def unanswered(route: Mapping[str, Any]) -> str:
         if parent.startswith("Gateway ") and "Accepted" not in conditions:
             return f"{parent} has not said whether it accepts the route; is there such a Gateway, with a controller?"
     return ""
+
+
+def rivalry(older: str, younger: RouteName) -> str:
+    """That both ask for the same, which no Gateway says."""
+    return (
+        f"HTTPRoutes {older} and {younger} ask the same Gateway for the same host name and path. {older} is older and "
+        "gets these requests; change the host names of one of the two Releases"
+    )
 
 
 def _answers(route: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Mapping[str, Any]]]]:

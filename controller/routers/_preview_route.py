@@ -13,10 +13,11 @@ from typing import Any
 from controller.api.names import PART_LABEL
 from controller.api.resources import HTTP_ROUTES
 from controller.kube.client import InvalidError
+from controller.kube.host_names import HostNames, RouteName
 from controller.kube.objects import PREVIEW, Key, child_metadata, is_ours, labels_of, preview_name, taken
 from controller.ports import KubeApi, Previewed, RoutedService, RouterError, TakenError
 from controller.rollout.preview import Preview, Reach
-from controller.routers._acceptance import refusal
+from controller.routers._acceptance import refusal, rivalry
 from controller.routers._written import contains
 
 _PART = {PART_LABEL: PREVIEW}
@@ -24,17 +25,20 @@ _EVERY_PATH = {"path": {"type": "PathPrefix", "value": "/"}}
 
 
 class PreviewRoute:
-    def __init__(self, target: RoutedService, kube: KubeApi) -> None:
+    def __init__(self, target: RoutedService, kube: KubeApi, hosts: HostNames) -> None:
+        self._hosts = hosts
         self._target = target
         self._kube = kube
         self._key = Key(target.namespace, target.name)
         self._name = preview_name(target.name)
+        self._route = RouteName(target.namespace, self._name)
         self._seen: dict[str, Any] | None = None
 
     async def observe(self, wanted: Mapping[str, Any], port: Mapping[str, int]) -> Previewed:
         """`wanted`: `parentRefs`, `hostnames` and `rules` of the Release's own route; `port`: by revision."""
         self._seen = await self._kube.find(HTTP_ROUTES, self._target.namespace, self._name)
         if self._seen is None:
+            self._hosts.forget_route(self._route)
             return Previewed()
         if not is_ours(self._seen["metadata"], self._target.name, self._target.owner):
             return Previewed(refused=taken(HTTP_ROUTES, self._target.namespace, self._name))
@@ -42,7 +46,9 @@ class PreviewRoute:
         if found is None or found.revision not in port:
             return Previewed(Preview("", Reach()))
         as_written = contains(self._seen["spec"], self._spec(found, wanted, port[found.revision]))
-        return Previewed(found if as_written else Preview("", found.reach), refusal(self._seen))
+        rival = self._hosts.rival(self._key, self._seen)
+        refused = refusal(self._seen) or (rivalry(rival, self._route) if rival else "")
+        return Previewed(found if as_written else Preview("", found.reach), refused)
 
     async def show(self, preview: Preview, wanted: Mapping[str, Any], port: int) -> None:
         """Raises RouterError."""
@@ -70,6 +76,7 @@ class PreviewRoute:
             self._seen = await self._kube.find(HTTP_ROUTES, self._target.namespace, self._name)
         if self._seen is not None and is_ours(self._seen["metadata"], self._target.name, self._target.owner):
             await self._kube.delete(HTTP_ROUTES, self._target.namespace, self._name, seen=self._seen)
+        self._hosts.forget_route(self._route)
         self._seen = None
 
     def _refuse_foreign(self) -> None:

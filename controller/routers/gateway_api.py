@@ -16,7 +16,7 @@ from controller.api.resources import Rule as AccessRule
 from controller.api.service import is_tcp
 from controller.api.shapes import List, Open
 from controller.kube.client import InvalidError
-from controller.kube.host_names import HostNames
+from controller.kube.host_names import HostNames, RouteName
 from controller.kube.objects import Key, child_metadata, is_ours, labels_of, taken
 from controller.kube.writers import other_writer, written_at
 from controller.ports import (
@@ -31,7 +31,7 @@ from controller.ports import (
 )
 from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
-from controller.routers._acceptance import refusal, unanswered
+from controller.routers._acceptance import refusal, rivalry, unanswered
 from controller.routers._preview_route import PreviewRoute
 from controller.routers._written import contains
 
@@ -41,10 +41,6 @@ WATCHES = (HTTP_ROUTES,)
 RULES = (AccessRule(HTTP_ROUTES, ("get", "list", "watch", "create", "update", "patch", "delete")),)
 EXAMPLE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["shop.example.com"]}
 
-_RIVAL = (
-    "HTTPRoutes {older} and {younger} ask the same Gateway for the same host name and path. {older} is older and gets "
-    "these requests; change spec.traffic.gatewayAPI of one of the two Releases"
-)
 _REFUSED = "the API server refuses the route"
 _PARTS = 10_000
 """Weights are parts of ten thousand, so that 0.5 % is a whole number."""
@@ -93,13 +89,14 @@ class GatewayRouter:
         self._target = target
         self._kube = kube
         self._key = Key(target.namespace, target.name)
+        self._route_name = RouteName(target.namespace, target.name)
         self._seen: dict[str, Any] | None = None
-        self._preview = PreviewRoute(target, kube)
+        self._preview = PreviewRoute(target, kube, hosts)
 
     async def observe(self) -> Weights | None:
         self._seen = await self._kube.find(HTTP_ROUTES, self._target.namespace, self._target.name)
         if self._seen is None:
-            self._hosts.forget(self._key)
+            self._hosts.forget_route(self._route_name)
             return None
         rules = self._seen.get("spec", {}).get("rules") or [{}]
         weights = self._weights_of(rules[0].get("backendRefs") or [])
@@ -111,7 +108,7 @@ class GatewayRouter:
         rival = self._hosts.rival(self._key, route)
         return RouterSigns(
             edited_by=other_writer(route["metadata"]),
-            refused=refusal(route) or (_RIVAL.format(older=rival, younger=self._key) if rival else ""),
+            refused=refusal(route) or (rivalry(rival, self._route_name) if rival else ""),
             unanswered=unanswered(route),
             written_at=written_at(route["metadata"]),
         )

@@ -150,3 +150,45 @@ def test_routes_for_other_requests_are_no_rivals(change):
         assert len(world.api.objects(HTTP_ROUTES.path())) == 2
 
     run(story)
+
+
+def test_two_previews_for_one_host_name_are_said():
+    """The younger one led to the older Release's new version, and its steps went on."""
+
+    def previewed(name: str) -> Object:
+        body = release(name)
+        body["spec"]["strategy"] = {
+            "blueGreen": {"preview": {"hostnames": ["preview.localhost"]}, "steps": [{"approve": {}}], "keepOld": "10s"}
+        }
+        return body
+
+    async def story(world: World) -> None:
+        world.create(RELEASES, previewed("web"))
+        world.start()
+        await world.until_phase("web", "Healthy", 1)
+        end = world.now() + 2
+        await world.until(lambda: world.now() >= end)
+        world.create(RELEASES, previewed("shop"))
+        said = "HTTPRoutes shop/web-preview and shop/shop-preview ask the same Gateway"
+        await world.until(lambda: said in world.status("shop").get("message", ""), SECONDS)
+        assert said not in message(world, "web")
+        world.delete("web")
+        await world.until(lambda: said not in message(world, "shop"), SECONDS)
+
+    run(story)
+
+
+def test_a_release_that_is_gone_leaves_no_host_name_in_the_memory():
+    async def story(world: World) -> None:
+        await two(world)
+        await world.until_reason("shop", "RouteNotAccepted", SECONDS)
+        hosts = world.operators[0].operator.reconciler.hosts  # type: ignore[union-attr]
+        assert len(hosts._known) == len(hosts._of_releases) == 2
+        for name in ("web", "shop"):
+            world.delete(name)
+        await world.until(lambda: not world.api.objects(RELEASES.path()), SECONDS)
+        await world.until(lambda: not hosts._known, SECONDS)
+        assert not hosts._requests
+        assert not hosts._of_releases
+
+    run(story)
