@@ -46,6 +46,21 @@ def reaches_in_one_way(written: Written, place: Place) -> None:
             others = True
 
 
+def preview_rules(kinds: Kinds) -> Iterator[Rule]:
+    """As `previews_elsewhere`, for each router with host names and each strategy with a preview."""
+    for router, config in kinds.of("routers").items():
+        for kind, strategy in kinds.of("strategies").items():
+            if "hostnames" in declared(config).keys and _PREVIEW in declared(strategy).keys:
+                theirs, ours = f"self.traffic.{router}", f"self.strategy.{kind}"
+                cel = (
+                    f"!has({theirs}) || !has({theirs}.hostnames) || !has({ours}) || !has({ours}.{_PREVIEW}) || "
+                    f"!has({ours}.{_PREVIEW}.hostnames) || "
+                    f"!{ours}.{_PREVIEW}.hostnames.exists(name, name in {theirs}.hostnames)"
+                )
+                says = f"a host name of strategy.{kind}.{_PREVIEW} is everybody's, by traffic.{router}.hostnames"
+                yield Rule(says, cel=cel)
+
+
 def abilities(router: object) -> frozenset[str]:
     """Of a router's Config: what it can do beside weights, such as "preview"."""
     found: frozenset[str] = getattr(router, "can", frozenset())

@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.api.abilities import ability_rules, can_do_its_steps, previews_elsewhere, reaches_in_one_way
+from controller.api.abilities import (
+    ability_rules,
+    can_do_its_steps,
+    preview_rules,
+    previews_elsewhere,
+    reaches_in_one_way,
+)
 from controller.api.analysis import Analysis
 from controller.api.choice import Choice, OneOf
 from controller.api.fields import RULES, Absent, Kinds, Place, Rule, declared, field, parse, record, schema
@@ -227,7 +233,7 @@ class ReleaseSpec:
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
     """Of `spec`, with the rules that depend on which modules there are."""
-    rules = [_service_rule(kinds), *_tcp_rules(kinds), *ability_rules(kinds)]
+    rules = [_service_rule(kinds), *_tcp_rules(kinds), *ability_rules(kinds), *preview_rules(kinds)]
     for kind, config in kinds.of("strategies").items():
         if "steps" in declared(config).keys:
             steps = f"self.strategy.{kind}.steps"
