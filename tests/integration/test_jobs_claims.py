@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.image_jobs import Jobs
+from workloads.common.job_result import stored_form
 from workloads.common.job_row import State
 from workloads.common.job_table import Barred, Busy, Claim, Completed, Failed, JobTable
 
@@ -118,3 +119,14 @@ async def test_a_failed_job_begins_anew_when_it_is_reset_and_no_other_does(jobs:
     claim = await claimed(table)
     await table.reset("j")
     assert await table.renew(claim), "a running job is left alone"
+
+
+async def test_a_result_whose_keys_are_the_rows_own_leaves_the_row_whole(jobs: Jobs) -> None:
+    """W4: `state` or `version` as a key of the result once replaced the row's own attribute."""
+    table = jobs.table()
+    result = stored_form({"state": "nice", "version": 7, "fence": "x", "job_id": "other", "score": 0.5})
+    assert await table.finish(await claimed(table), result)
+    row = await jobs.row("j")
+    assert (row.state, row.version, row.fence, row.job_id) == (State.COMPLETED, A, 1, "j")
+    assert row.result == {"state": "nice", "version": 7, "fence": "x", "job_id": "other", "score": 0.5}
+    assert isinstance(await table.claim("j", created_at=0, canary=False), Completed)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.image_jobs import Jobs, names
 from tests.integration.job_worker import PATIENT, RULES, worker
 from workloads.common.attempt import RefusedError
 from workloads.common.aws import OutageError
+from workloads.common.dead_jobs import Redriven
 from workloads.common.job import Job
 from workloads.common.job_events import Ended, Fenced, FirstOutcome, LeaseLost, NeededMore, Unreadable
 from workloads.common.job_queue import JobQueue
@@ -90,6 +92,69 @@ async def test_a_failure_is_tried_again_and_at_the_limit_dead_lettered_with_its_
     assert (dead["job_id"], dead["attempts"], dead["version"], dead["traceparent"]) == ("bad", "3", A, "00-1")
     assert dead["last_error"] == "ValueError: no such colour"
     assert it.saw(NeededMore(A)) == it.saw(Ended(A, completed=False)) == it.saw(FirstOutcome(A, failed=True)) == 1
+
+
+async def test_a_message_with_all_the_attributes_that_sqs_takes_is_dead_lettered_and_comes_back_whole(
+    jobs: Jobs,
+) -> None:
+    """W6: four are added and SQS takes ten, so that from seven on it came back until the redrive policy took it."""
+    sent: dict[str, Any] = {f"n{place}": {"DataType": "Number", "StringValue": str(place)} for place in range(8)}
+    sent |= {"raw": {"DataType": "Binary.x", "BinaryValue": b"\x00\x01"}, "version": _string("theirs")}
+    work = Work(fails={"bad": RefusedError("no")})
+    await jobs.aws.call(
+        jobs.aws.sqs.send_message, QueueUrl=jobs.places.queue, MessageBody='{"job_id": "bad"}', MessageAttributes=sent
+    )
+    async with worker(jobs, work):
+        await jobs.until_state(State.FAILED, "bad")
+        await jobs.until_empty()
+    [dead] = await jobs.producer.dead(most=10)
+    assert (dead.job_id, dead.attempts, dead.last_error, dead.version) == ("bad", "1", "no", A)
+    assert [outcome async for outcome in jobs.producer.redrive(most=1)] == [("bad", Redriven.SENT)]
+    [again] = await jobs.queue().receive(1)
+    assert {name: _told(value) for name, value in again.raw.items()} == {k: _told(v) for k, v in sent.items()}
+
+
+def _string(text: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": text}
+
+
+def _told(value: Mapping[str, Any]) -> tuple[str, object]:
+    return value["DataType"], value.get("StringValue") or value.get("BinaryValue")
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [({"it": {1}}, "result.it: set cannot be stored"), ({"it": "x" * 500_000}, "result: 5000")],
+    ids=["a set", "too large"],
+)
+async def test_a_result_that_cannot_be_stored_fails_once_with_the_true_reason(
+    jobs: Jobs, result: Mapping[str, Any], says: str
+) -> None:
+    """W6: the work was done again to the limit, and then it was said that the worker had died."""
+    begun = []
+
+    async def brings(job: Job, claim: Claim) -> Mapping[str, Any]:
+        begun.append(job.job_id)
+        return result
+
+    await jobs.send("j")
+    async with worker(jobs, brings):
+        await jobs.until_state(State.FAILED, "j")
+        await jobs.until_empty()
+    assert begun == ["j"]
+    assert (await jobs.row("j")).last_error.startswith(says)
+
+
+async def test_a_result_with_floats_and_times_is_kept(jobs: Jobs) -> None:
+    """W4"""
+
+    async def brings(job: Job, claim: Claim) -> Mapping[str, Any]:
+        return {"score": 0.5, "at": datetime(2026, 1, 2, tzinfo=UTC), "state": "x"}
+
+    await jobs.send("j")
+    async with worker(jobs, brings):
+        await jobs.until_state(State.COMPLETED, "j")
+    assert (await jobs.row("j")).result == {"score": 0.5, "at": "2026-01-02T00:00:00+00:00", "state": "x"}
 
 
 async def test_a_refused_job_is_not_tried_again(jobs: Jobs) -> None:
@@ -207,13 +272,19 @@ async def test_an_outage_does_not_count_against_the_job(jobs: Jobs) -> None:
 
 async def test_a_message_that_names_no_job_is_left_to_the_redrive_policy_and_the_loop_goes_on(jobs: Jobs) -> None:
     """W11"""
-    for body in ("not json", json.dumps({"kind": "render"}), json.dumps(["job_id"]), json.dumps({"job_id": "../x"})):
+    for body in (
+        "not json",
+        json.dumps({"kind": "render"}),
+        json.dumps(["job_id"]),
+        json.dumps({"job_id": "../x"}),
+        "[" * 100_000,
+    ):
         await jobs.queue().send(body, {})
     await jobs.send("good")
     async with worker(jobs, Work()) as it:
         await jobs.until_state(State.COMPLETED, "good")
-        await until(lambda: it.saw(Unreadable()) == 4, "all are seen")
-    assert sum((await jobs.queue().depth()).values()) == 4
+        await until(lambda: it.saw(Unreadable()) == 5, "all are seen")
+    assert sum((await jobs.queue().depth()).values()) == 5
     assert set(await jobs.rows()) == {"good"}
 
 

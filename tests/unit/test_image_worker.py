@@ -57,6 +57,13 @@ def test_a_message_without_a_proper_job_id_is_a_bad_one(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"job_id":' * 100_000])
+def test_a_body_nested_too_deep_is_a_bad_one_and_no_defect(text: str) -> None:
+    """W11"""
+    with pytest.raises(BadMessageError, match="nested too deep"):
+        parse(text)
+
+
 def test_a_row_is_read_as_it_was_written() -> None:
     values = {"job_id": "j", "state": "RETRY", "attempts": 3, "spared": 1, "failed_by": {"b": 1}, "width": Decimal(3)}
     row = Row.of(typed({**values, "near_duplicates": [{"job_id": "x", "distance": 2}]}))

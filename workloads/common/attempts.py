@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.common.attempt import Around, RefusedError, Rules, Work, nothing_around
 from workloads.common.aws import OutageError, patiently
+from workloads.common.aws import code as code_of
 from workloads.common.gate import Gate
 from workloads.common.job import BadMessageError, Job, parse
 from workloads.common.job_events import (
@@ -34,6 +35,7 @@ from workloads.common.job_events import (
     Watcher,
 )
 from workloads.common.job_queue import JobQueue, Message
+from workloads.common.job_result import ResultError, stored_form
 from workloads.common.job_row import Row
 from workloads.common.job_table import Barred, Busy, Claim, Completed, Failed, JobTable
 from workloads.common.stages import Observer, Stage, unobserved
@@ -41,6 +43,7 @@ from workloads.common.stages import Observer, Stage, unobserved
 log = logging.getLogger(__name__)
 
 AWS_TROUBLE = (BotoCoreError, ClientError, OutageError)
+_INVALID = "ValidationException"
 
 
 class _Cut(Enum):
@@ -190,7 +193,11 @@ class Attempts:
             return await self._end_failed(held, f"took longer than {self._rules.longest_job:g} s", final=False)
         match working.exception():
             case None:
-                return await self._end_done(held, working.result())
+                try:
+                    result = stored_form(working.result())
+                except ResultError as problem:  # doing it again would bring the same
+                    return await self._end_failed(held, str(problem), final=True)
+                return await self._end_done(held, result)
             case RefusedError() as refusal:
                 return await self._end_failed(held, str(refusal), final=True)
             case OutageError() as outage:
@@ -230,8 +237,13 @@ class Attempts:
 
     async def _end_done(self, held: _Held, result: Mapping[str, Any]) -> Result:
         row = held.claim.row
-        if not await self._write(held, lambda: self._table.finish(held.claim, result)):
-            return Result.LOST
+        try:
+            if not await self._write(held, lambda: self._table.finish(held.claim, result)):
+                return Result.LOST
+        except ClientError as problem:
+            if code_of(problem) != _INVALID:
+                raise
+            return await self._end_failed(held, f"the result cannot be stored: {problem}", final=True)
         self._observer(Stage.FINISHED, row.job_id)
         if held.claim.is_first:
             self.tell(FirstOutcome(row.first_version, failed=False))

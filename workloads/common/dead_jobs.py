@@ -1,7 +1,7 @@
 """What a person does with jobs in the dead letter queue: look at them, and bring them back."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from workloads.common.job import BadMessageError, parse
@@ -38,7 +38,7 @@ class DeadJobs:
             taken += several
         for message in taken:
             await self._dead.show_again(message)
-        return [_dead(message) for message in taken[:most]]
+        return [await self._told(_dead(message)) for message in taken[:most]]
 
     async def redrive(self, *, most: int, only: str = "") -> AsyncIterator[tuple[str, Redriven]]:
         """Sends them to the queue again, with all their attempts before them; `only` one job.
@@ -64,6 +64,12 @@ class DeadJobs:
         for message in left:
             await self._dead.show_again(message)
 
+    async def _told(self, dead: Dead) -> Dead:
+        """With the row's story, where the message brought none: the redrive policy moved it, or it was too large."""
+        if dead.attempts or not dead.job_id or (row := await self._table.get(dead.job_id)) is None:
+            return dead
+        return replace(dead, attempts=str(row.attempts), last_error=row.last_error, version=row.version)
+
     async def _redrive(self, message: Message) -> Redriven:
         try:
             job = parse(message.body)
@@ -73,8 +79,7 @@ class DeadJobs:
         if row is not None and row.state is State.COMPLETED:
             await self._dead.delete(message)
             return Redriven.COMPLETED
-        carried = {name: value for name, value in message.attributes.items() if name == "traceparent"}
-        await self._queue.send(message.body, carried)
+        await self._queue.send_again(message)
         await self._dead.delete(message)
         return Redriven.SENT
 

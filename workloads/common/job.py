@@ -31,6 +31,8 @@ def parse(text: str) -> Job:
         body = json.loads(text)
     except ValueError as problem:
         raise BadMessageError(f"the message is not JSON: {problem}") from None
+    except RecursionError:
+        raise BadMessageError(f"the message is nested too deep: {text[:40]!r}") from None
     if not isinstance(body, dict):
         raise BadMessageError(f"the message is JSON, but not an object: {text[:80]!r}")
     job_id = body.get("job_id")

@@ -4,11 +4,18 @@ Receipt handles grow old (another receive, a deletion), and what a server says t
 It never matters: the row decides, and the message comes again or is gone.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workloads.common.aws import Aws
+from botocore.exceptions import ClientError
+
+from workloads.common import dead_letter
+from workloads.common.aws import Aws, is_outage
+from workloads.common.dead_letter import as_sent
+
+log = logging.getLogger(__name__)
 
 TRACEPARENT = "traceparent"
 _MOST_DELAY_S = 900
@@ -24,6 +31,9 @@ class Message:
     """Seconds since 1970, by the queue's clock."""
     receives: int
     attributes: Mapping[str, str] = field(default_factory=dict)
+    """Those that are text."""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    """All, as SQS gave them: a copy of the message keeps their types and bytes."""
 
 
 class JobQueue:
@@ -67,18 +77,29 @@ class JobQueue:
             await self.extend(message, seconds)
             return
         delay = min(max(0, round(seconds)), _MOST_DELAY_S)
-        await self.send(message.body, message.attributes, delay=delay)
+        await self._send(self.url, message.body, message.raw, delay)
         await self.delete(message)
 
     async def delete(self, message: Message) -> None:
         await self._aws.call(self._aws.sqs.delete_message, QueueUrl=self.url, ReceiptHandle=message.receipt)
 
     async def send(self, body: str, attributes: Mapping[str, str], *, delay: int = 0) -> None:
-        await self._send(self.url, body, attributes, delay)
+        await self._send(self.url, body, as_sent(attributes), delay)
 
-    async def bury(self, message: Message, why: Mapping[str, str]) -> None:
+    async def send_again(self, message: Message) -> None:
+        """As its producer sent it, without the story of its end."""
+        await self._send(self.url, message.body, dead_letter.without_story(message.raw), 0)
+
+    async def bury(self, message: Message, story: Mapping[str, str]) -> None:
         """A copy to the dead letter queue, with attributes that say why."""
-        await self._send(self.dead_letters, message.body, {**message.attributes, **why}, 0)
+        try:
+            await self._send(self.dead_letters, message.body, dead_letter.with_story(message.raw, story), 0)
+        except ClientError as problem:
+            if is_outage(problem) or not story:
+                raise
+            # Most likely the story is what makes it too large. The row has the story too.
+            log.warning("a dead letter is sent without its story", extra={"fields": {"why": str(problem)}})
+            await self._send(self.dead_letters, message.body, message.raw, 0)
 
     async def depth(self) -> dict[str, int]:
         """About how many messages wait, are with somebody, and are delayed."""
@@ -87,15 +108,13 @@ class JobQueue:
         answer = await self._aws.call(self._aws.sqs.get_queue_attributes, QueueUrl=self.url, AttributeNames=names)
         return {name: int(answer["Attributes"][name]) for name in names}
 
-    async def _send(self, url: str, body: str, attributes: Mapping[str, str], delay: int) -> None:
+    async def _send(self, url: str, body: str, attributes: Mapping[str, Any], delay: int) -> None:
         await self._aws.call(
             self._aws.sqs.send_message,
             QueueUrl=url,
             MessageBody=body,
             DelaySeconds=delay,
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
-            },
+            MessageAttributes=attributes,
         )
 
 
@@ -139,14 +158,12 @@ def _receive(url: str, most: int) -> dict[str, Any]:
 
 def _message(received: Mapping[str, Any]) -> Message:
     system = received.get("Attributes", {})
+    raw = received.get("MessageAttributes", {})
     return Message(
         body=received["Body"],
         receipt=received["ReceiptHandle"],
         sent_at=int(system.get("SentTimestamp", 0)) / 1000,
         receives=int(system.get("ApproximateReceiveCount", 1)),
-        attributes={
-            name: value["StringValue"]
-            for name, value in received.get("MessageAttributes", {}).items()
-            if "StringValue" in value
-        },
+        attributes={name: value["StringValue"] for name, value in raw.items() if "StringValue" in value},
+        raw=raw,
     )

@@ -14,7 +14,7 @@ _OWN = frozenset(
     {
         "job_id", "state", "fence", "attempts", "spared", "lease_owner", "lease_until", "claim_nonce", "version",
         "first_version", "prior_state", "failed_by", "created_at", "started_at", "completed_at", "last_error",
-        "purge_at", "dead_lettered_at", "redriven",
+        "purge_at", "dead_lettered_at", "redriven", "result",
     }
 )  # fmt: skip
 
@@ -57,7 +57,7 @@ class Row:
     dead_lettered_at: int = 0
     redriven: int = 0
     result: Mapping[str, Any] = field(default_factory=dict)
-    """All other attributes: what the work brought."""
+    """What the work brought. It cannot touch the row's own attributes, whatever its keys are."""
 
     @property
     def counted(self) -> int:
@@ -70,7 +70,9 @@ class Row:
         plain = {name: _plain(_READ.deserialize(value)) for name, value in item.items()}
         own = {name: value for name, value in plain.items() if name in _OWN}
         own["state"] = State(own["state"])
-        return cls(**own, result={name: value for name, value in plain.items() if name not in _OWN})
+        # 0.1.0 kept each key of the result as an attribute of its own.
+        own.setdefault("result", {name: value for name, value in plain.items() if name not in _OWN})
+        return cls(**own)
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, Any]:

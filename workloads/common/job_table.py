@@ -136,16 +136,16 @@ class JobTable:
         return done
 
     async def finish(self, claim: Claim, result: Mapping[str, Any]) -> bool:
-        """False: the claim was lost before; somebody else ends it, and the message is theirs."""
-        names = {f"#r{place}": name for place, name in enumerate(result)}
-        values = {f":r{place}": value for place, value in enumerate(result.values())}
-        sets = "".join(f", #r{place} = :r{place}" for place in range(len(result)))
+        """`result` as `stored_form` makes it. False: the claim was lost before; somebody else ends it, and the message
+        is theirs.
+        """
         now = self._now()
         row, done = await self._update_held(
             claim,
-            f"SET #state = :completed, completed_at = :now, purge_at = :purge{sets} REMOVE lease_owner, last_error",
-            {":completed": State.COMPLETED, ":now": _ms(now), ":purge": int(now + self.terms.keep), **values},
-            names,
+            "SET #state = :completed, completed_at = :now, purge_at = :purge, #result = :result "
+            "REMOVE lease_owner, last_error",
+            {":completed": State.COMPLETED, ":now": _ms(now), ":purge": int(now + self.terms.keep), ":result": result},
+            {"#result": "result"},
         )
         return done or _is_own(row, claim, {State.COMPLETED})
 
@@ -153,7 +153,7 @@ class JobTable:
         """Notes the failure, for its revision too. False: the claim was lost before."""
         change = "SET #state = :ended, last_error = :error, "
         change += "failed_by.#revision = if_not_exists(failed_by.#revision, :zero) + :one"
-        values: dict[str, Any] = {":ended": State.FAILED if final else State.RETRY, ":error": error[:_LONGEST_ERROR]}
+        values: dict[str, Any] = {":ended": State.FAILED if final else State.RETRY, ":error": _text(error)}
         values |= {":zero": 0, ":one": 1}
         if final:
             change += ", purge_at = :purge"
@@ -253,6 +253,11 @@ class JobTable:
 def _is_own(row: Row | None, claim: Claim, states: set[State]) -> bool:
     """Whether the refusal is the echo of a write of one's own whose answer was lost."""
     return row is not None and row.state in states and row.claim_nonce == claim.row.claim_nonce
+
+
+def _text(error: str) -> str:
+    """Half of a surrogate pair, which JSON can hold, would make the write fail."""
+    return error[:_LONGEST_ERROR].encode(errors="replace").decode()
 
 
 def _ms(seconds: float) -> int:
