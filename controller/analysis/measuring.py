@@ -16,15 +16,15 @@ from controller.analysis.asking import ask, ask_in_halves
 from controller.analysis.before import BeforeSwitch
 from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
 from controller.analysis.method import compared_with_before, controlled, method_of
+from controller.analysis.past import stables_past
 from controller.analysis.provisional import at_once
 from controller.analysis.record import Run, run_name
 from controller.analysis.runs import Beginning, RunStore
 from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
 from controller.analysis.sources import MetricTroubleError, Question, Sources
-from controller.analysis.subject import AnalysisResult, Drain, Subject
-from controller.analysis.thresholds import HISTORY_S, MOST_TESTS, chosen, judged
+from controller.analysis.subject import AnalysisResult, Drain, Subject, WeightChange
+from controller.analysis.thresholds import MOST_TESTS, chosen, judged
 from controller.analysis.verdict import result_of
-from controller.api.analysis import Metric
 from controller.api.reasons import Reason
 from controller.api.status import Status
 from controller.api.times import as_datetime
@@ -35,7 +35,6 @@ from controller.stats.all_bad import Disaster
 from controller.stats.before import Before
 from controller.stats.counts import NOTHING, Counts, Look, metric_of
 from controller.stats.method import SETTLE_S
-from controller.stats.thresholds import Thresholds
 
 _LOG = logging.getLogger(__name__)
 _CATCH_UP = 20
@@ -71,7 +70,7 @@ class Measuring:
         """
         analysis, status = subject.analysis, subject.status
         try:
-            questions = await self._questions(subject)
+            questions = await self._questions(subject, subject.reference if subject.measures else status.stable)
         except MetricTroubleError as error:
             return AnalysisResult(trouble=error.trouble, run=status.run), analysis.interval
         if not subject.measures:
@@ -90,13 +89,13 @@ class Measuring:
             lacks = compared and self._lacks_before(subject)
             return AnalysisResult(trouble=silent, lacks_before=lacks), analysis.interval if beats or compared else None
         try:
-            run = await self._open(subject, questions)
+            run = await self._open(subject)
         except MetricTroubleError as error:
             return AnalysisResult(trouble=error.trouble), analysis.interval
         found = await self._catch_up(run, subject, questions, now, weight_known_until)
         if run.closed:
             return AnalysisResult(), None
-        await _audit(run, questions, status)
+        await self._audit(run, subject)
         result = result_of(subject, run, questions, found)
         moved = run.weight_since != status.weight_since
         if not run.closed:
@@ -136,10 +135,10 @@ class Measuring:
         if run.judge.evidence().regression is not None:
             return None
         try:
-            questions = await self._questions(subject)
+            questions = await self._questions(subject, subject.reference)
         except MetricTroubleError:
             return None  # the measurement reports it
-        return await at_once(run, questions, subject.status, now)
+        return await at_once(run, questions, subject, now)
 
     def _lacks_before(self, subject: Subject) -> bool:
         """Of some metric that is compared; of one with several rows, of all of them."""
@@ -161,9 +160,12 @@ class Measuring:
             until=until - delay,
         )
 
-    async def _questions(self, subject: Subject) -> tuple[Question, ...]:
-        """Raises MetricTroubleError, KubeError."""
-        metrics, stable = subject.analysis.metrics, subject.status.stable or subject.target
+    async def _questions(self, subject: Subject, reference: str) -> tuple[Question, ...]:
+        """`reference`: whom the canary is compared with; templates know it as stable.
+
+        Raises MetricTroubleError, KubeError.
+        """
+        metrics, stable = subject.analysis.metrics, reference or subject.target
         return await self._sources.questions(subject.key, metrics, stable=stable, canary=subject.target)
 
     @staticmethod
@@ -178,18 +180,21 @@ class Measuring:
             return min(due, FAST_S)
         return subject.analysis.interval if result.trouble is not None else due
 
-    async def _open(self, subject: Subject, questions: Sequence[Question]) -> Run:
+    async def _open(self, subject: Subject) -> Run:
         key, analysis, status = subject.key, subject.analysis, subject.status
         described = {
             "release": key.name,
             **({"stableRevision": status.stable} if status.stable else {}),
+            **({"baselineRevision": status.baseline} if status.baseline else {}),
             "canaryRevision": status.canary,
             "attempt": status.attempts,
         }
         started = status.weight_since or 0.0
 
         async def begin() -> Beginning:
-            past = await _stables_past(questions, status, started)
+            # what was before the canary is known of the pods that ran then
+            questions = await self._questions(subject, status.stable)
+            past = await stables_past(questions, status, started)
             thresholds = chosen(questions, past)
             delay = self._delay.learnt(key, subject.attempt)
             plan = method_of(analysis, delay, thresholds, reserve_at=subject.reserve_at)
@@ -233,11 +238,21 @@ class Measuring:
             if not due or run.judge.evidence().regression is not None or self._runs.is_over(run):
                 return None
             window = Window(as_datetime(start), as_datetime(end))
+            last = run.looks[-1] if run.looks else None
+            before = WeightChange(0.0, 0.0) if last is None else WeightChange(0.0, last.weight, last.baseline)
+            force = weight_at(start, subject.weights, before=before)
+            reference = subject.reference_at(force.baseline)
             warming = start < _cold_since(status) + analysis.advanced.warm_up
-            ripe = [question for question in questions if start - question.maturity >= run.started]
+            queries = questions
+            if reference != subject.reference:
+                try:
+                    queries = await self._questions(subject, reference)
+                except MetricTroubleError as error:
+                    return error.trouble
+            ripe = [question for question in queries if start - question.maturity >= run.started]
             ready = [question for question in ripe if not (question.warm_up and warming)]
             try:
-                found = await ask_in_halves(ready, window, stable=status.stable, canary=status.canary)
+                found = await ask_in_halves(ready, window, stable=reference, canary=status.canary)
             except MetricTroubleError as error:
                 self._sources.forget(run.key)  # its token may have been changed
                 return error.trouble
@@ -252,9 +267,7 @@ class Measuring:
                 return None  # the attempt ended while the source was asked
             if (unjudged := large_looks.trouble_with(run, rows, halves)) is not None:
                 return unjudged
-            before = run.looks[-1].weight if run.looks else 0.0
-            weight = weight_at(start, subject.weights, before=before)
-            look = Look(len(run.looks) + 1, start, end, weight, rows, halves)
+            look = Look(len(run.looks) + 1, start, end, force.weight, rows, halves, force.baseline)
             if large_looks.is_large(rows, halves):
                 await self._runs.write_ahead(run, look)
                 if self._runs.is_over(run):
@@ -263,20 +276,24 @@ class Measuring:
             self._lagged(now - end - run.plan.settle + time.monotonic() - began)
         return None
 
-
-async def _audit(run: Run, questions: Sequence[Question], status: Status) -> None:
-    """What cannot be asked now is asked with the next look."""
-    looks = late_points.stretch(run)
-    if not looks:
-        return
-    counted = {metric.metric for metric in run.plan.metrics if all(metric.name in look.rows for look in looks)}
-    chosen = [question for question in questions if question.name in counted]
-    window = Window(as_datetime(looks[0].start), as_datetime(looks[-1].end))
-    try:
-        found = await ask(chosen, window, stable=status.stable, canary=status.canary)
-        late_points.note(run, looks, judged(run.plan, chosen, found))
-    except MetricTroubleError as error:
-        _LOG.info("%s: late points were not counted: %s", run.name, error)
+    async def _audit(self, run: Run, subject: Subject) -> None:
+        """What cannot be asked now is asked with the next look."""
+        looks = late_points.stretch(run)
+        if not looks:
+            return
+        references = {subject.reference_at(look.baseline) for look in looks}
+        if len(references) > 1:
+            late_points.note(run, looks, {})  # no one question fits all of them
+            return
+        counted = {metric.metric for metric in run.plan.metrics if all(metric.name in look.rows for look in looks)}
+        window = Window(as_datetime(looks[0].start), as_datetime(looks[-1].end))
+        reference = references.pop()
+        try:
+            chosen = [each for each in await self._questions(subject, reference) if each.name in counted]
+            found = await ask(chosen, window, stable=reference, canary=subject.status.canary)
+            late_points.note(run, looks, judged(run.plan, chosen, found))
+        except MetricTroubleError as error:
+            _LOG.info("%s: late points were not counted: %s", run.name, error)
 
 
 async def heartbeats(questions: Iterable[Question], now: float, every: float) -> MetricTrouble | None:
@@ -289,40 +306,11 @@ async def heartbeats(questions: Iterable[Question], now: float, every: float) ->
     return None
 
 
-async def _stables_past(questions: Sequence[Question], status: Status, until: float) -> dict[str, tuple[int, int]]:
-    """Units of stable, slower and all, at each threshold, before the canary had any. Raises MetricTroubleError."""
-    always = [question for question in questions if question.always]
-    window = Window(as_datetime(until - HISTORY_S), as_datetime(until))
-    rows = await ask(always, window, stable=status.stable, canary=status.canary)
-    return {name: (counts.stable_bad, counts.stable_total) for name, counts in rows.items()}
-
-
 def _cold_since(status: Status) -> float:
     """Since when pods may be cold: since they were asked for, and if they get work later, since then."""
     if status.scaled_up is None:
         return -inf
     return max(status.scaled_up, status.weight_since or 0.0)
-
-
-async def baseline_counts(
-    sources: Sources, key: Key, metrics: tuple[Metric, ...], status: Status, *, seconds: float
-) -> tuple[dict[str, tuple[int, int]], dict[str, Thresholds]]:
-    """Bad and all units of the versions that serve, by metric or threshold, in the last `seconds`, and the thresholds
-    that would be chosen from them. Raises MetricTroubleError.
-    """
-    canary = status.canary or status.stable
-    questions = await sources.questions(key, metrics, stable=status.stable, canary=canary)
-    until = time.time()
-    window = Window(as_datetime(until - seconds), as_datetime(until))
-    rows = await ask(list(questions), window, stable=status.stable, canary=canary)
-    alone = status.stable == canary  # then both sides of a row are the same counts
-    found = {
-        name: (counts.stable_bad, counts.stable_total)
-        if alone
-        else (counts.canary_bad + counts.stable_bad, counts.units)
-        for name, counts in rows.items()
-    }
-    return found, chosen(questions, found)
 
 
 def _asking(questions: Sequence[Question], status: Status, target: str) -> Ask:

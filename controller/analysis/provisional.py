@@ -9,22 +9,22 @@ from controller.analysis.asking import ask
 from controller.analysis.record import Run
 from controller.analysis.schedule import FAST_S
 from controller.analysis.sources import MetricTroubleError, Question
-from controller.api.status import Status
+from controller.analysis.subject import Subject
 from controller.api.times import as_datetime
 from controller.ports import Window
 from controller.stats.all_bad import Disaster, disaster
 
 
-async def at_once(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
+async def at_once(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
     """Asked once a second at most."""
     if now - run.provisional_at >= FAST_S:
         run.provisional_at = now
-        run.provisional = await _provisional(run, questions, status, now)
+        run.provisional = await _provisional(run, questions, subject, now)
     # what was found stays found until it is asked again: the write that acts on it may meet a conflict
     return run.provisional
 
 
-async def _provisional(run: Run, questions: Sequence[Question], status: Status, now: float) -> Disaster | None:
+async def _provisional(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
     """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
     odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
     before = {metric.name: metric.before for metric in run.plan.metrics if metric.before is not None}
@@ -33,7 +33,7 @@ async def _provisional(run: Run, questions: Sequence[Question], status: Status, 
     window = Window(as_datetime(run.end), as_datetime(now))
     try:
         at_once = [question for question in questions if not question.maturity]
-        rows = await ask(at_once, window, stable=status.stable, canary=status.canary)
+        rows = await ask(at_once, window, stable=subject.reference, canary=subject.status.canary)
     except MetricTroubleError:
         return None
     if large_looks.is_large(rows, {}):

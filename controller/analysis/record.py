@@ -106,7 +106,11 @@ def is_page(key: Key, page: Mapping[str, Any]) -> bool:
 
 
 def turns_of(looks: Sequence[Look]) -> list[float]:
-    return [after.start for before, after in itertools.pairwise(looks) if after.weight != before.weight]
+    return [
+        after.start
+        for before, after in itertools.pairwise(looks)
+        if (after.weight, after.baseline) != (before.weight, before.baseline)
+    ]
 
 
 def run_of(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
@@ -168,6 +172,7 @@ def look_to_raw(look: Look, left_out: Look | None = None) -> dict[str, Any]:
         "from": times.to_text(look.start),
         "to": times.to_text(look.end),
         "weight": look.weight,
+        **({} if look.baseline is None else {"baseline": look.baseline}),
         "rows": _to_raw(look.rows),
         **({"halves": _to_raw(look.halves)} if look.halves else {}),
         **({"leftOut": {"rows": _to_raw(left_out.rows), "halves": _to_raw(left_out.halves)}} if left_out else {}),
@@ -189,6 +194,7 @@ def _look_from_raw(raw: Mapping[str, Any]) -> Look:
         weight=float(raw["weight"]),
         rows={name: _counts(counts) for name, counts in raw.get("rows", {}).items()},
         halves={name: _counts(counts) for name, counts in raw.get("halves", {}).items()},
+        baseline=float(raw["baseline"]) if "baseline" in raw else None,
     )
 
 

@@ -31,9 +31,9 @@ def next_end(
     return min([end + interval, *(moment for moment in moments if moment > end)])
 
 
-def weight_at(moment: float, weights: Sequence[WeightChange], *, before: float) -> float:
-    """The weight in force at a moment, in percent; `before`: what it was before all changes that are known."""
-    return next((change.weight for change in reversed(weights) if change.since <= moment), before)
+def weight_at(moment: float, weights: Sequence[WeightChange], *, before: WeightChange) -> WeightChange:
+    """What is in force at a moment; `before`: what was before all changes that are known."""
+    return next((change for change in reversed(weights) if change.since <= moment), before)
 
 
 def is_fresh(status: Status, now: float) -> bool:

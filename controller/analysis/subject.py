@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.api.analysis import Analysis
+from controller.api.revision import baseline_name
 from controller.api.status import Status
 from controller.kube.objects import Key
 from controller.rollout.observation import MetricTrouble
@@ -22,6 +23,8 @@ class WeightChange:
     """Seconds since the epoch."""
     weight: float
     """Percent."""
+    baseline: float | None = None
+    """Percent of a fresh baseline; None: there is none."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,28 @@ class Subject:
     @property
     def weights(self) -> tuple[WeightChange, ...]:
         """The changes of this attempt's weight, the last one included."""
-        since = self.status.weight_since
-        return (
-            self.earlier_weights if since is None else (*self.earlier_weights, WeightChange(since, self.status.weight))
-        )
+        status, since = self.status, self.status.weight_since
+        if since is None:
+            return self.earlier_weights
+        baseline = status.baseline_weight if status.baseline else None
+        return (*self.earlier_weights, WeightChange(since, status.weight, baseline))
 
     def after(self, before: Subject) -> Subject:
         """The same, with the changes of the weight that were known `before`: two may lie in one window."""
         known = before.weights if before.status.weight_since != self.status.weight_since else before.earlier_weights
         return replace(self, earlier_weights=known[-_MOST_CHANGES:])
+
+    @property
+    def reference(self) -> str:
+        """The revision whose counts stand beside the canary's now: stable, or the baseline of its new pods."""
+        return self.status.baseline or self.status.stable
+
+    def reference_at(self, baseline: float | None) -> str:
+        """In a look; `baseline`: what that says of one. The spec may have said otherwise then."""
+        status = self.status
+        if baseline is None:
+            return status.stable
+        return baseline_name(status.stable, status.canary, status.attempts)
 
     @property
     def attempt(self) -> tuple[str, str, int]:

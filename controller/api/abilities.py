@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _PREVIEW = "preview"
 _CANNOT = "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI, or leave it out"
+_THREE_WAY = "threeWay"
+_NOT_THREE = (
+    "{} cannot split the work between three versions, as baseline: fresh needs. Use traffic.gatewayAPI, or baseline: "
+    "stable"
+)
 _ONE_WAY = "there is another way to reach the new version before it (preview, or a header step): leave one of them out"
 
 
@@ -21,6 +26,8 @@ def can_do_its_steps(written: Written, place: Place) -> None:
     here, router = place.at("strategy").at(written.strategy.kind), f"spec.traffic.{written.traffic.kind}"
     if getattr(strategy, _PREVIEW, None) is not None and _PREVIEW not in can:
         raise here.at(_PREVIEW).refuse(_CANNOT.format(router))
+    if strategy.fresh_baseline and _THREE_WAY not in can:
+        raise here.at("baseline").refuse(_NOT_THREE.format(router))
     for index, step in enumerate(strategy.steps):
         if getattr(step, "needs", "") not in {"", *can}:
             raise here.at("steps").item(index).refuse(_CANNOT.format(router))
@@ -83,3 +90,13 @@ def ability_rules(kinds: Kinds) -> Iterator[Rule]:
         if without:
             cel = f"!has(self.traffic.{router}) || ({' && '.join(without)})"
             yield Rule(_CANNOT.format(f"traffic.{router}"), cel=cel)
+        if _THREE_WAY not in can:
+            yield from _baseline_rules(kinds, router)
+
+
+def _baseline_rules(kinds: Kinds, router: str) -> Iterator[Rule]:
+    for kind, strategy in kinds.of("strategies").items():
+        if "baseline" in declared(strategy).keys:
+            here = f"self.strategy.{kind}"
+            fresh = f"has({here}) && has({here}.baseline) && {here}.baseline == 'fresh'"
+            yield Rule(_NOT_THREE.format(f"traffic.{router}"), cel=f"!has(self.traffic.{router}) || !({fresh})")

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     WORK_MISSING = "WorkMissing"
     COMMON_CAUSE = "CommonCause"
     CANARY_UNREADY = "CanaryUnready"
+    BASELINE_UNREADY = "BaselineUnready"
     STABLE_UNREADY = "StableUnready"
     NO_CAPACITY = "NoCapacity"
     IMAGE_PULL = "ImagePull"
@@ -248,6 +249,12 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.WORK_MISSING: _waiting("The canary gets less work than its weight."),
     Reason.COMMON_CAUSE: _waiting("Stable exceeds the limit too, so the canary is not blamed."),
     Reason.CANARY_UNREADY: _waiting("No pod of the canary serves; its work went to stable."),
+    Reason.BASELINE_UNREADY: _waiting(
+        "The new pods of stable that the canary is compared with do not serve. The canary is not blamed for it.",
+        _PODS,
+        "set spec.strategy.canary.baseline: stable, to compare with the pods that run",
+        _ABORT,
+    ),
     Reason.STABLE_UNREADY: _waiting("No pod of stable serves."),
     Reason.NO_CAPACITY: _waiting("Pods cannot be scheduled. The version is not blamed for it."),
     Reason.IMAGE_PULL: _waiting("An image cannot be pulled. The version is not blamed for it."),

@@ -19,6 +19,7 @@ from controller.api.names import RESTARTED_AT
 HASH_VERSION = 2
 CONFIGURED_HASH_VERSION = 3
 """Of versions with configuration. Those without keep the names that they have had."""
+BASELINE_HASH_VERSION = 4
 _LETTERS = 10
 _TEXTS = frozenset({"labels", "annotations", "matchLabels", "nodeSelector", "requests", "limits"})
 """Texts by names that users choose; without entries they are as absent."""
@@ -107,6 +108,11 @@ def configured_revision_of(
 def first_revision_of(cluster: str, namespace: str, name: str, template: Mapping[str, Any]) -> str:
     """The name that 0.1 gave to a version, without its ports. Those it named keep their names."""
     return _letters([1, cluster, namespace, name, _without_restart(template)])
+
+
+def baseline_name(stable: str, canary: str, attempt: int) -> str:
+    """Of new pods of the stable version, which a canary is compared with in one attempt. What they count is theirs."""
+    return _letters([BASELINE_HASH_VERSION, stable, canary, attempt])
 
 
 def _letters(counted: list[Any]) -> str:

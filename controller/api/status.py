@@ -11,7 +11,7 @@ from controller.api.reasons import Reason
 
 KEPT = 20
 """ReleaseActions and rejections that are remembered."""
-_MOST = 50.0
+_WHOLE = 100.0
 """Percent."""
 FORMAT = 2
 """Of the stored status. 1 had no `format`, and told by its `reason` what `Attempt` holds in fields now."""
@@ -132,6 +132,10 @@ class Attempt:
     notified: tuple[Notified, ...] = ()
     change: str = ""
     """What of its configuration is new, in words that name ConfigMaps and keys."""
+    baseline: str = ""
+    """The name of new pods of the stable version, which it is compared with; empty: it is compared with stable's."""
+    baseline_weight: float = 0.0
+    """Percent of the work that is meant for them."""
 
 
 @dataclass(frozen=True)
@@ -196,9 +200,18 @@ class Status:
         return "" if self.attempt is None else self.attempt.canary
 
     @property
+    def baseline(self) -> str:
+        return "" if self.attempt is None else self.attempt.baseline
+
+    @property
+    def baseline_weight(self) -> float:
+        return 0.0 if self.attempt is None else self.attempt.baseline_weight
+
+    @property
     def serves(self) -> str:
         """Who has most of the work: by its pods an autoscaler reckons, and by them people are served."""
-        return self.canary if self.weight > _MOST or not self.stable else self.stable
+        left = _WHOLE - self.weight - self.baseline_weight
+        return self.canary if self.weight > left or not self.stable else self.stable
 
     @property
     def step(self) -> int:

@@ -57,6 +57,7 @@ _ATTEMPT_TEXTS = {
     "full_by": "fullPromotionBy",
     "run": "analysisRun",
     "change": "configurationChange",
+    "baseline": "baselineRevision",
 }
 _ATTEMPT_FLAGS = {
     "awaits_person": "awaitsPerson",
@@ -140,6 +141,7 @@ def _attempt_from_raw(raw: Mapping[str, Any]) -> Attempt | None:
     began = times.from_text(raw["canarySince"]) if raw.get("canarySince") else 0.0
     values: dict[str, Any] = {field: raw[key] for field, key in _ATTEMPT_TEXTS.items() if key in raw}
     values |= {field: bool(raw.get(key)) for field, key in _ATTEMPT_FLAGS.items()}
+    values["baseline_weight"] = float(raw.get("baselineWeight", 0))
     values["notified"] = tuple(Notified(item["about"], times.from_text(item["at"])) for item in raw.get("notified", ()))
     return Attempt(canary, Clock(began, **moments), step=raw.get("step", 0), **values)
 
@@ -212,6 +214,8 @@ def _put_attempt(raw: dict[str, Any], attempt: Attempt) -> None:
     raw |= {key: getattr(attempt, field) for field, key in _ATTEMPT_TEXTS.items() if getattr(attempt, field)}
     raw |= {key: True for field, key in _ATTEMPT_FLAGS.items() if getattr(attempt, field)}
     _put_moments(raw, attempt.clock, _CLOCK)
+    if attempt.baseline_weight:
+        raw["baselineWeight"] = _number(attempt.baseline_weight)
     if attempt.notified:
         raw["notified"] = [{"about": item.about, "at": times.to_text(item.at)} for item in attempt.notified[-KEPT:]]
 

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from controller import registry
-from controller.analysis.measuring import baseline_counts
 from controller.analysis.method import method_of
+from controller.analysis.past import baseline_counts
 from controller.analysis.sources import MetricTroubleError, Sources
 from controller.api.analysis import AFTER_SWITCH
 from controller.api.reading import SpecError
@@ -201,9 +201,11 @@ async def _cluster_id(kube: KubeClient) -> str:
         return ""
 
 
-def foresee(planned: Planned) -> list[Row]:
+def foresee(planned: Planned, *, fresh: bool | None = None) -> list[Row]:
+    """`fresh`: as it would be with a fresh baseline, or without; None: as the spec says."""
     spec, method = planned.spec, planned.method
     analysis = spec.analysis
+    beside = spec.strategy.fresh_baseline if fresh is None else fresh
     rows: list[Row] = []
     weight = 0.0
     for number, step in enumerate(spec.steps, start=1):
@@ -213,7 +215,9 @@ def foresee(planned: Planned) -> list[Row]:
             for metric in method.metrics:
                 if metric.limit is None:
                     level = planned.level(metric.name)
-                    seen = Traffic(level.rate * analysis.interval, level.base, weight / 100)
+                    compared = weight + min(weight, 100 - weight) if beside else 100.0
+                    units = level.rate * analysis.interval * compared / 100
+                    seen = Traffic(units, level.base, weight / compared)
                     rows.append(_row(at, analysis.interval, method, metric, seen))
     return rows
 
@@ -263,7 +267,7 @@ def _minutes(looks: float, interval: float) -> float | None:
 
 def advice(rows: list[Row], planned: Planned) -> list[str]:
     """What cannot work, and the way out."""
-    said = [*_after_switch(planned), *_limits(planned)]
+    said = [*_after_switch(planned), *_limits(planned), *_price_of_fresh(rows, planned)]
     if not rows and not said:
         return ["nothing is judged: no step has `analyze` with weight, or there are no metrics"]
     for metric in dict.fromkeys(row.metric for row in rows):
@@ -280,6 +284,24 @@ def advice(rows: list[Row], planned: Planned) -> list[str]:
         if not any(row.provable for row in rows if metric_of(row.metric) == metric):
             decides = f"onTimeout ({planned.spec.analysis.on_timeout}) decides"
             said.append(f"{metric}: no worse is not proven in time; {decides}")
+    return said
+
+
+def _price_of_fresh(rows: list[Row], planned: Planned) -> list[str]:
+    """What a fresh baseline takes in time: it is smaller than all that stable has. Of each metric's first step."""
+    if not planned.spec.strategy.fresh_baseline:
+        return []
+    without = {(row.step, row.metric): row for row in foresee(planned, fresh=False)}
+    first = {row.metric: row for row in reversed(rows)}
+    said = []
+    for row in sorted(first.values(), key=lambda one: one.metric):
+        other = without[row.step, row.metric]
+        found = f"found in {span(row.minutes_to_detect['x2'])} instead of {span(other.minutes_to_detect['x2'])}"
+        proof = f"proof takes {span(row.minutes_to_prove)} instead of {span(other.minutes_to_prove)}"
+        said.append(
+            f"{row.metric}: baseline: fresh compares with as much new work as the canary has, not with all of "
+            f"stable's. At {row.weight:g} % a doubled rate is {found}, {proof}"
+        )
     return said
 
 

@@ -100,6 +100,7 @@ async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunR
         run=run,
         alpha=record.plan.alpha,
         evidence=record.judge.evidence(),
+        fresh_baseline=bool(record.looks) and record.looks[-1].baseline is not None,
         rejected=str(record.pages[0]["spec"].get("canaryRevision", "")),
         pod_evidence=pod_evidence_of(record),
     )

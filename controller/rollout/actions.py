@@ -24,6 +24,8 @@ class EnsureRevision:
 
     revision: str
     replicas: int
+    of: str = ""
+    """The revision of which it is more pods, under a name of their own, and without a ControllerRevision."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class PutBack:
     """Deployment and Service of a revision become what they were when they were made."""
 
     revision: str
+    of: str = ""
+    """As in `EnsureRevision`."""
 
 
 @dataclass(frozen=True)

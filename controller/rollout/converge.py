@@ -127,12 +127,14 @@ def _move(draft: Draft, desired: Desired) -> Move | None:
         return move_to(draft, desired.named)
     if desired.weight is None:
         return None
-    moved = move(draft, desired.weight)
+    moved = move(draft, desired.weight, desired.baseline)
     if moved.edits != draft.status.route_edits:
         by = f" ({draft.seen.route_by})" if draft.seen.route_by else ""
         draft.event(Reason.CHANGED_BY_HAND, f"the route was changed by hand{by} and is put back", warning=True)
     pending = moved.needed and moved.gives_work
     draft.update(route_edits=moved.edits, weight=desired.weight, weight_pending=pending)
+    if draft.status.baseline_weight != desired.baseline:
+        draft.update_attempt(baseline_weight=desired.baseline)
     if moved.changes:
         draft.update(weight_since=draft.now)
         draft.again(0)  # the analysis begins with the next decision, and nothing else is bound to wake it
@@ -160,7 +162,7 @@ def _pods(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
     for revision, pods in desired.pods.items():
         state = seen.state(revision)
         if not state.complete:
-            grown.append(EnsureRevision(revision, pods.replicas))
+            grown.append(EnsureRevision(revision, pods.replicas, _made_of(draft, revision)))
         scale = Scale(revision, pods.replicas)
         if state.wanted < pods.replicas:
             draft.update(scaled_up=draft.now)
@@ -169,6 +171,10 @@ def _pods(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
         elif pods.shrink and state.wanted > pods.replicas and revision in seen.revisions:
             shrunk.append(scale)
     return grown, shrunk
+
+
+def _made_of(draft: Draft, revision: str) -> str:
+    return draft.status.stable if revision == draft.status.baseline else ""
 
 
 def _service(draft: Draft, desired: Desired, already: list[Action]) -> tuple[list[PointService], list[PointService]]:
@@ -212,7 +218,7 @@ def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
         stays = revision not in desired.unused and (desired.kept is None or revision in desired.kept)
         if stays and state.complete and not state.as_made:
             draft.again(_RESTORED_AGAIN_S)
-            yield PutBack(revision)
+            yield PutBack(revision, _made_of(draft, revision))
 
 
 def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[Action], bool]:

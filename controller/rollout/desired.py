@@ -31,6 +31,8 @@ class Desired:
     summary: Summary
     weight: float | None = None
     """Percent of the work for the canary; None leaves the router, and the finalizer, as they are."""
+    baseline: float = 0.0
+    """Percent of the work for the canary's baseline."""
     pods: Mapping[str, Pods] = field(default_factory=dict)
     """By revision; a revision that is not named keeps its size."""
     service: str = ""

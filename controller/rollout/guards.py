@@ -13,7 +13,7 @@ from typing import Any
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Attempt, Clock
-from controller.rollout import manual
+from controller.rollout import baseline, manual
 from controller.rollout.at_stable import stable_alone
 from controller.rollout.converge import CONFIG_AGAIN_S
 from controller.rollout.desired import Desired, Pods, Summary
@@ -128,6 +128,7 @@ def _suspend(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test 
     return Desired(
         summary,
         weight=weight,
+        baseline=baseline.weight_beside(draft, weight),
         pods={stable: Pods(pods)},
         service=serving(draft, weight),
         preview=preview_at(draft, draft.status.step),

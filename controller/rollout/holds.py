@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
-from controller.rollout import contention
+from controller.rollout import baseline, contention
 from controller.rollout.desired import Summary
 from controller.rollout.draft import Draft
 from controller.rollout.observation import MetricTrouble
@@ -36,14 +36,16 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
         # the pause has a clock of its own, which is made up for when it ends
         draft.update_clock(held_since=None)
         return in_force, paused(draft)
-    changed = changed_by_hand(draft)
-    if changed:
-        draft.stop_clock()
-        return min(in_force, weight), Summary(Phase.WAITING, Reason.CHANGED_BY_HAND, changed)
-    refused = not_accepted(draft)
-    if refused:
-        draft.stop_clock()
-        return min(in_force, weight), Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, refused)
+    for reason, find in ((Reason.CHANGED_BY_HAND, changed_by_hand), (Reason.ROUTE_NOT_ACCEPTED, not_accepted)):
+        found = find(draft)
+        if found:
+            draft.stop_clock()
+            return min(in_force, weight), Summary(Phase.WAITING, reason, found)
+    starting = baseline.lacking(draft, weight)
+    if starting is not None:
+        if attempt.clock.step_entered is not None:
+            draft.stop_clock()
+        return min(in_force, weight), starting
     preview = preview_at(draft, draft.status.step) if weight == 0 else None
     if preview is not None and draft.seen.preview_refused:
         draft.stop_clock()
@@ -69,7 +71,7 @@ def _time_for_looks(draft: Draft) -> float:
 def changed_by_hand(draft: Draft) -> str:
     """What nobody has judged serves as one of the versions, until it is put back and its pods are gone."""
     status = draft.status
-    for revision in (status.canary, status.stable):
+    for revision in (status.canary, status.baseline, status.stable):
         edited = draft.seen.state(revision).edited if revision else ""
         if edited:
             return f"{edited} was changed by hand. It is put back, and the weight does not rise until its pods are too."

@@ -22,6 +22,11 @@ class Strategy(Protocol):
         ...
 
     @property
+    def fresh_baseline(self) -> bool:
+        """The canary is compared with as many new pods of the stable version, and not with those that have run."""
+        ...
+
+    @property
     def reach(self) -> Reach | None:
         """What lets some requests at the new version whatever the weight. At rest it leads to stable."""
         ...

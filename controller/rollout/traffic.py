@@ -37,12 +37,13 @@ class Move:
     """For so long the router is left as another writer made it."""
 
 
-def shares(status: Status, weight: float) -> Mapping[str, float]:
-    """Percent by revision, summing to 100."""
+def shares(status: Status, weight: float, baseline: float = 0.0) -> Mapping[str, float]:
+    """Percent by revision, summing to 100: `weight` is the canary's, `baseline` its baseline's, the rest stable's."""
     stable, canary = status.stable, status.canary
     if not stable or weight >= WHOLE:
         return {canary: WHOLE}
-    return {stable: WHOLE - weight, canary: weight} if weight > 0 else {stable: WHOLE}
+    given = {stable: WHOLE - weight - baseline, status.baseline: baseline, canary: weight}
+    return {revision: share for revision, share in given.items() if share > 0}
 
 
 def serving(draft: Draft, weight: float) -> str:
@@ -68,9 +69,11 @@ def selected(wanted: Mapping[str, float]) -> str:
     return next(iter(wanted)) if len(wanted) == 1 else ""
 
 
-def move(draft: Draft, weight: float) -> Move:
-    """What giving the canary `weight` percent would take."""
-    return _to(draft, dict(shares(draft.status, weight)), draft.status.weight != weight)
+def move(draft: Draft, weight: float, baseline: float = 0.0) -> Move:
+    """What giving the canary `weight` percent, and its baseline `baseline`, would take."""
+    status = draft.status
+    changes = (status.weight, status.baseline_weight) != (weight, baseline)
+    return _to(draft, dict(shares(status, weight, baseline)), changes)
 
 
 def move_to(draft: Draft, revision: str) -> Move:
@@ -84,7 +87,8 @@ def _to(draft: Draft, wanted: Mapping[str, float], changes: bool) -> Move:  # no
     if has(seen, wanted):
         return Move(wanted, needed=False, changes=changes, gives_work=gives, edits=edits)
     before = seen.status
-    if not before.stable or seen.given_is_unknown or dict(wanted) != dict(shares(before, before.weight)):
+    known = shares(before, before.weight, before.baseline_weight)
+    if not before.stable or seen.given_is_unknown or dict(wanted) != dict(known):
         # our own change, or one that was not finished: it never waits
         return Move(wanted, needed=True, changes=True, gives_work=gives, edits=edits)
     seconds = seconds_to_keep_off(edits, draft.now)

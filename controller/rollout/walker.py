@@ -5,12 +5,13 @@ Strategies compile to steps, and this is what passes them, whichever strategy th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Unproven
-from controller.rollout import holds
+from controller.rollout import baseline, holds
 from controller.rollout.at_stable import at_rest, rolled_back
 from controller.rollout.capacity import awaited, lacks_pods, overdue
 from controller.rollout.desired import Desired, Pods, Summary
@@ -27,6 +28,7 @@ def walk(draft: Draft) -> Desired:
     seen, status = draft.seen, draft.status
     if seen.spec.replicas == 0 and (seen.spec.analysis.metrics or _had_pods(draft)):
         return _at_zero(draft)
+    baseline.follow_spec(draft)
     _show_evidence(draft)
     weight = _wanted_weight(draft)
     if holds.caps(draft):
@@ -75,7 +77,7 @@ def _wanted_weight(draft: Draft) -> float:
 
 
 def _track(draft: Draft, sized_for: float, weight: float, summary: Summary) -> Desired:
-    """The canary has pods for one weight, and stable for what the canary is given."""
+    """The canary has pods for one weight, and stable for what the canary is given. A baseline goes with the canary."""
     seen, status = draft.seen, draft.status
     size = seen.spec.strategy.sizes
     canary = size(seen.sizing, seen.spec.replicas, sized_for).canary
@@ -83,14 +85,21 @@ def _track(draft: Draft, sized_for: float, weight: float, summary: Summary) -> D
     return Desired(
         summary,
         weight=weight,
+        baseline=baseline.weight_beside(draft, weight),
         pods={
             status.canary: Pods(canary, shrink=seen.sizing is Sizing.BY_PODS),
             status.stable: Pods(stable, shrink=True),
+            **baseline.pods_beside(draft, sized_for, weight),
         },
         service=serving(draft, weight),
         preview=preview_at(draft, status.step),
-        kept=frozenset({status.stable, status.canary}),
+        kept=_kept(draft),
     )
+
+
+def _kept(draft: Draft) -> frozenset[str]:
+    status = draft.status
+    return frozenset({status.stable, status.canary, status.baseline} - {""})
 
 
 def _had_pods(draft: Draft) -> bool:
@@ -106,10 +115,10 @@ def _at_zero(draft: Draft) -> Desired:
     return Desired(
         summary,
         weight=0.0,
-        pods={status.canary: Pods(0, shrink=True), status.stable: Pods(0, shrink=True)},
+        pods={one: Pods(0, shrink=True) for one in (status.canary, status.baseline, status.stable) if one},
         service=status.stable,
         preview=preview_at(draft, -1),
-        kept=frozenset({status.stable, status.canary}),
+        kept=_kept(draft),
     )
 
 
@@ -120,7 +129,7 @@ def _pass_steps(draft: Draft, sized_for: float) -> Desired:
     if hold is not None:
         return _track(draft, sized_for, *hold)
     if draft.status.step >= len(steps):
-        return _promote(draft)
+        return _promote(draft) if draft.seen.status.baseline_weight <= 0 else _leave_baseline(draft)
     moved, weight = False, 0.0
     while draft.status.step < len(steps):
         weight = weight_at(steps, draft.status.step)
@@ -132,6 +141,14 @@ def _pass_steps(draft: Draft, sized_for: float) -> Desired:
             return _track(draft, sized_for, weight, summary)
     draft.again(0)
     return _track(draft, sized_for, weight, Summary(Phase.PROMOTING, Reason.STEPS_DONE, "all steps are done"))
+
+
+def _leave_baseline(draft: Draft) -> Desired:
+    """Its work goes to stable before the promotion, which keeps neither of them."""
+    draft.again(0)
+    message = f"all steps are done; baseline {draft.status.baseline} gives its work back"
+    summary = Summary(Phase.PROMOTING, Reason.STEPS_DONE, message)
+    return replace(_track(draft, WHOLE, draft.in_force, summary), baseline=0.0)
 
 
 def _starts(draft: Draft, weight: float) -> bool:
@@ -146,10 +163,13 @@ def _starts(draft: Draft, weight: float) -> bool:
     draft.run_clock()
     if clock.step_entered is None:
         draft.update_clock(step_started=draft.now, step_entered=draft.now)
-    if not move(draft, weight).changes:
+    beside = baseline.weight_beside(draft, weight)
+    if not move(draft, weight, beside).changes:
         return False
     steps = len(draft.seen.spec.steps)
     moved = f"{weight:g} % of the work on {draft.status.canary}"
+    if beside:
+        moved += f", {beside:g} % on {draft.status.baseline}, its baseline of new pods of {draft.status.stable}"
     if draft.seen.spec.strategy.switches and weight >= WHOLE:
         moved = f"all of the work moves from {draft.status.stable} to {draft.status.canary}"
     draft.event("Weight", f"step {index + 1}/{steps}: {moved}")

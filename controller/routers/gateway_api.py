@@ -62,7 +62,7 @@ _RULE = Open(
 @record("By weights in an HTTPRoute with the Release's name, which Pointsman owns.")
 class Config:
     needs_tcp: ClassVar[bool] = True
-    can: ClassVar[frozenset[str]] = frozenset({"preview"})
+    can: ClassVar[frozenset[str]] = frozenset({"preview", "threeWay"})
 
     parent_refs: tuple[Mapping[str, Any], ...] = field(
         List(_PARENT, 32, 1, needs="needs at least one parent, such as {name: public}"),

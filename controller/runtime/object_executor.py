@@ -102,7 +102,7 @@ class ObjectExecutor:
             case SetOwners():
                 await self._set_owners(world)
             case PutBack():
-                await self._restorer.restore(world, action.revision)
+                await self._restorer.restore(world, action.revision, of=action.of)
             case PointService():
                 await self._point_service(world, action.revision)
             case _:
@@ -127,7 +127,7 @@ class ObjectExecutor:
 
     async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
         key, revision = world.key, action.revision
-        version = await self._version(world, revision)
+        version = await self._version(world, action.of or revision)
         template, ports, name = version.template, version.ports, child_name(key.name, revision)
         copies: dict[str, str] = {}
         if version.kept is not None:
@@ -150,14 +150,14 @@ class ObjectExecutor:
                 raise
         else:
             running = await self._kube.get(DEPLOYMENTS, key.namespace, name)
-        kept = await self._keep_version(world, revision, version, running["spec"])
+        kept = None if action.of else await self._keep_version(world, revision, version, running["spec"])
         # the Service last: a revision that has one is whole, and can be made again when the spec asks for another
         if name not in world.services:
             labels = {REVISION_LABEL: revision}
             selects = selector(key.name, revision)
             made = service(key, name, selects, labels=labels, ports=ports, owner=world.owner)
             # as it was made, and not as somebody may have changed it while its Service was gone
-            digest = digest_of(kept["data"].get("deployment") or running["spec"])
+            digest = digest_of((kept or {"data": {}})["data"].get("deployment") or running["spec"])
             made["metadata"]["annotations"] = {MADE: record_of(digest, ports)}
             if copies:
                 made["metadata"]["annotations"][COPIES] = record_of_copies(copies)
@@ -308,5 +308,5 @@ def _kept_revisions(world: World) -> frozenset[str]:
     """Those that the spec or the status names, beyond spec.revisionHistoryLimit."""
     status = world.observation.status
     back = "" if status.going_back is None else status.going_back.to
-    named = (world.observation.spec_revision, *status.queued, status.stable, status.canary, status.previous, back)
-    return frozenset({*named, ""})
+    named = (world.observation.spec_revision, *status.queued, status.stable, status.canary, status.previous)
+    return frozenset({*named, status.baseline, back, ""})

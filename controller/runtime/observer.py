@@ -104,6 +104,8 @@ class Observer:
         wanted = await versions.of_spec(status)
         spec_revision = wanted.revision
         ports = await versions.ports(spec_revision, *status.at_work)
+        if status.baseline:
+            ports[status.baseline] = ports[status.stable]
         target = RoutedService(key.namespace, key.name, owner, spec.ports, ports)
         holding = status.router if status.router in registry.modules("routers") else spec.traffic.kind
         router = self._router(holding, spec, target)
@@ -112,7 +114,7 @@ class Observer:
         beside = await self._beside(holding, spec, status, target)
         taken = await self._unlabelled_service(key, owner, by_name)
         endpoints = ready_endpoints(slices)
-        new = [one for one in (status.canary, spec_revision, *status.queued) if one != status.stable]
+        new = [one for one in (status.canary, status.baseline, spec_revision, *status.queued) if one != status.stable]
         pods = await self._pods_of_unready(key, by_revision, new)
         copies = self._config_maps.copies(key)
         revisions = {

@@ -39,8 +39,11 @@ class Restorer:
         self._restored: dict[tuple[Key, str], tuple[float, int]] = {}
         """Until when each is left as it is, by the loop's clock, and how often in a row it was put back."""
 
-    async def restore(self, world: World, revision: str) -> None:
-        """Raises KubeError, RefusedError, TemplateLostError."""
+    async def restore(self, world: World, revision: str, *, of: str = "") -> None:
+        """`of`: the revision that it is more pods of, where it has no ControllerRevision of its own.
+
+        Raises KubeError, RefusedError, TemplateLostError.
+        """
         key, name = world.key, child_name(world.key.name, revision)
         if not self._may(key, revision):
             return
@@ -48,8 +51,11 @@ class Restorer:
         running, service, kept = await asyncio.gather(
             self._kube.find(DEPLOYMENTS, key.namespace, name),
             self._kube.find(SERVICES, key.namespace, name),
-            self._kube.find(CONTROLLER_REVISIONS, key.namespace, name),
+            self._kube.find(CONTROLLER_REVISIONS, key.namespace, child_name(key.name, of or revision)),
         )
+        if of and kept is not None:
+            # it has another selector than the Deployment that is kept there
+            kept = {**kept, "data": {name: value for name, value in kept["data"].items() if name != "deployment"}}
         if running is None or service is None:
             return  # gone meanwhile, which the next pass finds
         try:

@@ -13,6 +13,9 @@ such a look has no bound in memory.
 """
 
 
+_WHOLE = 100.0
+
+
 class _Counts(NamedTuple):
     canary_bad: int
     canary_total: int
@@ -62,3 +65,16 @@ class Look:
     """By `metric` or `metric/threshold`. A metric that is not there had no data, and is not tested in this look."""
     halves: Mapping[str, Counts] = field(default_factory=dict)
     """As `rows`, of two halves of stable's pods, where the source tells them apart (see control.py)."""
+    baseline: float | None = None
+    """Percent of the work on new pods of stable, where rows have those in place of stable; None: stable has the rest.
+    """
+
+    @property
+    def compared(self) -> float:
+        """Percent of the work that rows count."""
+        return _WHOLE if self.baseline is None else self.weight + self.baseline
+
+    @property
+    def share(self) -> float:
+        """The canary's part of the units in rows that is to be expected, 0 to 1."""
+        return self.weight / self.compared if self.compared > 0 else 0.0

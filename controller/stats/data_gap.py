@@ -62,11 +62,12 @@ def _expected(look: Look, counts: Counts, rate: float, baseline: float) -> float
         return 0.0
     if look.weight >= 100:  # noqa: PLR2004 - percent
         return baseline * (look.end - look.start)
-    if counts.stable_total > 0:
-        return counts.stable_total * look.weight / (100 - look.weight)
+    if counts.stable_total > 0 and look.share < 1:
+        return counts.stable_total * look.share / (1 - look.share)
     return rate * (look.end - look.start) * look.weight / 100
 
 
 def _rate(heard: Sequence[tuple[Look, Counts]]) -> float:
-    seconds = sum(look.end - look.start for look, _ in heard)
+    # of all versions, where rows have two of three
+    seconds = sum((look.end - look.start) * look.compared / 100 for look, _ in heard)
     return sum(counts.units for _, counts in heard) / seconds if seconds else 0.0

@@ -28,7 +28,10 @@ def share_lag(looks: Sequence[Look], weight: float, since: float) -> str | None:
     if not after or after[-1].end < since + PATIENCE_S or not 0 < weight < 100:  # noqa: PLR2004 - percent
         return None
     names = dict.fromkeys(name for look in after for name in look.rows)
-    heard = [_in_band((look.rows.get(name) for look in after), weight / 100) for name in names]
+    share = after[-1].share
+    if share >= 1:  # nothing is beside the canary
+        return None
+    heard = [_in_band((look.rows.get(name) for look in after), share) for name in names]
     if True in heard or False not in heard:
         return None
     return f"{PATIENCE_S:g} s after the weight was set to {weight:g} % the share that is seen still differs from it"

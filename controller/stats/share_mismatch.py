@@ -37,16 +37,20 @@ def gap(looks: Sequence[Look], names: Collection[str], weight: float, since: flo
     settled = since + PATIENCE_S
     recent = itertools.islice(reversed(looks), _LOOKS)
     counts = dict.fromkeys(names, NOTHING)
-    for look in itertools.takewhile(lambda look: look.start >= settled, recent):
+    for look in itertools.takewhile(lambda look: look.start >= settled and look.baseline == looks[-1].baseline, recent):
         for name in names:
             counts[name] += look.rows.get(name, NOTHING)
     most = max(counts.values(), key=lambda one: one.units)
-    if log_e(most.canary_total, most.stable_total, weight / 100) < -math.log(chance):
+    last = looks[-1] if looks else None
+    share = weight / 100 if last is None else last.share
+    if share >= 1 or log_e(most.canary_total, most.stable_total, share) < -math.log(chance):
         return None
-    whose = "canary" if most.canary_total < weight / 100 * most.units else "stable version"
+    fresh = last is not None and last.baseline is not None
+    other = "baseline" if fresh else "stable version"
+    whose = "canary" if most.canary_total < share * most.units else other
     return (
-        f"at {weight:g} % the router has counted {most.canary_total} of {most.units} units on the canary: "
-        f"work of the {whose} is missing"
+        f"at {weight:g} % the router has counted {most.canary_total} of {most.units} units "
+        f"{'of canary and baseline ' if fresh else ''}on the canary: work of the {whose} is missing"
     )
 
 

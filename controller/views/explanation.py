@@ -31,6 +31,8 @@ class Explanation:
     evidence: Evidence | None
     problem: str = ""
     """Why the record cannot be judged again."""
+    fresh_baseline: bool = False
+    """The last look compared with new pods of stable."""
     rejected: str = ""
     """The version whose pods `pod_evidence` is about."""
     pod_evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -65,11 +67,7 @@ class Explanation:
         if observed < self.release["metadata"]["generation"]:
             yield "the operator has not processed the latest change yet; is it running?"
         yield ""
-        of_stable, of_new = pods_ready(status)
-        yield f"stable  {status.stable or 'none yet'}{of_stable}"
-        if status.canary:
-            since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
-            yield f"{self._new:<6}  {status.canary}, {status.weight:g} % of the work{since}{of_new}"
+        yield from self._versions(status, now)
         change = _change(status)
         if change:
             yield f"change  {change}"
@@ -94,6 +92,15 @@ class Explanation:
         if self.pod_evidence:
             yield ""
             yield from pod_evidence_lines(self.rejected, self.pod_evidence)
+
+    def _versions(self, status: Status, now: float) -> Iterator[str]:
+        of_stable, of_new = pods_ready(status)
+        yield f"stable  {status.stable or 'none yet'}{of_stable}"
+        if status.canary:
+            since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
+            yield f"{self._new:<6}  {status.canary}, {status.weight:g} % of the work{since}{of_new}"
+        if status.baseline:
+            yield f"baseline  {status.baseline}, {status.baseline_weight:g} % of the work: new pods of stable"
 
     def _looks_at(self, status: Status, now: float) -> Iterator[str]:
         """The pod that stays of a rejected version."""
@@ -128,7 +135,7 @@ class Explanation:
 
     def _of_metric(self, metric: MetricEvidence) -> Iterator[str]:
         c, standing = metric.counts, metric.standing
-        against = "stable" if metric.before is None else "before the switch"
+        against = ("baseline" if self.fresh_baseline else "stable") if metric.before is None else "before the switch"
         beside = f", {against} {_rate(c.stable_bad, c.stable_total)}" if self.status.stable else ""
         yield f"  {metric.name}: {self._new} {_rate(c.canary_bad, c.canary_total)}{beside}"
         if metric.before is not None:

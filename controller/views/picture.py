@@ -52,7 +52,9 @@ def picture(found: Explanation, width: int, now: float) -> RenderableType:
     if found.evidence is not None and found.evidence.metrics:
         when = "so far" if status.canary else "of the last rollout"
         rows += [Text(""), Text(f"evidence {when}, {found.evidence.looks} looks", style="dim")]
-        rows.append(_evidence(found.evidence.metrics, width, new_version(found.release)))
+        rows.append(
+            _evidence(found.evidence.metrics, width, new_version(found.release), fresh_baseline=found.fresh_baseline)
+        )
     if status.canary or status.phase in (Phase.PAUSED, Phase.ROLLED_BACK):
         rows.append(Text(""))
         rows += [
@@ -82,6 +84,8 @@ def _versions(found: Explanation, width: int, now: float) -> Table:
     if status.canary:
         since = f", {max(0, now - status.weight_since):.0f} s at this weight" if status.weight_since else ""
         table.add_row(new_version(found.release), f"{status.canary}{since}{of_new}")
+    if status.baseline:
+        table.add_row("baseline", f"{status.baseline}, {status.baseline_weight:g} %: new pods of stable")
     return table
 
 
@@ -108,11 +112,12 @@ def _step_words(strategy: Any) -> list[str]:
     return [kinds.get(type(step), "?") if step.weight is None else f"{step.weight:g}%" for step in strategy.steps]
 
 
-def _evidence(metrics: tuple[MetricEvidence, ...], width: int, new: str) -> Table:
+def _evidence(metrics: tuple[MetricEvidence, ...], width: int, new: str, *, fresh_baseline: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("METRIC", no_wrap=True, overflow="ellipsis", max_width=16)
     table.add_column(new.upper(), no_wrap=True)
-    table.add_column("BEFORE" if any(metric.before for metric in metrics) else "STABLE", no_wrap=True)
+    other = "BASELINE" if fresh_baseline else "STABLE"
+    table.add_column("BEFORE" if any(metric.before for metric in metrics) else other, no_wrap=True)
     table.add_column("BAD / BOUNDARY", overflow="fold")
     for metric in metrics:
         c = metric.counts

@@ -166,7 +166,7 @@ def test_every_default_of_a_release_is_written_out_by_the_schema():
         "suspend": False,
         "service": {"ports": [{"port": 80, "protocol": "TCP"}]},
         "traffic": {"replicas": {}},
-        "strategy": {"canary": {"scale": "matchWeight", "steps": []}},
+        "strategy": {"canary": {"scale": "matchWeight", "baseline": "stable", "steps": []}},
         "analysis": {
             "interval": "5s",
             "maxFalseRollback": "1%",

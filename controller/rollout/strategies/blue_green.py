@@ -25,6 +25,7 @@ EXAMPLE: dict[str, Any] = {
 @record("All of the work in one switch, and the old version is kept ready to take it back.")
 class BlueGreen:
     switches: ClassVar[bool] = True
+    fresh_baseline: ClassVar[bool] = False
 
     preview_replicas: int | None = field(
         Integer(1, 10_000),

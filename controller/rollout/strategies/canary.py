@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from controller.api.fields import field, record
+from controller.api.shapes import Word
 from controller.api.strategy import SCALE, STEPS, Scale
 from controller.rollout.sizing import Sizes, Sizing, sizes
 from controller.rollout.step import Step
@@ -24,9 +25,19 @@ class Canary:
         "(spec.replicas), or {replicas: n}.",
         default="matchWeight",
     )
+    baseline: str = field(
+        Word(("stable", "fresh")),
+        "What the canary is compared with. stable: the pods that run. fresh: as many new pods of the stable version, "
+        "with the same weight, so that a cold start is nobody's fault. They cost pods, and proof takes longer.",
+        default="stable",
+    )
     steps: tuple[Step, ...] = field(
         STEPS, "The steps in order, one kind per entry. After the last one the version is promoted.", default=[]
     )
+
+    @property
+    def fresh_baseline(self) -> bool:
+        return self.baseline == "fresh"
 
     def sizes(self, sizing: Sizing, replicas: int, weight: float) -> Sizes:
         return sizes(sizing, self.scale, replicas, weight)

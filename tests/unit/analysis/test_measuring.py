@@ -9,7 +9,8 @@ import pytest
 
 from controller.analysis.asking import ask_in_halves
 from controller.analysis.heartbeat import Heartbeat
-from controller.analysis.measuring import Measuring, baseline_counts, heartbeats
+from controller.analysis.measuring import Measuring, heartbeats
+from controller.analysis.past import baseline_counts
 from controller.analysis.provisional import at_once
 from controller.analysis.record import Run
 from controller.analysis.runs import RunStore
@@ -58,7 +59,8 @@ async def test_provisional_counts_are_asked_for_once_a_second_and_what_they_said
     source, run = Source(), Run(Key("shop", "web"), "web-1", PLAN, 100.0, {}, Judge(PLAN), [], [], 0)
     questions = (Question("errors", Query("flux", ""), source, warm_up=False),)
     status = Status(stable=STABLE, attempt=Attempt(CANARY, Clock(0.0)), weight=10.0, weight_since=100.0)
-    passes = [await at_once(run, questions, status, 101.0 + tenth / 10) for tenth in range(25)]
+    subject = Subject(Key("shop", "web"), Analysis(), status, None, CANARY)
+    passes = [await at_once(run, questions, subject, 101.0 + tenth / 10) for tenth in range(25)]
     assert source.asked == 3
     assert all(found is not None and found.metric == "errors" for found in passes)
 

@@ -176,3 +176,20 @@ def test_a_regression_after_a_switch_shows_no_chance_that_does_not_hold():
 
 def test_too_little_before_a_switch_is_said():
     assert "not compared: too few looks before the switch" in "\n".join(switched(0.05, before=()).lines(NOW))
+
+
+ROW = {"errors": Counts(1, 50, 1, 50)}
+
+
+def test_a_fresh_baseline_is_a_version_beside_stable_and_what_is_compared_with():
+    found = explanation(weight=5.0)
+    attempt = {"baselineRevision": "qrstuvwxyz", "baselineWeight": 5}
+    release = {**found.release, "status": found.release["status"] | attempt}
+    judge = Judge.over(AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1),)), [Look(1, 0, 5, 5, ROW, baseline=5.0)])
+    found = replace(found, release=release, evidence=judge.evidence(), fresh_baseline=True)
+    text = "\n".join(found.lines(NOW))
+    assert "baseline  qrstuvwxyz, 5 % of the work: new pods of stable" in text
+    assert "errors: canary 1 of 50 (2.00%), baseline 1 of 50 (2.00%)" in text
+    shown = screen(found, 100)
+    assert "qrstuvwxyz, 5 %: new pods of stable" in shown
+    assert "BASELINE" in shown

@@ -147,3 +147,22 @@ def test_a_switch_is_planned_by_what_was_before_and_without_a_promise(tmp_path):
     assert said[0].startswith("before the switch nothing is compared")
     assert said[1].startswith("errors: about 0.70% bad in two looks in a row switches back (stable has 0.10%)")
     assert said[2].startswith("floor: a canary at twice its limit")
+
+
+def test_the_price_of_a_fresh_baseline_is_told_in_time_both_ways(manifest):
+    steps = [{"weight": 5, "analyze": {"atMost": "10m"}}]
+    path = manifest(steps=steps)
+    before = planned(path, "--rate", 100, "--base", "1%")
+    raw = yaml.safe_load(path.read_text())
+    raw["spec"]["strategy"]["canary"]["baseline"] = "fresh"
+    raw["spec"]["traffic"] = {"gatewayAPI": {"parentRefs": [{"name": "public"}]}}
+    path.write_text(yaml.safe_dump(raw))
+    found = planned(path, "--rate", 100, "--base", "1%")
+    (old,), (new,) = before["rows"], found["rows"]
+    assert new["canary_units"] == old["canary_units"]
+    assert new["minutes_to_detect"]["x2"] > 1.4 * old["minutes_to_detect"]["x2"]
+    assert new["minutes_to_prove"] > 1.4 * old["minutes_to_prove"]
+    (said,) = [one for one in found["advice"] if "baseline: fresh" in one]
+    assert said.startswith("errors: baseline: fresh compares with as much new work as the canary has")
+    assert " instead of " in said
+    assert not [one for one in before["advice"] if "baseline" in one]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 
+import pytest
+
 from controller.api.reasons import Reason
 from controller.api.status import Status
 from controller.rollout.actions import (
@@ -86,9 +88,10 @@ class Metrics:
     def come_back(self) -> None:
         self.trouble = None
 
-    def counts(self, share: float, canary: Behavior, stable: Behavior) -> Counts:
+    def counts(self, share: float, canary: Behavior, stable: Behavior, rest: float | None = None) -> Counts:
+        """`rest`: percent of what it is compared with; None: all that is left."""
         canary_units = round(self.per_look * share / 100)
-        stable_units = self.per_look - canary_units
+        stable_units = self.per_look - canary_units if rest is None else round(self.per_look * rest / 100)
         return Counts(
             round(canary_units * canary.errors), canary_units, round(stable_units * stable.errors), stable_units
         )
@@ -152,8 +155,8 @@ class Cluster:
         match action:
             case AddFinalizer() | RemoveFinalizer():
                 self.finalizer = isinstance(action, AddFinalizer)
-            case EnsureRevision(revision, replicas):
-                self._make(revision, replicas)
+            case EnsureRevision():
+                self._make(action)
             case KeepTemplate(revision):
                 self.templates.setdefault(revision)
             case Scale(revision, replicas):
@@ -187,15 +190,17 @@ class Cluster:
                 assert revision in self.deployments, f"Service NAME would select nothing of {revision}"
                 self.service = revision
 
-    def _make(self, revision: str, replicas: int) -> None:
+    def _make(self, action: EnsureRevision) -> None:
+        revision = action.revision
         if revision not in self.deployments or not self.deployments[revision].deployment:
             self.deployments[revision] = Deployment(0)
-            self.deployments[revision].scale(replicas, self.now)
+            self.deployments[revision].scale(action.replicas, self.now)
         self.deployments[revision].service = True
-        self.templates.setdefault(revision)
+        if not action.of:
+            self.templates.setdefault(revision)
 
     def _set_weights(self, shares: dict[str, float]) -> None:
-        assert sum(shares.values()) == 100, f"{shares} do not sum to 100"
+        assert sum(shares.values()) == pytest.approx(100, abs=1e-9), f"{shares} do not sum to 100"
         assert set(shares) <= set(self.deployments), f"{shares} name what does not run"
         if self.sizing.written:
             self.route, self.written = shares, dict(shares)
@@ -214,6 +219,7 @@ def words(action: Action) -> str:
     if isinstance(action, SetPreview):
         return f"preview {action.preview.revision if action.preview else 'off'}"
     values = [value for name, value in vars(action).items() if name not in ("message", "hard_stop")]
+    values = [value for value in values if value != ""]
     values += ["hard"] if getattr(action, "hard_stop", False) else []
     words = [
         ",".join(f"{k}:{v:g}" for k, v in value.items()) if isinstance(value, dict) else str(value) for value in values

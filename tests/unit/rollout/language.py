@@ -77,6 +77,7 @@ def release(
     promote_below: float | None = None,
     limits: Mapping[str, float] | None = None,
     on_new_version: str = "restart",
+    baseline: str = "stable",
 ) -> Given:
     if steps is None:
         steps = [weight(5, analyze("30s", "1m")), weight(50, analyze("30s", "1m"))]
@@ -89,7 +90,7 @@ def release(
             suspend=False,
             ports=({"port": 80},),
             traffic=Choice("replicas" if by is BY_PODS else "gatewayAPI", None),
-            strategy=Canary(scale or Scale()),
+            strategy=Canary(scale or Scale(), baseline),
             strategy_kind="canary",
             steps=tuple(steps),
             analysis=Analysis(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from controller.api.status import Status
@@ -103,7 +104,7 @@ def hold_after(cluster: Cluster, seen: Observation, action: Action, stored: Stat
 
 def _the_status_names_what_gets_work(seen: Observation, action: SetWeights, stored: Status) -> None:
     """Invariant 2: what is not named cannot be judged, and nobody would roll it back."""
-    named = {stored.stable, stored.canary, stored.previous}
+    named = {stored.stable, stored.canary, stored.previous, stored.baseline}
     for revision, share in action.shares.items():
         if share > (seen.weights or {}).get(revision, 0.0):
             assert revision in named, f"{share:g} % for {revision}, which the status does not name"
@@ -116,7 +117,9 @@ def hold_at_rest(cluster: Cluster, seen: Observation, status: Status) -> None:
         assert abs(sum(weights.values()) - 100) < _TOLERANCE or not weights
         if status.stable and not seen.spec.suspend and not seen.deleting and not is_contended(status.route_edits):
             assert set(weights) <= set(cluster.deployments), f"{weights} name what does not run"
-            assert set(weights) <= {status.stable, status.canary}, f"{weights} name a stranger"
+            assert set(weights) <= {status.stable, status.canary, status.baseline}, f"{weights} name a stranger"
+        if status.baseline:
+            _a_baseline_has_no_more_than_its_canary(weights, status)
     if not seen.spec.suspend and not seen.deleting:
         if status.stable:
             need = seen.spec.strategy.sizes(seen.sizing, seen.spec.replicas, status.weight).stable
@@ -126,6 +129,13 @@ def hold_at_rest(cluster: Cluster, seen: Observation, status: Status) -> None:
     if status.canary:
         assert not status.is_rejected(status.canary)
     assert status.stable != status.canary or not status.stable
+
+
+def _a_baseline_has_no_more_than_its_canary(weights: Mapping[str, float], status: Status) -> None:
+    baseline, canary = (weights.get(one, 0.0) for one in (status.baseline, status.canary))
+    assert baseline <= canary + _TOLERANCE, f"{baseline:g} % for the baseline of a canary with {canary:g} %"
+    assert status.baseline not in (status.stable, status.previous, *status.queued)
+    assert not status.is_rejected(status.baseline)
 
 
 def conditions_hold(status: Status, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:

@@ -66,19 +66,19 @@ def test_an_abort_is_carried_out_whatever_write_is_refused(world, write, by):
     assert world.traffic.of("v2") == 0
 
 
-@pytest.mark.parametrize("by", [BY_WEIGHT, BY_PODS])
+@pytest.mark.parametrize(("by", "baseline"), [(BY_WEIGHT, "stable"), (BY_PODS, "stable"), (BY_WEIGHT, "fresh")])
 @pytest.mark.parametrize("moment", range(0, 120, 15))
 @pytest.mark.parametrize("write", WRITES, ids=_name)
 def test_a_write_refused_at_any_moment_leaves_no_version_unjudged_and_the_release_ends_as_without(
-    world, write, moment, by
+    world, write, moment, by, baseline
 ):
-    world.given(release(STEPS, by=by))
+    world.given(release(STEPS, by=by, baseline=baseline))
     world.target = "v2"
     world.advance(seconds=moment)
     world.broken = write
     world.advance(seconds=60)
-    named = {world.release.stable, world.release.canary, world.release.previous}
-    assert {one for one in ("v1", "v2") if world.traffic.of(one) > 0} <= named
+    named = {world.release.stable, world.release.canary, world.release.previous, world.release.baseline}
+    assert {one for one in world.cluster.weights() or {} if world.traffic.of(one) > 0} <= named
     world.broken = ""
     for _ in range(20):
         world.advance(seconds=20)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from controller.rollout.bake import Bake
 from controller.rollout.effect import Answered, Refused, Retrying
+from controller.rollout.sizing import Sizing
 from controller.rollout.step import Step
 from controller.rollout.steps.webhook import Webhook
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Deployment
@@ -54,8 +56,15 @@ STEPS: tuple[list[Step], ...] = (
     [weight(10), Webhook("http://gate.qa"), weight(40), Webhook("http://gate.qa", at_most=60), pause("10s")],
 )
 
+
+def fresh(steps: list[Step], *, by: Sizing = BY_WEIGHT, **given: Any) -> Given:
+    """Work that pods split is not split in three: the spec refuses it."""
+    return release(steps, by=by, baseline="fresh" if by is BY_WEIGHT else "stable", **given)
+
+
 STRATEGIES: tuple[Callable[..., Given], ...] = (
     *(partial(release, steps) for steps in STEPS),
+    *(partial(fresh, steps) for steps in STEPS),
     partial(blue_green, keep=30.0),
     partial(blue_green, pause("20s"), approve(), preview=1, keep=30.0, at=PREVIEWED),
 )
@@ -72,6 +81,7 @@ class Life(RuleBasedStateMachine):
     )
     def begin(self, strategy, replicas, by, first, on_timeout, on_new_version):
         given = strategy(replicas=replicas, by=by, on_timeout=on_timeout, deadline="2m", on_new_version=on_new_version)
+        self.baselines = set()
         self.world = World().given(given.first() if first else given)
         self.world.settle()
 
@@ -147,7 +157,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(strategy=st.sampled_from(STRATEGIES))
     def edit_the_strategy(self, strategy):
-        spec = strategy().spec
+        spec = strategy(by=self.world.cluster.sizing).spec
         self.world.edit(strategy=spec.strategy, strategy_kind=spec.strategy_kind, steps=spec.steps)
 
     @rule(suspend=st.booleans())
@@ -172,6 +182,13 @@ class Life(RuleBasedStateMachine):
     def lose_the_service(self):
         self.world.cluster.service = None
         self.world.settle()
+
+    @rule(behavior=st.sampled_from(BEHAVIORS))
+    def pods_of_the_baseline(self, behavior):
+        baseline = self.world.release.baseline
+        if baseline:
+            self.baselines.add(baseline)
+            self.world.pods(baseline, behavior)
 
     @rule(revision=st.sampled_from(REVISIONS), what=st.sampled_from(("deployment", "service", "pods")))
     def edit_a_revision(self, revision, what):
@@ -199,7 +216,7 @@ class Life(RuleBasedStateMachine):
         world.metrics.come_back()
         world.configuration = ""
         world.gate = ANSWERS[0]
-        for revision in REVISIONS:
+        for revision in (*REVISIONS, *sorted(self.baselines)):
             world.regress(revision, 0.001)
             world.recover(revision)
         world.edit(suspend=False, replicas=4)

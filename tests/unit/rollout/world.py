@@ -308,7 +308,7 @@ class World:
             raise BrokenWriteError
         if isinstance(action, EnsureRevision):
             kept = (self.target, *self.cluster.templates)
-            assert action.revision in kept, f"the template of {action.revision} is lost"
+            assert (action.of or action.revision) in kept, f"the template of {action.revision} is lost"
         self.cluster.carry_out(action, seen.status.run)
         self.router_took_weights |= isinstance(action, SetWeights)
         if not isinstance(action, Event):
@@ -351,8 +351,9 @@ class World:
         if run is None or not share or self.metrics.trouble or self.spec.suspend:
             return
         seen = share if self.follows else 0.0
-        canary, stable = (self.cluster.behavior(one) for one in (status.canary, status.stable))
-        counts = self.metrics.counts(seen, canary, stable)
+        rest = self.cluster.share_of(status.baseline) if status.baseline else None
+        canary, stable = (self.cluster.behavior(one) for one in (status.canary, status.baseline or status.stable))
+        counts = self.metrics.counts(seen, canary, stable, rest)
         run.look(start, self.cluster.now, share, counts if status.stable else of_canary(counts))
 
     def restart(self) -> None:

@@ -269,10 +269,10 @@ def test_what_cannot_be_put_back_delays_no_abort():
         await world.until_reason("web", "AwaitingApproval")
         assert running.operator is not None
 
-        async def refused(*_: object) -> None:
+        async def refused(*_: object, **__: object) -> None:
             raise RefusedError("web was changed by hand", InvalidError(422, "Invalid", "field is immutable"))
 
-        running.operator.reconciler.executor.objects._restorer.restore = refused  # type: ignore[method-assign, assignment]
+        running.operator.reconciler.executor.objects._restorer.restore = refused  # type: ignore[method-assign]
         change(world, DEPLOYMENTS, f"web-{world.status('web')['stableRevision']}", image)
         await world.until_reason("web", "TemplateRefused", SECONDS)
         world.ask("web", "abort")

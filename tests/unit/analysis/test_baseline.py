@@ -1,0 +1,132 @@
+"""With `baseline: fresh` the other row of each look is that of new pods of stable."""
+
+from typing import cast
+
+from controller.analysis.measuring import Measuring
+from controller.analysis.record import Run, look_to_raw, run_of
+from controller.analysis.runs import RunStore
+from controller.analysis.sources import Question, Sources
+from controller.analysis.subject import Subject
+from controller.api.analysis import Advanced, Analysis
+from controller.api.revision import baseline_name
+from controller.api.status import Attempt, Clock, Status
+from controller.kube.client import KubeClient
+from controller.kube.objects import Key
+from controller.ports import Query, Row, Samples
+from controller.stats.counts import Counts, Look
+from controller.stats.data_gap import missing
+from controller.stats.evidence import Judge
+from controller.stats.method import AnalysisPlan, MetricPlan, plan_to_raw
+from controller.stats.share_lag import share_lag
+from controller.stats.share_mismatch import gap
+
+NOBODY = cast("KubeClient", None)
+STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
+BASELINE = baseline_name(STABLE, CANARY, 1)
+KEY = Key("shop", "web")
+PLAN = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1),), settle=1.0)
+
+
+class Source:
+    """Each revision's units are 10 for each second."""
+
+    def __init__(self, reference):
+        self.reference = reference
+
+    async def query(self, query, window):
+        total = round(10 * (window.end - window.start).total_seconds())
+        return Samples((Row(CANARY, 0, total), Row(self.reference, 1, total)))
+
+    async def has_rows(self, query, window):
+        return True
+
+    async def close(self):
+        pass
+
+
+class Asked(Sources):
+    """Remembers whom the templates knew as stable."""
+
+    def __init__(self):
+        super().__init__(NOBODY, cluster="", own_namespace="")
+        self.stables = []
+
+    async def questions(self, key, metrics, *, stable, canary):
+        self.stables.append(stable)
+        return (Question("errors", Query("flux", ""), Source(stable), warm_up=False),)
+
+
+def status(baseline, weight, since, *, beside=0.0):
+    attempt = Attempt(CANARY, Clock(0.0), baseline=baseline, baseline_weight=beside)
+    return Status(stable=STABLE, attempt=attempt, attempts=1, weight=weight, weight_since=since)
+
+
+async def test_looks_compare_with_the_baseline_and_those_from_before_an_edit_with_stable():
+    sources = Asked()
+    measuring = Measuring(RunStore(NOBODY), sources)
+    run = Run(KEY, "web-1", PLAN, 1000.0, {}, Judge(PLAN), [], [], 0)
+    analysis = Analysis(interval=5.0, advanced=Advanced(settle=1.0))
+    before = Subject(KEY, analysis, status("", 10.0, 1000.0), None, CANARY)
+    questions = await sources.questions(KEY, (), stable=STABLE, canary=CANARY)
+    await measuring._catch_up(run, before, questions, 1012.0)
+    after = Subject(KEY, analysis, status(BASELINE, 10.0, 1013.0, beside=10.0), None, CANARY).after(before)
+    questions = await sources.questions(KEY, (), stable=BASELINE, canary=CANARY)
+    sources.stables.clear()
+    await measuring._catch_up(run, after, questions, 1030.0)
+    assert [(look.start, look.baseline) for look in run.looks] == [
+        (1000.0, None),
+        (1005.0, None),
+        (1010.0, None),
+        (1013.0, 10.0),
+        (1018.0, 10.0),
+        (1023.0, 10.0),
+    ]
+    assert sources.stables == [STABLE], "of the look that ends with the edit, and once"
+    assert all(look.rows["errors"].stable_total > 0 for look in run.looks)
+
+
+def test_what_a_look_was_compared_with_is_in_the_record_and_old_records_read_as_before():
+    looks = [
+        Look(1, 0.0, 5.0, 5.0, {"errors": Counts(0, 50, 1, 950)}),
+        Look(2, 5.0, 10.0, 5.0, {"errors": Counts(0, 50, 1, 50)}, baseline=5.0),
+    ]
+    raws = [look_to_raw(look) for look in looks]
+    assert "baseline" not in raws[0]
+    page = {
+        "metadata": {"name": "web-b-1"},
+        "spec": {"startedAt": "1970-01-01T00:00:00Z", "method": plan_to_raw(PLAN)},
+        "status": {"looks": raws},
+    }
+    run = run_of(KEY, "web-b-1", [page])
+    assert run.looks == looks
+    assert run.turns == [5.0]
+
+
+def test_as_many_units_of_the_canary_are_expected_as_its_baseline_has():
+    silent = [Look(n, n * 5.0, n * 5.0 + 5, 5.0, {"errors": Counts(0, 0, 0, 12)}, baseline=5.0) for n in (1, 2)]
+    sentence = missing(silent, {})
+    assert sentence is not None
+    assert "about 24 were expected" in sentence
+
+
+def test_a_missing_share_is_noticed_beside_a_baseline_and_an_even_one_is_not():
+    for canary, noticed in ((50, False), (5, True)):
+        looks = [
+            Look(n, n * 5.0, n * 5.0 + 5, 5.0, {"errors": Counts(0, canary, 0, 50)}, baseline=5.0) for n in range(3, 40)
+        ]
+        assert (gap(looks, ("errors",), 5.0, 0.0, 0.001) is not None) is noticed
+        assert (share_lag(looks, 5.0, 0.0) is not None) is noticed
+
+
+def test_a_canary_beside_nobody_is_not_said_to_have_the_wrong_share():
+    looks = [Look(n, n * 5.0, n * 5.0 + 5, 5.0, {"errors": Counts(0, 50, 0, 0)}, baseline=0.0) for n in range(3, 40)]
+    assert gap(looks, ("errors",), 5.0, 0.0, 0.001) is None
+    assert share_lag(looks, 5.0, 0.0) is None
+
+
+def test_looks_beside_nobody_say_nothing_of_the_canary():
+    judge = Judge(PLAN)
+    for number in range(1, 100):
+        judge.add(Look(number, number * 5.0, number * 5.0 + 5, 5.0, {"errors": Counts(50, 50, 0, 0)}, baseline=0.0))
+    assert judge.evidence().regression is None
+    assert not judge.evidence().proven
