@@ -100,3 +100,27 @@ def _parse(value: Any, place: Place) -> Mapping[str, Any]:
 
 
 POD_TEMPLATE = Custom(_SCHEMA, _parse)
+
+_IN_A_LIST: dict[str, Any] = {
+    "type": "object",
+    "required": ["spec"],
+    _OPEN: True,
+    "properties": {
+        "spec": {
+            "description": "As in a Pod.",
+            "type": "object",
+            "required": ["containers"],
+            _OPEN: True,
+            "properties": {
+                "containers": {
+                    "description": "At least one.",
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"type": "object", _OPEN: True},
+                }
+            },
+        }
+    },
+}
+POD_TEMPLATE_IN_A_LIST = Custom(_IN_A_LIST, _parse)
+"""In a list that is replaced as a whole nothing is merged by keys."""

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     MANUAL = "Manual"
     LIMIT_EXCEEDED = "LimitExceeded"
 
+    AWAITING_JOB = "AwaitingJob"
     AWAITING_WEBHOOK = "AwaitingWebhook"
     AWAITING_TRAFFIC = "AwaitingTraffic"
     SUSPICIOUS = "Suspicious"
@@ -92,6 +93,8 @@ class Reason(StrEnum):
     SHARE_UNUSED = "ShareUnused"
     CRASH_LOOP = "CrashLoop"
     DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    JOB_FAILED = "JobFailed"
+    JOB_TIMEOUT = "JobTimeout"
     WEBHOOK_REFUSED = "WebhookRefused"
     WEBHOOK_TIMEOUT = "WebhookTimeout"
     ABORTED = "Aborted"
@@ -157,6 +160,7 @@ _WAIT = "pointsman wait {here}"
 _ABORT = "pointsman abort {beside} --reason TEXT"
 _APPROVE = "pointsman approve {here}"
 _PODS = "kubectl get pods -n {namespace} -l pointsman.dev/release={name}"
+_JOBS = "kubectl get jobs,pods -n {namespace} -l pointsman.dev/job-of={name}"
 _COMMIT = "push a fix, or revert to the stable template"
 _RETRY = "pointsman retry {name} {rejected} -n {namespace}"
 _ROLLBACK = "pointsman rollback {here} --to {previous}"
@@ -228,6 +232,9 @@ MEANINGS: dict[Reason, Meaning] = {
         "The first version exceeds a limit, and there is no version to roll back to.",
         ("commit a version that keeps to the limits", _PROMOTE),
     ),
+    Reason.AWAITING_JOB: _waiting(
+        "A step's Job has not succeeded yet; analysis and rollbacks go on.", _JOBS, "pointsman skip {here}", _ABORT
+    ),
     Reason.AWAITING_WEBHOOK: _waiting(
         "A gate has not said yes yet; analysis and rollbacks go on.", "pointsman skip {here}", _ABORT
     ),
@@ -290,6 +297,8 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.SHARE_UNUSED: _rejected("The new version leaves its share of the queue unused."),
     Reason.CRASH_LOOP: _rejected("The new version's pods crash."),
     Reason.DEADLINE_EXCEEDED: _rejected("The new version's pods were not ready in time."),
+    Reason.JOB_FAILED: _rejected("A step's Job ran against the new version and failed."),
+    Reason.JOB_TIMEOUT: _rejected("A step's Job ran longer than its atMost."),
     Reason.WEBHOOK_REFUSED: _rejected("A gate said no."),
     Reason.WEBHOOK_TIMEOUT: _rejected("A gate did not say yes in time."),
     Reason.ABORTED: _rejected("A person aborted the rollout."),

@@ -159,20 +159,40 @@ _PARSERS: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
 }
 
 
+def _templates(raw: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The Release's own, and those of its steps, with their paths."""
+    spec = raw.get("spec")
+    if not isinstance(spec, Mapping):
+        return  # the schema has said so
+    yield "spec.template", spec.get("template")
+    strategy = spec.get("strategy")
+    for kind, fields in strategy.items() if isinstance(strategy, Mapping) else ():
+        steps = fields.get("steps") if isinstance(fields, Mapping) else None
+        for index, step in enumerate(steps if isinstance(steps, list) else ()):
+            for word, one in step.items() if isinstance(step, Mapping) else ():
+                if isinstance(one, Mapping) and "template" in one:
+                    yield f"spec.strategy.{kind}.steps[{index}].{word}.template", one["template"]
+
+
 def _pods(raw: Mapping[str, Any], found: Sequence[SpecError]) -> Iterator[SpecError]:
-    """What a Deployment with this template would be refused for, but for what is said already."""
-    spec, said = raw.get("spec"), {one.path for one in found}
-    template = spec.get("template") if isinstance(spec, Mapping) else None
-    if isinstance(template, Mapping):
-        problems = _schema.problems(pod_template(), template, "spec.template")
-        yield from (one for one in itertools.islice(problems, _MOST_PROBLEMS) if one.path not in said)
+    """What a Deployment or a Job with these templates would be refused for, but for what is said already."""
+    said = {one.path for one in found}
+    for path, template in _templates(raw):
+        if isinstance(template, Mapping):
+            problems = _schema.problems(pod_template(), template, path)
+            yield from (one for one in itertools.islice(problems, _MOST_PROBLEMS) if one.path not in said)
 
 
 def _images(raw: Mapping[str, Any]) -> Iterator[SpecError]:
+    for path, template in _templates(raw):
+        yield from _images_of(path, template)
+
+
+def _images_of(template_path: str, template: Any) -> Iterator[SpecError]:
     try:
-        pod = raw["spec"]["template"]["spec"]
+        pod = template["spec"]
         containers = [
-            (f"spec.template.spec.{key}[{index}].image", container.get("image"))
+            (f"{template_path}.spec.{key}[{index}].image", container.get("image"))
             for key in ("initContainers", "containers")
             for index, container in enumerate(pod.get(key) or [])
         ]

@@ -88,6 +88,16 @@ class Cluster(Secrets, Streams, Protocol):
         self, resource: Resource, namespace: str, *, labels: str, fields: str, most: int
     ) -> tuple[Items, bool]: ...
 
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]: ...
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, strict: bool = False
+    ) -> dict[str, Any]: ...
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, seen: Mapping[str, Any] | None = None
+    ) -> bool: ...
+
 
 class Records(Protocol):
     """Where the record of a rollout stands. Each raises KubeError."""

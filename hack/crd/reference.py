@@ -15,8 +15,8 @@ Every field of a `spec`. A field without a default is optional unless it says "r
 `90s`, `10m` or `1h30m`, and are ten years at most; shares as `5` (percent) or `0.5%`. `Error` is what the API server
 and `pointsman validate` say otherwise. `kubectl explain release.spec` has the same texts.
 """
-_OPEN = "spec.template"
-"""As in Kubernetes, so its fields are not repeated."""
+_OPEN = "template"
+"""As in Kubernetes, so its fields are not repeated; of a Release, and of a step."""
 _MEANINGS = {
     DURATION_SCHEMA["pattern"]: "duration",
     r"^(100|\d{1,2}(\.\d{1,2})?)%$": "share",
@@ -43,7 +43,7 @@ def _fields(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping
     for name, field in schema.get("properties", {}).items():
         here = f"{path}.{name}"
         yield here, field, name in required
-        if here != _OPEN:
+        if name != _OPEN:
             yield from _fields(field, here)
             yield from _fields(field.get("items", {}), f"{here}[]")
 

@@ -17,7 +17,29 @@ from tests.gateway import Gateway
 _NODES = Resource("", "v1", "nodes", "Node")
 
 Behave = Callable[[dict[str, Any]], str]
-"""Says of a pod: ready, unready, crash, pull or unschedulable."""
+"""Says of a pod: ready, unready, crash, config, pull or unschedulable; where it ends: succeed, fail, late or evict."""
+
+
+_EXIT_CODES = {"succeed": 0, "fail": 3, "late": 137, "evict": 137}
+_ENDS: dict[str, dict[str, Any]] = {
+    "succeed": {"phase": "Succeeded"},
+    "fail": {"phase": "Failed"},
+    "late": {"phase": "Failed", "reason": "DeadlineExceeded", "message": "Pod was active longer than the deadline"},
+    "evict": {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "Evicted"}]},
+}
+
+
+def _ended(pod: dict[str, Any], state: str) -> dict[str, Any]:
+    code = _EXIT_CODES[state]
+    ended = {
+        "name": pod["spec"]["containers"][0]["name"],
+        "image": "image",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}},
+    }
+    return {**_ENDS[state], "containerStatuses": [ended]}
 
 
 class Node:
@@ -64,6 +86,10 @@ class Node:
         state = self.behave(pod)
         if state != "unschedulable" and not pod["spec"].get("nodeName"):
             await self._bind(metadata["name"])
+        if state in _ENDS:
+            if pod.get("status", {}).get("phase") not in ("Failed", "Succeeded"):
+                await self._kube.patch(PODS, self.namespace, metadata["name"], {"status": _ended(pod, state)}, "status")
+            return
         wanted = self._status(pod, state)
         if not _has(pod.get("status", {}), wanted):
             await self._kube.patch(PODS, self.namespace, metadata["name"], {"status": wanted}, "status")

@@ -199,6 +199,24 @@ def test_images_that_move_are_refused(run, written, image, problem):
     assert f"spec.template.spec.initContainers[0].image: {problem}" in line
 
 
+def a_job(**fields):
+    return {"blueGreen": {"steps": [{"approve": {}}, {"job": {"template": {"spec": {"containers": [fields]}}}}]}}
+
+
+@pytest.mark.parametrize(
+    ("container", "problem"),
+    [
+        ({"name": "smoke", "image": "smoke"}, "[0].image: 'smoke' has no tag, which means latest"),
+        ({"name": "smoke", "image": "smoke:1", "comand": []}, "[0].comand: is not a known field"),
+        ({"image": "smoke:1"}, "[0].name: is required"),
+    ],
+)
+def test_the_pods_of_jobs_are_checked_like_the_releases_own(run, written, container, problem):
+    written("a.yaml", golden.release(strategy=a_job(**container)))
+    (line,) = lines(run("validate", "a.yaml"))
+    assert f"spec.strategy.blueGreen.steps[1].job.template.spec.containers{problem}" in line
+
+
 @pytest.mark.parametrize(
     "image", ["web:1", "example.com:5000/a/web:1.2@sha256:0", "web@sha256:0", "web:latest@sha256:0"]
 )

@@ -7,6 +7,8 @@ from controller.ports import ProviderModule
 from controller.ports import RouterModule
 from controller.rollout.step import StepModule
 from controller.rollout.strategy import StrategyModule
+import controller.effects.job as effects_job
+import controller.effects.job_deletion as effects_jobdeletion
 import controller.effects.notifiers.slack as notifiers_slack
 import controller.effects.notifiers.webhook as notifiers_webhook
 import controller.effects.notify as effects_notify
@@ -15,6 +17,7 @@ import controller.effects.webhook as effects_webhook
 import controller.providers.influxdb as providers_influxdb
 import controller.rollout.steps.approve as steps_approve
 import controller.rollout.steps.header as steps_header
+import controller.rollout.steps.job as steps_job
 import controller.rollout.steps.pause as steps_pause
 import controller.rollout.steps.webhook as steps_webhook
 import controller.rollout.steps.weight as steps_weight
@@ -30,9 +33,12 @@ checked_routers_replicas: RouterModule = routers_replicas
 checked_providers_influxdb: ProviderModule = providers_influxdb
 checked_steps_approve: StepModule = steps_approve
 checked_steps_header: StepModule = steps_header
+checked_steps_job: StepModule = steps_job
 checked_steps_pause: StepModule = steps_pause
 checked_steps_webhook: StepModule = steps_webhook
 checked_steps_weight: StepModule = steps_weight
+checked_effects_job: EffectModule = effects_job
+checked_effects_jobdeletion: EffectModule = effects_jobdeletion
 checked_effects_notify: EffectModule = effects_notify
 checked_effects_podevidence: EffectModule = effects_podevidence
 checked_effects_webhook: EffectModule = effects_webhook

@@ -17,7 +17,16 @@ WEB = Key("shop", "web")
 
 
 class NoPods:
-    """Of an API server that is asked for nothing of pods."""
+    """Of an API server that is asked for nothing of pods, and for no Job."""
+
+    async def get(self, resource, namespace, name):
+        raise AssertionError(f"{resource.plural} must not be asked for")
+
+    async def create(self, resource, namespace, body, *, strict=False):
+        raise AssertionError(f"{resource.plural} must not be made")
+
+    async def delete(self, resource, namespace, name, *, seen=None):
+        raise AssertionError(f"{resource.plural} must not be deleted")
 
     async def first_page(self, resource, namespace, *, labels, fields, most):
         raise AssertionError(f"{resource.plural} must not be asked for")

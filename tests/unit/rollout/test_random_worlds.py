@@ -19,6 +19,7 @@ from controller.rollout.bake import Bake
 from controller.rollout.effect import Answered, Refused, Retrying
 from controller.rollout.sizing import Sizing
 from controller.rollout.step import Step
+from controller.rollout.steps.job import Job
 from controller.rollout.steps.webhook import Webhook
 from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Deployment
 from tests.unit.rollout.language import (
@@ -40,13 +41,15 @@ ACTIONS = ("approve", "approve", "abort", "skip", "promote", "pause", "resume", 
 BEHAVIORS = (HEALTHY, HEALTHY, UNREADY, CRASHING, NO_ROOM, NO_IMAGE)
 
 ANSWERS = (
-    Answered({"result": "yes", "message": ""}),
-    Answered({"result": "wait", "message": "tests run"}),
-    Answered({"result": "no", "message": "3 tests failed"}),
+    Answered({"result": "yes", "message": "", "job": "web-job-1", "state": "succeeded"}),
+    Answered({"result": "wait", "message": "tests run", "job": "web-job-1", "state": "running"}),
+    Answered({"result": "wait", "message": "cannot start: no image", "job": "web-job-1", "state": "blocked"}),
+    Answered({"result": "no", "message": "3 tests failed", "job": "web-job-1", "state": "failed"}),
     Retrying("gate.qa answered 503", 1, 0.0),
     Refused("its payload is too large"),
 )
 
+SMOKE = Job({"spec": {"containers": [{"name": "smoke", "image": "smoke:1"}]}})
 STEPS: tuple[list[Step], ...] = (
     [],
     [weight(5, analyze("10s", "30s")), weight(50, analyze("10s", "30s"))],
@@ -54,6 +57,7 @@ STEPS: tuple[list[Step], ...] = (
     [approve(), weight(10, analyze("10s", "20s")), pause("20s"), weight(60), pause("10s")],
     [weight(25, analyze("10s", "30s")), Bake(weight=95, seconds=60)],
     [weight(10), Webhook("http://gate.qa"), weight(40), Webhook("http://gate.qa", at_most=60), pause("10s")],
+    [SMOKE, weight(10, analyze("10s", "20s")), SMOKE, weight(60)],
 )
 
 
@@ -67,6 +71,7 @@ STRATEGIES: tuple[Callable[..., Given], ...] = (
     *(partial(fresh, steps) for steps in STEPS),
     partial(blue_green, keep=30.0),
     partial(blue_green, pause("20s"), approve(), preview=1, keep=30.0, at=PREVIEWED),
+    partial(blue_green, SMOKE, preview=1, keep=30.0),
 )
 
 

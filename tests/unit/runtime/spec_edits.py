@@ -28,6 +28,11 @@ GATE: Object = {
     "onTimeout": "rollback",
     "tokenSecretRef": {"name": "gate", "key": "token"},
 }
+SMOKE: Object = {
+    "template": {"spec": {"containers": [{"name": "smoke", "image": "smoke:1"}]}},
+    "atMost": "5m",
+    "retries": 1,
+}
 _CONTAINER: Object = {
     "image": "web:4",
     "env": [{"name": "MODE", "value": "calm"}],
@@ -75,6 +80,7 @@ OPEN: dict[Path, list[Any]] = {
         [],
         [{"weight": 5}, {"pause": {"for": "1s"}}, {"weight": 60}],
         [{"weight": 5}, {"webhook": GATE}, {"approve": {}}],
+        [{"weight": 5}, {"job": SMOKE}, {"approve": {}}],
         [{"weight": 5, "analyze": {"atLeast": "1s", "atMost": "5s"}}],
         [{"header": {"name": "x-canary", "value": "1"}}, {"weight": 5}],
     ],
@@ -87,6 +93,7 @@ OPEN: dict[Path, list[Any]] = {
         [{"approve": {}}],
         [{"pause": {"for": "1s"}}, {"approve": {}}],
         [{"webhook": GATE}, {"approve": {}}],
+        [{"job": SMOKE}, {"approve": {}}],
         [{"header": {"name": "x-preview", "value": "1"}}, {"approve": {}}],
     ],
     ("strategy", "canary", "scale"): ["full", "matchWeight", {"replicas": 2}],
