@@ -303,7 +303,8 @@ async def test_two_releases_test_at_once(kube, node, api_server, tmp_path):
 async def test_an_operator_killed_between_any_two_writes_makes_one_job(kube, node, api_server, tmp_path):
     kills = 0
     for seed in range(3):
-        name, seen = f"web{seed}", set()
+        name = f"web{seed}"
+        seen: set[str] = set()
         async with Stall.open(kube, node, api_server, tmp_path / f"{name}.log", name=name, seed=seed) as stall:
 
             async def look(stall=stall, seen=seen):

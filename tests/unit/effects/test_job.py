@@ -1,6 +1,7 @@
 """The carrier of a step's Job: what it makes, what it says, and what it does when the API server refuses."""
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ TEMPLATE = {
         "containers": [{"name": "smoke", "image": "smoke:1", "env": [{"name": "MODE", "value": "fast"}]}],
     },
 }
-STEP = {"job": {"template": TEMPLATE, "atMost": "90500ms", "retries": 2}}
+STEP: dict[str, Any] = {"job": {"template": TEMPLATE, "atMost": "90500ms", "retries": 2}}
 DIGEST = parse(Job, STEP["job"], Place("", registry.kinds())).digest
 EFFECT = Effect(
     f"job.bbbbbbbbbb.3.1.{DIGEST}",
@@ -48,8 +49,11 @@ class Cluster:
     def __init__(self, *pods, ports=({"port": 80, "name": "http"}, {"port": 9090, "name": "admin-api"})):
         release = golden.release(strategy={"canary": {"steps": [{"weight": 5}, STEP]}})
         release["metadata"] = {"name": "shop", "namespace": "qa", "uid": "u1"}
-        self.release, self.pods, self.ports = release, list(pods), list(ports)
-        self.job, self.refusal, self.logs, self.events = None, None, b"", []
+        self.release: Any = release
+        self.job: Any = None
+        self.refusal: Exception | None = None
+        self.logs: Any = b""
+        self.pods, self.ports, self.events = list(pods), list(ports), []
         self.created, self.deleted, self.now = [], [], MADE_AT
 
     async def find(self, resource, namespace, name):
@@ -182,7 +186,7 @@ async def test_an_api_server_that_is_away_is_tried_again():
     assert error.value.retry_after == 7
 
 
-async def test_one_whose_creation_was_not_heard_of_is_found():
+async def test_one_whose_creation_was_not_heard_of_is_found(monkeypatch):
     cluster = Cluster()
     await ask(cluster)
     made, cluster.job = cluster.job, None
@@ -194,7 +198,7 @@ async def test_one_whose_creation_was_not_heard_of_is_found():
             cluster.job = made  # from now on
         return found
 
-    cluster.find = finds
+    monkeypatch.setattr(cluster, "find", finds)
     assert (await ask(cluster)).value["state"] == "starting"
 
 
@@ -348,17 +352,17 @@ async def test_one_that_was_asked_for_a_moment_ago_is_waited_for(monkeypatch):
         found, cluster.job = cluster.job, made
         return found
 
-    cluster.find = finds
+    monkeypatch.setattr(cluster, "find", finds)
     await delete(cluster)
     assert cluster.deleted == [NAME]
 
 
-async def test_a_right_that_is_missing_is_said():
+async def test_a_right_that_is_missing_is_said(monkeypatch):
     cluster = Cluster()
 
     async def find(resource, namespace, name):
         raise FORBIDDEN
 
-    cluster.find = find
+    monkeypatch.setattr(cluster, "find", find)
     with pytest.raises(EffectFailedError, match=f"Job qa/{NAME} cannot be deleted: jobs.batch is forbidden"):
         await delete(cluster)
