@@ -235,9 +235,9 @@ async def test_one_that_is_deleted_by_hand_runs_again(tested):
 
 async def test_an_edited_step_is_another_job_and_the_one_before_goes(tested):
     (before,) = await jobs(tested)
-    body = await tested.release()
-    body["spec"]["strategy"]["canary"]["steps"][1] = smoke(atMost="9m")
-    await tested.kube.replace(RELEASES, body)
+    await tested.edit(
+        lambda release: release["spec"]["strategy"]["canary"].update(steps=[weight(10), smoke(atMost="9m")])
+    )
 
     async def replaced():
         found = await jobs(tested)
@@ -257,8 +257,6 @@ async def test_abort_deletes_it_while_it_runs(tested):
 
 async def test_a_new_version_deletes_the_one_of_the_version_before(tested):
     (before,) = await jobs(tested)
-    let_jobs(tested, "succeed")
-    tested.node.behave = lambda _: "ready"
     await tested.commit("3")
 
     async def replaced():
