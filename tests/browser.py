@@ -1,6 +1,8 @@
 """What tests ask of a page in a browser: does it complain, does everybody reach everything, does it fit."""
 
+import os
 import re
+from pathlib import Path
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
@@ -39,3 +41,9 @@ async def focused(page: Page) -> str:
         }"""
     )
     return re.sub(r"\s+", " ", found).strip()
+
+
+async def look_at(page: Page, name: str) -> None:
+    """With SCREENSHOTS set to a folder: a picture for people."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        await page.screenshot(path=Path(folder) / f"{re.sub(r'[^A-Za-z0-9]+', '-', name)}.png", full_page=True)

@@ -15,8 +15,11 @@ import jwt
 
 from hack.node.process import free_port
 from tests.e2e.patience import until
+from workloads.invitations import optouts
 from workloads.invitations.__main__ import server
+from workloads.invitations.database import Session
 from workloads.invitations.parts import now_ms
+from workloads.invitations.privacy import Keys, Privacy
 from workloads.invitations.settings import read
 
 SECRET = "a secret that is only good for tests, of 32 bytes or more"  # noqa: S105
@@ -68,6 +71,7 @@ class Watch:
 class Service:
     client: httpx.AsyncClient
     watch: Watch
+    database_url: str
 
     async def invite(self, user: str, number: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
         return await self.client.post(
@@ -104,7 +108,21 @@ async def serving(variables: Mapping[str, str]) -> AsyncIterator[Service]:
         limits = httpx.Limits(max_connections=None)
         address = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=20, limits=limits) as client:
-            yield Service(client, watch)
+            yield Service(client, watch, variables["DATABASE_URL"])
     finally:
         running.should_exit = True
         await task
+
+
+async def stop_link(database: Session, code: str) -> str:
+    """The address of the form that the link of a text message leads to."""
+    async with database.transaction() as rows:
+        (row,) = await rows.fetch("SELECT invitation_id FROM invitations WHERE invite_code = $1", code)
+    keys = Keys({"k1": base64.b64decode(KEY)}, base64.b64decode(KEY))
+    return f"/invite/{code}/stop?o={optouts.secret(Privacy(keys), row['invitation_id'])}"
+
+
+async def opted_out(database: Session) -> list[str]:
+    """The codes of the phones that want no messages."""
+    async with database.transaction() as rows:
+        return [row["invite_code"] for row in await rows.fetch("SELECT * FROM optouts NATURAL JOIN invitations")]

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections import Counter
-from html import unescape
-from urllib.parse import parse_qsl, urlsplit
 
-from tests.invitation_service import phone, problem, signed_in
+from tests.invitation_service import environment, phone, problem, serving, signed_in
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
 
@@ -79,7 +77,7 @@ async def test_nobody_accepts_an_own_a_strange_or_an_expired_invitation(service)
 
 
 async def test_the_link_shows_who_invites_until_the_invitation_is_over(service):
-    """I8, I19."""
+    """I8, I19: a page in each case."""
     code = await invited(service, name="Mary & Ann")
     page = await service.client.get(f"/invite/{code}")
     assert page.status_code == 200
@@ -87,36 +85,35 @@ async def test_the_link_shows_who_invites_until_the_invitation_is_over(service):
     assert code in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     for unknown in ("APP-222222", "APP-000000", "%00", "%ff", "x" * 64):
-        problem(await service.client.get(f"/invite/{unknown}"), 404, "NOT_FOUND")
+        assert "There is no such invitation" in shown(await service.client.get(f"/invite/{unknown}"), 404)
     await accept(service, code, "friend")
-    assert "accepted" in problem(await service.client.get(f"/invite/{code}"), 410, "GONE")
+    assert "has been used" in shown(await service.client.get(f"/invite/{code}"), 410)
     late = await invited(service, number=2)
     service.watch.move(days=30)
-    assert "expired" in problem(await service.client.get(f"/invite/{late}"), 410, "GONE")
+    assert "is over" in shown(await service.client.get(f"/invite/{late}"), 410)
 
 
-async def test_who_opts_out_by_the_link_is_noted_until_that_is_taken_back(service, database):
-    """I21."""
-    code = await invited(service)
-    page = (await service.client.get(f"/invite/{code}")).text
-    action = unescape(page.partition('action="')[2].partition('"')[0])
-    for _ in range(2):
-        assert (await service.client.post(action)).json() == {"success": True}
-    async with database.transaction() as rows:
-        (row,) = await rows.fetch("SELECT * FROM optouts NATURAL JOIN invitations")
-    assert row["invite_code"] == code
-    assert (await service.client.delete(action)).json() == {"success": True}
-    async with database.transaction() as rows:
-        assert await rows.fetch("SELECT * FROM optouts") == []
+def shown(answer, status):
+    """The text of a page."""
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+    return answer.text
 
 
-async def test_a_link_that_was_not_signed_for_this_code_opts_nobody_out(service, database):
-    """I21."""
-    codes = [await invited(service, number=number) for number in range(2)]
-    page = (await service.client.get(f"/invite/{codes[0]}")).text
-    signed = dict(parse_qsl(urlsplit(unescape(page.partition('action="')[2].partition('"')[0])).query))
-    for parameters in ({**signed, "code": codes[1]}, {**signed, "signature": "0" * 32}, {**signed, "signature": "é"}):
-        for method in ("POST", "DELETE"):
-            problem(await service.client.request(method, "/api/optouts", params=parameters), 403, "FORBIDDEN")
-    async with database.transaction() as rows:
-        assert await rows.fetch("SELECT * FROM optouts") == []
+async def test_the_link_leads_to_signing_up_with_the_code(sqlite_url):
+    """I8."""
+    sign_up = "https://app.example.com/sign-up?from=sms&code={code}"
+    async with serving(environment(sqlite_url, SIGN_UP_URL=sign_up)) as service:
+        code = await invited(service)
+        page = await service.client.get(f"/invite/{code}")
+    assert f'href="https://app.example.com/sign-up?from=sms&amp;code={code}"' in page.text
+
+
+async def test_a_friend_is_told_when_the_database_is_away(tmp_path):
+    """I24: it was never migrated."""
+    async with serving(environment(f"sqlite:///{tmp_path / 'empty.sqlite'}")) as service:
+        for answer in (
+            await service.client.get("/invite/APP-222222"),
+            await service.client.post("/invite/APP-222222/stop"),
+        ):
+            assert "Try again in a minute" in shown(answer, 503)
+            assert answer.headers["Retry-After"]

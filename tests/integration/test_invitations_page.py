@@ -7,9 +7,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.browser import barriers, complaints, focused, overflow
-from tests.invitation_service import environment, phone, serving, signed_in, token
+from tests.browser import barriers, complaints, focused, look_at, overflow
+from tests.invitation_service import environment, opted_out, phone, serving, signed_in, stop_link, token
 from workloads.invitations.migrating import migrate
+from workloads.invitations.opening import open_database
+from workloads.invitations.postgres import Pooling
 
 pytest_plugins = ["tests.integration.browser_fixture"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,8 +23,15 @@ LOOKS = [(320, "light"), (768, "dark"), (1440, "light")]
 async def service(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('page') / 'invitations.sqlite'}"
     await migrate(url)
-    async with serving(environment(url)) as service:
+    async with serving(environment(url, SIGN_UP_URL="https://app.example.com/sign-up?code={code}")) as service:
         yield service
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def database(service):
+    session = await open_database(service.database_url, Pooling())
+    yield session
+    await session.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -70,15 +79,45 @@ async def test_the_documentation_fits_each_width_and_each_reader(page, width, sc
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
-async def test_what_a_friend_sees_fits_each_width_and_each_reader(page, service, width, scheme):
-    """I8, I27."""
+async def test_what_a_friend_sees_fits_each_width_and_each_reader(page, service, database, width, scheme):
+    """I8, I27: from the text message to signing up, and to no more messages; and each page where that cannot be."""
     said = complaints(page)
     made = await service.invite(f"landing {width}", phone(2_300_000 + width))
+    code = made.json()["inviteCode"]
     await page.set_viewport_size({"width": width, "height": 800})
     await page.emulate_media(color_scheme=scheme)
-    await page.goto(f"/invite/{made.json()['inviteCode']}")
-    await expect(page.get_by_role("heading")).to_have_text("John invited you to AppName")
-    assert (await overflow(page), await barriers(page), said) == (0, [], [])
+
+    async def shows(heading):
+        await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+        await look_at(page, f"{heading} {width}")
+        assert (await overflow(page), await barriers(page)) == (0, [])
+
+    await page.goto(f"/invite/{code}")
+    await shows("John invited you to AppName")
+    await page.goto((await stop_link(database, code)).replace("/stop", ""))
+    await shows("John invited you to AppName")
+    link = page.get_by_role("link", name="Sign up for AppName")
+    assert await link.get_attribute("href") == f"https://app.example.com/sign-up?code={code}"
+    await page.get_by_role("button", name="Stop invitations to my number").click()
+    await shows("You will get no more invitations")
+    assert code in await opted_out(database)
+    assert said == []
+    await service.client.post(f"/api/invitations/{code}/accept", headers=signed_in(f"friend {width}"))
+    await page.goto(f"/invite/{code.lower()}")
+    await shows("This invitation has been used")
+    await page.goto("/invite/APP-222222")
+    await shows("There is no such invitation")
+
+
+async def test_a_friend_who_types_a_wrong_code_too_often_is_told_until_when(page, service):
+    """I7, I27."""
+    for _ in range(25):
+        await page.goto("/invite/APP-333333")
+    await expect(page.get_by_role("heading")).to_have_text("Too many wrong codes")
+    await expect(page.locator("header p")).to_contain_text("Try again in 10 minutes.")
+    assert (await overflow(page), await barriers(page)) == (0, [])
+    service.watch.move(days=1)
+    assert (await page.goto("/invite/APP-333333")).status == 404
 
 
 async def test_a_friend_is_invited_by_keyboard_alone_and_focus_is_always_seen(page, service):

@@ -2,13 +2,13 @@
 
 import asyncio
 import sys
-from html import unescape
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.invitation_service import environment, phone, serving, signed_in, token
+from tests.invitation_service import environment, phone, serving, signed_in, stop_link, token
+from workloads.invitations.opening import open_database
+from workloads.invitations.postgres import Pooling
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
 
@@ -20,7 +20,15 @@ positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409",
 
 [[operations]]
 include-path = "/api/optouts"
-parameters = {{ code = "{code}", signature = "{signature}" }}
+parameters = {{ code = "{code}", secret = "{secret}" }}
+
+[[operations]]
+include-path = "/invite/{{code}}"
+parameters = {{ code = "{code}" }}
+
+[[operations]]
+include-path = "/invite/{{code}}/stop"
+parameters = {{ code = "{code}", o = "{secret}" }}
 
 [[operations]]
 include-path = "/api/invitations/{{code}}/accept"
@@ -35,10 +43,11 @@ async def test_requests_made_up_from_the_document_find_no_answer_that_it_does_no
         paths = (await service.client.get("/openapi.json")).json()["paths"]
         operations = sum(len(each) for each in paths.values())
         code = (await service.invite("friend", phone(1))).json()["inviteCode"]
-        page = (await service.client.get(f"/invite/{code}")).text
-        signed = dict(parse_qsl(urlsplit(unescape(page.partition('action="')[2].partition('"')[0])).query))
+        database = await open_database(postgres_url, Pooling())
+        secret = (await stop_link(database, code)).partition("o=")[2]
+        await database.close()
         file = tmp_path / "schemathesis.toml"
-        file.write_text(CONFIGURATION.format(**signed))
+        file.write_text(CONFIGURATION.format(code=code, secret=secret))
         process = await asyncio.create_subprocess_exec(
             *(SCHEMATHESIS, "--config-file", file, "run", str(service.client.base_url.join("/openapi.json"))),
             *("--header", f"Authorization: Bearer {token('u1')}"),

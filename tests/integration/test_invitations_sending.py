@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.patience import until
 from tests.invitation_sending import FRIEND, Sends, sends
+from tests.invitation_service import stop_link
 from tests.twilio_server import Mood, TwilioServer
 from workloads.common.attempt import RefusedError
 from workloads.invitations.database import Session
@@ -36,9 +37,11 @@ async def test_an_invitation_is_sent_once_and_its_attempt_is_logged(it: Sends, s
     assert await it.deliver(invitation) == Ended(Status.SENT), "and not again"
     [message] = server.messages
     row = await it.invitation(invitation)
-    assert message["body"] == (
-        f"Ana invited you to try AppName. Sign up using this link: https://app.example.com/invite/{row['invite_code']}"
+    link, _, rest = (
+        message["body"].removeprefix("Ana invited you to try AppName. Sign up using this link: ").partition(" ")
     )
+    assert link == f"https://app.example.com{(await stop_link(it.database, row['invite_code'])).replace('/stop', '')}"
+    assert rest == "Reply STOP to opt out."
     assert (row["status"], row["sent_at"], row["provider"]) == ("SENT", it.watch.now, "twilio")
     assert row["provider_message_id"] == message["sid"]
     [attempt] = await it.attempts(invitation)

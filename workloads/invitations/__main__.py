@@ -33,6 +33,7 @@ def server(settings: Settings, *, clock: Clock = now_ms) -> uvicorn.Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom to believe is TRUSTED_PROXIES
         timeout_graceful_shutdown=round(serving.drain_s),
     )
     return uvicorn.Server(config)

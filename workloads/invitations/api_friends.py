@@ -8,26 +8,39 @@ from workloads.invitations import accepting, codes, optouts, rewards
 from workloads.invitations.accepting import Accepted, Refusal
 from workloads.invitations.caller import Caller
 from workloads.invitations.documented import problems, signed_in
+from workloads.invitations.landing import guessed
 from workloads.invitations.parts import parts_of
 from workloads.invitations.problems import Code, ProblemError
 from workloads.invitations.shapes import Done, InvitationAccepted, Reward, Rewards, moment
+from workloads.invitations.throttle import address_key
 
 router = APIRouter(prefix="/api", tags=["friends"])
 
-InviteCode = Annotated[str, Path(pattern=codes.PATTERN, examples=["APP-8F3K92"])]
-SignedCode = Annotated[str, Query(pattern=codes.PATTERN, examples=["APP-8F3K92"])]
-Signature = Annotated[str, Query(min_length=1, max_length=64, description="As the invitation's page has it.")]
+_ANY_CASE = "In letters of any case."
+InviteCode = Annotated[str, Path(pattern=codes.TYPED, examples=["APP-8F3K92"], description=_ANY_CASE)]
+QueryCode = Annotated[str, Query(pattern=codes.TYPED, examples=["APP-8F3K92"], description=_ANY_CASE)]
+Secret = Annotated[
+    str, Query(min_length=1, max_length=64, description="`o` in the link of the text message; it stands nowhere else.")
+]
 
 
-@router.post("/invitations/{code}/accept", responses=signed_in(Code.NOT_FOUND, Code.NOT_ACCEPTABLE_NOW, Code.GONE))
+@router.post(
+    "/invitations/{code}/accept",
+    responses=signed_in(Code.NOT_FOUND, Code.NOT_ACCEPTABLE_NOW, Code.GONE, Code.TOO_MANY_ATTEMPTS),
+)
 async def accept(request: Request, user: Caller, code: InviteCode) -> InvitationAccepted:
     """The caller, a new user, accepts an invitation. Again is fine, and changes nothing."""
     parts = parts_of(request)
+    code = code.upper()
+    guesser = (f"user {user.id}", address_key(request, proxies=parts.settings.serving.proxies))
+    if wait := parts.throttle.wait_s(*guesser):
+        raise _too_many(wait)
     answer = await accepting.accept(parts.database, code, user.id, now=parts.clock())
     match answer:
         case Accepted(at):
             return InvitationAccepted(inviteCode=code, acceptedAt=moment(at))
         case Refusal.UNKNOWN:
+            parts.throttle.wrong(*guesser)
             raise ProblemError(Code.NOT_FOUND, answer.value)
         case Refusal.OVER:
             raise ProblemError(Code.GONE, answer.value)
@@ -49,36 +62,27 @@ async def own_rewards(request: Request, user: Caller) -> Rewards:
     )
 
 
-_OPTOUT = problems(Code.MALFORMED_REQUEST, Code.FORBIDDEN, Code.GONE, Code.UNAVAILABLE)
+_OPTOUT = problems(Code.MALFORMED_REQUEST, Code.FORBIDDEN, Code.GONE, Code.TOO_MANY_ATTEMPTS, Code.UNAVAILABLE)
 
 
 @router.post("/optouts", responses=_OPTOUT)
-async def opt_out(request: Request, code: SignedCode, signature: Signature) -> Done:
-    """The phone that was invited gets no more invitations."""
+async def opt_out(request: Request, code: QueryCode, secret: Secret) -> Done:
+    """The phone that was invited gets no more invitations, until it replies START to one."""
     parts = parts_of(request)
-    _check(request, code, signature)
-    if not await optouts.opt_out(parts.database, code, now=parts.clock()):
-        raise _forgotten()
+    invitation_id = await optouts.find(parts.database, parts.privacy, code.upper(), secret)
+    if invitation_id is None:
+        keys = guessed(request, parts, code)
+        wait = parts.throttle.wait_s(*keys)
+        parts.throttle.wrong(*keys)
+        if wait:
+            raise _too_many(wait)
+        raise ProblemError(Code.FORBIDDEN, "secret: it is not that of this code's text message")
+    if not await optouts.opt_out(parts.database, invitation_id, now=parts.clock()):
+        raise ProblemError(Code.GONE, "the phone of this invitation has been cleared away: reply STOP to a message")
     return Done()
 
 
-@router.delete("/optouts", responses=_OPTOUT)
-async def opt_in(request: Request, code: SignedCode, signature: Signature) -> Done:
-    """It may get them again."""
-    _check(request, code, signature)
-    if not await optouts.opt_in(parts_of(request).database, code):
-        raise _forgotten()
-    return Done()
-
-
-def _check(request: Request, code: str, signature: str) -> None:
-    if not optouts.is_signed(parts_of(request).privacy, code, signature):
-        raise ProblemError(
-            Code.FORBIDDEN, "signature: it does not belong to this code; open the invitation's link again"
-        )
-
-
-def _forgotten() -> ProblemError:
+def _too_many(seconds: int) -> ProblemError:
     return ProblemError(
-        Code.GONE, "the phone of this invitation has been cleared away: answer STOP to a message instead"
+        Code.TOO_MANY_ATTEMPTS, f"too many wrong codes: try again in {seconds} s", {"Retry-After": str(seconds)}
     )

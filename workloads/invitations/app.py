@@ -30,6 +30,7 @@ from workloads.invitations.sending.running import sending
 from workloads.invitations.sending.settings import ProviderName
 from workloads.invitations.settings import Delivery, Role, Settings
 from workloads.invitations.telemetry import Telemetry
+from workloads.invitations.throttle import Throttle
 from workloads.invitations.tokens import FindKey, Tokens, Trust
 
 
@@ -76,6 +77,7 @@ async def _parts(settings: Settings, telemetry: Telemetry, clock: Clock) -> Asyn
             tokens=Tokens(settings.trust, _finder(settings.trust, client), clock=lambda: clock() / 1000),
             numbers=Rules(settings.regions, test_range=settings.provider is ProviderName.SANDBOX),
             inviting=Inviting(database, privacy, settings.limits),
+            throttle=Throttle(clock),
             sending=sends,
             trouble=lambda: trouble() or (sends.trouble() if sends else ""),
             clock=clock,

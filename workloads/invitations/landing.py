@@ -1,74 +1,151 @@
-"""`GET /invite/{code}`: what a friend sees who taps the link. No script, nothing from elsewhere, no account needed."""
+"""What a friend sees who taps the link of a text message. No script, nothing from elsewhere, no account needed.
 
-import re
-from html import escape
+Whatever the matter is with the invitation, it is a page that says what to do, never a document for programs.
+"""
+
+import math
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from workloads.invitations import codes, optouts
-from workloads.invitations.documented import problems
+from workloads.invitations.database import DatabaseGoneError
+from workloads.invitations.documented import Responses, header
+from workloads.invitations.page import FOLDER
 from workloads.invitations.parts import Parts, parts_of
-from workloads.invitations.problems import Code, ProblemError
+from workloads.invitations.problems import RETRY_S
 from workloads.invitations.status import Status
+from workloads.invitations.throttle import address_key
 
 router = APIRouter(tags=["friends"])
 
-_FIND = "SELECT inviter_name, status, expires_at, phone_hash FROM invitations WHERE invite_code = $1"
+_FIND = "SELECT invitation_id, inviter_name, status, expires_at FROM invitations WHERE invite_code = $1"
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; "
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",  # the address holds the code
+    "Referrer-Policy": "no-referrer",  # the address holds the code, and what opts out
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="/page/icon.svg" type="image/svg+xml">
-<title>{inviter} invited you to {app}</title>
-<style>
-body {{ font: 1.1rem/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 32rem; padding: 2rem 1rem; }}
-code {{ font-size: 1.4rem; font-weight: bold; }}
-button {{ font: inherit; padding: .5rem 1rem; }}
-</style>
-<main>
-<h1>{inviter} invited you to {app}</h1>
-<p>Sign up in the app with this code:</p>
-<p><code>{code}</code></p>
-<form method="post" action="{optout}">
-<p>You want no messages like this one any more? <button>Send me none</button></p>
-</form>
-</main>
-</html>
-"""
+_TEMPLATE = Environment(
+    loader=FileSystemLoader(FOLDER),
+    autoescape=select_autoescape(default=True, default_for_string=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+).get_template("friend.html.jinja")
+
+LinkedCode = Annotated[str, Path(examples=["APP-8F3K92"])]
+Secret = Annotated[str, Query(description="As the text message has it.")]
 
 
-@router.get(
-    "/invite/{code}",
-    response_class=HTMLResponse,
-    responses=problems(Code.MALFORMED_REQUEST, Code.NOT_FOUND, Code.GONE, Code.UNAVAILABLE),
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Of a page without an invitation in it: what is the matter, and what to do."""
+
+    status: int
+    title: str
+    advice: str
+    retry_s: int = 0
+
+
+_UNKNOWN = _View(
+    404, "There is no such invitation", "Check the code in your text message, or ask your friend to invite you again."
 )
-async def invited(request: Request, code: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
+_OVER = _View(410, "This invitation is over", "Ask your friend to invite you again.")
+_ACCEPTED = _View(
+    410, "This invitation has been used", "If that was you, open the app. If not, ask your friend to invite you again."
+)
+_GONE = _View(503, "We cannot show your invitation now", "Try again in a minute. Your invitation is kept.", RETRY_S)
+_STOPPED = _View(
+    200,
+    "You will get no more invitations",
+    "If you change your mind, reply START to the text message of an invitation.",
+)
+_WRONG_LINK = _View(
+    403, "This link stops no invitations", "Reply STOP to the text message. You will get no more invitations then."
+)
+_FORGOTTEN = _View(410, "We no longer have your number", "If you get another invitation, reply STOP to it.")
+
+
+def _too_many(seconds: int) -> _View:
+    minutes = math.ceil(seconds / 60)
+    soon = "in a minute" if minutes == 1 else f"in {minutes} minutes"
+    return _View(429, "Too many wrong codes", f"Somebody at your address tried them. Try again {soon}.", seconds)
+
+
+def _pages(*views: _View) -> Responses:
+    found: Responses = {200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}}
+    for view in views:
+        found[view.status] = {"description": view.title, "content": {"text/html": {"schema": {"type": "string"}}}}
+        if view.retry_s:
+            found[view.status]["headers"] = {"Retry-After": header("Seconds after which to try again.", view.retry_s)}
+    return found
+
+
+@router.get("/invite/{code}", response_class=HTMLResponse, responses=_pages(_UNKNOWN, _OVER, _too_many(600), _GONE))
+async def invited(request: Request, code: LinkedCode, o: Secret = "") -> HTMLResponse:
     """The page that a referral URL leads to."""
     parts = parts_of(request)
-    found = await parts.database.once(_FIND, code) if re.fullmatch(codes.PATTERN, code) else []
-    if not found:
-        raise ProblemError(Code.NOT_FOUND, "no invitation has this code")
+    caller = address_key(request, proxies=parts.settings.serving.proxies)
+    if wait := parts.throttle.wait_s(caller):
+        return _answer(parts, _too_many(wait))
+    known = codes.typed(code)
+    try:
+        found = await parts.database.once(_FIND, known) if known else []
+    except DatabaseGoneError:
+        return _answer(parts, _GONE)
+    if not found or known is None:
+        parts.throttle.wrong(caller)
+        return _answer(parts, _UNKNOWN)
     (row,) = found
-    if row["status"] == Status.EXPIRED or row["expires_at"] <= parts.clock():
-        raise ProblemError(Code.GONE, "the invitation has expired: ask your friend for another")
+    stop = f"/invite/{known}/stop?o={o}" if optouts.is_right(parts.privacy, row["invitation_id"], o) else ""
     if row["status"] == Status.ACCEPTED:
-        raise ProblemError(Code.GONE, "the invitation has been accepted")
-    return HTMLResponse(_page(parts, code, row["inviter_name"]), headers=_HEADERS)
+        return _answer(parts, _ACCEPTED, stop=stop)
+    if row["status"] in {Status.EXPIRED, Status.FAILED} or row["expires_at"] <= parts.clock():
+        return _answer(parts, _OVER, stop=stop)
+    view = _View(200, f"{row['inviter_name']} invited you to {parts.settings.app_name}", "")
+    return _answer(parts, view, code=known, stop=stop)
 
 
-def _page(parts: Parts, code: str, inviter: str) -> str:
-    optout = f"/api/optouts?code={code}&signature={optouts.signature(parts.privacy, code)}"
-    return _PAGE.format(
-        inviter=escape(inviter), app=escape(parts.settings.app_name), code=escape(code), optout=escape(optout)
-    )
+@router.post(
+    "/invite/{code}/stop", response_class=HTMLResponse, responses=_pages(_WRONG_LINK, _FORGOTTEN, _too_many(600), _GONE)
+)
+async def stopped(request: Request, code: LinkedCode, o: Secret = "") -> HTMLResponse:
+    """The phone that was invited gets no more invitations. For that page's button; programs have `/api/optouts`."""
+    parts = parts_of(request)
+    try:
+        return _answer(parts, await _stop(request, parts, code, o))
+    except DatabaseGoneError:
+        return _answer(parts, _GONE)
+
+
+async def _stop(request: Request, parts: Parts, code: str, given: str) -> _View:
+    known = codes.typed(code)
+    invitation_id = await optouts.find(parts.database, parts.privacy, known, given) if known else None
+    if invitation_id is None:
+        keys = guessed(request, parts, code)
+        wait = parts.throttle.wait_s(*keys)
+        parts.throttle.wrong(*keys)
+        return _too_many(wait) if wait else _WRONG_LINK
+    return _STOPPED if await optouts.opt_out(parts.database, invitation_id, now=parts.clock()) else _FORGOTTEN
+
+
+def guessed(request: Request, parts: Parts, code: str) -> tuple[str, str]:
+    """What a wrong secret counts for. A right one is never refused: guesses must not keep a friend from opting out."""
+    address = address_key(request, proxies=parts.settings.serving.proxies)
+    return address, f"code {codes.typed(code) or ''}"
+
+
+def _answer(parts: Parts, view: _View, *, code: str = "", stop: str = "") -> HTMLResponse:
+    """`code`: of an invitation that can be accepted. `stop`: what opts out, for who has the text message."""
+    headers = {**_HEADERS, "Retry-After": str(view.retry_s)} if view.retry_s else _HEADERS
+    page = _TEMPLATE.render(
+        view=view, app=parts.settings.app_name, code=code, stop=stop,
+        sign_up=parts.settings.sign_up_url.replace("{code}", code) if code else "",
+    )  # fmt: skip
+    return HTMLResponse(page, status_code=view.status, headers=headers)

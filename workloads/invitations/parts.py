@@ -14,6 +14,7 @@ from workloads.invitations.numbers import Rules
 from workloads.invitations.privacy import Privacy
 from workloads.invitations.sending.running import Sending
 from workloads.invitations.settings import Settings
+from workloads.invitations.throttle import Throttle
 from workloads.invitations.tokens import Tokens
 
 Clock = Callable[[], int]
@@ -32,6 +33,7 @@ class Parts:
     tokens: Tokens
     numbers: Rules
     inviting: Inviting
+    throttle: Throttle
     sending: Sending | None
     """None: this process sends nothing."""
     trouble: Trouble

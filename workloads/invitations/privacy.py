@@ -5,6 +5,7 @@ row does not decrypt there. Keys have ids, so a new one can come while rows of t
 of the hash must stay: limits and opt-outs are found by it.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE_BYTES = 12
 _SHOWN_END = 4
+_SECRET_LENGTH = 15
 
 
 class SealedError(Exception):
@@ -62,13 +64,11 @@ class Privacy:
         except (InvalidTag, ValueError):  # ValueError: too short to be one
             raise SealedError(f"the number of invitation {invitation_id} is not what was stored") from None
 
-    def signature(self, purpose: str, text: str) -> str:
-        """Of a link that may be clicked without signing in."""
+    def secret(self, purpose: str, text: str) -> str:
+        """Of a link that may be followed without signing in: 75 bits of letters and digits, short enough for a text."""
         key = hmac.digest(self._hashing, f"link {purpose}".encode(), hashlib.sha256)
-        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
-
-    def is_signed(self, purpose: str, text: str, signature: str) -> bool:
-        return hmac.compare_digest(self.signature(purpose, text).encode(), signature.encode())
+        made = hmac.digest(key, text.encode(), hashlib.sha256)
+        return base64.b32encode(made).decode().lower()[:_SECRET_LENGTH]
 
 
 def mask(e164: str) -> str:

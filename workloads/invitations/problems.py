@@ -37,6 +37,7 @@ class Code(Enum):
     INVALID_PHONE_NUMBER = (422, "This phone number is not invited")
     IDEMPOTENCY_KEY_REUSED = (422, "The idempotency key belongs to another request")
     RATE_LIMITED = (429, "Enough invitations for today")
+    TOO_MANY_ATTEMPTS = (429, "Too many wrong codes")
     INTERNAL_ERROR = (500, "This is a defect of the service")
     UNAVAILABLE = (503, "The service cannot do this at the moment")
     PROVIDER_FAILED = (503, "The message could not be sent")

@@ -22,6 +22,7 @@ from workloads.invitations.tokens import Algorithm, Trust
 
 _DAY_MS = 86_400_000
 _KEY_BYTES = 32
+_SIGN_UP = "https://app.example.com/sign-up?code={code}"
 
 
 class Role(StrEnum):
@@ -65,6 +66,8 @@ class Serving:
     drain_s: float = 15.0
     at_once: int = 256
     """Requests under way; one more is refused."""
+    proxies: int = 0
+    """How many of ours name the caller in X-Forwarded-For."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ class Settings:
     public_url: str
     """Where the world finds this service, without a slash at its end: in links, and what callbacks are signed for."""
     app_name: str
+    sign_up_url: str
+    """Where a friend signs up; `{code}` in it stands for the invitation's. "": the page names the code alone."""
     serving: Serving
     telemetry: Telemetry
     client_s: float
@@ -143,12 +148,14 @@ def read(environment: Mapping[str, str]) -> Settings:
         ),
         public_url=_address(variables, "PUBLIC_URL", "https://app.example.com"),
         app_name=text("APP_NAME", "AppName"),
+        sign_up_url=_sign_up_url(text("SIGN_UP_URL")),
         serving=Serving(
             host=text("HOST", "0.0.0.0"),  # noqa: S104 - in a pod that is the pod's own address
             port=whole("PORT", 8080, highest=65535),
             body_bytes=whole("BODY_BYTES", 16_384, lowest=1024, highest=1 << 20),
             read_s=number("READ_SECONDS", 5, lowest=0.1, highest=60),
             drain_s=number("DRAIN_SECONDS", 15, highest=600),
+            proxies=whole("TRUSTED_PROXIES", 0, highest=10),
             at_once=whole("REQUESTS_AT_ONCE", 256, lowest=1, highest=10_000),
         ),
         telemetry=Telemetry(
@@ -246,6 +253,13 @@ def _address(variables: Environment, name: str, default: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
         raise SettingError(f"{name}: {url!r} is no address such as https://app.example.com")
+    return url
+
+
+def _sign_up_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"http", "https"} or not parts.netloc or url.count("{code}") != 1):
+        raise SettingError(f"SIGN_UP_URL: {url!r} is not an address with {{code}} in it, such as {_SIGN_UP}")
     return url
 
 

@@ -56,4 +56,11 @@ def test_the_message_is_the_template_with_the_referral_url():
     assert url == "https://app.example.com/invite/APP-8F3K92"
     assert message.text(inviter="John", app="AppName", url=url) == (
         "John invited you to try AppName. Sign up using this link: https://app.example.com/invite/APP-8F3K92"
+        " Reply STOP to opt out."
     )
+
+
+def test_the_message_of_a_usual_name_is_one_segment():
+    """I8: 160 letters; a second segment costs as much as the first."""
+    url = message.friends_url("https://app.example.com", "APP-8F3K92", secret="a" * 15)
+    assert len(message.text(inviter="Maria-Christina Lopez", app="AppName", url=url)) <= 160

@@ -1,5 +1,7 @@
 """Phone numbers at rest and on show."""
 
+import re
+
 import pytest
 
 from workloads.invitations.privacy import Keys, Privacy, Sealed, SealedError, mask
@@ -50,14 +52,18 @@ def test_a_masked_number_shows_its_end():
     assert mask(NUMBER) == "+1•••4567"
 
 
-def test_a_link_is_signed_for_one_purpose_and_one_text():
+def test_a_links_secret_is_good_for_one_purpose_and_one_text():
     """I21."""
-    privacy = Privacy(Keys({"k1": OLD}, HASHING))
-    signature = privacy.signature("optout", "APP-8F3K92")
-    assert privacy.is_signed("optout", "APP-8F3K92", signature)
-    assert not privacy.is_signed("optout", "APP-8F3K93", signature)
-    assert not privacy.is_signed("another", "APP-8F3K92", signature)
-    assert not privacy.is_signed("optout", "APP-8F3K92", "é")
+    privacy, other = Privacy(Keys({"k1": OLD}, HASHING)), Privacy(Keys({"k1": OLD}, NEW))
+    secret = privacy.secret("optout", "i1")
+    assert privacy.secret("optout", "i1") == secret
+    assert secret not in {privacy.secret("optout", "i2"), privacy.secret("another", "i1"), other.secret("optout", "i1")}
+
+
+def test_a_links_secret_survives_every_phone_that_looks_for_links_in_a_text():
+    """I21: one that ended in a dash lost it."""
+    secret = Privacy(Keys({"k1": OLD}, HASHING)).secret("optout", "i1")
+    assert re.fullmatch("[a-z2-7]{15}", secret)
 
 
 def test_keys_are_not_shown():

@@ -36,6 +36,9 @@ def test_little_must_be_set():
         ("PROVIDER", "pigeon", "PROVIDER: 'pigeon' is none of sandbox, sns, twilio"),
         ("ALLOWED_REGIONS", "US,usa", "ALLOWED_REGIONS: 'usa' is no country"),
         ("PUBLIC_URL", "app.example.com", "PUBLIC_URL: 'app.example.com' is no address"),
+        ("SIGN_UP_URL", "https://app.example.com/sign-up", "SIGN_UP_URL: 'https://app.example.com/sign-up' is not an"),
+        ("SIGN_UP_URL", "javascript:alert('{code}')", "SIGN_UP_URL: "),
+        ("TRUSTED_PROXIES", "11", "TRUSTED_PROXIES: '11' is not a number between 0 and 10"),
         ("DAILY_LIMIT", "0", "DAILY_LIMIT: '0' is not a number between 1 and 10000"),
     ],
 )

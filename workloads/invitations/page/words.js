@@ -31,6 +31,7 @@ const PROBLEMS = {
   INVALID_PHONE_NUMBER: ({ detail }) => plainly(detail),
   IDEMPOTENCY_KEY_REUSED: () => "The number changed while it was being sent. Press “Invite Friend” once more.",
   RATE_LIMITED: (problem) => `You have sent all your invitations for today. You can send more ${later(problem)}.`,
+  TOO_MANY_ATTEMPTS: (problem) => `Too many wrong codes. Try again ${later(problem)}.`,
   INTERNAL_ERROR: (problem) => `Something is wrong on our side. Try again later.${asking(problem)}`,
   UNAVAILABLE: (problem) => `We cannot do this just now. Try again ${later(problem)}; nobody is invited twice.`,
   PROVIDER_FAILED: () => "The text message could not be sent. Try again later.",

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from workloads.invitations import optouts
 from workloads.invitations.database import Dialect, Rows
-from workloads.invitations.message import referral_url, text
+from workloads.invitations.message import friends_url, text
 from workloads.invitations.privacy import Privacy, Sealed, SealedError
 from workloads.invitations.sending.port import Sms
 from workloads.invitations.status import Status
@@ -71,7 +72,8 @@ class Wording:
             number = self.privacy.open(sealed, invitation.invitation_id)
         except SealedError as problem:
             raise UnreadableError(str(problem)) from None
-        url = referral_url(self.public_url, invitation.invite_code)
+        secret = optouts.secret(self.privacy, invitation.invitation_id)
+        url = friends_url(self.public_url, invitation.invite_code, secret=secret)
         return Sms(
             invitation_id=invitation.invitation_id,
             to=number,
