@@ -1,5 +1,6 @@
 """What the image worker decides without any server."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -231,8 +232,24 @@ async def test_faults_strike_as_often_as_they_are_asked_to() -> None:
     assert failed == pytest.approx(200, abs=40)
 
 
+async def test_attempts_beyond_a_processs_limit_in_a_second_fail() -> None:
+    misfortune = Misfortune(Faults(errors_above=2), "seed")
+    struck = await asyncio.gather(*(misfortune.strike() for _ in range(5)), return_exceptions=True)
+    assert [isinstance(one, InjectedError) for one in struck] == [False, False, True, True, True]
+
+
+def test_a_version_draws_for_trial_without_a_queue_and_says_what_failed() -> None:
+    good = CliRunner().invoke(app, ["try", "--count", "2", "--json"], env=NEEDED)
+    assert good.exit_code == 0, good.output
+    assert [json.loads(line)["wrong"] for line in good.stdout.splitlines()] == ["", ""]
+    bad = CliRunner().invoke(app, ["try", "--count", "2"], env={**NEEDED, "ERROR_RATE": "1"})
+    assert bad.exit_code == 1
+    assert "try-1  ERROR_RATE is 1" in bad.stdout
+    assert "2 of 2 jobs failed" in bad.stderr
+
+
 @pytest.mark.parametrize(
-    "command", [["enqueue"], ["dlq", "list"], ["dlq", "redrive"], ["status"], ["setup"], ["teardown"]]
+    "command", [["enqueue"], ["try"], ["dlq", "list"], ["dlq", "redrive"], ["status"], ["setup"], ["teardown"]]
 )
 def test_each_command_explains_itself_with_examples(command: list[str]) -> None:
     """W21"""

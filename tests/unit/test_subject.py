@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from workloads.common.environment import SettingError
-from workloads.common.faults import Fates, Faults
+from workloads.common.faults import Fates, Faults, Overload
 from workloads.subject.settings import read
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -133,7 +133,15 @@ async def test_a_telemetry_outage_does_not_touch_serving(unused_tcp_port: int) -
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("ERROR_RATE", "1.5"), ("ERROR_RATE", "often"), ("EXTRA_LATENCY", "nan"), ("PORT", "80.5"), ("PORT", "-1")],
+    [
+        ("ERROR_RATE", "1.5"),
+        ("ERROR_RATE", "often"),
+        ("ERRORS_ABOVE", "2.5"),
+        ("ERRORS_ABOVE", "-1"),
+        ("EXTRA_LATENCY", "nan"),
+        ("PORT", "80.5"),
+        ("PORT", "-1"),
+    ],
 )
 def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
     with pytest.raises(SettingError, match=variable):
@@ -164,3 +172,26 @@ def test_latency_is_around_its_median_and_for_its_share() -> None:
 def test_nothing_is_held_for_ever() -> None:
     fates = Fates(Faults(extra_latency=60, spread=3), "1")
     assert max(fates.next().delay for _ in range(100)) == 60
+
+
+def test_what_comes_beyond_a_processs_limit_in_any_second_fails() -> None:
+    clock = iter([0.0, 0.3, 0.6, 0.9, 1.0, 1.2, 1.3, 5.0])
+    overload = Overload(2, lambda: next(clock))
+    assert [overload.fails() for _ in range(8)] == [False, False, True, True, False, True, False, False]
+
+
+def test_a_load_of_twice_the_limit_fails_by_half_and_half_the_limit_by_nothing() -> None:
+    def failed(rate: int) -> int:
+        moments = iter([place / rate for place in range(10 * rate)])
+        overload = Overload(16, lambda: next(moments))
+        return sum(overload.fails() for _ in range(10 * rate))
+
+    assert failed(32) == 160
+    assert failed(8) == failed(16) == 0
+
+
+async def test_a_version_with_a_limit_fails_under_load_only() -> None:
+    async with subject(ERRORS_ABOVE="3") as it:
+        assert (await it.get())[0] == 200
+        codes = [status for status, _, _ in await asyncio.gather(*(it.get() for _ in range(60)))]
+        assert set(codes) == {200, 500}

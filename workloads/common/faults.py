@@ -9,19 +9,28 @@ would look better than it is. The seed makes one pod's sequence repeatable.
 
 import math
 import random
+import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from workloads.common.environment import Environment
 
 LONGEST_S = 60.0
 """No request is held longer, whatever the environment says."""
+HIGHEST_RATE = 100_000
+_WINDOW_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Shares are 0..1, times seconds. `extra_latency` is the median of what is added, `spread` its log-sigma."""
+    """Shares are 0..1, times seconds. `extra_latency` is the median of what is added, `spread` its log-sigma.
+
+    `errors_above`: requests that a process can do in any second; what comes beyond them fails. 0: no limit.
+    """
 
     error_rate: float = 0.0
+    errors_above: int = 0
     extra_latency: float = 0.0
     latency_share: float = 1.0
     spread: float = 0.3
@@ -31,6 +40,7 @@ def read(variables: Environment) -> Faults:
     """Raises SettingError."""
     return Faults(
         error_rate=variables.number("ERROR_RATE", 0, highest=1),
+        errors_above=variables.whole("ERRORS_ABOVE", 0, highest=HIGHEST_RATE),
         extra_latency=variables.number("EXTRA_LATENCY", 0, highest=LONGEST_S),
         latency_share=variables.number("LATENCY_SHARE", 1, highest=1),
         spread=variables.number("LATENCY_SPREAD", 0.3, highest=3),
@@ -48,16 +58,43 @@ class Fate:
 FINE = Fate(delay=0.0, fails=False)
 
 
+class Overload:
+    """A version that is too slow for everybody's load, and does well while few ask: it can do `most` in any second.
+
+    What it fails costs it nothing, so a load of twice as much fails by half.
+    """
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """`most` 0: no limit. `clock` answers seconds."""
+        self._most = most
+        self._clock = clock
+        self._done: deque[float] = deque()
+
+    def fails(self) -> bool:
+        """Whether one more, now, is beyond what it can do."""
+        if not self._most:
+            return False
+        now = self._clock()
+        while self._done and self._done[0] <= now - _WINDOW_S:
+            self._done.popleft()
+        if len(self._done) >= self._most:
+            return True
+        self._done.append(now)
+        return False
+
+
 class Fates:
     """The sequence of fates of one pod."""
 
     def __init__(self, faults: Faults, seed: str) -> None:
         self._faults = faults
+        self._overload = Overload(faults.errors_above)
         self._random = random.Random(seed)  # noqa: S311 - not for secrets
 
     def next(self) -> Fate:
         faults = self._faults
         fails = faults.error_rate > 0 and self._random.random() < faults.error_rate
+        fails = self._overload.fails() or fails
         slow = faults.extra_latency > 0 and self._random.random() < faults.latency_share
         if not (fails or slow):
             return FINE

@@ -23,6 +23,7 @@ from workloads.common.tracing import tracing
 from workloads.image_worker import settings
 from workloads.image_worker.producer import Producer
 from workloads.image_worker.provision import provision, remove
+from workloads.image_worker.trial import tried
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,6 +85,26 @@ def status(job_id: str, *, as_json: Json = False) -> None:
         say(asdict(row), "\n".join(_lines(row)), as_json=as_json)
 
     _run(run)
+
+
+@app.command("try", epilog="Examples:  try   |   try --count 20 --json")
+def try_out(
+    *,
+    count: Annotated[int, typer.Option(min=1, max=1_000, help="So many jobs, one after the other.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Draw images as this version would, without queue, table or bucket. Exit code 1: some failed."""
+
+    async def run() -> None:
+        failed = 0
+        async for one in tried(settings.read(os.environ), count):
+            failed += bool(one.wrong)
+            say(asdict(one), f"{one.job_id}  {one.wrong or 'drawn'}  {one.seconds:g} s", as_json=as_json)
+        if failed:
+            print(f"{failed} of {count} jobs failed", file=sys.stderr)
+            raise typer.Exit(1)
+
+    _reporting(run)
 
 
 @dead_letters.command("list", epilog="Examples:  dlq list   |   dlq list --most 1000 --json")

@@ -23,7 +23,8 @@ class Faulty:
             if fate.delay:
                 await asyncio.sleep(fate.delay)
             if fate.fails:
-                refusal = ProblemError(Code.INTERNAL_ERROR, "this version was told to fail by its ERROR_RATE")
+                told = "this version was told to fail by its ERROR_RATE or ERRORS_ABOVE"
+                refusal = ProblemError(Code.INTERNAL_ERROR, told)
                 await problems.answer(refusal, scope)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -43,7 +43,7 @@ class Subject:
                 "type": "about:blank",
                 "title": "Internal Server Error",
                 "status": 500,
-                "detail": f"Version {settings.version} fails this share of its requests: {settings.faults.error_rate}",
+                "detail": _told_to_fail(settings),
             }
         )
 
@@ -103,6 +103,14 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         log.info("draining", extra={"fields": {"seconds": settings.shutdown.drain}})
         await asyncio.sleep(settings.shutdown.drain)
     log.info("stopped")
+
+
+def _told_to_fail(settings: Settings) -> str:
+    faults = settings.faults
+    return (
+        f"Version {settings.version} was told to fail: ERROR_RATE {faults.error_rate}, "
+        f"ERRORS_ABOVE {faults.errors_above}"
+    )
 
 
 def _json(value: dict[str, object]) -> bytes:
