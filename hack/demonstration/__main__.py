@@ -12,7 +12,7 @@ from controller.kube.client import KubeError
 from hack.demonstration import invitations, service_story, worker_story
 from hack.demonstration.releasing import Outcome
 from hack.demonstration.repository import Repository
-from hack.demonstration.service_story import ServiceStory, ServiceSummary
+from hack.demonstration.service_story import Exposure, ServiceStory, ServiceSummary
 from hack.demonstration.worker_story import WorkerStory, WorkerSummary
 from hack.install import IMAGE_WORKER, INVITATIONS, install
 from hack.node import paths
@@ -22,10 +22,13 @@ from hack.node.trouble import TroubleError
 
 _EXAMPLES = """\
     examples:
-      hack/demo            an HTTP API on PostgreSQL; everything from nothing: three minutes, and once 20 to 30 more
-      hack/demo --worker   a queue worker, on SQS, DynamoDB and S3 of this machine
-      hack/demo --json     with the summary as JSON on the last line
-      hack/demo --down     remove the cluster and all it left on the machine
+      hack/demo                        an HTTP API on PostgreSQL; everything from nothing: three minutes, and once 20
+                                       to 30 more
+      hack/demo --worker               a queue worker, on SQS, DynamoDB and S3 of this machine
+      hack/demo --blue-green           the API, but all of its work moves in one switch, after a preview
+      hack/demo --worker --blue-green  the worker in one switch
+      hack/demo --json                 with the summary as JSON on the last line
+      hack/demo --down                 remove the cluster and all it left on the machine
 """
 _COLUMNS = 100
 
@@ -38,6 +41,9 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--worker", action="store_true", help="release a queue worker, not an HTTP API")
+    parser.add_argument(
+        "--blue-green", action="store_true", help="each version in one switch after a preview, not step by step"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object on the last line")
     parser.add_argument("--down", action="store_true", help="remove everything the demo made")
     arguments = parser.parse_args()
@@ -45,7 +51,8 @@ def main() -> int:
         if arguments.down:
             choose().down()
             return 0
-        told = _tell_of_worker(choose().up()) if arguments.worker else _tell_of_service(choose().up())
+        tell = _tell_of_worker if arguments.worker else _tell_of_service
+        told = tell(choose().up(), blue_green=arguments.blue_green)
     except (TroubleError, KubeError) as trouble:
         print(f"hack/demo: {trouble}", file=sys.stderr)
         return 1
@@ -68,42 +75,67 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _tell_of_service(cluster: Cluster) -> _Told:
+def _tell_of_service(cluster: Cluster, *, blue_green: bool) -> _Told:
     install(cluster, _say, INVITATIONS)
-    repository = Repository(paths.STATE / "demo", invitations.MANIFEST)
-    summary = asyncio.run(ServiceStory(cluster, repository, _say).tell())
+    directory = paths.STATE / "demo"
+    if blue_green:
+        story = ServiceStory.of_switches(cluster, directory, _say)
+    else:
+        story = ServiceStory(cluster, Repository(directory, invitations.MANIFEST), _say)
+    summary = asyncio.run(story.tell())
     told = {
         "requests": f"{summary.requests} at {service_story.RATE:g}/s",
         "failed on good versions": summary.failed_on_good_versions,
         "invited": summary.invited,
         "lost, sent twice": f"{summary.lost}, {summary.sent_twice}",
+        **_times(summary, "answer"),
     }
-    harm = {
-        each.version: f", {each.answers} answers, {each.failed} failed, gone in {each.seconds} s"
-        for each in summary.exposures
-    }
+    harm = {each.version: _harm(each) for each in summary.exposures}
     text = _table(summary.releases, harm, told)
     return _Told(summary, text + _next(cluster, service_story.NAME, service_story.NAMESPACE))
 
 
-def _tell_of_worker(cluster: Cluster) -> _Told:
+def _harm(found: Exposure) -> str:
+    if not found.answers:
+        return ", no user has met it"
+    return f", {found.answers} answers, {found.failed} failed, gone in {found.seconds} s"
+
+
+def _tell_of_worker(cluster: Cluster, *, blue_green: bool) -> _Told:
     install(cluster, _say, IMAGE_WORKER)
-    repository = Repository(paths.STATE / "demo-worker", worker_story.MANIFEST)
-    summary = asyncio.run(WorkerStory(cluster, repository, _say).tell())
+    directory = paths.STATE / "demo-worker"
+    if blue_green:
+        story = WorkerStory.of_switches(cluster, directory, _say)
+    else:
+        story = WorkerStory(cluster, Repository(directory, worker_story.MANIFEST), _say)
+    summary = asyncio.run(story.tell())
     told = {
         "jobs": f"{summary.jobs}, {summary.completed} completed",
         "lost, made twice, dead-lettered": f"{summary.lost}, {summary.made_twice}, {summary.dead_lettered}",
+        **_times(summary, "job begun"),
     }
-    harm = {version: f", {count} jobs touched" for version, count in summary.touched.items()}
+    harm = {
+        version: f", {count} jobs touched" if count else ", no job has met it"
+        for version, count in summary.touched.items()
+    }
     text = _table(summary.releases, harm, told)
     return _Told(summary, text + _next(cluster, worker_story.NAME, worker_story.NAMESPACE))
+
+
+def _times(summary: ServiceSummary | WorkerSummary, last: str) -> dict[str, object]:
+    """`last`: by what the end of the other version is seen."""
+    found = {"switch": summary.switch_s, "return": summary.return_s}
+    of_other = f"from the decision to the last {last} of the other version"
+    times: dict[str, object] = {what: f"{s} s {of_other}" for what, s in found.items() if s is not None}
+    exposed = getattr(summary, "exposed_s", None)
+    return times if exposed is None else times | {"exposed": f"{exposed} s, until the regression was switched back"}
 
 
 def _table(releases: Sequence[Outcome], harm: Mapping[str, str], more: Mapping[str, object]) -> str:
     rows: dict[str, object] = {}
     for each in releases:
-        fate = "promoted" if each.good else "rolled back"
-        rows[each.version] = (fate if each.done else f"NOT {fate}") + harm.get(each.version, "")
+        fate = str(each.fate) if each.done else f"NOT {each.fate}"
+        rows[each.version] = fate + harm.get(each.version, "")
     rows |= more
     width = max(map(len, rows))
     lines = [f"{name:<{width}}   {value}" for name, value in rows.items()]

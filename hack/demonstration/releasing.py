@@ -4,14 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
+from controller.api.reasons import Reason
 from controller.api.resources import RELEASES
 from controller.api.status import Status
 from controller.api.status_format import status_from_raw
 from controller.kube.client import KubeClient
+from controller.views.strategies import new_version
+from hack.demonstration import preview
+from hack.demonstration.preview import Tester
 from hack.demonstration.repository import Repository
 from hack.install import Kubectl
 from hack.node.cluster import Cluster
@@ -29,13 +34,27 @@ class Named:
     name: str
 
 
+class Fate(StrEnum):
+    """What should become of a version."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"
+    KEPT = "switched and kept"
+    FOUND = "found in preview"
+    RETURNED = "switched back"
+
+    @property
+    def good(self) -> bool:
+        return self in (Fate.PROMOTED, Fate.KEPT)
+
+
 @dataclass(frozen=True)
 class Version:
-    """What is committed, and whether it should be promoted or rolled back."""
+    """What is committed, and what should become of it."""
 
     message: str
     values: Mapping[str, str]
-    good: bool = False
+    fate: Fate = Fate.ROLLED_BACK
 
 
 @dataclass(frozen=True)
@@ -43,13 +62,30 @@ class Outcome:
     version: str
     good: bool
     done: bool
-    """Promoted if it is good, else rolled back."""
+    """It came to its `fate`."""
     revision: str
     evidence: str
+    fate: Fate = Fate.ROLLED_BACK
+    before: str = ""
+    """The revision that had the work until then."""
+    switched_at: float | None = None
+    """When all of the work was given to it, and taken back; Unix seconds, as decided."""
+    returned_at: float | None = None
+
+
+@dataclass(frozen=True)
+class _Ending:
+    status: Status
+    switched_at: float | None
 
 
 class Releasing:
-    def __init__(self, cluster: Cluster, repository: Repository, release: Named, say: Say) -> None:
+    def __init__(
+        self, cluster: Cluster, repository: Repository, release: Named, say: Say, tester: Tester | None = None
+    ) -> None:
+        """`tester` is asked where a version without work waits for an approval."""
+        self._cluster = cluster
+        self._tester = tester
         self._repository = repository
         self._kubectl = Kubectl(cluster)
         self._release = release
@@ -76,16 +112,26 @@ class Releasing:
 
     async def until_over(self, kube: KubeClient) -> Status:
         """Promoted, rolled back or refused; each change on the way is told."""
-        said, deadline = "", time.monotonic() + PATIENCE_S
+        return (await self._followed(kube)).status
+
+    async def _followed(self, kube: KubeClient) -> _Ending:
+        said, tried, switched_at = "", "", None
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             release = await kube.get(RELEASES, self._release.namespace, self._release.name)
             status = status_from_raw(release.get("status", {}))
-            line = _line(status)
+            line = _line(status, new_version(release))
             if line != said:
                 said = line
                 self.tell(line)
-            if _observed(release) and status.phase in (Phase.HEALTHY, Phase.ROLLED_BACK, Phase.INVALID):
-                return status
+            if _observed(release):
+                if status.phase in (Phase.HEALTHY, Phase.ROLLED_BACK, Phase.INVALID):
+                    return _Ending(status, switched_at)
+                if status.reason == Reason.KEEPING_OLD:
+                    switched_at = switched_at or status.weight_since
+                if status.reason == Reason.AWAITING_APPROVAL and status.canary != tried:
+                    tried = status.canary
+                    await self._try(tried)
             if time.monotonic() > deadline:
                 raise TroubleError(
                     f"the release is not over after {PATIENCE_S:.0f} s ({line}): see `pointsman explain "
@@ -94,33 +140,59 @@ class Releasing:
                 )
             await asyncio.sleep(POLL_S)
 
+    async def _try(self, revision: str) -> None:
+        """It has its pods and no work; nothing goes on before it is approved."""
+        if self._tester is None:
+            return
+        found = await self._tester(revision)
+        where, name = self._release.namespace, self._release.name
+        typed = await preview.answer(self._cluster, namespace=where, name=name, found=found)
+        self.tell(f"the pipeline: {found}: {typed}")
+
     async def one_after_the_other(
         self, kube: KubeClient, versions: Sequence[Version], stable: Status
     ) -> tuple[Outcome, ...]:
         """Commits each version once it is over with the one before, and tells what became of it."""
         outcomes = []
+        before = stable.stable
         for version in versions:
             await self.commit(f"version {version.message}", **version.values)
-            status = await self.until_over(kube)
-            if version.good:
-                done = status.phase is Phase.HEALTHY and status.stable != stable.stable
-                stable = status if done else stable
-            else:
-                done = status.phase is Phase.ROLLED_BACK and status.stable == stable.stable
-            fate = "promoted" if version.good else "rolled back"
-            self.tell(f"version {version.message[0]} is {fate if done else f'NOT {fate}'}: {status.message}")
-            outcomes.append(_outcome(version, status, done=done))
+            ending = await self._followed(kube)
+            done = _is(version.fate, ending, before)
+            fate = str(version.fate) if done else f"NOT {version.fate}"
+            self.tell(f"version {version.message[0]} is {fate}: {ending.status.message}")
+            outcomes.append(_outcome(version, ending, done=done, before=before))
+            before = ending.status.stable
         return tuple(outcomes)
 
 
-def _outcome(version: Version, status: Status, *, done: bool) -> Outcome:
-    last = None if version.good else status.last_rollback
+def _is(fate: Fate, ending: _Ending, before: str) -> bool:
+    status, switched = ending.status, ending.switched_at is not None
+    if fate.good:
+        return status.phase is Phase.HEALTHY and status.stable != before and (switched or fate is Fate.PROMOTED)
+    back = status.phase is Phase.ROLLED_BACK and status.stable == before
+    match fate:
+        case Fate.FOUND:
+            return back and not switched
+        case Fate.RETURNED:
+            return back and switched and status.reason == Reason.REGRESSED
+        case _:
+            return back
+
+
+def _outcome(version: Version, ending: _Ending, *, done: bool, before: str) -> Outcome:
+    status = ending.status
+    last = None if version.fate.good else status.last_rollback
     return Outcome(
         version=f"version {version.message}",
-        good=version.good,
+        good=version.fate.good,
         done=done,
         revision=last.revision if last else status.stable,
         evidence=last.message if last else status.evidence,
+        fate=version.fate,
+        before=before,
+        switched_at=ending.switched_at,
+        returned_at=last.at if last and ending.switched_at is not None else None,
     )
 
 
@@ -128,10 +200,11 @@ def _observed(release: dict[str, Any]) -> bool:
     return bool(release.get("status", {}).get("observedGeneration", -1) >= release["metadata"]["generation"])
 
 
-def _line(status: Status) -> str:
+def _line(status: Status, trial: str) -> str:
+    """`trial`: what the version on trial is called."""
     parts = [f"{status.phase} ({status.reason})"]
     if status.canary:
-        parts.append(f"canary {status.weight:g} %")
+        parts.append(f"{trial} {status.weight:g} %")
     if status.evidence:
         parts.append(status.evidence)
     return ", ".join(parts)

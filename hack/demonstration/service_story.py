@@ -1,17 +1,20 @@
 """The story of `hack/demo`: users invite their friends all the time, while a good version of the invitation API is
-promoted, and one that fails and one that is slow are rolled back.
+promoted, and one that fails and one that is slow are rolled back. With `--blue-green` a good version is switched and
+kept, one that fails is found in the preview, and one that fails only under everybody's load is switched back.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
 from controller.kube.client import KubeClient
-from hack.demonstration.invitations import FOLDER, Invitations, Kept
-from hack.demonstration.releasing import PATIENCE_S, POLL_S, Named, Outcome, Releasing, Say, Version
+from hack.demonstration.invitations import FOLDER, MANIFEST, Invitations, Kept
+from hack.demonstration.preview import OfService, Tester
+from hack.demonstration.releasing import PATIENCE_S, POLL_S, Fate, Named, Outcome, Releasing, Say, Version
 from hack.demonstration.repository import Repository
 from hack.install import CHECKOUT, Kubectl
 from hack.load import Load, Snapshot, plan_for
@@ -20,12 +23,23 @@ from hack.node.trouble import TroubleError
 
 NAMESPACE, NAME, HOST = "friends", "invitations", "invite.localhost"
 RATE = 50.0
-GOOD = Version("2: a good one", {"VERSION": "2"}, good=True)
+PREVIEW, PATCH = f"preview.{HOST}", FOLDER / "blue-green/strategy.yaml"
+GOOD = Version("2: a good one", {"VERSION": "2"}, Fate.PROMOTED)
 FAILING = Version("3: fails 20 % of its requests", {"VERSION": "3", "ERROR_RATE": "0.2"})
 SLOW = Version(
     "4: half of its requests take a second longer",
     {"VERSION": "4", "ERROR_RATE": "0", "EXTRA_LATENCY": "1", "LATENCY_SHARE": "0.5"},
 )
+SWITCHED = (
+    Version("2: a good one", {"VERSION": "2"}, Fate.KEPT),
+    Version("3: fails 20 % of its requests", {"VERSION": "3", "ERROR_RATE": "0.2"}, Fate.FOUND),
+    Version(
+        "4: a pod can do 15 requests a second, and everybody's are 25",
+        {"VERSION": "4", "ERROR_RATE": "0", "ERRORS_ABOVE": "15"},
+        Fate.RETURNED,
+    ),
+)
+"""With `blueGreen`."""
 _QUIET_S = 3.0
 _MADE = "201"
 
@@ -52,6 +66,10 @@ class ServiceSummary:
     lost: int
     """Of these the database does not know, or has not sent."""
     sent_twice: int
+    switch_s: float | None = None
+    """From the decision to the last answer of the version before, at its longest; None without a switch."""
+    return_s: float | None = None
+    """From the decision to the last answer of the version that was switched back."""
 
     @property
     def well(self) -> bool:
@@ -60,13 +78,24 @@ class ServiceSummary:
 
 class ServiceStory:
     def __init__(
-        self, cluster: Cluster, repository: Repository, say: Say, versions: Sequence[Version] = (GOOD, FAILING, SLOW)
+        self,
+        cluster: Cluster,
+        repository: Repository,
+        say: Say,
+        versions: Sequence[Version] = (GOOD, FAILING, SLOW),
+        tester: Tester | None = None,
     ) -> None:
         self._cluster = cluster
         self._repository = repository
         self._versions = versions
-        self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say)
+        self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say, tester)
         self._invitations = Invitations(cluster, NAMESPACE)
+
+    @classmethod
+    def of_switches(cls, cluster: Cluster, directory: Path, say: Say) -> "ServiceStory":
+        """With `blueGreen`. `directory` is for the git repository."""
+        repository = Repository(directory, MANIFEST, PATCH)
+        return cls(cluster, repository, say, SWITCHED, OfService(cluster, PREVIEW))
 
     async def tell(self) -> ServiceSummary:
         kube = await KubeClient.connect(str(self._cluster.kubeconfig))
@@ -119,6 +148,10 @@ class ServiceStory:
             invited=invited,
             lost=lost(kept, invited),
             sent_twice=kept.tried_twice,
+            switch_s=longest(
+                seconds(one.switched_at, counted, one.before) for one in outcomes if one.fate is Fate.KEPT
+            ),
+            return_s=longest(seconds(one.returned_at, counted, one.revision) for one in outcomes),
         )
 
 
@@ -133,3 +166,14 @@ def exposure(outcome: Outcome, counted: Snapshot) -> Exposure:
         return Exposure(outcome.version, 0, 0, 0.0)
     seconds = tally.last - (tally.first_bad or tally.first)
     return Exposure(outcome.version, tally.answers, tally.bad, round(seconds, 1))
+
+
+def seconds(decided_at: float | None, counted: Snapshot, revision: str) -> float | None:
+    """From a decision to the last answer of the version that it takes the work from; at least 0."""
+    tally = counted.revisions.get(revision)
+    return None if decided_at is None or tally is None else max(0.0, tally.last - decided_at)
+
+
+def longest(found: Iterable[float | None]) -> float | None:
+    measured = [one for one in found if one is not None]
+    return round(max(measured), 2) if measured else None

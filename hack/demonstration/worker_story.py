@@ -1,5 +1,7 @@
 """The story of `hack/demo --worker`: jobs flow, a good version is promoted, one that fails and one that is slow are
-rolled back, and no job is lost, made twice or dead-lettered by any of it.
+rolled back, and no job is lost, made twice or dead-lettered by any of it. With `--blue-green` a good version is
+switched and kept; one that fails is found before it has a message, as a new pod draws some images for trial; and one
+that fails only when all messages come to it is switched back.
 """
 
 import asyncio
@@ -10,8 +12,10 @@ from pathlib import Path
 from controller.kube.client import KubeClient
 from hack.demonstration.beside import apply_beside
 from hack.demonstration.jobs import Jobs
-from hack.demonstration.releasing import Named, Outcome, Releasing, Say, Version
+from hack.demonstration.preview import OfWorker, Tester
+from hack.demonstration.releasing import Fate, Named, Outcome, Releasing, Say, Version
 from hack.demonstration.repository import Repository
+from hack.demonstration.service_story import longest
 from hack.install import CHECKOUT, Kubectl, make_secret
 from hack.node import aws
 from hack.node.cluster import Cluster
@@ -19,12 +23,22 @@ from workloads.common.job_row import Row, State
 
 NAMESPACE, NAME = "media", "image-worker"
 RATE = 6.0
-MANIFEST = Path("gitops/demo/worker/release.yaml")
+MANIFEST, PATCH = Path("gitops/demo/worker/release.yaml"), Path("gitops/demo/worker/blue-green/strategy.yaml")
 VERSIONS = (
-    Version("2: a good one", {"VERSION": "2"}, good=True),
+    Version("2: a good one", {"VERSION": "2"}, Fate.PROMOTED),
     Version("3: fails half of its jobs", {"VERSION": "3", "ERROR_RATE": "0.5"}),
     Version("4: takes 1.5 s longer", {"VERSION": "4", "ERROR_RATE": "0", "EXTRA_LATENCY": "1.5"}),
 )
+SWITCHED = (
+    Version("2: a good one", {"VERSION": "2"}, Fate.KEPT),
+    Version("3: fails half of its jobs", {"VERSION": "3", "ERROR_RATE": "0.5"}, Fate.FOUND),
+    Version(
+        "4: a pod can do 1 job a second, and all messages are 3",
+        {"VERSION": "4", "ERROR_RATE": "0", "ERRORS_ABOVE": "1"},
+        Fate.RETURNED,
+    ),
+)
+"""With `blueGreen`."""
 _QUIET_S = 5.0
 _DRAIN_S = 90.0
 
@@ -40,6 +54,12 @@ class WorkerSummary:
     """Neither completed nor failed for good, a while after the last was sent."""
     dead_lettered: int
     made_twice: int
+    switch_s: float | None = None
+    """From the decision to the last job that the version before began, at its longest; None without a switch."""
+    return_s: float | None = None
+    """From the decision to the last job that the version which was switched back began."""
+    exposed_s: float | None = None
+    """From the first to the last of these."""
 
     @property
     def well(self) -> bool:
@@ -47,10 +67,24 @@ class WorkerSummary:
 
 
 class WorkerStory:
-    def __init__(self, cluster: Cluster, repository: Repository, say: Say) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        repository: Repository,
+        say: Say,
+        versions: Sequence[Version] = VERSIONS,
+        tester: Tester | None = None,
+    ) -> None:
         self._cluster = cluster
         self._repository = repository
-        self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say)
+        self._versions = versions
+        self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say, tester)
+
+    @classmethod
+    def of_switches(cls, cluster: Cluster, directory: Path, say: Say) -> "WorkerStory":
+        """With `blueGreen`. `directory` is for the git repository."""
+        repository = Repository(directory, MANIFEST, PATCH)
+        return cls(cluster, repository, say, SWITCHED, OfWorker(cluster, NAMESPACE, NAME))
 
     async def tell(self) -> WorkerSummary:
         kube = await KubeClient.connect(str(self._cluster.kubeconfig))
@@ -69,7 +103,7 @@ class WorkerStory:
         releasing.tell(f"{RATE:g} jobs/s are sent to the queue")
         first = await releasing.until_over(kube)
         await asyncio.sleep(_QUIET_S)
-        outcomes = await releasing.one_after_the_other(kube, VERSIONS, first)
+        outcomes = await releasing.one_after_the_other(kube, self._versions, first)
         jobs.raise_if_stuck()
         await jobs.stop()
         releasing.tell("no more jobs are sent")
@@ -82,6 +116,11 @@ class WorkerStory:
             lost=jobs.sent - _count(rows, State.COMPLETED) - _count(rows, State.FAILED),
             dead_lettered=_count(rows, State.FAILED),
             made_twice=await jobs.made_twice(),
+            switch_s=longest(
+                _last_begun(rows, one.before, since=one.switched_at) for one in outcomes if one.fate is Fate.KEPT
+            ),
+            return_s=longest(_last_begun(rows, one.revision, since=one.returned_at) for one in outcomes),
+            exposed_s=longest(_exposed(rows, one) for one in outcomes if one.fate is Fate.RETURNED),
         )
 
     def _prepare(self) -> None:
@@ -98,3 +137,18 @@ def _count(rows: Sequence[Row], state: State) -> int:
 
 def _touched(rows: Sequence[Row], revision: str) -> int:
     return sum(revision in {row.first_version, row.version, *row.failed_by} for row in rows)
+
+
+def _begun(rows: Sequence[Row], revision: str) -> list[float]:
+    """Unix seconds, of the last attempt of each job."""
+    return [row.started_at / 1000 for row in rows if row.version == revision]
+
+
+def _last_begun(rows: Sequence[Row], revision: str, *, since: float | None) -> float | None:
+    begun = _begun(rows, revision)
+    return None if since is None or not begun else max(0.0, max(begun) - since)
+
+
+def _exposed(rows: Sequence[Row], outcome: Outcome) -> float | None:
+    begun = _begun(rows, outcome.revision)
+    return max(begun) - min(begun) if begun else None

@@ -25,6 +25,7 @@ _FRAME = {
     "pods",
     "report",
     "simulation",
+    "switching",
     "tampering",
     "tasks",
     "traffic",

@@ -2,7 +2,8 @@
 
 The service is the invitation API on PostgreSQL, without its sender: four of five requests look at its page, the fifth
 invites somebody, and each that was answered with an invitation must be in the database afterwards.
-Promotion, rollback, pods deleted as `kubectl delete` does, pods evicted as a drained node's are, the operator killed.
+Promotion, rollback, pods deleted as `kubectl delete` does, pods evicted as a drained node's are, the operator killed, a
+blue/green switch and return: `switching.py` says how their time is counted, and who is counted apart there.
 Then ports, host names and the router are edited, at rest and in mid-release: `edits.py` says what is counted there.
 Last, and counted apart, a pod that is killed without a word: what was in flight on it is lost, and no more may be.
 That is asked of a gateway that tries another pod when one refuses a connection: any other sends on to the dead one
@@ -22,6 +23,7 @@ from hack.install import CHECKOUT, INVITATIONS, Kubectl
 from hack.load.tally import Snapshot
 from tests.bench.edits import edited
 from tests.bench.report import Report, Target
+from tests.bench.switching import Switched, switched
 from tests.bench.world import Bench, bench, say
 from tests.e2e import containers
 from tests.e2e.operator_pod import OperatorPod
@@ -33,11 +35,14 @@ FRESH = 0.2
 ENOUGH = 100_000
 REPLICAS = 4
 _PATIENCE_S = 120.0
-AT_ANY_SIZE = ("failed", "lost", "failed_by_edits", "failed_by_edits_at_service")
+AT_ANY_SIZE = ("failed", "lost", "service_failed_by_switch", "failed_by_edits", "failed_by_edits_at_service")
 TARGETS: dict[str, Target] = {
     "requests": (">=", ENOUGH),
     "failed": ("<=", 0),
     "lost": ("<=", 0),
+    "switch_s": ("<=", 2),
+    "return_s": ("<=", 2),
+    "service_failed_by_switch": ("<=", 0),
     "failed_by_edits": ("<=", 0),
     "failed_by_edits_at_service": ("<=", 0),
     "failed_by_kill_above_in_flight": ("<=", 0),
@@ -47,6 +52,7 @@ TARGETS: dict[str, Target] = {
 async def run(*, small: bool = False) -> Report:
     notes: list[str] = []
     total = failed = skipped = made = rounds = 0
+    switches = Switched()
     async with bench("switch", workload=INVITATIONS) as world, invited(world) as invitations:
         kube = world.kube
         manifest = CHECKOUT / MANIFEST
@@ -57,10 +63,12 @@ async def run(*, small: bool = False) -> Report:
         )  # fmt: skip
         while total < (1 if small else ENOUGH):
             rounds += 1
-            counted = await _round(shop, OperatorPod(kube), rounds)
+            counted, found = await _round(shop, OperatorPod(kube), rounds)
+            switches.add(found)
             p99 = counted.latency_ms["p99"]
             note = f"round {rounds}: {counted.sent} requests, {counted.failed} failed, p99 {p99:g} ms"
             note += f"; codes {counted.codes}, without an answer {counted.transport}, said {counted.reasons}"
+            note += f"; {found.note()}"
             say(note)
             notes.append(note)
             total, failed, skipped = total + counted.sent, failed + counted.failed, skipped + counted.skipped
@@ -76,6 +84,7 @@ async def run(*, small: bool = False) -> Report:
     apart = {"failed_by_kill_without_retries": plain["failed_by_kill"]}
     figures: dict[str, float] = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds}
     figures |= {"invited": made, "lost": kept.missing(made)}
+    figures |= switches.figures()
     figures |= {"edits": edits.edits, "requests_during_edits": edits.sent, "failed_by_edits": edits.failed}
     figures |= {"requests_at_service": edits.at_service, "failed_by_edits_at_service": len(edits.failed_at_service)}
     figures |= killed | apart
@@ -94,7 +103,7 @@ async def invited(world: Bench) -> AsyncIterator[Invitations]:
         await invitations.remove()
 
 
-async def _round(shop: Shop, operator: OperatorPod, number: int) -> Snapshot:
+async def _round(shop: Shop, operator: OperatorPod, number: int) -> tuple[Snapshot, Switched]:
     async with shop.load(rate=RATE, fresh=FRESH) as load:
         # promoted, with the operator killed on the way
         await shop.commit(VERSION=f"good-{number}")
@@ -117,7 +126,8 @@ async def _round(shop: Shop, operator: OperatorPod, number: int) -> Snapshot:
                 if "deletionTimestamp" not in pod["metadata"]:
                     await how(shop, pod)
                     await _until_whole(shop, stable)
-        return await load.stop()
+        found = await switched(shop, load, number)
+        return await load.stop(), found
 
 
 async def _kill(shop: Shop, *, retrying: bool) -> dict[str, float]:

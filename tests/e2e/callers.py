@@ -19,6 +19,8 @@ class Callers:
         self._url = url
         self.answers: list[tuple[float, str]] = []
         """When each was sent, in Unix seconds, and which revision answered."""
+        self.last: dict[str, float] = {}
+        """When each revision answered last, in Unix seconds."""
         self.failures: list[tuple[float, str]] = []
         """When each was sent, and what became of it."""
 
@@ -46,7 +48,9 @@ class Callers:
             self.failures.append((sent, repr(problem)))
             return
         if response.ok:
-            self.answers.append((sent, response.headers.get("X-Revision", "")))
+            revision = response.headers.get("X-Revision", "")
+            self.answers.append((sent, revision))
+            self.last[revision] = time.time()
         else:
             self.failures.append((sent, f"status {response.status}"))
 

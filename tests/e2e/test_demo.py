@@ -16,6 +16,8 @@ from tests.e2e.shop import Shop
 
 _SEED = int(os.environ.get("E2E_SEED", "20"))
 """Of the moments at which the operator is killed."""
+_SOON_S = 5.0
+"""A switch, on a machine that runs other tests; the benchmark asks for 2."""
 
 
 @pytest.fixture
@@ -119,6 +121,39 @@ async def judged_again(shop, evidence, folder):
     metric, bad = evidence.partition(":")[0], int(evidence.split()[1])
     last = next(look for look in looks if look["look"] == verdict["look"] and look["metric"] == metric)
     assert (last["s"], last["verdict"]) == (bad, "regression")
+
+
+async def test_versions_are_switched_found_in_preview_and_switched_back_of_a_service_and_of_workers(
+    cluster, demo_shop, told, measured, tmp_path
+):
+    began = time.monotonic()
+    story = ServiceStory.of_switches(cluster, tmp_path / "git", told.append)
+    workers = WorkerStory.of_switches(cluster, tmp_path / "git-of-workers", lambda _: None)
+    try:
+        summary, of_workers = await asyncio.gather(story.tell(), workers.tell())
+        measured("took_s", round(time.monotonic() - began, 1))
+        measured("summary", summary)
+        measured("of_workers", of_workers)
+        assert [each.done for each in summary.releases] == [each.done for each in of_workers.releases] == [True] * 3
+        found, returned = summary.exposures
+        assert (found.answers, found.failed) == (0, 0), "nobody but the pipeline has met it"
+        assert returned.failed > 0
+        assert returned.seconds < 30
+        assert summary.failed_on_good_versions == 0
+        assert (summary.lost, summary.sent_twice) == (0, 0)
+        assert max(summary.switch_s, summary.return_s) < _SOON_S
+        assert any("requests at preview.invite.localhost failed: pointsman abort" in line for line in told)
+        assert not any("anary 1" in line for line in told), "where all moves at once there is no canary"
+        of_found, of_returned = of_workers.touched.values()
+        assert of_found == 0 < of_returned
+        assert (of_workers.lost, of_workers.made_twice) == (0, 0)
+        assert of_workers.completed + of_workers.dead_lettered == of_workers.jobs > 100
+        assert max(of_workers.switch_s, of_workers.return_s) < _SOON_S
+        listed = await demo_shop.kubectl("get", "release", NAME, "--no-headers")
+        assert re.match(r"invitations +RolledBack +2/2 +0 +False +Regressed +errors \d+/\d+ vs \d+/\d+", listed.text)
+    finally:
+        await forget(cluster, NAMESPACE, NAME)
+        await forget(cluster, worker_story.NAMESPACE, worker_story.NAME)
 
 
 @pytest.mark.alone

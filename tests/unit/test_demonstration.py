@@ -7,7 +7,8 @@ import pytest
 
 from hack.demonstration.invitations import Invitations, Kept
 from hack.demonstration.releasing import Outcome
-from hack.demonstration.service_story import Exposure, exposure, lost
+from hack.demonstration.repository import Repository
+from hack.demonstration.service_story import MANIFEST, PATCH, Exposure, exposure, longest, lost, seconds
 from hack.load.tally import Ledger
 from hack.node.trouble import TroubleError
 from tests.some_cluster import CLUSTER
@@ -62,3 +63,30 @@ def test_a_bad_version_is_there_from_its_first_bad_answer_to_its_last_answer():
     assert of("bad") == Exposure("version", answers=3, failed=1, seconds=3.5)
     assert of("slow") == Exposure("version", answers=2, failed=0, seconds=4.0)
     assert of("never-called") == Exposure("version", answers=0, failed=0, seconds=0.0)
+
+
+def test_a_switch_takes_from_its_decision_to_the_last_answer_of_the_version_before():
+    ledger = Ledger()
+    for at in (99.0, 100.4):
+        ledger.answered(revision="old", code=200, at=at, ms=1)
+    counted = ledger.frozen(seconds=10)
+    assert seconds(100.0, counted, "old") == pytest.approx(0.4)
+    assert seconds(101.0, counted, "old") == 0, "it had no work left"
+    assert seconds(None, counted, "old") is None, "it was not switched"
+    assert seconds(100.0, counted, "never-called") is None
+    assert longest([0.4, None, 0.75]) == 0.75
+    assert longest([None]) is None
+
+
+def test_the_patch_of_a_manifest_is_committed_beside_it_and_named_to_kustomize(tmp_path):
+    repository = Repository(tmp_path / "git", MANIFEST, PATCH)
+    repository.create()
+    repository.commit("version 4", VERSION="4", ERRORS_ABOVE="15")
+    assert {file.name for file in repository.directory.iterdir()} == {
+        ".git",
+        "release.yaml",
+        "strategy.yaml",
+        "kustomization.yaml",
+    }
+    assert "path: strategy.yaml" in (repository.directory / "kustomization.yaml").read_text()
+    assert 'value: "15"' in repository.manifest.read_text()

@@ -198,6 +198,29 @@ def test_the_operator_reads_every_release(release: dict[str, Any]) -> None:
     assert 0 < weights[0] < weights[-1] == 50
 
 
+@pytest.mark.parametrize("folder", ["invitations", "worker"])
+def test_the_demos_patch_makes_a_switch_of_its_release(folder: str) -> None:
+    (release,) = documents(GITOPS / f"demo/{folder}/release.yaml")
+    (patch,) = documents(GITOPS / f"demo/{folder}/blue-green/strategy.yaml")
+    assert (patch["kind"], patch["metadata"]) == (release["kind"], release["metadata"])
+    merged = merged_with(release["spec"], patch["spec"])
+    spec = parse_release(release["metadata"]["name"], merged, registry.kinds())
+    assert spec.strategy.switches
+    assert len(spec.steps) == 2, "an approval, and the switch"
+    templates = {item["metadata"]["name"] for item in objects("library")}
+    assert {metric.template for metric in spec.analysis.metrics} <= templates
+    assert merged["template"] == release["spec"]["template"]
+
+
+def merged_with(value: Any, patch: Any) -> Any:
+    """As RFC 7386 merges a patch."""
+    if not isinstance(patch, dict) or not isinstance(value, dict):
+        return patch
+    kept = {key: one for key, one in value.items() if key not in patch}
+    new = {key: merged_with(value.get(key, {}), one) for key, one in patch.items() if one is not None}
+    return kept | new
+
+
 @pytest.mark.parametrize("release", worker_releases(), ids=["demo", "production"])
 def test_an_image_workers_release_and_settings_fit(release: dict[str, Any]) -> None:
     """W24"""

@@ -1,0 +1,116 @@
+"""What a pipeline does with a version that has no work yet: it tries it, and approves or aborts by what it has seen."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from hack.node.cluster import Cluster
+from hack.node.trouble import TroubleError
+
+REQUESTS = 50
+JOBS = 20
+_RATE = 20.0
+"""Requests a second: few, as of one who tries something."""
+_REACHED_S = 30.0
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_COMMAND_S = 60.0
+_FIRST_BAD = 400
+_POINTSMAN = Path(sys.executable).parent / "pointsman"
+
+
+@dataclass(frozen=True)
+class Found:
+    tried: str
+    """What was done, and how many of it."""
+    of: int
+    failed: int
+
+    def __str__(self) -> str:
+        return f"{self.failed} of {self.of} {self.tried} failed"
+
+
+Tester = Callable[[str], Awaitable[Found]]
+"""Tries the version of this revision."""
+
+
+@dataclass(frozen=True)
+class OfService:
+    """Calls the preview's host name, once it leads to the version."""
+
+    cluster: Cluster
+    host: str
+
+    async def __call__(self, revision: str) -> Found:
+        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
+            await self._until_it_answers(session, revision)
+            failed = 0
+            for _ in range(REQUESTS):
+                code, _ = await self._answer(session)
+                failed += code >= _FIRST_BAD
+                await asyncio.sleep(1 / _RATE)
+        return Found(f"requests at {self.host}", REQUESTS, failed)
+
+    async def _until_it_answers(self, session: aiohttp.ClientSession, revision: str) -> None:
+        deadline = time.monotonic() + _REACHED_S
+        while (await self._answer(session))[1] != revision:
+            if time.monotonic() > deadline:
+                raise TroubleError(f"{self.host} does not lead to {revision}: see `hack/cluster logs traefik`.")
+            await asyncio.sleep(0.1)
+
+    async def _answer(self, session: aiohttp.ClientSession) -> tuple[int, str]:
+        """Its status, and the revision that gave it."""
+        async with session.get(self.cluster.gateway_url, headers={"Host": self.host}) as answer:
+            return answer.status, answer.headers.get("X-Revision", "")
+
+
+@dataclass(frozen=True)
+class OfWorker:
+    """No message comes to it before the switch, so one of its pods draws some images from no queue."""
+
+    cluster: Cluster
+    namespace: str
+    name: str
+
+    async def __call__(self, revision: str) -> Found:
+        there = (f"--namespace={self.namespace}", f"deployment/{self.name}-{revision}")
+        draw = ("/app/bin/python", "-m", "workloads.image_worker.cli", "try", f"--count={JOBS}", "--json")
+        code, said = await _run(str(self.cluster.kubectl), ("exec", *there, "--", *draw), self.cluster)
+        drawn = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        if len(drawn) != JOBS:
+            raise TroubleError(
+                f"{revision} cannot be tried: `kubectl exec {' '.join(there)}` ended with {code}: {said}"
+            )
+        return Found("images that a new pod drew for trial", JOBS, sum(bool(one["wrong"]) for one in drawn))
+
+
+async def answer(cluster: Cluster, *, namespace: str, name: str, found: Found) -> str:
+    """Asks for what follows, as `pointsman` on a command line does; returns what was typed."""
+    chosen: Sequence[str] = ("abort", name, "--reason", str(found)) if found.failed else ("approve", name)
+    code, said = await _run(str(_POINTSMAN), (*chosen, f"--namespace={namespace}"), cluster)
+    if code:
+        raise TroubleError(f"`pointsman {chosen[0]} {name}` failed: {said}")
+    return f"pointsman {chosen[0]}"
+
+
+async def _run(program: str, arguments: Sequence[str], cluster: Cluster) -> tuple[int, str]:
+    """Exit code, and all it printed."""
+    process = await asyncio.create_subprocess_exec(
+        program, *arguments,
+        env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(_COMMAND_S):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise TroubleError(f"`{Path(program).name} {arguments[0]}` took more than {_COMMAND_S:g} s.") from None
+    return process.returncode or 0, output.decode()
