@@ -10,6 +10,7 @@ from controller.analysis.sources import Question
 from controller.analysis.subject import AnalysisResult, Subject
 from controller.api.reasons import Reason
 from controller.rollout.observation import MetricTrouble, common_cause
+from controller.rollout.strategy import words_of
 from controller.stats.data_gap import missing
 from controller.stats.evidence import units_since
 from controller.stats.share_lag import share_lag
@@ -26,7 +27,7 @@ def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: 
         trouble=found
         or large_looks.trouble(run)
         or _missing(run, subject)
-        or common_cause(evidence)
+        or common_cause(evidence, words_of(switches=subject.switches).trial)
         or _gap(run, questions, subject),
         share_lag=share_lag(run.looks, status.weight, status.weight_since or 0.0) or "",
         late="; ".join(filter(None, (late_points.sentence(run), large_looks.sentence(run)))),

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     STATUS_LOST = "StatusLost"
     STABLE_LOST = "StableLost"
     CANARY_STARTING = "CanaryStarting"
+    NEW_VERSION_STARTING = "NewVersionStarting"
     NEXT_STEP = "NextStep"
     STEPS_DONE = "StepsDone"
     ANALYZING = "Analyzing"
@@ -69,6 +70,7 @@ class Reason(StrEnum):
     COMMON_CAUSE = "CommonCause"
     CANARY_UNREADY = "CanaryUnready"
     BASELINE_UNREADY = "BaselineUnready"
+    NEW_VERSION_UNREADY = "NewVersionUnready"
     STABLE_UNREADY = "StableUnready"
     NO_CAPACITY = "NoCapacity"
     IMAGE_PULL = "ImagePull"
@@ -201,6 +203,7 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.FIRST_DEPLOYMENT: _done("The first version serves; there was no version to compare it with."),
     Reason.CANARY_STARTING: _moving("Pods of the new version are starting."),
+    Reason.NEW_VERSION_STARTING: _moving("Pods of the new version are starting."),
     Reason.NEXT_STEP: _moving("A step is done and the next one begins."),
     Reason.STEPS_DONE: _moving("All steps are done; the promotion begins."),
     Reason.ANALYZING: _moving("Both versions are measured and compared."),
@@ -247,14 +250,14 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.SOURCE_OUTAGE: _waiting("The metric source does not answer.", "kubectl get metricsources -A"),
     Reason.METRIC_BROKEN: _waiting("A metric's answer cannot be counts.", "kubectl get metrictemplates -n {namespace}"),
     Reason.METRIC_INVALID: _waiting("A metric cannot be queried as it is written.", _VALIDATE),
-    Reason.METRICS_MISSING: _waiting("The canary must have had work, and no metric shows it."),
+    Reason.METRICS_MISSING: _waiting("The new version must have had work, and no metric shows it."),
     Reason.LOOK_LEFT_OUT: _waiting(
         "The operator ended while it judged a look with very many units; that look is in no test.",
         "kubectl get metrictemplates -n {namespace}",
         _ABORT,
     ),
-    Reason.WORK_MISSING: _waiting("The canary gets less work than its weight."),
-    Reason.COMMON_CAUSE: _waiting("Stable exceeds the limit too, so the canary is not blamed."),
+    Reason.WORK_MISSING: _waiting("The new version gets less work than its weight."),
+    Reason.COMMON_CAUSE: _waiting("Stable exceeds the limit too, so the new version is not blamed."),
     Reason.CANARY_UNREADY: _waiting("No pod of the canary serves; its work went to stable."),
     Reason.BASELINE_UNREADY: _waiting(
         "The new pods of stable that the canary is compared with do not serve. The canary is not blamed for it.",
@@ -262,6 +265,7 @@ MEANINGS: dict[Reason, Meaning] = {
         "set spec.strategy.canary.baseline: stable, to compare with the pods that run",
         _ABORT,
     ),
+    Reason.NEW_VERSION_UNREADY: _waiting("Too few pods of the new version serve; its work went to stable."),
     Reason.STABLE_UNREADY: _waiting("No pod of stable serves."),
     Reason.NO_CAPACITY: _waiting("Pods cannot be scheduled. The version is not blamed for it."),
     Reason.IMAGE_PULL: _waiting("An image cannot be pulled. The version is not blamed for it."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from controller.api.phase import Phase
-from controller.api.reasons import Reason
 from controller.rollout import holds
 from controller.rollout.desired import Summary
 from controller.rollout.draft import Draft
@@ -50,13 +49,13 @@ def awaited(draft: Draft, weight: float) -> Summary:
     draft.again(draft.seen.spec.progress_deadline if needs_more else _time_left(draft))
     found = _found(draft, weight)
     if attempt.clock.unready_since is not None and draft.status.weight == 0:
-        return Summary(Phase.WAITING, Reason.CANARY_UNREADY, found)
+        return Summary(Phase.WAITING, draft.words.unready, found)
     if attempt.paused_by:
         return holds.paused(draft)
     if canary.trouble is not None:
         return Summary(Phase.WAITING, canary.trouble.reason, f"{found}: {canary.trouble.message}")
     done = attempt.step >= len(draft.seen.spec.steps)
-    return Summary(Phase.PROMOTING if done else Phase.PROGRESSING, Reason.CANARY_STARTING, found)
+    return Summary(Phase.PROMOTING if done else Phase.PROGRESSING, draft.words.starting, found)
 
 
 def _state(draft: Draft) -> RevisionState:

@@ -14,6 +14,7 @@ from controller.api.status import Attempt
 from controller.rollout.actions import Answer, Event, FinishAnalysis
 from controller.rollout.contention import is_contended, remembered
 from controller.rollout.observation import Observation
+from controller.rollout.strategy import Words, words_of
 
 
 class Draft:
@@ -38,6 +39,10 @@ class Draft:
         self.announced: dict[str, Event] = {}
         self.effects: list[Effect] = []
         """What is wanted from the outside while the release stands as this decision leaves it."""
+
+    @property
+    def words(self) -> Words:
+        return words_of(switches=self.seen.spec.strategy.switches)
 
     @property
     def attempt(self) -> Attempt:

@@ -32,7 +32,9 @@ def _by_its_work(draft: Draft) -> FailedCheck | None:
     evidence, disaster = draft.seen.evidence, draft.seen.disaster
     regression = evidence.regression
     if regression is not None:
-        return FailedCheck(Reason.REGRESSED, regression.explanation(evidence.looks), regression.sentence())
+        return FailedCheck(
+            Reason.REGRESSED, regression.explanation(evidence.looks, draft.words.trial), regression.sentence()
+        )
     if disaster is not None:
         c = disaster.counts
         shown = f"{disaster.metric} {c.canary_bad}/{c.canary_total} vs {c.stable_bad}/{c.stable_total}"
@@ -53,8 +55,8 @@ def _harms_too_many(draft: Draft) -> FailedCheck | None:
         return None
     return FailedCheck(
         Reason.MAX_HARMED,
-        f"{worst.name}: about {_harmed(worst):.0f} more bad units on the canary than stable's rate would have given "
-        f"(spec.analysis.maxHarmed: {most}; {worst.sentence()})",
+        f"{worst.name}: about {_harmed(worst):.0f} more bad units on the {draft.words.trial} than stable's rate would "
+        f"have given (spec.analysis.maxHarmed: {most}; {worst.sentence()})",
         worst.sentence(),
     )
 

@@ -234,7 +234,7 @@ def _take_work_away(draft: Draft, canary: str) -> None:
         serving = draft.seen.state(canary).serving
         found = f"only {serving} of {draft.seen.spec.replicas} pods" if serving else "no pod"
         message = f"{found} of {canary} {'are' if serving else 'is'} ready; its traffic went to stable"
-        draft.event(Reason.CANARY_UNREADY, message, warning=True)
+        draft.event(draft.words.unready, message, warning=True)
         draft.update(weight=0.0, weight_since=draft.now)
         draft.again(0)
 

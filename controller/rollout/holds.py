@@ -51,7 +51,7 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
         draft.stop_clock()
         return 0.0, Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, f"the preview: {draft.seen.preview_refused}")
     if preview not in (None, draft.seen.preview):
-        return 0.0, Summary(Phase.PROGRESSING, Reason.CANARY_STARTING, "the preview is led to the new version")
+        return 0.0, Summary(Phase.PROGRESSING, draft.words.starting, "the preview is led to the new version")
     left = _time_for_looks(draft) if weight >= WHOLE > in_force and draft.seen.lacks_before else 0.0
     if left > 0:
         draft.again(left)

@@ -102,12 +102,15 @@ class ConfigTrouble:
     """What the spec asks for is known all the same: it is as it was before this trouble."""
 
 
-def common_cause(evidence: Evidence) -> MetricTrouble | None:
-    """What breaks stable too is not the canary's doing: it is waited for, as for an outage."""
+def common_cause(evidence: Evidence, trial: str) -> MetricTrouble | None:
+    """What breaks stable too is not the new version's doing: it is waited for, as for an outage.
+
+    `trial`: what that version is called.
+    """
     metric = evidence.common_cause
     if metric is None or metric.limit is None:
         return None
-    sentence = f"{metric.name}: stable is above the limit of {metric.limit:.2%} as well, so the canary is not blamed"
+    sentence = f"{metric.name}: stable is above the limit of {metric.limit:.2%} as well, so the {trial} is not blamed"
     return MetricTrouble(Reason.COMMON_CAUSE, sentence)
 
 

@@ -171,7 +171,7 @@ def _on_trial(draft: Draft, request: Request) -> Reasons:
     status = draft.status
     on_trial = status.canary and (status.stable or status.weight > 0)
     yield not on_trial, f"no rollout is in progress (phase {status.phase})"
-    named = f"it is for revision {request.revision}, but the canary is {status.canary}"
+    named = f"it is for revision {request.revision}, but the {draft.words.trial} is {status.canary}"
     yield request.revision != status.canary, named
 
 

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from controller.api.choice import Module
+from controller.api.reasons import Reason
 from controller.rollout.preview import Reach
 from controller.rollout.sizing import Sizes, Sizing
 from controller.rollout.step import Step
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a strategy's people call the version that comes out: a canary is one that has a part of the work."""
+
+    label: str
+    """In a table."""
+    trial: str
+    """In a sentence, after "the"."""
+    starting: Reason
+    unready: Reason
+
+
+_OF_A_CANARY = Words("canary", "canary", Reason.CANARY_STARTING, Reason.CANARY_UNREADY)
+_OF_A_SWITCH = Words("new", "new version", Reason.NEW_VERSION_STARTING, Reason.NEW_VERSION_UNREADY)
 
 
 class Strategy(Protocol):
@@ -50,3 +68,8 @@ class StrategyModule(Module, Protocol):
     def Config(self) -> type[CompiledStrategy]:
         """A `record` of its fields."""
         ...
+
+
+def words_of(*, switches: bool) -> Words:
+    """Where all of the work moves at once there is no canary."""
+    return _OF_A_SWITCH if switches else _OF_A_CANARY

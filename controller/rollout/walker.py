@@ -53,7 +53,7 @@ def walk(draft: Draft) -> Desired:
         # a pass that moves work down and up again undoes itself whenever the operator dies before its status
         draft.again(0)
         message = f"{draft.replaced} no longer has traffic; {status.canary} is ready for its first step"
-        return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, Reason.CANARY_STARTING, message))
+        return _track(draft, weight, 0.0, Summary(Phase.PROGRESSING, draft.words.starting, message))
     return _pass_steps(draft, weight)
 
 

@@ -95,13 +95,13 @@ class MetricEvidence:
             return f"{text} before"
         return f"{text} (p {self.standing.p:.2g})" if self.verdict is Verdict.REGRESSION else text
 
-    def explanation(self, looks: int) -> str:
-        """Why the version goes back, as a sentence."""
+    def explanation(self, looks: int, trial: str = "canary") -> str:
+        """Why the version goes back, as a sentence. `trial` is what it is called."""
         c, p = self.counts, self.standing.p
         if self.limit is not None:
             return (
-                f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary, where at most {self.limit:.2%} "
-                f"are allowed; p = {p:.2g} that a canary within that limit shows as many (look {looks})"
+                f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the {trial}, where at most {self.limit:.2%} "
+                f"are allowed; p = {p:.2g} that a {trial} within that limit shows as many (look {looks})"
             )
         if self.before is not None and self.edge is not None:
             return (
@@ -110,8 +110,8 @@ class MetricEvidence:
                 "and after are no random split, so the chance that the version is not to blame has no bound"
             )
         return (
-            f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} "
-            f"on stable; p = {p:.2g} that a canary within its margin shows as many (look {looks})"
+            f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the {trial}, {c.stable_bad} of {c.stable_total} "
+            f"on stable; p = {p:.2g} that a {trial} within its margin shows as many (look {looks})"
         )
 
 

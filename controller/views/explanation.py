@@ -13,7 +13,7 @@ from controller.api.status_format import status_from_raw
 from controller.api.times import from_text
 from controller.stats.evidence import Evidence, MetricEvidence, Verdict
 from controller.views.pod_evidence import pod_evidence_lines
-from controller.views.strategies import new_version
+from controller.views.strategies import new_version, words_of_release
 
 _COMMIT = "pointsman.dev/commit"
 _YOUNG_S = 60.0
@@ -50,6 +50,10 @@ class Explanation:
     @property
     def _new(self) -> str:
         return new_version(self.release)
+
+    @property
+    def _trial(self) -> str:
+        return words_of_release(self.release).trial
 
     def lines(self, now: float) -> list[str]:
         metadata, status = self.release["metadata"], self.status
@@ -142,10 +146,10 @@ class Explanation:
             yield from _after_switch(metric)
             return
         if metric.limit is not None:
-            yield f"    limit: at most {metric.limit:.2%} of the canary's may be bad"
+            yield f"    limit: at most {metric.limit:.2%} of the {self._trial}'s may be bad"
         if metric.verdict is Verdict.REGRESSION:
             yield (
-                f"    regression: {standing.bad} bad on the canary, boundary {standing.boundary}; "
+                f"    regression: {standing.bad} bad on the {self._trial}, boundary {standing.boundary}; "
                 f"p of as many within the margin {standing.p:.2g}"
             )
         elif metric.verdict is Verdict.COMMON_CAUSE:
@@ -153,11 +157,11 @@ class Explanation:
         elif metric.advises:
             yield f"    {metric.advice()}"
         elif metric.held_back:
-            yield f"    suspicious: {standing.bad} bad on the canary, too few for a rollback"
+            yield f"    suspicious: {standing.bad} bad on the {self._trial}, too few for a rollback"
         elif metric.proven:
             yield "    proven no worse than the margin requires"
         elif standing.boundary is not None:
-            yield f"    undecided: {standing.bad} bad on the canary, boundary {standing.boundary}"
+            yield f"    undecided: {standing.bad} bad on the {self._trial}, boundary {standing.boundary}"
         else:
             yield "    undecided: nothing bad enough to test"
         bound = None if metric.proven or metric.verdict is Verdict.REGRESSION else metric.bound()

@@ -9,6 +9,7 @@ from controller import registry
 from controller.api.choice import OneOf
 from controller.api.fields import Place
 from controller.api.reading import SpecError
+from controller.rollout.strategy import Words, words_of
 
 
 def strategy_of(release: Mapping[str, Any]) -> Any:
@@ -21,5 +22,9 @@ def strategy_of(release: Mapping[str, Any]) -> Any:
 
 
 def new_version(release: Mapping[str, Any]) -> str:
-    """What the version on trial is called: where all of the work moves at once there is no canary."""
-    return "new" if getattr(strategy_of(release), "switches", False) else "canary"
+    """What the version on trial is called, in a table."""
+    return words_of_release(release).label
+
+
+def words_of_release(release: Mapping[str, Any]) -> Words:
+    return words_of(switches=getattr(strategy_of(release), "switches", False))

@@ -15,7 +15,9 @@ from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
 
 REQUESTS = 50
-JOBS = 20
+JOBS = 12
+_EACH_S = 0.6
+_DRAW = ("/app/bin/python", "-m", "workloads.image_worker.cli", "try")
 _RATE = 20.0
 """Requests a second: few, as of one who tries something."""
 _REACHED_S = 30.0
@@ -80,7 +82,15 @@ class OfWorker:
 
     async def __call__(self, revision: str) -> Found:
         there = (f"--namespace={self.namespace}", f"deployment/{self.name}-{revision}")
-        draw = ("/app/bin/python", "-m", "workloads.image_worker.cli", "try", f"--count={JOBS}", "--json")
+        draw = (
+            "/app/bin/python",
+            "-m",
+            "workloads.image_worker.cli",
+            "try",
+            f"--count={JOBS}",
+            f"--every={_EACH_S}",
+            "--json",
+        )
         code, said = await _run(str(self.cluster.kubectl), ("exec", *there, "--", *draw), self.cluster)
         drawn = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
         if len(drawn) != JOBS:

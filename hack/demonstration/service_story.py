@@ -34,7 +34,7 @@ SWITCHED = (
     Version("2: a good one", {"VERSION": "2"}, Fate.KEPT),
     Version("3: fails 20 % of its requests", {"VERSION": "3", "ERROR_RATE": "0.2"}, Fate.FOUND),
     Version(
-        "4: a pod can do 15 requests a second, and everybody's are 25",
+        "4: a pod can do 15 requests a second, and its part of everybody's is 25",
         {"VERSION": "4", "ERROR_RATE": "0", "ERRORS_ABOVE": "15"},
         Fate.RETURNED,
     ),

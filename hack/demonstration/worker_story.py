@@ -33,8 +33,8 @@ SWITCHED = (
     Version("2: a good one", {"VERSION": "2"}, Fate.KEPT),
     Version("3: fails half of its jobs", {"VERSION": "3", "ERROR_RATE": "0.5"}, Fate.FOUND),
     Version(
-        "4: a pod can do 1 job a second, and all messages are 3",
-        {"VERSION": "4", "ERROR_RATE": "0", "ERRORS_ABOVE": "1"},
+        "4: a pod can do 2 jobs a second, and its part of all messages is 3",
+        {"VERSION": "4", "ERROR_RATE": "0", "ERRORS_ABOVE": "2"},
         Fate.RETURNED,
     ),
 )

@@ -141,19 +141,24 @@ async def test_versions_are_switched_found_in_preview_and_switched_back_of_a_ser
         assert returned.seconds < 30
         assert summary.failed_on_good_versions == 0
         assert (summary.lost, summary.sent_twice) == (0, 0)
-        assert max(summary.switch_s, summary.return_s) < _SOON_S
+        assert_soon(summary)
         assert any("requests at preview.invite.localhost failed: pointsman abort" in line for line in told)
         assert not any("anary 1" in line for line in told), "where all moves at once there is no canary"
         of_found, of_returned = of_workers.touched.values()
         assert of_found == 0 < of_returned
         assert (of_workers.lost, of_workers.made_twice) == (0, 0)
         assert of_workers.completed + of_workers.dead_lettered == of_workers.jobs > 100
-        assert max(of_workers.switch_s, of_workers.return_s) < _SOON_S
+        assert_soon(of_workers)
         listed = await demo_shop.kubectl("get", "release", NAME, "--no-headers")
         assert re.match(r"invitations +RolledBack +2/2 +0 +False +Regressed +errors \d+/\d+ vs \d+/\d+", listed.text)
     finally:
         await forget(cluster, NAMESPACE, NAME)
         await forget(cluster, worker_story.NAMESPACE, worker_story.NAME)
+
+
+def assert_soon(summary):
+    assert 0 <= summary.switch_s < _SOON_S
+    assert 0 <= summary.return_s < _SOON_S
 
 
 @pytest.mark.alone

@@ -5,10 +5,10 @@ import json
 import jwt
 import pytest
 
-from hack.demonstration.invitations import Invitations, Kept
+from hack.demonstration.invitations import MANIFEST, Invitations, Kept
 from hack.demonstration.releasing import Outcome
 from hack.demonstration.repository import Repository
-from hack.demonstration.service_story import MANIFEST, PATCH, Exposure, exposure, longest, lost, seconds
+from hack.demonstration.service_story import PATCH, Exposure, exposure, longest, lost, seconds
 from hack.load.tally import Ledger
 from hack.node.trouble import TroubleError
 from tests.some_cluster import CLUSTER

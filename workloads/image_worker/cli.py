@@ -87,17 +87,18 @@ def status(job_id: str, *, as_json: Json = False) -> None:
     _run(run)
 
 
-@app.command("try", epilog="Examples:  try   |   try --count 20 --json")
+@app.command("try", epilog="Examples:  try   |   try --count 20 --every 0.5 --json")
 def try_out(
     *,
     count: Annotated[int, typer.Option(min=1, max=1_000, help="So many jobs, one after the other.")] = 1,
+    every: Annotated[float, typer.Option(min=0, max=60, help="Seconds between two of them.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Draw images as this version would, without queue, table or bucket. Exit code 1: some failed."""
 
     async def run() -> None:
         failed = 0
-        async for one in tried(settings.read(os.environ), count):
+        async for one in tried(settings.read(os.environ), count, every=every):
             failed += bool(one.wrong)
             say(asdict(one), f"{one.job_id}  {one.wrong or 'drawn'}  {one.seconds:g} s", as_json=as_json)
         if failed:

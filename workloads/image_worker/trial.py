@@ -3,6 +3,7 @@
 A new version of a worker has no messages before it has a share of them. This shows beforehand that it can do its work.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ class Tried:
     seconds: float
 
 
-async def tried(settings: Settings, count: int) -> AsyncIterator[Tried]:
-    """One after the other."""
+async def tried(settings: Settings, count: int, *, every: float) -> AsyncIterator[Tried]:
+    """One after the other, with `every` seconds in between."""
     misfortune = Misfortune(settings.faults, settings.seed)
     async with Renderer(memory_mib=settings.memory_mib) as renderer:
         for place in range(count):
+            await asyncio.sleep(every if place else 0)
             job_id, begun = f"try-{place}", time.monotonic()
             body = {"job_id": job_id, "kind": "render", "width": _PIXELS, "height": _PIXELS}
             try:

@@ -168,6 +168,15 @@ def test_a_blue_green_release_has_a_new_version_and_what_was_before_and_no_guara
     assert "STABLE" not in shown
 
 
+def test_a_limit_after_a_switch_is_one_of_the_new_version():
+    found = switched(0.05)
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("floor", None, limit=0.02),))
+    looks = [Look(number, NOW, NOW + 5, 100, {"floor": Counts(50, 1000, 0, 2)}) for number in range(1, 7)]
+    text = "\n".join(replace(found, evidence=Judge.over(plan, looks).evidence()).lines(NOW))
+    assert "limit: at most 2.00% of the new version's may be bad" in text
+    assert "canary" not in text
+
+
 def test_a_regression_after_a_switch_shows_no_chance_that_does_not_hold():
     text = "\n".join(switched(0.05).lines(NOW))
     assert "regression: more than 0.72% bad in two looks in a row" in text

@@ -62,7 +62,7 @@ def test_its_first_step_begins_when_all_pods_of_the_preview_serve(world):
     world.commit("v2")
     world.cluster.deployments["v2"].started[-1] += 60
     world.advance(seconds=START_S + 30)
-    assert (world.cluster.states()["v2"].serving, world.release.reason) == (3, "CanaryStarting")
+    assert (world.cluster.states()["v2"].serving, world.release.reason) == (3, "NewVersionStarting")
     world.advance(seconds=60)
     assert (world.cluster.states()["v2"].serving, world.release.reason) == (4, "AwaitingApproval")
 

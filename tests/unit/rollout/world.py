@@ -24,6 +24,7 @@ from controller.rollout.actions import Action, EnsureRevision, Event, SetWeights
 from controller.rollout.converge import Decision
 from controller.rollout.effect import Result
 from controller.rollout.observation import ConfigTrouble, MetricTrouble, Observation, Request, common_cause
+from controller.rollout.strategy import words_of
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import units_since
 from tests.unit.rollout import rules
@@ -266,7 +267,9 @@ class World:
     def _trouble(self, run: Run | None) -> MetricTrouble | None:
         if not (self.release.canary and self.spec.analysis.metrics):
             return None
-        return self.metrics.trouble or common_cause(evidence_of(run))
+        return self.metrics.trouble or common_cause(
+            evidence_of(run), words_of(switches=self.spec.strategy.switches).trial
+        )
 
     def reconcile(self) -> Decision | None:
         if self.cluster.gone:
