@@ -19,6 +19,7 @@ class Pods:
         self._kube = kube
         self._namespace = namespace
         self._asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._gone: asyncio.Queue[str] = asyncio.Queue()
         self._ready: dict[str, int] = {}
         """By Deployment."""
         self.lost: set[str] = set()
@@ -29,6 +30,7 @@ class Pods:
             group.create_task(
                 ChildWatch(self._kube, DEPLOYMENTS, RELEASE_LABEL, self._seen, namespace=self._namespace).run()
             )
+            group.create_task(self._clear())
             for _ in range(_WRITERS):
                 group.create_task(self._write())
 
@@ -37,6 +39,7 @@ class Pods:
             self._asked.put_nowait(change.item)
         if change.gone:
             self._ready.pop(change.metadata["name"], None)
+            self._gone.put_nowait(change.metadata["name"])
 
     async def _write(self) -> None:
         while True:
@@ -51,6 +54,11 @@ class Pods:
                 await self._status(deployment, wanted)
             except NotFoundError:
                 self._ready.pop(name, None)  # it was taken away meanwhile
+
+    async def _clear(self) -> None:
+        """The EndpointSlice goes with its Service, some time after."""
+        while True:
+            await self._kube.delete(ENDPOINT_SLICES, self._namespace, await self._gone.get())
 
     async def lose(self, deployment: dict[str, Any]) -> None:
         """All its pods at once; its endpoints first, as a router sees it."""

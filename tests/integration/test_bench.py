@@ -26,6 +26,7 @@ FIGURES = {
         *("requests_per_job", "jobs_per_s"),
     ],
     "api": ["per_s", "p99_ms_half_load", "quota_exact", "phone_exact"],
+    "switches": ["switches", "returns", "left_over", "rss_mib_last"],
     "decision": ["false_percent_pooled", "us_per_metric_look", "replayed_otherwise"],
 }
 """The names that people and scripts look for."""
@@ -40,6 +41,9 @@ HOLDS = {
     "share": lambda found: found["claims_too_many"] <= 0 and found["dead_lettered_good"] == 0,
     "worker": lambda found: found["completed"] == found["objects"] == found["jobs"],
     "api": lambda found: found["quota_exact"] == found["phone_exact"] == 1,
+    "switches": lambda found: (
+        (found["switches"], found["returns"]) == (6, 2) and found["left_over"] == 0 < found["most_controllerrevisions"]
+    ),
     "decision": lambda found: found["replayed_otherwise"] == 0,
 }
 
