@@ -14,7 +14,7 @@ from controller.api.resources import RELEASES
 from controller.api.status import Status
 from controller.api.status_format import status_from_raw
 from controller.kube.client import KubeClient
-from controller.views.strategies import new_version
+from controller.views.strategies import words_of_release
 from hack.demonstration import preview
 from hack.demonstration.preview import Tester
 from hack.demonstration.repository import Repository
@@ -120,7 +120,7 @@ class Releasing:
         while True:
             release = await kube.get(RELEASES, self._release.namespace, self._release.name)
             status = status_from_raw(release.get("status", {}))
-            line = _line(status, new_version(release))
+            line = _line(status, words_of_release(release).trial)
             if line != said:
                 said = line
                 self.tell(line)
