@@ -10,9 +10,9 @@ _CHECKOUT = Path(__file__).parents[1]
 _PATIENCE_S = 280.0
 
 
-async def small(name: str) -> dict[str, float]:
+async def small(name: str, *, seconds: float = _PATIENCE_S) -> dict[str, float]:
     """The figures of its small size, after what holds of every report."""
-    code, said, progress = await bench(name, "--small", "--json")
+    code, said, progress = await bench(name, "--small", "--json", seconds=seconds)
     assert code == 0, progress[-3000:] + said[-3000:]
     assert progress, "nothing was said while it ran"
     report = json.loads(said.splitlines()[-1])
@@ -23,7 +23,7 @@ async def small(name: str) -> dict[str, float]:
     return figures
 
 
-async def bench(*arguments: str) -> tuple[int, str, str]:
+async def bench(*arguments: str, seconds: float = _PATIENCE_S) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench", *arguments),
         cwd=_CHECKOUT,
@@ -32,10 +32,10 @@ async def bench(*arguments: str) -> tuple[int, str, str]:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(seconds):
             said, progress = await process.communicate()
     except TimeoutError:
         process.terminate()  # its servers end with it
         await process.wait()
-        raise AssertionError(f"{arguments} is not done after {_PATIENCE_S:g} s") from None
+        raise AssertionError(f"{arguments} is not done after {seconds:g} s") from None
     return process.returncode or 0, said.decode(), progress.decode()
