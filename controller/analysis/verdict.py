@@ -35,7 +35,8 @@ def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: 
 
 
 def _missing(run: Run, subject: Subject) -> MetricTrouble | None:
-    sentence = missing(run.looks, run.baseline_rates) if subject.status.weight > 0 else None
+    trial = words_of(switches=subject.switches).trial
+    sentence = missing(run.looks, run.baseline_rates, trial) if subject.status.weight > 0 else None
     return MetricTrouble(Reason.METRICS_MISSING, sentence) if sentence is not None else None
 
 

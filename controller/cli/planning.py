@@ -29,6 +29,7 @@ from controller.cli._terminal import Terminal, echo, say
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
 from controller.rollout.bake import bake_weight
+from controller.rollout.strategy import words_of
 from controller.stats.counts import metric_of
 from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.stats.power import (
@@ -336,6 +337,7 @@ def _limits(planned: Planned) -> list[str]:
             takes = _minutes(
                 looks_to_detect_above_limit(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval
             )
-            twice = f"{metric.name}: a canary at twice its limit of {metric.limit:.2%}"
+            trial = words_of(switches=spec.strategy.switches).trial
+            twice = f"{metric.name}: a {trial} at twice its limit of {metric.limit:.2%}"
             said.append(f"{twice} is found in {span(takes)} at {most:g} % of the work")
     return said

@@ -18,20 +18,22 @@ _REMEMBERED = 20
 """Looks over which the usual traffic is averaged."""
 
 
-def missing(looks: Sequence[Look], baseline_rates: Mapping[str, float]) -> str | None:
-    """What is missing, in a sentence, or None. `usual`: units per second of both versions, from before the canary.
+def missing(looks: Sequence[Look], baseline_rates: Mapping[str, float], trial: str = "canary") -> str | None:
+    """What is missing, in a sentence that calls the new version `trial`, or None.
+
+    `baseline_rates`: units per second of both versions, from before it came.
 
     A metric that was not asked (its row is not there) says nothing; one that was asked and had nothing has a row of
     zeros.
     """
     for name in {name: None for look in reversed(looks) for name in look.rows} | dict.fromkeys(baseline_rates):
-        sentence = _missing(name, looks, baseline_rates.get(name, 0.0))
+        sentence = _missing(name, looks, baseline_rates.get(name, 0.0), trial)
         if sentence is not None:
             return sentence
     return None
 
 
-def _missing(name: str, looks: Sequence[Look], baseline_rates: float) -> str | None:
+def _missing(name: str, looks: Sequence[Look], baseline_rates: float, trial: str) -> str | None:
     silent: list[tuple[Look, Counts]] = []
     heard: list[tuple[Look, Counts]] = []
     for look in reversed(looks):
@@ -49,7 +51,7 @@ def _missing(name: str, looks: Sequence[Look], baseline_rates: float) -> str | N
     if len(silent) < LOOKS or expected < UNITS:
         return None
     alone = all(counts == NOTHING for _, counts in silent)
-    whose = "no units at all" if alone else "no units of the canary"
+    whose = "no units at all" if alone else f"no units of the {trial}"
     return f"metric {name}: {whose} in {len(silent)} looks, where about {expected:.0f} were expected"
 
 

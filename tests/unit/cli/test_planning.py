@@ -146,7 +146,7 @@ def test_a_switch_is_planned_by_what_was_before_and_without_a_promise(tmp_path):
     said = planned(path, "--rate", 50, "--base", "0.1%")["advice"]
     assert said[0].startswith("before the switch nothing is compared")
     assert said[1].startswith("errors: about 0.70% bad in two looks in a row switches back (stable has 0.10%)")
-    assert said[2].startswith("floor: a canary at twice its limit")
+    assert said[2].startswith("floor: a new version at twice its limit")
 
 
 def test_the_price_of_a_fresh_baseline_is_told_in_time_both_ways(manifest):

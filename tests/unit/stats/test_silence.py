@@ -30,6 +30,7 @@ def both(canary, stable):
 def test_the_canary_alone_is_missing_after_two_looks_in_which_stable_had_work():
     sentence = missing(looks(both(0, 200), both(0, 200)), {})
     assert sentence == "metric errors: no units of the canary in 2 looks, where about 44 were expected"
+    assert "of the new version in" in (missing(looks(both(0, 200), both(0, 200)), {}, "new version") or "")
 
 
 def test_one_look_is_not_enough():
