@@ -59,6 +59,8 @@ def test_a_switch_that_is_taken_back_for_harm_or_a_limit_speaks_of_no_canary(wor
     verdict = Verdict.UNDECIDED if limit is None else Verdict.REGRESSION
     found = MetricEvidence("errors", verdict, Counts(300, 5000, 0, 5000), standing, limit=limit)
     decided = decide(replace(world.observe(), evidence=Evidence(5, (found,))), world.cluster.now)
-    assert decided.status.last_rollback.revision == "v2"
-    assert "on the new version" in decided.status.last_rollback.message
-    assert not [line for line in [*said(decided), decided.status.last_rollback.message] if "canary" in line.lower()]
+    rollback = decided.status.last_rollback
+    assert rollback is not None
+    assert rollback.revision == "v2"
+    assert "on the new version" in rollback.message
+    assert not [line for line in [*said(decided), rollback.message] if "canary" in line.lower()]
