@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from controller.api.release import Written
 
 _PREVIEW = "preview"
-_CANNOT = "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI, or leave it out"
+_CANNOT = (
+    "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI or traffic.traefik, or leave it "
+    "out"
+)
 _THREE_WAY = "threeWay"
 _NOT_THREE = (
-    "{} cannot split the work between three versions, as baseline: fresh needs. Use traffic.gatewayAPI, or baseline: "
-    "stable"
+    "{} cannot split the work between three versions, as baseline: fresh needs. Use traffic.gatewayAPI or "
+    "traffic.traefik, or baseline: stable"
 )
 _ONE_WAY = "there is another way to reach the new version before it (preview, or a header step): leave one of them out"
 

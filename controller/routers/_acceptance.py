@@ -37,6 +37,17 @@ def rivalry(older: str, younger: RouteName) -> str:
     )
 
 
+def unresolved(route: Mapping[str, Any]) -> str:
+    """Why a parent cannot lead its requests where it should, in that parent's own words; of the route as it is now."""
+    generation = route["metadata"].get("generation", 0)
+    for parent, conditions in _answers(route):
+        resolved = conditions.get("ResolvedRefs", {})
+        if resolved.get("status") == "False" and resolved.get("observedGeneration", generation) >= generation:
+            said = " ".join(str(resolved.get("message", "")).split())[:_SHOWN]
+            return f"{parent} cannot send where the route leads ({said})"
+    return ""
+
+
 def _answers(route: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Mapping[str, Any]]]]:
     """Each parent of the spec, as people know it, with the conditions that were written for it."""
     home = route["metadata"]["namespace"]

@@ -121,7 +121,7 @@ class Operator:
         reconciler = Reconciler(
             kube=kube,
             cache=cache,
-            observer=Observer(cache, config_maps, cluster, RouterContext(cache, (allocators, hosts))),
+            observer=Observer(cache, config_maps, cluster, RouterContext(cache, (allocators, hosts, kube.clock))),
             executor=Executor(cache, runs, events, config_maps),
             analysis=analysis,
             runs=runs,

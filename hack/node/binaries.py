@@ -161,6 +161,16 @@ def _programs() -> Iterator[Program]:
         source=GoFiles(module="gateway-api", path="sigs.k8s.io/gateway-api", folder="config/crd/standard"),
         seconds=5,
     )
+    yield Program(
+        name="traefik-crds",
+        version="3.7.13",
+        source=GoFiles(
+            module="traefik-crds",
+            path="github.com/traefik/traefik/v3",
+            folder="docs/content/reference/dynamic-configuration",
+        ),
+        seconds=15,
+    )
 
 
 PROGRAMS = {program.name: program for program in _programs()}

@@ -9,7 +9,10 @@ from typing import Any
 from hack.node import build, paths
 from hack.node.trouble import TroubleError
 
-_USED_HERE = [f"crd/{kind}.gateway.networking.k8s.io" for kind in ("gatewayclasses", "gateways", "httproutes")]
+_USED_HERE = [
+    *(f"crd/{kind}.gateway.networking.k8s.io" for kind in ("gatewayclasses", "gateways", "httproutes")),
+    "crd/traefikservices.traefik.io",
+]
 _MANIFESTS = paths.NODE / "manifests"
 
 
@@ -32,7 +35,8 @@ class Kubectl:
 
     def apply_defaults(self, *, influx_token: str) -> None:
         crds = build.program("gateway-api")
-        self.apply(crds, _MANIFESTS / "namespaces.yaml")
+        traefiks = build.program("traefik-crds") / "kubernetes-crd-definition-v1.yml"
+        self.apply(crds, traefiks, _MANIFESTS / "namespaces.yaml")
         self("wait", "--for=condition=Established", "--timeout=30s", *_USED_HERE)
         self.apply(*(_MANIFESTS / f"{name}.yaml" for name in ("dns", "monitoring", "aws", "databases", "gateway")))
         self.apply_object(

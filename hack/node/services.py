@@ -92,6 +92,7 @@ def gateway_config(influx_url: str, token: str, middlewares: Path) -> dict[str, 
             "providersThrottleDuration": "200ms",  # of 2 s: tests wait for every change of weights
             "file": {"filename": str(middlewares)},
             "kubernetesGateway": {"throttleDuration": "100ms", "statusAddress": {"ip": "127.0.0.1"}},
+            "kubernetesCRD": {"throttleDuration": "100ms"},
         },
         "metrics": {
             "influxDB2": {

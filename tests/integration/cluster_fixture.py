@@ -29,7 +29,7 @@ _DEADLINE_S = 30.0
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The kubeconfig of an administrator. Pointsman's CRDs and those of Gateway API are there."""
+    """The kubeconfig of an administrator. Pointsman's CRDs, those of Gateway API and of Traefik are there."""
     own = tmp_path_factory.getbasetemp()
     session = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     with _shared(session / "api-server") as kubeconfig:
@@ -74,7 +74,7 @@ def _shared(directory: Path) -> Iterator[Path]:
                 try:
                     plane.start()
                     with plane.http() as http:
-                        define(http, [*crds.definitions(), *gateway_api()])
+                        define(http, [*crds.definitions(), *gateway_api(), *traefik_crds()])
                 except BaseException:
                     plane.stop()
                     raise
@@ -109,6 +109,11 @@ def gateway_api() -> list[dict[str, Any]]:
         for document in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader)
     ]
     return [document for document in found if document and document["kind"] == CRDS.kind]
+
+
+def traefik_crds() -> list[dict[str, Any]]:
+    text = (build.program("traefik-crds") / "kubernetes-crd-definition-v1.yml").read_text()
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
 
 
 def define(http: httpx.Client, definitions: Sequence[Mapping[str, Any]]) -> None:

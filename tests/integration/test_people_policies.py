@@ -87,8 +87,8 @@ async def _until_refused(do, *arguments, **options):
             await asyncio.sleep(0.1)
 
 
-async def _route(kube, *, namespace="shop", parents=(PUBLIC,), **more):
-    body = release(weight(10), traffic={"gatewayAPI": {"parentRefs": list(parents), **more}})
+async def _route(kube, *, namespace="shop", parents=(PUBLIC,), router="gatewayAPI", **more):
+    body = release(weight(10), traffic={router: {"parentRefs": list(parents), **more}})
     return await kube.request("POST", RELEASES.path(namespace), body=body, query={"dryRun": "All"})
 
 
@@ -123,10 +123,27 @@ async def test_a_host_name_of_somebody_else_is_refused(shop, host):
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize("router", ["gatewayAPI", "traefik"])
+async def test_every_router_that_takes_host_names_is_held_to_the_list(shop, router):
+    await _route(shop, router=router, hostnames=["shop.example.com"])
+    with pytest.raises(InvalidError, match=f"spec.traffic.{router}.hostnames: namespace shop may not use "):
+        await _route(shop, router=router, hostnames=["bank.example.com"])
+    with pytest.raises(InvalidError, match=f"spec.traffic.{router}.parentRefs: namespace shop may not use "):
+        await _route(
+            shop, router=router, hostnames=["shop.example.com"], parents=[{"name": "inner"}, PUBLIC | {"name": "x"}]
+        )
+    with pytest.raises(InvalidError, match=r"hostnames of spec\.traffic is empty"):
+        await _route(shop, router=router)
+
+
 async def test_no_host_name_would_be_every_one(shop):
-    with pytest.raises(InvalidError, match="hostnames is empty, which is every host name of the Gateway"):
+    with pytest.raises(
+        InvalidError, match=r"hostnames of spec\.traffic is empty, which is every host name of the Gateway"
+    ):
         await _route(shop)
-    with pytest.raises(InvalidError, match="hostnames is empty, which is every host name of the Gateway"):
+    with pytest.raises(
+        InvalidError, match=r"hostnames of spec\.traffic is empty, which is every host name of the Gateway"
+    ):
         await _route(shop, hostnames=[])
 
 

@@ -26,10 +26,12 @@ import controller.rollout.strategies.canary as strategies_canary
 import controller.routers.gateway_api as routers_gatewayapi
 import controller.routers.queue as routers_queue
 import controller.routers.replicas as routers_replicas
+import controller.routers.traefik as routers_traefik
 
 checked_routers_gatewayapi: RouterModule = routers_gatewayapi
 checked_routers_queue: RouterModule = routers_queue
 checked_routers_replicas: RouterModule = routers_replicas
+checked_routers_traefik: RouterModule = routers_traefik
 checked_providers_influxdb: ProviderModule = providers_influxdb
 checked_steps_approve: StepModule = steps_approve
 checked_steps_header: StepModule = steps_header

@@ -221,7 +221,7 @@ class World:
             },
             "routes": {
                 item["metadata"]["name"]: [
-                    (one["name"], one["weight"]) for one in item["spec"]["rules"][0]["backendRefs"]
+                    (one["name"], one.get("weight", 1)) for one in item["spec"]["rules"][0]["backendRefs"]
                 ]
                 for item in self.api.objects(HTTP_ROUTES.path())
             },

@@ -58,6 +58,10 @@ OPEN: dict[Path, list[Any]] = {
     ("template",): [template(2), template(3), WHOLE, {"spec": CONFIGURED}],
     ("traffic", "gatewayAPI", "rules"): [[{"matches": [{"path": {"value": "/a"}}]}]],
     ("traffic", "gatewayAPI", "parentRefs"): [[{"name": "other"}]],
+    ("traffic", "traefik"): [
+        {"parentRefs": [{"name": "public"}], "hostnames": ["web.localhost"]},
+        {"parentRefs": [{"name": "other"}], "nativeLB": False, "rules": [{"matches": [{"path": {"value": "/a"}}]}]},
+    ],
     ("analysis", "metrics"): [
         [{"name": "errors", "template": "http-errors", "parameters": {"code": "5.."}}],
         [{"name": "floor", "template": "http-errors", "limit": {"max": "2%"}}],
@@ -105,6 +109,7 @@ OPEN: dict[Path, list[Any]] = {
 """Values for what the schema leaves open, and for what only makes sense together. Each of them is an edit."""
 NEVER: dict[Path, str] = {
     ("traffic", "gatewayAPI", "rules", 0, "backendRefs"): "refused, whatever it is",
+    ("traffic", "traefik", "rules", 0, "backendRefs"): "refused, whatever it is",
     ("strategy", "blueGreen", "steps", 0, "weight"): "refused: a switch has no weights",
     ("strategy", "blueGreen", "steps", 0, "analyze"): "goes with a weight",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.api.resources import HTTP_ROUTES, RELEASES, SERVICES
+from controller.api.resources import HTTP_ROUTES, RELEASES, SERVICES, TRAEFIK_SERVICES
 from tests.unit.runtime.fake_api import Change, Object
 from tests.unit.runtime.fake_client import Weather
 from tests.unit.runtime.fault_world import SHOP, World, release, run
@@ -15,7 +15,9 @@ ROUTERS: dict[str, Object] = {
     "gatewayAPI": {"gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": ["web.localhost"]}},
     "replicas": {"replicas": {}},
     "queue": {"queue": {"ledger": {"http": {}}}},
+    "traefik": {"traefik": {"parentRefs": [{"name": "public"}], "hostnames": ["web.localhost"]}},
 }
+BY_ROUTE = ("gatewayAPI", "traefik")
 CHANGES = [(old, new) for old in ROUTERS for new in ROUTERS if old != new]
 CHANGED = pytest.mark.parametrize(("old", "new"), CHANGES, ids=lambda kind: kind)
 
@@ -39,6 +41,30 @@ def route_is_there(world: World) -> bool:
     return world.api.handle("GET", HTTP_ROUTES.path(SHOP, "web"), {}, None).status == 200
 
 
+def traefik_service(world: World) -> Object | None:
+    return next(iter(world.api.objects(TRAEFIK_SERVICES.path())), None)
+
+
+def backends(world: World, reference: Object) -> list[str]:
+    """Services behind what a route refers to."""
+    if reference.get("kind", "Service") == "Service":
+        return [reference["name"]]
+    found = traefik_service(world)
+    assert found is not None, "the TraefikService that a route refers to is there"
+    return [one["name"] for one in found["spec"]["weighted"]["services"]]
+
+
+def weights_of(world: World) -> dict[str, int]:
+    """By Service, of the route as it leads now; empty where there is none."""
+    for route in world.api.objects(HTTP_ROUTES.path()):
+        references = route["spec"]["rules"][0]["backendRefs"]
+        found = traefik_service(world)
+        if found is not None and references[0].get("kind") == "TraefikService":
+            references = found["spec"]["weighted"]["services"]
+        return {one["name"]: one["weight"] for one in references}
+    return {}
+
+
 def somebody_always_serves(world: World) -> None:
     """Whoever is called sends to a version that has a Service: from now on, after each write."""
 
@@ -46,7 +72,8 @@ def somebody_always_serves(world: World) -> None:
         services = {item["metadata"]["name"] for item in world.api.objects(SERVICES.path())}
         for route in world.api.objects(HTTP_ROUTES.path()):
             for backend in route["spec"]["rules"][0]["backendRefs"]:
-                assert backend["name"] in services, f"{backend['name']} is called, and is not there"
+                for name in backends(world, backend):
+                    assert name in services, f"{name} is called, and is not there"
         assert "web" in services
 
     world.api.listeners.append(look)
@@ -59,13 +86,13 @@ def test_a_router_changed_at_rest_hands_over_and_the_next_promotion_goes_its_way
         somebody_always_serves(world)
         switch(world, new)
         await handed_over(world, new)
-        assert route_is_there(world) == (new == "gatewayAPI")
+        assert route_is_there(world) == (new in BY_ROUTE)
         await world.until_phase("web", "Healthy")
         world.commit("web", 2)
         await world.until(lambda: world.status("web").get("weight") == 50)
         world.ask("web", "approve")
         await world.until_phase("web", "Healthy", version=2)
-        assert route_is_there(world) == (new == "gatewayAPI")
+        assert route_is_there(world) == (new in BY_ROUTE)
         (operator,) = world.operators
         ledgers = operator.operator.allocators
         assert (ledgers.place_of("shop/web") is not None) == (new == "queue")
@@ -91,10 +118,9 @@ def test_a_router_changed_in_mid_release_takes_the_canary_along_and_a_rollback_m
         await world.until_phase("web", "RolledBack")
         service = world.api.handle("GET", SERVICES.path(SHOP, "web"), {}, None).body
         assert service["spec"]["selector"]["pointsman.dev/revision"] == stable
-        if new == "gatewayAPI":
-            assert world.picture()["routes"] == {"web": [(f"web-{stable}", 10_000)]}
-        else:
-            assert not route_is_there(world)
+        assert weights_of(world) == ({f"web-{stable}": 10_000} if new in BY_ROUTE else {})
+        assert route_is_there(world) == (new in BY_ROUTE)
+        assert (traefik_service(world) is not None) == (new == "traefik")
 
     run(story)
 

@@ -13,7 +13,15 @@ import pytest
 from controller import registry
 from controller.api.names import RELEASE_LABEL
 from controller.api.release import release_schema
-from controller.api.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES, RELEASE_ACTIONS, RELEASES, SERVICES
+from controller.api.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    RELEASE_ACTIONS,
+    RELEASES,
+    SERVICES,
+    TRAEFIK_SERVICES,
+)
 from controller.api.revision import first_revision_of
 from controller.queue_share.ports import LedgerPlace
 from controller.queue_share.stores.memory import MemoryLedgers
@@ -67,7 +75,7 @@ def objects(world: World) -> Object:
     is decided by it.
     """
     found: Object = {}
-    for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES, CONFIG_MAPS):
+    for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES, TRAEFIK_SERVICES, CONFIG_MAPS):
         for item in world.api.objects(resource.path()):
             metadata = item["metadata"]
             if RELEASE_LABEL not in metadata.get("labels", {}):

@@ -1,0 +1,86 @@
+"""`traefik` with a real Traefik on a real API server."""
+
+import asyncio
+
+from controller.api.resources import ENDPOINT_SLICES, HTTP_ROUTES, TRAEFIK_SERVICES
+from controller.ports import Weights
+from controller.rollout.traffic import ROUTER_FOLLOWS_S
+from tests.integration.traefik_fixture import CANARY, DEADLINE_S, STABLE, mall, plain_mall
+
+__all__ = ["mall", "plain_mall"]
+
+ALL_STABLE = {STABLE: 100.0}
+
+
+async def test_requests_are_split_by_the_weights(mall):
+    await mall.ensure("traefik", ALL_STABLE)
+    await mall.until_served(STABLE)
+    await mall.ensure("traefik", {STABLE: 95.0, CANARY: 5.0})
+    async with asyncio.timeout(DEADLINE_S):
+        while CANARY not in await mall.split(40):
+            pass
+    counted = await mall.split(400)
+    assert 19 <= counted[CANARY] <= 21
+    assert counted.total() == counted[STABLE] + counted[CANARY]
+    await mall.ensure("traefik", {CANARY: 100.0})
+    await mall.until_served(CANARY)
+
+
+async def test_a_hand_over_there_and_back_loses_no_request(mall):
+    await mall.ensure("gatewayAPI", ALL_STABLE)
+    await mall.until_served(STABLE)
+    async with mall.callers() as codes:
+        for before, after in (("gatewayAPI", "traefik"), ("traefik", "gatewayAPI")):
+            await mall.ensure(after, ALL_STABLE)
+            await asyncio.sleep(ROUTER_FOLLOWS_S)  # as `rollout.hand_over` waits
+            await mall.leave(before)
+            assert (await mall.kube.find(TRAEFIK_SERVICES, mall.namespace, "web") is None) == (before == "traefik")
+            await mall.split(200)
+        await asyncio.sleep(ROUTER_FOLLOWS_S)
+    assert codes.total() > 1000
+    assert set(codes) == {200}, codes
+
+
+async def test_a_traefik_that_reads_no_traefik_services_keeps_the_route_that_serves(plain_mall):
+    mall = plain_mall
+    await mall.ensure("gatewayAPI", ALL_STABLE)
+    await mall.until_served(STABLE)
+    async with mall.callers() as codes, asyncio.timeout(DEADLINE_S):
+        while True:
+            router = mall.router("traefik")
+            seen = await router.observe()
+            if seen is not None and "cannot send where the route leads" in seen.signs.refused:
+                break
+            await router.ensure(Weights(ALL_STABLE, stable=STABLE))
+            await asyncio.sleep(0.2)
+        await router.ensure(Weights(ALL_STABLE, stable=STABLE))
+        await mall.split(200)
+    assert set(codes) == {200}, codes
+    assert seen.shares == {}, "it has not taken over"
+
+
+async def test_a_canary_without_endpoints_fails_its_own_share_alone(mall):
+    await mall.ensure("traefik", {STABLE: 90.0, CANARY: 10.0})
+    async with asyncio.timeout(DEADLINE_S):
+        while CANARY not in await mall.split(40):
+            pass
+    await mall.kube.delete(ENDPOINT_SLICES, mall.namespace, f"web-{CANARY}")
+    async with asyncio.timeout(DEADLINE_S):
+        while not (codes := [(await mall.ask()).status_code for _ in range(100)]).count(503):
+            pass
+    codes = [(await mall.ask()).status_code for _ in range(100)]
+    assert codes.count(200) == 90
+
+
+async def test_what_somebody_edits_is_put_back(mall):
+    await mall.ensure("traefik", ALL_STABLE)
+    found = await mall.kube.get(TRAEFIK_SERVICES, mall.namespace, "web")
+    found["spec"]["weighted"]["services"][0]["weight"] = 1
+    found["spec"]["weighted"]["sticky"] = {"cookie": {"name": "by-hand"}}
+    await mall.kube.replace(TRAEFIK_SERVICES, found)
+    assert (await mall.router("traefik").observe()).shares == {}, "edited by hand is seen"
+    await mall.ensure("traefik", ALL_STABLE)
+    spec = (await mall.kube.get(TRAEFIK_SERVICES, mall.namespace, "web"))["spec"]
+    assert spec["weighted"].keys() == {"services"}
+    route = await mall.kube.get(HTTP_ROUTES, mall.namespace, "web")
+    assert [one["kind"] for one in route["spec"]["rules"][0]["backendRefs"]] == ["TraefikService"]
