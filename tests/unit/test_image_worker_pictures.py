@@ -3,10 +3,12 @@
 import asyncio
 import io
 import random
+import struct
 import zlib
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.e2e.patience import until
 from workloads.common.attempt import RefusedError
@@ -14,7 +16,8 @@ from workloads.image_worker import picture, upload
 from workloads.image_worker.near import bands
 from workloads.image_worker.perceptual import distance, perceptual_hash
 from workloads.image_worker.refusal import BadJobError
-from workloads.image_worker.renderer import Renderer
+from workloads.image_worker.renderer import Limits, Renderer
+from workloads.image_worker.scans import MOST_SCANS, scans
 
 
 def drawn(seed: str = "a", **more: object) -> Image.Image:
@@ -104,7 +107,7 @@ def test_hashes_within_the_limit_share_a_band(limit: int) -> None:
 
 async def test_a_render_process_is_kept_killed_with_its_job_and_refuses_with_the_field() -> None:
     """W10, W15"""
-    async with Renderer(memory_mib=1024) as renderer:
+    async with Renderer(Limits(memory_mib=1536, cpu_s=60)) as renderer:
         rendered = await renderer.render("a", "render", {"width": 64, "height": 64})
         assert Image.open(io.BytesIO(rendered.parts[0].data)).size == (64, 64)
         [idle] = renderer._idle
@@ -119,3 +122,132 @@ async def test_a_render_process_is_kept_killed_with_its_job_and_refuses_with_the
         assert not idle.lives
         again = await renderer.render("a", "render", {"width": 64, "height": 64})
         assert again == rendered
+
+
+def _with_segment(jpeg: bytes, marker: int, content: bytes) -> bytes:
+    return jpeg[:2] + bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
+
+
+def _exif_that_ends_early(orientation: int) -> bytes:
+    """Announces five entries, and has one."""
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    return b"Exif\0\0MM\0*" + (8).to_bytes(4, "big") + (5).to_bytes(2, "big") + entry
+
+
+@pytest.mark.parametrize(
+    ("marker", "content", "size"),
+    [
+        (0xE1, _exif_that_ends_early(6), (240, 320)),
+        (0xE1, b"Exif\0\0MM\0*\xff\xff\xff\xff", (320, 240)),
+        (0xE1, b"Exif\0\0rubbish", (320, 240)),
+        (0xE2, b"MPF\0" + b"rubbish" * 9, (320, 240)),
+        (0xE2, b"MPF\0MM\0*" + (8).to_bytes(4, "big") + (3).to_bytes(2, "big"), (320, 240)),
+        (0xE2, b"ICC_PROFILE\0\1\1rubbish", (320, 240)),
+    ],
+    ids=[
+        "exif ends early",
+        "exif points outside",
+        "exif of rubbish",
+        "mpf of rubbish",
+        "mpf ends early",
+        "icc of rubbish",
+    ],
+)
+def test_a_photo_with_broken_metadata_is_a_good_photo(marker: int, content: bytes, size: tuple[int, int]) -> None:
+    """W15: Pillow warns, as of what phones write; the job was tried three times and dead-lettered."""
+    image = upload.normalise(_with_segment(encoded(drawn()), marker, content))
+    assert image.size == size
+
+
+def test_an_mpo_of_two_frames_is_its_first() -> None:
+    """W15: phones put a second view or a depth map behind the photo."""
+    mpo = encoded(drawn("a"), "MPO", save_all=True, append_images=[drawn("b")])
+    assert distance(perceptual_hash(upload.normalise(mpo)), perceptual_hash(drawn("a"))) <= 4
+
+
+def test_sixteen_bits_of_grey_are_scaled() -> None:
+    """W15: all above 255 became white, with a mean of 253 for 115."""
+    ramp = np.linspace(0, 65535, 257).round().astype(np.uint16)
+    image = upload.normalise(encoded(Image.fromarray(np.tile(ramp, (16, 1))), "PNG"))
+    assert [image.getpixel((column, 8)) for column in (0, 128, 256)] == [(0, 0, 0), (128, 128, 128), (255, 255, 255)]
+
+
+def _swapped_profile() -> bytes:
+    """Of a screen whose red and green are exchanged: (255, 0, 0) is green."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    tags = {
+        profile[at : at + 4]: profile[at + 4 : at + 12]
+        for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12)
+    }
+    red, green = tags[b"rXYZ"], tags[b"gXYZ"]
+    return (
+        profile.replace(b"rXYZ" + red, b"rXYZ" + b"?" * 8)
+        .replace(b"gXYZ" + green, b"gXYZ" + red)
+        .replace(b"rXYZ" + b"?" * 8, b"rXYZ" + green)
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_colors_come_out_as_the_images_profile_says(kind: str) -> None:
+    """W15: profiles were dropped, so that photos of phones lost their color."""
+    red = Image.new("RGB", (64, 64), (255, 0, 0))
+    more = {"lossless": True} if kind == "WEBP" else {}
+    got = upload.normalise(encoded(red, kind, icc_profile=_swapped_profile(), **more)).getpixel((32, 32))
+    assert got[1] > 230
+    assert max(got[0], got[2]) < 25
+
+
+def test_a_transparent_image_keeps_its_transparency_beside_its_profile() -> None:
+    """W15"""
+    red = Image.new("RGBA", (64, 64), (255, 0, 0, 77))
+    got = upload.normalise(encoded(red, "PNG", icc_profile=_swapped_profile()))
+    assert got.mode == "RGBA"
+    assert got.getpixel((32, 32))[3] == 77
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+def test_an_animation_is_refused_and_not_cut_to_its_first_frame_in_silence(kind: str) -> None:
+    """W15"""
+    data = encoded(drawn("a"), kind, save_all=True, append_images=[drawn("b"), drawn("c")])
+    with pytest.raises(BadJobError, match=r"animated \(3 frames\). Upload a still image"):
+        upload.normalise(data)
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
+    """W15: 4 MiB with 53,000 scans were decoded for more than 130 s, three times over."""
+    progressive = encoded(drawn(), progressive=True)
+    assert 5 <= scans(progressive) <= 15
+    assert upload.normalise(progressive).size == (320, 240)
+    last = progressive.rindex(b"\xff\xda")
+    many = progressive[:last] + progressive[last:-2] * 53_000 + progressive[-2:]
+    assert scans(many) == MOST_SCANS + 1
+    with pytest.raises(BadJobError, match="more than 100 scans"):
+        upload.normalise(many)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xd8", b"\xff\xd8\xff\xda\xff", b"\xff\xd8" + b"\xff" * 99, b"PNG", b""])
+def test_scans_are_counted_in_any_bytes(data: bytes) -> None:
+    assert scans(data) <= 1
+
+
+async def test_a_job_over_its_processor_time_is_refused_and_the_next_has_its_own() -> None:
+    """W10, W15: such a job takes as long each time, so it is not tried again."""
+    heavy = {"width": 4096, "height": 4096, "shapes": 1000}
+    async with Renderer(Limits(memory_mib=1536, cpu_s=1)) as renderer:
+        with pytest.raises(RefusedError, match="took longer than 1 s of processor time"):
+            await renderer.render("a", "render", heavy)
+        for _ in range(12):
+            await renderer.render("a", "render", {"width": 700, "height": 700})
+
+
+@pytest.mark.parametrize("text", ["Hello, world!", "a\u200db", "nim\u200cfasele", ""])
+def test_a_text_that_the_font_has_is_drawn(text: str) -> None:
+    """W15: a joiner and a non-joiner are parts of words."""
+    assert picture.read({"text": text}).text == text
+
+
+@pytest.mark.parametrize(("text", "letter"), [("Gruß", "ß"), ("日", "日"), ("ok 🙂", "🙂")])
+def test_a_letter_that_the_font_has_not_is_named(text: str, letter: str) -> None:
+    """W15: it was drawn as an empty box."""
+    with pytest.raises(BadJobError, match=rf"text: the font has no '{letter}' \(U\+"):
+        picture.read({"text": text})

@@ -53,7 +53,7 @@ async def serve(
                 path_style=path_style(os.environ),
             )
         )
-        renderer = await stack.enter_async_context(Renderer(memory_mib=settings.memory_mib))
+        renderer = await stack.enter_async_context(Renderer(settings.render))
         queue = JobQueue(
             aws,
             places.queue,

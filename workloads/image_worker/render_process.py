@@ -8,6 +8,7 @@ kept: importing Pillow and numpy takes longer than most jobs.
 import hashlib
 import io
 import json
+import math
 import os
 import resource
 import sys
@@ -28,7 +29,8 @@ def answer(request: Frame) -> Frame:
     except BadJobError as refusal:
         return Frame({"refused": str(refusal)})
     except MemoryError:
-        return Frame({"error": "the image needs more memory than a render process may have"})
+        # The same image needs as much the next time.
+        return Frame({"refused": "the image needs more memory than a render process may have (RENDER_MEMORY_MIB)"})
     except Exception as problem:  # noqa: BLE001 - a defect in drawing is a failure of the job, not of the process
         return Frame({"error": f"{type(problem).__name__}: {problem}"})
 
@@ -67,23 +69,32 @@ def _encoded(image: Image.Image, *, photo: bool) -> tuple[bytes, Mapping[str, An
     }
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Until the other side closes."""
+def serve(requests: BinaryIO, answers: BinaryIO, *, seconds: int) -> None:
+    """Until the other side closes. SIGXCPU ends a job of more than so many seconds of processor time."""
     while len(head := requests.read(HEAD)) == HEAD:
         about, data = lengths(head)
         request = Frame(json.loads(requests.read(about)), requests.read(data))
+        _limit_cpu(seconds)
         answers.write(answer(request).encode())
         answers.flush()
 
 
+def _limit_cpu(seconds: int) -> None:
+    """From now on. No signal handler would be called while a decoder runs, so the signal kills."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, resource.RLIM_INFINITY)
+    )
+
+
 def main() -> None:
-    memory = int(sys.argv[1]) * 2**20
+    memory, seconds = int(sys.argv[1]) * 2**20, int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # a print would stand in the middle of an image
     try:
-        serve(sys.stdin.buffer, answers)
+        serve(sys.stdin.buffer, answers, seconds=seconds)
     except BrokenPipeError:  # the worker was killed: nobody waits for the answer
         os._exit(0)
 

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,7 @@ from workloads.common.attempt import RefusedError
 from workloads.image_worker.frames import HEAD, Frame, FrameError, lengths
 
 _STREAM_LIMIT = 2**20
+_TO_END_S = 1.0
 
 
 class RenderError(Exception):
@@ -40,21 +42,30 @@ class Rendered:
     hash64: int
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of a render process: address space, and processor time for each job."""
+
+    memory_mib: int
+    cpu_s: int
+
+
 class _Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     @classmethod
-    async def start(cls, memory_mib: int) -> Self:
+    async def start(cls, limits: Limits) -> Self:
         top = str(Path(workloads.__file__).parents[1])
         # No credentials: what decodes files from outside has nothing to give away.
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": top, "OPENBLAS_NUM_THREADS": "1"}
-        for name in ("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "LANG"):
+        for name in ("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "LANG", "RENDER_FONT"):
             if name in os.environ:
                 environment[name] = os.environ[name]
         return cls(
             await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "workloads.image_worker.render_process", str(memory_mib)),
+                *(sys.executable, "-m", "workloads.image_worker.render_process"),
+                *(str(limits.memory_mib), str(limits.cpu_s)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env=environment,
@@ -80,6 +91,14 @@ class _Process:
         except (asyncio.IncompleteReadError, OSError) as problem:
             raise FrameError("the render process ended") from problem
 
+    async def ended(self) -> int:
+        """Its exit code, or the signal that ended it, negative; it is killed if it still runs."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TO_END_S):  # its pipes close a moment before
+                await self._process.wait()
+        await self.kill()
+        return self._process.returncode or 0
+
     async def kill(self) -> None:
         if self.lives:
             self._process.kill()
@@ -91,8 +110,8 @@ class _Process:
 class Renderer:
     """`async with`: its processes end with it. As many jobs at a time as are asked for."""
 
-    def __init__(self, *, memory_mib: int) -> None:
-        self._memory_mib = memory_mib
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._idle: list[_Process] = []
 
     async def __aenter__(self) -> Self:
@@ -108,6 +127,8 @@ class Renderer:
             try:
                 answer = await process.ask(Frame({"job_id": job_id, "kind": kind, "body": dict(body)}, data))
             except FrameError as problem:
+                if await process.ended() == -signal.SIGXCPU:
+                    raise RefusedError(f"took longer than {self._limits.cpu_s} s of processor time") from None
                 raise RenderError(str(problem)) from problem
         if "refused" in answer.about:
             raise RefusedError(answer.about["refused"])
@@ -117,7 +138,7 @@ class Renderer:
 
     @asynccontextmanager
     async def _process(self) -> AsyncIterator[_Process]:
-        process = self._idle.pop() if self._idle else await _Process.start(self._memory_mib)
+        process = self._idle.pop() if self._idle else await _Process.start(self._limits)
         good = False
         try:
             yield process

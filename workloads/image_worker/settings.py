@@ -12,6 +12,7 @@ from workloads.common.http_metrics import Identity
 from workloads.common.job_table import Terms
 from workloads.image_worker import faults
 from workloads.image_worker.faults import Faults
+from workloads.image_worker.renderer import Limits
 
 LEASE_SHARE = 0.9
 """Of the visibility timeout: a lease that ends first lets the next receiver claim instead of finding it busy."""
@@ -49,7 +50,7 @@ class Settings:
     terms: Terms
     wait_s: int
     patience: float
-    memory_mib: int
+    render: Limits
     near_bits: int
     faults: Faults
     seed: str
@@ -94,7 +95,10 @@ def read(environment: Mapping[str, str]) -> Settings:
         ),
         wait_s=whole("WAIT_SECONDS", 20, lowest=0, highest=20),
         patience=number("OUTAGE_SECONDS", 90, highest=3600),
-        memory_mib=whole("RENDER_MEMORY_MIB", 1024, lowest=256, highest=65536),
+        render=Limits(
+            memory_mib=whole("RENDER_MEMORY_MIB", 1536, lowest=256, highest=65536),
+            cpu_s=whole("RENDER_CPU_SECONDS", 60, lowest=1, highest=6 * 3600),
+        ),
         near_bits=whole("DUPLICATE_BITS", 4, lowest=0, highest=15),
         faults=faults.read(variables),
         seed=text("SEED", f"{identity.revision}/{identity.pod}"),

@@ -27,7 +27,7 @@ class Tried:
 async def tried(settings: Settings, count: int, *, every: float) -> AsyncIterator[Tried]:
     """One after the other, with `every` seconds in between."""
     misfortune = Misfortune(settings.faults, settings.seed)
-    async with Renderer(memory_mib=settings.memory_mib) as renderer:
+    async with Renderer(settings.render) as renderer:
         for place in range(count):
             await asyncio.sleep(every if place else 0)
             job_id, begun = f"try-{place}", time.monotonic()
