@@ -20,7 +20,7 @@ from typing import Any
 from botocore.httpsession import URLLib3Session
 
 from workloads.common.job_row import State
-from workloads.common.job_table import Barred, Busy, Claim, Completed, Failed, JobTable
+from workloads.common.job_table import Busy, Claimed, JobTable
 from workloads.common.stages import Observer, Stage
 from workloads.image_worker import app, settings
 from workloads.image_worker.__main__ import main as serve
@@ -45,13 +45,11 @@ class CarelessStore(Store):
 class TtlLockTable(JobTable):
     """The lock is the row, and DynamoDB's TTL is to take it away when a worker dies. It does so hours later."""
 
-    async def claim(
-        self, job_id: str, *, created_at: float, canary: bool
-    ) -> Claim | Completed | Failed | Busy | Barred:
+    async def claim(self, job_id: str, *, created_at: float, canary: bool, digest: str = "") -> Claimed:
         row = await self.get(job_id)
         if row is not None and row.state is State.PROCESSING:
             return Busy(self.terms.lease)
-        return await super().claim(job_id, created_at=created_at, canary=canary)
+        return await super().claim(job_id, created_at=created_at, canary=canary, digest=digest)
 
 
 WITHOUT: Mapping[str, Mapping[str, Any]] = {

@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tests.image_jobs import Jobs
-from workloads.common.attempt import Rules, Work
+from workloads.common import attempt
+from workloads.common.attempt import Rules
 from workloads.common.attempts import Attempts
 from workloads.common.consumer import Capacity, Consumer
 from workloads.common.gate import Gate, Open
+from workloads.common.job import Job
 from workloads.common.job_events import Event
 from workloads.common.job_queue import JobQueue
-from workloads.common.job_table import JobTable
+from workloads.common.job_table import Claim, JobTable
 
 PATIENT = Rules(visibility=30, max_attempts=3, longest_job=60, first_pause=0.2, longest_pause=0.5)
 """Of a job whose lease has to last on a busy machine."""
 RULES = Rules(visibility=3, max_attempts=3, longest_job=20, first_pause=0.2, longest_pause=0.5)
+
+
+class Work:
+    """Counts, waits and fails as it is told."""
+
+    def __init__(self, *, seconds: float = 0, fails: Mapping[str, Exception] | None = None) -> None:
+        self.seconds = seconds
+        self.fails = dict(fails or {})
+        self.begun: list[str] = []
+        self.now: list[str] = []
+        self.most = 0
+        self.cancelled: list[str] = []
+
+    async def __call__(self, job: Job, claim: Claim) -> Mapping[str, Any]:
+        self.begun.append(job.job_id)
+        self.now.append(job.job_id)
+        self.most = max(self.most, len(self.now))
+        assert self.now.count(job.job_id) == 1, "two at once"
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            self.cancelled.append(job.job_id)
+            raise
+        finally:
+            self.now.remove(job.job_id)
+        if problem := self.fails.get(job.job_id):
+            raise problem
+        return {"done_by": job.job_id}
 
 
 class Worker:
@@ -33,7 +64,7 @@ class Worker:
 @asynccontextmanager
 async def worker(
     jobs: Jobs,
-    does: Work,
+    does: attempt.Work,
     *,
     revision: str = "aaaaaaaaaa",
     gate: Gate | None = None,

@@ -200,6 +200,31 @@ async def test_a_store_that_is_away_for_a_while_costs_no_attempt_and_no_job(
     assert not await jobs.in_dead_letters()
 
 
+async def test_the_upload_of_a_job_that_waits_is_not_written_over(jobs: Jobs, tmp_path: Path) -> None:
+    """W3, W21: the job then processed the second file, and the second was answered PENDING."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"one")
+    two.write_bytes(b"two")
+    assert await cli(jobs, "enqueue", "--id", "a", "--upload", str(one)) == [{"job_id": "a", "state": "SENT"}]
+    await cli(jobs, "enqueue", "--id", "a", "--upload", str(two), code=2)
+    assert await cli(jobs, "enqueue", "--id", "a", "--upload", str(one)) == [{"job_id": "a", "state": "PENDING"}]
+    [key] = await jobs.uploads()
+    answer = await jobs.aws.call(jobs.aws.s3.get_object, Bucket=jobs.places.bucket, Key=key)
+    assert answer["Body"].read() == b"one"
+
+
+async def test_a_redrive_of_nothing_says_so(jobs: Jobs) -> None:
+    """W21"""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "workloads.image_worker.cli", "dlq", "redrive", "--job", "a",
+        cwd=CHECKOUT, stderr=asyncio.subprocess.PIPE, env={**os.environ, **jobs.environment},
+    )  # fmt: skip
+    async with asyncio.timeout(20):
+        _, said = await child.communicate()
+    assert (child.returncode, said.decode().strip()) == (1, "job 'a' is not in the dead letter queue")
+    assert await cli(jobs, "dlq", "redrive") == []
+
+
 async def test_an_object_of_the_same_job_is_adopted_and_one_of_another_is_not_touched(jobs: Jobs) -> None:
     """W8"""
     store = Store(jobs.aws, jobs.places.bucket, patience=5)

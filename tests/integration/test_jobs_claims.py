@@ -113,11 +113,11 @@ async def test_a_failed_job_begins_anew_when_it_is_reset_and_no_other_does(jobs:
     failed = await table.claim("j", created_at=0, canary=False)
     assert isinstance(failed, Failed)
     assert failed.row.purge_at > time.time() + 29 * 86400
-    row = await table.reset("j")
+    row = await table.reset("j", digest="")
     assert row is not None
     assert (row.state, row.attempts, row.redriven, row.purge_at) == (State.PENDING, 0, 1, 0)
     claim = await claimed(table)
-    await table.reset("j")
+    await table.reset("j", digest="")
     assert await table.renew(claim), "a running job is left alone"
 
 

@@ -4,17 +4,15 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.e2e.patience import until
 from tests.image_jobs import Jobs, names
-from tests.integration.job_worker import PATIENT, RULES, worker
+from tests.integration.job_worker import PATIENT, RULES, Work, worker
 from workloads.common.attempt import RefusedError
 from workloads.common.aws import OutageError
-from workloads.common.dead_jobs import Redriven
 from workloads.common.job import Job
 from workloads.common.job_events import Ended, Fenced, FirstOutcome, LeaseLost, NeededMore, Unreadable
 from workloads.common.job_queue import JobQueue
@@ -24,34 +22,6 @@ from workloads.common.job_table import Claim
 pytest_plugins = ["tests.integration.aws_fixture"]
 
 A, B = "aaaaaaaaaa", "bbbbbbbbbb"
-
-
-class Work:
-    """Counts, waits and fails as it is told."""
-
-    def __init__(self, *, seconds: float = 0, fails: Mapping[str, Exception] | None = None) -> None:
-        self.seconds = seconds
-        self.fails = dict(fails or {})
-        self.begun: list[str] = []
-        self.now: list[str] = []
-        self.most = 0
-        self.cancelled: list[str] = []
-
-    async def __call__(self, job: Job, claim: Claim) -> Mapping[str, Any]:
-        self.begun.append(job.job_id)
-        self.now.append(job.job_id)
-        self.most = max(self.most, len(self.now))
-        assert self.now.count(job.job_id) == 1, "two at once"
-        try:
-            await asyncio.sleep(self.seconds)
-        except asyncio.CancelledError:
-            self.cancelled.append(job.job_id)
-            raise
-        finally:
-            self.now.remove(job.job_id)
-        if problem := self.fails.get(job.job_id):
-            raise problem
-        return {"done_by": job.job_id}
 
 
 async def test_jobs_are_done_their_rows_say_so_and_their_messages_are_deleted(jobs: Jobs) -> None:
@@ -92,69 +62,6 @@ async def test_a_failure_is_tried_again_and_at_the_limit_dead_lettered_with_its_
     assert (dead["job_id"], dead["attempts"], dead["version"], dead["traceparent"]) == ("bad", "3", A, "00-1")
     assert dead["last_error"] == "ValueError: no such colour"
     assert it.saw(NeededMore(A)) == it.saw(Ended(A, completed=False)) == it.saw(FirstOutcome(A, failed=True)) == 1
-
-
-async def test_a_message_with_all_the_attributes_that_sqs_takes_is_dead_lettered_and_comes_back_whole(
-    jobs: Jobs,
-) -> None:
-    """W6: four are added and SQS takes ten, so that from seven on it came back until the redrive policy took it."""
-    sent: dict[str, Any] = {f"n{place}": {"DataType": "Number", "StringValue": str(place)} for place in range(8)}
-    sent |= {"raw": {"DataType": "Binary.x", "BinaryValue": b"\x00\x01"}, "version": _string("theirs")}
-    work = Work(fails={"bad": RefusedError("no")})
-    await jobs.aws.call(
-        jobs.aws.sqs.send_message, QueueUrl=jobs.places.queue, MessageBody='{"job_id": "bad"}', MessageAttributes=sent
-    )
-    async with worker(jobs, work):
-        await jobs.until_state(State.FAILED, "bad")
-        await jobs.until_empty()
-    [dead] = await jobs.producer.dead(most=10)
-    assert (dead.job_id, dead.attempts, dead.last_error, dead.version) == ("bad", "1", "no", A)
-    assert [outcome async for outcome in jobs.producer.redrive(most=1)] == [("bad", Redriven.SENT)]
-    [again] = await jobs.queue().receive(1)
-    assert {name: _told(value) for name, value in again.raw.items()} == {k: _told(v) for k, v in sent.items()}
-
-
-def _string(text: str) -> dict[str, str]:
-    return {"DataType": "String", "StringValue": text}
-
-
-def _told(value: Mapping[str, Any]) -> tuple[str, object]:
-    return value["DataType"], value.get("StringValue") or value.get("BinaryValue")
-
-
-@pytest.mark.parametrize(
-    ("result", "says"),
-    [({"it": {1}}, "result.it: set cannot be stored"), ({"it": "x" * 500_000}, "result: 5000")],
-    ids=["a set", "too large"],
-)
-async def test_a_result_that_cannot_be_stored_fails_once_with_the_true_reason(
-    jobs: Jobs, result: Mapping[str, Any], says: str
-) -> None:
-    """W6: the work was done again to the limit, and then it was said that the worker had died."""
-    begun = []
-
-    async def brings(job: Job, claim: Claim) -> Mapping[str, Any]:
-        begun.append(job.job_id)
-        return result
-
-    await jobs.send("j")
-    async with worker(jobs, brings):
-        await jobs.until_state(State.FAILED, "j")
-        await jobs.until_empty()
-    assert begun == ["j"]
-    assert (await jobs.row("j")).last_error.startswith(says)
-
-
-async def test_a_result_with_floats_and_times_is_kept(jobs: Jobs) -> None:
-    """W4"""
-
-    async def brings(job: Job, claim: Claim) -> Mapping[str, Any]:
-        return {"score": 0.5, "at": datetime(2026, 1, 2, tzinfo=UTC), "state": "x"}
-
-    await jobs.send("j")
-    async with worker(jobs, brings):
-        await jobs.until_state(State.COMPLETED, "j")
-    assert (await jobs.row("j")).result == {"score": 0.5, "at": "2026-01-02T00:00:00+00:00", "state": "x"}
 
 
 async def test_a_refused_job_is_not_tried_again(jobs: Jobs) -> None:

@@ -37,7 +37,7 @@ from workloads.common.job_events import (
 from workloads.common.job_queue import JobQueue, Message
 from workloads.common.job_result import ResultError, stored_form
 from workloads.common.job_row import Row
-from workloads.common.job_table import Barred, Busy, Claim, Completed, Failed, JobTable
+from workloads.common.job_table import Barred, Busy, Claim, Claimed, Completed, Failed, JobTable, OtherBody
 from workloads.common.stages import Observer, Stage, unobserved
 
 log = logging.getLogger(__name__)
@@ -123,9 +123,9 @@ class Attempts:
         self._observer(Stage.RECEIVED, job.job_id)
         canary = self._gate.is_canary
 
-        async def claim() -> tuple[Claim | Completed | Failed | Busy | Barred, float]:
+        async def claim() -> tuple[Claimed, float]:
             begun = self._clock()
-            found = await self._table.claim(job.job_id, created_at=message.sent_at, canary=canary)
+            found = await self._table.claim(job.job_id, created_at=message.sent_at, canary=canary, digest=job.digest)
             return found, begun + self._table.terms.lease
 
         # An outage keeps the slot, so that the loop does not run through the whole backlog in vain.
@@ -142,6 +142,8 @@ class Attempts:
                 await self.put_back(message, rest + self._jitter() * min(rest, self._rules.beat) + 1)
             case Barred():
                 await self.put_back(message)
+            case OtherBody(row):
+                await self._reject(message, row)
             case _:
                 assert_never(found)
 
@@ -294,6 +296,13 @@ class Attempts:
             }
             await self._queue.bury(message, why)
             await self._table.note_dead_letter(row.job_id)
+        await self._delete(message, row.job_id)
+
+    async def _reject(self, message: Message, row: Row) -> None:
+        """It is no repetition, so it must not vanish as one; the job that has the id is left alone."""
+        why = f"job_id: {row.job_id!r} belongs to a job with another body. Send this one under an id of its own"
+        log.warning("dead-lettered: the job id is taken", extra={"fields": {"job": row.job_id}})
+        await self._queue.bury(message, {"job_id": row.job_id, "attempts": "0", "last_error": why})
         await self._delete(message, row.job_id)
 
     async def _delete(self, message: Message, job_id: str) -> None:

@@ -14,6 +14,10 @@ class Redriven(StrEnum):
     SENT = "sent again"
     COMPLETED = "completed meanwhile, taken off"
     UNREADABLE = "names no job, left"
+    TAKEN = "its id belongs to a job with another body, left"
+
+
+LEFT = frozenset({Redriven.UNREADABLE, Redriven.TAKEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class DeadJobs:
                     continue
                 done.add(message.body)
                 outcome = await self._redrive(message)
-                if outcome is Redriven.UNREADABLE:
+                if outcome in LEFT:
                     left.append(message)
                 yield _dead(message).job_id, outcome
             if len(again) == len(messages):
@@ -75,7 +79,9 @@ class DeadJobs:
             job = parse(message.body)
         except BadMessageError:
             return Redriven.UNREADABLE
-        row = await self._table.reset(job.job_id)
+        row = await self._table.reset(job.job_id, digest=job.digest)
+        if row is not None and not row.is_of(job.digest):
+            return Redriven.TAKEN
         if row is not None and row.state is State.COMPLETED:
             await self._dead.delete(message)
             return Redriven.COMPLETED

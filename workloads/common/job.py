@@ -1,5 +1,6 @@
 """A job as its message describes it."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -18,6 +19,11 @@ class Job:
     job_id: str
     body: Mapping[str, Any]
     """The whole message, `job_id` among it."""
+
+    @property
+    def digest(self) -> str:
+        """The same for the same body, however it is written."""
+        return hashlib.sha256(json.dumps(self.body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def is_job_id(text: object) -> bool:

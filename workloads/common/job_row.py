@@ -14,7 +14,7 @@ _OWN = frozenset(
     {
         "job_id", "state", "fence", "attempts", "spared", "lease_owner", "lease_until", "claim_nonce", "version",
         "first_version", "prior_state", "failed_by", "created_at", "started_at", "completed_at", "last_error",
-        "purge_at", "dead_lettered_at", "redriven", "result",
+        "purge_at", "dead_lettered_at", "redriven", "result", "body_sha256",
     }
 )  # fmt: skip
 
@@ -56,8 +56,14 @@ class Row:
     purge_at: int = 0
     dead_lettered_at: int = 0
     redriven: int = 0
+    body_sha256: str = ""
+    """Of the job's body; "" in rows of 0.1.0."""
     result: Mapping[str, Any] = field(default_factory=dict)
     """What the work brought. It cannot touch the row's own attributes, whatever its keys are."""
+
+    def is_of(self, digest: str) -> bool:
+        """Whether it is the row of a job with this body, as far as is known."""
+        return not (self.body_sha256 and digest) or self.body_sha256 == digest
 
     @property
     def counted(self) -> int:

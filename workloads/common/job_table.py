@@ -24,6 +24,7 @@ from workloads.common.job_row import Row, State, typed
 
 _REFUSED = "ConditionalCheckFailedException"
 _HELD = "fence = :fence AND claim_nonce = :nonce AND #state = :processing"
+_SAME_BODY = "(attribute_not_exists(body_sha256) OR body_sha256 = :digest)"
 _LONGEST_ERROR = 1000
 
 
@@ -67,6 +68,16 @@ class Barred:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherBody:
+    """The id belongs to a job with another body."""
+
+    row: Row
+
+
+Claimed = Claim | Completed | Failed | Busy | Barred | OtherBody
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """Seconds. `skew` is what clocks of two pods may differ by; `keep` is how long a row is kept after its end."""
 
@@ -87,16 +98,18 @@ class JobTable:
         self._revision = revision
         self._now = now
 
-    async def claim(
-        self, job_id: str, *, created_at: float, canary: bool
-    ) -> Claim | Completed | Failed | Busy | Barred:
-        """`created_at`: when the job was sent, seconds since 1970; kept where nobody noted it before."""
+    async def claim(self, job_id: str, *, created_at: float, canary: bool, digest: str = "") -> Claimed:
+        """`created_at`: when the job was sent, seconds since 1970; kept where nobody noted it before. `digest`: of the
+        job's body; "" takes the job whatever its body.
+        """
         now, nonce = self._now(), secrets.token_hex(8)
         may = "attribute_not_exists(job_id) OR #state IN (:pending, :retry) OR "
         may += "(#state = :processing AND lease_until < :over)"
         if canary:
             may = f"({may}) AND attribute_not_exists(failed_by.#revision) AND "
             may += "(attribute_not_exists(job_id) OR NOT (#state = :processing AND version = :revision))"
+        if digest:
+            may = f"({may}) AND {_SAME_BODY}"
         row, done = await self._update(
             job_id,
             "SET #state = :processing, prior_state = if_not_exists(#state, :pending), "
@@ -104,7 +117,8 @@ class JobTable:
             "spared = if_not_exists(spared, :zero) + :spared, failed_by = if_not_exists(failed_by, :none), "
             "lease_owner = :owner, lease_until = :until, claim_nonce = :nonce, version = :revision, "
             "first_version = if_not_exists(first_version, :revision), "
-            "created_at = if_not_exists(created_at, :created), started_at = :now",
+            "created_at = if_not_exists(created_at, :created), started_at = :now"
+            + (", body_sha256 = if_not_exists(body_sha256, :digest)" if digest else ""),
             condition=may,
             names={"#revision": self._revision} if canary else {},
             values={
@@ -112,7 +126,7 @@ class JobTable:
                 ":zero": 0, ":one": 1, ":none": {}, ":spared": int(canary),
                 ":owner": self._owner, ":nonce": nonce, ":revision": self._revision,
                 ":now": _ms(now), ":until": _ms(now + self.terms.lease), ":over": _ms(now - self.terms.skew),
-                ":created": _ms(created_at),
+                ":created": _ms(created_at), **({":digest": digest} if digest else {}),
             },
         )  # fmt: skip
         if row is None:
@@ -120,6 +134,8 @@ class JobTable:
             return Busy(self.terms.lease)
         if done or (row.claim_nonce == nonce and row.state is State.PROCESSING):
             return Claim(row, canary=canary)
+        if not row.is_of(digest):
+            return OtherBody(row)
         if row.state is State.COMPLETED:
             return Completed(row)
         if row.state is State.FAILED:
@@ -183,24 +199,29 @@ class JobTable:
             values={":now": _ms(self._now()), ":failed": State.FAILED},
         )
 
-    async def note(self, job_id: str, *, created_at: float) -> None:
+    async def note(self, job_id: str, *, created_at: float, digest: str) -> None:
         """The producer's note that there is such a job. It says nothing to the workers."""
         await self._update(
             job_id,
-            "SET #state = :pending, created_at = :created",
+            "SET #state = :pending, created_at = :created, body_sha256 = :digest",
             condition="attribute_not_exists(job_id)",
-            values={":pending": State.PENDING, ":created": _ms(created_at)},
+            values={":pending": State.PENDING, ":created": _ms(created_at), ":digest": digest},
         )
 
-    async def reset(self, job_id: str) -> Row | None:
-        """FAILED becomes PENDING, with all its attempts before it. Answers how it stands then; None: no such job."""
+    async def reset(self, job_id: str, *, digest: str) -> Row | None:
+        """FAILED becomes PENDING, with all its attempts before it, unless the row is of another body. Answers how it
+        stands then; None: no such job.
+        """
         row, _ = await self._update(
             job_id,
             "SET #state = :pending, attempts = :zero, spared = :zero, failed_by = :none, "
             "redriven = if_not_exists(redriven, :zero) + :one REMOVE first_version, purge_at, dead_lettered_at",
-            condition="#state = :failed",
-            values={":pending": State.PENDING, ":failed": State.FAILED, ":zero": 0, ":one": 1, ":none": {}},
-        )
+            condition=f"#state = :failed AND {_SAME_BODY}",
+            values={
+                ":pending": State.PENDING, ":failed": State.FAILED,
+                ":zero": 0, ":one": 1, ":none": {}, ":digest": digest,
+            },
+        )  # fmt: skip
         return row
 
     async def get(self, job_id: str) -> Row | None:

@@ -1,6 +1,7 @@
 """`python -m workloads.image_worker.cli`: jobs from the command line."""
 
 import asyncio
+import hashlib
 import os
 import sys
 import uuid
@@ -17,11 +18,11 @@ from workloads.common.aws import Aws, path_style
 from workloads.common.dead_jobs_cli import Json, Most, say, tell_dead, tell_redriven
 from workloads.common.environment import SettingError
 from workloads.common.http_metrics import Identity
-from workloads.common.job import BadMessageError
+from workloads.common.job import BadMessageError, Job
 from workloads.common.job_row import Row
 from workloads.common.tracing import tracing
 from workloads.image_worker import settings
-from workloads.image_worker.producer import Producer
+from workloads.image_worker.producer import OtherBodyError, Producer
 from workloads.image_worker.provision import provision, remove
 from workloads.image_worker.trial import tried
 
@@ -51,7 +52,7 @@ def enqueue(
     count: Annotated[int, typer.Option(min=1, max=10_000, help="So many jobs, ID-0, ID-1, …")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Send jobs. A job id that is known already is not sent again."""
+    """Send jobs. A job that is known already is not sent again; its id with another body is an error."""
     name = job_id or uuid.uuid4().hex
     names = [name] if count == 1 else [f"{name}-{place}" for place in range(count)]
     if upload is not None and not upload.is_file():
@@ -62,10 +63,12 @@ def enqueue(
             body: dict[str, Any] = {"job_id": each, "kind": "render", "width": width, "height": height, "text": text}
             if upload is not None:
                 places = settings.places(os.environ)
-                body = {"job_id": each, "kind": "ingest", "source_key": f"{places.uploads}{each}"}
-                await aws.call(
-                    aws.s3.put_object, Bucket=places.bucket, Key=body["source_key"], Body=upload.read_bytes()
-                )
+                data = upload.read_bytes()
+                # Named after its content: the upload of a job that waits is never written over.
+                key = f"{places.uploads}{each}/{hashlib.sha256(data).hexdigest()[:16]}"
+                body = {"job_id": each, "kind": "ingest", "source_key": key}
+                if await producer.find(Job(each, body)) is None:
+                    await aws.call(aws.s3.put_object, Bucket=places.bucket, Key=key, Body=data)
             known = await producer.enqueue(body)
             state = known.state if known else "SENT"
             say({"job_id": each, "state": state}, f"{each}  {state}", as_json=as_json)
@@ -193,7 +196,7 @@ def _run(command: Callable[[Aws, Producer], Coroutine[Any, Any, None]]) -> None:
 def _reporting(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         asyncio.run(run())
-    except (SettingError, BadMessageError, BotoCoreError, ClientError) as problem:
+    except (SettingError, BadMessageError, OtherBodyError, BotoCoreError, ClientError) as problem:
         print(f"image worker: {problem}", file=sys.stderr)
         raise typer.Exit(2) from None
 
