@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,12 +13,12 @@ from tests.e2e.patience import until
 from tests.image_jobs import Jobs, names
 from tests.integration.job_worker import PATIENT, RULES, Work, worker
 from workloads.common.attempt import RefusedError
-from workloads.common.aws import OutageError
+from workloads.common.aws import Aws, OutageError
 from workloads.common.job import Job
 from workloads.common.job_events import Ended, Fenced, FirstOutcome, LeaseLost, NeededMore, Unreadable
 from workloads.common.job_queue import JobQueue
 from workloads.common.job_row import State
-from workloads.common.job_table import Claim
+from workloads.common.job_table import Claim, JobTable, Terms
 
 pytest_plugins = ["tests.integration.aws_fixture"]
 
@@ -298,3 +299,28 @@ async def test_a_hard_stop_ends_the_job_at_its_next_heartbeat_and_hands_it_back(
         gate.granted, gate.stopped_before = False, 2
         await until(lambda: work.cancelled, "it is stopped", seconds=3)
     assert (await jobs.row("j")).state is State.PENDING
+
+
+async def test_a_worker_whose_clock_is_wrong_takes_no_job_until_it_is_right(
+    jobs: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W2: two clocks more than the skew apart let two workers hold one job, and nobody noticed."""
+    off = 5.0
+    work = Work()
+
+    def now() -> float:
+        return time.time() + off
+
+    async with Aws(path_style=True, poll_s=2, now=now) as aws:
+        queue = JobQueue(
+            aws, jobs.places.queue, dead_letters=jobs.places.dead_letters, wait_s=1, visibility_s=3, renew_after=5
+        )
+        table = JobTable(aws, jobs.places.jobs, owner="o", revision=A, terms=Terms(lease=2.0, skew=2.0), now=now)
+        await jobs.send("j")
+        async with worker(jobs, work, table=table, queue=queue) as it:
+            await until(lambda: it.consumer.clock_is_wrong, "it notices")
+            assert work.begun == []
+            off = 0.0
+            await jobs.until_state(State.COMPLETED, "j")
+            assert not it.consumer.clock_is_wrong
+    assert "no job is taken: set the clock" in caplog.text

@@ -104,6 +104,9 @@ class Attempts:
         except Exception:
             log.exception("a defect; the message comes again")
 
+    def clock_off_s(self) -> float:
+        return self._table.clock_off_s()
+
     async def put_back(self, message: Message, seconds: float = 0.0) -> None:
         try:
             await self._queue.put_off(message, seconds)

@@ -5,6 +5,7 @@ executor of their own. A call that is under way cannot be taken back: cancelling
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
@@ -14,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.common.backoff import Pauses
+from workloads.common.server_clock import ServerClock
 
 Answer = TypeVar("Answer")
 
@@ -42,8 +44,17 @@ class OutageError(Exception):
 class Aws:
     """The clients of one process. `async with` ends their threads, after the calls under way."""
 
-    def __init__(self, *, poll_s: float = 20.0, polls: int = 1, calls: int = 8, path_style: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        poll_s: float = 20.0,
+        polls: int = 1,
+        calls: int = 8,
+        path_style: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         """`poll_s`: how long a receive may wait for messages; `path_style`: for what imitates S3 under one name."""
+        self.clock = ServerClock(now)
         session = boto3.session.Session()
         shared: dict[str, Any] = {"connect_timeout": _CONNECT_S, "max_pool_connections": calls, "tcp_keepalive": True}
         config = Config(
@@ -58,6 +69,8 @@ class Aws:
         # Tried once: the answer of a poll that timed out may hold messages, and the loop polls again anyway.
         once = Config(read_timeout=poll_s + _READ_S, retries={"mode": "standard", "total_max_attempts": 1}, **shared)
         self.polling: Any = session.client("sqs", config=once)
+        for client in (self.sqs, self.dynamodb, self.s3, self.polling):
+            self.clock.watch(client)
         self._polls = ThreadPoolExecutor(polls, thread_name_prefix="poll")
         self._calls = ThreadPoolExecutor(calls, thread_name_prefix="aws")
 

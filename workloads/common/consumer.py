@@ -19,6 +19,8 @@ from workloads.common.job_queue import JobQueue, Message
 log = logging.getLogger(__name__)
 
 _PAUSE_S = (0.5, 20.0)
+_ASK_CLOCK_S = 2.0
+_TELL_CLOCK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Consumer:
         self._pauses = Pauses(*_PAUSE_S)
         self._clock = asyncio.get_running_loop().time
         self._polling_since: float | None = None
+        self.clock_is_wrong = False
+        """No job is taken until it is right."""
 
     @property
     def running(self) -> int:
@@ -52,7 +56,7 @@ class Consumer:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then what runs has `drain` seconds to end before it is handed back."""
         try:
-            while await self._free(stop):
+            while await self._free(stop) and await self._clock_right(stop):
                 permit = await self._permitted(stop)
                 if permit is None:
                     break
@@ -94,7 +98,7 @@ class Consumer:
         granted = await permit.settle(len(messages))
         if messages:
             self._attempts.tell(Received(len(messages)))
-        if stop.is_set() or not granted:
+        if stop.is_set() or not granted or self._attempts.clock_off_s():
             await asyncio.gather(*(self._attempts.put_back(message) for message in messages))
             return
         for message in messages:
@@ -105,6 +109,25 @@ class Consumer:
             await self._rest(stop)
         else:
             self._pauses.again()
+
+    async def _clock_right(self, stop: asyncio.Event) -> bool:
+        """Waits while a claim could take a job that another holds. False: stopped."""
+        told_at = float("-inf")
+        while (off := self._attempts.clock_off_s()) and not stop.is_set():
+            self.clock_is_wrong = True
+            if self._clock() - told_at >= _TELL_CLOCK_S:
+                told_at = self._clock()
+                why = f"this clock is {abs(off):.1f} s {'ahead of' if off > 0 else 'behind'} the clock of AWS"
+                log.error("no job is taken: set the clock", extra={"fields": {"why": why}})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_CLOCK_S):
+                    await stop.wait()
+            with suppress(*AWS_TROUBLE):  # its answer tells the time
+                await self._queue.depth()
+        if self.clock_is_wrong:
+            self.clock_is_wrong = False
+            log.info("the clock is right again")
+        return not stop.is_set()
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

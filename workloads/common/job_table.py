@@ -26,6 +26,7 @@ _REFUSED = "ConditionalCheckFailedException"
 _HELD = "fence = :fence AND claim_nonce = :nonce AND #state = :processing"
 _SAME_BODY = "(attribute_not_exists(body_sha256) OR body_sha256 = :digest)"
 _LONGEST_ERROR = 1000
+_SURELY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,14 @@ class JobTable:
         self._owner = owner
         self._revision = revision
         self._now = now
+
+    def clock_off_s(self) -> float:
+        """Seconds by which this clock is ahead of AWS's (negative: behind) where that is more than a worker may be off.
+
+        0: all is well. Half of the skew, as the other worker's clock may be as wrong the other way.
+        """
+        ahead = self._aws.clock.ahead_s
+        return ahead if abs(ahead) > max(self.terms.skew / 2, _SURELY_S) else 0.0
 
     async def claim(self, job_id: str, *, created_at: float, canary: bool, digest: str = "") -> Claimed:
         """`created_at`: when the job was sent, seconds since 1970; kept where nobody noted it before. `digest`: of the

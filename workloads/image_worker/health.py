@@ -11,7 +11,8 @@ _STUCK_S = 60.0
 
 
 class Health:
-    """Ready: queue, tables and bucket were reached, and it does not drain. Healthy: no poll hangs."""
+    """Ready: queue, tables and bucket were reached, it does not drain, and its clock is right.
+    Healthy: no poll hangs."""
 
     def __init__(self, consumer: Consumer, *, wait_s: float) -> None:
         self.ready = False
@@ -27,6 +28,8 @@ class Health:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
+        if self._consumer.clock_is_wrong:
+            return web.Response(text="the clock is wrong: no job is taken\n", status=503)
         return web.Response(text="ok\n") if self.ready else web.Response(text="not ready\n", status=503)
 
 
