@@ -73,6 +73,7 @@ async def worker(
     drain: float = 5,
     table: JobTable | None = None,
     queue: JobQueue | None = None,
+    around: attempt.Around = attempt.nothing_around,
 ) -> AsyncIterator[Worker]:
     """Stopped and drained at the end."""
     events: list[Event] = []
@@ -86,6 +87,7 @@ async def worker(
         gate=gate,
         rules=rules,
         watchers=[events.append],
+        around=around,
     )
     consumer = Consumer(queue=queue, attempts=attempts, gate=gate, capacity=Capacity(slots=slots, drain=drain))
     running = asyncio.create_task(consumer.run(stop))

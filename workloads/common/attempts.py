@@ -14,6 +14,8 @@ from itertools import count
 from typing import Any, assert_never
 
 from botocore.exceptions import BotoCoreError, ClientError
+from opentelemetry import trace
+from opentelemetry.trace import StatusCode
 
 from workloads.common.attempt import Around, RefusedError, Rules, Work, nothing_around
 from workloads.common.aws import OutageError, patiently
@@ -190,6 +192,7 @@ class Attempts:
             await asyncio.wait({working, beating, cutting})
         if cut is _Cut.LOST or self._clock() >= held.deadline:
             self.tell(LeaseLost())
+            trace.get_current_span().set_status(StatusCode.ERROR, "the lease was lost")
             log.warning("a lease is lost and its job left alone", extra=_of(held))
             return Result.LOST
         if not ended and (cut is _Cut.STOPPED or self.handing_back.is_set()):
@@ -209,6 +212,7 @@ class Attempts:
                 log.warning("an outage ends an attempt, which does not count", extra=_of(held, why=str(outage)))
                 return await self._hand_back(held, self._rules.pause(held.message.receives))
             case Exception() as problem:
+                trace.get_current_span().record_exception(problem)
                 return await self._end_failed(held, f"{type(problem).__name__}: {problem}", final=False)
             case problem:
                 raise problem
@@ -259,6 +263,7 @@ class Attempts:
 
     async def _end_failed(self, held: _Held, why: str, *, final: bool) -> Result:
         """A canary's failure may be its own, so it never ends a job."""
+        trace.get_current_span().set_status(StatusCode.ERROR, why)
         row, claim = held.claim.row, held.claim
         last = not claim.canary and (final or row.counted >= self._rules.max_attempts)
         if not await self._write(held, lambda: self._table.fail(claim, why, final=last)):
@@ -286,6 +291,7 @@ class Attempts:
         done = await patiently(write, seconds=max(0.0, held.deadline - self._clock()))
         if not done:
             self.tell(Fenced())
+            trace.get_current_span().set_status(StatusCode.ERROR, "fenced: somebody else has the job")
             log.warning("fenced: somebody else has the job", extra=_of(held))
         return done
 

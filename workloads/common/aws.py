@@ -8,9 +8,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, Self, TypeVar
 
 import boto3
+from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -41,6 +43,17 @@ class OutageError(Exception):
     """A service of AWS did not answer for as long as was patient to wait. Nobody's fault: it counts for nobody."""
 
 
+class Step(Protocol):
+    """What is around a part of an attempt: a span."""
+
+    def __call__(self, name: str, attributes: Mapping[str, str]) -> AbstractContextManager[None]: ...
+
+
+def unseen(name: str, attributes: Mapping[str, str]) -> AbstractContextManager[None]:
+    del name, attributes
+    return nullcontext()
+
+
 class Aws:
     """The clients of one process. `async with` ends their threads, after the calls under way."""
 
@@ -52,8 +65,12 @@ class Aws:
         calls: int = 8,
         path_style: bool = False,
         now: Callable[[], float] = time.time,
+        step: Step = unseen,
     ) -> None:
-        """`poll_s`: how long a receive may wait for messages; `path_style`: for what imitates S3 under one name."""
+        """`poll_s`: how long a receive may wait for messages; `path_style`: for what imitates S3 under one name; `step`
+        is around each call but polls: a span.
+        """
+        self._step = step
         self.clock = ServerClock(now)
         session = boto3.session.Session()
         shared: dict[str, Any] = {"connect_timeout": _CONNECT_S, "max_pool_connections": calls, "tcp_keepalive": True}
@@ -76,7 +93,8 @@ class Aws:
 
     async def call(self, function: Callable[..., Any], **arguments: Any) -> Any:
         """Raises what boto3 raises: ClientError, BotoCoreError."""
-        return await asyncio.get_running_loop().run_in_executor(self._calls, lambda: function(**arguments))
+        with self._step(*_named(function)):
+            return await asyncio.get_running_loop().run_in_executor(self._calls, lambda: function(**arguments))
 
     async def poll(self, **arguments: Any) -> Any:
         """`receive_message`."""
@@ -91,6 +109,16 @@ class Aws:
             await asyncio.to_thread(executor.shutdown)
         for client in (self.sqs, self.dynamodb, self.s3, self.polling):
             client.close()
+
+
+def _named(function: Callable[..., Any]) -> tuple[str, Mapping[str, str]]:
+    """A call as OpenTelemetry names it, such as S3/PutObject."""
+    client = getattr(function, "__self__", None)
+    operation = getattr(function, "__name__", "")
+    if not isinstance(client, BaseClient):
+        return operation, {}
+    service, method = client.meta.service_model.service_id, client.meta.method_to_api_mapping.get(operation, operation)
+    return f"{service}/{method}", {"rpc.system": "aws-api", "rpc.service": service, "rpc.method": method}
 
 
 def path_style(environment: Mapping[str, str]) -> bool:

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from opentelemetry import trace
+from opentelemetry.trace import format_span_id, format_trace_id
+
 
 class JsonFormatter(logging.Formatter):
     def __init__(self, always: Mapping[str, str]) -> None:
@@ -20,6 +23,9 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **self._always,
         }
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            line |= {"trace_id": format_trace_id(span.trace_id), "span_id": format_span_id(span.span_id)}
         fields = getattr(record, "fields", None)
         if isinstance(fields, Mapping):
             line.update((str(key), value) for key, value in fields.items())

@@ -1,8 +1,9 @@
 """OpenTelemetry through servers and queues: the producer's context travels as the message attribute `traceparent`.
 
-boto3's instrumentation would make a span of each call and link none of them; a job's story is two spans, sent and
-processed. The consumer's span begins a trace of its own and links the producer's, as one message may be processed
-more than once. Nothing is exported, and nothing costs anything, unless OTEL_EXPORTER_OTLP_ENDPOINT is set.
+boto3's instrumentation would make a span of each call, polls too, and link none of them. A job's story is two spans,
+sent and processed, and below the second one for each call and render. The consumer's span begins a trace of its own and
+links the producer's, as one message may be processed more than once. Nothing is exported, and nothing costs anything,
+unless OTEL_EXPORTER_OTLP_ENDPOINT is set.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, Span, SpanKind, Tracer
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Tracer
 
 from workloads.common.http_metrics import Identity
 from workloads.common.job import Job
@@ -47,6 +48,11 @@ class Tracing:
     def attempt(self, message: Message, job: Job, claim: Claim) -> Iterator[None]:
         sender = propagate.extract(dict(message.attributes))
         context = trace.get_current_span(sender).get_span_context()
+        if not self.exports:
+            # Nothing is recorded, but logs carry the id of the producer's trace.
+            with trace.use_span(NonRecordingSpan(context)):
+                yield
+            return
         with self._tracer.start_as_current_span(
             f"process {self._queue}",
             context=None,
@@ -59,6 +65,15 @@ class Tracing:
                 "job.fence": claim.row.fence,
             },
         ):
+            yield
+
+    @contextmanager
+    def step(self, name: str, attributes: Mapping[str, str]) -> Iterator[None]:
+        """A part of the attempt under way: a call, a render. Outside of one (polls) there is no span."""
+        if not self.exports or not trace.get_current_span().is_recording():
+            yield
+            return
+        with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=attributes):
             yield
 
     @contextmanager

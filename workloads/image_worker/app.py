@@ -51,9 +51,10 @@ async def serve(
                 poll_s=settings.wait_s,
                 calls=4 + 4 * settings.capacity.slots,
                 path_style=path_style(os.environ),
+                step=traces.step,
             )
         )
-        renderer = await stack.enter_async_context(Renderer(settings.render))
+        renderer = await stack.enter_async_context(Renderer(settings.render, step=traces.step))
         queue = JobQueue(
             aws,
             places.queue,

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import workloads
 from workloads.common.attempt import RefusedError
+from workloads.common.aws import Step, unseen
 from workloads.image_worker.frames import HEAD, Frame, FrameError, lengths
 
 _STREAM_LIMIT = 2**20
@@ -110,7 +111,8 @@ class _Process:
 class Renderer:
     """`async with`: its processes end with it. As many jobs at a time as are asked for."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, step: Step = unseen) -> None:
+        self._step = step
         self._limits = limits
         self._idle: list[_Process] = []
 
@@ -124,17 +126,21 @@ class Renderer:
     async def render(self, job_id: str, kind: str, body: Mapping[str, Any], data: bytes = b"") -> Rendered:
         """Raises RefusedError for what can never be rendered, RenderError. Cancelled: the process is killed."""
         async with self._process() as process:
-            try:
-                answer = await process.ask(Frame({"job_id": job_id, "kind": kind, "body": dict(body)}, data))
-            except FrameError as problem:
-                if await process.ended() == -signal.SIGXCPU:
-                    raise RefusedError(f"took longer than {self._limits.cpu_s} s of processor time") from None
-                raise RenderError(str(problem)) from problem
+            with self._step(f"render {kind}", {"job.kind": kind}):
+                answer = await self._asked(process, Frame({"job_id": job_id, "kind": kind, "body": dict(body)}, data))
         if "refused" in answer.about:
             raise RefusedError(answer.about["refused"])
         if "error" in answer.about:
             raise RenderError(answer.about["error"])
         return _rendered(answer)
+
+    async def _asked(self, process: _Process, request: Frame) -> Frame:
+        try:
+            return await process.ask(request)
+        except FrameError as problem:
+            if await process.ended() == -signal.SIGXCPU:
+                raise RefusedError(f"took longer than {self._limits.cpu_s} s of processor time") from None
+            raise RenderError(str(problem)) from problem
 
     @asynccontextmanager
     async def _process(self) -> AsyncIterator[_Process]:
