@@ -28,6 +28,10 @@ class JobState(StrEnum):
     """It had started, and was still running when its time was over."""
 
 
+VERDICTS = frozenset({JobState.FAILED, JobState.LATE})
+"""They reject the version."""
+
+
 def job_name(release: str, effect: str) -> str:
     """The same over restarts and leaders. `effect`: the id."""
     digest = hashlib.sha256(f"{release}/{effect}".encode()).hexdigest()[:_DIGITS]

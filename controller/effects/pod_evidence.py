@@ -13,6 +13,7 @@ from typing import Any
 from controller.api import times
 from controller.api.effect import Effect
 from controller.api.fields import Absent, Place, field, parse, record
+from controller.api.job import job_name
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.pod_evidence import RejectedVersion
 from controller.api.reading import SpecError
@@ -28,6 +29,7 @@ from controller.effects.carrier import (
     Limits,
     Owner,
 )
+from controller.effects.job_state import pods_first
 from controller.effects.pod_summary import MOST_PODS_READ, Log, Object, Read, evidence, logs_of, worst_first
 from controller.kube.client import KubeError, NotFoundError
 from controller.kube.objects import child_name, owner_reference
@@ -67,6 +69,7 @@ class Config:
     message: str = field(Text(1024), "Why.")
     owned: bool = field(Flag(), "What is made goes with the Release.")
     stable: str = field(Text(63), "The version that is stable.", default=Absent(""))
+    job: str = field(Text(253), "The id of the effect whose Job has rejected it.", default=Absent(""))
 
     @property
     def rejected(self) -> RejectedVersion:
@@ -101,7 +104,7 @@ class PodEvidence:
         release = await self._context.kube.find(RELEASES, owner.namespace, owner.name)
         if release is None:
             raise EffectRefusedError("the Release is gone")
-        found = await _read(self._context.kube, owner, config.revision, times.to_text(self._context.clock()))
+        found = await _read(self._context.kube, owner, config, times.to_text(self._context.clock()))
         reference = owner_reference(release) if config.owned else None
         await records.keep_pod_evidence(owner.namespace, owner.name, rejected, found, owner=reference)
 
@@ -110,14 +113,14 @@ create = PodEvidence
 _is_carrier: type[Carrier] = PodEvidence
 
 
-async def _read(kube: Cluster, owner: Owner, revision: str, at: str) -> dict[str, Any]:
+async def _read(kube: Cluster, owner: Owner, config: Config, at: str) -> dict[str, Any]:
     """Raises KubeError where the pods cannot be listed now."""
-    labels = f"{RELEASE_LABEL}={owner.name},{REVISION_LABEL}={revision}"
+    labels = f"{RELEASE_LABEL}={owner.name},{REVISION_LABEL}={config.revision}"
     listed, more = await kube.first_page(PODS, owner.namespace, labels=labels, fields="", most=_MOST_PODS)
-    pods = worst_first(listed)
-    logs, objects = logs_of(pods), _objects(pods, child_name(owner.name, revision))
+    pods = [*await _of_job(kube, owner, config.job), *worst_first(listed)]
+    logs, objects = logs_of(pods), _objects(pods, child_name(owner.name, config.revision))
     notes = [f"only {len(pods)} of the pods were looked at"] if more else []
-    if not pods:
+    if not listed:
         notes.append("logs and exits: the version has no pods, or they were gone before they could be read")
     elif not logs:
         notes.append("logs: no container has run")
@@ -128,7 +131,17 @@ async def _read(kube: Cluster, owner: Owner, revision: str, at: str) -> dict[str
     of_all = [event for found in events for event in found]
     summarize = partial(evidence, at, pods, of_all, read, [*notes, *trouble, *problems])
     # what somebody prints can take a tenth of a second, in which nothing else would be done
-    return await asyncio.to_thread(summarize) if read else summarize()
+    found = await asyncio.to_thread(summarize) if read else summarize()
+    return {**found, "pods": len(listed)}
+
+
+async def _of_job(kube: Cluster, owner: Owner, job: str) -> list[Object]:
+    """The last try of the Job that has rejected the version. Raises KubeError."""
+    if not job:
+        return []
+    labels = f"batch.kubernetes.io/job-name={job_name(owner.name, job)}"
+    pods, _ = await kube.first_page(PODS, owner.namespace, labels=labels, fields="", most=_MOST_PODS)
+    return pods_first(pods)[:1]
 
 
 def _objects(pods: list[Object], deployment: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What a step has begun in the cluster goes with the step: as long as it is owed its Job stays, then its deletion is.
 
-A Job runs on where its step is only held up: while a person pauses the rollout, or pods are missing.
+A Job runs on where its step is only held up: while a person pauses the rollout, or pods are missing. One that has
+rejected a version stays until what it said is kept (`pod_evidence.py`).
 """
 
 from __future__ import annotations
@@ -9,25 +10,38 @@ from collections.abc import Iterable, Iterator
 
 from controller.api.effect import Effect, Owed
 from controller.api.job import DELETION, KIND
+from controller.rollout import pod_evidence
 from controller.rollout.draft import Draft
-from controller.rollout.effect import Refused, Retrying
+from controller.rollout.effect import Answered, Refused, Retrying
 
 KEPT_S = 600.0
 """A Job that cannot be deleted for so long is left to its own time to live."""
 
 
 def keep_or_delete(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
-    """What is owed from before, with Jobs as they are after this decision."""
+    """What is owed from before, with Jobs as they are after this decision. `owed`: without what was given up."""
     wanted = {effect.id for effect in draft.effects if effect.kind == KIND}
+    read = {str(effect.payload.get("job", "")) for effect in draft.effects if effect.kind == pod_evidence.KIND}
+    reading = set[str]()
     for item in owed:
         effect = item.effect
+        if effect.kind == pod_evidence.KIND and not _is_done(draft, item):
+            reading.add(effect.id)
         if effect.kind == KIND and effect.id not in wanted:
-            if wanted or not _is_under_way(draft, effect):
-                yield Owed(_deletion(effect), draft.now)
-            else:
+            if not wanted and _is_under_way(draft, effect):
                 draft.effects.append(effect)
+            elif effect.id not in read:
+                yield Owed(_deletion(effect.id), draft.now)
         elif effect.kind != DELETION or not (effect.payload.get("job") in wanted or _is_given_up(draft, item)):
             yield item
+    for item in draft.seen.status.owed:
+        job = str(item.effect.payload.get("job", ""))
+        if item.effect.kind == pod_evidence.KIND and job and item.effect.id not in reading and job not in wanted:
+            yield Owed(_deletion(job), draft.now)
+
+
+def _is_done(draft: Draft, item: Owed) -> bool:
+    return isinstance(draft.seen.effects.get(item.effect.id), Answered | Refused)
 
 
 def _is_under_way(draft: Draft, effect: Effect) -> bool:
@@ -38,8 +52,8 @@ def _is_under_way(draft: Draft, effect: Effect) -> bool:
     return now == tuple(effect.payload.get(name) for name in ("canaryRevision", "attempt", "step"))
 
 
-def _deletion(effect: Effect) -> Effect:
-    return Effect(f"{DELETION}.{effect.id}", DELETION, {"job": effect.id}, must_deliver=True)
+def _deletion(job: str) -> Effect:
+    return Effect(f"{DELETION}.{job}", DELETION, {"job": job}, must_deliver=True)
 
 
 def _is_given_up(draft: Draft, item: Owed) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from controller.api import times
 from controller.api.effect import Effect, Owed
+from controller.api.job import KIND as JOB
+from controller.api.job import VERDICTS
 from controller.api.status import Rejection
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Answered, Refused, Retrying
@@ -33,7 +35,19 @@ def keep_evidence(draft: Draft, rejection: Rejection, verdict: str) -> None:
         "message": rejection.message[:_MOST_MESSAGE],
         "owned": draft.seen.owned,
     }
+    job = judged_by(draft)
+    if job:
+        payload["job"] = job
     draft.effects.append(Effect(f"{KIND}.{rejection.revision}.{attempt}", KIND, payload, must_deliver=True))
+
+
+def judged_by(draft: Draft) -> str:
+    """The id of the Job that has rejected the version: it stays until its log is kept."""
+    for item in draft.seen.status.owed:
+        result = draft.seen.effects.get(item.effect.id)
+        if item.effect.kind == JOB and isinstance(result, Answered) and result.value.get("state") in VERDICTS:
+            return item.effect.id
+    return ""
 
 
 def still_owed(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:

@@ -2,15 +2,20 @@
 
 import asyncio
 import itertools
+import re
+import time
 
 import pytest
+import yaml
 
 from controller import registry
 from controller.api.fields import Place, parse
 from controller.api.job import job_name
 from controller.api.names import JOB_LABEL
-from controller.api.resources import JOBS, PODS, RELEASES, SERVICES, Resource
+from controller.api.resources import ANALYSIS_RUNS, JOBS, PODS, RELEASES, SERVICES, Resource
+from controller.cli.viewing import explanation_of
 from controller.rollout.steps.job import Job
+from hack.install import CHECKOUT
 from tests.integration.in_process import Stall
 from tests.integration.operator_fixture import APPROVE, release, weight
 
@@ -61,6 +66,16 @@ async def a_running_pod(stall):
     return await until(running, "a pod of the Job runs")
 
 
+PAGE = (CHECKOUT / "controller/docs/releasing.md").read_text()
+
+
+def of_the_documents():
+    """The strategy that the page shows."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (shown,) = [text for text in blocks if "- job:" in text]
+    return yaml.safe_load(shown)["strategy"]
+
+
 def is_waiting(word):
     return lambda status: status["phase"] == "Waiting" and word in status["message"]
 
@@ -109,6 +124,11 @@ async def test_one_that_fails_rolls_back_and_nothing_is_left(tested):
     assert "ended with exit code 3" in back["message"]
     assert await tested.shares() == {back["stableRevision"]: 10000}
     await until_nothing_is_left(tested)
+    (record,) = await tested.kube.list(ANALYSIS_RUNS, tested.namespace)
+    exits = record["status"]["podEvidence"]["exits"]
+    assert [(one["container"], one["exitCode"]) for one in exits] == [("smoke", 3)]
+    explained = await explanation_of(tested.kube, tested.namespace, tested.name)
+    assert any("container smoke: exit code 3" in line for line in explained.lines(time.time()))
 
 
 async def test_one_that_never_ends_rolls_back_after_at_most(tested):
@@ -117,6 +137,21 @@ async def test_one_that_never_ends_rolls_back_after_at_most(tested):
     assert back["reason"] == "JobTimeout"
     assert "was still running after 600 s" in back["message"]
     await until_nothing_is_left(tested)
+
+
+@pytest.mark.parametrize(("state", "phase"), [("succeed", "Healthy"), ("fail", "RolledBack")])
+async def test_the_example_of_the_documents_judges_a_preview(stall, state, phase):
+    strategy = of_the_documents()
+    strategy["blueGreen"]["keepOld"] = "1s"
+    let_jobs(stall, state)
+    await stall.given(release(strategy=strategy))
+    before = await stall.status()
+    await stall.commit("2")
+    done = await stall.until(
+        lambda status: status["phase"] == phase and status.get("attempt", 0) > before.get("attempt", 0)
+    )
+    assert (done["stableRevision"] == before["stableRevision"]) == (phase == "RolledBack")
+    await until_nothing_is_left(stall)
 
 
 async def test_one_that_fails_once_is_tried_again(stall):

@@ -111,6 +111,31 @@ async def test_it_is_kept_in_the_attempts_record():
     assert (records.rejected.revision, records.rejected.attempt) == ("bbbbbbbbbb", 3)
 
 
+async def test_what_the_job_said_that_rejected_it_is_kept_before_all_else():
+    class WithJob(Cluster):
+        async def first_page(self, resource, namespace, *, labels, fields, most):
+            if resource == PODS and labels.startswith("batch.kubernetes.io/job-name=web-job-"):
+                return [ended("web-job-1", "1"), ended("web-job-2", "2")], False
+            return await super().first_page(resource, namespace, labels=labels, fields=fields, most=most)
+
+    def ended(name, made):
+        state = {"terminated": {"exitCode": 3, "reason": "Error"}}
+        status = {"phase": "Failed", "containerStatuses": [{"name": "smoke", "ready": False, "state": state}]}
+        return {"metadata": {"name": name, "creationTimestamp": made}, "status": status}
+
+    cluster: Any = WithJob()
+    records = Records()
+    context = EffectContext(cluster, Addresses(no_api_server), lambda: 1_800_000_000.0, records)
+    await PodEvidence(context).carry_out(WEB, Effect("x", "podEvidence", {**EXAMPLE, "job": "job.bbbbbbbbbb.3.0.1"}))
+    assert records.kept["exits"][0] == {
+        "pod": "web-job-2", "container": "smoke", "restarts": 0, "reason": "Error", "exitCode": 3,
+    }  # fmt: skip
+    assert [(log["pod"], log["container"]) for log in records.kept["logs"]] == [
+        ("web-job-2", "smoke"), ("web-bbbbbbbbbb-x", "app"),
+    ]  # fmt: skip
+    assert records.kept["pods"] == 1
+
+
 async def test_it_is_read_once_whoever_leads_then():
     cluster = Cluster()
     assert await read(cluster, Records(kept={"at": "x"})) == {"at": "x"}

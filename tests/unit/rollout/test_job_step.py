@@ -83,7 +83,44 @@ def test_one_that_ran_and_did_not_succeed_rolls_back_and_is_deleted(tested, stat
     assert tested.release.is_rejected("v2")
     assert (tested.release.reason, tested.release.message) == (reason, message)
     assert owed(tested) == ()
+    tested.advance(seconds=5)
     assert len(owed(tested, "jobDeletion")) == 1
+
+
+def rejected_by_its_job(tested):
+    """Returns the evidence that is owed of it."""
+    tested.keeps_evidence = False
+    answer(tested, "failed", "exit code 3")
+    (evidence,) = owed(tested, pod_evidence.KIND)
+    return evidence
+
+
+def test_one_that_failed_stays_until_what_it_said_is_kept(tested):
+    (job,) = owed(tested)
+    evidence = rejected_by_its_job(tested)
+    assert evidence.payload["job"] == job.id
+    tested.advance(minutes=2)
+    assert owed(tested, "jobDeletion") == ()
+    tested.effects = {evidence.id: Answered({})}
+    tested.settle()
+    assert [one.payload for one in owed(tested, "jobDeletion")] == [{"job": job.id}]
+    assert owed(tested, pod_evidence.KIND) == ()
+
+
+def test_one_that_failed_goes_also_where_what_it_said_cannot_be_kept(tested):
+    evidence = rejected_by_its_job(tested)
+    tested.effects = {evidence.id: Retrying("no AnalysisRun can be written", 9, 0.0)}
+    tested.cluster.now += 700
+    tested.settle()
+    assert owed(tested, pod_evidence.KIND) == ()
+    assert len(owed(tested, "jobDeletion")) == 1
+
+
+def test_one_that_did_not_fail_is_no_evidence(tested):
+    answer(tested, "running")
+    tested.ask("abort")
+    (evidence,) = owed(tested, pod_evidence.KIND)
+    assert "job" not in evidence.payload
 
 
 BLOCKED = (
@@ -236,8 +273,8 @@ def test_a_preview_is_tested_before_it_gets_any_work(world):
     answer(world, "failed", "exit code 3")
     assert world.release.is_rejected("v2")
     assert world.traffic.stable == 100
-    kept = [item.effect.kind for item in world.release.owed]
-    assert sorted(kept) == ["jobDeletion", pod_evidence.KIND]
+    world.advance(seconds=5)
+    assert [item.effect.kind for item in world.release.owed] == ["jobDeletion"]
 
 
 # -- what is written --------------------------------------------------------------------------------------------------
