@@ -90,6 +90,8 @@ class JobCarrier:
         name = job_name(owner.name, effect.id)
         try:
             return await self._carry_out(owner, config, name)
+        except InvalidError as error:
+            return _blocked(name, f"cannot be watched: {sentence(str(error))}")
         except KubeError as error:
             message = f"Job {name}: {sentence(str(error))}"
             raise EffectFailedError(message, retry_after=error.retry_after) from error
@@ -165,7 +167,10 @@ class JobCarrier:
         """The last warning about one of them: a quota, an admission, a volume. Raises KubeError."""
         for item in reversed(objects):
             fields = f"involvedObject.uid={item['metadata']['uid']},type=Warning"
-            found, _ = await self._kube.first_page(EVENTS, namespace, labels="", fields=fields, most=_MOST_EVENTS)
+            try:
+                found, _ = await self._kube.first_page(EVENTS, namespace, labels="", fields=fields, most=_MOST_EVENTS)
+            except InvalidError:
+                return ""  # without the right to read them it is not known why
             said = latest(found)
             if said:
                 return said

@@ -21,16 +21,19 @@ sys.exit(failed > 20)
 """
 
 
-def job(image="localhost/subject:dev"):
+HANGS = "import time; print('still waiting for an answer', flush=True); time.sleep(600)"
+
+
+def job(image="localhost/subject:dev", does=SMOKE, most="2m"):
     container = {
         "name": "smoke",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python", "-c", SMOKE],
+        "command": ["python", "-c", does],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     security = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
-    return {"job": {"atMost": "2m", "template": {"spec": {"securityContext": security, "containers": [container]}}}}
+    return {"job": {"atMost": most, "template": {"spec": {"securityContext": security, "containers": [container]}}}}
 
 
 async def nothing_is_left(shop):
@@ -77,4 +80,14 @@ async def test_a_job_whose_image_is_missing_says_nothing_about_the_version(shop)
     assert "localhost/missing:1" in waiting["message"]
     await shop.edit(lambda release: release["spec"]["strategy"]["blueGreen"].update(steps=[job()]))
     await shop.until(lambda status: status["phase"] == "Healthy" and status["stableRevision"] != first, seconds=120)
+    await nothing_is_left(shop)
+
+
+async def test_a_job_that_never_ends_is_ended_after_at_most_and_its_last_lines_are_told(shop):
+    strategy = {"blueGreen": {"previewReplicas": 1, "steps": [job(does=HANGS, most="5s")], "keepOld": "3s"}}
+    first = await shop.given(strategy=strategy, analysis=NOT_JUDGED, drain=SHORT_DRAIN)
+    await shop.commit(VERSION="2")
+    back = await shop.until_phase("RolledBack", seconds=120)
+    assert (back["reason"], back["stableRevision"]) == ("JobTimeout", first)
+    assert "still waiting for an answer" in back["message"]
     await nothing_is_left(shop)

@@ -178,6 +178,34 @@ async def test_a_refusal_is_no_verdict_and_is_asked_again():
     assert found.again_in == 15.0
 
 
+async def test_a_role_of_before_is_no_verdict_and_says_what_it_lacks(monkeypatch):
+    cluster = Cluster()
+
+    async def find(resource, namespace, name, before=cluster.find):
+        if resource == JOBS:
+            raise FORBIDDEN
+        return await before(resource, namespace, name)
+
+    monkeypatch.setattr(cluster, "find", find)
+    found = await ask(cluster)
+    assert (found.value["state"], found.again_in) == ("blocked", 15.0)
+    assert found.value["message"].startswith("cannot be watched: jobs.batch is forbidden")
+
+
+async def test_without_the_right_to_read_events_a_start_is_still_waited_for(monkeypatch):
+    cluster = Cluster()
+    await ask(cluster)
+    cluster.now += 11
+
+    async def first_page(resource, namespace, before=cluster.first_page, **options):
+        if resource == EVENTS:
+            raise FORBIDDEN
+        return await before(resource, namespace, **options)
+
+    monkeypatch.setattr(cluster, "first_page", first_page)
+    assert (await ask(cluster)).value["state"] == "starting"
+
+
 async def test_an_api_server_that_is_away_is_tried_again():
     cluster = Cluster()
     cluster.refusal = UnavailableError(503, "", "etcd has no leader", retry_after=7)
