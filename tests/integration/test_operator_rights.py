@@ -5,25 +5,31 @@ import copy
 import pytest
 import yaml
 
+from controller import registry
 from controller.analysis.runs import RunStore
 from controller.api.effect import Effect
+from controller.api.fields import Place, parse
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
-from controller.api.resources import ANALYSIS_RUNS, EVENTS, PODS, RELEASES
+from controller.api.resources import ANALYSIS_RUNS, EVENTS, JOBS, PODS, RELEASES
 from controller.effects.carrier import EffectContext
+from controller.effects.job import JobCarrier
+from controller.effects.job_deletion import JobDeletion
 from controller.effects.pod_evidence import EXAMPLE, KIND, PodEvidence
 from controller.kube.objects import Key
 from controller.outward.addresses import Addresses
+from controller.rollout.steps.job import Job
 from tests.integration.operator_fixture import APPROVE, release
 from tests.integration.rights_fixture import INSTALL, KINDS, bind, connected, control_plane
 
 SHIPPED, LESS = "pointsman-operator", "pointsman-operator-without"
 CANARY = EXAMPLE["revision"]
+SMOKE = {"job": {"template": {"spec": {"containers": [{"name": "smoke", "image": "smoke:1"}]}}}}
 POD = f"web-{CANARY}-x"
 
 
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory):
-    with control_plane(tmp_path_factory.mktemp("rights")) as running:
+@pytest.fixture
+def plane(tmp_path):
+    with control_plane(tmp_path / "rights") as running:
         yield running
 
 
@@ -35,11 +41,12 @@ async def plane_with_a_pod(plane):
         (role,) = [document for document in documents if document["kind"] == "ClusterRole"]
         less = copy.deepcopy(role)
         less["metadata"]["name"] = LESS
-        less["rules"] = [rule for rule in role["rules"] if rule["resources"] != ["pods/log"] and not reads_events(rule)]
+        newest = (["pods/log"], ["jobs"])
+        less["rules"] = [rule for rule in role["rules"] if rule["resources"] not in newest and not reads_events(rule)]
         for body in (role, less):
             await admin.create(KINDS["ClusterRole"], None, body)
         await bind(admin, {"ships": [SHIPPED], "less": [LESS]})
-        await admin.create(RELEASES, "default", release(APPROVE))
+        await admin.create(RELEASES, "default", release(APPROVE, SMOKE))
         labels = {RELEASE_LABEL: "web", REVISION_LABEL: CANARY}
         spec = {"containers": [{"name": "web", "image": "web:1"}], "automountServiceAccountToken": False}
         await admin.create(PODS, "default", {"metadata": {"name": POD, "labels": labels}, "spec": spec})
@@ -81,3 +88,22 @@ async def test_the_shipped_role_reads_all_of_it_and_one_with_less_the_rest(plane
         "events: the operator may not read them (list events)",
     ]
     assert kept["pods"] == 1
+
+
+async def test_the_shipped_role_makes_a_job_and_deletes_it_and_one_without_it_is_named(plane_with_a_pod):
+    digest = parse(Job, SMOKE["job"], Place("", registry.kinds())).digest
+    payload = {"canaryRevision": CANARY, "attempt": 1, "step": 1, "digest": digest}
+    made = Effect(f"job.{CANARY}.1.1.{digest}", "job", payload)
+    async with connected(plane_with_a_pod, "less") as kube:
+        found = await JobCarrier(EffectContext(kube, Addresses(no_api_server))).carry_out(Key("default", "web"), made)
+        assert found.value["state"] == "blocked"
+        assert 'cannot get resource "jobs"' in found.value["message"]
+    async with connected(plane_with_a_pod, "ships") as kube:
+        context = EffectContext(kube, Addresses(no_api_server))
+        found = await JobCarrier(context).carry_out(Key("default", "web"), made)
+        assert found.value["state"] == "starting"
+        gone = Effect("x", "jobDeletion", {"job": made.id})
+        await JobDeletion(context).carry_out(Key("default", "web"), gone)
+    async with connected(plane_with_a_pod, "admin", group="system:masters") as admin:
+        jobs = await admin.list(JOBS, "default")
+    assert all("deletionTimestamp" in job["metadata"] for job in jobs)
