@@ -4,26 +4,17 @@ import asyncio
 import json
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
 
-REQUESTS = 50
 JOBS = 12
 _EACH_S = 0.6
 _DRAW = ("/app/bin/python", "-m", "workloads.image_worker.cli", "try")
-_RATE = 20.0
-"""Requests a second: few, as of one who tries something."""
-_REACHED_S = 30.0
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _COMMAND_S = 60.0
-_FIRST_BAD = 400
 _POINTSMAN = Path(sys.executable).parent / "pointsman"
 
 
@@ -40,36 +31,6 @@ class Found:
 
 Tester = Callable[[str], Awaitable[Found]]
 """Tries the version of this revision."""
-
-
-@dataclass(frozen=True)
-class OfService:
-    """Calls the preview's host name, once it leads to the version."""
-
-    cluster: Cluster
-    host: str
-
-    async def __call__(self, revision: str) -> Found:
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
-            await self._until_it_answers(session, revision)
-            failed = 0
-            for _ in range(REQUESTS):
-                code, _ = await self._answer(session)
-                failed += code >= _FIRST_BAD
-                await asyncio.sleep(1 / _RATE)
-        return Found(f"requests at {self.host}", REQUESTS, failed)
-
-    async def _until_it_answers(self, session: aiohttp.ClientSession, revision: str) -> None:
-        deadline = time.monotonic() + _REACHED_S
-        while (await self._answer(session))[1] != revision:
-            if time.monotonic() > deadline:
-                raise TroubleError(f"{self.host} does not lead to {revision}: see `hack/cluster logs traefik`.")
-            await asyncio.sleep(0.1)
-
-    async def _answer(self, session: aiohttp.ClientSession) -> tuple[int, str]:
-        """Its status, and the revision that gave it."""
-        async with session.get(self.cluster.gateway_url, headers={"Host": self.host}) as answer:
-            return answer.status, answer.headers.get("X-Revision", "")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The story of `hack/demo`: users invite their friends all the time, while a good version of the invitation API is
 promoted, and one that fails and one that is slow are rolled back. With `--blue-green` a good version is switched and
-kept, one that fails is found in the preview, and one that fails only under everybody's load is switched back.
+kept, one that fails is found in the preview by a Job, and one that fails only under everybody's load is switched back.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ import aiohttp
 
 from controller.kube.client import KubeClient
 from hack.demonstration.invitations import FOLDER, MANIFEST, Invitations, Kept
-from hack.demonstration.preview import OfService, Tester
 from hack.demonstration.releasing import PATIENCE_S, POLL_S, Fate, Named, Outcome, Releasing, Say, Version
 from hack.demonstration.repository import Repository
 from hack.install import CHECKOUT, Kubectl
@@ -23,7 +22,7 @@ from hack.node.trouble import TroubleError
 
 NAMESPACE, NAME, HOST = "friends", "invitations", "invite.localhost"
 RATE = 50.0
-PREVIEW, PATCH = f"preview.{HOST}", FOLDER / "blue-green/strategy.yaml"
+PATCH = FOLDER / "blue-green/strategy.yaml"
 GOOD = Version("2: a good one", {"VERSION": "2"}, Fate.PROMOTED)
 FAILING = Version("3: fails 20 % of its requests", {"VERSION": "3", "ERROR_RATE": "0.2"})
 SLOW = Version(
@@ -83,19 +82,18 @@ class ServiceStory:
         repository: Repository,
         say: Say,
         versions: Sequence[Version] = (GOOD, FAILING, SLOW),
-        tester: Tester | None = None,
     ) -> None:
         self._cluster = cluster
         self._repository = repository
         self._versions = versions
-        self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say, tester)
+        self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say)
         self._invitations = Invitations(cluster, NAMESPACE)
 
     @classmethod
     def of_switches(cls, cluster: Cluster, directory: Path, say: Say) -> "ServiceStory":
         """With `blueGreen`. `directory` is for the git repository."""
         repository = Repository(directory, MANIFEST, PATCH)
-        return cls(cluster, repository, say, SWITCHED, OfService(cluster, PREVIEW))
+        return cls(cluster, repository, say, SWITCHED)
 
     async def tell(self) -> ServiceSummary:
         kube = await KubeClient.connect(str(self._cluster.kubeconfig))

@@ -206,7 +206,7 @@ def test_the_demos_patch_makes_a_switch_of_its_release(folder: str) -> None:
     merged = merged_with(release["spec"], patch["spec"])
     spec = parse_release(release["metadata"]["name"], merged, registry.kinds())
     assert spec.strategy.switches
-    assert len(spec.steps) == 2, "an approval, and the switch"
+    assert len(spec.steps) == 2, "what judges the preview, and the switch"
     templates = {item["metadata"]["name"] for item in objects("library")}
     assert {metric.template for metric in spec.analysis.metrics} <= templates
     assert merged["template"] == release["spec"]["template"]
