@@ -16,7 +16,7 @@ from tests.e2e.callers import Callers
 from tests.e2e.patience import until
 from tests.e2e.shop import APPROVE, Shop
 
-_KEEP_OLD = "15s"
+_KEEP_OLD, _KEEP_UNTIL_ABORTED = "15s", "10m"
 _LONGEST_S = 120.0
 _QUIET_S = 3.0
 _ENOUGH = 200
@@ -65,7 +65,7 @@ class Switched:
 async def switched(shop: Shop, load: Load, number: int) -> Switched:
     """The Release is at rest with its canary strategy, and is so again afterwards."""
     before = (await shop.release())["spec"]["strategy"]
-    await _strategy(shop, {"blueGreen": {"steps": [APPROVE], "keepOld": _KEEP_OLD}})
+    await _strategy(shop, _blue_green(_KEEP_OLD))
     found = Switched()
     async with Callers(await shop.address_inside()).calling() as callers:
         seen = _Seen(shop, load, callers)
@@ -74,6 +74,7 @@ async def switched(shop: Shop, load: Load, number: int) -> Switched:
         second, decided = await seen.switch(f"switched-{number}")
         await shop.until_phase("Healthy", seconds=_LONGEST_S)
         seen.note(found.switches, found.service_switches, first, decided)
+        await _strategy(shop, _blue_green(_KEEP_UNTIL_ABORTED))  # however slow the machine is
         # switched, and returned while the old version is kept
         third, decided = await seen.switch(f"returned-{number}")
         await seen.until_quiet(second)
@@ -124,6 +125,10 @@ class _Seen:
 
 def _decided(status: Mapping[str, Any]) -> float:
     return times.from_text(status["weightSince"])
+
+
+def _blue_green(keep_old: str) -> dict[str, Any]:
+    return {"blueGreen": {"steps": [APPROVE], "keepOld": keep_old}}
 
 
 async def _strategy(shop: Shop, strategy: dict[str, Any]) -> None:
