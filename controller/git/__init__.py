@@ -1,0 +1,1 @@
+"""Reading and writing the repositories that hold the manifests of Releases."""

@@ -1,0 +1,1 @@
+"""One file per forge: how it opens a pull request, once."""

@@ -1,0 +1,297 @@
+"""A fresh, bounded copy of one branch, without a working tree.
+
+What a repository holds is foreign: nothing of it is ever checked out, so no attribute, filter, hook, submodule or link
+of it has an effect. Files are read as blobs, and written as trees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controller.api.text import one_line
+from controller.git.remote import GitError, RefusedError, Remote
+from controller.ports import Resolve
+
+TIMEOUT_S = 120.0
+"""Of one command."""
+MOST_BLOB = 1 << 18
+MOST_HELD = 32 << 20
+"""Bytes of texts that are read of one repository."""
+MOST_FILES = 2_000
+"""Manifests under the path."""
+DEPTHS = (200, 2_000, 20_000)
+_MOST_OUTPUT = 64 << 20
+_MOST_SAID = 300
+_LIMITED = 'ulimit -f 524288; ulimit -v 262144; ulimit -t 120; exec git "$@"'
+"""No file beyond 256 MiB, no more than 256 MiB of addresses, no command beyond two minutes of CPU."""
+_CONFIG = {
+    "core.hooksPath": "/dev/null",
+    "core.packedGitLimit": "64m",
+    "core.packedGitWindowSize": "16m",
+    "core.attributesFile": "/dev/null",
+    "core.bigFileThreshold": "1m",
+    "core.fsmonitor": "false",
+    "credential.helper": "",
+    "fetch.recurseSubmodules": "false",
+    "fetch.unpackLimit": "1",
+    "gc.auto": "0",
+    "http.followRedirects": "false",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "30",
+    "http.proxy": "",
+    "maintenance.auto": "false",
+    "pack.threads": "1",
+    "protocol.allow": "never",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    mode: str
+    blob: str
+
+
+@dataclass(frozen=True)
+class Author:
+    name: str
+    email: str
+
+
+@dataclass
+class Repository:
+    folder: Path
+    remote: Remote
+    _config: Mapping[str, str]
+    _env: Mapping[str, str]
+    refusal: str = ""
+    """What was said to the last push that was not taken."""
+    _blobs: dict[str, str | None] = field(default_factory=dict)
+    _fetched: tuple[str, ...] = ()
+    _held: int = 0
+
+    async def fetch(self, branch: str, depth: int) -> str:
+        """The branch's newest commit. Raises GitError."""
+        ref = f"refs/heads/{branch}"
+        self._fetched = (f"+{ref}:{ref}",)
+        await self._git("fetch", "--no-tags", "--filter=blob:none", f"--depth={depth}", "origin", f"+{ref}:{ref}")
+        return await self.commit_of(ref)
+
+    async def commit_of(self, name: str) -> str:
+        return (await self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")).decode().strip()
+
+    async def remote_commit(self, branch: str) -> str:
+        """Empty: there is no such branch."""
+        said = await self._git("ls-remote", "origin", f"refs/heads/{branch}")
+        return said.decode().split("\t")[0]
+
+    async def deepen(self, depth: int) -> None:
+        """Of the branch that was fetched. What it holds may be newer afterwards; commits keep their names."""
+        await self._git("fetch", "--no-tags", "--filter=blob:none", f"--depth={depth}", "origin", *self._fetched)
+
+    async def is_shallow(self) -> bool:
+        return (await self._git("rev-parse", "--is-shallow-repository")).strip() == b"true"
+
+    async def history(self, commit: str, path: str, most: int) -> list[str]:
+        """Commits that changed something under `path`, newest first, a merge as one change."""
+        found = await self._git(
+            "log", "--first-parent", "--format=%H", f"--max-count={most}", commit, "--", *([path] if path else [])
+        )
+        return found.decode().split()
+
+    async def parent(self, commit: str) -> str:
+        """Empty: there is none, or it was not fetched."""
+        return (await self._git("log", "--max-count=1", "--format=%P", commit)).decode().partition(" ")[0].strip()
+
+    async def with_trailers(self, commit: str, trailers: Mapping[str, str]) -> str:
+        """The newest commit reachable from there that has them all; empty: none."""
+        name, value = next(iter(trailers.items()))
+        search = ("log", "--fixed-strings", f"--grep={name}: {value}", "--format=%H%x00%(trailers:only,unfold)%x01")
+        for entry in (await self._git(*search, commit)).decode(errors="replace").split("\x01"):
+            found, _, text = entry.strip().partition("\x00")
+            if {f"{key}: {one}" for key, one in trailers.items()} <= {line.strip() for line in text.splitlines()}:
+                return found
+        return ""
+
+    async def files(self, commit: str, path: str) -> dict[str, File]:
+        """Plain files under `path`: neither links nor submodules."""
+        listed = await self._git("ls-tree", "-r", "-z", "--full-tree", commit, "--", *([path] if path else []))
+        found = {}
+        for entry in listed.decode(errors="surrogateescape").split("\0"):
+            about, _, name = entry.partition("\t")
+            if name and about.startswith("100"):
+                mode, _, blob = about.split(" ")
+                found[name] = File(mode, blob)
+        return found
+
+    async def texts(self, blobs: Iterable[str]) -> Mapping[str, str | None]:
+        """Of each; None: it is too large, or not UTF-8. Raises GitError, RefusedError."""
+        wanted = list(dict.fromkeys(blobs))
+        missing = [one for one in wanted if one not in self._blobs]
+        if missing:
+            await self._get(missing)
+        return {one: self._blobs[one] for one in wanted}
+
+    async def _get(self, blobs: Sequence[str]) -> None:
+        lines = "".join(f"{one}\n" for one in blobs).encode()
+        if list((self.folder / "objects" / "pack").glob("*.promisor")):
+            # all at once; git itself would ask for one after the other
+            how = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "origin", "--no-tags", "--no-write-fetch-head")
+            await self._git(*how, "--filter=blob:none", "--stdin", said=lines)
+        sizes = (await self._git("cat-file", "--batch-check=%(objectname) %(objectsize)", said=lines)).decode()
+        small = []
+        for line in sizes.splitlines():
+            blob, _, length = line.partition(" ")
+            self._blobs[blob] = None
+            if length.isdecimal() and int(length) <= MOST_BLOB:
+                small.append(blob)
+                self._held += int(length)
+        if self._held > MOST_HELD:
+            raise RefusedError(f"more than {MOST_HELD >> 20} MiB of manifests; set gitOrigin.path")
+        for start in range(0, len(small), 50):
+            some = small[start : start + 50]
+            content = await self._git("cat-file", "--batch", said="".join(f"{one}\n" for one in some).encode())
+            for blob in some:
+                head, _, content = content.partition(b"\n")
+                size = int(head.split(b" ")[2])
+                with contextlib.suppress(UnicodeDecodeError):
+                    self._blobs[blob] = content[:size].decode()
+                content = content[size + 1 :]
+
+    async def commit(
+        self, parent: str, files: Mapping[str, tuple[str, str]], message: str, author: Author, at: float
+    ) -> str:
+        """A commit on top of `parent` in which these files, by name, have that mode and text.
+
+        The same call makes the same commit: its moment is `at`. Raises GitError.
+        """
+        index = {"GIT_INDEX_FILE": str(self.folder / "index")}
+        await self._git("read-tree", parent, env=index)
+        for name, (mode, text) in files.items():
+            blob = (await self._git("hash-object", "-w", "--stdin", said=text.encode())).decode().strip()
+            entry = f"{mode} {blob}\t{name}\0".encode(errors="surrogateescape")
+            await self._git("update-index", "-z", "--index-info", env=index, said=entry)
+        tree = (await self._git("write-tree", "--missing-ok", env=index)).decode().strip()
+        who = {
+            f"GIT_{role}_{key}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for key, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", f"@{int(at)} +0000"))
+        }
+        made = await self._git("commit-tree", "--no-gpg-sign", tree, "-p", parent, env=who, said=message.encode())
+        return made.decode().strip()
+
+    async def push(self, commit: str, branch: str, *, force: bool = False) -> bool:
+        """Whether the branch took it. Never with force but for branches of our own."""
+        ref = f"{'+' if force else ''}{commit}:refs/heads/{branch}"
+        try:
+            await self._git("push", "--quiet", "--no-verify", "origin", ref)
+        except GitError as error:
+            self.refusal = str(error)
+            return False
+        return True
+
+    async def _git(self, *arguments: str, env: Mapping[str, str] | None = None, said: bytes = b"") -> bytes:
+        """What it answers. Raises GitError."""
+        options = [part for name, value in self._config.items() for part in ("-c", f"{name}={value}")]
+        command = ("--literal-pathspecs", "--git-dir", str(self.folder), *options, *arguments)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await _run(command, {**self._env, **(env or {})}, said)
+        except TimeoutError as error:
+            raise GitError(f"git {_verb(arguments)} took longer than {TIMEOUT_S:g} s") from error
+        except _FailedError as error:
+            raise GitError(f"git {_verb(arguments)}: {self._masked(error.said)}") from error
+
+    def _masked(self, text: str) -> str:
+        for secret in self.remote.credentials.secrets:
+            text = text.replace(secret, "[masked]")
+        return one_line(text, _MOST_SAID)
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    return next((one for one in arguments if one.isalpha()), arguments[0]) if arguments[0] == "-c" else arguments[0]
+
+
+class _FailedError(Exception):
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+async def _run(command: Sequence[str], env: Mapping[str, str], said: bytes) -> bytes:
+    """Raises _FailedError. It and its children end with the call, however that ends."""
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        "-c",
+        _LIMITED,
+        "git",
+        *command,
+        env=dict(env),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        answer, errors, _ = await asyncio.gather(
+            _read(process.stdout, _MOST_OUTPUT), _read(process.stderr, 1 << 16), _write(process.stdin, said)
+        )
+        code = await process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode is None:
+            await asyncio.shield(process.wait())
+    if code:
+        raise _FailedError(errors.decode(errors="replace") or f"it ended with {code}")
+    return answer
+
+
+async def _read(stream: asyncio.StreamReader | None, most: int) -> bytes:
+    content = bytearray()
+    while stream is not None and (chunk := await stream.read(1 << 16)):
+        content += chunk
+        if len(content) > most:
+            raise _FailedError(f"it said more than {most} bytes")
+    return bytes(content)
+
+
+async def _write(stream: asyncio.StreamWriter | None, said: bytes) -> None:
+    if stream is None:
+        return
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(said)
+        await stream.drain()
+    stream.close()
+
+
+@asynccontextmanager
+async def opened(remote: Remote, resolve: Resolve) -> AsyncIterator[Repository]:
+    """In a temporary directory that is gone afterwards. Raises GitError, RefusedError, and what `resolve` raises."""
+    with tempfile.TemporaryDirectory(prefix="pointsman-git-", ignore_cleanup_errors=True) as name:
+        secrets, folder = Path(name) / "secrets", Path(name) / "repository"
+        secrets.mkdir(mode=0o700)
+        config, env = await remote.settings(secrets, resolve)
+        base = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(secrets),
+            "LC_ALL": "C",
+            "TMPDIR": name,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+        }
+        allowed = {f"protocol.{remote.scheme}.allow": "always"}
+        repository = Repository(folder, remote, {**_CONFIG, **allowed, **config}, {**base, **env})
+        await repository._git("init", "--quiet", "--bare")  # noqa: SLF001 - it is made here
+        for key, value in (("url", remote.url), ("promisor", "true"), ("partialclonefilter", "blob:none")):
+            await repository._git("config", f"remote.origin.{key}", value)  # noqa: SLF001
+        yield repository
