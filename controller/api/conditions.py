@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api import times
+from controller.api.git_origin import GIT
 from controller.api.phase import Phase
 from controller.api.status import Status
 
@@ -38,8 +39,10 @@ class Condition:
 
 
 def conditions_of(status: Status) -> tuple[Condition, ...]:
-    """`Ready`, `Available` and `Judged` always; `Reconciling` or `Stalled` only while true, and never both."""
-    return (*_progress(status), _available(status), _judged(status))
+    """`Ready`, `Available` and `Judged` always; `Reconciling` or `Stalled` only while true, and never both.
+    `GitWritePending` only while a rollback is not in git yet.
+    """
+    return (*_progress(status), _available(status), _judged(status), *_git_write(status))
 
 
 def _progress(status: Status) -> tuple[Condition, ...]:
@@ -75,6 +78,19 @@ def _judged(status: Status) -> Condition:
     how = _HOW_IT_CAME.get(status.judged, "how it was promoted is not recorded")
     reason = status.judged or "Unknown"
     return Condition("Judged", status=reason in _BY_EVIDENCE, reason=reason, message=f"{status.stable}: {how}")
+
+
+def _git_write(status: Status) -> tuple[Condition, ...]:
+    last = status.last_rollback
+    written = None if last is None else last.git
+    if any(item.effect.kind == GIT for item in status.owed):
+        message = "the rollback is to be written to git" if written is None else written.note
+        reason = "Owed" if written is None else "Failing"
+    elif written is not None and written.branch and status.phase is Phase.ROLLED_BACK:
+        reason, message = "AwaitingMerge", written.sentence
+    else:
+        return ()
+    return (Condition("GitWritePending", status=True, reason=reason, message=message),)
 
 
 def write_conditions(

@@ -20,6 +20,7 @@ from controller.api.abilities import (
 from controller.api.analysis import Analysis
 from controller.api.choice import Choice, OneOf
 from controller.api.fields import RULES, Absent, Kinds, Place, Rule, declared, field, parse, record, schema
+from controller.api.git_origin import GitOrigin
 from controller.api.notify import NOTIFY, Notify
 from controller.api.pod_template import POD_TEMPLATE
 from controller.api.reading import SpecError
@@ -194,6 +195,11 @@ class Written:
         "Whom to notify of a rollback, a promotion, a pending approval, or metrics that fail. Nothing waits for it.",
         default=Absent(()),
     )
+    git_origin: GitOrigin | None = field(
+        Record(GitOrigin),
+        "Where this manifest is kept, and whether a rollback is written there. Nothing waits for that.",
+        default=Absent(),
+    )
     owned: bool = field(
         Word(("Delete", "Orphan")),
         "What happens to pods and routes when this Release is deleted: they are deleted, too, or stay.",
@@ -229,6 +235,7 @@ class ReleaseSpec:
     """configRefs Auto."""
     keep_failed: float | None = None
     """Seconds."""
+    git_origin: GitOrigin | None = None
 
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
@@ -293,6 +300,7 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         notify=written.notify,
         versions_configuration=written.config_refs == "Auto",
         keep_failed=written.keep_failed,
+        git_origin=written.git_origin,
     )
 
 

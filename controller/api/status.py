@@ -18,6 +18,27 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
+class GitWrite:
+    """What a rollback wrote to the repository of the manifest."""
+
+    commit: str = ""
+    branch: str = ""
+    """Of ours, with the commit, where the manifest's own did not take it."""
+    pull_request: str = ""
+    """Its url."""
+    note: str = ""
+    """What keeps it from being written, or is left to a person."""
+
+    @property
+    def sentence(self) -> str:
+        if self.commit:
+            return f"commit {self.commit[:12]} takes it back"
+        if self.pull_request:
+            return f"pull request {self.pull_request} takes it back; merge it"
+        return self.note
+
+
+@dataclass(frozen=True)
 class Rejection:
     """A revision that was rolled back, and why."""
 
@@ -28,6 +49,8 @@ class Rejection:
     at: float
     change: str = ""
     """What of its configuration was new."""
+    git: GitWrite | None = None
+    """None: nothing is known of it, or nothing is to be written."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from controller.api.status import (
     Attempt,
     Blocked,
     Clock,
+    GitWrite,
     LastSpec,
     ManualRollback,
     Notified,
@@ -70,6 +71,7 @@ _CLOCK = {
     "unready_since": "unreadySince",
     "paused_since": "pausedSince",
 }
+_GIT = {"commit": "commit", "branch": "branch", "pull_request": "pullRequest", "note": "note"}
 _AWAITED_PERSON = {"AwaitingApproval", "AwaitingTraffic", "Suspicious", "Unproven"}
 _START_BLOCKED = {"NoCapacity", "ImagePull", "Suspended"}
 
@@ -248,6 +250,7 @@ def _rejection_from_raw(raw: Mapping[str, Any]) -> Rejection:
         evidence=raw.get("evidence", ""),
         at=times.from_text(raw["at"]),
         change=raw.get("configurationChange", ""),
+        git=_git_from_raw(raw["git"]) if raw.get("git") else None,
     )
 
 
@@ -259,4 +262,15 @@ def _rejection_to_raw(rejection: Rejection) -> dict[str, Any]:
         "evidence": rejection.evidence,
         "at": times.to_text(rejection.at),
     }
-    return raw | ({"configurationChange": rejection.change} if rejection.change else {})
+    if rejection.change:
+        raw["configurationChange"] = rejection.change
+    return raw | ({"git": _git_to_raw(rejection.git)} if rejection.git is not None else {})
+
+
+def _git_from_raw(raw: Mapping[str, Any]) -> GitWrite:
+    return GitWrite(**{field: raw.get(key, "") for field, key in _GIT.items()})
+
+
+def _git_to_raw(written: GitWrite) -> dict[str, str]:
+    found = {key: getattr(written, field)[:_MESSAGE] for field, key in _GIT.items()}
+    return {key: text for key, text in found.items() if text}

@@ -124,6 +124,8 @@ class EffectContext:
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
     records: Records | None = None
+    cluster: str = ""
+    """Its identity, a part of each revision's name."""
 
 
 class EffectModule(Module, Protocol):

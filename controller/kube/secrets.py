@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from controller.api.resources import SECRETS, Resource
@@ -24,13 +25,32 @@ class SecretError(Exception):
 async def secret_value(kube: Secrets, namespace: str, ref: SecretRef) -> str:
     """Raises SecretError, KubeError."""
     where = f"Secret {namespace}/{ref.name}"
-    try:
-        secret = await kube.find(SECRETS, namespace, ref.name)
-    except InvalidError as error:
-        raise SecretError(f"{where} cannot be read; allow it with a Role: {error}") from error
-    if secret is None or ref.key not in (secret.get("data") or {}):
+    data = await _data(kube, namespace, ref.name)
+    if data is None or ref.key not in data:
         raise SecretError(f"{where} has no key {ref.key!r}; create it")
+    return _text(data, ref.key, where)
+
+
+async def secret_data(kube: Secrets, namespace: str, name: str) -> dict[str, str]:
+    """All of its keys. Raises SecretError, KubeError."""
+    where = f"Secret {namespace}/{name}"
+    data = await _data(kube, namespace, name)
+    if data is None:
+        raise SecretError(f"{where} does not exist; create it")
+    return {key: _text(data, key, where) for key in data}
+
+
+async def _data(kube: Secrets, namespace: str, name: str) -> Mapping[str, str] | None:
+    """None: there is no such Secret."""
     try:
-        return base64.b64decode(secret["data"][ref.key]).decode()
+        secret = await kube.find(SECRETS, namespace, name)
+    except InvalidError as error:
+        raise SecretError(f"Secret {namespace}/{name} cannot be read; allow it with a Role: {error}") from error
+    return None if secret is None else secret.get("data") or {}
+
+
+def _text(data: Mapping[str, str], key: str, where: str) -> str:
+    try:
+        return base64.b64decode(data[key]).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise SecretError(f"key {ref.key!r} of {where} is not text") from error
+        raise SecretError(f"key {key!r} of {where} is not text") from error

@@ -33,6 +33,7 @@ from controller.rollout.actions import (
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.effect import owed_after
+from controller.rollout.git_rollback import not_written
 from controller.rollout.holds import changed_by_hand, not_accepted
 from controller.rollout.jobs import keep_or_delete
 from controller.rollout.manual import no_effect
@@ -99,7 +100,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(_LEDGER_CHECK_S)
     serving = seen.state(draft.status.serves)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
-    owed = tuple(keep_or_delete(draft, still_owed(draft, forward(draft, seen.status.owed))))
+    owed = tuple(keep_or_delete(draft, not_written(draft, still_owed(draft, forward(draft, seen.status.owed)))))
     draft.update(owed=owed_after(owed, (*draft.effects, *notify(draft)), seen.effects, draft.now))
     then = (
         *_events(draft),

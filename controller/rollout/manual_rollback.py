@@ -12,6 +12,7 @@ from controller.api.reasons import Reason
 from controller.api.status import ManualRollback, Rejection
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
+from controller.rollout.git_rollback import write_to_git
 from controller.rollout.pod_evidence import keep_evidence
 from controller.rollout.rejection import remember
 from controller.rollout.traffic import preview_at
@@ -58,4 +59,5 @@ def _take_over(draft: Draft, older: str, wish: ManualRollback) -> None:
     )
     remember(draft, rejection)
     keep_evidence(draft, rejection, "aborted")
+    write_to_git(draft, rejection)
     draft.event(reason, f"{older} took over from {leaving}: {rejection.message}", warning=True)

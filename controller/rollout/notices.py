@@ -14,7 +14,7 @@ from controller.api.effect import Effect, Owed
 from controller.api.notice import MOST_MESSAGE, REASONS_OF_TROUBLE, Notice, Topic
 from controller.api.notify import Notify
 from controller.api.reasons import Reason
-from controller.api.status import KEPT, Notified
+from controller.api.status import KEPT, Notified, Rejection
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Refused, Retrying
 
@@ -78,13 +78,18 @@ def _is_given_up(draft: Draft, item: Owed, to: str) -> bool:
 def _ends(draft: Draft) -> Iterator[_Thing]:
     before, after = draft.seen.status, draft.status
     rollback = after.last_rollback
-    if rollback is not None and rollback != before.last_rollback:
+    if rollback is not None and not _is_same(rollback, before.last_rollback):
         message = f"{rollback.message}. {after.stable} has all of the traffic"
         yield _Thing(Topic.ROLLED_BACK, rollback.reason, message, rollback.revision, rollback.evidence)
     elif after.stable != before.stable:
         instead = f" instead of {before.stable}" if before.stable else ", the first version,"
         message = f"{after.stable}{instead} has all of the traffic"
         yield _Thing(Topic.PROMOTED, after.judged, message, after.stable, before.evidence)
+
+
+def _is_same(rollback: Rejection, other: Rejection | None) -> bool:
+    """What is noted of it later makes no other one of it."""
+    return other is not None and (rollback.revision, rollback.at) == (other.revision, other.at)
 
 
 def _waits(draft: Draft) -> Iterator[_Thing]:

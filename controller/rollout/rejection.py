@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.api.reasons import Reason
 from controller.api.status import KEPT, Rejection
 from controller.rollout.draft import Draft
+from controller.rollout.git_rollback import write_to_git
 from controller.rollout.pod_evidence import keep_evidence
 
 
@@ -28,6 +29,7 @@ def reject(draft: Draft, reason: str, message: str) -> None:
     draft.update(last_rollback=rejection, stopped_at=step)
     remember(draft, rejection)
     keep_evidence(draft, rejection, verdict)
+    write_to_git(draft, rejection)
     draft.event(reason, f"{canary} rolled back: {message}{f'; {change}' if change else ''}", warning=True)
 
 

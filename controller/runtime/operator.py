@@ -116,7 +116,7 @@ class Operator:
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace, resolve=of_sources.resolve)
         telemetry = Telemetry()
         analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe, clock), runs, clock, wake)
-        effects = kinds(EffectContext(kube, addresses or Addresses(api_server), clock, runs))
+        effects = kinds(EffectContext(kube, addresses or Addresses(api_server), clock, runs, cluster))
         outbox = Outbox(effects, wake, clock=clock, lost=partial(_emit_lost, events))
         reconciler = Reconciler(
             kube=kube,

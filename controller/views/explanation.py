@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.api.git_origin import GIT
 from controller.api.phase import Phase
 from controller.api.reasons import Facts, Kind, Meaning, Reason, meaning_of
-from controller.api.status import Status
+from controller.api.status import Rejection, Status
 from controller.api.status_format import status_from_raw
 from controller.api.times import from_text
 from controller.stats.evidence import Evidence, MetricEvidence, Verdict
@@ -91,8 +92,8 @@ class Explanation:
         last = status.last_rollback
         if last is not None and status.phase is not Phase.ROLLED_BACK:
             yield f"last rollback: {last.revision} {_span(now - last.at)} ago, {last.message}"
-        if last is not None and (until := _kept_until(status, now)):
-            yield f"kept    1 pod of {last.revision} for a look, {_span(until - now)} more; it gets no work"
+        if last is not None:
+            yield from _left_behind(last, status, now)
         if self.pod_evidence:
             yield ""
             yield from pod_evidence_lines(self.rejected, self.pod_evidence)
@@ -208,6 +209,22 @@ def _change(status: Status) -> str:
         return status.attempt.change
     last = status.last_rollback
     return last.change if last is not None and status.phase is Phase.ROLLED_BACK else ""
+
+
+def _left_behind(last: Rejection, status: Status, now: float) -> Iterator[str]:
+    """By a rollback: a commit, a pod."""
+    if said := _in_git(status):
+        yield f"git     {said}"
+    if until := _kept_until(status, now):
+        yield f"kept    1 pod of {last.revision} for a look, {_span(until - now)} more; it gets no work"
+
+
+def _in_git(status: Status) -> str:
+    """Of the last rollback; empty: nothing is to be said of it."""
+    written = None if status.last_rollback is None else status.last_rollback.git
+    if any(item.effect.kind == GIT for item in status.owed):
+        return f"not written yet: {written.note}" if written is not None else "the rollback is being written"
+    return "" if written is None else written.sentence
 
 
 def _kept_until(status: Status, now: float) -> float:

@@ -23,7 +23,7 @@ from hack.node.progress import Steps
 from hack.node.trouble import TroubleError
 
 BASE = "localhost/python-base:bookworm"
-_PACKAGES = "ca-certificates,python-is-python3,python3,python3-pip"
+_PACKAGES = "ca-certificates,git,openssh-client,python-is-python3,python3,python3-pip"
 _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.IGNORECASE)
 _NOT_COPIED = {"__pycache__", ".git", ".venv"}  # caches: they change without the image changing
 _TRUST = Path("/etc/ssl/certs/ca-certificates.crt")

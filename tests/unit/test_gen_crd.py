@@ -230,7 +230,7 @@ def test_the_schemas_words_and_bounds_are_the_parsers():
 
 def test_every_field_of_a_release_is_one_the_parser_knows():
     known = "replicas template progressDeadlineSeconds revisionHistoryLimit suspend service traffic strategy analysis"
-    known += " configRefs onNewVersion bake notify keepFailed"
+    known += " configRefs onNewVersion bake notify keepFailed gitOrigin"
     assert set(field("Release", "spec")["properties"]) == {*known.split(), "drain", "deletionPolicy"}
     for name in field("Release", "spec")["properties"]:
         with pytest.raises(ValueError, match=f"spec.{name}"):  # refused for its value, and not as unknown

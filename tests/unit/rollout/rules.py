@@ -13,7 +13,7 @@ from controller.rollout.observation import Observation
 from tests.unit.rollout.cluster import Cluster
 
 _TOLERANCE = 1e-9
-_CONDITIONS = {"Ready", "Available", "Judged", "Reconciling", "Stalled"}
+_CONDITIONS = {"Ready", "Available", "Judged", "Reconciling", "Stalled", "GitWritePending"}
 
 
 def hold_for(seen: Observation, decision: Decision) -> None:

@@ -25,6 +25,7 @@ TEXTS = frozenset(
         "paused_by",
         "full_by",
         "change",
+        "note",
     }
 )
 TYPED = (ConfigTrouble, MetricTrouble, PodTrouble)

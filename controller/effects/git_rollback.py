@@ -1,0 +1,129 @@
+"""`git`: writes to the repository of a Release's manifest that its version was rolled back.
+
+All is done in a fresh copy of the branch (`controller/git`), and is found done by the commit's trailers: a crash
+between the push and the status costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.api import times
+from controller.api.effect import Effect
+from controller.api.fields import Absent, Place, field, parse, record
+from controller.api.git_origin import GIT, GitOrigin, GitSecret
+from controller.api.reading import SpecError
+from controller.api.shapes import Integer, Record, Text
+from controller.effects.carrier import (
+    CarriedOut,
+    Carrier,
+    EffectContext,
+    EffectFailedError,
+    EffectRefusedError,
+    Limits,
+    Owner,
+)
+from controller.effects.secret_values import RULE
+from controller.git.forge import proposing
+from controller.git.manifests import Identity
+from controller.git.remote import NO_CREDENTIALS, Credentials, GitError, RefusedError, Remote, credentials_of
+from controller.git.repository import Author, opened
+from controller.git.rollback import Rollback, Written, roll_back
+from controller.kube.client import KubeError
+from controller.kube.secrets import SecretError, secret_data
+from controller.ports import TargetError
+
+KIND = GIT
+RULES = (RULE,)
+LIMITS = Limits(at_once=2, per_namespace=1, timeout_s=300.0, first_retry_s=2.0, longest_retry_s=300.0)
+"""Each has a copy on the disk, and git takes memory."""
+
+EXAMPLE: dict[str, Any] = {
+    "origin": {
+        "url": "https://git.qa/team/shop.git",
+        "branch": "main",
+        "path": "apps",
+        "write": "Push",
+        "secretRef": {"name": "shop-git"},
+        "author": {"name": "Pointsman", "email": "pointsman@shop.qa"},
+    },
+    "revision": "bbbbbbbbbb",
+    "stable": "aaaaaaaaaa",
+    "attempt": 3,
+    "at": "2026-11-29T12:00:00.000000Z",
+    "message": "errors 12/240 vs 3/4600",
+    "evidence": "",
+}
+
+
+@record("A payload.")
+class Config:
+    origin: GitOrigin = field(Record(GitOrigin), "As in the spec.")
+    revision: str = field(Text(63, 1), "The version that was rejected.")
+    stable: str = field(Text(63, 1), "The version that serves instead.")
+    attempt: int = field(Integer(0), "The number of the rollout.")
+    at: float = field(Text(40), "When it was rejected, in RFC 3339.", convert=times.from_text)
+    message: str = field(Text(1024), "Why.")
+    evidence: str = field(Text(1024), "The counts.", default=Absent(""))
+
+
+class GitRollback:
+    def __init__(self, context: EffectContext) -> None:
+        self._context = context
+
+    async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
+        try:
+            config = parse(Config, effect.payload, Place(effect.id))
+        except (SpecError, ValueError) as error:
+            raise EffectRefusedError(str(error)) from error
+        try:
+            written = await self._write(owner, config)
+        except RefusedError as error:
+            raise EffectRefusedError(str(error)) from error
+        except (GitError, TargetError, SecretError) as error:
+            raise EffectFailedError(str(error)) from error
+        except OSError as error:
+            raise EffectFailedError(f"no copy of the repository can be made: {error.strerror}") from error
+        except KubeError as error:
+            raise EffectFailedError(f"the API server cannot be reached: {error}") from error
+        return CarriedOut(
+            {
+                "commit": written.commit,
+                "branch": written.proposed,
+                "pullRequest": written.pull_request,
+                "note": written.note,
+            }
+        )
+
+    async def close(self) -> None:
+        """Nothing is kept open between two calls."""
+
+    async def _write(self, owner: Owner, config: Config) -> Written:
+        """Raises GitError, RefusedError, TargetError, SecretError, OSError, KubeError."""
+        origin, resolve = config.origin, self._context.addresses.resolve
+        remote = Remote(origin.url, await self._credentials(owner, origin.secret))
+        order = Rollback(
+            identity=Identity(self._context.cluster, owner.namespace, owner.name),
+            rejected=config.revision,
+            stable=config.stable,
+            attempt=config.attempt,
+            at=config.at,
+            message=config.message,
+            evidence=config.evidence,
+            branch=origin.branch,
+            path=origin.path,
+            write=origin.write,
+            author=Author(origin.author.name, origin.author.email),
+        )
+        async with opened(remote, resolve) as repository:
+            return await roll_back(repository, order, proposing(origin.forge, remote, resolve, origin.branch))
+
+    async def _credentials(self, owner: Owner, secret: GitSecret | None) -> Credentials:
+        """Raises SecretError, KubeError."""
+        if secret is None:
+            return NO_CREDENTIALS
+        return credentials_of(await secret_data(self._context.kube, owner.namespace, secret.name))
+
+
+create = GitRollback
+_is_carrier: type[Carrier] = GitRollback

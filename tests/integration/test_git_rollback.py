@@ -1,0 +1,89 @@
+"""A rejected version ends with a commit in git, against a real API server and a real repository over HTTPS."""
+
+import base64
+
+import pytest
+import yaml
+
+from controller.api.resources import RELEASES, SECRETS
+from controller.views.explanation import Explanation
+from tests.git_server import PASSWORD, USER, Certificate, Origin, served
+from tests.integration.operator_fixture import APPROVE, release, set_version, weight
+from tests.integration.test_notifications import bad_version, opens, stall
+
+__all__ = ["opens", "stall"]
+FILE = "apps/web.yaml"
+
+
+@pytest.fixture
+def origin(tmp_path):
+    return Origin(tmp_path / "git")
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    return Certificate.make(tmp_path)
+
+
+@pytest.fixture
+def server(origin, certificate, tmp_path):
+    with served(tmp_path / "git", certificate=certificate) as server:
+        yield server
+
+
+async def given(stall, kube, server, certificate, origin, write="Push"):
+    """Version 1 in the cluster and in git, then version 2 in git; the Release as it is there."""
+    data = {"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text()}
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-git"}, "data": encoded}
+    await kube.create(SECRETS, stall.namespace, secret)
+    where = {"url": f"{server.url}/shop.git", "path": "apps", "secretRef": {"name": "shop-git"}, "write": write}
+    wanted = release(weight(10), APPROVE, gitOrigin=where)
+    origin.commit("version 1", {FILE: "# ours\n" + yaml.safe_dump(wanted)})
+    good = origin.read(FILE)
+    set_version(wanted, "2")
+    origin.commit("version 2", {FILE: "# ours\n" + yaml.safe_dump(wanted)})
+    set_version(wanted, "1")
+    await stall.given(wanted)
+    return good
+
+
+async def test_a_rejected_version_ends_with_a_commit_in_git(stall, kube, server, certificate, origin):
+    good = await given(stall, kube, server, certificate, origin)
+    await bad_version(stall)
+    done = await stall.until(lambda status: "owed" not in status)
+    written = done["lastRollback"]["git"]["commit"]
+    assert origin.read(FILE) == good
+    assert origin.subjects()[0].startswith(f"Roll back {stall.namespace}/web to ")
+    found = await kube.get(RELEASES, stall.namespace, "web")
+    assert any(f"commit {written[:12]}" in line for line in Explanation(found, "", None, None).lines(0.0))
+    assert all(one["type"] != "GitWritePending" for one in done["conditions"])
+    assert PASSWORD not in str(found)
+    assert PASSWORD not in stall.operator.log.read_text()
+
+    await stall.commit("1")
+    back = await stall.until_phase("Healthy")
+    assert back["attempt"] == done["attempt"], "what git has now is no new release"
+
+
+async def test_a_git_server_that_hangs_delays_nothing_but_the_commit(stall, kube, server, certificate, origin):
+    good = await given(stall, kube, server, certificate, origin)
+    server.hanging.set()
+    back = await bad_version(stall)
+    assert "GitWritePending" in {one["type"] for one in back["conditions"]}
+    await stall.commit("3")
+    waiting = await stall.until(lambda status: status["reason"] == "AwaitingApproval")
+    await stall.ask("approve", waiting["canaryRevision"])
+    new = waiting["canaryRevision"]
+    await stall.until(lambda status: status["phase"] == "Healthy" and status["stableRevision"] == new)
+    assert origin.read(FILE) != good
+
+
+async def test_a_protected_branch_leaves_a_branch_to_be_merged(stall, kube, server, certificate, origin):
+    good = await given(stall, kube, server, certificate, origin)
+    origin.hook("update", '[ "$1" != refs/heads/main ]')
+    await bad_version(stall)
+    done = await stall.until(lambda status: "owed" not in status)
+    branch = done["lastRollback"]["git"]["branch"]
+    assert origin.read(FILE, branch) == good
+    assert "GitWritePending" in {one["type"] for one in done["conditions"]}

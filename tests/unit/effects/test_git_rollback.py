@@ -1,0 +1,141 @@
+"""The commit after a rollback, as the outbox has it written: over TLS, with a Secret, and whatever is missing."""
+
+import asyncio
+import base64
+
+import pytest
+
+from controller.api.effect import Effect
+from controller.api.resources import SECRETS
+from controller.effects.carrier import EffectContext, EffectFailedError, EffectRefusedError
+from controller.effects.git_rollback import EXAMPLE, GitRollback
+from controller.kube.client import InvalidError, UnavailableError
+from controller.kube.objects import Key
+from controller.outward.addresses import Addresses
+from tests.gate import LOOPBACK_NETWORK
+from tests.git_server import PASSWORD, USER, Certificate, Origin, served
+from tests.unit.effects.calling import NoPods, no_api_server
+from tests.unit.git.story import FILE, WEB, manifest, rollback
+
+OWNER = Key(WEB.namespace, WEB.name)
+GOOD, BAD = manifest(), manifest("shop/web:2")
+ROTATED = "the-new-one"
+ORDER = rollback(GOOD, BAD)
+
+
+class Secrets(NoPods):
+    def __init__(self, data):
+        self.data, self.error = data, None
+
+    async def find(self, resource, namespace, name):
+        assert (resource, namespace, name) == (SECRETS, "shop", "shop-git")
+        if self.error is not None:
+            raise self.error
+        if self.data is None:
+            return None
+        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in self.data.items()}}
+
+
+@pytest.fixture
+def origin(tmp_path):
+    origin = Origin(tmp_path / "git")
+    origin.commit("first", {FILE: GOOD})
+    origin.commit("bad", {FILE: BAD})
+    return origin
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    return Certificate.make(tmp_path)
+
+
+@pytest.fixture
+def server(origin, certificate, tmp_path):
+    with served(tmp_path / "git", certificate=certificate) as server:
+        yield server
+
+
+@pytest.fixture
+def secrets(certificate):
+    return Secrets({"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text()})
+
+
+def carrier(secrets, *, listed=(LOOPBACK_NETWORK,)):
+    return GitRollback(EffectContext(secrets, Addresses(no_api_server, listed=listed), cluster=WEB.cluster))
+
+
+def effect(url):
+    payload = {
+        **EXAMPLE,
+        "origin": {**EXAMPLE["origin"], "url": url},
+        "revision": ORDER.rejected,
+        "stable": ORDER.stable,
+    }
+    return Effect("git.x.3", "git", payload)
+
+
+async def failure(secrets, url, **more):
+    with pytest.raises(EffectFailedError) as error:
+        await carrier(secrets, **more).carry_out(OWNER, effect(url))
+    assert PASSWORD not in str(error.value)
+    return str(error.value)
+
+
+async def test_it_is_committed_and_pushed(origin, server, secrets):
+    done = await carrier(secrets).carry_out(OWNER, effect(f"{server.url}/shop.git"))
+    assert done.value["commit"]
+    assert done.again_in is None
+    assert origin.read(FILE) == GOOD
+
+
+async def test_credentials_that_were_rotated_work_with_the_next_try(origin, server, secrets):
+    server.password = ROTATED
+    assert "git fetch" in await failure(secrets, f"{server.url}/shop.git")
+    secrets.data["password"] = ROTATED
+    assert (await carrier(secrets).carry_out(OWNER, effect(f"{server.url}/shop.git"))).value["commit"]
+
+
+async def test_a_server_that_is_not_trusted_gets_no_password(server, secrets):
+    del secrets.data["ca.crt"]
+    assert "certificate" in await failure(secrets, f"{server.url}/shop.git")
+    assert server.requests == []
+
+
+async def test_a_server_that_hangs_is_left_when_the_time_is_up(server, secrets):
+    server.hanging.set()
+    calling = asyncio.create_task(carrier(secrets).carry_out(OWNER, effect(f"{server.url}/shop.git")))
+    async with asyncio.timeout(60):
+        while not server.requests:  # noqa: ASYNC110 - what a server was sent
+            await asyncio.sleep(0.02)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+
+
+async def test_loopback_is_not_called_for_a_tenant(server, secrets):
+    said = await failure(secrets, f"{server.url}/shop.git", listed=())
+    assert "loopback" in said
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (InvalidError(403, "Forbidden", "secrets is forbidden"), "allow it with a Role"),
+        (UnavailableError(503, "Unavailable", "no answer"), "the API server cannot be reached"),
+    ],
+)
+async def test_a_secret_that_cannot_be_read_is_said(server, secrets, error, sentence):
+    secrets.error = error
+    assert sentence in await failure(secrets, f"{server.url}/shop.git")
+
+
+async def test_a_secret_that_is_missing_is_said(server, secrets):
+    secrets.data = None
+    assert "Secret shop/shop-git does not exist; create it" in await failure(secrets, f"{server.url}/shop.git")
+
+
+@pytest.mark.parametrize("url", ["file:///etc", "http://git.qa/x.git", "ext::sh", "https://u:p@git.qa/x", "git.qa:x"])
+async def test_other_urls_are_refused(secrets, url):
+    with pytest.raises(EffectRefusedError):
+        await carrier(secrets).carry_out(OWNER, effect(url))
