@@ -33,6 +33,7 @@ def environment(database_url: str, **more: str) -> Mapping[str, str]:
     """Variables of an API with the sandbox provider."""
     return {
         "DATABASE_URL": database_url,
+        "PROVIDER": "sandbox",
         "JWT_SECRET": SECRET,
         "PHONE_KEYS": f"k1:{KEY}",
         "PHONE_HASH_KEY": KEY,

@@ -1,11 +1,12 @@
 """Without a queue: the request waits for the provider, and hears when it fails."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.invitation_sending import FAST, FRIEND
-from tests.invitation_service import Service, environment, serving
+from tests.invitation_service import PATIENT, Service, environment, problem, serving
 from tests.twilio_server import Mood, TwilioServer
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
@@ -65,11 +66,41 @@ async def test_a_lost_answer_is_no_failure_of_which_a_caller_could_try_again(
     assert (await service.invite("bob", FRIEND)).status_code == 409
 
 
-async def test_a_refused_number_is_the_invitations_status(service: Service, server: TwilioServer) -> None:
+async def test_a_number_that_is_refused_for_good_is_no_success_and_costs_nothing(
+    service: Service, server: TwilioServer
+) -> None:
     """I6, I25"""
     server.refuses[FRIEND] = 21211
-    assert (await service.invite("ana", FRIEND)).status_code == 201
-    assert await statuses(service, "ana") == ["FAILED"]
+    for _ in range(2):
+        refused = await service.invite("ana", FRIEND, headers={"Idempotency-Key": "k"})
+        assert "are refused" in problem(refused, 422, "INVALID_PHONE_NUMBER")
+    assert await statuses(service, "ana") == ["FAILED", "FAILED"]
+    assert (await service.invite("ana", OTHER)).headers["RateLimit-Remaining"] == "9"
+
+
+async def test_a_region_that_our_account_may_not_send_to_is_no_fault_of_the_number(
+    service: Service, server: TwilioServer
+) -> None:
+    """I16, I25: nor a reason to send to nobody else."""
+    server.refuses[FRIEND] = 21408
+    for _ in range(5):
+        problem(await service.invite("ana", FRIEND), 503, "PROVIDER_FAILED")
+    assert (await service.invite("ana", OTHER)).headers["RateLimit-Remaining"] == "9"
+
+
+async def test_twenty_with_one_key_to_a_busy_number_are_no_success(database_url: str, server: TwilioServer) -> None:
+    """I11, I25: a repetition that came while the first one failed was told that it had sent."""
+    variables = {**FAST, **PATIENT, **server.environment, "DELIVERY": "synchronous"}
+    server.mood = Mood.BUSY
+    async with serving(environment(database_url, **variables)) as service:
+        for _ in range(5):
+            answers = await asyncio.gather(
+                *(service.invite("ana", FRIEND, headers={"Idempotency-Key": "k"}) for _ in range(20))
+            )
+            assert {answer.status_code for answer in answers} <= {409, 503}
+        server.mood = Mood.WELL
+        well = await service.invite("ana", FRIEND, headers={"Idempotency-Key": "k"})
+        assert (well.status_code, well.headers["RateLimit-Remaining"]) == (201, "9")
 
 
 async def test_an_open_breaker_answers_without_asking(service: Service, server: TwilioServer) -> None:

@@ -15,6 +15,7 @@ from tests.invitation_service import environment
 from tests.twilio_server import TOKEN, Mood, TwilioServer
 from workloads.invitations.app import create
 from workloads.invitations.database import Session
+from workloads.invitations.order import Invited
 from workloads.invitations.settings import read
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
@@ -195,13 +196,26 @@ async def test_who_said_stop_is_opted_out_and_the_phone_is_released(
     assert await it.is_phone_free()
 
 
-async def test_a_phone_that_was_off_is_not_released(
+@pytest.mark.parametrize("error", ["30003", "30005", "30006"])
+async def test_what_never_arrives_gives_phone_and_quota_back(
+    it: Sends, client: httpx.AsyncClient, server: TwilioServer, sent: Any, error: str
+) -> None:
+    """I6: the handset is not there, the number is nobody's, the carrier takes no messages."""
+    invitation, message = sent
+    for _ in range(2):
+        await server.tell(client, message, "undelivered", ErrorCode=error)
+    assert await it.status(invitation) == "UNDELIVERED"
+    again = await it.try_to_invite()
+    assert isinstance(again, Invited)
+    assert again.window.used == 1
+
+
+async def test_what_a_carrier_filters_out_gives_nothing_back(
     it: Sends, client: httpx.AsyncClient, server: TwilioServer, sent: Any
 ) -> None:
-    """I6"""
-    invitation, message = sent
-    await server.tell(client, message, "undelivered", ErrorCode="30003")
-    assert await it.status(invitation) == "UNDELIVERED"
+    """I6: the next one would be as well."""
+    _, message = sent
+    await server.tell(client, message, "undelivered", ErrorCode="30007")
     assert not await it.is_phone_free()
 
 
@@ -221,14 +235,14 @@ async def test_a_reply_of_stop_opts_out_and_start_in_again(
     it: Sends, client: httpx.AsyncClient, server: TwilioServer
 ) -> None:
     """I21"""
-    for text in ("Stop ", "QUIT", "who is this?"):
+    for text in (" Stop. ", "QUIT", "\u201cStop!\u201d", "who is this?"):
         answer = await server.reply(client, FRIEND, text)
         assert (answer.status_code, answer.text) == (200, "<Response/>")
     assert len(await it.rows("SELECT * FROM optouts")) == 1
     invitation = await it.invite()
     await it.deliver(invitation)
     assert (await it.status(invitation), server.asked) == ("FAILED", 0)
-    await server.reply(client, FRIEND, "start")
+    await server.reply(client, FRIEND, "Start!")
     again = await it.invite()
     await it.deliver(again)
     assert await it.status(again) == "SENT"

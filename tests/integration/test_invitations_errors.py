@@ -95,6 +95,34 @@ async def test_another_method_is_405(service):
     assert (await service.client.post("/healthz")).headers["Allow"] == "GET"
 
 
+async def test_no_path_leads_to_the_host_that_a_request_names(service):
+    """I10: a slash too many was answered with a redirect to it."""
+    headers = {**signed_in("u1"), "Host": "evil.example"}
+    for path in ("/api/invitations/", "/docs/", "/invite/APP-222222/"):
+        answer = await service.client.post(path, json=GOOD, headers=headers)
+        problem(answer, 404, "NOT_FOUND")
+        assert "evil.example" not in str(answer.headers)
+
+
+async def test_head_is_answered_as_get_is_without_a_body(service):
+    """I10: as messengers ask before they show a link."""
+    code = (await service.invite("u1", phone(77))).json()["inviteCode"]
+    for path in (
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/healthz",
+        "/readyz",
+        f"/invite/{code}",
+        "/invite/APP-222222",
+        "/nowhere",
+    ):
+        get, head = await service.client.get(path), await service.client.head(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        for name in ("Content-Type", "Content-Length", "ETag", "Content-Security-Policy"):
+            assert head.headers.get(name) == get.headers.get(name), (path, name)
+
+
 async def test_a_defect_is_500_and_says_no_more_than_its_trace(sqlite_url, caplog):
     """I10: here a key that is gone, though numbers are encrypted with it."""
     async with serving(environment(sqlite_url)) as service:

@@ -50,7 +50,7 @@ async def test_of_64_users_at_once_exactly_one_invites_a_phone(service, database
     """I5, I6."""
     answers = await asyncio.gather(*(service.invite(f"u{number}", "+15551234567") for number in range(64)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 63}
-    assert [await count(database, table) for table in ("invitations", "outbox", "quotas")] == [1, 1, 1]
+    assert [await count(database, table) for table in ("invitations", "outbox", "quota_windows")] == [1, 1, 1]
 
 
 async def test_a_phone_may_be_invited_again_after_24_hours(service):
@@ -62,7 +62,35 @@ async def test_a_phone_may_be_invited_again_after_24_hours(service):
     assert (await service.invite("u2", "+15551234567")).status_code == 201
 
 
-async def test_a_new_day_brings_ten_new_invitations(service):
+async def test_around_midnight_it_is_still_ten_in_24_hours(service, database):
+    """I4: of UTC or of anywhere. 20 were possible within 2 ms."""
+    service.watch.now = 1_767_225_600_000 - 1
+    sent = [(await service.invite("u1", phone(each))).status_code for each in range(6)]
+    service.watch.move(seconds=0.001)
+    sent += [(await service.invite("u1", phone(6 + each))).status_code for each in range(6)]
+    assert sent == [201] * 10 + [429] * 2
+    service.watch.move(hours=24, seconds=-0.001)
+    assert [(await service.invite("u1", phone(20 + each))).status_code for each in range(7)] == [201] * 6 + [429]
+
+
+async def test_a_limit_says_until_when(service):
+    """I4, I5, I10."""
+    service.watch.now = 1_767_225_600_000
+    await service.invite("u2", phone(50))
+    for each in range(10):
+        service.watch.move(seconds=60)
+        await service.invite("u1", phone(each))
+    full = await service.invite("u1", phone(10))
+    assert full.json()["detail"].endswith("2026-01-02 00:01:00 UTC")
+    assert full.headers["Retry-After"] == str(86400 - 9 * 60)
+    taken = await service.invite("u3", phone(50))
+    assert taken.json()["detail"].endswith("2026-01-02 00:00:00 UTC")
+    assert taken.headers["Retry-After"] == str(86400 - 10 * 60)
+    service.watch.move(seconds=86400 - 10 * 60)
+    assert (await service.invite("u3", phone(50))).status_code == 201
+
+
+async def test_what_is_used_up_comes_back_after_24_hours(service):
     """I4, I10."""
     assert [(await service.invite("u1", phone(each))).status_code for each in range(11)] == [201] * 10 + [429]
     refused = await service.invite("u1", phone(11))

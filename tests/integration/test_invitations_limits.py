@@ -14,6 +14,7 @@ from workloads.invitations.order import Invited, NoCodeError, Order, PhoneTaken,
 from workloads.invitations.parts import now_ms
 from workloads.invitations.postgres import Pooling
 from workloads.invitations.privacy import Privacy
+from workloads.invitations.quota import Window
 from workloads.invitations.settings import read
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
@@ -75,14 +76,14 @@ async def test_looking_first_lets_too_many_pass(database):
             phones = await rows.fetch("SELECT until FROM phones WHERE phone_hash = $1", each.phone.e164.encode())
         await looked.wait()  # 20 at once, whoever is faster on this machine
         if len(sent) >= 10:
-            return QuotaUsedUp()
+            return QuotaUsedUp(Window(10, 0))
         if phones:
-            return PhoneTaken()
+            return PhoneTaken(0)
         async with database.transaction() as rows:
             day = int(each.phone.e164[1:])  # a row an invitation: there is nothing to conflict with
             await rows.execute("INSERT INTO quotas VALUES ($1, $2, 1)", each.inviter, day % 10**9)
             await rows.execute("INSERT INTO phones VALUES ($1, 0, '') ON CONFLICT DO NOTHING", each.phone.e164.encode())
-        return Invited("", "", used=1)
+        return Invited("", "", Window(1, 0))
 
     by_user, by_phone = asyncio.Barrier(20), asyncio.Barrier(20)
     one_user = await all_of(lambda each: look_then_insert(each, by_user), [order("u1", n) for n in range(320)])
@@ -110,7 +111,7 @@ async def test_after_five_taken_codes_nothing_is_used_up(database, inviting):
         await stuck.invite(order("u1", 2), now=now_ms())
     answer = await inviting.invite(order("u1", 2), now=now_ms())
     assert isinstance(answer, Invited)
-    assert answer.used == 2
+    assert answer.window.used == 2
 
 
 async def test_two_users_who_invite_each_others_phones_wait_in_no_circle(inviting):

@@ -134,7 +134,7 @@ async def test_a_friend_is_invited_by_keyboard_alone_and_focus_is_always_seen(pa
     assert await focused(page) == "invite"
     await keys.press("Enter")
     await expect(page.locator("#made")).to_be_focused()
-    await expect(page.locator("#left")).to_have_text("9 of 10 invitations left today.")
+    await expect(page.locator("#left")).to_have_text("9 of 10 invitations left.")
     stops = []
     for _ in range(4):
         await keys.press("Tab")
@@ -181,11 +181,11 @@ async def test_refusals_say_what_to_do_and_keep_the_number(page, service):
         assert await number.get_attribute("aria-invalid") == "true"
     assert (await service.invite("another", phone(2_000_003))).status_code == 201
     await invite(page, phone(2_000_003))
-    await expect(error).to_contain_text("was invited within the last day")
+    await expect(error).to_contain_text("was invited a short time ago")
     for each in range(10):
         assert (await service.invite("refused", phone(2_100_000 + each))).status_code == 201
     await invite(page, phone(2_000_004))
-    await expect(error).to_contain_text("You have sent all your invitations for today. You can send more in")
+    await expect(error).to_contain_text("You have sent all your invitations of 24 hours. You can send the next one in")
 
 
 async def test_no_answer_is_asked_again_with_the_same_key_and_invites_nobody_twice(page, service):

@@ -132,6 +132,19 @@ async def silence(reader, *, seconds):
     return not done
 
 
+async def test_bodies_that_do_not_come_take_no_place_of_those_that_do(sqlite_url):
+    """I30, I31: 64 of them were 503 for everybody until the time ran out."""
+    async with (
+        serving(environment(sqlite_url, READ_SECONDS="60", REQUESTS_AT_ONCE="4")) as service,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for _ in range(8):
+            reader, writer = await stack.enter_async_context(connected(service))
+            writer.write(head(Content_Length=30, Expect="100-continue"))
+            assert (await reader.readline()).startswith(b"HTTP/1.1 100")  # the service waits for the body
+        assert (await service.invite("u1", phone(1))).status_code == 201
+
+
 async def test_rude_clients_keep_nobody_else_from_being_served(service):
     """I30."""
     async with contextlib.AsyncExitStack() as stack:

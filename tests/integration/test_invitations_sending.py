@@ -111,7 +111,7 @@ async def test_a_message_that_was_delivered_meanwhile_is_found_delivered(it: Sen
 
 async def test_a_permanent_refusal_ends_it_and_releases_the_phone(it: Sends, server: TwilioServer) -> None:
     """I6"""
-    server.refuses = {"+12025550101": 21211, "+12025550102": 21408, "+12025550103": 21610}
+    server.refuses = {"+12025550101": 21211, "+12025550102": 21614, "+12025550103": 21610}
     for number, code in server.refuses.items():
         invitation = await it.invite(number)
         assert await it.deliver(invitation) == Ended(Status.FAILED)

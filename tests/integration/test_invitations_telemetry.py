@@ -138,7 +138,7 @@ async def test_what_the_provider_says_is_counted(variables, receiver):
     """I16, I26."""
     async with serving({**variables, "DELIVERY": "synchronous"}) as service:
         codes = [(await service.invite("u1", phone(1_110_000 + each))).status_code for each in (9, 1, 2, 4)]
-    assert codes == [201, 201, 503, 201]
+    assert codes == [201, 422, 503, 201]
     told = [p.tags for p in receiver.points if p.measurement == "sms.outcome"]
     assert {(each["provider"], each["outcome"], each.get("fault")) for each in told} == {
         ("sandbox", "accepted", None),
@@ -180,7 +180,7 @@ async def test_a_defect_is_counted_and_logged_with_the_trace_that_its_answer_nam
     async with serving({**variables, "DATABASE_URL": postgres_url}) as service:
         database = await open_database(postgres_url, Pooling())
         async with database.transaction() as rows:
-            await rows.fetch("ALTER TABLE quotas DROP COLUMN used")
+            await rows.fetch("ALTER TABLE quota_windows DROP COLUMN taken")
         await database.close()
         answer = await service.invite("u1", "+15551234567")
         problem(answer, 500, "INTERNAL_ERROR")

@@ -11,14 +11,14 @@ from workloads.invitations.database import LockedError
 from workloads.invitations.documented import Responses, header, signed_in
 from workloads.invitations.message import referral_url
 from workloads.invitations.numbers import NumberError
-from workloads.invitations.order import Invited, KeyOfAnother, NoCodeError, Order, PhoneTaken, QuotaUsedUp, day_ends
+from workloads.invitations.order import Invited, KeyOfAnother, NoCodeError, Order, PhoneTaken, QuotaUsedUp
 from workloads.invitations.parts import Parts, parts_of
 from workloads.invitations.privacy import Sealed, mask
 from workloads.invitations.problems import Code, ProblemError, unavailable
-from workloads.invitations.sending.at_once import send_at_once
+from workloads.invitations.quota import Window
+from workloads.invitations.sending.at_once import answer_again, key_in_use, send_at_once
 from workloads.invitations.settings import Delivery
 from workloads.invitations.shapes import InvitationMade, InvitationOrder, InvitationPage, InvitationSeen, moment
-from workloads.invitations.status import Status
 
 _MOST = 50
 _ID = "^[0-9a-f]{28}$"
@@ -26,9 +26,9 @@ _SOME_ID = "0196b4c2f3a1b6d0c9e85a7f4321"
 
 _HEADERS = {
     "Location": header("The invitation.", f"/api/invitations/{_SOME_ID}"),
-    "RateLimit-Limit": header("Invitations a day (UTC).", 10),
+    "RateLimit-Limit": header("Invitations in any 24 hours.", 10),
     "RateLimit-Remaining": header("What is left of them.", 9),
-    "RateLimit-Reset": header("Seconds until the next day.", 3600),
+    "RateLimit-Reset": header("Seconds until the oldest of them counts no more.", 3600),
 }
 _MADE: Responses = {201: {"description": "The invitation was taken up; the message follows.", "headers": _HEADERS}}
 
@@ -72,44 +72,47 @@ async def invite(request: Request, order: InvitationOrder, user: Caller, key: Ke
         trace_parent=trace.of(request.scope).parent,
         key=key or "",
     )
-    answer = await _ask(parts, asked, now)
+    answer = await _ask(parts, asked, now=now)
     if parts.settings.delivery is Delivery.SYNCHRONOUS and parts.sending:
-        if not answer.again:
+        if answer.again:
+            await answer_again(parts.database, asked, answer)
+        else:
             await send_at_once(parts.sending.sender, parts.database, asked, answer, now=now)
-        elif answer.status in {Status.PENDING, Status.SENDING}:
-            raise _key_in_use()
     body = InvitationMade(inviteCode=answer.code).model_dump_json(by_alias=True).encode()
     headers = {
         "Location": f"/api/invitations/{answer.invitation_id}",
         "Cache-Control": "no-store",
-        **_limits(parts, used=answer.used, now=now),
+        **_limits(parts, answer.window, now=now),
     }
     if answer.again:
         headers["Idempotency-Replayed"] = "true"
     return Response(body, status_code=201, headers=headers, media_type="application/json")
 
 
-async def _ask(parts: Parts, asked: Order, now: int) -> Invited:
+async def _ask(parts: Parts, asked: Order, *, now: int) -> Invited:
     try:
         answer = await parts.inviting.invite(asked, now=now)
     except LockedError:
         if not asked.key:
             raise
-        raise _key_in_use() from None
+        raise key_in_use() from None
     except NoCodeError as problem:
         raise unavailable(str(problem)) from None
     match answer:
         case Invited():
             return answer
-        case PhoneTaken():
+        case PhoneTaken(until):
             raise ProblemError(
-                Code.DUPLICATE_INVITATION, "somebody invited this phone lately; one invitation is enough"
+                Code.DUPLICATE_INVITATION,
+                f"this number was invited a short time ago: try again after {_said(until)}",
+                {"Retry-After": _seconds(until - now)},
             )
-        case QuotaUsedUp():
-            limits = _limits(parts, used=parts.settings.limits.daily, now=now)
+        case QuotaUsedUp(window):
+            limits = _limits(parts, window, now=now)
             raise ProblemError(
                 Code.RATE_LIMITED,
-                f"at most {parts.settings.limits.daily} invitations a day (UTC)",
+                f"at most {parts.settings.limits.daily} invitations in 24 hours: the next one is possible after "
+                f"{_said(window.frees_at)}",
                 {**limits, "Retry-After": limits["RateLimit-Reset"]},
             )
         case KeyOfAnother():
@@ -120,10 +123,6 @@ async def _ask(parts: Parts, asked: Order, now: int) -> Invited:
             assert_never(answer)
 
 
-def _key_in_use() -> ProblemError:
-    return ProblemError(Code.IDEMPOTENCY_KEY_IN_USE, "its answer is still being made: ask again", {"Retry-After": "1"})
-
-
 def _phone(text: str, parts: Parts) -> numbers.Phone:
     try:
         return numbers.parse(text, parts.numbers)
@@ -131,14 +130,23 @@ def _phone(text: str, parts: Parts) -> numbers.Phone:
         raise ProblemError(Code.INVALID_PHONE_NUMBER, f"phoneNumber: {problem}") from None
 
 
-def _limits(parts: Parts, *, used: int, now: int) -> dict[str, str]:
+def _limits(parts: Parts, window: Window, *, now: int) -> dict[str, str]:
     """draft-ietf-httpapi-ratelimit-headers, in the form that clients know."""
     daily = parts.settings.limits.daily
     return {
         "RateLimit-Limit": str(daily),
-        "RateLimit-Remaining": str(max(0, daily - used)),
-        "RateLimit-Reset": str(-(-(day_ends(now) - now) // 1000)),
+        "RateLimit-Remaining": str(max(0, daily - window.used)),
+        "RateLimit-Reset": _seconds(window.frees_at - now),
     }
+
+
+def _seconds(ms: int) -> str:
+    return str(max(1, -(-ms // 1000)))
+
+
+def _said(ms: int) -> str:
+    """To the second after which it is so."""
+    return moment(ms + 999).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @router.get(

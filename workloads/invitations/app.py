@@ -15,6 +15,7 @@ from workloads.invitations.background import Trouble, running
 from workloads.invitations.bounded import Bounded
 from workloads.invitations.database import Database
 from workloads.invitations.faulty import Faulty
+from workloads.invitations.headless import Headless
 from workloads.invitations.intake import Intake
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.jwks import Jwks
@@ -46,13 +47,17 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
             yield
 
     # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
-    app = FastAPI(title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     for each in (health, api, api_friends, landing, callbacks, replies, page):
         app.include_router(each.router)
     problems.install(app)
-    app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
+    app.add_middleware(Headless)
     app.add_middleware(Faulty, fates=Fates(settings.faults, settings.seed))
     app.add_middleware(Bounded, at_once=settings.serving.at_once)
+    # Outside of the bound: a body that does not come must take nobody's place.
+    app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
     app.add_middleware(Observed, telemetry=telemetry, revision=settings.identity.revision)
     documented.install(app)
     documentation.install(app, server=settings.public_url)
@@ -75,7 +80,11 @@ async def _parts(settings: Settings, telemetry: Telemetry, clock: Clock) -> Asyn
             database=database,
             privacy=privacy,
             tokens=Tokens(settings.trust, _finder(settings.trust, client), clock=lambda: clock() / 1000),
-            numbers=Rules(settings.regions, test_range=settings.provider is ProviderName.SANDBOX),
+            numbers=Rules(
+                settings.regions,
+                test_range=settings.provider is ProviderName.SANDBOX,
+                default_region=settings.default_region,
+            ),
             inviting=Inviting(database, privacy, settings.limits),
             throttle=Throttle(clock),
             sending=sends,

@@ -29,6 +29,14 @@ class Note:
     invitation_id: str
 
 
+async def forget(rows: Rows, user: str, key: str, *, invitation_id: str) -> None:
+    """Nothing came of this invitation: the next request with its key is a new one."""
+    await rows.execute(
+        "DELETE FROM idempotency WHERE inviter_user_id = $1 AND key = $2 AND invitation_id = $3",
+        user, key, invitation_id,
+    )  # fmt: skip
+
+
 async def take(rows: Rows, note: Note, *, now: int, until: int) -> Note | None:
     """None: the key is new, or older than `until`; else the note that came before, and nothing is changed."""
     if await rows.execute(_TAKE, note.user, note.key, note.fingerprint, note.invitation_id, now, until):

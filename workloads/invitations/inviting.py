@@ -1,4 +1,4 @@
-"""One invitation, in one transaction: a key, a place in the user's day, the phone, the invitation, its outbox row.
+"""One invitation, in one transaction: a key, a place in the user's window, the phone, the invitation, its outbox row.
 
 Each limit is one conditional upsert that either takes the place or finds it taken; whoever comes at the same time
 waits for its row. Looking first and inserting then would let 22 of 32 pass a limit of 10. Rows are locked in one
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from workloads.invitations import codes, idempotency
+from workloads.invitations import codes, idempotency, quota
 from workloads.invitations.database import ConstraintError, Database, Dialect, Rows
 from workloads.invitations.order import (
     Answer,
@@ -24,17 +24,11 @@ from workloads.invitations.order import (
     Order,
     PhoneTaken,
     QuotaUsedUp,
-    day_of,
 )
 from workloads.invitations.privacy import Privacy
 from workloads.invitations.settings import Limits
 from workloads.invitations.status import Status
 
-_TAKE_QUOTA = """
-INSERT INTO quotas (inviter_user_id, day, used) VALUES ($1, $2, 1)
-ON CONFLICT (inviter_user_id, day) DO UPDATE SET used = quotas.used + 1 WHERE quotas.used < $3
-RETURNING used
-"""
 _TAKE_PHONE = """
 INSERT INTO phones (phone_hash, until, invitation_id) VALUES ($1, $2, $3)
 ON CONFLICT (phone_hash) DO UPDATE SET until = excluded.until, invitation_id = excluded.invitation_id
@@ -50,6 +44,10 @@ ON CONFLICT (invite_code) DO NOTHING
 """  # noqa: S608 - constants
 _ADD_TO_OUTBOX = "INSERT INTO outbox (invitation_id, created_at) VALUES ($1, $2)"
 
+_QUOTA = quota.taking(
+    values="SELECT $2, ARRAY[$1], $10 WHERE $16 = '' OR EXISTS (SELECT FROM key)", since="$13", limit="$14"
+)
+
 # Each step reads from the one before and does nothing when that found its place taken. The last must not be left out
 # once anything was written: the column takes no NULL, so without an invitation the whole statement fails.
 _AT_ONCE = f"""
@@ -58,11 +56,7 @@ WITH key AS (
   SELECT $2, $16, $4, $1, $10 WHERE $16 <> ''
   ON CONFLICT (inviter_user_id, key) DO NOTHING
   RETURNING key
-), quota AS (
-  INSERT INTO quotas (inviter_user_id, day, used) SELECT $2, $13, 1 WHERE $16 = '' OR EXISTS (SELECT FROM key)
-  ON CONFLICT (inviter_user_id, day) DO UPDATE SET used = quotas.used + 1 WHERE quotas.used < $14
-  RETURNING used
-), phone AS (
+), quota AS ({_QUOTA}), phone AS (
   INSERT INTO phones (phone_hash, until, invitation_id) SELECT $4, $15, $1 FROM quota
   ON CONFLICT (phone_hash) DO UPDATE SET until = excluded.until, invitation_id = excluded.invitation_id
   WHERE phones.until <= $10
@@ -75,7 +69,7 @@ WITH key AS (
   INSERT INTO outbox (invitation_id, created_at)
   SELECT (SELECT invitation_id FROM invitation), $10 WHERE EXISTS (SELECT FROM key) OR EXISTS (SELECT FROM quota)
 )
-SELECT used FROM quota
+SELECT used, oldest FROM quota
 """  # noqa: S608 - constants
 
 
@@ -140,17 +134,17 @@ class Inviting:
             key_id=sealed.key_id,
         )
 
-    async def _at_once(self, draft: _Draft) -> Invited | QuotaUsedUp | None:
+    async def _at_once(self, draft: _Draft) -> Invited | None:
         """None: something is in the way, and nothing was done."""
         code, order = self.draw(), draft.order
-        rest = (day_of(draft.now), self.limits.daily, draft.phone_until, order.key)
+        rest = (quota.oldest_id(draft.now), self.limits.daily, draft.phone_until, order.key)
         try:
-            quota = await self.database.once(_AT_ONCE, *draft.row(code), *rest)
+            found = await self.database.once(_AT_ONCE, *draft.row(code), *rest)
         except ConstraintError:  # the phone or the code is taken; or the quota is used up, with a key
             return None
-        if quota:
-            return Invited(draft.invitation_id, code, used=quota[0]["used"])
-        return None if order.key else QuotaUsedUp()
+        if found:
+            return Invited(draft.invitation_id, code, quota.window(found[0]["used"], found[0]["oldest"]))
+        return None
 
     async def _step_by_step(self, rows: Rows, draft: _Draft) -> Invited:
         order, now = draft.order, draft.now
@@ -160,15 +154,27 @@ class Inviting:
             )
             earlier = await idempotency.take(rows, note, now=now, until=now - self.limits.idempotency_ms)
             if earlier is not None:
-                return await _again(rows, draft, earlier)
-        quota = await rows.fetch(_TAKE_QUOTA, order.inviter, day_of(now), self.limits.daily)
-        if not quota:
-            _refuse(QuotaUsedUp())
+                return await self._again(rows, draft, earlier)
+        window = await quota.take(
+            rows, self.database.dialect, order.inviter, draft.invitation_id, now=now, limit=self.limits.daily
+        )
+        if window is None:
+            _refuse(QuotaUsedUp(await quota.of(rows, order.inviter, now=now, limit=self.limits.daily)))
         if not await rows.execute(_TAKE_PHONE, draft.phone_hash, draft.phone_until, draft.invitation_id, now):
-            _refuse(PhoneTaken())
+            taken = await rows.fetch("SELECT until FROM phones WHERE phone_hash = $1", draft.phone_hash)
+            _refuse(PhoneTaken(taken[0]["until"]))
         code = await self._add(rows, draft)
         await rows.execute(_ADD_TO_OUTBOX, draft.invitation_id, now)
-        return Invited(draft.invitation_id, code, used=quota[0]["used"])
+        return Invited(draft.invitation_id, code, window)
+
+    async def _again(self, rows: Rows, draft: _Draft, earlier: idempotency.Note) -> Invited:
+        if earlier.fingerprint != draft.phone_hash:
+            _refuse(KeyOfAnother())
+        (found,) = await rows.fetch(
+            "SELECT invite_code, status FROM invitations WHERE invitation_id = $1", earlier.invitation_id
+        )
+        window = await quota.of(rows, draft.order.inviter, now=draft.now, limit=self.limits.daily)
+        return Invited(earlier.invitation_id, found["invite_code"], window, again=True, status=Status(found["status"]))
 
     async def _add(self, rows: Rows, draft: _Draft) -> str:
         for _ in range(codes.TRIES):
@@ -178,26 +184,13 @@ class Inviting:
         raise NoCodeError(f"{codes.TRIES} codes that were drawn are all taken")
 
 
-async def _again(rows: Rows, draft: _Draft, earlier: idempotency.Note) -> Invited:
-    if earlier.fingerprint != draft.phone_hash:
-        _refuse(KeyOfAnother())
-    (found,) = await rows.fetch(
-        "SELECT invite_code, status FROM invitations WHERE invitation_id = $1", earlier.invitation_id
-    )
-    quota = await rows.fetch(
-        "SELECT used FROM quotas WHERE inviter_user_id = $1 AND day = $2", draft.order.inviter, day_of(draft.now)
-    )
-    used = quota[0]["used"] if quota else 0
-    status = Status(found["status"])
-    return Invited(earlier.invitation_id, found["invite_code"], used=used, again=True, status=status)
-
-
 def _refuse(answer: Answer) -> NoReturn:
     raise _RefusedError(answer)
 
 
-async def release_phone(rows: Rows, invitation_id: str) -> None:
-    """Its message will never arrive: whoever wants to may invite that phone again."""
+async def release(rows: Rows, dialect: Dialect, invitation_id: str) -> None:
+    """Its message will never arrive: the phone may be invited again, and the user has the place back."""
+    await quota.give_back(rows, dialect, invitation_id)
     await rows.execute(
         "DELETE FROM phones WHERE invitation_id = $1 "
         "AND phone_hash = (SELECT phone_hash FROM invitations WHERE invitation_id = $1)",

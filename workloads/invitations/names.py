@@ -14,16 +14,22 @@ NOBODY = "A friend"
 _URL = re.compile(r"\S*(?:://|www\.|[@/\\])\S*", re.IGNORECASE)
 _HOST = re.compile(r"\S*\w\.[a-z]{2,}\S*")  # `evil.com`, not `J.Smith`
 _JOINT = re.compile(r"\.(?=\w)")
-_KEPT_MARKS = frozenset(" '’.-")
+_KEPT_MARKS = frozenset(" '.-")
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"))
+"""iPhones type the curly one; it is not of the alphabet of text messages, and makes one cost as two."""
+_MOST_DIGITS = 4
+"""More are a telephone number, and the sentence one to call: `Your bank 1-800-555-0199`."""
 
 
 def clean(name: str) -> str:
     """At most 30 characters, never empty, without anything that a phone turns into a link."""
-    text = unicodedata.normalize("NFKC", name)  # full-width letters spell URLs too
+    text = unicodedata.normalize("NFKC", name.translate(_APOSTROPHES))  # full-width letters spell URLs too
+    if sum(unicodedata.category(each)[0] == "N" for each in text) > _MOST_DIGITS:
+        return NOBODY
     text = "".join(" " if each.isspace() else each for each in text if unicodedata.category(each) != "Cf")
     text = _HOST.sub(" ", _URL.sub(" ", text))
     text = _JOINT.sub(". ", "".join(filter(_is_kept, text)))
-    text = " ".join(text.split()).strip(" '’.-,")[:LONGEST].strip()
+    text = " ".join(text.split()).strip(" '.-,")[:LONGEST].strip()
     return text or NOBODY
 
 

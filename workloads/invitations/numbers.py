@@ -5,14 +5,14 @@ the sandbox provider, which sends nothing, and are not let through to any other.
 """
 
 import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
-_WRITTEN = re.compile(r"\+[0-9][0-9 ().\-]{5,30}")
-_EXTENSION = re.compile(r"(?:ext|x|#|;|,)", re.IGNORECASE)
+_EXTENSION = re.compile(r"[0-9]\s*(?:ext|x|#|;|,)", re.IGNORECASE)
 _TEST = re.compile(r"\+1555[0-9]{7}")
 _TEST_REGION = "US"
 _MESSAGED = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
@@ -48,22 +48,28 @@ class Rules:
     regions: Collection[str]
     test_range: bool
     """Whether `+1555…` passes: with the sandbox provider alone."""
+    default_region: str = ""
+    """Of numbers without a country code; "": those are refused."""
 
 
 def parse(text: str, rules: Rules) -> Phone:
-    """In international form, `+` first; spaces, dots, dashes and brackets are fine. Raises NumberError."""
-    written = text.strip()
-    if not _WRITTEN.fullmatch(written):
-        raise NumberError(_unwritten(written))
-    digits = "+" + "".join(filter(str.isdigit, written))
-    if _TEST.fullmatch(digits):
-        return _of_test_range(digits, rules)
+    """However it is written or pasted, with its country code or of the default region. Raises NumberError."""
+    # Contacts are pasted with marks of direction around them, which are not to be seen.
+    kept = (each for each in text if unicodedata.category(each) != "Cf")
+    written = "".join(" " if each.isspace() else each for each in kept).strip()
     try:
-        number = phonenumbers.parse(digits)
+        number = phonenumbers.parse(written, rules.default_region or None)
     except NumberParseException as problem:
-        raise NumberError(f"the number cannot be read: {problem.args[0].lower()}") from None
+        raise NumberError(_unread(written, problem)) from None
+    if number.extension or _EXTENSION.search(written):
+        raise NumberError("remove the extension: text messages cannot be sent to one")
+    if any(each.isalpha() for each in written.removeprefix("tel:")):
+        raise NumberError("write the number in digits: letters are not read")
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    if _TEST.fullmatch(e164):
+        return _of_test_range(e164, rules)
     if number.country_code in _SATELLITE:
-        raise NumberError("the number belongs to a satellite or worldwide network, which is not invited")
+        raise NumberError("numbers of satellite and worldwide networks cannot be invited")
     if not phonenumbers.is_valid_number(number):
         raise NumberError("there is no such number: check its digits and its country code")
     kind = phonenumbers.number_type(number)
@@ -71,8 +77,9 @@ def parse(text: str, rules: Rules) -> Phone:
         raise NumberError(f"the number is {_WHAT.get(kind, 'no phone')}: give a mobile one")
     region = phonenumbers.region_code_for_number(number) or "none"
     if region not in rules.regions:
-        raise NumberError(f"numbers of {region} are not invited, only those of {', '.join(sorted(rules.regions))}")
-    return Phone(phonenumbers.format_number(number, PhoneNumberFormat.E164), region)
+        allowed = ", ".join(sorted(rules.regions))
+        raise NumberError(f"only numbers of {allowed} can be invited; this one is of {region}")
+    return Phone(e164, region)
 
 
 def _of_test_range(digits: str, rules: Rules) -> Phone:
@@ -81,11 +88,15 @@ def _of_test_range(digits: str, rules: Rules) -> Phone:
     return Phone(digits, _TEST_REGION, test_range=True)
 
 
-def _unwritten(written: str) -> str:
-    if not written.startswith("+"):
-        return "the number must begin with + and its country code, such as +1 for the USA"
-    if _EXTENSION.search(written):
-        return "the number has an extension: text messages reach none"
-    if re.search(r"[^0-9 ().\-+]", written):
-        return "the number holds something else than digits, spaces, dots, dashes and brackets"
-    return "the number must have 7 to 15 digits after its +"
+def _unread(written: str, problem: NumberParseException) -> str:
+    match problem.error_type:
+        case NumberParseException.INVALID_COUNTRY_CODE if not written.startswith("+"):
+            return "the number must begin with + and its country code, such as +1 for the USA"
+        case NumberParseException.INVALID_COUNTRY_CODE:
+            return "there is no such country code: check the digits after the +"
+        case NumberParseException.TOO_LONG:
+            return "the number has too many digits"
+        case NumberParseException.TOO_SHORT_NSN | NumberParseException.TOO_SHORT_AFTER_IDD:
+            return "the number has too few digits"
+        case _:
+            return "this is not a phone number: write it in digits, with + and its country code first"

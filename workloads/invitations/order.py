@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from workloads.invitations.numbers import Phone
+from workloads.invitations.quota import Window
 from workloads.invitations.status import Status
-
-_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +24,8 @@ class Order:
 class Invited:
     invitation_id: str
     code: str
-    used: int
-    """Of the user's day, this one included."""
+    window: Window
+    """Of the user's last 24 hours, this one included."""
     again: bool = False
     """The same request came before."""
     status: Status = Status.PENDING
@@ -34,12 +33,13 @@ class Invited:
 
 @dataclass(frozen=True, slots=True)
 class QuotaUsedUp:
-    pass
+    window: Window
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneTaken:
-    pass
+    until: int
+    """Milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,3 @@ Answer = Invited | QuotaUsedUp | PhoneTaken | KeyOfAnother
 
 class NoCodeError(Exception):
     """Every code that was drawn is taken."""
-
-
-def day_of(now: int) -> int:
-    """Days since 1970, UTC."""
-    return now // _DAY_MS
-
-
-def day_ends(now: int) -> int:
-    return (day_of(now) + 1) * _DAY_MS

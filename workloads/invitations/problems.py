@@ -24,7 +24,7 @@ class Code(Enum):
     """Each with its status and title. Callers branch on the name, so it never changes."""
 
     MALFORMED_REQUEST = (400, "The request cannot be read")
-    UNAUTHENTICATED = (401, "It is not known who is asking")
+    UNAUTHENTICATED = (401, "Authentication required")
     FORBIDDEN = (403, "This is not allowed")
     NOT_FOUND = (404, "There is no such thing")
     METHOD_NOT_ALLOWED = (405, "This cannot be done here")
@@ -34,9 +34,9 @@ class Code(Enum):
     NOT_ACCEPTABLE_NOW = (409, "The invitation cannot be accepted")
     GONE = (410, "The invitation is over")
     BODY_TOO_LARGE = (413, "The request is too large")
-    INVALID_PHONE_NUMBER = (422, "This phone number is not invited")
+    INVALID_PHONE_NUMBER = (422, "This phone number cannot be invited")
     IDEMPOTENCY_KEY_REUSED = (422, "The idempotency key belongs to another request")
-    RATE_LIMITED = (429, "Enough invitations for today")
+    RATE_LIMITED = (429, "Too many invitations in 24 hours")
     TOO_MANY_ATTEMPTS = (429, "Too many wrong codes")
     INTERNAL_ERROR = (500, "This is a defect of the service")
     UNAVAILABLE = (503, "The service cannot do this at the moment")

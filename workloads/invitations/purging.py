@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workloads.invitations.database import Database, DatabaseGoneError
-from workloads.invitations.order import day_of
+from workloads.invitations.quota import WINDOW_MS
 from workloads.invitations.settings import Limits
 from workloads.invitations.status import Status, may_become
 
@@ -75,7 +75,8 @@ class Purging:
             _Step("keys", _KEYS, now - limits.idempotency_ms),
             _Step("sent", _delete("outbox", "position", "sent_at < $1"), now - _OUTBOX_KEPT_MS),
             _Step("clients", _CLIENTS, now - _CLIENTS_KEPT_MS),
-            _Step("quotas", _QUOTAS, day_of(now) - _DAYS_KEPT),
+            _Step("quotas", _delete("quota_windows", "inviter_user_id", "newest_at <= $1"), now - WINDOW_MS),
+            _Step("old quotas", _QUOTAS, now // WINDOW_MS - _DAYS_KEPT),
         ]
 
 

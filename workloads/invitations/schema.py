@@ -2,7 +2,7 @@
 
 from workloads.invitations.database import Database
 
-NEEDED = "0002"
+NEEDED = "0003"
 """Revision of a migration; they are numbered, so a newer one is greater, and has all that this version needs."""
 
 

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import phonenumbers
+
 from workloads.common import faults
 from workloads.common.environment import Environment, SettingError
 from workloads.common.faults import Faults
@@ -45,7 +47,7 @@ class Limits:
     """Times in milliseconds."""
 
     daily: int = 10
-    """Invitations a user and day (UTC)."""
+    """Invitations a user in any 24 hours."""
     phone_ms: int = _DAY_MS
     """One invitation a phone in this time, whoever sends it."""
     expire_ms: int = 30 * _DAY_MS
@@ -96,6 +98,8 @@ class Settings:
     dead_letter_queue_url: str
     public_url: str
     """Where the world finds this service, without a slash at its end: in links, and what callbacks are signed for."""
+    default_region: str
+    """Of numbers without a country code, "" for none."""
     app_name: str
     sign_up_url: str
     """Where a friend signs up; `{code}` in it stands for the invitation's. "": the page names the code alone."""
@@ -147,6 +151,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             variables.required("DEAD_LETTER_QUEUE_URL", "the URL of the dead letter queue") if queued else ""
         ),
         public_url=_address(variables, "PUBLIC_URL", "https://app.example.com"),
+        default_region=_default_region(text("DEFAULT_REGION")),
         app_name=text("APP_NAME", "AppName"),
         sign_up_url=_sign_up_url(text("SIGN_UP_URL")),
         serving=Serving(
@@ -246,6 +251,12 @@ def _regions(text: str) -> frozenset[str]:
     if wrong := [each for each in regions if not (len(each) == 2 and each.isascii() and each.isupper())]:  # noqa: PLR2004
         raise SettingError(f"ALLOWED_REGIONS: {wrong[0]!r} is no country of two capital letters, such as US")
     return regions
+
+
+def _default_region(text: str) -> str:
+    if text and text not in phonenumbers.SUPPORTED_REGIONS:
+        raise SettingError(f"DEFAULT_REGION: {text!r} is no country of two capital letters, such as US")
+    return text
 
 
 def _address(variables: Environment, name: str, default: str) -> str:

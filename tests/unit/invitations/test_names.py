@@ -12,7 +12,12 @@ from workloads.invitations import message, names
     [
         ("John", "John"),
         ("  Mary   Ann ", "Mary Ann"),
-        ("Jean-Luc O’Brien Jr.", "Jean-Luc O’Brien Jr"),
+        ("Jean-Luc O’Brien Jr.", "Jean-Luc O'Brien Jr"),
+        ("Your bank 1-800-555-0199", names.NOBODY),
+        ("Call 800-555-0199", names.NOBODY),
+        ("Call ８００ 555 0199", names.NOBODY),
+        ("Call 8 0 0 5 5 5", names.NOBODY),
+        ("Anna 2004", "Anna 2004"),
         ("J.R.R. Tolkien", "J. R. R. Tolkien"),
         ("Łukasz Żółć", "Łukasz Żółć"),
         ("王小明", "王小明"),
@@ -64,3 +69,11 @@ def test_the_message_of_a_usual_name_is_one_segment():
     """I8: 160 letters; a second segment costs as much as the first."""
     url = message.friends_url("https://app.example.com", "APP-8F3K92", secret="a" * 15)
     assert len(message.text(inviter="Maria-Christina Lopez", app="AppName", url=url)) <= 160
+
+
+def test_an_apostrophe_as_iphones_type_it_costs_no_second_segment():
+    """I13."""
+    url = message.friends_url("https://app.example.com", "APP-8F3K92", secret="a" * 15)
+    text = message.text(inviter=names.clean("Pat O’Brien"), app="AppName", url=url)
+    assert text.isascii()
+    assert len(text) <= 160

@@ -16,7 +16,7 @@ from workloads.invitations.sending.providers import Paid
 from workloads.invitations.sending.sandbox import Sandbox
 
 
-@pytest.mark.parametrize("code", [21211, 21214, 21217, 21408, 21608, 21610, 21612, 21614, 21635])
+@pytest.mark.parametrize("code", [21211, 21214, 21217, 21610, 21612, 21614, 21635])
 def test_twilio_refuses_a_number_for_good(code):
     """I6, I16"""
     answer = twilio.outcome(400, {"code": code, "message": "no", "status": 400})
@@ -29,6 +29,8 @@ def test_twilio_refuses_a_number_for_good(code):
     [
         (401, {"code": 20003, "message": "Authenticate"}, Fault.SETUP),
         (400, {"code": 21606, "message": "From"}, Fault.SETUP),
+        (400, {"code": 21408, "message": "region"}, Fault.SETUP),
+        (400, {"code": 21608, "message": "trial"}, Fault.SETUP),
         (403, {}, Fault.SETUP),
         (404, {}, Fault.SETUP),
         (429, {"code": 20429, "message": "Too Many Requests"}, Fault.PROVIDER),

@@ -22,9 +22,11 @@ def provider(**variables):
     return settings.provider(Environment(variables))
 
 
-def test_without_settings_it_is_the_sandbox():
-    """I16"""
-    assert provider().to == ToSandbox()
+def test_without_a_choice_of_provider_nothing_starts():
+    """I16: the sandbox says SENT and sends nothing, so nobody is to get it unasked."""
+    with pytest.raises(SettingError, match="PROVIDER is not set"):
+        provider()
+    assert provider(PROVIDER="sandbox").to == ToSandbox()
     assert provider(PROVIDER="sns", SNS_SENDER_ID="Pointsman").to == ToSns("Pointsman")
 
 

@@ -33,6 +33,8 @@ def test_little_must_be_set():
         ("PHONE_HASH_KEY", "", "PHONE_HASH_KEY is not set"),
         ("ROLES", "api,cook", "ROLES: 'api,cook' is no list of api, relay, sender"),
         ("ROLES", "relay", "QUEUE_URL is not set"),
+        ("PROVIDER", "", "PROVIDER is not set: give sns or twilio"),
+        ("DEFAULT_REGION", "usa", "DEFAULT_REGION: 'usa' is no country"),
         ("PROVIDER", "pigeon", "PROVIDER: 'pigeon' is none of sandbox, sns, twilio"),
         ("ALLOWED_REGIONS", "US,usa", "ALLOWED_REGIONS: 'usa' is no country"),
         ("PUBLIC_URL", "app.example.com", "PUBLIC_URL: 'app.example.com' is no address"),

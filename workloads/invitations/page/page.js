@@ -64,7 +64,7 @@ function refused(problem) {
 
 function left(headers) {
   const [remaining, limit] = ["RateLimit-Remaining", "RateLimit-Limit"].map((name) => headers.get(name));
-  at("left").textContent = remaining && limit ? `${remaining} of ${limit} invitations left today.` : "";
+  at("left").textContent = remaining && limit ? `${remaining} of ${limit} invitations left.` : "";
 }
 
 async function show(code, location) {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workloads.invitations.database import Database, Rows
-from workloads.invitations.inviting import release_phone
+from workloads.invitations.inviting import release
 from workloads.invitations.sending import attempt_log, ending
 from workloads.invitations.sending.attempt_log import Ending, Note
 from workloads.invitations.sending.wording import lock
@@ -55,7 +55,7 @@ async def was_not_sent(database: Database, invitation_id: str, *, now: int) -> N
         await _lock_unknown(rows, invitation_id, database)
         note = Note(Ending.REFUSED, code="by_hand", why="a person found that it was not sent")
         await attempt_log.end_newest(rows, invitation_id, note, now=now)
-        await release_phone(rows, invitation_id)
+        await release(rows, database.dialect, invitation_id)
         await ending.advance(rows, invitation_id, Status.FAILED)
 
 

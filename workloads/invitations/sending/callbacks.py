@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from workloads.invitations.database import Database, Rows
-from workloads.invitations.inviting import release_phone
+from workloads.invitations.database import Database, Dialect, Rows
+from workloads.invitations.inviting import release
 from workloads.invitations.parts import parts_of
 from workloads.invitations.problems import Code, ProblemError
 from workloads.invitations.sending import attempt_log, ending, twilio
@@ -55,7 +55,7 @@ async def note(database: Database, invitation_id: str, told: Told, *, now: int) 
             "ON CONFLICT (provider_message_id, status) DO NOTHING",
             told.message_id, told.status, now,
         )  # fmt: skip
-        become = await _advance(rows, invitation_id, told, now=now) if is_new else None
+        become = await _advance(rows, database.dialect, invitation_id, told, now=now) if is_new else None
     log.info(
         "a callback",
         extra={"fields": {"invitation": invitation_id, "says": told.status, "error": told.error, "became": become}},
@@ -63,12 +63,12 @@ async def note(database: Database, invitation_id: str, told: Told, *, now: int) 
     return True
 
 
-async def _advance(rows: Rows, invitation_id: str, told: Told, *, now: int) -> Status | None:
+async def _advance(rows: Rows, dialect: Dialect, invitation_id: str, told: Told, *, now: int) -> Status | None:
     delivery = twilio.delivery(told.status)
     if delivery is None or not await _is_its(rows, invitation_id, told.message_id, now):
         return None
-    if delivery is Delivery.UNDELIVERED and twilio.is_recipients_fault(told.error):
-        await release_phone(rows, invitation_id)
+    if delivery is Delivery.UNDELIVERED and twilio.is_lost_for_good(told.error):
+        await release(rows, dialect, invitation_id)
         if told.error == twilio.OPTED_OUT:
             await ending.opt_out(rows, invitation_id, now=now)
     return await ending.delivered(rows, invitation_id, delivery, now=now)

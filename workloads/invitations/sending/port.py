@@ -43,6 +43,8 @@ class Refused:
     fault: Fault
     code: str
     why: str
+    of_one_number: bool = False
+    """Others may be sent to: it says nothing of how the provider is, or of our account as a whole."""
 
     @property
     def permanent(self) -> bool:

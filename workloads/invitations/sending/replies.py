@@ -4,6 +4,7 @@ The address of this is to be set at the number, or the messaging service, as wha
 """
 
 import logging
+import string
 
 from fastapi import APIRouter, Request, Response
 
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
 
 _STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
+_AROUND = string.whitespace + string.punctuation + "\u2026\u201c\u201d\u2018\u2019\u00a0"
+"""What phones and people put around a word: `Stop.`"""
 _START = frozenset({"START", "UNSTOP", "YES"})
 _NO_ANSWER = "<Response/>"
 """In TwiML; Twilio has answered STOP and START itself."""
@@ -25,7 +28,7 @@ _NO_ANSWER = "<Response/>"
 async def twilio_reply(request: Request) -> Response:
     form = await signed_form(request, Account.replies)
     # Twilio says what a word means where the account has words of its own.
-    word = (form.get("OptOutType") or form.get("Body", "")).strip().upper()
+    word = (form.get("OptOutType") or form.get("Body", "")).strip(_AROUND).upper()
     parts, number = parts_of(request), form.get("From", "")
     phone_hash = parts.privacy.hash(number)
     async with parts.database.transaction() as rows:

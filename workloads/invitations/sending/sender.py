@@ -18,7 +18,7 @@ from workloads.common.aws import OutageError
 from workloads.common.job import Job
 from workloads.common.job_table import Claim
 from workloads.invitations.database import Database, DatabaseGoneError, Rows
-from workloads.invitations.inviting import release_phone
+from workloads.invitations.inviting import release
 from workloads.invitations.sending import attempt_log, ending
 from workloads.invitations.sending.attempt_log import Ending, Note
 from workloads.invitations.sending.breaker import Breaker
@@ -115,7 +115,9 @@ class Sender:
         if not isinstance(sms, Sms):
             return sms
         outcome = await self._provider.send(sms)
-        is_well = isinstance(outcome, Accepted) or (isinstance(outcome, Refused) and outcome.permanent)
+        is_well = isinstance(outcome, Accepted) or (
+            isinstance(outcome, Refused) and (outcome.permanent or outcome.of_one_number)
+        )
         if trial.ticket is not None:
             self._breaker.note(trial.ticket, well=is_well, now=self._monotonic())
         self._told(outcome)
@@ -185,7 +187,9 @@ class Sender:
 
     async def _become(self, rows: Rows, invitation_id: str, status: Status) -> Ended:
         if status is Status.FAILED:
-            await release_phone(rows, invitation_id)  # nothing was sent: it may be invited again at once
+            await release(
+                rows, self._database.dialect, invitation_id
+            )  # nothing was sent: it may be invited again at once
         await ending.advance(rows, invitation_id, status)
         return Ended(status)
 

@@ -71,7 +71,7 @@ class SenderSettings:
 
 def provider_name(variables: Environment) -> ProviderName:
     """Raises SettingError."""
-    name = variables.text("PROVIDER", ProviderName.SANDBOX)
+    name = variables.required("PROVIDER", "sns or twilio, or sandbox, which sends nothing and says SENT")
     try:
         return ProviderName(name)
     except ValueError:

@@ -30,12 +30,23 @@ _RECIPIENT = frozenset(
         21211,  # not a valid number
         21214,  # cannot be reached
         21217,  # does not appear to be valid
-        21408,  # no permission for its region
-        21608,  # a trial account may only send to verified numbers
         21610,  # it has replied STOP
         21612,  # no route from our number to it
         21614,  # not a mobile number
         21635,  # a landline
+    }
+)
+_OUR_ACCOUNT = frozenset(
+    {
+        21408,  # it may not send to the region of this number: mended in its settings, and no fault of the number
+        21608,  # a trial account may only send to verified numbers
+    }
+)
+_LOST = frozenset(
+    {
+        30003,  # the handset cannot be reached
+        30005,  # nobody has the number
+        30006,  # a landline, or a carrier that takes no messages
     }
 )
 OPTED_OUT = "21610"
@@ -119,9 +130,13 @@ class Twilio:
         return Untraced("Twilio lists no such message")
 
 
-def is_recipients_fault(code: str) -> bool:
-    """Of an error's code: this number is refused for good."""
-    return code.isdecimal() and int(code) in _RECIPIENT
+def is_lost_for_good(code: str) -> bool:
+    """Of the error in a callback: this message never arrives, and another one may be tried."""
+    return _is_one_of(code, _RECIPIENT | _LOST)
+
+
+def _is_one_of(code: str, known: frozenset[int]) -> bool:
+    return code.isdecimal() and int(code) in known
 
 
 def delivery(status: str) -> Delivery | None:
@@ -140,7 +155,9 @@ def outcome(status: int, body: Mapping[str, Any]) -> Outcome:
     code = body.get("code")
     if status == _TOO_MANY:
         return Refused(Fault.PROVIDER, str(code or status), why)
-    return Refused(Fault.RECIPIENT if is_recipients_fault(str(code)) else Fault.SETUP, str(code or status), why)
+    if _is_one_of(str(code), _RECIPIENT):
+        return Refused(Fault.RECIPIENT, str(code), why)
+    return Refused(Fault.SETUP, str(code or status), why, of_one_number=_is_one_of(str(code), _OUR_ACCOUNT))
 
 
 def _json(answer: httpx.Response) -> Mapping[str, Any]:
