@@ -64,6 +64,34 @@ async def test_a_user_is_new_once(service):
     assert "another invitation before" in problem(refused, 409, "NOT_ACCEPTABLE_NOW")
 
 
+async def test_two_who_refer_each_other_are_not_two_new_users(service):
+    """I19, I20."""
+    from_ana, from_bob = await invited(service, user="ana"), await invited(service, user="bob", number=2)
+    for code, user in ((from_ana, "bob"), (from_bob, "ana")):
+        assert "only a new user" in problem(await accept(service, code, user), 409, "NOT_ACCEPTABLE_NOW")
+        assert await rewards(service, user) == []
+
+
+async def test_who_accepts_and_invites_then_keeps_what_was_accepted(service):
+    """I19."""
+    code = await invited(service)
+    first = await accept(service, code, "friend")
+    await invited(service, user="friend", number=2)
+    assert (await accept(service, code, "friend")).text == first.text
+
+
+async def test_the_application_says_who_is_new(sqlite_url):
+    """I19."""
+    async with serving(environment(sqlite_url, JWT_NEW_USER_CLAIM="is_new")) as service:
+        code = await invited(service)
+        path = f"/api/invitations/{code}/accept"
+        for claims in ({}, {"is_new": False}, {"is_new": "true"}):
+            refused = await service.client.post(path, headers=signed_in("old", **claims))
+            assert "only a new user" in problem(refused, 409, "NOT_ACCEPTABLE_NOW")
+        assert (await service.client.post(path, headers=signed_in("new", is_new=True))).status_code == 200
+        assert (await service.client.post(path, headers=signed_in("new"))).status_code == 200
+
+
 async def test_nobody_accepts_an_own_a_strange_or_an_expired_invitation(service):
     """I19."""
     code = await invited(service)

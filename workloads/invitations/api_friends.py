@@ -35,7 +35,7 @@ async def accept(request: Request, user: Caller, code: InviteCode) -> Invitation
     guesser = (f"user {user.id}", address_key(request, proxies=parts.settings.serving.proxies))
     if wait := parts.throttle.wait_s(*guesser):
         raise _too_many(wait)
-    answer = await accepting.accept(parts.database, code, user.id, now=parts.clock())
+    answer = await accepting.accept(parts.database, code, user, now=parts.clock())
     match answer:
         case Accepted(at):
             return InvitationAccepted(inviteCode=code, acceptedAt=moment(at))
@@ -44,7 +44,7 @@ async def accept(request: Request, user: Caller, code: InviteCode) -> Invitation
             raise ProblemError(Code.NOT_FOUND, answer.value)
         case Refusal.OVER:
             raise ProblemError(Code.GONE, answer.value)
-        case Refusal.OWN | Refusal.TAKEN | Refusal.NOT_NEW:
+        case Refusal.OWN | Refusal.TAKEN | Refusal.NOT_NEW | Refusal.MEMBER:
             raise ProblemError(Code.NOT_ACCEPTABLE_NOW, answer.value)
         case _:
             assert_never(answer)

@@ -202,6 +202,7 @@ def trust(variables: Environment) -> Trust:
         issuer=variables.text("JWT_ISSUER"),
         audience=variables.text("JWT_AUDIENCE"),
         name_claim=variables.text("JWT_NAME_CLAIM", "name"),
+        new_user_claim=variables.text("JWT_NEW_USER_CLAIM"),
         scope=variables.text("JWT_SCOPE"),
     )
 

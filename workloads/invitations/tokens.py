@@ -37,6 +37,8 @@ class Trust:
     issuer: str = ""
     audience: str = ""
     name_claim: str = "name"
+    new_user_claim: str = ""
+    """What must be true in the token of who accepts an invitation, if not empty."""
     scope: str = ""
     """What a token must allow, if not empty; a word of its claim `scope`."""
 
@@ -46,6 +48,8 @@ class User:
     id: str
     name: str
     """As the token says; not cleaned."""
+    is_new: bool = True
+    """False where the application says that the account is older than its invitation."""
 
 
 class TokenError(Exception):
@@ -81,7 +85,8 @@ class Tokens:
         expires = _expiry(claims)
         if self._clock() >= expires + LEEWAY_S:
             raise TokenError("the token has expired: sign in again")
-        user = User(_subject(claims), self._name(claims))
+        claim = self._trust.new_user_claim
+        user = User(_subject(claims), self._name(claims), is_new=not claim or claims.get(claim) is True)
         if self._trust.scope and self._trust.scope not in str(claims.get("scope", "")).split():
             raise NotAllowedError(f"the token does not allow {self._trust.scope}: sign in again, and grant it")
         self._remember(digest, user, expires)
