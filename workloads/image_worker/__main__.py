@@ -12,7 +12,10 @@ from workloads.common.environment import SettingError
 from workloads.common.json_logs import log_as_json
 from workloads.common.share_settings import gate
 from workloads.image_worker.app import serve
+from workloads.image_worker.confinement import keep_from_others, landlock_version
 from workloads.image_worker.settings import Settings, read
+
+log = logging.getLogger(__name__)
 
 Serving = Callable[..., Coroutine[Any, Any, None]]
 
@@ -29,9 +32,12 @@ async def run(settings: Settings, serving: Serving) -> None:
 def main(serving: Serving = serve) -> int:
     """`serving` is for tests, whose worker dies or leaves a protection out."""
     try:
+        keep_from_others()
         settings = read(os.environ)
         log_as_json(settings.identity.tags())
         logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
+        if not landlock_version():
+            log.warning("this kernel has no Landlock: render processes can read what the worker can")
         asyncio.run(run(settings, serving))
     except SettingError as problem:
         print(f"image worker: {problem}", file=sys.stderr)

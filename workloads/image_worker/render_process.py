@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from workloads.image_worker import picture, upload
+from workloads.image_worker.confinement import confine
 from workloads.image_worker.frames import HEAD, Frame, lengths
 from workloads.image_worker.perceptual import perceptual_hash
 from workloads.image_worker.refusal import BadJobError
@@ -91,6 +92,8 @@ def main() -> None:
     memory, seconds = int(sys.argv[1]) * 2**20, int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Image.init()  # all that it imports later, it could no longer load
+    confine()
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # a print would stand in the middle of an image
     try:

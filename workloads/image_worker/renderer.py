@@ -65,7 +65,8 @@ class _Process:
                 environment[name] = os.environ[name]
         return cls(
             await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "workloads.image_worker.render_process"),
+                # -P: the working directory is not among what it may read
+                *(sys.executable, "-P", "-m", "workloads.image_worker.render_process"),
                 *(str(limits.memory_mib), str(limits.cpu_s)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
