@@ -213,6 +213,17 @@ async def test_the_upload_of_a_job_that_waits_is_not_written_over(jobs: Jobs, tm
     assert answer["Body"].read() == b"one"
 
 
+async def test_a_job_of_any_kind_is_sent_with_its_body_from_a_file(jobs: Jobs, tmp_path: Path) -> None:
+    """W15, W21"""
+    body = tmp_path / "body.json"
+    body.write_text('{"width": 40, "height": 30, "text": "Hi"}')
+    sent = await cli(jobs, "enqueue", "--kind", "render", "--body", str(body), "--id", "k")
+    assert sent == [{"job_id": "k", "state": "SENT"}]
+    async with image_worker(jobs):
+        await jobs.until_state(State.COMPLETED, "k")
+    assert ((await jobs.row("k")).result["width"], (await jobs.row("k")).result["height"]) == (40, 30)
+
+
 async def test_a_redrive_of_nothing_says_so(jobs: Jobs) -> None:
     """W21"""
     child = await asyncio.create_subprocess_exec(

@@ -12,7 +12,9 @@ from PIL import Image, ImageCms
 
 from tests.e2e.patience import until
 from workloads.common.attempt import RefusedError
-from workloads.image_worker import picture, upload
+from workloads.image_worker.kinds import ingest as upload
+from workloads.image_worker.kinds import kind_of, kinds
+from workloads.image_worker.kinds import render as picture
 from workloads.image_worker.near import bands
 from workloads.image_worker.perceptual import distance, perceptual_hash
 from workloads.image_worker.refusal import BadJobError
@@ -108,19 +110,19 @@ def test_hashes_within_the_limit_share_a_band(limit: int) -> None:
 async def test_a_render_process_is_kept_killed_with_its_job_and_refuses_with_the_field() -> None:
     """W10, W15"""
     async with Renderer(Limits(memory_mib=1536, cpu_s=60)) as renderer:
-        rendered = await renderer.render("a", "render", {"width": 64, "height": 64})
+        rendered = await renderer.render("a", {"width": 64, "height": 64})
         assert Image.open(io.BytesIO(rendered.parts[0].data)).size == (64, 64)
         [idle] = renderer._idle
         with pytest.raises(RefusedError, match="width: 1 is not"):
-            await renderer.render("a", "render", {"width": 1})
+            await renderer.render("a", {"width": 1})
         assert renderer._idle == [idle]
-        task = asyncio.create_task(renderer.render("a", "render", {"width": 4096, "height": 4096, "shapes": 1000}))
+        task = asyncio.create_task(renderer.render("a", {"width": 4096, "height": 4096, "shapes": 1000}))
         await until(lambda: not renderer._idle, "the process is taken")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not idle.lives
-        again = await renderer.render("a", "render", {"width": 64, "height": 64})
+        again = await renderer.render("a", {"width": 64, "height": 64})
         assert again == rendered
 
 
@@ -241,9 +243,9 @@ async def test_a_job_over_its_processor_time_is_refused_and_the_next_has_its_own
     heavy = {"width": 4096, "height": 4096, "shapes": 1000}
     async with Renderer(Limits(memory_mib=1536, cpu_s=1)) as renderer:
         with pytest.raises(RefusedError, match="took longer than 1 s of processor time"):
-            await renderer.render("a", "render", heavy)
+            await renderer.render("a", heavy)
         for _ in range(12):
-            await renderer.render("a", "render", {"width": 700, "height": 700})
+            await renderer.render("a", {"width": 700, "height": 700})
 
 
 @pytest.mark.parametrize("text", ["Hello, world!", "a\u200db", "nim\u200cfasele", ""])
@@ -257,3 +259,11 @@ def test_a_letter_that_the_font_has_not_is_named(text: str, letter: str) -> None
     """W15: it was drawn as an empty box."""
     with pytest.raises(BadJobError, match=rf"text: the font has no '{letter}' \(U\+"):
         picture.read({"text": text})
+
+
+def test_each_file_of_kinds_is_a_kind_and_an_unknown_one_is_refused_with_the_names() -> None:
+    """W15"""
+    assert {"ingest", "render"} <= set(kinds())
+    assert kind_of({}).name == "render"
+    with pytest.raises(BadJobError, match=r"kind: 'print' is none of ingest, render"):
+        kind_of({"kind": "print"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import sys
 import uuid
@@ -22,8 +23,10 @@ from workloads.common.job import BadMessageError, Job
 from workloads.common.job_row import Row
 from workloads.common.tracing import tracing
 from workloads.image_worker import settings
+from workloads.image_worker.kinds import DEFAULT, kind_of
 from workloads.image_worker.producer import OtherBodyError, Producer
 from workloads.image_worker.provision import provision, remove
+from workloads.image_worker.refusal import BadJobError
 from workloads.image_worker.trial import tried
 
 app = typer.Typer(
@@ -38,7 +41,7 @@ app.add_typer(dead_letters, name="dlq")
 
 @app.command(
     epilog="Examples:  enqueue --text Hello   |   enqueue --id a1 --width 800 --height 600   |   "
-    "enqueue --upload cat.jpg   |   enqueue --count 100 --json"
+    "enqueue --upload cat.jpg   |   enqueue --kind render --body job.json   |   enqueue --count 100 --json"
 )
 def enqueue(
     *,
@@ -49,6 +52,8 @@ def enqueue(
     upload: Annotated[
         Path | None, typer.Option(help="A file to upload and ingest, instead of an image to draw.")
     ] = None,
+    kind: Annotated[str, typer.Option(help="The kind of job, with --body.")] = "",
+    body: Annotated[Path | None, typer.Option(help="A file with the job's body as JSON, - for standard input.")] = None,
     count: Annotated[int, typer.Option(min=1, max=10_000, help="So many jobs, ID-0, ID-1, …")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -58,18 +63,22 @@ def enqueue(
     if upload is not None and not upload.is_file():
         raise typer.BadParameter(f"there is no file {upload}", param_hint="--upload")
 
+    given = _read_body(body, kind)
+
     async def run(aws: Aws, producer: Producer) -> None:
         for each in names:
-            body: dict[str, Any] = {"job_id": each, "kind": "render", "width": width, "height": height, "text": text}
+            sent: dict[str, Any] = {"kind": DEFAULT, "width": width, "height": height, "text": text, "job_id": each}
+            if given is not None:
+                sent = {**given, "job_id": each}
             if upload is not None:
                 places = settings.places(os.environ)
                 data = upload.read_bytes()
                 # Named after its content: the upload of a job that waits is never written over.
                 key = f"{places.uploads}{each}/{hashlib.sha256(data).hexdigest()[:16]}"
-                body = {"job_id": each, "kind": "ingest", "source_key": key}
-                if await producer.find(Job(each, body)) is None:
+                sent = {"job_id": each, "kind": "ingest", "source_key": key}
+                if await producer.find(Job(each, sent)) is None:
                     await aws.call(aws.s3.put_object, Bucket=places.bucket, Key=key, Body=data)
-            known = await producer.enqueue(body)
+            known = await producer.enqueue(sent)
             state = known.state if known else "SENT"
             say({"job_id": each, "state": state}, f"{each}  {state}", as_json=as_json)
 
@@ -168,6 +177,26 @@ def teardown(
             await remove(aws, settings.places(os.environ))
 
     _reporting(run)
+
+
+def _read_body(file: Path | None, kind: str) -> dict[str, Any] | None:
+    """Checked as the worker checks it, so that a job that cannot succeed is not sent. None: none was given."""
+    if file is None:
+        if kind:
+            raise typer.BadParameter("give the job's body too", param_hint="--body")
+        return None
+    try:
+        body = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text())
+    except (OSError, ValueError) as problem:
+        raise typer.BadParameter(str(problem), param_hint="--body") from None
+    if not isinstance(body, dict):
+        raise typer.BadParameter("must be a JSON object", param_hint="--body")
+    body = {**body, "kind": kind or body.get("kind", DEFAULT)}
+    try:
+        kind_of(body).read(body)
+    except BadJobError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--body") from None
+    return body
 
 
 def variables(places: settings.Places) -> dict[str, str]:

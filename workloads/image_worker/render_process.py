@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from workloads.image_worker import picture, upload
 from workloads.image_worker.confinement import confine
 from workloads.image_worker.frames import HEAD, Frame, lengths
+from workloads.image_worker.kinds import kind_of, kinds
 from workloads.image_worker.perceptual import perceptual_hash
 from workloads.image_worker.refusal import BadJobError
 
@@ -37,19 +37,15 @@ def answer(request: Frame) -> Frame:
 
 
 def _done(request: Frame) -> Frame:
-    images: dict[str, Image.Image]
-    if request.about["kind"] == "render":
-        whole = picture.render(picture.read(request.about["body"]), request.about["job_id"])
-        images = {"image": whole}
-    else:
-        whole = upload.normalise(request.data)
-        images = {"image": whole, "thumbnail": upload.thumbnail(whole)}
+    body = request.about["body"]
+    kind = kind_of(body)
+    images = kind.draw(kind.read(body), request.about["job_id"], request.data)
     parts, data = [], b""
     for name, image in images.items():
-        encoded, described = _encoded(image, photo=request.about["kind"] == "ingest")
+        encoded, described = _encoded(image, photo=kind.lossy)
         parts.append({"name": name, **described, "length": len(encoded)})
         data += encoded
-    return Frame({"hash": f"{perceptual_hash(whole):016x}", "parts": parts}, data)
+    return Frame({"hash": f"{perceptual_hash(images['image']):016x}", "parts": parts}, data)
 
 
 def _encoded(image: Image.Image, *, photo: bool) -> tuple[bytes, Mapping[str, Any]]:
@@ -92,7 +88,8 @@ def main() -> None:
     memory, seconds = int(sys.argv[1]) * 2**20, int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    Image.init()  # all that it imports later, it could no longer load
+    Image.init()  # what is imported later may need files that can no longer be read
+    kinds()
     confine()
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # a print would stand in the middle of an image

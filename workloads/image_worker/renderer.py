@@ -15,6 +15,7 @@ import workloads
 from workloads.common.attempt import RefusedError
 from workloads.common.aws import Step, unseen
 from workloads.image_worker.frames import HEAD, Frame, FrameError, lengths
+from workloads.image_worker.kinds import DEFAULT
 
 _STREAM_LIMIT = 2**20
 _TO_END_S = 1.0
@@ -124,11 +125,11 @@ class Renderer:
         await asyncio.gather(*(process.kill() for process in self._idle))
         self._idle.clear()
 
-    async def render(self, job_id: str, kind: str, body: Mapping[str, Any], data: bytes = b"") -> Rendered:
+    async def render(self, job_id: str, body: Mapping[str, Any], data: bytes = b"") -> Rendered:
         """Raises RefusedError for what can never be rendered, RenderError. Cancelled: the process is killed."""
         async with self._process() as process:
-            with self._step(f"render {kind}", {"job.kind": kind}):
-                answer = await self._asked(process, Frame({"job_id": job_id, "kind": kind, "body": dict(body)}, data))
+            with self._step("render", {"job.kind": str(body.get("kind", DEFAULT))}):
+                answer = await self._asked(process, Frame({"job_id": job_id, "body": dict(body)}, data))
         if "refused" in answer.about:
             raise RefusedError(answer.about["refused"])
         if "error" in answer.about:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from workloads.common.attempt import RefusedError
 from workloads.common.aws import Aws, patiently, status
-from workloads.image_worker.upload import MOST_BYTES
+from workloads.image_worker.kinds.ingest import MOST_BYTES
 
 _GONE = 404
 _CONFLICT = 409

@@ -34,7 +34,7 @@ async def tried(settings: Settings, count: int, *, every: float) -> AsyncIterato
             body = {"job_id": job_id, "kind": "render", "width": _PIXELS, "height": _PIXELS}
             try:
                 await misfortune.strike()
-                await renderer.render(job_id, "render", body)
+                await renderer.render(job_id, body)
             except (InjectedError, RefusedError, RenderError) as problem:
                 wrong = str(problem)
             else:

@@ -12,12 +12,13 @@ from workloads.common.job import Job
 from workloads.common.job_table import Claim
 from workloads.common.stages import Observer, Stage, unobserved
 from workloads.image_worker.faults import Misfortune
+from workloads.image_worker.kinds import kind_of
 from workloads.image_worker.near import Near, NearImages
+from workloads.image_worker.refusal import BadJobError
 from workloads.image_worker.renderer import Part, Rendered, Renderer
 from workloads.image_worker.settings import Places
 from workloads.image_worker.store import Store, Stored
 
-KINDS = ("render", "ingest")
 _MISSING = 404
 
 
@@ -72,13 +73,12 @@ class ImageWork:
         }
 
     async def _rendered(self, job: Job) -> Rendered:
-        match job.body.get("kind", "render"):
-            case "render":
-                return await self._renderer.render(job.job_id, "render", job.body)
-            case "ingest":
-                return await self._renderer.render(job.job_id, "ingest", {}, await self._upload(job))
-            case kind:
-                raise RefusedError(f"kind: {kind!r} is none of {', '.join(KINDS)}")
+        try:
+            kind = kind_of(job.body)
+        except BadJobError as problem:
+            raise RefusedError(str(problem)) from None
+        data = await self._upload(job) if kind.takes_upload else b""
+        return await self._renderer.render(job.job_id, {**job.body, "kind": kind.name}, data)
 
     async def _upload(self, job: Job) -> bytes:
         key = job.body.get("source_key")

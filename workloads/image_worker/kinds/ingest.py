@@ -7,11 +7,13 @@ that is broken is no reason to refuse a photo: phones and editors write such.
 
 import io
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from workloads.image_worker.kind import Kind
 from workloads.image_worker.refusal import BadJobError
 from workloads.image_worker.scans import MOST_SCANS, scans
 
@@ -109,3 +111,17 @@ def _in_srgb(image: Image.Image, profile: Any) -> Image.Image:
         if converted is not None:
             return converted
     return image if image.mode == mode else image.convert(mode)
+
+
+def read(body: Mapping[str, Any]) -> None:
+    """Raises BadJobError."""
+    if not isinstance(key := body.get("source_key"), str) or not key:
+        raise BadJobError(f"source_key: {key!r} is not the name of an object")
+
+
+def _images(_: None, __: str, data: bytes) -> Mapping[str, Image.Image]:
+    whole = normalise(data)
+    return {"image": whole, "thumbnail": thumbnail(whole)}
+
+
+KIND = Kind("ingest", read=read, draw=_images, takes_upload=True, lossy=True)

@@ -1,4 +1,4 @@
-"""Job kind `render`: makes an image from parameters. This is the function to change for images of one's own.
+"""Job kind `render`: makes an image from parameters.
 
 The same job always gives the same bytes: whoever does it a second time must not make another image of it.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from workloads.image_worker.kind import Kind
 from workloads.image_worker.refusal import BadJobError
 
 LARGEST = 4096
@@ -95,3 +96,10 @@ def _drawn(letter: str) -> tuple[tuple[int, int], bytes]:
 
 def _color(draws: random.Random) -> tuple[int, int, int]:
     return draws.randrange(256), draws.randrange(256), draws.randrange(256)
+
+
+def _images(parameters: Parameters, job_id: str, _: bytes) -> Mapping[str, Image.Image]:
+    return {"image": render(parameters, job_id)}
+
+
+KIND = Kind("render", read=read, draw=_images)
