@@ -221,6 +221,13 @@ def test_settings_have_defaults_and_the_lease_ends_before_the_visibility() -> No
     assert (settings.faults, settings.capacity.slots) == (Faults(), 2)
 
 
+def test_a_job_outlives_an_outage_of_minutes_by_default() -> None:
+    """W5: three attempts within three seconds outlived no outage of anything that the work calls."""
+    rules = read(NEEDED).rules
+    pauses = [rules.pause(failures, lambda: 0.0) for failures in range(1, rules.max_attempts)]
+    assert sum(pauses) >= 5 * 60
+
+
 async def test_faults_strike_as_often_as_they_are_asked_to() -> None:
     failed = 0
     misfortune = Misfortune(Faults(error_rate=0.2), "seed")

@@ -149,7 +149,7 @@ def redrive(
 def setup(
     *,
     name: Annotated[str, typer.Option(help="Names begin with it.")] = "image-worker",
-    max_attempts: Annotated[int, typer.Option(min=1, max=100, help="As the worker's MAX_ATTEMPTS.")] = 3,
+    max_attempts: Annotated[int, typer.Option(min=1, max=100, help="As the worker's MAX_ATTEMPTS.")] = 6,
     visibility: Annotated[int, typer.Option(min=2, max=43_200, help="As the worker's VISIBILITY_SECONDS.")] = 60,
 ) -> None:
     """Make queues, tables and bucket for development, and print the variables that name them."""

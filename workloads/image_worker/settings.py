@@ -79,10 +79,10 @@ def read(environment: Mapping[str, str]) -> Settings:
         places=places(environment),
         rules=Rules(
             visibility=visibility,
-            max_attempts=whole("MAX_ATTEMPTS", 3, lowest=1, highest=100),
+            max_attempts=whole("MAX_ATTEMPTS", 6, lowest=1, highest=100),
             longest_job=number("LONGEST_JOB_SECONDS", 120, lowest=1, highest=6 * 3600),
-            first_pause=number("RETRY_SECONDS", 1, lowest=0, highest=900),
-            longest_pause=number("LONGEST_RETRY_SECONDS", 300, lowest=0, highest=12 * 3600),
+            first_pause=number("RETRY_SECONDS", 30, lowest=0, highest=900),
+            longest_pause=number("LONGEST_RETRY_SECONDS", 900, lowest=0, highest=12 * 3600),
         ),
         capacity=Capacity(
             slots=whole("SLOTS", 2, lowest=1, highest=64),
