@@ -40,7 +40,7 @@ from workloads.common.job_table import Claim
 from workloads.common.line_protocol import encode
 from workloads.common.provisioning import SPARE_RECEIVES
 from workloads.common.tracing import tracing
-from workloads.image_worker.cli import app
+from workloads.image_worker.cli import _lines, app
 from workloads.image_worker.faults import Faults, InjectedError, Misfortune
 from workloads.image_worker.settings import read
 
@@ -70,6 +70,12 @@ def test_a_row_is_read_as_it_was_written() -> None:
     row = Row.of(typed({**values, "near_duplicates": [{"job_id": "x", "distance": 2}]}))
     assert (row.state, row.counted, row.failed_by) == (State.RETRY, 2, {"b": 1})
     assert row.result == {"width": 3, "near_duplicates": [{"job_id": "x", "distance": 2}]}
+
+
+def test_a_result_does_not_hide_the_rows_own_values_from_who_asks() -> None:
+    """W21"""
+    lines = [line.split(maxsplit=1) for line in _lines(Row("j", State.COMPLETED, result={"state": "nice", "width": 3}))]
+    assert {"state": "COMPLETED", "result.state": "nice", "width": "3"}.items() <= dict(lines).items()
 
 
 def test_pauses_double_up_to_a_longest_and_jitter_takes_up_to_half_away() -> None:

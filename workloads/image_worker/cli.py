@@ -235,7 +235,8 @@ def _lines(row: Row) -> list[str]:
     for name in ("created_at", "started_at", "completed_at", "lease_until", "dead_lettered_at"):
         if name in values:
             values[name] = datetime.fromtimestamp(values[name] / 1000, UTC).isoformat(timespec="milliseconds")
-    values |= row.result
+    own = asdict(row)
+    values |= {f"result.{name}" if name in own else name: value for name, value in row.result.items()}
     width = max(len(name) for name in values)
     return [f"{name:<{width}}  {value}" for name, value in values.items()]
 
