@@ -30,7 +30,7 @@ def draining_in(world: World) -> Drain | None:
     spec, seen = world.spec, world.observation
     status, since = seen.status, seen.status.drain_since
     coming = "" if status.is_rejected(seen.target) else seen.target
-    old = tuple(sorted(set(seen.revisions) - {status.stable, status.canary, coming}))
+    old = tuple(sorted(set(seen.revisions) - {status.stable, status.canary, status.baseline, coming}))
     if since is None or spec.suspend or seen.deleting or not status.stable or not old:
         return None
     return Drain(world.key, spec.analysis, status.stable, old, since, spec.drain.quiet)
