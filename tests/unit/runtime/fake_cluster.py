@@ -144,15 +144,17 @@ class CountingSources(Sources):
     async def questions(
         self, key: Key, metrics: tuple[Metric, ...], *, stable: str, canary: str
     ) -> tuple[Question, ...]:
-        provider = Counting(self._api, self._failing, key)
+        provider = Counting(self._api, self._failing, key, frozenset({stable, canary}))
         return tuple(Question(metric.name, Query("none", ""), provider, warm_up=False) for metric in metrics)
 
 
 class Counting:
-    def __init__(self, api: FakeApi, failing: set[str], key: Key) -> None:
+    def __init__(self, api: FakeApi, failing: set[str], key: Key, revisions: frozenset[str] | None = None) -> None:
+        """`revisions`: the two that a template names; of others it has no row. None: of all that the route names."""
         self._api = api
         self._failing = failing
         self._key = key
+        self._revisions = revisions
 
     async def has_rows(self, query: Query, window: Window) -> bool:
         del query, window
@@ -169,6 +171,8 @@ class Counting:
         for route in self._api.objects_of(HTTP_ROUTES.path(), self._key.name):
             for backend in route["spec"]["rules"][0]["backendRefs"]:
                 revision = backend["name"].removeprefix(f"{self._key.name}-")
+                if self._revisions is not None and revision not in self._revisions:
+                    continue
                 total = round(_PER_S * seconds * backend["weight"] / 10_000)
                 bad = total // 5 if images.get(revision) in self._failing else 0
                 rows.append(Row(revision, bad, total))
