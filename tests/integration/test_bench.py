@@ -27,6 +27,7 @@ FIGURES = {
     ],
     "api": ["per_s", "p99_ms_half_load", "quota_exact", "phone_exact"],
     "switches": ["switches", "returns", "left_over", "rss_mib_last"],
+    "baseline": ["false_with_percent", "false_without_percent", "slower_found_percent", "releases"],
     "decision": ["false_percent_pooled", "us_per_metric_look", "replayed_otherwise"],
 }
 """The names that people and scripts look for."""
@@ -44,6 +45,7 @@ HOLDS = {
     "switches": lambda found: (
         (found["switches"], found["returns"]) == (6, 2) and found["left_over"] == 0 < found["most_controllerrevisions"]
     ),
+    "baseline": lambda found: found["releases"] > 0 and found["false_with_percent"] <= found["false_without_percent"],
     "decision": lambda found: found["replayed_otherwise"] == 0,
 }
 

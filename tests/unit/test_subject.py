@@ -169,6 +169,21 @@ def test_latency_is_around_its_median_and_for_its_share() -> None:
     assert slow[len(slow) // 2] == pytest.approx(0.4, rel=0.1)
 
 
+def test_a_process_is_cold_from_its_first_request_on_and_warm_after_its_seconds() -> None:
+    now = [1_000.0]
+    fates = Fates(Faults(cold_seconds=10, cold_latency=0.3, spread=0.1), "1", clock=lambda: now[0])
+
+    def slow() -> int:
+        return sum(fates.next().delay > 0.1 for _ in range(200))
+
+    now[0] += 500  # waiting for work warms nothing
+    assert slow() == 200
+    now[0] += 5
+    assert slow() == pytest.approx(100, abs=40)
+    now[0] += 5
+    assert slow() == 0
+
+
 def test_nothing_is_held_for_ever() -> None:
     fates = Fates(Faults(extra_latency=60, spread=3), "1")
     assert max(fates.next().delay for _ in range(100)) == 60

@@ -27,6 +27,9 @@ class Faults:
     """Shares are 0..1, times seconds. `extra_latency` is the median of what is added, `spread` its log-sigma.
 
     `errors_above`: requests that a process can do in any second; what comes beyond them fails. 0: no limit.
+
+    For `cold_seconds` from its first request a process is cold: `cold_latency` is added to all requests at first, and
+    to fewer and fewer. Caches and pools are filled by work, and not by waiting for it.
     """
 
     error_rate: float = 0.0
@@ -34,6 +37,8 @@ class Faults:
     extra_latency: float = 0.0
     latency_share: float = 1.0
     spread: float = 0.3
+    cold_seconds: float = 0.0
+    cold_latency: float = 0.0
 
 
 def read(variables: Environment) -> Faults:
@@ -44,6 +49,8 @@ def read(variables: Environment) -> Faults:
         extra_latency=variables.number("EXTRA_LATENCY", 0, highest=LONGEST_S),
         latency_share=variables.number("LATENCY_SHARE", 1, highest=1),
         spread=variables.number("LATENCY_SPREAD", 0.3, highest=3),
+        cold_seconds=variables.number("COLD_SECONDS", 0, highest=600),
+        cold_latency=variables.number("COLD_LATENCY", 0, highest=LONGEST_S),
     )
 
 
@@ -86,9 +93,12 @@ class Overload:
 class Fates:
     """The sequence of fates of one pod."""
 
-    def __init__(self, faults: Faults, seed: str) -> None:
+    def __init__(self, faults: Faults, seed: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._faults = faults
         self._overload = Overload(faults.errors_above)
+        self._clock = clock
+        self._first: float | None = None
+        """When the first request came."""
         self._random = random.Random(seed)  # noqa: S311 - not for secrets
 
     def next(self) -> Fate:
@@ -96,10 +106,18 @@ class Fates:
         fails = faults.error_rate > 0 and self._random.random() < faults.error_rate
         fails = self._overload.fails() or fails
         slow = faults.extra_latency > 0 and self._random.random() < faults.latency_share
-        if not (fails or slow):
+        cold = faults.cold_latency > 0 and self._random.random() < self._coldness()
+        if not (fails or slow or cold):
             return FINE
-        return Fate(delay=self._delay() if slow else 0.0, fails=fails)
+        median = (faults.extra_latency if slow else 0.0) + (faults.cold_latency if cold else 0.0)
+        return Fate(delay=self._delay(median) if median else 0.0, fails=fails)
 
-    def _delay(self) -> float:
+    def _coldness(self) -> float:
+        """1 with the first request, 0 when it is warm."""
+        now = self._clock()
+        self._first = now if self._first is None else self._first
+        return max(0.0, 1 - (now - self._first) / self._faults.cold_seconds) if self._faults.cold_seconds else 0.0
+
+    def _delay(self, median: float) -> float:
         """Log-normal around the median: most near it, a tail above, as latencies are."""
-        return min(self._faults.extra_latency * math.exp(self._random.gauss(0.0, self._faults.spread)), LONGEST_S)
+        return min(median * math.exp(self._random.gauss(0.0, self._faults.spread)), LONGEST_S)
