@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 
 from controller.analysis.record import Run
 from controller.api import times
 from controller.api.reasons import Reason
 from controller.rollout.observation import MetricTrouble
-from controller.stats.counts import Counts, Look
+from controller.stats.counts import Counts
 
 LARGE_UNITS = 10**7
 """Of one version, in one row and look: two million a second where looks are 5 s long."""
@@ -37,7 +38,7 @@ def leave_out(run: Run) -> None:
         return
     run.judging = None
     run.left_out[look.number] = look
-    empty = Look(look.number, look.start, look.end, look.weight, {})
+    empty = replace(look, rows={}, halves={})
     run.looks.append(empty)
     run.judge.add(empty)
 

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from controller.analysis import large_looks
 from controller.analysis.measuring import Measuring
 from controller.analysis.record import Run, look_to_raw, run_of
 from controller.analysis.runs import RunStore
@@ -100,6 +101,13 @@ def test_what_a_look_was_compared_with_is_in_the_record_and_old_records_read_as_
     run = run_of(KEY, "web-b-1", [page])
     assert run.looks == looks
     assert run.turns == [5.0]
+
+
+def test_a_look_that_is_left_out_keeps_what_it_was_compared_with():
+    look = Look(1, 0.0, 5.0, 5.0, {"errors": Counts(0, 50, 1, 50)}, baseline=5.0)
+    run = Run(KEY, "web-1", PLAN, 0.0, {}, Judge(PLAN), [], [], 0, judging=look)
+    large_looks.leave_out(run)
+    assert [(one.weight, one.baseline, one.rows) for one in run.looks] == [(5.0, 5.0, {})]
 
 
 def test_as_many_units_of_the_canary_are_expected_as_its_baseline_has():
