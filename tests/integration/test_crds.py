@@ -10,17 +10,25 @@ from controller.api.release import parse_release
 from controller.kube.client import InvalidError
 from hack.crd import pod_schema
 from tests import golden
+from tests.merge_patch import merged
 
 _GITOPS = Path(__file__).resolve().parents[2] / "gitops"
 
 
 def _shipped() -> list[tuple[str, dict]]:
     return [
-        (f"{file.parent.name}/{file.name}", document)
+        (f"{file.parent.name}/{file.name}", _whole(file, document))
         for file in sorted(_GITOPS.rglob("*.yaml"))
         for document in yaml.safe_load_all(file.read_text())
         if document and document.get("kind") in golden.KINDS and document["apiVersion"].startswith("pointsman.dev/")
     ]
+
+
+def _whole(file, document):
+    """What a demo changes of its Release stands beside it, as a merge patch."""
+    if file.name != "strategy.yaml":
+        return document
+    return merged(yaml.safe_load((file.parents[1] / "release.yaml").read_text()), document)
 
 
 async def _try(kube, raw):

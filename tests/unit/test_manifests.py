@@ -18,6 +18,7 @@ from controller.api.reading import parse_duration
 from controller.api.release import parse_release
 from controller.runtime.settings import settings as operator_settings
 from hack.node import images
+from tests.merge_patch import merged
 from workloads import pin
 from workloads.common.http_metrics import EDGES
 from workloads.common.share_settings import consumer
@@ -203,22 +204,13 @@ def test_the_demos_patch_makes_a_switch_of_its_release(folder: str) -> None:
     (release,) = documents(GITOPS / f"demo/{folder}/release.yaml")
     (patch,) = documents(GITOPS / f"demo/{folder}/blue-green/strategy.yaml")
     assert (patch["kind"], patch["metadata"]) == (release["kind"], release["metadata"])
-    merged = merged_with(release["spec"], patch["spec"])
-    spec = parse_release(release["metadata"]["name"], merged, registry.kinds())
+    whole = merged(release["spec"], patch["spec"])
+    spec = parse_release(release["metadata"]["name"], whole, registry.kinds())
     assert spec.strategy.switches
     assert len(spec.steps) == 2, "what judges the preview, and the switch"
     templates = {item["metadata"]["name"] for item in objects("library")}
     assert {metric.template for metric in spec.analysis.metrics} <= templates
-    assert merged["template"] == release["spec"]["template"]
-
-
-def merged_with(value: Any, patch: Any) -> Any:
-    """As RFC 7386 merges a patch."""
-    if not isinstance(patch, dict) or not isinstance(value, dict):
-        return patch
-    kept = {key: one for key, one in value.items() if key not in patch}
-    new = {key: merged_with(value.get(key, {}), one) for key, one in patch.items() if one is not None}
-    return kept | new
+    assert whole["template"] == release["spec"]["template"]
 
 
 @pytest.mark.parametrize("release", worker_releases(), ids=["demo", "production"])

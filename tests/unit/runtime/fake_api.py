@@ -5,7 +5,6 @@ Objects are never changed in place; each write makes a new one, so an old one th
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from uuid import UUID
 from controller.api import times
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import DEPLOYMENTS, RELEASE_ACTIONS, RELEASES
+from tests.merge_patch import merged
 
 _WITH_STATUS = {resource.path() for resource in (RELEASES, RELEASE_ACTIONS, DEPLOYMENTS)}
 _KEPT_EVENTS = 4000
@@ -269,19 +269,6 @@ class FakeApi:
 
 def _spec(item: Object) -> Object:
     return {name: value for name, value in item.items() if name not in ("metadata", "status")}
-
-
-def merged(before: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    after = dict(before) if isinstance(before, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            after.pop(name, None)
-        else:
-            after[name] = merged(after.get(name), value)
-    return after
 
 
 def _release_of(item: Object) -> str:
