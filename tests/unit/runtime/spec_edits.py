@@ -78,6 +78,17 @@ OPEN: dict[Path, list[Any]] = {
             }
         ],
     ],
+    ("gitOrigin",): [
+        {
+            "url": "ssh://git@git.example.com:2222/team/shop.git",
+            "branch": "release/1",
+            "path": "apps/shop",
+            "secretRef": {"name": "shop-git"},
+            "write": "PullRequest",
+            "forge": "GitLab",
+            "author": {"name": "Pointsman", "email": "pointsman@example.com"},
+        }
+    ],
     ("bake",): [{"for": "1m", "holdback": "5%"}],
     ("traffic", "queue", "ledger", "dynamodb"): [{"table": "shares", "region": "eu-central-1"}],
     ("strategy", "canary", "steps"): [
