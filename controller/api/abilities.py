@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from controller.api.release import Written
 
 _PREVIEW = "preview"
-_CANNOT = (
-    "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI or traffic.traefik, or leave it "
-    "out"
-)
+_CANNOT = {
+    _PREVIEW: "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI or traffic.traefik, "
+    "or leave it out",
+    "mirrorPercent": "{} cannot copy requests, as mirror needs. Use traffic.traefik, or leave it out",
+}
 _THREE_WAY = "threeWay"
 _NOT_THREE = (
     "{} cannot split the work between three versions, as baseline: fresh needs. Use traffic.gatewayAPI or "
     "traffic.traefik, or baseline: stable"
 )
-_ONE_WAY = "there is another way to reach the new version before it (preview, or a header step): leave one of them out"
+_ONE_WAY = "there is another way to reach the new version before it (preview, a header or mirror step): leave one out"
 
 
 def can_do_its_steps(written: Written, place: Place) -> None:
@@ -28,12 +29,13 @@ def can_do_its_steps(written: Written, place: Place) -> None:
     strategy, can = written.strategy.config, abilities(written.traffic.config)
     here, router = place.at("strategy").at(written.strategy.kind), f"spec.traffic.{written.traffic.kind}"
     if getattr(strategy, _PREVIEW, None) is not None and _PREVIEW not in can:
-        raise here.at(_PREVIEW).refuse(_CANNOT.format(router))
+        raise here.at(_PREVIEW).refuse(_CANNOT[_PREVIEW].format(router))
     if strategy.fresh_baseline and _THREE_WAY not in can:
         raise here.at("baseline").refuse(_NOT_THREE.format(router))
     for index, step in enumerate(strategy.steps):
-        if getattr(step, "needs", "") not in {"", *can}:
-            raise here.at("steps").item(index).refuse(_CANNOT.format(router))
+        need: str = getattr(step, "needs", "")
+        if need not in {"", *can}:
+            raise here.at("steps").item(index).refuse(_cannot(need).format(router))
 
 
 def previews_elsewhere(written: Written, place: Place) -> None:
@@ -48,12 +50,13 @@ def previews_elsewhere(written: Written, place: Place) -> None:
 def reaches_in_one_way(written: Written, place: Place) -> None:
     """There is one route besides everybody's."""
     strategy, here = written.strategy.config, place.at("strategy").at(written.strategy.kind)
-    others = strategy.reach is not None
+    others = "preview" if strategy.reach is not None else ""
     for index, step in enumerate(strategy.steps):
-        if getattr(step, "reach", None) is not None:
-            if others:
+        reach = getattr(step, "reach", None)
+        if reach is not None:
+            if others and (others, reach.noun) != ("mirror", "mirror"):
                 raise here.at("steps").item(index).refuse(_ONE_WAY)
-            others = True
+            others = reach.noun
 
 
 def preview_rules(kinds: Kinds) -> Iterator[Rule]:
@@ -81,19 +84,20 @@ def ability_rules(kinds: Kinds) -> Iterator[Rule]:
     """For each router what it cannot do: by strategy its preview, and the steps that need what the router lacks."""
     needing = {word: step.needs for word, step in kinds.of("steps").items() if getattr(step, "needs", "")}
     for router, config in kinds.of("routers").items():
-        can, without = abilities(config), []
-        for kind, strategy in kinds.of("strategies").items():
-            here, keys = f"self.strategy.{kind}", declared(strategy).keys
-            if _PREVIEW in keys and _PREVIEW not in can:
-                without.append(f"(!has({here}) || !has({here}.{_PREVIEW}))")
-            lacking = [word for word, need in needing.items() if need not in can]
-            if "steps" in keys and lacking:
-                none = " && ".join(f"!has(step.{word})" for word in lacking)
-                without.append(f"(!has({here}) || {here}.steps.all(step, {none}))")
-        if without:
-            cel = f"!has(self.traffic.{router}) || ({' && '.join(without)})"
-            yield Rule(_CANNOT.format(f"traffic.{router}"), cel=cel)
-        if _THREE_WAY not in can:
+        for need in sorted({_PREVIEW, *needing.values()} - abilities(config)):
+            without = []
+            for kind, strategy in kinds.of("strategies").items():
+                here, keys = f"self.strategy.{kind}", declared(strategy).keys
+                if need == _PREVIEW and _PREVIEW in keys:
+                    without.append(f"(!has({here}) || !has({here}.{_PREVIEW}))")
+                lacking = [word for word, one in needing.items() if one == need]
+                if "steps" in keys and lacking:
+                    none = " && ".join(f"!has(step.{word})" for word in lacking)
+                    without.append(f"(!has({here}) || {here}.steps.all(step, {none}))")
+            if without:
+                cel = f"!has(self.traffic.{router}) || ({' && '.join(without)})"
+                yield Rule(_cannot(need).format(f"traffic.{router}"), cel=cel)
+        if _THREE_WAY not in abilities(config):
             yield from _baseline_rules(kinds, router)
 
 
@@ -103,3 +107,7 @@ def _baseline_rules(kinds: Kinds, router: str) -> Iterator[Rule]:
             here = f"self.strategy.{kind}"
             fresh = f"has({here}) && has({here}.baseline) && {here}.baseline == 'fresh'"
             yield Rule(_NOT_THREE.format(f"traffic.{router}"), cel=f"!has(self.traffic.{router}) || !({fresh})")
+
+
+def _cannot(need: str) -> str:
+    return _CANNOT.get(need, f"{{}} lacks what a step needs ({need}). Use another router, or leave it out")

@@ -68,13 +68,25 @@ def _no_weight(steps: tuple[Any, ...], place: Place) -> None:
             raise place.item(index).at("weight").refuse(_ONE_SWITCH)
 
 
+def _mirror_before_work(steps: tuple[Any, ...], place: Place) -> None:
+    """Copies are for a version that has no work yet; whole percents, because routers know no others."""
+    works = False
+    for index, step in enumerate(steps):
+        percent = getattr(step, "mirror", None)
+        if percent is not None and works:
+            raise place.item(index).at("mirror").refuse("the canary has work by then: put it before the first weight")
+        if percent is not None and percent != int(percent):
+            raise place.item(index).at("mirror").refuse(f"{percent:g}% is not a whole percent")
+        works = works or (step.weight or 0) > 0
+
+
 _ONE_SWITCH = "all of the work moves in one switch after these steps, so none of them sets a weight"
 WEIGHTLESS_STEPS = List(
     Entry("steps", "One step, of a kind that sets no weight."),
     50,
     kind="atomic",
     rules=(Rule(_ONE_SWITCH, cel="self.all(step, !has(step.weight))"),),
-    checks=(_no_weight,),
+    checks=(_no_weight, _mirror_before_work),
 )
 """Of a strategy whose steps are passed without work."""
 
@@ -92,6 +104,6 @@ STEPS = List(
             ".map(step, int(step.weight)).isSorted()",
         ),
     ),
-    checks=(_grow,),
+    checks=(_grow, _mirror_before_work),
 )
 """Of a strategy that people write in steps."""

@@ -38,7 +38,7 @@ from controller.rollout.holds import changed_by_hand, not_accepted
 from controller.rollout.jobs import keep_or_delete
 from controller.rollout.manual import no_effect
 from controller.rollout.notices import forward, notify
-from controller.rollout.observation import STRANGE
+from controller.rollout.observation import STRANGE, Observation
 from controller.rollout.pod_evidence import seconds_to_wait, still_owed
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
@@ -199,7 +199,7 @@ def _service(draft: Draft, desired: Desired, already: list[Action]) -> tuple[lis
 def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
     """Before a version goes it leads elsewhere. The status says that there is one until it is seen to be gone."""
     seen, wanted = draft.seen, desired.preview
-    if desired.hands_off and wanted is None:
+    if desired.hands_off and wanted is None and not (desired.finalize and _is_mirrored(seen)):
         return
     if wanted is not None:
         draft.update(previews=True)
@@ -209,6 +209,10 @@ def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
         yield SetPreview(wanted)
     elif wanted is None:
         draft.update(previews=False)
+
+
+def _is_mirrored(seen: Observation) -> bool:
+    return seen.preview is not None and seen.preview.reach.mirror > 0
 
 
 def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
@@ -237,6 +241,9 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
     weights = moved.shares if moved is not None and moved.needed else seen.weights or {}
     if draft.contended and any(seen.sizing.written and weights.get(one, 0) > 0 for one in others):
         return unused, False  # another writer sends work there
+    if seen.preview is not None and seen.preview.revision in others and _is_mirrored(seen):
+        draft.again(_PREVIEWED_AGAIN_S)
+        return unused, False  # a router may refuse everybody while a version that gets copies is not there
     left = 0.0
     if status.weight_since is not None:
         left = status.weight_since + ROUTER_FOLLOWS_S - draft.now
@@ -310,7 +317,7 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
     preview = draft.seen.preview_refused
     if desired.preview is not None and preview and preview not in message:
         draft.announce("PreviewRefused", preview)
-        message = f"{message}; the preview: {preview}"
+        message = f"{message}; the {desired.preview.reach.noun}: {preview}"
     annotation = no_effect(draft)
     if annotation:
         draft.announce(_NO_EFFECT, annotation)

@@ -75,7 +75,7 @@ def _finalize(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test
 def _of_stable(draft: Draft) -> Preview | None:
     """What there is of a preview stays under deletionPolicy Orphan, and leads to what stays trusted."""
     preview, stable = draft.seen.preview, draft.status.stable
-    if preview is None or not preview.revision or not stable:
+    if preview is None or not preview.revision or not stable or preview.reach.mirror:
         return None
     return replace(preview, revision=stable)
 

@@ -49,9 +49,11 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     preview = preview_at(draft, draft.status.step) if weight == 0 else None
     if preview is not None and draft.seen.preview_refused:
         draft.stop_clock()
-        return 0.0, Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, f"the preview: {draft.seen.preview_refused}")
-    if preview not in (None, draft.seen.preview):
-        return 0.0, Summary(Phase.PROGRESSING, draft.words.starting, "the preview is led to the new version")
+        message = f"the {preview.reach.noun}: {draft.seen.preview_refused}"
+        return 0.0, Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, message)
+    if preview is not None and preview != draft.seen.preview:
+        message = f"the {preview.reach.noun} is led to the new version"
+        return 0.0, Summary(Phase.PROGRESSING, draft.words.starting, message)
     left = _time_for_looks(draft) if weight >= WHOLE > in_force and draft.seen.lacks_before else 0.0
     if left > 0:
         draft.again(left)

@@ -1,4 +1,4 @@
-"""Requests that reach the new version whatever the weight: by a host name of its own, or by a header."""
+"""Requests that reach the new version whatever the weight: by a host name of its own, by a header, or as copies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reach:
-    """Exactly one of the two."""
+    """Exactly one of the three."""
 
     hostnames: tuple[str, ...] = ()
     header: tuple[str, str] | None = None
     """Name and value of a request's header."""
+    mirror: float = 0.0
+    """Percent of everybody's requests that is copied, and the answer dropped."""
+
+    @property
+    def noun(self) -> str:
+        return "mirror" if self.mirror else "preview"
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.api.status import RouteEdits, Status
 from controller.rollout.contention import noted, seconds_to_keep_off
 from controller.rollout.draft import Draft
 from controller.rollout.observation import Observation
-from controller.rollout.preview import Preview, reach_of
+from controller.rollout.preview import Preview, Reach, reach_of
 from controller.rollout.sizing import Sizing
+from controller.rollout.step import Step
 
 WHOLE = 100.0
 ROUTER_FOLLOWS_S = 5.0
@@ -60,8 +61,17 @@ def preview_at(draft: Draft, step: int) -> Preview | None:
     steps = () if not status.canary or not status.stable else seen.spec.steps[: step + 1]
     of_steps = [reach for reach in map(reach_of, steps) if reach is not None]
     reach = of_steps[-1] if of_steps else seen.spec.strategy.reach
+    if reach is not None and reach.mirror:
+        return _mirrored(draft, reach, steps)
     serves = status.canary if status.canary and seen.state(status.canary).serving > 0 else status.stable
     return None if reach is None or not serves else Preview(serves, reach)
+
+
+def _mirrored(draft: Draft, reach: Reach, steps: Sequence[Step]) -> Preview | None:
+    """The canary alone gets copies, and none once it has work of its own: stable would do everything twice."""
+    seen, canary = draft.seen, draft.status.canary
+    works = any((one.weight or 0) > 0 for one in steps)
+    return None if works or seen.state(canary).serving <= 0 else Preview(canary, reach)
 
 
 def selected(wanted: Mapping[str, float]) -> str:

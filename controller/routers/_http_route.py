@@ -97,6 +97,8 @@ class HttpRouter:
         return await self._preview.observe(self._route_config.unrouted, ports)
 
     async def show(self, preview: Preview | None) -> None:
+        if preview is not None and preview.reach.mirror:
+            raise RouterError("this router cannot copy requests, as mirror needs. Leave it out")
         if preview is None or self._route_config is None:
             await self._preview.remove()
         else:

@@ -16,7 +16,8 @@ from controller.api.shapes import Flag
 from controller.kube.client import InvalidError, NotFoundError
 from controller.kube.clock import SteadyClock
 from controller.kube.writers import written_at
-from controller.ports import RoutedService, RouterContext, RouterError, RouterSigns, Weights
+from controller.ports import Previewed, RoutedService, RouterContext, RouterError, RouterSigns, Weights
+from controller.rollout.preview import Preview, Reach
 from controller.rollout.sizing import Sizing
 from controller.routers._acceptance import unresolved
 from controller.routers._http_route import EXAMPLE as EXAMPLE  # noqa: PLC0414 - a module exports it
@@ -31,6 +32,8 @@ RULES = (Rule(HTTP_ROUTES, _VERBS), Rule(TRAEFIK_SERVICES, _VERBS))
 
 _READ_S = 5.0
 """Traefik reads what was written within its providers' throttle, 2 s by default."""
+_MOST_BODY = 1 << 20
+"""Bytes. Traefik keeps a request's body for its copy; one that is longer is not copied."""
 _UNKNOWN = "the API server knows no TraefikServices: install Traefik's CRDs (traefik.io/v1alpha1)"
 
 
@@ -38,7 +41,7 @@ _UNKNOWN = "the API server knows no TraefikServices: install Traefik's CRDs (tra
     "By weights in a TraefikService, to which an HTTPRoute leads. Both have the Release's name; Pointsman owns them."
 )
 class Config(RouteConfig):
-    can: ClassVar[frozenset[str]] = frozenset({"preview", "threeWay"})
+    can: ClassVar[frozenset[str]] = frozenset({"preview", "threeWay", "mirrorPercent"})
 
     native_lb: bool = field(
         Flag(),
@@ -69,10 +72,10 @@ class TraefikRouter(HttpRouter):
         if found is None or not self._leads(route):
             return Weights({}, signs=self._signs(route))
         spec = found.get("spec") or {}
-        weights = self._weights_of((spec.get("weighted") or {}).get("services") or [])
+        weights = self._weights_of(_services_of(spec))
         as_written = self._config is None or (
             contains(route["spec"], self._config.routed([self._reference]))
-            and _is_as_written(spec, self._spec(self._config, weights))
+            and _is_as_written(spec, self._spec(self._config, weights, self._mirror()))
         )
         return Weights(weights.shares if as_written else {}, signs=self._signs(route))
 
@@ -82,7 +85,7 @@ class TraefikRouter(HttpRouter):
             return await self._set_weights_alone(weights)
         if seen is not None:
             self._refuse_foreign(HTTP_ROUTES, seen)
-        wrote = await self._write_service(self._spec(config, weights))
+        wrote = await self._write_service(self._spec(config, weights, self._mirror()))
         if seen is None or self._leads(seen) or not any(one.get("weight", 1) for one in backends_of(seen)):
             return await self._write_route(config, [self._reference]) or wrote
         if wrote or not self._was_read(self._service_seen):
@@ -93,6 +96,21 @@ class TraefikRouter(HttpRouter):
         if not self._was_read(seen) or unresolved(seen):
             return False
         return await self._write_route(config, [self._reference])
+
+    async def observe_preview(self) -> Previewed:
+        mirror = self._mirror()
+        return await super().observe_preview() if mirror is None else Previewed(mirror)
+
+    async def show(self, preview: Preview | None) -> None:
+        mirror = preview if preview is not None and preview.reach.mirror else None
+        await super().show(preview if mirror is None else None)
+        spec: dict[str, Any] = {}
+        if self._config is not None and self._service_seen is not None:
+            weights = self._weights_of(_services_of(self._service_seen["spec"]))
+            spec = self._spec(self._config, weights, mirror)
+            await self._write_service(spec)
+        if mirror is not None and "mirroring" not in spec:
+            raise RouterError("requests are copied only while one version has all of the work")
 
     async def reset(self, stable: str) -> None:
         del stable  # it serves no traffic by now
@@ -115,8 +133,7 @@ class TraefikRouter(HttpRouter):
         found = self._service_seen
         if found is None:
             return False
-        before = (found["spec"].get("weighted") or {}).get("services") or []
-        native = all(one.get("nativeLB", False) for one in before)
+        native = all(one.get("nativeLB", False) for one in _services_of(found["spec"]))
         return await self._write_service({"weighted": {"services": self._services(weights, native=native)}})
 
     async def _write_service(self, spec: dict[str, Any]) -> bool:
@@ -137,8 +154,28 @@ class TraefikRouter(HttpRouter):
             raise RouterError(f"the API server refuses the TraefikService: {error}") from error
         return True
 
-    def _spec(self, config: Config, weights: Weights) -> dict[str, Any]:
-        return {"weighted": {"services": self._services(weights, native=config.native_lb)}}
+    def _spec(self, config: Config, weights: Weights, mirror: Preview | None) -> dict[str, Any]:
+        """Copies are made only while one version has all of the work, and another one is to get them."""
+        services = self._services(weights, native=config.native_lb)
+        revision = "" if mirror is None else mirror.revision
+        if mirror is None or len(services) != 1 or not self._target.ports_by_revision.get(revision):
+            return {"weighted": {"services": services}}
+        (serves,) = services
+        del serves["weight"]
+        copied = {**serves, "name": self._service(revision), "port": self._port(revision)}
+        if copied["name"] == serves["name"]:
+            return {"weighted": {"services": self._services(weights, native=config.native_lb)}}
+        mirrors = [{**copied, "percent": int(mirror.reach.mirror)}]
+        return {"mirroring": {"kind": "Service", **serves, "maxBodySize": _MOST_BODY, "mirrors": mirrors}}
+
+    def _mirror(self) -> Preview | None:
+        """As it is written."""
+        mirroring = ((self._service_seen or {}).get("spec") or {}).get("mirroring")
+        if not mirroring:
+            return None
+        first = (mirroring.get("mirrors") or [{}])[0]
+        revision = str(first.get("name", "")).removeprefix(f"{self._target.name}-")
+        return Preview(revision, Reach(mirror=float(first.get("percent", 0))))
 
     def _services(self, weights: Weights, *, native: bool) -> list[dict[str, Any]]:
         return [{**backend, "nativeLB": native} for backend in self._backends(weights)]
@@ -157,6 +194,12 @@ class TraefikRouter(HttpRouter):
     def _was_read(self, written: Mapping[str, Any] | None) -> bool:
         """Traefik had its time to read it."""
         return written is not None and self._now() >= written_at(written["metadata"]) + _READ_S
+
+
+def _services_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those that answer."""
+    mirroring = spec.get("mirroring")
+    return [mirroring] if mirroring else list((spec.get("weighted") or {}).get("services") or [])
 
 
 def _is_as_written(spec: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

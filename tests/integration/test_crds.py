@@ -95,7 +95,7 @@ async def test_the_example_of_a_router_is_accepted(kube, kind):
 async def test_the_example_of_a_step_is_accepted(kube, kind):
     example = registry.modules("steps")[kind].EXAMPLE
     metrics = [{"name": "errors", "template": "http-errors"}]
-    traffic = {"gatewayAPI": registry.modules("routers")["gatewayAPI"].EXAMPLE}
+    traffic = {"traefik": registry.modules("routers")["traefik"].EXAMPLE}  # which can do what any step needs
     raw = golden.release(strategy={"canary": {"steps": [example]}}, analysis={"metrics": metrics}, traffic=traffic)
     kept = await _try(kube, raw)
     assert kept["spec"]["strategy"]["canary"]["steps"][0].items() >= example.items()

@@ -15,8 +15,9 @@ import yaml
 from controller.api.resources import ENDPOINT_SLICES, SERVICES, Resource
 from controller.kube.client import KubeClient
 from controller.kube.host_names import HostNames
-from controller.ports import RoutedService, Router, RouterContext, Weights
+from controller.ports import Previews, RoutedService, Router, RouterContext, Weights
 from controller.registry import modules
+from controller.rollout.preview import Preview
 from hack.node import build
 from hack.node.process import Daemon, free_port, stop
 from tests.beside import beside
@@ -172,6 +173,12 @@ class Mall:
                     return
                 await router.ensure(Weights(shares, stable=STABLE))
                 await asyncio.sleep(0.2)
+
+    async def show(self, kind: str, preview: Preview | None) -> None:
+        router = self.router(kind)
+        await router.observe()
+        assert isinstance(router, Previews)
+        await router.show(preview)
 
     async def leave(self, kind: str) -> None:
         router = self.router(kind, left=True)

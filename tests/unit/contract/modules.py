@@ -19,6 +19,7 @@ import controller.providers.influxdb as providers_influxdb
 import controller.rollout.steps.approve as steps_approve
 import controller.rollout.steps.header as steps_header
 import controller.rollout.steps.job as steps_job
+import controller.rollout.steps.mirror as steps_mirror
 import controller.rollout.steps.pause as steps_pause
 import controller.rollout.steps.webhook as steps_webhook
 import controller.rollout.steps.weight as steps_weight
@@ -37,6 +38,7 @@ checked_providers_influxdb: ProviderModule = providers_influxdb
 checked_steps_approve: StepModule = steps_approve
 checked_steps_header: StepModule = steps_header
 checked_steps_job: StepModule = steps_job
+checked_steps_mirror: StepModule = steps_mirror
 checked_steps_pause: StepModule = steps_pause
 checked_steps_webhook: StepModule = steps_webhook
 checked_steps_weight: StepModule = steps_weight

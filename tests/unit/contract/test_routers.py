@@ -250,6 +250,62 @@ async def test_a_foreign_object_in_the_place_of_a_preview_is_not_touched(kind: s
     assert world.kube.objects == before
 
 
+MIRRORING = pytest.mark.parametrize(
+    "kind", [kind for kind, one in KINDS.items() if "mirrorPercent" in abilities(one.Config)]
+)
+COPIES = Preview(CANARY, Reach(mirror=10.0))
+
+
+@MIRRORING
+async def test_a_mirror_is_written_once_seen_changed_and_removed(kind: str) -> None:
+    world = World(kind)
+    await world.ensure(ALL_STABLE)
+    for wanted in (COPIES, Preview(CANARY, Reach(mirror=50.0)), None):
+        router = await previews(world)
+        assert (await router.observe_preview()).preview != wanted
+        await router.show(wanted)
+        assert (await (await previews(world)).observe_preview()).preview == wanted
+        assert await world.shares() == pytest.approx(ALL_STABLE)
+        writes = world.kube.writes
+        assert not await world.ensure(ALL_STABLE), "weights that are as they should be leave the mirror"
+        await (await previews(world)).show(wanted)
+        assert world.kube.writes == writes
+
+
+@MIRRORING
+async def test_work_for_the_canary_ends_the_mirror(kind: str) -> None:
+    world = World(kind)
+    await world.ensure(ALL_STABLE)
+    await (await previews(world)).show(COPIES)
+    for shares in (SPLIT, ALL_STABLE):
+        assert await world.ensure(shares)
+        assert (await (await previews(world)).observe_preview()).preview is None
+        assert await world.shares() == pytest.approx(shares)
+
+
+@MIRRORING
+@pytest.mark.parametrize("shares", [SPLIT, {CANARY: 100.0}], ids=["split", "canary"])
+async def test_a_mirror_that_cannot_be_written_is_refused_and_not_left_out(
+    kind: str, shares: Mapping[str, float]
+) -> None:
+    """Left out, it would be asked for again at once, and for ever."""
+    world = World(kind)
+    await world.ensure(shares)
+    with pytest.raises(RouterError, match="copied only while one version has all of the work"):
+        await (await previews(world)).show(COPIES)
+    assert await world.shares() == pytest.approx(shares)
+
+
+@PREVIEWING
+async def test_a_router_that_cannot_copy_requests_says_so(kind: str) -> None:
+    if "mirrorPercent" in abilities(KINDS[kind].Config):
+        pytest.skip("it can")
+    world = World(kind)
+    await world.ensure(ALL_STABLE)
+    with pytest.raises(RouterError, match="cannot copy requests"):
+        await (await previews(world)).show(COPIES)
+
+
 @PREVIEWING
 async def test_a_router_that_is_left_takes_its_preview_along(kind: str) -> None:
     world = World(kind)

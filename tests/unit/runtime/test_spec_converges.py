@@ -156,9 +156,9 @@ def test_each_value_that_is_given_by_hand_is_one_that_a_release_can_have(path):
         (("analysis", "metrics"), "unit", {"type": "string"}, "spec.analysis.metrics.unit: no value of OPEN has it."),
         (
             ("strategy", "canary", "steps"),
-            "mirror",
+            "shadow",
             {"type": "object", "properties": {"percent": {"type": "integer"}}},
-            "spec.strategy.canary.steps.mirror: no value of OPEN has it.",
+            "spec.strategy.canary.steps.shadow: no value of OPEN has it.",
         ),
     ],
 )

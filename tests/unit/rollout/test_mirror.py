@@ -1,0 +1,91 @@
+"""Step `mirror`: the canary gets copies of requests while it has no work."""
+
+from controller.rollout.actions import SetPreview
+from controller.rollout.steps.mirror import Mirror
+from tests.unit.rollout.cluster import START_S
+from tests.unit.rollout.language import approve, blue_green, pause, release, weight
+
+MIRROR = Mirror(10.0)
+
+
+def copies(world):
+    """Whom, and how many percent."""
+    preview = world.cluster.preview
+    return None if preview is None else (preview.revision, preview.reach.mirror)
+
+
+def until_mirrored(world, *steps):
+    world.given(release([MIRROR, *steps]))
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+
+
+def test_the_canary_gets_copies_until_it_has_work(world):
+    until_mirrored(world, approve(), weight(5), approve())
+    assert (copies(world), world.traffic.canary) == (("v2", 10), 0)
+    world.ask("approve")
+    world.until(lambda: world.traffic.canary == 5)
+    world.advance(seconds=1)
+    assert copies(world) is None
+
+
+def test_the_share_of_the_copies_can_grow(world):
+    until_mirrored(world, approve(), Mirror(50.0), approve())
+    world.ask("approve")
+    world.until(lambda: copies(world) == ("v2", 50))
+
+
+def test_copies_reach_a_new_version_before_its_switch_and_end_with_it(world):
+    world.given(blue_green(MIRROR, approve(), keep=60.0))
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    assert copies(world) == ("v2", 10)
+    world.ask("approve")
+    world.until(lambda: world.traffic.canary == 100)
+    world.advance(seconds=1)
+    assert copies(world) is None
+
+
+def test_stable_never_gets_copies_of_what_it_answers(world):
+    until_mirrored(world, approve())
+    world.unready("v2")
+    world.advance(seconds=5)
+    assert copies(world) is None
+    world.recover("v2")
+    world.advance(seconds=START_S)
+    assert copies(world) == ("v2", 10)
+
+
+def test_an_abort_ends_the_copies_before_the_pods_go(world):
+    """The cluster of these tests refuses to retire a version that still gets copies."""
+    until_mirrored(world, approve())
+    world.ask("abort")
+    assert (copies(world), "v2" in world.cluster.deployments) == (None, True)
+    world.advance(minutes=2)
+    assert list(world.cluster.deployments) == ["v1"]
+
+
+def test_a_version_that_gets_copies_stays_while_the_router_cannot_end_them(world):
+    """Traefik refuses everybody while a version that it mirrors to has no Service."""
+    until_mirrored(world, approve())
+    world.broken = SetPreview
+    world.ask("abort")
+    world.advance(minutes=2)
+    assert (copies(world), "v2" in world.cluster.deployments) == (("v2", 10), True)
+    world.broken = ""
+    world.advance(minutes=2)
+    assert (copies(world), list(world.cluster.deployments)) == (None, ["v1"])
+
+
+def test_deleting_leaves_no_copies(world):
+    until_mirrored(world, approve())
+    world.delete()
+    assert copies(world) is None
+
+
+def test_a_mirror_that_is_refused_holds_the_steps(world):
+    world.given(release([MIRROR, pause("1s")]))
+    world.preview_refused = "Gateway gateways/public does not accept the route"
+    world.commit("v2")
+    world.until(lambda: world.release.phase == "Waiting")
+    assert "the mirror: Gateway gateways/public" in world.release.message
