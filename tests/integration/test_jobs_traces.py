@@ -18,7 +18,7 @@ from workloads.common.job_queue import Message
 from workloads.common.job_row import Row, State
 from workloads.common.job_table import Claim
 from workloads.common.json_logs import JsonFormatter
-from workloads.common.tracing import tracing
+from workloads.common.tracing import ids_now, tracing
 
 pytest_plugins = ["tests.integration.aws_fixture"]
 
@@ -56,7 +56,7 @@ async def test_calls_of_an_attempt_are_spans_below_it_and_its_logs_name_the_trac
             lines.append(json.loads(self.format(record)))
 
     handler = Kept()
-    handler.setFormatter(JsonFormatter({}))
+    handler.setFormatter(JsonFormatter({}, ids_now))
     log = logging.getLogger("workloads.common.attempts")
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -89,5 +89,5 @@ async def test_without_an_endpoint_logs_name_the_producers_trace() -> None:
     traces = tracing({}, WHO, queue="q")
     claim = Claim(Row("j", State.PROCESSING, fence=1, attempts=1), canary=False)
     with traces.attempt(Message("{}", "r", 0, 1, {"traceparent": producer}), Job("j", {}), claim):
-        line = json.loads(JsonFormatter({}).format(logging.makeLogRecord({"msg": "x"})))
+        line = json.loads(JsonFormatter({}, ids_now).format(logging.makeLogRecord({"msg": "x"})))
     assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"

@@ -3,17 +3,15 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-
-from opentelemetry import trace
-from opentelemetry.trace import format_span_id, format_trace_id
 
 
 class JsonFormatter(logging.Formatter):
-    def __init__(self, always: Mapping[str, str]) -> None:
+    def __init__(self, always: Mapping[str, str], now: Callable[[], Mapping[str, str]] = dict) -> None:
         super().__init__()
         self._always = dict(always)
+        self._now = now
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -22,10 +20,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             **self._always,
+            **self._now(),
         }
-        span = trace.get_current_span().get_span_context()
-        if span.is_valid:
-            line |= {"trace_id": format_trace_id(span.trace_id), "span_id": format_span_id(span.span_id)}
         fields = getattr(record, "fields", None)
         if isinstance(fields, Mapping):
             line.update((str(key), value) for key, value in fields.items())
@@ -34,8 +30,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def log_as_json(always: Mapping[str, str], *, level: int = logging.INFO) -> None:
-    """Send the whole process's logs to standard output in this form, `always` in every line."""
+def log_as_json(
+    always: Mapping[str, str], *, now: Callable[[], Mapping[str, str]] = dict, level: int = logging.INFO
+) -> None:
+    """Send the whole process's logs to standard output in this form, `always` in every line, and what holds `now`."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter(always))
+    handler.setFormatter(JsonFormatter(always, now))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -14,7 +14,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Tracer
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Tracer, format_span_id, format_trace_id
 
 from workloads.common.http_metrics import Identity
 from workloads.common.job import Job
@@ -96,6 +96,14 @@ class Tracing:
     def close(self) -> None:
         if self._provider:
             self._provider.shutdown()
+
+
+def ids_now() -> Mapping[str, str]:
+    """Of the span under way, for a line of the log; none outside of one."""
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return {}
+    return {"trace_id": format_trace_id(span.trace_id), "span_id": format_span_id(span.span_id)}
 
 
 def tracing(

@@ -11,6 +11,7 @@ from typing import Any
 from workloads.common.environment import SettingError
 from workloads.common.json_logs import log_as_json
 from workloads.common.share_settings import gate
+from workloads.common.tracing import ids_now
 from workloads.image_worker.app import serve
 from workloads.image_worker.confinement import keep_from_others, landlock_version
 from workloads.image_worker.settings import Settings, read
@@ -34,7 +35,7 @@ def main(serving: Serving = serve) -> int:
     try:
         keep_from_others()
         settings = read(os.environ)
-        log_as_json(settings.identity.tags())
+        log_as_json(settings.identity.tags(), now=ids_now)
         logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
         if not landlock_version():
             log.warning("this kernel has no Landlock: render processes can read what the worker can")

@@ -10,6 +10,7 @@ import uvicorn
 
 from workloads.common.environment import SettingError
 from workloads.common.json_logs import log_as_json
+from workloads.common.tracing import ids_now
 from workloads.invitations.app import create
 from workloads.invitations.parts import Clock, now_ms
 from workloads.invitations.punctual import punctual
@@ -45,7 +46,7 @@ def main() -> int:
     except SettingError as problem:
         print(f"invitations: {problem}", file=sys.stderr)
         return 2
-    log_as_json(settings.identity.tags())
+    log_as_json(settings.identity.tags(), now=ids_now)
     logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
     serving = server(settings)
     # What is there now stays for ever: 90,000 objects, which a full collection would look through for 20 to 40 ms.
