@@ -70,6 +70,7 @@ async def run(*, small: bool = False) -> Report:
             counting = count(world.kube, NAMESPACE, influx, rate=_RATE, again_s=1.0)
             async with meanwhile(seen.run(), Pods(world.kube, NAMESPACE).run(), counting):
                 names = [f"web-{number}" for number in range(releases)]
+                say(f"{releases} Releases, each with {each} switches in a row")
                 async with asyncio.TaskGroup() as group:
                     for name in names:
                         group.create_task(_switches(seen, name, each))

@@ -61,7 +61,9 @@ async def test_setup_makes_what_the_sender_needs_and_dead_letters_can_be_looked_
     assert code == 0
     variables = dict(line.removeprefix("export ").split("=", 1) for line in out.splitlines())
     assert set(variables) == {"QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "JOBS_TABLE"}
-    assert await command("dlq", "list", "--json", **variables) == (0, "", "")
+    code, out, err = await command("dlq", "list", "--json", **variables)
+    assert (code, out) == (0, "")
+    assert err.startswith("the dead letter queue is empty")
     code, _, err = await command("dlq", "redrive", JOBS_TABLE="", QUEUE_URL="q", DEAD_LETTER_QUEUE_URL="d")
     assert (code, err) == (2, "invitations: JOBS_TABLE is not set: give the name of the DynamoDB table of jobs\n")
 
