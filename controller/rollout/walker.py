@@ -152,7 +152,8 @@ def _leave_baseline(draft: Draft) -> Desired:
 
 
 def _starts(draft: Draft, weight: float) -> bool:
-    """The clock of a step runs from the moment its weight is given, unless the canary only lost its pods meanwhile.
+    """The clock of a step runs from the moment its weight is given, unless the canary, or its baseline, only lost its
+    pods meanwhile.
 
     The first step is given nothing where it sets no weight: it begins when the pods are there.
     """
@@ -166,6 +167,7 @@ def _starts(draft: Draft, weight: float) -> bool:
     beside = baseline.weight_beside(draft, weight)
     if not move(draft, weight, beside).changes:
         return False
+    goes_on = returns or (draft.status.weight == weight and draft.status.baseline_weight != beside)
     steps = len(draft.seen.spec.steps)
     moved = f"{weight:g} % of the work on {draft.status.canary}"
     if beside:
@@ -173,7 +175,7 @@ def _starts(draft: Draft, weight: float) -> bool:
     if draft.seen.spec.strategy.switches and weight >= WHOLE:
         moved = f"all of the work moves from {draft.status.stable} to {draft.status.canary}"
     draft.event("Weight", f"step {index + 1}/{steps}: {moved}")
-    if not returns:
+    if not goes_on:
         draft.update_clock(step_started=draft.now, step_entered=draft.now)
     return True
 

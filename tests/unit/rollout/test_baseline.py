@@ -267,3 +267,25 @@ def test_a_pause_step_is_passed_while_the_baseline_serves(world):
     world.given(fresh([weight(10), pause("20s"), weight(20), pause("20s")]))
     world.commit("v2")
     world.until(lambda: world.release.stable == "v2", minutes=5)
+
+
+def test_a_step_does_not_begin_again_each_time_its_baseline_loses_a_pod(world):
+    """A pause of minutes never ended while the baseline's only pod was moved every half minute."""
+    world.given(fresh([weight(25), pause("5m"), weight(50), approve()]).on("v2"))
+    for _ in range(20):
+        world.unready(world.release.baseline)
+        world.advance(seconds=5)
+        world.recover(world.release.baseline)
+        world.advance(seconds=25)
+    assert world.release.step >= 2
+
+
+def test_a_step_stands_still_while_its_baseline_has_no_pod(world):
+    world.given(fresh([weight(25), pause("5m"), weight(50), approve()]).on("v2"))
+    world.unready(world.release.baseline)
+    world.advance(minutes=10)
+    world.recover(world.release.baseline)
+    world.advance(minutes=4)
+    assert world.release.step == 1
+    world.advance(minutes=2)
+    assert world.release.step >= 2
