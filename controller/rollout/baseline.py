@@ -1,8 +1,8 @@
 """A fresh baseline: new pods of the stable version, made with the canary's, with the same weight, and compared with it.
 
 New processes are slower than those that have run for days: caches, pools, compilers. So the comparison is between two
-that are equally new. What goes wrong with the baseline says nothing of the canary: its work goes to stable, and the
-steps wait.
+that are equally new. What goes wrong with the baseline says nothing of the canary: the baseline's work goes to stable,
+and the steps wait. A canary that is compared with nobody keeps its work no longer than during an outage of the metrics.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from controller.api.reasons import Reason
 from controller.api.revision import baseline_name
 from controller.rollout.desired import Pods, Summary
 from controller.rollout.draft import Draft
-from controller.rollout.observation import RevisionState
+from controller.rollout.observation import MetricTrouble, RevisionState
 from controller.rollout.strategy import Strategy
 
 _WHOLE = 100.0
@@ -54,17 +54,33 @@ def lacking(draft: Draft, weight: float) -> Summary | None:
     if not draft.status.baseline or not _part(weight) or weight_beside(draft, weight) > 0:
         return None
     state, clock = _state(draft), draft.attempt.clock
-    found = f"{state.serving} of {_size(draft, weight)} pods of baseline {draft.status.baseline} serve"
-    if state.trouble is not None:
-        found = f"{found}: {state.trouble.message}"
+    found = _found(draft, weight)
     since = clock.held_since or max(clock.began, draft.status.scaled_up or 0.0)
     left = since + draft.seen.spec.progress_deadline - draft.now
     if clock.step_entered is None and state.trouble is None and left > 0:
         draft.again(left)
         return Summary(Phase.PROGRESSING, Reason.CANARY_STARTING, found)
-    message = f"{found}. The canary is not compared meanwhile, and not blamed. {_WAYS_OUT}"
+    message = _uncompared(found)
     draft.announce(Reason.BASELINE_UNREADY, message)
     return Summary(Phase.WAITING, Reason.BASELINE_UNREADY, message)
+
+
+def lost(draft: Draft) -> MetricTrouble | None:
+    """That the canary has work which is compared with nobody's: as bad as metrics that are out, and treated alike."""
+    weight = draft.in_force
+    if not draft.status.baseline or not _part(weight) or weight_beside(draft, weight) > 0:
+        return None
+    return MetricTrouble(Reason.BASELINE_UNREADY, _uncompared(_found(draft, weight)))
+
+
+def _found(draft: Draft, weight: float) -> str:
+    state = _state(draft)
+    found = f"{state.serving} of {_size(draft, weight)} pods of baseline {draft.status.baseline} serve"
+    return found if state.trouble is None else f"{found}: {state.trouble.message}"
+
+
+def _uncompared(found: str) -> str:
+    return f"{found}. The canary is not compared meanwhile, and not blamed. {_WAYS_OUT}"
 
 
 def _part(weight: float) -> float:

@@ -25,7 +25,7 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     """The weight that stays in force, and what is waited for. `weight`: what the step asks for, in percent."""
     attempt, in_force = draft.attempt, draft.in_force
     stands = attempt.paused_by != "" or draft.contended
-    trouble = draft.seen.metric_trouble
+    trouble = draft.seen.metric_trouble or baseline.lost(draft)
     watched = in_force if stands else weight
     if trouble is not None and watched > 0 and (stands or not attempt.full_by):
         return out_of_sight(draft, trouble, watched)

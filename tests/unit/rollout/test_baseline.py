@@ -1,5 +1,7 @@
 """`baseline: fresh`: new pods of stable beside the canary, with as much work, and compared with it."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.api.revision import baseline_name
@@ -109,12 +111,45 @@ def test_a_baseline_that_loses_its_pods_gives_its_work_to_stable_and_blames_nobo
     started.pods(baseline, behavior)
     assert started.cluster.weights() == {"v1": 75, "v2": 25}
     assert (started.release.phase, started.release.reason) == ("Waiting", "BaselineUnready")
-    started.advance(minutes=30)
+    started.advance(minutes=10)
     assert (started.release.canary, started.release.step, started.traffic.of("v2")) == ("v2", 0, 25)
     started.recover(baseline)
     started.advance(seconds=5)
     assert started.cluster.weights() == {"v1": 50, baseline: 25, "v2": 25}
     started.until(lambda: started.release.reason == "AwaitingApproval")
+
+
+@pytest.mark.parametrize("paused", ["", "pause"])
+def test_a_bad_canary_that_is_compared_with_nobody_does_not_keep_its_work_for_ever(started, paused):
+    """Half of its requests failed for hours: its baseline had no pod, so that nothing could convict it."""
+    baseline = started.release.baseline
+    started.pods(baseline, CRASHING)
+    started.regress("v2", 0.5)
+    if paused:
+        started.ask(paused)
+    started.advance(minutes=16)
+    assert started.cluster.weights() == {"v1": 100}
+    assert (started.release.phase, started.release.canary) == ("Waiting" if not paused else "Paused", "v2")
+    assert not started.release.rejected
+
+
+def test_a_canary_whose_work_went_to_stable_for_its_baseline_gets_it_again(started):
+    baseline = started.release.baseline
+    started.no_room(baseline)
+    started.advance(minutes=30)
+    assert (started.release.reason, started.traffic.of("v2")) == ("BaselineUnready", 0)
+    started.recover(baseline)
+    started.advance(seconds=5)
+    assert started.cluster.weights() == {"v1": 50, baseline: 25, "v2": 25}
+    started.until(lambda: started.release.reason == "AwaitingApproval")
+
+
+def test_a_canary_keeps_its_work_without_its_baseline_where_the_spec_says_so(started):
+    analysis = started.spec.analysis
+    started.edit(analysis=replace(analysis, on_outage=replace(analysis.on_outage, to_stable=False)))
+    started.unready(started.release.baseline)
+    started.advance(minutes=60)
+    assert started.cluster.weights() == {"v1": 75, "v2": 25}
 
 
 @pytest.mark.parametrize("behavior", [UNREADY, CRASHING, NO_ROOM])
