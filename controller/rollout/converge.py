@@ -38,8 +38,9 @@ from controller.rollout.holds import changed_by_hand, not_accepted
 from controller.rollout.jobs import keep_or_delete
 from controller.rollout.manual import no_effect
 from controller.rollout.notices import forward, notify
-from controller.rollout.observation import STRANGE, Observation
+from controller.rollout.observation import STRANGE
 from controller.rollout.pod_evidence import seconds_to_wait, still_owed
+from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
 from controller.rollout.traffic import ROUTER_FOLLOWS_S, Move, move, move_to, selected, shares
@@ -199,7 +200,7 @@ def _service(draft: Draft, desired: Desired, already: list[Action]) -> tuple[lis
 def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
     """Before a version goes it leads elsewhere. The status says that there is one until it is seen to be gone."""
     seen, wanted = draft.seen, desired.preview
-    if desired.hands_off and wanted is None and not (desired.finalize and _is_mirrored(seen)):
+    if desired.hands_off and wanted is None and not (desired.finalize and _is_mirror(seen.preview)):
         return
     if wanted is not None:
         draft.update(previews=True)
@@ -211,8 +212,8 @@ def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
         draft.update(previews=False)
 
 
-def _is_mirrored(seen: Observation) -> bool:
-    return seen.preview is not None and seen.preview.reach.mirror > 0
+def _is_mirror(preview: Preview | None) -> bool:
+    return preview is not None and preview.reach.mirror > 0
 
 
 def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
@@ -241,7 +242,7 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
     weights = moved.shares if moved is not None and moved.needed else seen.weights or {}
     if draft.contended and any(seen.sizing.written and weights.get(one, 0) > 0 for one in others):
         return unused, False  # another writer sends work there
-    if seen.preview is not None and seen.preview.revision in others and _is_mirrored(seen):
+    if seen.preview is not None and seen.preview.revision in others and _is_mirror(seen.preview):
         draft.again(_PREVIEWED_AGAIN_S)
         return unused, False  # a router may refuse everybody while a version that gets copies is not there
     left = 0.0
@@ -274,14 +275,14 @@ def _drain_left(draft: Draft, since: float) -> float:
 
 
 def _finalizer(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
-    """It is there before the first work moves, and goes after the last is back."""
+    """It is there before the first work moves or is copied, and goes after the last is back, and no copies are made."""
     there = draft.seen.finalizer
     if desired.finalize:
         return [], [RemoveFinalizer()] if there else []
     if desired.weight is None:
         return [], []
     at_stable = not draft.status.stable or draft.status.weight <= 0
-    if at_stable:
+    if at_stable and not _is_mirror(draft.seen.preview) and not _is_mirror(desired.preview):
         return [], [RemoveFinalizer()] if there else []
     return [] if there else [AddFinalizer()], []
 

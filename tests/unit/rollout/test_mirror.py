@@ -78,9 +78,23 @@ def test_a_version_that_gets_copies_stays_while_the_router_cannot_end_them(world
 
 
 def test_deleting_leaves_no_copies(world):
+    """A Release without a finalizer is gone before anybody can end them, and with Orphan its route stays."""
     until_mirrored(world, approve())
+    assert world.cluster.finalizer
     world.delete()
     assert copies(world) is None
+    assert world.cluster.gone
+
+
+def test_the_finalizer_goes_with_the_last_copy(world):
+    until_mirrored(world, approve())
+    world.broken = SetPreview
+    world.ask("abort")
+    world.advance(seconds=30)
+    assert world.cluster.finalizer
+    world.broken = ""
+    world.advance(minutes=2)
+    assert (copies(world), world.cluster.finalizer) == (None, False)
 
 
 def test_a_mirror_that_is_refused_holds_the_steps(world):
