@@ -13,6 +13,7 @@ from controller.api.job import DELETION, KIND
 from controller.rollout import pod_evidence
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Answered, Refused, Retrying
+from controller.rollout.steps.job import Job
 
 KEPT_S = 600.0
 """A Job that cannot be deleted for so long is left to its own time to live."""
@@ -45,11 +46,15 @@ def _is_done(draft: Draft, item: Owed) -> bool:
 
 
 def _is_under_way(draft: Draft, effect: Effect) -> bool:
-    status = draft.status
+    status, steps = draft.status, draft.seen.spec.steps
     if draft.seen.deleting or status.attempt is None:
         return False
     now = (status.canary, status.attempts, status.step)
-    return now == tuple(effect.payload.get(name) for name in ("canaryRevision", "attempt", "step"))
+    if now != tuple(effect.payload.get(name) for name in ("canaryRevision", "attempt", "step")):
+        return False
+    # a spec that cannot be meant has no steps until it is mended
+    under_way = steps[status.step : status.step + 1]
+    return not steps or any(isinstance(one, Job) and one.digest == effect.payload["digest"] for one in under_way)
 
 
 def _deletion(job: str) -> Effect:

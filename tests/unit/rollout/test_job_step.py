@@ -1,5 +1,7 @@
 """A Job tests the new version; only one that ran and failed rejects it, and none is left behind."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.api.effect import Effect
@@ -7,6 +9,7 @@ from controller.api.fields import Place
 from controller.api.fields import parse as read
 from controller.api.reading import SpecError
 from controller.rollout import pod_evidence
+from controller.rollout.decide import withdraw
 from controller.rollout.effect import Answered, Refused, Retrying
 from controller.rollout.steps.job import Job
 from tests.unit.rollout.language import approve, blue_green, pause, release, weight
@@ -238,6 +241,23 @@ def test_another_template_is_another_job_and_the_one_before_goes(tested):
     (job,) = owed(tested)
     assert job.id != before.id
     assert [one.payload["job"] for one in owed(tested, "jobDeletion")] == [before.id]
+
+
+def test_a_step_of_another_kind_in_its_place_deletes_it(tested):
+    """It ran on, and nobody asked for its answer any more."""
+    answer(tested, "running")
+    (before,) = owed(tested)
+    tested.edit(steps=(weight(5), approve(), *STEPS[2:]))
+    assert owed(tested) == ()
+    assert [one.payload["job"] for one in owed(tested, "jobDeletion")] == [before.id]
+
+
+def test_a_spec_that_cannot_be_meant_for_a_while_lets_its_job_run(tested):
+    answer(tested, "running")
+    before = owed(tested)
+    readable = replace(tested.observe(), spec=replace(tested.spec, steps=()))
+    after = [item.effect for item in withdraw(readable, tested.cluster.now, "cannot be meant").status.owed]
+    assert after == list(before)
 
 
 def test_one_that_is_wanted_again_is_not_deleted(tested):
