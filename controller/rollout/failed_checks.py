@@ -1,4 +1,4 @@
-"""What rolls a canary back: the rollback test, everything bad at once, too much harm, a version that cannot run."""
+"""What rolls a canary back: the rollback test, all bad at once, too much harm, a Job, a version that cannot run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from controller.api.reasons import Reason
 from controller.rollout.draft import Draft
+from controller.rollout.steps.job import Job
 from controller.stats.evidence import MetricEvidence
 
 UNUSED_CREDITS_S = 60.0
@@ -24,7 +25,7 @@ def failed_check(draft: Draft) -> FailedCheck | None:
     """The first check that the canary fails."""
     # who promotes in full has ended the judging; what cannot even run is still rolled back
     judged = draft.status.canary == draft.seen.status.canary and not draft.attempt.full_by
-    found = (_by_its_work(draft) or _unused_credits(draft)) if judged else None
+    found = (_by_its_work(draft) or _by_its_job(draft) or _unused_credits(draft)) if judged else None
     return found or _cannot_run(draft)
 
 
@@ -40,6 +41,16 @@ def _by_its_work(draft: Draft) -> FailedCheck | None:
         shown = f"{disaster.metric} {c.canary_bad}/{c.canary_total} vs {c.stable_bad}/{c.stable_total}"
         return FailedCheck(Reason.ALL_BAD, disaster.sentence(), shown)
     return _harms_too_many(draft)
+
+
+def _by_its_job(draft: Draft) -> FailedCheck | None:
+    """Here and not by its step alone, which is not asked while a person pauses, or metrics are out."""
+    status, effects = draft.status, draft.seen.effects
+    for step in draft.seen.spec.steps[status.step : status.step + 1]:
+        if isinstance(step, Job):
+            failed = step.verdict(effects, canary=status.canary, attempt=status.attempts, step=status.step)
+            return None if failed is None else FailedCheck(failed.reason, failed.message)
+    return None
 
 
 def _harms_too_many(draft: Draft) -> FailedCheck | None:

@@ -15,13 +15,13 @@ from typing import Any, assert_never
 from controller.api.effect import Effect
 from controller.api.fields import Place, field, record
 from controller.api.job import KIND as JOB
-from controller.api.job import OWN_ENV, JobState
+from controller.api.job import OWN_ENV, VERDICTS, JobState
 from controller.api.names import GROUP
 from controller.api.phase import Phase
 from controller.api.pod_template import POD_TEMPLATE_IN_A_LIST
 from controller.api.reasons import Reason
 from controller.api.shapes import Duration, Integer
-from controller.rollout.effect import Answered, Refused, Retrying
+from controller.rollout.effect import Answered, Refused, Result, Retrying
 from controller.rollout.step import Done, Fail, Outcome, StepView, Wait
 
 KIND = JOB
@@ -104,7 +104,23 @@ class Job:
         text = json.dumps([self.template, self.at_most, self.retries], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
+    def verdict(self, effects: Mapping[str, Result], *, canary: str, attempt: int, step: int) -> Fail | None:
+        """What rejects the version, also while the step is held up and not asked."""
+        result = effects.get(self._id(canary, attempt, step))
+        if not isinstance(result, Answered) or result.value["state"] not in VERDICTS:
+            return None
+        job, said = f"Job {result.value['job']}", result.value["message"]
+        if result.value["state"] == JobState.FAILED:
+            return Fail(Reason.JOB_FAILED, f"{job} failed: {said}")
+        return Fail(Reason.JOB_TIMEOUT, f"{job} was still running after {self.at_most:g} s; {said}")
+
+    def _id(self, canary: str, attempt: int, step: int) -> str:
+        return f"{KIND}.{canary}.{attempt}.{step}.{self.digest}"
+
     def advance(self, view: StepView) -> Outcome:
+        failed = self.verdict(view.effects, canary=view.canary, attempt=view.attempt, step=view.step)
+        if failed is not None:
+            return failed
         effect = self._effect(view)
         result = view.effects.get(effect.id)
         match result:
@@ -126,16 +142,10 @@ class Job:
         match state:
             case JobState.SUCCEEDED:
                 return Done(f"{job} succeeded")
-            case JobState.FAILED:
-                return Fail(Reason.JOB_FAILED, f"{job} failed: {said}")
-            case JobState.LATE:
-                return Fail(Reason.JOB_TIMEOUT, f"{job} was still running after {self.at_most:g} s; {said}")
             case JobState.BLOCKED:
                 return self._blocked(view, effect, f"{job} {said}")
-            case JobState.STARTING | JobState.RUNNING:
-                return Wait(Reason.AWAITING_JOB, f"{job} is {state}", effects=(effect,))
             case _:
-                assert_never(state)
+                return Wait(Reason.AWAITING_JOB, f"{job} is {state}", effects=(effect,))
 
     def _blocked(self, view: StepView, effect: Effect, message: str) -> Outcome:
         """No verdict, also after `atMost`. Nobody is asked for what is over in a minute."""
@@ -160,7 +170,7 @@ class Job:
             "step": view.step,
             "digest": self.digest,
         }
-        return Effect(f"{KIND}.{view.canary}.{view.attempt}.{view.step}.{self.digest}", KIND, payload)
+        return Effect(self._id(view.canary, view.attempt, view.step), KIND, payload)
 
 
 Config = Job

@@ -5,9 +5,6 @@ from dataclasses import replace
 import pytest
 
 from controller.api.effect import Effect
-from controller.api.fields import Place
-from controller.api.fields import parse as read
-from controller.api.reading import SpecError
 from controller.rollout import pod_evidence
 from controller.rollout.decide import withdraw
 from controller.rollout.effect import Answered, Refused, Retrying
@@ -96,6 +93,27 @@ def rejected_by_its_job(tested):
     answer(tested, "failed", "exit code 3")
     (evidence,) = owed(tested, pod_evidence.KIND)
     return evidence
+
+
+@pytest.mark.parametrize("held", ["paused", "suspended", "metrics out", "too few pods"])
+def test_one_that_failed_rolls_back_also_while_its_step_is_held_up(tested, held):
+    """Requests went on to a version that its Job had rejected, for as long as a person paused the rollout."""
+    match held:
+        case "paused":
+            tested.ask("pause")
+        case "suspended":
+            tested.edit(suspend=True)
+        case "metrics out":
+            tested.metrics.go_dark()
+        case _:
+            tested.unready("v2")
+    tested.advance(seconds=10)
+    (job,) = owed(tested)
+    answer(tested, "failed", "exit code 3")
+    assert (tested.traffic.canary, tested.release.is_rejected("v2")) == (0, True)
+    assert tested.release.last_rollback.message == "Job web-job-1 failed: exit code 3"
+    tested.advance(seconds=10)
+    assert [one.payload["job"] for one in owed(tested, "jobDeletion")] == [job.id]
 
 
 def test_one_that_failed_stays_until_what_it_said_is_kept(tested):
@@ -295,46 +313,3 @@ def test_a_preview_is_tested_before_it_gets_any_work(world):
     assert world.traffic.stable == 100
     world.advance(seconds=5)
     assert [item.effect.kind for item in world.release.owed] == ["jobDeletion"]
-
-
-# -- what is written --------------------------------------------------------------------------------------------------
-
-
-def parse(**fields):
-    return read(Job, fields, Place("step.job"))
-
-
-def container(**fields):
-    return {"spec": {"containers": [{"name": "smoke", "image": "smoke:1", **fields}]}}
-
-
-def test_defaults():
-    assert parse(template=TEMPLATE) == Job(TEMPLATE, at_most=600.0, retries=0)
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({}, "step.job.template: is required"),
-        ({"template": {"spec": {}}}, "step.job.template.spec.containers: needs at least one container"),
-        ({"template": TEMPLATE, "atMost": "0s"}, "step.job.atMost: is not between 1s and 24h"),
-        ({"template": TEMPLATE, "retries": -1}, "step.job.retries: -1 is not between 0 and 10"),
-        ({"template": TEMPLATE, "backoffLimit": 1}, "step.job.backoffLimit: is not a known field"),
-        (
-            {"template": {"spec": {**TEMPLATE["spec"], "restartPolicy": "OnFailure"}}},
-            "step.job.template.spec.restartPolicy: 'OnFailure' is not Never: retries says",
-        ),
-        (
-            {"template": container(env=[{"name": "A"}, {"name": "POINTSMAN_SERVICE", "value": "x"}])},
-            "step.job.template.spec.containers[0].env[1].name: Pointsman sets the variables that begin with POINTSMAN_",
-        ),
-        (
-            {"template": {**TEMPLATE, "metadata": {"labels": {"pointsman.dev/revision": "v1"}}}},
-            "step.job.template.metadata.labels: 'pointsman.dev/revision': labels of pointsman.dev are Pointsman's own",
-        ),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_with_its_path(fields, said):
-    with pytest.raises(SpecError) as error:
-        parse(**fields)
-    assert str(error.value).startswith(said)
