@@ -204,6 +204,8 @@ def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
         return
     if wanted is not None:
         draft.update(previews=True)
+    if _is_mirror(seen.preview) and not _is_mirror(wanted) and draft.status.weight <= 0:
+        draft.update(weight_since=draft.now)  # a router may learn that its pods go before it learns of this
     if seen.preview != wanted:
         # what came of it is seen by the next decision; one that is refused is tried again later
         draft.again(_PREVIEWED_AGAIN_S if seen.preview_refused else 0)

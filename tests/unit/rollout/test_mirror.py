@@ -103,3 +103,32 @@ def test_a_mirror_that_is_refused_holds_the_steps(world):
     world.commit("v2")
     world.until(lambda: world.release.phase == "Waiting")
     assert "the mirror: Gateway gateways/public" in world.release.message
+
+
+def test_a_version_stays_until_the_router_has_heard_of_the_end_of_its_copies(world):
+    """Its Service went in the moment after the mirror was written away: a router may learn of the two in either order,
+    and Traefik refuses everybody while it knows the mirror and not the Service.
+    """
+    until_mirrored(world, approve())
+    world.broken = SetPreview
+    world.ask("abort")
+    world.advance(minutes=2)
+    world.broken = ""
+    world.settle()
+    assert (copies(world), "v2" in world.cluster.deployments) == (None, True)
+    world.advance(minutes=1)
+    assert list(world.cluster.deployments) == ["v1"]
+
+
+def test_a_version_whose_pods_ended_its_copies_stays_until_the_router_has_heard_of_it(world):
+    until_mirrored(world, approve())
+    world.unready("v2")
+    assert copies(world) is None
+    world.cluster.now += 1
+    world.keeps_evidence = True
+    world.ask("abort")
+    world.learn()
+    world.settle()
+    assert "v2" in world.cluster.deployments
+    world.advance(minutes=1)
+    assert list(world.cluster.deployments) == ["v1"]
