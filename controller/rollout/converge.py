@@ -237,7 +237,8 @@ def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[A
     its pods say was kept. One pod of it may stay, which nothing waits for.
     """
     seen, status = draft.seen, draft.status
-    unused: list[Action] = [Retire(one) for one in seen.revisions if one in desired.unused]
+    led_to = "" if seen.preview is None else seen.preview.revision
+    unused: list[Action] = [Retire(one) for one in seen.revisions if one in desired.unused and one != led_to]
     if desired.kept is None:
         return unused, True
     others = [one for one in seen.revisions if one not in desired.kept and one not in desired.unused]

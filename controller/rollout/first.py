@@ -53,8 +53,10 @@ def find_stable_again(draft: Draft) -> None:
     serving = [one for one in _serving_before(draft) if seen.state(one).exists]
     trusted = max(serving, key=lambda one: (one == seen.service, weights.get(one, 0.0)), default="")
     others = [one for one, state in seen.revisions.items() if one != seen.target and state.complete]
-    if seen.service == seen.target and seen.finalizer and len(others) == 1:
-        # after a switch callers get a version that is not trusted yet; the finalizer says that work has to go back
+    copies = seen.preview is not None and seen.preview.reach.mirror > 0
+    switched = seen.spec.strategy.switches and seen.service == seen.target and seen.finalizer and not copies
+    if switched and len(others) == 1:
+        # callers get a version that is not trusted yet; the finalizer says that work, and not copies, has to go back
         trusted = others[0]
     elif not trusted or seen.service == seen.target:
         return

@@ -3,7 +3,8 @@
 import pytest
 
 from controller.api.status import Status
-from tests.unit.rollout.language import BY_CLAIMS, BY_PODS, BY_WEIGHT, approve, release, weight
+from controller.rollout.steps.mirror import Mirror
+from tests.unit.rollout.language import BY_CLAIMS, BY_PODS, BY_WEIGHT, approve, blue_green, release, weight
 
 
 @pytest.mark.parametrize("share", [20, 80])
@@ -25,6 +26,26 @@ def test_a_canary_does_not_become_the_first_version(world, by, share):
     assert world.traffic.of("v1") == before
     world.ask("approve")
     world.until(lambda: world.release.weight == 90, minutes=2)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [release([weight(5), approve()]), release([Mirror(10.0), approve()]), blue_green(Mirror(10.0), approve())],
+    ids=["weight", "mirror", "mirror before a switch"],
+)
+def test_a_canary_is_not_trusted_where_the_spec_is_back_at_stable(world, given):
+    """It got all of the work, and the stable version was rolled out against it: the finalizer was there, as after a
+    switch.
+    """
+    world.metrics.per_look = 100_000
+    world.given(given)
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "AwaitingApproval", minutes=2)
+    world.release, world.target = Status(), "v1"
+    world.advance(minutes=2)
+    assert (world.release.stable, world.cluster.weights()) == ("v1", {"v1": 100})
+    assert world.cluster.preview is None
+    assert not world.cluster.finalizer
 
 
 def test_at_rest_it_is_as_it_was(world):
