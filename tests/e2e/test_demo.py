@@ -123,6 +123,8 @@ async def judged_again(shop, evidence, folder):
     assert (last["s"], last["verdict"]) == (bad, "regression")
 
 
+@pytest.mark.alone  # both demos have the same namespaces
+@pytest.mark.timeout(450)
 async def test_versions_are_switched_found_in_preview_and_switched_back_of_a_service_and_of_workers(
     cluster, demo_shop, told, measured, tmp_path
 ):
