@@ -17,9 +17,11 @@ GIT = "git"
 MOST_URL = 512
 _BRANCH = r"^[A-Za-z0-9][-._A-Za-z0-9]*(/[A-Za-z0-9][-._A-Za-z0-9]*)*$"
 _PATH = r"^[A-Za-z0-9_][-._A-Za-z0-9]*(/[A-Za-z0-9_][-._A-Za-z0-9]*)*$"
+_HOST = r"[A-Za-z0-9][-._A-Za-z0-9]*(:[0-9]+)?"
+"""curl decodes %2e in a host and drops a leading +: it would call another one than the one that was checked."""
 _URL: dict[str, Any] = {
     "type": "string",
-    "pattern": r"^(https://[^\s/?#@:]+(:[0-9]+)?|ssh://([-._A-Za-z0-9]+@)?[^\s/?#@:]+(:[0-9]+)?)/[^\s?#]+$",
+    "pattern": rf"^(https://{_HOST}|ssh://([._A-Za-z0-9][-._A-Za-z0-9]*@)?{_HOST})/[^\s?#]+$",
     "maxLength": MOST_URL,
 }
 

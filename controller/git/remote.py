@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,14 +107,21 @@ class Remote:
             "UserKnownHostsFile": hosts,
             "GlobalKnownHostsFile": "/dev/null",
             "HostName": address,
-            "HostKeyAlias": self.host,
+            "HostKeyAlias": self._known_as(),
             "CheckHostIP": "no",
             "ConnectTimeout": "10",
             "ServerAliveInterval": "15",
             "PermitLocalCommand": "no",
         }
-        said = " ".join(f"-o {name}={value}" for name, value in options.items())
-        return {"GIT_SSH_COMMAND": f"ssh -F /dev/null -i {key} {said}", "GIT_SSH_VARIANT": "ssh"}
+        said = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
+        # a shell reads it
+        return {"GIT_SSH_COMMAND": shlex.join(["ssh", "-F", "/dev/null", "-i", key, *said]), "GIT_SSH_VARIANT": "ssh"}
+
+    def _known_as(self) -> str:
+        """The name in known_hosts. With an alias ssh itself looks for no [host]:port, which ssh-keyscan writes."""
+        port = urlsplit(self.url).port or _PORTS["ssh"]
+        hosts = {one for line in self.credentials.known_hosts.splitlines() for one in line.split(" ")[0].split(",")}
+        return self.host if port == _PORTS["ssh"] or self.host in hosts else f"[{self.host}]:{port}"
 
 
 def _written(path: Path, text: str, *, mode: int = 0o600) -> str:

@@ -139,3 +139,13 @@ async def test_a_secret_that_is_missing_is_said(server, secrets):
 async def test_other_urls_are_refused(secrets, url):
     with pytest.raises(EffectRefusedError):
         await carrier(secrets).carry_out(OWNER, effect(url))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["git%2eqa", "+git.qa", "-oProxyCommand=x", "$(id)", ";id", "`id`", "git.qa\\.x", "'x", "*", "[::1"],
+)
+@pytest.mark.parametrize("scheme", ["https", "ssh"])
+async def test_a_host_that_git_or_a_shell_reads_otherwise_than_the_check_is_refused(secrets, scheme, host):
+    with pytest.raises(EffectRefusedError):
+        await carrier(secrets).carry_out(OWNER, effect(f"{scheme}://{host}/x.git"))

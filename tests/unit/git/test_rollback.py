@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import random
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -341,6 +343,37 @@ async def test_ssh_gets_its_key_by_a_file_and_the_address_that_was_checked(tmp_p
     assert "HostKeyAlias=git.qa" in command
     assert "StrictHostKeyChecking=yes" in command
     assert (tmp_path / "identity").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_shell_runs_nothing_that_stands_in_an_ssh_url(tmp_path):
+    folder = tmp_path / "it's $(touch bait) here"
+    folder.mkdir()
+    remote = Remote("ssh://git@$(touch${IFS}bait)/shop.git", Credentials(identity="KEY", known_hosts="x"))
+    _, env = await remote.settings(folder, anywhere)
+    seen = subprocess.run(
+        ["/bin/sh", "-c", f"ssh() {{ printf '%s\\n' \"$@\"; }}; {env['GIT_SSH_COMMAND']}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert not (tmp_path / "bait").exists()
+    assert "HostKeyAlias=$(touch${ifs}bait)" in seen.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("url", "known", "name"),
+    [
+        ("ssh://git@git.qa:2222/x.git", "[git.qa]:2222 ssh-ed25519 A", "[git.qa]:2222"),
+        ("ssh://git@git.qa:2222/x.git", "|1|c2FsdA==|aGFzaA== ssh-ed25519 A", "[git.qa]:2222"),
+        ("ssh://git@git.qa:2222/x.git", "other,git.qa ssh-ed25519 A", "git.qa"),
+        ("ssh://git@git.qa/x.git", "git.qa ssh-ed25519 A", "git.qa"),
+    ],
+)
+async def test_a_host_key_is_found_as_ssh_keyscan_writes_it_for_another_port(tmp_path, url, known, name):
+    _, env = await Remote(url, Credentials(identity="K", known_hosts=known)).settings(tmp_path, anywhere)
+    assert f"HostKeyAlias={name}" in shlex.split(env["GIT_SSH_COMMAND"])
 
 
 @pytest.mark.parametrize("url", ["file:///srv/x.git", "http://git.qa/x.git", "/srv/x.git", "ext::sh -c id"])
