@@ -72,7 +72,7 @@ def find(files: Mapping[str, str], identity: Identity) -> Manifest | None:
     images_file, images = _kustomization(files, name)
     try:
         template = _rendered(document, images)
-    except (UnreadableError, TypeError, KeyError, AttributeError):
+    except (UnreadableError, TypeError, KeyError, AttributeError, ValueError):
         return Manifest(name, document, images_file, images, problem=f"{name} cannot be read")
     return Manifest(name, document, images_file, images, template=template)
 
@@ -85,7 +85,7 @@ def revisions(manifest: Manifest, identity: Identity) -> frozenset[str]:
     try:
         ports = manifest.document.value("spec", "service", "ports") or []
         return frozenset({revision_of(*where, manifest.template, ports), first_revision_of(*where, manifest.template)})
-    except (UnreadableError, TypeError, KeyError, AttributeError):
+    except (UnreadableError, TypeError, KeyError, AttributeError, ValueError):  # a number of 5,000 digits is no JSON
         return frozenset()
 
 

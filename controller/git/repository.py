@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,16 +120,10 @@ class Repository:
                 return found
         return ""
 
-    async def files(self, commit: str, path: str) -> dict[str, File]:
-        """Plain files under `path`: neither links nor submodules."""
+    async def files(self, commit: str, path: str, wanted: Callable[[str], bool]) -> dict[str, File]:
+        """Plain files under `path`: neither links nor submodules. Raises GitError."""
         listed = await self._git("ls-tree", "-r", "-z", "--full-tree", commit, "--", *([path] if path else []))
-        found = {}
-        for entry in listed.decode(errors="surrogateescape").split("\0"):
-            about, _, name = entry.partition("\t")
-            if name and about.startswith("100"):
-                mode, _, blob = about.split(" ")
-                found[name] = File(mode, blob)
-        return found
+        return await asyncio.to_thread(_files, listed, wanted)
 
     async def texts(self, blobs: Iterable[str]) -> Mapping[str, str | None]:
         """Of each; None: it is too large, or not UTF-8. Raises GitError, RefusedError."""
@@ -213,6 +207,17 @@ class Repository:
         for secret in self.remote.credentials.secrets:
             text = text.replace(secret, "[masked]")
         return one_line(text, _MOST_SAID)
+
+
+def _files(listed: bytes, wanted: Callable[[str], bool]) -> dict[str, File]:
+    found, at = {}, 0
+    while (end := listed.find(b"\0", at)) >= 0:  # one by one: a million at once takes the operator's memory
+        about, _, name = listed[at:end].decode(errors="surrogateescape").partition("\t")
+        at = end + 1
+        if about.startswith("100") and wanted(name):
+            mode, _, blob = about.split(" ")
+            found[name] = File(mode, blob)
+    return found
 
 
 def _verb(arguments: Sequence[str]) -> str:

@@ -148,12 +148,12 @@ async def _change(repository: Repository, rollback: Rollback, head: str) -> Chan
         )
     if now.problem:
         raise _NothingError(now.problem)
-    if has_configuration(now):
+    if await asyncio.to_thread(has_configuration, now):
         raise _NothingError(
             "the version has configuration from ConfigMaps, which Pointsman does not take back in git yet; "
             "revert the commit by hand"
         )
-    if rollback.stable in revisions(now, rollback.identity):
+    if rollback.stable in await asyncio.to_thread(revisions, now, rollback.identity):
         raise _NothingError(f"{rollback.branch} asks for {rollback.stable} already")
     bad, restored = await reader.bad_commit(head)
     brought, before = await reader.manifest(bad), await reader.manifest(restored)
@@ -168,10 +168,14 @@ async def _change(repository: Repository, rollback: Rollback, head: str) -> Chan
     if not edited:
         raise _NothingError("nothing is left of what the commit changed")
     files, texts = await reader.files(head)
-    found = find({**texts, **edited}, rollback.identity)
     modes = {name: (files[name].mode, text) for name, text in edited.items()}
-    is_stable = found is not None and rollback.stable in revisions(found, rollback.identity)
+    is_stable = rollback.stable in await asyncio.to_thread(_asked_for, {**texts, **edited}, rollback.identity)
     return Change(modes, bad, restored, is_stable)
+
+
+def _asked_for(files: Mapping[str, str], identity: Identity) -> frozenset[str]:
+    found = find(files, identity)
+    return frozenset() if found is None else revisions(found, identity)
 
 
 def _edited(before: Manifest, bad: Manifest, now: Manifest) -> dict[str, str]:
@@ -191,11 +195,12 @@ class _Reader:
     rollback: Rollback
     known: dict[tuple[tuple[str, str], ...], Manifest | None] = field(default_factory=dict)
     """By the files that count: most commits change others."""
+    named: dict[int, frozenset[str]] = field(default_factory=dict)
+    """The revisions of each that is known."""
 
     async def files(self, commit: str) -> tuple[Mapping[str, File], Mapping[str, str]]:
         """Manifests, and the texts of those that can be read. Raises _NothingError, GitError."""
-        listed = await self.repository.files(commit, self.rollback.path)
-        files = {name: file for name, file in listed.items() if is_manifest(name)}
+        files = await self.repository.files(commit, self.rollback.path, is_manifest)
         if len(files) > MOST_FILES:
             where = self.rollback.path or "/"
             raise _NothingError(f"{len(files)} manifests under {where}, maximum is {MOST_FILES}; set gitOrigin.path")
@@ -210,6 +215,11 @@ class _Reader:
         if key not in self.known:
             self.known[key] = await asyncio.to_thread(find, counted, self.rollback.identity)
         return self.known[key]
+
+    async def _revisions(self, manifest: Manifest) -> frozenset[str]:
+        if id(manifest) not in self.named:
+            self.named[id(manifest)] = await asyncio.to_thread(revisions, manifest, self.rollback.identity)
+        return self.named[id(manifest)]
 
     async def bad_commit(self, head: str) -> tuple[str, str]:
         """The one that brought the rejected revision, and the one before it. Raises _NothingError, GitError."""
@@ -232,7 +242,7 @@ class _Reader:
         bad = ""
         for commit in commits:
             found = await self.manifest(commit)
-            if found is not None and self.rollback.rejected in revisions(found, self.rollback.identity):
+            if found is not None and self.rollback.rejected in await self._revisions(found):
                 bad = commit
             elif bad:
                 break

@@ -5,11 +5,13 @@ import contextlib
 import random
 import shlex
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from controller.api.git_origin import Write
+from controller.git import rollback as rolling
 from controller.git.remote import Credentials, GitError, RefusedError, Remote
 from controller.git.rollback import Written
 from tests.git_server import PASSWORD, USER, Origin, git, served
@@ -238,6 +240,29 @@ async def test_a_hostile_repository_has_no_effect(origin, tmp_path):
     assert (await carried_out(origin.url, ORDER)).commit
     assert origin.read(FILE) == GOOD
     assert not bait.exists()
+
+
+async def test_no_yaml_of_a_repository_is_worked_on_in_the_event_loop(origin, monkeypatch):
+    threads = []
+    for name in ("find", "revisions", "has_configuration"):
+
+        def watched(*arguments, real=getattr(rolling, name)):
+            threads.append(threading.current_thread())
+            return real(*arguments)
+
+        monkeypatch.setattr(rolling, name, watched)
+    origin.commit("bad", {FILE: BAD})
+    assert (await carried_out(origin.url, ORDER)).commit
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+@pytest.mark.parametrize("port", ["1" + ":1" * 5_000, "0x" + "f" * 5_000])
+async def test_a_number_that_is_no_json_is_a_version_that_is_not_known(origin, port):
+    origin.commit("bad", {FILE: BAD})
+    origin.commit("odd", {FILE: BAD.replace("port: 80", f"port: {port}")})
+    written = await carried_out(origin.url, ORDER)
+    assert written.proposed
 
 
 async def test_a_long_history_is_read_as_far_as_needed(origin):
