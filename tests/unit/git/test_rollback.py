@@ -6,6 +6,7 @@ import random
 import shlex
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -244,13 +245,13 @@ async def test_a_hostile_repository_has_no_effect(origin, tmp_path):
 
 async def test_no_yaml_of_a_repository_is_worked_on_in_the_event_loop(origin, monkeypatch):
     threads = []
+
+    def watched(real, *arguments):
+        threads.append(threading.current_thread())
+        return real(*arguments)
+
     for name in ("find", "revisions", "has_configuration"):
-
-        def watched(*arguments, real=getattr(rolling, name)):
-            threads.append(threading.current_thread())
-            return real(*arguments)
-
-        monkeypatch.setattr(rolling, name, watched)
+        monkeypatch.setattr(rolling, name, partial(watched, getattr(rolling, name)))
     origin.commit("bad", {FILE: BAD})
     assert (await carried_out(origin.url, ORDER)).commit
     assert threads
@@ -375,7 +376,8 @@ async def test_a_shell_runs_nothing_that_stands_in_an_ssh_url(tmp_path):
     folder.mkdir()
     remote = Remote("ssh://git@$(touch${IFS}bait)/shop.git", Credentials(identity="KEY", known_hosts="x"))
     _, env = await remote.settings(folder, anywhere)
-    seen = subprocess.run(
+    seen = await asyncio.to_thread(
+        subprocess.run,
         ["/bin/sh", "-c", f"ssh() {{ printf '%s\\n' \"$@\"; }}; {env['GIT_SSH_COMMAND']}"],
         cwd=tmp_path,
         capture_output=True,
