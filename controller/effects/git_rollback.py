@@ -11,9 +11,10 @@ from typing import Any
 from controller.api import times
 from controller.api.effect import Effect
 from controller.api.fields import Absent, Place, field, parse, record
-from controller.api.git_origin import GIT, GitOrigin, GitSecret
+from controller.api.git_origin import GIT, GitOrigin, GitSecret, Write
 from controller.api.reading import SpecError
 from controller.api.shapes import Integer, Record, Text
+from controller.api.text import one_line
 from controller.effects.carrier import (
     CarriedOut,
     Carrier,
@@ -37,6 +38,8 @@ KIND = GIT
 RULES = (RULE,)
 LIMITS = Limits(at_once=2, per_namespace=1, timeout_s=300.0, first_retry_s=2.0, longest_retry_s=300.0)
 """Each has a copy on the disk, and git takes memory."""
+
+_MOST_NOTE = 512
 
 EXAMPLE: dict[str, Any] = {
     "origin": {
@@ -76,6 +79,8 @@ class GitRollback:
             config = parse(Config, effect.payload, Place(effect.id))
         except (SpecError, ValueError) as error:
             raise EffectRefusedError(str(error)) from error
+        if config.origin.write is Write.NEVER:
+            raise EffectRefusedError("gitOrigin.write is Never")
         try:
             written = await self._write(owner, config)
         except RefusedError as error:
@@ -91,7 +96,7 @@ class GitRollback:
                 "commit": written.commit,
                 "branch": written.proposed,
                 "pullRequest": written.pull_request,
-                "note": written.note,
+                "note": one_line(written.note, _MOST_NOTE),  # it may name a file, whose name is foreign
             }
         )
 

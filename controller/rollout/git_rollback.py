@@ -52,7 +52,7 @@ def not_written(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
 
 def _is_wanted(draft: Draft, item: Owed) -> bool:
     origin = draft.seen.spec.git_origin
-    allowed = origin is None or origin.write is not Write.NEVER
+    allowed = origin is not None and origin.write is not Write.NEVER
     return allowed and draft.status.is_rejected(str(item.effect.payload.get("revision")))
 
 

@@ -149,3 +149,19 @@ async def test_other_urls_are_refused(secrets, url):
 async def test_a_host_that_git_or_a_shell_reads_otherwise_than_the_check_is_refused(secrets, scheme, host):
     with pytest.raises(EffectRefusedError):
         await carrier(secrets).carry_out(OWNER, effect(f"{scheme}://{host}/x.git"))
+
+
+async def test_with_never_nothing_is_written(origin, server, secrets):
+    never = effect(f"{server.url}/shop.git")
+    never.payload["origin"]["write"] = "Never"
+    with pytest.raises(EffectRefusedError, match="Never"):
+        await carrier(secrets).carry_out(OWNER, never)
+    assert server.requests == []
+
+
+async def test_the_name_of_a_foreign_file_cannot_steer_a_terminal(origin, server, secrets):
+    odd = "apps/\x1b]0;owned\x07\n\u202eweb.yaml"
+    origin.commit("odd", {FILE: None, odd: BAD.replace("template:\n", "template: {spec: {containers: 7}}\n  x:\n")})
+    done = await carrier(secrets).carry_out(OWNER, effect(f"{server.url}/shop.git"))
+    assert "web.yaml" in done.value["note"]
+    assert done.value["note"].isprintable()

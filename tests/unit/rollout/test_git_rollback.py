@@ -142,10 +142,11 @@ def test_an_edit_of_the_origin_reaches_what_is_owed(world):
     assert owed(world)[0].payload["origin"]["url"] == "https://other.qa/shop.git"
 
 
-def test_writing_that_is_forbidden_meanwhile_is_not_done(world):
+@pytest.mark.parametrize("origin", [None, replace(ORIGIN, write=Write.NEVER)], ids=["taken out", "never"])
+def test_writing_that_is_forbidden_meanwhile_is_not_done(world, origin):
     given(world)
     world.crash_loop("v2")
-    world.edit(git_origin=replace(ORIGIN, write=Write.NEVER))
+    world.edit(git_origin=origin)
     world.advance(seconds=10)
     assert owed(world) == []
 
