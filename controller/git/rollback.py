@@ -130,12 +130,19 @@ async def roll_back(repository: Repository, rollback: Rollback, propose: Propose
 async def _proposed(repository: Repository, rollback: Rollback, commit: str, text: str, propose: Propose) -> Written:
     branch = rollback.own_branch
     refused = repository.refusal
-    if await repository.remote_commit(branch) != commit and not await repository.push(commit, branch, force=True):
+    there = await repository.remote_commit(branch)
+    known = there == commit or (there and await _holds(repository, rollback, branch))
+    if not known and not await repository.push(commit, branch, force=True):
         raise GitError(repository.refusal or refused)
     title, _, body = text.partition("\n\n")
     url = await propose(branch, title, body)
     note = "" if url else f"open a pull request from {branch} to {rollback.branch}"
     return Written(proposed=branch, pull_request=url, note=note)
+
+
+async def _holds(repository: Repository, rollback: Rollback, branch: str) -> bool:
+    """Whether the branch of ours has this rollback already, and since then perhaps commits of people."""
+    return bool(await repository.with_trailers(await repository.fetch(branch, DEPTHS[0]), rollback.trailers))
 
 
 async def _change(repository: Repository, rollback: Rollback, head: str) -> Change:

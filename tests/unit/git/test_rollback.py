@@ -126,6 +126,22 @@ async def test_rule_4_a_protected_branch_gets_a_pull_request(origin, write):
     assert forge.asked[0][:2] == (branch, f"Roll back shop/web to {order.stable}")
 
 
+async def test_a_try_again_keeps_what_people_added_to_the_branch_of_the_pull_request(origin):
+    origin.commit("bad", {FILE: BAD})
+    order = rollback(GOOD, BAD, write=Write.PULL_REQUEST)
+    first = await carried_out(origin.url, order)
+    git(origin.work, "fetch", "-q", "origin", first.proposed)
+    git(origin.work, "checkout", "-q", "FETCH_HEAD")
+    git(origin.work, "commit", "-q", "--allow-empty", "-m", "signed, and with a test")
+    git(origin.work, "push", "-q", "origin", f"HEAD:refs/heads/{first.proposed}")
+    git(origin.work, "checkout", "-q", "main")
+    origin.commit("beside it", {"other/x.yaml": "a: 2\n"})
+    forge = Forge()
+    assert await carried_out(origin.url, order, forge) == first
+    assert origin.subjects(first.proposed)[0] == "signed, and with a test"
+    assert [one[0] for one in forge.asked] == [first.proposed]
+
+
 async def test_rule_4_without_a_forge_a_person_is_asked_to_open_it(origin):
     origin.commit("bad", {FILE: BAD})
     written = await carried_out(origin.url, rollback(GOOD, BAD, write=Write.PULL_REQUEST), Forge(url=""))
