@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import shutil
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +31,10 @@ MOST_HELD = 32 << 20
 MOST_FILES = 2_000
 """Manifests under the path."""
 DEPTHS = (200, 2_000, 20_000)
+_PREFIX = "pointsman-git-"
+_LEFT_AFTER_S = 1800.0
+"""Nobody works in a copy for so long: the effect has five minutes."""
+_OLDEST_GIT = (2, 37)
 _MOST_OUTPUT = 64 << 20
 _MOST_SAID = 300
 _LIMITED = 'ulimit -f 524288; ulimit -v 262144; ulimit -t 120; exec git "$@"'
@@ -206,6 +213,8 @@ class Repository:
     def _masked(self, text: str) -> str:
         for secret in self.remote.credentials.secrets:
             text = text.replace(secret, "[masked]")
+        # the same trouble has the same words each time: a new sentence is a write of the status
+        text = re.sub(r" after \d+ m?s\b", "", text.replace(str(self.folder.parent), ""))
         return one_line(text, _MOST_SAID)
 
 
@@ -277,10 +286,31 @@ async def _write(stream: asyncio.StreamWriter | None, said: bytes) -> None:
     stream.close()
 
 
+def _clear_left() -> None:
+    """Copies, with their secrets, that a killed operator left: /tmp outlives its container."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if found.st_uid == os.getuid() and found.st_mtime < time.time() - _LEFT_AFTER_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+async def _check_git() -> None:
+    """Raises GitError. An older one passes over http.curloptResolve, and calls whatever address it finds."""
+    if shutil.which("git") is None:
+        raise GitError("the operator's image has no git; use one that has it, 2.37 or later")
+    said = await _run(("version",), {"PATH": os.environ.get("PATH", os.defpath)}, b"")
+    found = re.search(rb"(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < _OLDEST_GIT:
+        raise GitError(f"the operator's image has {one_line(said.decode(errors='replace'), 50)}; use 2.37 or later")
+
+
 @asynccontextmanager
 async def opened(remote: Remote, resolve: Resolve) -> AsyncIterator[Repository]:
     """In a temporary directory that is gone afterwards. Raises GitError, RefusedError, and what `resolve` raises."""
-    with tempfile.TemporaryDirectory(prefix="pointsman-git-", ignore_cleanup_errors=True) as name:
+    await _check_git()
+    await asyncio.to_thread(_clear_left)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
         secrets, folder = Path(name) / "secrets", Path(name) / "repository"
         secrets.mkdir(mode=0o700)
         config, env = await remote.settings(secrets, resolve)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import shlex
 import subprocess
@@ -14,9 +15,10 @@ import pytest
 from controller.api.git_origin import Write
 from controller.git import rollback as rolling
 from controller.git.remote import Credentials, GitError, RefusedError, Remote
+from controller.git.repository import opened
 from controller.git.rollback import Written
 from tests.git_server import PASSWORD, USER, Origin, git, served
-from tests.unit.git.story import FILE, Forge, anywhere, carried_out, manifest, revision, rollback
+from tests.unit.git.story import FILE, TESTED, Forge, anywhere, carried_out, manifest, revision, rollback
 
 GOOD, BAD = manifest(), manifest("shop/web:2")
 ORDER = rollback(GOOD, BAD)
@@ -356,6 +358,49 @@ async def test_nothing_is_left_on_the_disk_however_it_ends(origin, tmp_path, mon
     await asyncio.gather(running, return_exceptions=True)
     await carried_out(origin.url, ORDER)
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+async def test_what_a_killed_operator_left_goes_and_what_another_works_in_stays(origin, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    for name in ("pointsman-git-left", "pointsman-git-used", "other"):
+        (scratch / name / "secrets").mkdir(parents=True)
+        (scratch / name / "secrets" / "password").write_text(PASSWORD)
+    for name in ("pointsman-git-left", "other"):
+        os.utime(scratch / name, (1, 1))
+    (tmp_path / "kept").mkdir()
+    (scratch / "pointsman-git-link").symlink_to(tmp_path / "kept")
+    os.utime(scratch / "pointsman-git-link", (1, 1), follow_symlinks=False)
+    origin.commit("bad", {FILE: BAD})
+    await carried_out(origin.url, ORDER)
+    assert {one.name for one in scratch.iterdir()} == {"pointsman-git-used", "other", "pointsman-git-link"}
+    assert (tmp_path / "kept").exists()
+
+
+async def test_an_image_without_git_is_said_in_a_sentence(origin, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(GitError, match="the operator's image has no git; use one that has it"):
+        await carried_out(origin.url, ORDER)
+
+
+async def test_a_git_that_would_pass_over_the_address_that_was_checked_is_not_used(origin, tmp_path, monkeypatch):
+    old = tmp_path / "bin" / "git"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho git version 2.34.1\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(old.parent), prepend=":")
+    with pytest.raises(GitError, match=r"has git version 2\.34\.1; use 2\.37 or later"):
+        await carried_out(origin.url, ORDER)
+
+
+async def test_the_same_trouble_has_the_same_words_each_time(origin):
+    said = []
+    for took in (3, 7):
+        async with opened(Remote(origin.url, schemes=TESTED), anywhere) as repository:
+            trouble = f"fatal: {repository.folder}/x: Failed to connect to git.qa port 443 after {took} ms: refused"
+            said.append(repository._masked(trouble))
+    assert said[0] == said[1]
+    assert "git.qa port 443: refused" in said[0]
 
 
 async def test_a_path_in_the_message_or_a_line_break_makes_no_trailer(origin):
