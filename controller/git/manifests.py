@@ -107,13 +107,27 @@ def _releases(files: Mapping[str, str], identity: Identity) -> Iterator[tuple[st
         for document in found:
             if document.word("kind") != "Release" or not document.word("apiVersion").startswith(f"{GROUP}/"):
                 continue
-            namespace = document.word("metadata", "namespace")
-            if document.word("metadata", "name") == identity.name and namespace in ("", identity.namespace):
+            if document.word("metadata", "name") != identity.name:
+                continue
+            if identity.namespace in (_namespaces(files, name, document) or {identity.namespace}):
                 yield name, document
+
+
+def _namespaces(files: Mapping[str, str], name: str, document: Document) -> set[str]:
+    """In which of them a document may be; none: it does not say."""
+    own = document.word("metadata", "namespace")
+    if own:
+        return {own}
+    return {space for _, one in _upwards(files, name) if (space := one.word("namespace"))}
 
 
 def _kustomization(files: Mapping[str, str], beside: str) -> tuple[str, Document | None]:
     """The nearest one upwards that sets images, as a base's overlay does."""
+    return next((found for found in _upwards(files, beside) if found[1].at("images") is not None), ("", None))
+
+
+def _upwards(files: Mapping[str, str], beside: str) -> Iterator[tuple[str, Document]]:
+    """The kustomizations of a file's folder and those above it."""
     folder = posixpath.dirname(beside)
     while True:
         for name in KUSTOMIZATIONS:
@@ -123,10 +137,10 @@ def _kustomization(files: Mapping[str, str], beside: str) -> tuple[str, Document
                     found = documents(files[path])
                 except UnreadableError:
                     continue
-                if len(found) == 1 and found[0].at("images") is not None:
-                    return path, found[0]
+                if len(found) == 1:
+                    yield path, found[0]
         if not folder:
-            return "", None
+            return
         folder = posixpath.dirname(folder)
 
 

@@ -220,6 +220,19 @@ async def test_a_tag_that_kustomize_sets_is_undone_there(origin):
     assert origin.read(name) == overlay.format(1, 2)
 
 
+async def test_a_manifest_that_kustomize_puts_into_another_namespace_is_not_touched(origin):
+    good, bad = (one.replace("  namespace: shop\n", "") for one in (GOOD, BAD))
+    for space in ("shop", "staging"):
+        origin.commit("kustomize", {f"apps/{space}/kustomization.yaml": f"namespace: {space}\nresources: [web.yaml]\n"})
+    both = ("apps/shop/web.yaml", "apps/staging/web.yaml")
+    origin.commit("good", {FILE: None, **dict.fromkeys(both, good)})
+    origin.commit("bad", dict.fromkeys(both, bad))
+    assert (await carried_out(origin.url, ORDER)).commit
+    assert [origin.read(one) for one in both] == [good, bad]
+    alone = rollback(GOOD, BAD, path="apps/staging", attempt=5)
+    assert "no file under apps/staging" in (await carried_out(origin.url, alone)).note
+
+
 @pytest.mark.parametrize(
     ("change", "note"),
     [
