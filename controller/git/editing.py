@@ -24,9 +24,11 @@ class Editor:
 
     def result(self) -> str:
         text = self.now
+        # a file that was turned to other line ends since keeps them
+        ends = "\r\n" if text.count("\r\n") == text.count("\n") else "\n"
         # those at one place in the order in which they were made
         for _, (start, end, new) in sorted(enumerate(self.edits), key=lambda one: (one[1][0], one[0]), reverse=True):
-            text = text[:start] + new + text[end:]
+            text = text[:start] + new.replace("\r\n", "\n").replace("\n", ends) + text[end:]
         return text
 
     def edit(self, source: yaml.Node, node: yaml.Node, expected: Meaning) -> None:

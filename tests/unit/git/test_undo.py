@@ -195,3 +195,11 @@ def test_whatever_else_was_changed_it_is_a_known_end(before, bad, now):
     for key in set(before) & set(bad):
         if before[key] == bad[key]:
             assert found["spec"]["template"].get(key) == was["spec"]["template"].get(key)
+
+
+@pytest.mark.parametrize("ends", [("\n", "\r\n"), ("\r\n", "\n"), ("\r\n", "\r\n")], ids=["to dos", "from dos", "dos"])
+def test_a_file_keeps_the_line_ends_that_it_has_now(ends):
+    bad = changed(BEFORE, IMAGE, ("        env:\n        - {name: MODE, value: fast}\n", ""))
+    then, now = ends
+    found = undone(BEFORE.replace("\n", then), bad.replace("\n", then), bad.replace("\n", now))
+    assert found == BEFORE.replace("\n", now)
