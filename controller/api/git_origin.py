@@ -17,6 +17,8 @@ GIT = "git"
 MOST_URL = 512
 _BRANCH = r"^[A-Za-z0-9][-._A-Za-z0-9]*(/[A-Za-z0-9][-._A-Za-z0-9]*)*$"
 _PATH = r"^[A-Za-z0-9_][-._A-Za-z0-9]*(/[A-Za-z0-9_][-._A-Za-z0-9]*)*$"
+_AUTHOR = r"^[^<>\x00-\x1f\x7f]*[^<>\x00-\x20\x7f.,:;\"'\\][^<>\x00-\x1f\x7f]*$"
+"""Without what a terminal obeys; git takes no name that is dots and quotes alone."""
 _HOST = r"[A-Za-z0-9][-._A-Za-z0-9]*(:[0-9]+)?"
 """curl decodes %2e in a host and drops a leading +: it would call another one than the one that was checked."""
 _URL: dict[str, Any] = {
@@ -65,7 +67,7 @@ class GitSecret:
 
 @record()
 class GitAuthor:
-    name: str = field(Text(100, 1, r"^[^<>\r\n]+$"), "Name.", default="Pointsman")
+    name: str = field(Text(100, 1, _AUTHOR), "Name.", default="Pointsman")
     email: str = field(Text(200, 3, r"^[^<>\s]+@[^<>\s]+$"), "Address.", default="pointsman@localhost")
 
 

@@ -219,7 +219,8 @@ class Repository:
 
 
 def _files(listed: bytes, wanted: Callable[[str], bool]) -> dict[str, File]:
-    found, at = {}, 0
+    found: dict[str, File] = {}
+    at = 0
     while (end := listed.find(b"\0", at)) >= 0:  # one by one: a million at once takes the operator's memory
         about, _, name = listed[at:end].decode(errors="surrogateescape").partition("\t")
         at = end + 1

@@ -16,6 +16,8 @@ from controller.ports import Resolve, TargetError
 
 _TIMEOUT = httpx.Timeout(20.0).as_dict()
 _MOST_ANSWER = 4 << 20
+_MOST_URL = 1_000
+"""It becomes a part of the status."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Api:
         return await self._call("POST", url, headers, body)
 
     async def _call(self, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None) -> Any:
+        if not self.token.isascii() or not self.token.isprintable():
+            raise GitError("the password of the Secret is no token for an API: it has other characters than ASCII's")
         content = b"" if body is None else json.dumps(body).encode()
         common = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "pointsman"}
         if body is not None:
@@ -113,6 +117,6 @@ async def _read(host: str, response: httpx.Response) -> bytes:
 def url_in(answer: Any, key: str) -> str:
     """Raises GitError."""
     url = answer.get(key) if isinstance(answer, Mapping) else None
-    if not isinstance(url, str) or not url.startswith("https://") or not url.isprintable():
+    if not isinstance(url, str) or not url.startswith("https://") or not url.isprintable() or len(url) > _MOST_URL:
         raise GitError(f"the forge did not say {key}")
     return url

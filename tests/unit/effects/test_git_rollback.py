@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import contextlib
 
 import pytest
 
 from controller.api.effect import Effect
+from controller.api.fields import Place, parse
+from controller.api.reading import SpecError
 from controller.api.resources import SECRETS
 from controller.effects.carrier import EffectContext, EffectFailedError, EffectRefusedError
-from controller.effects.git_rollback import EXAMPLE, GitRollback
+from controller.effects.git_rollback import EXAMPLE, Config, GitRollback
 from controller.kube.client import InvalidError, UnavailableError
 from controller.kube.objects import Key
 from controller.outward.addresses import Addresses
@@ -165,3 +168,12 @@ async def test_the_name_of_a_foreign_file_cannot_steer_a_terminal(origin, server
     done = await carrier(secrets).carry_out(OWNER, effect(f"{server.url}/shop.git"))
     assert "web.yaml" in done.value["note"]
     assert done.value["note"].isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"), [("...", False), ("a\x1b[2Jb", False), ("\u65e5\u672c", True), ("J. D.", True)]
+)
+def test_an_author_is_one_that_git_takes_and_a_terminal_can_show(name, taken):
+    payload = {**EXAMPLE, "origin": {**EXAMPLE["origin"], "author": {"name": name, "email": "p@shop.qa"}}}
+    with contextlib.nullcontext() if taken else pytest.raises(SpecError):
+        parse(Config, payload, Place("x"))

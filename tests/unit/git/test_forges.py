@@ -131,3 +131,17 @@ async def test_a_forge_is_known_by_its_host(monkeypatch, host, known):
     remote = Remote(f"https://{host}/team/shop.git", Credentials("robot", TOKEN))
     assert await module.proposing(None, remote, anywhere, "main")("h", "t", "b") == (URL if known else "")
     assert asked == ([host] if known else [])
+
+
+@pytest.mark.parametrize("token", ["p\u00e4ssword", "two\nlines"])
+async def test_a_password_that_is_no_header_is_said_without_it(server, token):
+    with pytest.raises(GitError, match="no token for an API") as error:
+        await propose(server, token=token)
+    assert token not in str(error.value)
+    assert server.created == []
+
+
+@pytest.mark.parametrize("url", ["http://git.qa/1", "https://git.qa/\x1b[2J", "https://git.qa/" + "x" * 2_000, 7])
+async def test_what_a_forge_says_is_no_url_is_not_passed_on(url):
+    with pytest.raises(GitError, match="html_url"):
+        calls.url_in({"html_url": url}, "html_url")
