@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from controller.api.configuration import references
@@ -65,7 +66,7 @@ def may_count(path: str, text: str, identity: Identity) -> bool:
 
 def find(files: Mapping[str, str], identity: Identity) -> Manifest | None:
     """None: no file has it, or several have."""
-    found = [(name, document) for name, document in _releases(files, identity)]
+    found = list(islice(_releases(files, identity), 2))
     if len(found) != 1:
         return None
     name, document = found[0]

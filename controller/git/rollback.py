@@ -200,10 +200,9 @@ def _edited(before: Manifest, bad: Manifest, now: Manifest) -> dict[str, str]:
 class _Reader:
     repository: Repository
     rollback: Rollback
-    known: dict[tuple[tuple[str, str], ...], Manifest | None] = field(default_factory=dict)
-    """By the files that count: most commits change others."""
-    named: dict[int, frozenset[str]] = field(default_factory=dict)
-    """The revisions of each that is known."""
+    known: dict[tuple[tuple[str, str], ...], frozenset[str]] = field(default_factory=dict)
+    """The revisions that are asked for, by the files that count: most commits change others. No manifest is kept: the
+    nodes of one file may take 50 MiB."""
 
     async def files(self, commit: str) -> tuple[Mapping[str, File], Mapping[str, str]]:
         """Manifests, and the texts of those that can be read. Raises _NothingError, GitError."""
@@ -216,17 +215,18 @@ class _Reader:
         return files, found
 
     async def manifest(self, commit: str) -> Manifest | None:
-        files, texts = await self.files(commit)
-        counted = {name: text for name, text in texts.items() if may_count(name, text, self.rollback.identity)}
-        key = tuple((name, files[name].blob) for name in counted)
+        return await asyncio.to_thread(find, (await self._counted(commit))[1], self.rollback.identity)
+
+    async def _asked_for(self, commit: str) -> frozenset[str]:
+        key, counted = await self._counted(commit)
         if key not in self.known:
-            self.known[key] = await asyncio.to_thread(find, counted, self.rollback.identity)
+            self.known[key] = await asyncio.to_thread(_asked_for, counted, self.rollback.identity)
         return self.known[key]
 
-    async def _revisions(self, manifest: Manifest) -> frozenset[str]:
-        if id(manifest) not in self.named:
-            self.named[id(manifest)] = await asyncio.to_thread(revisions, manifest, self.rollback.identity)
-        return self.named[id(manifest)]
+    async def _counted(self, commit: str) -> tuple[tuple[tuple[str, str], ...], Mapping[str, str]]:
+        files, texts = await self.files(commit)
+        counted = {name: text for name, text in texts.items() if may_count(name, text, self.rollback.identity)}
+        return tuple((name, files[name].blob) for name in counted), counted
 
     async def bad_commit(self, head: str) -> tuple[str, str]:
         """The one that brought the rejected revision, and the one before it. Raises _NothingError, GitError."""
@@ -248,8 +248,7 @@ class _Reader:
         """The oldest of the newest commits in a row that ask for the rejected revision."""
         bad = ""
         for commit in commits:
-            found = await self.manifest(commit)
-            if found is not None and self.rollback.rejected in await self._revisions(found):
+            if self.rollback.rejected in await self._asked_for(commit):
                 bad = commit
             elif bad:
                 break
@@ -267,7 +266,7 @@ def _text(rollback: Rollback, change: Change) -> str:
         f"This takes back what {change.bad[:10]} changed in the Release; later edits stay.",
     ]
     if not change.is_stable:
-        lines += ["", f"The result is not {rollback.stable}: later edits changed the version, too. Please check it."]
+        lines += ["", f"The result is not {rollback.stable}: other commits changed the version, too. Please check it."]
     trailers = {**rollback.trailers, "Pointsman-Restored-Commit": change.restored}
     if rollback.evidence:
         trailers["Pointsman-Evidence"] = one_line(rollback.evidence, _MOST_MESSAGE)

@@ -7,6 +7,7 @@ import random
 import shlex
 import subprocess
 import threading
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -55,7 +56,7 @@ async def test_rule_2_where_the_result_is_not_stable_a_pull_request_says_so(orig
     written = await carried_out(origin.url, ORDER, forge)
     assert written.pull_request == forge.url
     assert origin.subjects()[0] == "and more"
-    assert "later edits changed the version" in forge.asked[0][2]
+    assert "other commits changed the version" in forge.asked[0][2]
     assert "tty: true" in origin.read(FILE, written.proposed)
     assert "shop/web:1" in origin.read(FILE, written.proposed)
 
@@ -287,6 +288,24 @@ async def test_no_yaml_of_a_repository_is_worked_on_in_the_event_loop(origin, mo
     assert (await carried_out(origin.url, ORDER)).commit
     assert threads
     assert threading.main_thread() not in threads
+
+
+async def test_a_long_history_of_the_manifest_is_not_kept_in_memory(origin, monkeypatch):
+    made, most = [], 0
+
+    def counted(*arguments, real=rolling.find):
+        nonlocal most
+        most = max(most, sum(one() is not None for one in made))
+        found = real(*arguments)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(rolling, "find", counted)
+    for replicas in range(12):
+        origin.commit("more pods", {FILE: manifest("shop/web:2", replicas=10 + replicas)})
+    assert (await carried_out(origin.url, ORDER)).commit
+    assert len(made) > 12
+    assert most <= 4
 
 
 @pytest.mark.parametrize("port", ["1" + ":1" * 5_000, "0x" + "f" * 5_000])
