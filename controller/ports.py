@@ -168,6 +168,9 @@ class RoutedService:
     ports_by_revision: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
     """Of Services NAME-REVISION: each version has its own ports."""
 
+    cookie: str = ""
+    """By which each client is kept with one version; empty: none is."""
+
     def ports_of(self, revision: str) -> tuple[Mapping[str, Any], ...]:
         return self.ports_by_revision.get(revision, self.ports)
 

@@ -110,7 +110,7 @@ class AnalysisController:
         run = self._runs.known(subject.key)
         if run is not None and run.name == result.run:
             status = subject.status
-            slow = share_lag(run.looks, status.weight, status.weight_since or 0.0)
+            slow = share_lag(run.looks, status.weight, status.weight_since or 0.0) if subject.by_weight else None
             units = units_since(run.looks, status.step_since)
             result = replace(result, step_units=units, share_lag=slow or "")
         if entry.asking_since is None or not (subject.measures or result.pending):

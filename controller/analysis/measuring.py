@@ -25,6 +25,7 @@ from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import AnalysisResult, Drain, Subject, WeightChange
 from controller.analysis.thresholds import MOST_TESTS, chosen, judged
 from controller.analysis.verdict import result_of
+from controller.api.metrics import NOT_CLIENTS
 from controller.api.reasons import Reason
 from controller.api.status import Status
 from controller.api.times import as_datetime
@@ -166,7 +167,10 @@ class Measuring:
         Raises MetricTroubleError, KubeError.
         """
         metrics, stable = subject.analysis.metrics, reference or subject.target
-        return await self._sources.questions(subject.key, metrics, stable=stable, canary=subject.target)
+        questions = await self._sources.questions(subject.key, metrics, stable=stable, canary=subject.target)
+        if subject.sticky and (wrong := [one.name for one in questions if not one.counts_clients]):
+            raise MetricTroubleError(Reason.METRIC_INVALID, f"metric {wrong[0]}: {NOT_CLIENTS}")
+        return questions
 
     @staticmethod
     def _again_in(

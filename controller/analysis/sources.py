@@ -17,7 +17,7 @@ from controller import registry
 from controller.analysis.heartbeat import Heartbeat
 from controller.api.analysis import Metric
 from controller.api.metric_source import MetricSource, parse_source
-from controller.api.metrics import Context, MetricTemplate, bind, parse_template
+from controller.api.metrics import CLIENT, Context, MetricTemplate, bind, parse_template
 from controller.api.reading import SpecError
 from controller.api.reasons import Reason
 from controller.api.resources import METRIC_SOURCES, METRIC_TEMPLATES, Resource
@@ -65,6 +65,8 @@ class Question:
     """One of its thresholds, in seconds as text; empty where its rows have none."""
     halves: bool = False
     """Its rows come for two halves of a revision's pods."""
+    counts_clients: bool = False
+    """Its units are clients, each counted once for a version."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,7 @@ class Sources:
             at_router=template.at_router,
             always=always,
             halves=template.halves,
+            counts_clients=template.unit == CLIENT,
         )
 
     async def _heartbeat(self, key: Key, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:

@@ -37,7 +37,9 @@ class Subject:
     target: str
     """The revision that is, or is about to be, the canary."""
     by_weight: bool = True
-    """A router splits the work as the weight says, and not the number of pods."""
+    """A router splits the work as the weight says, and not the number of pods, or the clients that it has."""
+    sticky: bool = False
+    """A router keeps each client with one version: only clients are units that are independent of each other."""
     reserve_at: float | None = None
     """The weight of a bake, in percent."""
     switches: bool = False
@@ -98,6 +100,7 @@ def subject_of(
     *,
     target: str,
     by_weight: bool,
+    sticky: bool = False,
     reserve_at: float | None,
     switches: bool = False,
 ) -> Subject | None:
@@ -108,8 +111,9 @@ def subject_of(
         metrics = tuple(metric for metric in metrics if metric.limit is not None and status.on_trial)
     if not metrics or target == status.stable or status.is_rejected(target):
         return None
+    judging = replace(analysis, metrics=metrics)
     return Subject(
-        key, replace(analysis, metrics=metrics), status, owner, target, by_weight, reserve_at, switches=switches
+        key, judging, status, owner, target, by_weight, sticky=sticky, reserve_at=reserve_at, switches=switches
     )
 
 

@@ -20,6 +20,7 @@ from controller.stats.share_mismatch import OF_THE_PROMISE, gap
 def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: MetricTrouble | None) -> AnalysisResult:
     """`found`: why the windows that are due could not be measured, which comes before everything that was measured."""
     evidence, status = run.judge.evidence(), subject.status
+    slow = share_lag(run.looks, status.weight, status.weight_since or 0.0) if subject.by_weight else None
     return AnalysisResult(
         run=run.name,
         evidence=evidence,
@@ -29,7 +30,7 @@ def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: 
         or _missing(run, subject)
         or common_cause(evidence, words_of(switches=subject.switches).trial)
         or _gap(run, questions, subject),
-        share_lag=share_lag(run.looks, status.weight, status.weight_since or 0.0) or "",
+        share_lag=slow or "",
         late="; ".join(filter(None, (late_points.sentence(run), large_looks.sentence(run)))),
     )
 

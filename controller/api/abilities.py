@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from controller.api.fields import Kinds, Place, Rule, declared
 
@@ -15,12 +16,29 @@ _CANNOT = {
     _PREVIEW: "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI or traffic.traefik, "
     "or leave it out",
     "mirrorPercent": "{} cannot copy requests, as mirror needs. Use traffic.traefik, or leave it out",
+    "threeWay": "{} cannot split the work between three versions, as baseline: fresh needs. Use traffic.gatewayAPI or "
+    "traffic.traefik, or baseline: stable",
+    "sticky": "{} cannot keep a client with one version, as sticky needs. Use traffic.traefik, or leave it out",
 }
-_THREE_WAY = "threeWay"
-_NOT_THREE = (
-    "{} cannot split the work between three versions, as baseline: fresh needs. Use traffic.gatewayAPI or "
-    "traffic.traefik, or baseline: stable"
-)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A field of strategies that needs an ability."""
+
+    key: str
+    cel: str
+    """That it is asked for, where `{}` is the strategy."""
+    test: Callable[[Any], bool]
+    """The same of its value."""
+
+
+_WISHES = {
+    _PREVIEW: _Wish("preview", "has({0}.preview)", lambda value: value is not None),
+    "threeWay": _Wish("baseline", "has({0}.baseline) && {0}.baseline == 'fresh'", lambda value: value == "fresh"),
+    "sticky": _Wish("sticky", "has({0}.sticky)", lambda value: value is not None),
+}
+"""By ability."""
 _ONE_WAY = "there is another way to reach the new version before it (preview, a header or mirror step): leave one out"
 
 
@@ -28,10 +46,9 @@ def can_do_its_steps(written: Written, place: Place) -> None:
     """A router that cannot do what a step or a strategy needs is refused, and the step is never left out."""
     strategy, can = written.strategy.config, abilities(written.traffic.config)
     here, router = place.at("strategy").at(written.strategy.kind), f"spec.traffic.{written.traffic.kind}"
-    if getattr(strategy, _PREVIEW, None) is not None and _PREVIEW not in can:
-        raise here.at(_PREVIEW).refuse(_CANNOT[_PREVIEW].format(router))
-    if strategy.fresh_baseline and _THREE_WAY not in can:
-        raise here.at("baseline").refuse(_NOT_THREE.format(router))
+    for ability, wish in _WISHES.items():
+        if ability not in can and wish.test(getattr(strategy, wish.key, None)):
+            raise here.at(wish.key).refuse(_cannot(ability).format(router))
     for index, step in enumerate(strategy.steps):
         need: str = getattr(step, "needs", "")
         if need not in {"", *can}:
@@ -81,15 +98,16 @@ def abilities(router: object) -> frozenset[str]:
 
 
 def ability_rules(kinds: Kinds) -> Iterator[Rule]:
-    """For each router what it cannot do: by strategy its preview, and the steps that need what the router lacks."""
+    """For each router what it cannot do: by strategy the fields, and the steps, that need what the router lacks."""
     needing = {word: step.needs for word, step in kinds.of("steps").items() if getattr(step, "needs", "")}
     for router, config in kinds.of("routers").items():
-        for need in sorted({_PREVIEW, *needing.values()} - abilities(config)):
+        for need in sorted({*_WISHES, *needing.values()} - abilities(config)):
             without = []
             for kind, strategy in kinds.of("strategies").items():
                 here, keys = f"self.strategy.{kind}", declared(strategy).keys
-                if need == _PREVIEW and _PREVIEW in keys:
-                    without.append(f"(!has({here}) || !has({here}.{_PREVIEW}))")
+                wish = _WISHES.get(need)
+                if wish is not None and wish.key in keys:
+                    without.append(f"(!has({here}) || !({wish.cel.format(here)}))")
                 lacking = [word for word, one in needing.items() if one == need]
                 if "steps" in keys and lacking:
                     none = " && ".join(f"!has(step.{word})" for word in lacking)
@@ -97,16 +115,6 @@ def ability_rules(kinds: Kinds) -> Iterator[Rule]:
             if without:
                 cel = f"!has(self.traffic.{router}) || ({' && '.join(without)})"
                 yield Rule(_cannot(need).format(f"traffic.{router}"), cel=cel)
-        if _THREE_WAY not in abilities(config):
-            yield from _baseline_rules(kinds, router)
-
-
-def _baseline_rules(kinds: Kinds, router: str) -> Iterator[Rule]:
-    for kind, strategy in kinds.of("strategies").items():
-        if "baseline" in declared(strategy).keys:
-            here = f"self.strategy.{kind}"
-            fresh = f"has({here}) && has({here}.baseline) && {here}.baseline == 'fresh'"
-            yield Rule(_NOT_THREE.format(f"traffic.{router}"), cel=f"!has(self.traffic.{router}) || !({fresh})")
 
 
 def _cannot(need: str) -> str:

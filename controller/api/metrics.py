@@ -18,6 +18,12 @@ from controller.api.fields import RULES, Absent, Kinds, Place, Rule, field, pars
 from controller.api.reading import SpecError, parse_duration
 from controller.api.shapes import LABEL, Anything, Duration, Flag, List, Record, Text, Word, a_string, an_object
 
+CLIENT = "client"
+"""A unit of metrics, beside requests."""
+NOT_CLIENTS = (
+    "its template counts requests. With strategy.canary.sticky one client makes many that are alike, and no chance is "
+    "left to promise anything by: use a template with unit: client"
+)
 MAX_QUERY_BYTES = 16 * 1024
 MAX_PARAMETERS = 20
 MAX_TEXT = 1_000
@@ -195,6 +201,12 @@ class MetricTemplate:
         convert=lambda cohort: cohort.maturity,
     )
     """Seconds after a unit's beginning until its outcome is known; 0 where a unit is counted when it ends."""
+    unit: str = field(
+        Word(("request", CLIENT)),
+        "What its rows count: requests (or messages), or clients, each once for a version and bad if one of its "
+        "requests was. A canary that keeps clients with one version (strategy.canary.sticky) needs clients.",
+        default="request",
+    )
     at_router: bool = field(
         Flag(),
         "Whether its units are counted by the router that splits the work. Then a share that is not the weight shows "

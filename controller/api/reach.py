@@ -26,3 +26,11 @@ class Preview:
         default=Absent(),
     )
     header: Header | None = field(Record(Header), "Requests with this header get the new version.", default=Absent())
+
+
+@record()
+class Sticky:
+    cookie: str = field(
+        Text(64, 1, "^[A-Za-z0-9_-]+$", looks="the name of a cookie such as shop-version"),
+        "Name of the cookie that the router sets and reads.",
+    )

@@ -236,6 +236,7 @@ class _Together:
                     try:
                         values = metrics.bind(found[1], metric.parameters, f"{path}.parameters")
                         self._check_access(at, found, path)
+                        _check_unit(release, found[1], path)
                         if found[0] not in broken:
                             await renderer.render(found[1], values, self._context(at, found))
                     except SpecError as error:
@@ -301,6 +302,11 @@ class _Together:
         if not source[1].serves(at.namespace, own=source[0].namespace):
             said = f"its {source[0].title} does not serve namespace {at.namespace}: see allowedNamespaces"
             raise SpecError(f"{path}.template", said)
+
+
+def _check_unit(release: ReleaseSpec, template: metrics.MetricTemplate, path: str) -> None:
+    if release.strategy.cookie and template.unit != metrics.CLIENT:
+        raise SpecError(f"{path}.template", metrics.NOT_CLIENTS)
 
 
 def _find(among: Sequence[tuple[Document, Any]], name: str, namespace: str) -> tuple[Document, Any] | None:

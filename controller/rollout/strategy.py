@@ -45,6 +45,11 @@ class Strategy(Protocol):
         ...
 
     @property
+    def cookie(self) -> str:
+        """The name of the cookie by which a router keeps each client with one version; empty: it does not."""
+        ...
+
+    @property
     def reach(self) -> Reach | None:
         """What lets some requests at the new version whatever the weight. At rest it leads to stable."""
         ...

@@ -41,7 +41,7 @@ _UNKNOWN = "the API server knows no TraefikServices: install Traefik's CRDs (tra
     "By weights in a TraefikService, to which an HTTPRoute leads. Both have the Release's name; Pointsman owns them."
 )
 class Config(RouteConfig):
-    can: ClassVar[frozenset[str]] = frozenset({"preview", "threeWay", "mirrorPercent"})
+    can: ClassVar[frozenset[str]] = frozenset({"preview", "threeWay", "mirrorPercent", "sticky"})
 
     native_lb: bool = field(
         Flag(),
@@ -134,7 +134,8 @@ class TraefikRouter(HttpRouter):
         if found is None:
             return False
         native = all(one.get("nativeLB", False) for one in _services_of(found["spec"]))
-        return await self._write_service({"weighted": {"services": self._services(weights, native=native)}})
+        kept = {key: value for key, value in found["spec"].get("weighted", {}).items() if key == "sticky"}
+        return await self._write_service({"weighted": {"services": self._services(weights, native=native), **kept}})
 
     async def _write_service(self, spec: dict[str, Any]) -> bool:
         """Raises RouterError."""
@@ -157,16 +158,22 @@ class TraefikRouter(HttpRouter):
     def _spec(self, config: Config, weights: Weights, mirror: Preview | None) -> dict[str, Any]:
         """Copies are made only while one version has all of the work, and another one is to get them."""
         services = self._services(weights, native=config.native_lb)
+        weighted = {"weighted": {"services": services, **self._sticky()}}
         revision = "" if mirror is None else mirror.revision
         if mirror is None or len(services) != 1 or not self._target.ports_by_revision.get(revision):
-            return {"weighted": {"services": services}}
-        (serves,) = services
-        del serves["weight"]
+            return weighted
+        serves = {key: value for key, value in services[0].items() if key != "weight"}
         copied = {**serves, "name": self._service(revision), "port": self._port(revision)}
         if copied["name"] == serves["name"]:
-            return {"weighted": {"services": self._services(weights, native=config.native_lb)}}
+            return weighted
         mirrors = [{**copied, "percent": int(mirror.reach.mirror)}]
         return {"mirroring": {"kind": "Service", **serves, "maxBodySize": _MOST_BODY, "mirrors": mirrors}}
+
+    def _sticky(self) -> dict[str, Any]:
+        """Traefik names a version by a hash of its Service's name: whoever knows that can choose a version."""
+        if not self._target.cookie:
+            return {}
+        return {"sticky": {"cookie": {"name": self._target.cookie, "httpOnly": True, "sameSite": "lax"}}}
 
     def _mirror(self) -> Preview | None:
         """As it is written."""

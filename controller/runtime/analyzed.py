@@ -19,7 +19,8 @@ def analyzed_in(world: World, status: Status) -> Subject | None:
         status,
         world.owner,
         target=seen.target,
-        by_weight=seen.sizing.written,
+        by_weight=seen.sizing.written and not spec.strategy.cookie,
+        sticky=bool(spec.strategy.cookie),
         reserve_at=bake_weight(spec.steps),
         switches=spec.strategy.switches,
     )

@@ -106,7 +106,7 @@ class Observer:
         ports = await versions.ports(spec_revision, *status.at_work)
         if status.baseline:
             ports[status.baseline] = ports[status.stable]
-        target = RoutedService(key.namespace, key.name, owner, spec.ports, ports)
+        target = RoutedService(key.namespace, key.name, owner, spec.ports, ports, spec.strategy.cookie)
         holding = status.router if status.router in registry.modules("routers") else spec.traffic.kind
         router = self._router(holding, spec, target)
         weights = await self._weights(router, leaves=holding != spec.traffic.kind)

@@ -259,7 +259,32 @@ async def test_job_duration_counts_first_attempts_that_are_slower_than_the_thres
     assert by_revision(slower) == {stable: (0, 50), canary: (0, 9)}
 
 
-SHIPPED = ["http-errors", "http-latency", "http-latency-quantiles", "http-errors-app", "job-failures", "job-duration"]
+async def test_client_failures_counts_each_client_of_a_version(running: Server, renderer: Renderer) -> None:
+    stable, canary = "clienclies", "cliencliec"
+
+    def outcome(revision: str, total: int, bad: int, pod: str = "p", service: str = "web") -> str:
+        return f"client.outcome,service={service},revision={revision},pod={pod} total={total}i,bad={bad}i"
+
+    running.write(
+        outcome(stable, 90, 2),
+        outcome(stable, 5, 0, pod="q"),
+        outcome(canary, 7, 3, pod="q"),  # told of by stable's pod
+        outcome(canary, 1000, 1000, service="other"),
+        outcome("otherother", 1000, 1000),
+    )
+    result = await ask(running, renderer, "client-failures", between(stable, canary))
+    assert by_revision(result) == {stable: (2, 95), canary: (3, 7)}
+
+
+SHIPPED = [
+    "http-errors",
+    "http-latency",
+    "http-latency-quantiles",
+    "http-errors-app",
+    "client-failures",
+    "job-failures",
+    "job-duration",
+]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -1,12 +1,16 @@
 """`traefik` with a real Traefik on a real API server."""
 
 import asyncio
+import contextlib
+from collections import Counter
+
+import httpx
 
 from controller.api.resources import ENDPOINT_SLICES, HTTP_ROUTES, TRAEFIK_SERVICES
 from controller.ports import Weights
 from controller.rollout.preview import Preview, Reach
 from controller.rollout.traffic import ROUTER_FOLLOWS_S
-from tests.integration.traefik_fixture import CANARY, DEADLINE_S, STABLE, mall, plain_mall
+from tests.integration.traefik_fixture import CANARY, DEADLINE_S, HOST, STABLE, mall, plain_mall
 
 __all__ = ["mall", "plain_mall"]
 
@@ -110,6 +114,45 @@ async def test_a_mirror_to_a_version_without_endpoints_hurts_nobody(mall):
         await mall.show("traefik", None)
         await asyncio.sleep(4)
     assert set(codes) == {200}, codes
+
+
+async def test_each_client_keeps_its_version_while_the_weight_rises_and_gets_another_when_it_is_gone(mall):
+    async def versions(clients):
+        found = {}
+        for name, client in clients.items():
+            answer = await client.get(mall.http.base_url, headers={"host": HOST})
+            assert answer.status_code == 200
+            found[name] = answer.text
+        return found
+
+    await mall.ensure("traefik", {STABLE: 90.0, CANARY: 10.0}, cookie="version")
+    async with asyncio.timeout(DEADLINE_S):
+        while CANARY not in await mall.split(20):
+            pass
+    async with contextlib.AsyncExitStack() as stack:
+        clients = {}
+        for number in range(60):
+            clients[number] = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        first = await versions(clients)
+        assert 4 <= Counter(first.values())[CANARY] <= 8
+        cookie = clients[0].cookies["version"]
+        clients[-1] = await stack.enter_async_context(
+            httpx.AsyncClient(trust_env=False, headers={"cookie": "version=0123456789abcdef"})
+        )
+        assert (await versions(clients))[-1] in (STABLE, CANARY)
+        del clients[-1]
+        for weight in (25.0, 50.0):
+            await mall.ensure("traefik", {STABLE: 100 - weight, CANARY: weight}, cookie="version")
+            async with asyncio.timeout(DEADLINE_S):
+                while (await mall.split(40))[CANARY] < 40 * weight / 100 - 1:
+                    pass
+            assert await versions(clients) == first
+        assert clients[0].cookies["version"] == cookie
+        await mall.ensure("traefik", ALL_STABLE, cookie="version")
+        await mall.until_served(STABLE)
+        async with asyncio.timeout(DEADLINE_S):
+            while set((await versions(clients)).values()) != {STABLE}:
+                pass
 
 
 async def test_what_somebody_edits_is_put_back(mall):

@@ -153,14 +153,14 @@ class Mall:
         public = {"metadata": {"name": "public"}, "spec": gateway}
         await self.kube.create(_GATEWAYS, self.namespace, {**meta, "kind": "Gateway", **public})
 
-    def router(self, kind: str, *, left: bool = False, **more: Any) -> Router:
+    def router(self, kind: str, *, left: bool = False, cookie: str = "", **more: Any) -> Router:
         """As for each pass."""
         module = modules("routers")[kind]
         own = {"native_lb": False} if kind == "traefik" else {}
         parents = ({"name": "public"},)
         config = None if left else module.Config(parent_refs=parents, hostnames=(HOST,), **own, **more)
         ports = ({"name": "http", "port": 80},)
-        target = RoutedService(self.namespace, "web", None, ports, {STABLE: ports, CANARY: ports})
+        target = RoutedService(self.namespace, "web", None, ports, {STABLE: ports, CANARY: ports}, cookie)
         return module.create(config, target, RouterContext(self.kube, (self.hosts, self.kube.clock)))
 
     async def ensure(self, kind: str, shares: Mapping[str, float], **more: Any) -> None:
@@ -186,6 +186,8 @@ class Mall:
         await router.reset(STABLE)
 
     async def ask(self, **headers: str) -> httpx.Response:
+        """As a client that nobody knows."""
+        self.http.cookies.clear()
         return await self.http.get("/", headers={"host": HOST, **headers})
 
     async def split(self, requests: int, **headers: str) -> Counter[str]:

@@ -52,10 +52,10 @@ class World:
     def __init__(self):
         self.kube = Kube()
 
-    def router(self, module=traefik, *, left=False, **fields):
+    def router(self, module=traefik, *, left=False, cookie="", **fields):
         config = None if left else module.Config(parent_refs=PARENTS, **fields)
         ports = ({"port": 80},)
-        target = RoutedService("shop", "web", None, ports, {STABLE: ports, CANARY: ports})
+        target = RoutedService("shop", "web", None, ports, {STABLE: ports, CANARY: ports}, cookie)
         clock = SteadyClock(lambda: self.kube.now, lambda: self.kube.now)
         return module.create(config, target, RouterContext(self.kube, (HostNames(), clock)))
 
@@ -187,3 +187,22 @@ async def test_what_somebody_edits_in_a_traefik_service_is_seen_and_put_back(wor
     assert await world.shares() != {STABLE: 100.0}
     assert await world.ensure(WHOLE)
     assert await world.shares() == {STABLE: 100.0}
+
+
+async def test_a_cookie_keeps_each_client_with_one_version(world):
+    await world.ensure(SPLIT, cookie="version")
+    weighted = world.kube.raw(TRAEFIK_SERVICES, "web")["spec"]["weighted"]
+    assert weighted["sticky"] == {"cookie": {"name": "version", "httpOnly": True, "sameSite": "lax"}}
+    assert await world.shares(cookie="version") == SPLIT.shares
+    assert await world.shares(cookie="other") == {}, "another cookie is written"
+    assert await world.shares() == {}, "one that the spec does not ask for is taken away"
+    await world.ensure(WHOLE)
+    assert "sticky" not in world.kube.raw(TRAEFIK_SERVICES, "web")["spec"]["weighted"]
+
+
+async def test_a_cookie_stays_where_the_weights_alone_are_written(world):
+    await world.ensure(SPLIT, cookie="version")
+    await world.ensure(WHOLE, left=True)
+    weighted = world.kube.raw(TRAEFIK_SERVICES, "web")["spec"]["weighted"]
+    assert [one["weight"] for one in weighted["services"]] == [10_000]
+    assert weighted["sticky"]["cookie"]["name"] == "version"

@@ -26,6 +26,7 @@ EXAMPLE: dict[str, Any] = {
 class BlueGreen:
     switches: ClassVar[bool] = True
     fresh_baseline: ClassVar[bool] = False
+    cookie: ClassVar[str] = ""
 
     preview_replicas: int | None = field(
         Integer(1, 10_000),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from controller.api.fields import field, record
-from controller.api.shapes import Word
+from controller.api.fields import Absent, field, record
+from controller.api.reach import Sticky
+from controller.api.shapes import Record, Word
 from controller.api.strategy import SCALE, STEPS, Scale
 from controller.rollout.sizing import Sizes, Sizing, sizes
 from controller.rollout.step import Step
@@ -31,6 +32,12 @@ class Canary:
         "with the same weight, so that a cold start is nobody's fault. They cost pods, and proof takes longer.",
         default="stable",
     )
+    sticky: Sticky | None = field(
+        Record(Sticky),
+        "Keep each client with one version. Metrics have to count clients then (MetricTemplate spec.unit), and the "
+        "weight is the canary's share of new ones.",
+        default=Absent(),
+    )
     steps: tuple[Step, ...] = field(
         STEPS, "The steps in order, one kind per entry. After the last one the version is promoted.", default=[]
     )
@@ -38,6 +45,10 @@ class Canary:
     @property
     def fresh_baseline(self) -> bool:
         return self.baseline == "fresh"
+
+    @property
+    def cookie(self) -> str:
+        return "" if self.sticky is None else self.sticky.cookie
 
     def sizes(self, sizing: Sizing, replicas: int, weight: float) -> Sizes:
         return sizes(sizing, self.scale, replicas, weight)

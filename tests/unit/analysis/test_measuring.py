@@ -273,3 +273,23 @@ async def test_latency_is_compared_once_pods_have_had_work_for_the_warm_up(scale
     for now in range(1001, 1060):
         await measuring._catch_up(run, Subject(run.key, analysis, status, None, CANARY), questions, float(now))
     assert (errors.windows[0][0], latency.windows[0][0]) == (1000.0, first)
+
+
+@pytest.mark.parametrize(
+    ("counts_clients", "sticky", "refused"), [(False, True, True), (True, True, False), (False, False, False)]
+)
+async def test_a_sticky_canary_is_judged_by_clients_alone(counts_clients, sticky, refused):
+    class Known:
+        async def questions(self, *_, **__):
+            return (Question("errors", Query("flux", ""), Recorder(), warm_up=False, counts_clients=counts_clients),)
+
+    measuring = Measuring(RunStore(NOBODY), cast("Sources", Known()))
+    analysis = cast("Analysis", SimpleNamespace(metrics=()))
+    subject = Subject(Key("shop", "web"), analysis, Status(stable=STABLE), None, CANARY, sticky=sticky)
+    if not refused:
+        assert len(await measuring._questions(subject, STABLE)) == 1
+        return
+    with pytest.raises(MetricTroubleError) as error:
+        await measuring._questions(subject, STABLE)
+    assert error.value.trouble.reason == "MetricInvalid"
+    assert "metric errors: its template counts requests" in error.value.trouble.message

@@ -104,3 +104,16 @@ def test_a_namespace_that_the_source_does_not_serve_is_told(run, written):
         "spec.analysis.metrics[0].template: its MetricSource pointsman-system/default does not serve namespace bank: "
         "see allowedNamespaces"
     )
+
+
+@pytest.mark.parametrize(("unit", "problems"), [("request", 1), ("client", 0)])
+def test_a_sticky_canary_whose_metrics_count_requests_is_told(run, written, unit, problems):
+    """One client makes many requests that are alike, and no chance is left to promise anything by."""
+    release = measured()
+    release["spec"]["traffic"] = {"traefik": {"parentRefs": [{"name": "public"}]}}
+    release["spec"]["service"] = {"ports": [{"port": 80}]}
+    release["spec"]["strategy"] = {"canary": {"sticky": {"cookie": "version"}}}
+    written("a.yaml", release, template("q", unit=unit), SOURCE)
+    found = lines(run("validate", "a.yaml"))
+    assert len(found) == problems
+    assert all("spec.analysis.metrics[0].template: its template counts requests" in line for line in found)

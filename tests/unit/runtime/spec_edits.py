@@ -122,6 +122,7 @@ NEVER: dict[Path, str] = {
     ("traffic", "gatewayAPI", "rules", 0, "backendRefs"): "refused, whatever it is",
     ("traffic", "traefik", "rules", 0, "backendRefs"): "refused, whatever it is",
     ("strategy", "blueGreen", "steps", 0, "weight"): "refused: a switch has no weights",
+    ("strategy", "canary", "sticky"): "refused with traffic.gatewayAPI: test_routers_traefik",
     ("strategy", "canary", "steps", 0, "mirror"): "refused with traffic.gatewayAPI: test_mirror",
     ("strategy", "blueGreen", "steps", 0, "mirror"): "refused with traffic.gatewayAPI: test_mirror",
     ("strategy", "blueGreen", "steps", 0, "analyze"): "goes with a weight",
