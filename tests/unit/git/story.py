@@ -78,3 +78,7 @@ class Forge:
 async def carried_out(url, order, forge=None, credentials: Credentials = NO_CREDENTIALS):
     async with opened(Remote(url, credentials, TESTED), anywhere) as repository:
         return await roll_back(repository, order, forge or Forge())
+
+
+GOOD, BAD = manifest(), manifest("shop/web:2")
+ORDER = rollback(GOOD, BAD)
