@@ -176,11 +176,11 @@ async def _change(repository: Repository, rollback: Rollback, head: str) -> Chan
         raise _NothingError("nothing is left of what the commit changed")
     files, texts = await reader.files(head)
     modes = {name: (files[name].mode, text) for name, text in edited.items()}
-    is_stable = rollback.stable in await asyncio.to_thread(_asked_for, {**texts, **edited}, rollback.identity)
+    is_stable = rollback.stable in await asyncio.to_thread(_wanted_by, {**texts, **edited}, rollback.identity)
     return Change(modes, bad, restored, is_stable)
 
 
-def _asked_for(files: Mapping[str, str], identity: Identity) -> frozenset[str]:
+def _wanted_by(files: Mapping[str, str], identity: Identity) -> frozenset[str]:
     found = find(files, identity)
     return frozenset() if found is None else revisions(found, identity)
 
@@ -217,10 +217,10 @@ class _Reader:
     async def manifest(self, commit: str) -> Manifest | None:
         return await asyncio.to_thread(find, (await self._counted(commit))[1], self.rollback.identity)
 
-    async def _asked_for(self, commit: str) -> frozenset[str]:
+    async def _wanted_by(self, commit: str) -> frozenset[str]:
         key, counted = await self._counted(commit)
         if key not in self.known:
-            self.known[key] = await asyncio.to_thread(_asked_for, counted, self.rollback.identity)
+            self.known[key] = await asyncio.to_thread(_wanted_by, counted, self.rollback.identity)
         return self.known[key]
 
     async def _counted(self, commit: str) -> tuple[tuple[tuple[str, str], ...], Mapping[str, str]]:
@@ -248,7 +248,7 @@ class _Reader:
         """The oldest of the newest commits in a row that ask for the rejected revision."""
         bad = ""
         for commit in commits:
-            if self.rollback.rejected in await self._asked_for(commit):
+            if self.rollback.rejected in await self._wanted_by(commit):
                 bad = commit
             elif bad:
                 break
