@@ -19,13 +19,13 @@ from controller.analysis.measuring import Measured, Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.schedule import patience_s
 from controller.analysis.subject import AnalysisResult, Subject
+from controller.analysis.verdict import router_lag
 from controller.api.reasons import Reason
 from controller.api.status import Status
 from controller.kube.client import ConflictError, KubeError
 from controller.kube.objects import Key
 from controller.rollout.observation import MetricTrouble
 from controller.stats.evidence import units_since
-from controller.stats.share_lag import share_lag
 from controller.workqueue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
@@ -109,10 +109,8 @@ class AnalysisController:
         result, subject = entry.result, entry.subject
         run = self._runs.known(subject.key)
         if run is not None and run.name == result.run:
-            status = subject.status
-            slow = share_lag(run.looks, status.weight, status.weight_since or 0.0) if subject.by_weight else None
-            units = units_since(run.looks, status.step_since)
-            result = replace(result, step_units=units, share_lag=slow or "")
+            units = units_since(run.looks, subject.status.step_since)
+            result = replace(result, step_units=units, share_lag=router_lag(subject, run))
         if entry.asking_since is None or not (subject.measures or result.pending):
             return result
         patience = patience_s(subject.analysis.interval)

@@ -20,7 +20,6 @@ from controller.stats.share_mismatch import OF_THE_PROMISE, gap
 def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: MetricTrouble | None) -> AnalysisResult:
     """`found`: why the windows that are due could not be measured, which comes before everything that was measured."""
     evidence, status = run.judge.evidence(), subject.status
-    slow = share_lag(run.looks, status.weight, status.weight_since or 0.0) if subject.by_weight else None
     return AnalysisResult(
         run=run.name,
         evidence=evidence,
@@ -30,9 +29,17 @@ def result_of(subject: Subject, run: Run, questions: Sequence[Question], found: 
         or _missing(run, subject)
         or common_cause(evidence, words_of(switches=subject.switches).trial)
         or _gap(run, questions, subject),
-        share_lag=slow or "",
+        share_lag=router_lag(subject, run),
         late="; ".join(filter(None, (late_points.sentence(run), large_looks.sentence(run)))),
     )
+
+
+def router_lag(subject: Subject, run: Run) -> str:
+    """That the router does not follow the weight that is in force now, in a sentence."""
+    if not subject.by_weight:
+        return ""
+    status = subject.status
+    return share_lag(run.looks, status.weight, status.weight_since or 0.0) or ""
 
 
 def _missing(run: Run, subject: Subject) -> MetricTrouble | None:
