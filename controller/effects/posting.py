@@ -14,7 +14,7 @@ import httpx
 
 from controller.effects.carrier import EffectFailedError
 from controller.outward.addresses import Addresses
-from controller.outward.transport import CheckedTransport
+from controller.outward.transport import CheckedTransport, read_at_most
 from controller.ports import TargetError
 
 MOST_TIMEOUT_S = 60.0
@@ -78,11 +78,9 @@ def _refuse(host: str, response: httpx.Response) -> None:
 
 
 async def _read(host: str, response: httpx.Response, most: int) -> bytes:
-    content = b""
-    async for chunk in response.aiter_raw():
-        content += chunk
-        if len(content) > most:
-            raise EffectFailedError(f"{host} answered with more than {most} bytes")
+    content = await read_at_most(response, most)
+    if content is None:
+        raise EffectFailedError(f"{host} answered with more than {most} bytes")
     return content
 
 

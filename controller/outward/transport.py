@@ -48,6 +48,16 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
 
+async def read_at_most(response: httpx.Response, most: int) -> bytes | None:
+    """The body, as it came over the wire; None: it has more than `most` bytes. Raises httpx.HTTPError."""
+    content = b""
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) > most:
+            return None
+    return content
+
+
 def _connect_sooner(request: httpx.Request) -> None:
     """One address that swallows what is sent there must not use up the time of the others."""
     timeout = request.extensions.get("timeout", {})

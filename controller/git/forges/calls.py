@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import httpx
 
 from controller.git.remote import GitError, Remote
-from controller.outward.transport import CheckedTransport
+from controller.outward.transport import CheckedTransport, read_at_most
 from controller.ports import Resolve, TargetError
 
 _TIMEOUT = httpx.Timeout(20.0).as_dict()
@@ -77,13 +77,15 @@ class Api:
             async with CheckedTransport(self.resolve, self._tls()) as transport:
                 response = await transport.handle_async_request(request)
                 try:
-                    answer = await _read(host, response)
+                    answer = await read_at_most(response, _MOST_ANSWER)
                 finally:
                     await response.aclose()
         except TargetError as error:
             raise GitError(str(error)) from error
         except httpx.HTTPError as error:  # its text may quote what was sent
             raise GitError(f"the API of {host} cannot be reached: {type(error).__name__}") from error
+        if answer is None:
+            raise GitError(f"the API of {host} answered with more than {_MOST_ANSWER} bytes")
         if method == "GET" and response.status_code == httpx.codes.NOT_FOUND:
             return None
         if not response.is_success:
@@ -103,15 +105,6 @@ class Api:
             except ssl.SSLError as error:
                 raise GitError("ca.crt of the Secret is no certificate") from error
         return context
-
-
-async def _read(host: str, response: httpx.Response) -> bytes:
-    content = b""
-    async for chunk in response.aiter_raw():
-        content += chunk
-        if len(content) > _MOST_ANSWER:
-            raise GitError(f"the API of {host} answered with more than {_MOST_ANSWER} bytes")
-    return content
 
 
 def url_in(answer: Any, key: str) -> str:
