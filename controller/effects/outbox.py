@@ -21,7 +21,7 @@ from controller import registry
 from controller.api.effect import MOST_OWED, MOST_PAYLOAD_BYTES, Effect, Owed
 from controller.effects.carrier import Carrier, EffectContext, Limits, Owner
 from controller.effects.lane import Entry, Hooks, Lane
-from controller.rollout.effect import Answered, Refused, Result, Retrying
+from controller.rollout.effect import Refused, Result, Retrying, is_settled
 
 
 class _Key(Owner, Hashable, Protocol):
@@ -96,7 +96,7 @@ class Outbox(Generic[K]):
         """The object is gone, and what it still owed with it; what must be delivered is tried for LAST_TRIES_S."""
         loop = asyncio.get_running_loop()
         for entry in self._entries.pop(owner, {}).values():
-            if entry.effect.must_deliver and not isinstance(entry.result, Answered | Refused):
+            if entry.effect.must_deliver and not is_settled(entry.result):
                 self._last_tries[entry] = loop.call_later(LAST_TRIES_S, self._give_up, entry)
             else:
                 self._drop(entry)
@@ -134,7 +134,7 @@ class Outbox(Generic[K]):
 
     def _give_up(self, entry: Entry[K]) -> None:
         del self._last_tries[entry]
-        if isinstance(entry.result, Answered | Refused):
+        if is_settled(entry.result):
             return
         self._drop(entry)
         why = entry.result.message if isinstance(entry.result, Retrying) else "no answer"

@@ -42,6 +42,22 @@ class Retrying:
 Result = Answered | Refused | Retrying
 
 
+def is_settled(result: Result | None) -> bool:
+    """Nothing is tried again: it was carried out, or never can be."""
+    return isinstance(result, Answered | Refused)
+
+
+def given_up(result: Result | None, owed_for_s: float, kept_s: float) -> Refused | Retrying | None:
+    """What an effect that must be delivered is given up for: it was refused, or has failed for `kept_s` seconds."""
+    match result:
+        case Refused():
+            return result
+        case Retrying() if owed_for_s > kept_s:
+            return result
+        case _:
+            return None
+
+
 def owed_after(
     before: Sequence[Owed], wanted: Iterable[Effect], results: Mapping[str, Result], now: float
 ) -> tuple[Owed, ...]:
@@ -55,9 +71,7 @@ def owed_after(
     undelivered = [
         item
         for item in before
-        if item.effect.must_deliver
-        and item.effect.id not in kept
-        and not isinstance(results.get(item.effect.id), Answered | Refused)
+        if item.effect.must_deliver and item.effect.id not in kept and not is_settled(results.get(item.effect.id))
     ]
     undelivered.sort(key=lambda item: item.since, reverse=True)
     return (*kept.values(), *undelivered)[:MOST_OWED]

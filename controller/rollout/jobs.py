@@ -12,7 +12,7 @@ from controller.api.effect import Effect, Owed
 from controller.api.job import DELETION, KIND
 from controller.rollout import pod_evidence
 from controller.rollout.draft import Draft
-from controller.rollout.effect import Answered, Refused, Retrying
+from controller.rollout.effect import given_up, is_settled
 from controller.rollout.steps.job import Job
 
 KEPT_S = 600.0
@@ -26,7 +26,7 @@ def keep_or_delete(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
     reading = set[str]()
     for item in owed:
         effect = item.effect
-        if effect.kind == pod_evidence.KIND and not _is_done(draft, item):
+        if effect.kind == pod_evidence.KIND and not is_settled(draft.seen.effects.get(effect.id)):
             reading.add(effect.id)
         if effect.kind == KIND and effect.id not in wanted:
             if not wanted and _is_under_way(draft, effect):
@@ -39,10 +39,6 @@ def keep_or_delete(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
         job = str(item.effect.payload.get("job", ""))
         if item.effect.kind == pod_evidence.KIND and job and item.effect.id not in reading and job not in wanted:
             yield Owed(_deletion(job), draft.now)
-
-
-def _is_done(draft: Draft, item: Owed) -> bool:
-    return isinstance(draft.seen.effects.get(item.effect.id), Answered | Refused)
 
 
 def _is_under_way(draft: Draft, effect: Effect) -> bool:
@@ -62,8 +58,8 @@ def _deletion(job: str) -> Effect:
 
 
 def _is_given_up(draft: Draft, item: Owed) -> bool:
-    result = draft.seen.effects.get(item.effect.id)
-    if isinstance(result, Refused) or (isinstance(result, Retrying) and draft.now - item.since > KEPT_S):
-        draft.event("JobNotDeleted", result.message, warning=True)
-        return True
-    return False
+    trouble = given_up(draft.seen.effects.get(item.effect.id), draft.now - item.since, KEPT_S)
+    if trouble is None:
+        return False
+    draft.event("JobNotDeleted", trouble.message, warning=True)
+    return True

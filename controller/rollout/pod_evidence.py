@@ -13,7 +13,7 @@ from controller.api.job import KIND as JOB
 from controller.api.job import VERDICTS
 from controller.api.status import Rejection
 from controller.rollout.draft import Draft
-from controller.rollout.effect import Answered, Refused, Retrying
+from controller.rollout.effect import Answered, Refused, Retrying, given_up, is_settled
 
 KIND = "podEvidence"
 WAIT_S = 10.0
@@ -61,13 +61,12 @@ def still_owed(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
 
 
 def _given_up(draft: Draft, item: Owed) -> str:
-    result = draft.seen.effects.get(item.effect.id)
-    match result:
-        case Refused():
-            return result.message
-        case Retrying() if draft.now - item.since > KEPT_S:
-            return f"not written within {KEPT_S / 60:g} minutes: {result.message}"
-        case _:
+    match given_up(draft.seen.effects.get(item.effect.id), draft.now - item.since, KEPT_S):
+        case Refused(message):
+            return message
+        case Retrying(message):
+            return f"not written within {KEPT_S / 60:g} minutes: {message}"
+        case None:
             return ""
 
 
@@ -77,7 +76,7 @@ def seconds_to_wait(draft: Draft, revisions: Collection[str]) -> float:
     since = [
         awaited[one].since
         for one in revisions
-        if one in awaited and not isinstance(draft.seen.effects.get(awaited[one].effect.id), Answered | Refused)
+        if one in awaited and not is_settled(draft.seen.effects.get(awaited[one].effect.id))
     ]
     new = [draft.now for effect in draft.effects if effect.kind == KIND and effect.payload["revision"] in revisions]
     return max((begun + WAIT_S - draft.now for begun in (*since, *new)), default=0.0)
