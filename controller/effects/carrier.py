@@ -14,16 +14,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from controller.api.choice import Module
 from controller.api.effect import Effect
+from controller.api.fields import Place, parse
 from controller.api.pod_evidence import RejectedVersion
+from controller.api.reading import SpecError
 from controller.api.resources import Resource, Rule
 from controller.kube.client import Items
 from controller.kube.pod_logs import Streams
 from controller.kube.secrets import Secrets
 from controller.outward.addresses import Addresses
+
+Fields = TypeVar("Fields")
 
 
 class Owner(Protocol):
@@ -55,6 +59,14 @@ class EffectFailedError(Exception):
 
 class EffectRefusedError(Exception):
     """It can never work as it stands; the sentence says why."""
+
+
+def payload_of(config: type[Fields], effect: Effect) -> Fields:
+    """The effect's payload, read into a module's `Config`. Raises EffectRefusedError."""
+    try:
+        return parse(config, effect.payload, Place(effect.id))
+    except (SpecError, ValueError) as error:
+        raise EffectRefusedError(str(error)) from error
 
 
 class Carrier(Protocol):

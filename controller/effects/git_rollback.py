@@ -10,9 +10,8 @@ from typing import Any
 
 from controller.api import times
 from controller.api.effect import Effect
-from controller.api.fields import Absent, Place, field, parse, record
+from controller.api.fields import Absent, field, record
 from controller.api.git_origin import GIT, GitOrigin, GitSecret, Write
-from controller.api.reading import SpecError
 from controller.api.shapes import Integer, Record, Text
 from controller.api.text import one_line
 from controller.effects.carrier import (
@@ -23,6 +22,7 @@ from controller.effects.carrier import (
     EffectRefusedError,
     Limits,
     Owner,
+    payload_of,
 )
 from controller.effects.secret_values import RULE
 from controller.git.forge import proposing
@@ -75,10 +75,7 @@ class GitRollback:
         self._context = context
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
-        try:
-            config = parse(Config, effect.payload, Place(effect.id))
-        except (SpecError, ValueError) as error:
-            raise EffectRefusedError(str(error)) from error
+        config = payload_of(Config, effect)
         if config.origin.write is Write.NEVER:
             raise EffectRefusedError("gitOrigin.write is Never")
         try:

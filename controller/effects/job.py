@@ -17,7 +17,7 @@ from typing import Any
 from controller import registry
 from controller.api import times
 from controller.api.effect import Effect
-from controller.api.fields import Absent, Place, field, parse, record
+from controller.api.fields import Absent, field, record
 from controller.api.job import KIND as JOB
 from controller.api.job import JobState, job_name
 from controller.api.names import JOB_LABEL, RELEASE_LABEL, REVISION_LABEL
@@ -33,6 +33,7 @@ from controller.effects.carrier import (
     EffectRefusedError,
     Limits,
     Owner,
+    payload_of,
 )
 from controller.effects.job_state import Seen, last_lines, latest, pods_first, seen_of, sentence
 from controller.kube.client import ConflictError, InvalidError, KubeError
@@ -83,10 +84,7 @@ class JobCarrier:
         self._clock = context.clock
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
-        try:
-            config = parse(Config, effect.payload, Place(effect.id))
-        except SpecError as error:
-            raise EffectRefusedError(str(error)) from error
+        config = payload_of(Config, effect)
         name = job_name(owner.name, effect.id)
         try:
             return await self._carry_out(owner, config, name)

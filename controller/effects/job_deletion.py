@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 from controller.api.effect import Effect
-from controller.api.fields import Place, field, parse, record
+from controller.api.fields import field, record
 from controller.api.job import DELETION, job_name
 from controller.api.names import RELEASE_LABEL
-from controller.api.reading import SpecError
 from controller.api.resources import JOBS, Rule
 from controller.api.shapes import Text
 from controller.effects.carrier import (
@@ -17,9 +16,9 @@ from controller.effects.carrier import (
     Carrier,
     EffectContext,
     EffectFailedError,
-    EffectRefusedError,
     Limits,
     Owner,
+    payload_of,
 )
 from controller.effects.job_state import sentence
 from controller.kube.client import KubeError
@@ -42,10 +41,7 @@ class JobDeletion:
         self._kube = context.kube
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
-        try:
-            config = parse(Config, effect.payload, Place(effect.id))
-        except SpecError as error:
-            raise EffectRefusedError(str(error)) from error
+        config = payload_of(Config, effect)
         name = job_name(owner.name, config.job)
         try:
             if not await self._delete(owner, name):

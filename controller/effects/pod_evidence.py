@@ -12,11 +12,10 @@ from typing import Any
 
 from controller.api import times
 from controller.api.effect import Effect
-from controller.api.fields import Absent, Place, field, parse, record
+from controller.api.fields import Absent, field, record
 from controller.api.job import job_name
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.pod_evidence import RejectedVersion
-from controller.api.reading import SpecError
 from controller.api.resources import EVENTS, POD_LOGS, PODS, RELEASES, Rule
 from controller.api.shapes import Flag, Integer, Text
 from controller.effects.carrier import (
@@ -28,6 +27,7 @@ from controller.effects.carrier import (
     EffectRefusedError,
     Limits,
     Owner,
+    payload_of,
 )
 from controller.effects.job_state import pods_first
 from controller.effects.pod_summary import MOST_PODS_READ, Log, Object, Read, evidence, logs_of, worst_first
@@ -81,10 +81,7 @@ class PodEvidence:
         self._context = context
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
-        try:
-            config = parse(Config, effect.payload, Place(effect.id))
-        except (SpecError, ValueError) as error:
-            raise EffectRefusedError(str(error)) from error
+        config = payload_of(Config, effect)
         try:
             await self._keep(owner, config)
         except KubeError as error:

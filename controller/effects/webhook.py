@@ -25,8 +25,7 @@ from typing import Any
 import httpx
 
 from controller.api.effect import Effect
-from controller.api.fields import Absent, Place, field, parse, record
-from controller.api.reading import SpecError
+from controller.api.fields import Absent, field, record
 from controller.api.secret import SecretRef
 from controller.api.shapes import Number, Open, Record
 from controller.api.text import one_line
@@ -36,9 +35,9 @@ from controller.effects.carrier import (
     Carrier,
     EffectContext,
     EffectFailedError,
-    EffectRefusedError,
     Limits,
     Owner,
+    payload_of,
 )
 from controller.effects.posting import MOST_TIMEOUT_S, post
 from controller.effects.secret_values import RULE, secret_value
@@ -79,10 +78,7 @@ class Webhook:
         self._context = context
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
-        try:
-            config = parse(Config, effect.payload, Place(effect.id))
-        except SpecError as error:
-            raise EffectRefusedError(str(error)) from error
+        config = payload_of(Config, effect)
         url = httpx.URL(config.url)
         try:
             async with asyncio.timeout(config.timeout_s):
