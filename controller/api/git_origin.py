@@ -101,7 +101,7 @@ class GitOrigin:
     author: GitAuthor = field(Record(GitAuthor), "Of the commits.", default={})
 
     def to_raw(self) -> Mapping[str, Any]:
-        """As it is written: it stands in the status while something is owed."""
+        """As people write it. The status keeps it while a commit is owed."""
         raw: dict[str, Any] = {"url": self.url, "branch": self.branch, "write": str(self.write)}
         raw["author"] = {"name": self.author.name, "email": self.author.email}
         if self.path:

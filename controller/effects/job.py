@@ -3,7 +3,7 @@
 Each time it is carried out it looks, and makes the Job where there is none: its name follows from the effect's id, so
 there is one, whoever leads. The template is that of the step in the spec, which the payload's digest names.
 
-The Job belongs to the Release whatever deletionPolicy says: nobody wants the test of a rollout that is gone.
+The Release owns the Job, also under deletionPolicy Orphan: once the Release is gone, its test is of no use.
 `effects/job_deletion.py` takes it away when its step is over.
 """
 
@@ -59,7 +59,7 @@ EXAMPLE: dict[str, Any] = {
 BLOCKED_AGAIN_S = 15.0
 """What cannot be made, or came to nothing, is tried again so often."""
 _TTL_S = 86_400
-"""A Job that nobody deletes, because the operator is gone, goes by itself."""
+"""Kubernetes deletes the Job after this time if the operator does not."""
 _SLOW_S = 10.0
 """A start that takes longer is asked for its events."""
 _STUCK_S = 60.0

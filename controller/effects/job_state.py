@@ -21,7 +21,7 @@ from controller.effects.masking import masked, without_keys
 Object = Mapping[str, Any]
 _BEFORE_START = {"", "ContainerCreating", "PodInitializing"}
 _NEVER_STARTED = {"StartError", "ContainerCannotRun", "ContainerStatusUnknown"}
-"""Of the last nobody knows whether it was."""
+"""With the last of these it is unknown whether the container was started."""
 _DEADLINE = "DeadlineExceeded"
 _MOST_SENTENCE = 256
 _LAST_LINES = 3

@@ -42,7 +42,7 @@ def undo(
 
 
 def _whole(before: Document, bad: Document, now: Document, paths: Sequence[Path]) -> str:
-    """With all that stands at a path as it was before, where it is as the commit left it to the letter."""
+    """`now`, with the text before the commit at each path where nobody has changed the text since."""
     editor = Editor(before.text, now.text)
     for path in paths:
         found = [(one.text[slice(*span)], span) for one in (before, bad, now) if (span := _span_at(one, path))]

@@ -148,7 +148,7 @@ class ConfigMaps:
             self._named.pop(key, None)
 
     def _leave(self, place: _Place, release: str) -> None:
-        """What was known for nobody else goes."""
+        """Forgets what no other Release asks for."""
         readers = self._readers[place]
         keys = readers.pop(release)
         if not readers:

@@ -29,7 +29,7 @@ class Canary:
     baseline: str = field(
         Word(("stable", "fresh")),
         "What the canary is compared with. stable: the pods that run. fresh: as many new pods of the stable version, "
-        "with the same weight, so that a cold start is nobody's fault. They cost pods, and proof takes longer.",
+        "with the same weight, so that neither is blamed for a cold start. They cost pods, and proof takes longer.",
         default="stable",
     )
     sticky: Sticky | None = field(
