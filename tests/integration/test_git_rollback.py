@@ -7,28 +7,18 @@ import yaml
 
 from controller.api.resources import RELEASES, SECRETS
 from controller.views.explanation import Explanation
-from tests.git_server import PASSWORD, USER, Certificate, Origin, served
+from tests.git_fixture import certificate, server
+from tests.git_server import PASSWORD, USER, Origin
 from tests.integration.operator_fixture import APPROVE, release, set_version, weight
 from tests.integration.test_notifications import bad_version, opens, stall
 
-__all__ = ["opens", "stall"]
+__all__ = ["certificate", "opens", "server", "stall"]
 FILE = "apps/web.yaml"
 
 
 @pytest.fixture
 def origin(tmp_path):
     return Origin(tmp_path / "git")
-
-
-@pytest.fixture
-def certificate(tmp_path):
-    return Certificate.make(tmp_path)
-
-
-@pytest.fixture
-def server(origin, certificate, tmp_path):
-    with served(tmp_path / "git", certificate=certificate) as server:
-        yield server
 
 
 async def given(stall, kube, server, certificate, origin, write="Push"):

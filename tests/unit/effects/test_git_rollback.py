@@ -16,14 +16,15 @@ from controller.kube.client import InvalidError, UnavailableError
 from controller.kube.objects import Key
 from controller.outward.addresses import Addresses
 from tests.gate import LOOPBACK_NETWORK
-from tests.git_server import PASSWORD, USER, Certificate, Origin, served
+from tests.git_fixture import certificate, server
+from tests.git_server import PASSWORD, USER, Origin
 from tests.unit.effects.calling import NoPods, no_api_server
-from tests.unit.git.story import FILE, WEB, manifest, rollback
+from tests.unit.git.story import BAD, FILE, GOOD, ORDER, WEB
+
+__all__ = ["certificate", "server"]
 
 OWNER = Key(WEB.namespace, WEB.name)
-GOOD, BAD = manifest(), manifest("shop/web:2")
 ROTATED = "the-new-one"
-ORDER = rollback(GOOD, BAD)
 
 
 class Secrets(NoPods):
@@ -45,17 +46,6 @@ def origin(tmp_path):
     origin.commit("first", {FILE: GOOD})
     origin.commit("bad", {FILE: BAD})
     return origin
-
-
-@pytest.fixture
-def certificate(tmp_path):
-    return Certificate.make(tmp_path)
-
-
-@pytest.fixture
-def server(origin, certificate, tmp_path):
-    with served(tmp_path / "git", certificate=certificate) as server:
-        yield server
 
 
 @pytest.fixture
