@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from controller.git.threads import check_wanted
+
 MOST_TEXT = 256 * 1024
 """Characters of a file that is parsed: PyYAML takes seconds for more."""
 _MOST_DEPTH = 100
@@ -50,6 +52,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Aliases are refused: what they repeat has no place of its own, and they grow without bound."""
+        check_wanted()
         if self.check_event(yaml.AliasEvent):
             raise UnreadableError("has a YAML alias")
         self.depth += 1

@@ -78,6 +78,17 @@ def find(files: Mapping[str, str], identity: Identity) -> Manifest | None:
     return Manifest(name, document, images_file, images, template=template)
 
 
+def unreadable(files: Mapping[str, str], identity: Identity) -> str:
+    """Of a file that may hold the Release, if only it could be read; empty: there is none."""
+    for name, text in files.items():
+        if "Release" in text and identity.name in text:
+            try:
+                documents(text)
+            except UnreadableError as error:
+                return f"; {name} {error}"
+    return ""
+
+
 def revisions(manifest: Manifest, identity: Identity) -> frozenset[str]:
     """The names that its version may have; none where that cannot be said."""
     if manifest.template is None:

@@ -11,15 +11,16 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import tempfile
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.api.text import one_line
+from controller.git.programs import FailedError, run
 from controller.git.remote import GitError, RefusedError, Remote
 from controller.ports import Resolve
 
@@ -27,7 +28,7 @@ TIMEOUT_S = 120.0
 """Of one command."""
 MOST_BLOB = 1 << 18
 MOST_HELD = 32 << 20
-"""Bytes of texts that are read of one repository."""
+"""Bytes of texts of one commit, and of those that are kept for the next one: most files are the same there."""
 MOST_FILES = 2_000
 """Manifests under the path."""
 DEPTHS = (200, 2_000, 20_000)
@@ -35,9 +36,8 @@ _PREFIX = "pointsman-git-"
 _LEFT_AFTER_S = 1800.0
 """Nobody works in a copy for so long: the effect has five minutes."""
 _OLDEST_GIT = (2, 37)
-_MOST_OUTPUT = 64 << 20
 _MOST_SAID = 300
-_LIMITED = 'ulimit -f 524288; ulimit -v 262144; ulimit -t 120; exec git "$@"'
+_LIMITS = "ulimit -f 524288; ulimit -v 262144; ulimit -t 120"
 """No file beyond 256 MiB, no more than 256 MiB of addresses, no command beyond two minutes of CPU."""
 _CONFIG = {
     "core.hooksPath": "/dev/null",
@@ -80,7 +80,10 @@ class Repository:
     _env: Mapping[str, str]
     refusal: str = ""
     """What was said to the last push that was not taken."""
-    _blobs: dict[str, str | None] = field(default_factory=dict)
+    _blobs: OrderedDict[str, str | None] = field(default_factory=OrderedDict)
+    """Those that were read last, at the end."""
+    _sizes: dict[str, int | None] = field(default_factory=dict)
+    """Of what is in the copy. None: it is too large to be read."""
     _fetched: tuple[str, ...] = ()
     _held: int = 0
 
@@ -135,35 +138,42 @@ class Repository:
     async def texts(self, blobs: Iterable[str]) -> Mapping[str, str | None]:
         """Of each; None: it is too large, or not UTF-8. Raises GitError, RefusedError."""
         wanted = list(dict.fromkeys(blobs))
-        missing = [one for one in wanted if one not in self._blobs]
-        if missing:
-            await self._get(missing)
-        return {one: self._blobs[one] for one in wanted}
+        unknown = [one for one in wanted if one not in self._sizes]
+        if unknown:
+            await self._get(unknown)
+        small = {one: size for one in wanted if (size := self._sizes[one]) is not None}
+        if sum(small.values()) > MOST_HELD:
+            raise RefusedError(f"more than {MOST_HELD >> 20} MiB of manifests; set gitOrigin.path")
+        await self._read([one for one in small if one not in self._blobs])
+        for blob in small:
+            self._blobs.move_to_end(blob)
+        found = {one: self._blobs[one] if one in small else None for one in wanted}
+        while self._held > MOST_HELD:
+            oldest, _ = self._blobs.popitem(last=False)
+            self._held -= self._sizes[oldest] or 0
+        return found
 
     async def _get(self, blobs: Sequence[str]) -> None:
+        """Into the copy."""
         lines = "".join(f"{one}\n" for one in blobs).encode()
         if list((self.folder / "objects" / "pack").glob("*.promisor")):
             # all at once; git itself would ask for one after the other
             how = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "origin", "--no-tags", "--no-write-fetch-head")
             await self._git(*how, "--filter=blob:none", "--stdin", said=lines)
         sizes = (await self._git("cat-file", "--batch-check=%(objectname) %(objectsize)", said=lines)).decode()
-        small = []
         for line in sizes.splitlines():
             blob, _, length = line.partition(" ")
-            self._blobs[blob] = None
-            if length.isdecimal() and int(length) <= MOST_BLOB:
-                small.append(blob)
-                self._held += int(length)
-        if self._held > MOST_HELD:
-            raise RefusedError(f"more than {MOST_HELD >> 20} MiB of manifests; set gitOrigin.path")
-        for start in range(0, len(small), 50):
-            some = small[start : start + 50]
+            self._sizes[blob] = int(length) if length.isdecimal() and int(length) <= MOST_BLOB else None
+
+    async def _read(self, blobs: Sequence[str]) -> None:
+        for start in range(0, len(blobs), 50):
+            some = blobs[start : start + 50]
             content = await self._git("cat-file", "--batch", said="".join(f"{one}\n" for one in some).encode())
             for blob in some:
                 head, _, content = content.partition(b"\n")
                 size = int(head.split(b" ")[2])
-                with contextlib.suppress(UnicodeDecodeError):
-                    self._blobs[blob] = content[:size].decode()
+                self._blobs[blob] = _text(content[:size])
+                self._held += size
                 content = content[size + 1 :]
 
     async def commit(
@@ -204,10 +214,10 @@ class Repository:
         command = ("--literal-pathspecs", "--git-dir", str(self.folder), *options, *arguments)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return await _run(command, {**self._env, **(env or {})}, said)
+                return await run(("git", *command), {**self._env, **(env or {})}, said=said, limits=_LIMITS)
         except TimeoutError as error:
             raise GitError(f"git {_verb(arguments)} took longer than {TIMEOUT_S:g} s") from error
-        except _FailedError as error:
+        except FailedError as error:
             raise GitError(f"git {_verb(arguments)}: {self._masked(error.said)}") from error
 
     def _masked(self, text: str) -> str:
@@ -216,6 +226,13 @@ class Repository:
         # the same trouble has the same words each time: a new sentence is a write of the status
         text = re.sub(r" after \d+ m?s\b", "", text.replace(str(self.folder.parent), ""))
         return one_line(text, _MOST_SAID)
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _files(listed: bytes, wanted: Callable[[str], bool]) -> dict[str, File]:
@@ -234,59 +251,6 @@ def _verb(arguments: Sequence[str]) -> str:
     return next((one for one in arguments if one.isalpha()), arguments[0]) if arguments[0] == "-c" else arguments[0]
 
 
-class _FailedError(Exception):
-    def __init__(self, said: str) -> None:
-        super().__init__(said)
-        self.said = said
-
-
-async def _run(command: Sequence[str], env: Mapping[str, str], said: bytes) -> bytes:
-    """Raises _FailedError. It and its children end with the call, however that ends."""
-    process = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        "-c",
-        _LIMITED,
-        "git",
-        *command,
-        env=dict(env),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        answer, errors, _ = await asyncio.gather(
-            _read(process.stdout, _MOST_OUTPUT), _read(process.stderr, 1 << 16), _write(process.stdin, said)
-        )
-        code = await process.wait()
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.returncode is None:
-            await asyncio.shield(process.wait())
-    if code:
-        raise _FailedError(errors.decode(errors="replace") or f"it ended with {code}")
-    return answer
-
-
-async def _read(stream: asyncio.StreamReader | None, most: int) -> bytes:
-    content = bytearray()
-    while stream is not None and (chunk := await stream.read(1 << 16)):
-        content += chunk
-        if len(content) > most:
-            raise _FailedError(f"it said more than {most} bytes")
-    return bytes(content)
-
-
-async def _write(stream: asyncio.StreamWriter | None, said: bytes) -> None:
-    if stream is None:
-        return
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        stream.write(said)
-        await stream.drain()
-    stream.close()
-
-
 def _clear_left() -> None:
     """Copies, with their secrets, that a killed operator left: /tmp outlives its container."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
@@ -300,7 +264,7 @@ async def _check_git() -> None:
     """Raises GitError. An older one passes over http.curloptResolve, and calls whatever address it finds."""
     if shutil.which("git") is None:
         raise GitError("the operator's image has no git; use one that has it, 2.37 or later")
-    said = await _run(("version",), {"PATH": os.environ.get("PATH", os.defpath)}, b"")
+    said = await run(("git", "version"), {"PATH": os.environ.get("PATH", os.defpath)}, limits=_LIMITS)
     found = re.search(rb"(\d+)\.(\d+)", said)
     if found is None or (int(found[1]), int(found[2])) < _OLDEST_GIT:
         raise GitError(f"the operator's image has {one_line(said.decode(errors='replace'), 50)}; use 2.37 or later")

@@ -1,7 +1,8 @@
 """After a rollback: the bad commit is undone by one commit of ours, or a pull request proposes that.
 
-1. The commit that brought the rejected revision is looked for in the history of the path.
-2. What it did to the Release is taken out, and nothing else (`undo.py`); the result has to be stable's revision.
+1. The commit that brought the rejected revision is looked for in the history of the path (`reading.py`), with those
+   that were pushed together with it.
+2. What they did to the Release is taken out, and nothing else (`undo.py`); the result has to be stable's revision.
 3. One commit says why. It is pushed to the branch; where another was faster, all of it begins anew on what is there.
 4. Where the branch does not take it, or must not be written, it goes to a branch of ours, for a pull request.
 """
@@ -9,31 +10,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from controller.api.git_origin import Write
 from controller.api.text import one_line
 from controller.backoff import delay_s
 from controller.git.editing import LayoutError
-from controller.git.manifests import (
-    VERSIONED,
-    Identity,
-    Manifest,
-    find,
-    has_configuration,
-    is_manifest,
-    may_count,
-    revisions,
-)
+from controller.git.manifests import VERSIONED, Identity, Manifest, has_configuration, revisions
+from controller.git.reading import Brought, NothingError, Reader, revisions_in
 from controller.git.remote import GitError
-from controller.git.repository import DEPTHS, MOST_FILES, Author, File, Repository
+from controller.git.repository import DEPTHS, Author, Repository
+from controller.git.threads import in_thread
 from controller.git.undo import MovedOnError, undo
 
 TRIES = 5
-MOST_COMMITS = 500
-"""Of the path, in which the bad one is looked for."""
 _MOST_MESSAGE = 1000
+_MOST_NAMED = 20
+"""Commits that the message names."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +82,12 @@ class Change:
     """Of files, by name: mode and text."""
 
     files: Mapping[str, tuple[str, str]]
-    bad: str
-    restored: str
+    brought: Brought
     is_stable: bool
 
 
 Propose = Callable[[str, str, str], Awaitable[str]]
 """Opens a pull request: branch, title, text; its url. Raises GitError."""
-
-
-class _NothingError(Exception):
-    """There is nothing to write; says why."""
 
 
 async def roll_back(repository: Repository, rollback: Rollback, propose: Propose) -> Written:
@@ -111,7 +100,7 @@ async def roll_back(repository: Repository, rollback: Rollback, propose: Propose
             return Written(commit=known)
         try:
             change = await _change(repository, rollback, head)
-        except _NothingError as error:
+        except NothingError as error:
             return Written(note=str(error))
         text = _text(rollback, change)
         commit = await repository.commit(head, change.files, text, rollback.author, rollback.at)
@@ -146,43 +135,32 @@ async def _holds(repository: Repository, rollback: Rollback, branch: str) -> boo
 
 
 async def _change(repository: Repository, rollback: Rollback, head: str) -> Change:
-    """Raises _NothingError, GitError."""
-    reader = _Reader(repository, rollback)
-    now = await reader.manifest(head)
-    if now is None:
-        raise _NothingError(
-            f"no file under {rollback.path or '/'} of {rollback.branch} holds {rollback.identity}, or several do"
-        )
-    if now.problem:
-        raise _NothingError(now.problem)
-    if await asyncio.to_thread(has_configuration, now):
-        raise _NothingError(
+    """Raises NothingError, GitError."""
+    reader = Reader(repository, rollback.identity, rollback.branch, rollback.path)
+    now = await reader.manifest_now(head)
+    if await in_thread(has_configuration, now):
+        raise NothingError(
             "the version has configuration from ConfigMaps, which Pointsman does not take back in git yet; "
             "revert the commit by hand"
         )
-    if rollback.stable in await asyncio.to_thread(revisions, now, rollback.identity):
-        raise _NothingError(f"{rollback.branch} asks for {rollback.stable} already")
-    bad, restored = await reader.bad_commit(head)
-    brought, before = await reader.manifest(bad), await reader.manifest(restored)
-    if brought is None or before is None:
-        raise _NothingError(f"{bad[:10]} brought the Release; there is nothing to go back to")
+    if rollback.stable in await in_thread(revisions, now, rollback.identity):
+        raise NothingError(f"{rollback.branch} asks for {rollback.stable} already")
+    found = await reader.brought(head, rollback.rejected, rollback.stable)
+    bad, before = await reader.manifest(found.bad), await reader.manifest(found.good)
+    if bad is None or before is None:
+        raise NothingError(f"{found.bad[:10]} brought the Release; there is nothing to go back to")
     try:
-        edited = await asyncio.to_thread(_edited, before, brought, now)
+        edited = await in_thread(_edited, before, bad, now)
     except MovedOnError as error:
-        raise _NothingError("somebody has changed it again since; nothing is touched") from error
+        raise NothingError("somebody has changed it again since; nothing is touched") from error
     except LayoutError as error:
-        raise _NothingError(f"{now.file} cannot be edited in place ({error}); revert {bad[:10]} by hand") from error
+        raise NothingError(f"{now.file} cannot be edited in place ({error}); revert {_names(found)} by hand") from error
     if not edited:
-        raise _NothingError("nothing is left of what the commit changed")
+        raise NothingError("nothing is left of what the commit changed")
     files, texts = await reader.files(head)
     modes = {name: (files[name].mode, text) for name, text in edited.items()}
-    is_stable = rollback.stable in await asyncio.to_thread(_wanted_by, {**texts, **edited}, rollback.identity)
-    return Change(modes, bad, restored, is_stable)
-
-
-def _wanted_by(files: Mapping[str, str], identity: Identity) -> frozenset[str]:
-    found = find(files, identity)
-    return frozenset() if found is None else revisions(found, identity)
+    is_stable = rollback.stable in await in_thread(revisions_in, {**texts, **edited}, rollback.identity)
+    return Change(modes, found, is_stable)
 
 
 def _edited(before: Manifest, bad: Manifest, now: Manifest) -> dict[str, str]:
@@ -196,63 +174,13 @@ def _edited(before: Manifest, bad: Manifest, now: Manifest) -> dict[str, str]:
     return {name: text for name, text in edited.items() if text != was[name]}
 
 
-@dataclass
-class _Reader:
-    repository: Repository
-    rollback: Rollback
-    known: dict[tuple[tuple[str, str], ...], frozenset[str]] = field(default_factory=dict)
-    """The revisions that are asked for, by the files that count: most commits change others. No manifest is kept: the
-    nodes of one file may take 50 MiB."""
-
-    async def files(self, commit: str) -> tuple[Mapping[str, File], Mapping[str, str]]:
-        """Manifests, and the texts of those that can be read. Raises _NothingError, GitError."""
-        files = await self.repository.files(commit, self.rollback.path, is_manifest)
-        if len(files) > MOST_FILES:
-            where = self.rollback.path or "/"
-            raise _NothingError(f"{len(files)} manifests under {where}, maximum is {MOST_FILES}; set gitOrigin.path")
-        texts = await self.repository.texts(file.blob for file in files.values())
-        found = {name: text for name, file in files.items() if (text := texts[file.blob]) is not None}
-        return files, found
-
-    async def manifest(self, commit: str) -> Manifest | None:
-        return await asyncio.to_thread(find, (await self._counted(commit))[1], self.rollback.identity)
-
-    async def _wanted_by(self, commit: str) -> frozenset[str]:
-        key, counted = await self._counted(commit)
-        if key not in self.known:
-            self.known[key] = await asyncio.to_thread(_wanted_by, counted, self.rollback.identity)
-        return self.known[key]
-
-    async def _counted(self, commit: str) -> tuple[tuple[tuple[str, str], ...], Mapping[str, str]]:
-        files, texts = await self.files(commit)
-        counted = {name: text for name, text in texts.items() if may_count(name, text, self.rollback.identity)}
-        return tuple((name, files[name].blob) for name in counted), counted
-
-    async def bad_commit(self, head: str) -> tuple[str, str]:
-        """The one that brought the rejected revision, and the one before it. Raises _NothingError, GitError."""
-        for depth in DEPTHS:
-            if depth != DEPTHS[0]:
-                await self.repository.deepen(depth)
-            commits = await self.repository.history(head, self.rollback.path, MOST_COMMITS)
-            bad = await self._brought_by(commits)
-            parent = await self.repository.parent(bad) if bad else ""
-            if bad and parent:
-                return bad, parent
-            if len(commits) >= MOST_COMMITS or not await self.repository.is_shallow():
-                break
-        raise _NothingError(
-            f"no commit of the last {MOST_COMMITS} under {self.rollback.path or '/'} brought {self.rollback.rejected}"
-        )
-
-    async def _brought_by(self, commits: Sequence[str]) -> str:
-        """The oldest of the newest commits in a row that ask for the rejected revision."""
-        bad = ""
-        for commit in commits:
-            if self.rollback.rejected in await self._wanted_by(commit):
-                bad = commit
-            elif bad:
-                break
-        return bad
+def _names(brought: Brought) -> str:
+    """Of its commits, oldest first."""
+    names = [commit[:10] for commit in brought.commits[-_MOST_NAMED:]]
+    left_out = len(brought.commits) - len(names)
+    if left_out:
+        names.insert(0, f"{left_out} more")
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _text(rollback: Rollback, change: Change) -> str:
@@ -263,11 +191,11 @@ def _text(rollback: Rollback, change: Change) -> str:
         "",
         f"{rollback.rejected} was rolled back: {said}",
         "",
-        f"This takes back what {change.bad[:10]} changed in the Release; later edits stay.",
+        f"This takes back what {_names(change.brought)} changed in the Release; later edits stay.",
     ]
     if not change.is_stable:
         lines += ["", f"The result is not {rollback.stable}: other commits changed the version, too. Please check it."]
-    trailers = {**rollback.trailers, "Pointsman-Restored-Commit": change.restored}
+    trailers = {**rollback.trailers, "Pointsman-Restored-Commit": change.brought.good}
     if rollback.evidence:
         trailers["Pointsman-Evidence"] = one_line(rollback.evidence, _MOST_MESSAGE)
     return "\n".join([*lines, "", *(f"{name}: {value}" for name, value in trailers.items()), ""])

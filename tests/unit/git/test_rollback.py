@@ -239,3 +239,36 @@ async def test_what_cannot_be_undone_says_why_and_writes_nothing(origin, change,
     assert note in written.note
     assert not written.commit
     assert origin.subjects()[0] == "some"
+
+
+async def test_two_commits_that_were_pushed_together_are_both_taken_back(origin):
+    good = git(origin.bare, "rev-parse", "main").strip()
+    first = origin.commit("bad, one", {FILE: manifest("shop/web:2")})
+    origin.commit("beside it", {"apps/api.yaml": "kind: Job\n"})
+    bad = manifest("shop/web:2").replace("- name: app\n", "- name: app\n        tty: true\n")
+    second = origin.commit("bad, two", {FILE: bad})
+    origin.commit("more pods", {FILE: bad.replace("replicas: 3", "replicas: 5")})
+    written = await carried_out(origin.url, rollback(GOOD, bad))
+    assert written.commit
+    assert origin.read(FILE) == manifest(replicas=5)
+    message = origin.message()
+    assert f"This takes back what {first[:10]} and {second[:10]} changed in the Release" in message
+    assert f"Pointsman-Restored-Commit: {good}" in message
+    assert [one for one in origin.subjects() if one.startswith("Roll back")] == [origin.subjects()[0]]
+
+
+async def test_a_rollback_to_an_older_version_takes_back_what_came_since(origin):
+    for number in (2, 3, 4):
+        origin.commit(f"version {number}", {FILE: manifest(f"shop/web:{number}", replicas=number)})
+    written = await carried_out(origin.url, rollback(GOOD, manifest("shop/web:4")))
+    assert written.commit
+    assert origin.read(FILE) == manifest(replicas=4)
+
+
+async def test_of_many_commits_that_were_pushed_together_the_message_names_the_newest(origin):
+    for number in range(25):
+        bad = manifest(f"shop/web:bad{number}")
+        last = origin.commit(f"bad {number}", {FILE: bad})
+    await carried_out(origin.url, rollback(GOOD, bad))
+    assert "This takes back what 5 more, " in origin.message()
+    assert f" and {last[:10]} changed" in origin.message()

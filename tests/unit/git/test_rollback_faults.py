@@ -6,16 +6,20 @@ import os
 import shlex
 import subprocess
 import threading
+import time
 import weakref
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from controller.git import reading, repository
 from controller.git import rollback as rolling
+from controller.git.documents import documents
 from controller.git.manifests import Manifest, find
 from controller.git.remote import Credentials, GitError, RefusedError, Remote
 from controller.git.repository import opened
+from controller.git.threads import in_thread
 from tests.git_server import PASSWORD, USER, git, served
 from tests.unit.git.story import (
     BAD,
@@ -57,12 +61,13 @@ async def test_a_hostile_repository_has_no_effect(origin, tmp_path):
 async def test_no_yaml_of_a_repository_is_worked_on_in_the_event_loop(origin, monkeypatch):
     threads = []
 
-    def watched(real, *arguments):
+    def watched(real, *arguments, **named):
         threads.append(threading.current_thread())
-        return real(*arguments)
+        return real(*arguments, **named)
 
-    for name in ("find", "revisions", "has_configuration"):
-        monkeypatch.setattr(rolling, name, partial(watched, getattr(rolling, name)))
+    for module, names in ((rolling, ("undo", "revisions", "has_configuration")), (reading, ("find", "revisions"))):
+        for name in names:
+            monkeypatch.setattr(module, name, partial(watched, getattr(module, name)))
     origin.commit("bad", {FILE: BAD})
     assert (await carried_out(origin.url, ORDER)).commit
     assert threads
@@ -80,7 +85,7 @@ async def test_a_long_history_of_the_manifest_is_not_kept_in_memory(origin, monk
         made.append(weakref.ref(found))
         return found
 
-    monkeypatch.setattr(rolling, "find", counted)
+    monkeypatch.setattr(reading, "find", counted)
     for replicas in range(12):
         origin.commit("more pods", {FILE: manifest("shop/web:2", replicas=10 + replicas)})
     assert (await carried_out(origin.url, ORDER)).commit
@@ -286,3 +291,58 @@ async def test_more_manifests_than_fit_into_memory_are_refused(origin):
     origin.commit("bad, and much", {FILE: BAD} | {f"apps/m{n}.yaml": f"a: {n} {'x' * 250_000}\n" for n in range(140)})
     with pytest.raises(RefusedError, match=r"set gitOrigin\.path"):
         await carried_out(origin.url, ORDER)
+
+
+async def test_the_same_large_files_in_a_long_history_are_no_more_than_the_files_of_one_commit(origin, monkeypatch):
+    monkeypatch.setattr(repository, "MOST_HELD", 60_000)
+    origin.commit("bad", {FILE: BAD})
+    for number in range(6):
+        origin.commit("beside it", {"apps/large.yaml": f"a: {number} {'x' * 25_000}\n"})
+    assert (await carried_out(origin.url, ORDER)).commit
+    assert origin.read(FILE) == GOOD
+
+
+async def test_a_thread_that_nobody_waits_for_ends():
+    text = "Release web\n" + "- [a, {b: c}, d]\n" * 12_000
+    began, ended = threading.Event(), threading.Event()
+
+    def parse():
+        began.set()
+        try:
+            documents(text)
+        finally:
+            ended.set()
+
+    working = asyncio.create_task(in_thread(parse))
+    await asyncio.to_thread(began.wait, 30)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    since = time.monotonic()
+    assert await asyncio.to_thread(ended.wait, 30)
+    assert time.monotonic() - since < 1.0, "parsing all of it takes several seconds"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (BAD.replace("metadata:", "metadata: &m").replace("spec:\n", "other: *m\nspec:\n", 1), "has a YAML alias"),
+        (BAD.replace("image: shop", "image:\tshop"), "is not YAML"),
+        (BAD + "x: 1\nx: 2\n", "has a key twice"),
+    ],
+)
+async def test_a_manifest_that_cannot_be_read_is_named(origin, text, why):
+    origin.commit("bad", {FILE: text})
+    written = await carried_out(origin.url, ORDER)
+    assert f"{FILE} {why}" in written.note
+    assert origin.subjects()[0] == "bad"
+
+
+async def test_a_byte_order_mark_and_the_line_ends_of_another_system_stay(origin):
+    dos = [("\ufeff" + one).replace("\n", "\r\n") for one in (GOOD, BAD)]
+    for name, text in zip(("good", "bad"), dos, strict=True):
+        (origin.work / FILE).write_bytes(text.encode())
+        git(origin.work, "commit", "-qam", name)
+        git(origin.work, "push", "-q", "origin", "main")
+    assert (await carried_out(origin.url, ORDER)).commit
+    shown = subprocess.run(["git", "show", f"main:{FILE}"], cwd=origin.bare, capture_output=True, check=True)  # noqa: ASYNC221
+    assert shown.stdout == dos[0].encode()
