@@ -15,7 +15,7 @@ from controller.api.choice import Module
 from controller.api.notice import Notification
 from controller.api.notify import NotifierConfig
 from controller.api.resources import Resource, Rule
-from controller.rollout.preview import Preview
+from controller.rollout.preview import Preview, Reach
 from controller.rollout.sizing import Sizing
 
 Service = TypeVar("Service")
@@ -216,6 +216,23 @@ class Previews(Protocol):
 
     async def show(self, preview: Preview | None) -> None:
         """None: nothing of it is left. Idempotent. Raises RouterError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Lack:
+    message: str
+    """What a router cannot do here, and why: a part of a sentence."""
+    is_certain: bool = True
+    """False: that cannot be known now, as before anything has said so."""
+
+
+@runtime_checkable
+class DependsOnCluster(Protocol):
+    """A Router that can do what `Config.can` names only where its cluster can."""
+
+    async def lacks(self, reach: Reach) -> Lack | None:
+        """Why requests cannot reach a version in this way here; None: they can. Follows `Router.observe`."""
         ...
 
 

@@ -15,7 +15,8 @@ _PREVIEW = "preview"
 _CANNOT = {
     _PREVIEW: "{} cannot tell requests apart, as preview and header need. Use traffic.gatewayAPI or traffic.traefik, "
     "or leave it out",
-    "mirrorPercent": "{} cannot copy requests, as mirror needs. Use traffic.traefik, or leave it out",
+    "mirrorPercent": "{} cannot copy requests, as mirror needs. Use traffic.gatewayAPI or traffic.traefik, or leave it "
+    "out",
     "threeWay": "{} cannot split the work between three versions, as baseline: fresh needs. Use traffic.gatewayAPI or "
     "traffic.traefik, or baseline: stable",
     "sticky": "{} cannot keep a client with one version, as sticky needs. Use traffic.traefik, or leave it out",

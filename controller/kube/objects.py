@@ -39,6 +39,12 @@ def child_name(name: str, revision: str) -> str:
     return f"{name}-{revision}"
 
 
+def revision_named(name: str, child: str) -> str:
+    """The revision of a child that is named as `child_name` does; empty for any other name."""
+    revision = child.removeprefix(f"{name}-")
+    return revision if revision != child and _REVISION.fullmatch(revision) else ""
+
+
 PREVIEW = "preview"
 """Part of a Release; shorter than any revision, so no child is named like it."""
 

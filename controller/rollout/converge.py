@@ -50,6 +50,8 @@ CONFIG_AGAIN_S = 60.0
 _GOES_ON = (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY)
 _RESTORED_AGAIN_S = 1.0
 _PREVIEWED_AGAIN_S = 15.0
+_COPIED_AGAIN_S = 30.0
+"""No watch shows that a Gateway cannot copy requests any longer."""
 _NO_EFFECT = "ManualWithoutEffect"
 _LEDGER_CHECK_S = 60.0
 """No event reports a ledger that was lost, and new pods wait for one."""
@@ -204,6 +206,8 @@ def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
         return
     if wanted is not None:
         draft.update(previews=True)
+    if _is_mirror(wanted):
+        draft.again(_COPIED_AGAIN_S)
     if _is_mirror(seen.preview) and not _is_mirror(wanted) and draft.status.weight <= 0:
         draft.update(weight_since=draft.now)  # a router may learn that its pods go before it learns of this
     if seen.preview != wanted:

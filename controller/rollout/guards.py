@@ -31,6 +31,7 @@ _STEADY_S = 120.0
 40 s for one turn from ready to unready and back: what turns like that again and again is never steady.
 """
 _TAKEN_AGAIN_S = 15.0
+_SUPPORTED_AGAIN_S = 15.0
 _BEFORE_THERE_WERE_TWO = "canary"
 
 
@@ -199,6 +200,28 @@ def _begin(draft: Draft, new: str) -> None:
     draft.event("NewVersion", f"{what}; {change}" if change else what)
 
 
+def _unsupported(draft: Draft) -> str | None:
+    """What the cluster cannot do, while that is still to come: what is behind a version needs nothing any more."""
+    seen, status = draft.seen, draft.status
+    if not seen.unsupported or not status.stable or status.is_rejected(seen.target):
+        return None
+    steps = seen.spec.steps
+    works = status.step >= len(steps) or any((step.weight or 0) > 0 for step in steps[: status.step + 1])
+    return None if works and status.attempt is not None else seen.unsupported
+
+
+def _await_support(draft: Draft, unsupported: str) -> Desired:
+    """As for a spec that cannot be meant: nothing is begun and nothing rejected, and what was begun waits."""
+    draft.announce(Reason.INVALID, unsupported)
+    draft.again(_SUPPORTED_AGAIN_S)
+    at_stable = stable_alone(draft, Summary(Phase.INVALID, Reason.INVALID, unsupported))
+    if draft.status.attempt is None:
+        return at_stable
+    draft.stop_clock()
+    draft.update_attempt(start_blocked=True)
+    return replace(at_stable, kept=None)
+
+
 def _failed(draft: Draft) -> FailedCheck | None:
     on_trial = draft.status.stable != "" and draft.status.attempt is not None
     return failed_check(draft) if on_trial else None
@@ -266,6 +289,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("the canary is no longer asked for", _superseded, _end_superseded),
     Guard("the spec asks for another strategy", _other_strategy, _start_anew),
     Guard("the configuration is missing", _cannot_be_made, _await_configuration),
+    Guard("the cluster cannot do a step", _unsupported, _await_support),
     Guard("a new version is asked for", _new_version, _begin),
     Guard("the canary fails a check", _failed, _roll_back),
     Guard("the canary has no endpoints", _without_endpoints, _take_work_away),

@@ -147,6 +147,8 @@ class Observation:
     """As the router has it."""
     preview_refused: str = ""
     """Why it cannot be reached, in a sentence, where the router says so."""
+    unsupported: str = ""
+    """Which step the router cannot do in this cluster, and why, in a sentence with the field's path."""
     route_refused: str = ""
     """Why the weights have no effect, in a sentence, where the router says so."""
     route_unanswered: str = ""

@@ -25,6 +25,7 @@ from controller.ports import (
     Weights,
 )
 from controller.rollout.preview import Preview
+from controller.routers import _mirror_filter
 from controller.routers._acceptance import refusal, rivalry, unanswered
 from controller.routers._preview_route import PreviewRoute
 from controller.routers._written import contains
@@ -72,9 +73,15 @@ class RouteConfig:
         }
         return spec | ({"hostnames": list(self.hostnames)} if self.hostnames else {})
 
-    def routed(self, backends: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        spec = self.unrouted
-        return {**spec, "rules": [{**rule, "backendRefs": list(backends)} for rule in spec["rules"]]}
+    def routed(
+        self, backends: Sequence[Mapping[str, Any]], filters: Sequence[Mapping[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """`filters`: besides those of the rules."""
+        spec, rules = self.unrouted, []
+        for rule in spec["rules"]:
+            every = [*(rule.get("filters") or []), *filters]
+            rules.append({**rule, "backendRefs": list(backends)} | ({"filters": every} if every else {}))
+        return {**spec, "rules": rules}
 
 
 class HttpRouter:
@@ -97,8 +104,6 @@ class HttpRouter:
         return await self._preview.observe(self._route_config.unrouted, ports)
 
     async def show(self, preview: Preview | None) -> None:
-        if preview is not None and preview.reach.mirror:
-            raise RouterError("this router cannot copy requests, as mirror needs. Leave it out")
         if preview is None or self._route_config is None:
             await self._preview.remove()
         else:
@@ -119,36 +124,52 @@ class HttpRouter:
             written_at=written_at(route["metadata"]),
         )
 
-    async def _write_route(self, config: RouteConfig, backends: Sequence[Mapping[str, Any]]) -> bool:
-        """Raises RouterError. Where the rest of it is refused, its rules lead to `backends` all the same."""
-        wanted = config.routed(backends)
+    async def _write_route(
+        self,
+        config: RouteConfig,
+        backends: Sequence[Mapping[str, Any]],
+        filters: Sequence[Mapping[str, Any]] = (),
+    ) -> bool:
+        """Raises RouterError. Where the rest of it is refused, its rules lead to `backends` all the same.
+
+        `filters`: ours, which copy requests.
+        """
+        wanted = config.routed(backends, filters)
         if self._seen is None:
             self._seen = await self._create(HTTP_ROUTES, wanted)
             return True
         self._refuse_foreign(HTTP_ROUTES, self._seen)
-        if contains(self._seen.get("spec"), wanted):
+        if is_as_written(self._seen.get("spec") or {}, wanted):
             return False
         # the resourceVersion that was read goes along: a stale decision is answered 409; and a key that is misspelt is
         # refused: dropped, it would leave a rule that takes all requests
         try:
             self._seen = await self._kube.replace(HTTP_ROUTES, self._with_spec(self._seen, wanted), strict=True)
         except InvalidError as error:
-            await self._lead_alone(backends)
+            await self._lead_alone(backends, filters)
             raise RouterError(f"the API server refuses the route: {error}") from error
         return True
 
-    async def _lead_alone(self, backends: Sequence[Mapping[str, Any]]) -> bool:
-        """The route stays as it was last accepted, and leads elsewhere all the same: work can always be taken away."""
+    async def _lead_alone(
+        self, backends: Sequence[Mapping[str, Any]], filters: Sequence[Mapping[str, Any]] = ()
+    ) -> bool:
+        """The route stays as it was last accepted, and leads elsewhere all the same: work can always be taken away.
+
+        `filters`: ours, which copy requests. A field of theirs that the API server does not know is refused.
+        """
         route = copy.deepcopy(self._seen)
         if route is None:
             return False
         self._refuse_foreign(HTTP_ROUTES, route)
         rules = route["spec"].get("rules") or []
-        if not rules or all(contains(rule.get("backendRefs"), list(backends)) for rule in rules):
+        wanted = [
+            _mirror_filter.with_filters(rule, self._target.name, filters) | {"backendRefs": list(backends)}
+            for rule in rules
+        ]
+        if is_as_written({"rules": rules}, {"rules": wanted}):
             return False
-        for rule in rules:
-            rule["backendRefs"] = list(backends)
-        self._seen = await self._kube.replace(HTTP_ROUTES, route)
+        route["spec"]["rules"] = wanted
+        self._seen = await self._kube.replace(HTTP_ROUTES, route, strict=bool(filters))
         return True
 
     async def _remove_route(self) -> None:
@@ -217,6 +238,10 @@ def backends_of(route: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Where its first rule leads; all rules of a route of ours lead there."""
     rules = (route.get("spec") or {}).get("rules") or [{}]
     return list(rules[0].get("backendRefs") or [])
+
+
+def is_as_written(spec: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return contains(spec, wanted) and _mirror_filter.have_as_many(spec.get("rules") or [], wanted["rules"])
 
 
 def led_by_another_kind(route: Mapping[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from controller.rollout.preview import Preview, Reach
 from controller.rollout.sizing import Sizing
 from controller.routers._acceptance import unresolved
 from controller.routers._http_route import EXAMPLE as EXAMPLE  # noqa: PLC0414 - a module exports it
-from controller.routers._http_route import HttpRouter, RouteConfig, backends_of
+from controller.routers._http_route import HttpRouter, RouteConfig, backends_of, is_as_written
 from controller.routers._written import contains
 
 KIND = "traefik"
@@ -74,8 +74,8 @@ class TraefikRouter(HttpRouter):
         spec = found.get("spec") or {}
         weights = self._weights_of(_services_of(spec))
         as_written = self._config is None or (
-            contains(route["spec"], self._config.routed([self._reference]))
-            and _is_as_written(spec, self._spec(self._config, weights, self._mirror()))
+            is_as_written(route["spec"], self._config.routed([self._reference]))
+            and _is_service_as_written(spec, self._spec(self._config, weights, self._mirror()))
         )
         return Weights(weights.shares if as_written else {}, signs=self._signs(route))
 
@@ -147,7 +147,7 @@ class TraefikRouter(HttpRouter):
                 raise RouterError(_UNKNOWN) from error
             return True
         self._refuse_foreign(TRAEFIK_SERVICES, seen)
-        if _is_as_written(seen.get("spec") or {}, spec):
+        if _is_service_as_written(seen.get("spec") or {}, spec):
             return False
         try:
             self._service_seen = await self._kube.replace(TRAEFIK_SERVICES, self._with_spec(seen, spec), strict=True)
@@ -209,7 +209,7 @@ def _services_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [mirroring] if mirroring else list((spec.get("weighted") or {}).get("services") or [])
 
 
-def _is_as_written(spec: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _is_service_as_written(spec: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Fields that somebody has added count too: a TraefikService does what its first known field says."""
     return (
         contains(spec, wanted)

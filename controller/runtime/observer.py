@@ -24,6 +24,7 @@ from controller.kube.cache import ObjectCache
 from controller.kube.config_maps import ConfigMaps
 from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of
 from controller.ports import (
+    DependsOnCluster,
     Previewed,
     Previews,
     RoutedService,
@@ -111,6 +112,7 @@ class Observer:
         router = self._router(holding, spec, target)
         weights = await self._weights(router, leaves=holding != spec.traffic.kind)
         previewed = await self._previewed(router, spec, status)
+        unsupported, in_doubt = await self._lacked(router, spec)
         beside = await self._beside(holding, spec, status, target)
         taken = await self._unlabelled_service(key, owner, by_name)
         endpoints = ready_endpoints(slices)
@@ -158,7 +160,8 @@ class Observer:
             trouble_beside=beside.trouble,
             not_accepted_beside=beside.not_accepted,
             preview=previewed.preview,
-            preview_refused=previewed.refused,
+            preview_refused=previewed.refused or in_doubt,
+            unsupported=unsupported,
             route_by=signs.edited_by,
             route_refused=signs.refused,
             route_unanswered=signs.unanswered,
@@ -209,6 +212,20 @@ class Observer:
         if not isinstance(router, Previews) or not (wanted or status.previews):
             return Previewed()
         return await router.observe_preview()
+
+    @staticmethod
+    async def _lacked(router: Router, spec: ReleaseSpec) -> tuple[str, str]:
+        """What a step needs and the cluster cannot do; and why that is not known, where it is not."""
+        if not isinstance(router, DependsOnCluster):
+            return "", ""
+        in_doubt = ""
+        for index, step in enumerate(spec.steps):
+            reach = reach_of(step)
+            lack = None if reach is None else await router.lacks(reach)
+            if lack is not None and lack.is_certain:
+                return f"spec.strategy.{spec.strategy_kind}.steps[{index}]: {lack.message}", ""
+            in_doubt = in_doubt or ("" if lack is None else lack.message)
+        return "", in_doubt
 
     async def _beside(self, holding: str, spec: ReleaseSpec, status: Status, target: RoutedService) -> _Beside:
         """What is wrong there keeps nobody from the router that has the traffic."""

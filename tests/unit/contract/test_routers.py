@@ -13,7 +13,7 @@ from controller.api.abilities import abilities
 from controller.api.choice import OneOf
 from controller.api.fields import Place
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
-from controller.api.resources import DEPLOYMENTS, SERVICES, Resource
+from controller.api.resources import DEPLOYMENTS, GATEWAY_CLASSES, GATEWAYS, SERVICES, Resource
 from controller.kube.client import KubeError
 from controller.kube.clock import SteadyClock
 from controller.kube.host_names import HostNames
@@ -46,6 +46,11 @@ class World:
         for revision, pods in ((STABLE, 9), (CANARY, 1)):
             metadata = {"name": f"web-{revision}", "labels": {**labels, REVISION_LABEL: revision}}
             self.kube.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"replicas": pods}})
+        accepted = {"conditions": [{"type": "Accepted", "status": "True"}]}
+        features = ["HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"]
+        status = {**accepted, "supportedFeatures": [{"name": one} for one in features]}
+        self.kube.put(GATEWAYS, {"metadata": {"name": "public"}, "spec": {"gatewayClassName": "able"}})
+        self.kube.put(GATEWAY_CLASSES, {"metadata": {"name": "able"}, "status": status})
         self.stores = MemoryLedgers()
         self.allocators = Allocators(self._connect)
 
@@ -294,16 +299,6 @@ async def test_a_mirror_that_cannot_be_written_is_refused_and_not_left_out(
     with pytest.raises(RouterError, match="copied only while one version has all of the work"):
         await (await previews(world)).show(COPIES)
     assert await world.shares() == pytest.approx(shares)
-
-
-@pytest.mark.parametrize(
-    "kind", [kind for kind, one in KINDS.items() if {"preview"} == abilities(one.Config) & {"preview", "mirrorPercent"}]
-)
-async def test_a_router_that_cannot_copy_requests_says_so(kind: str) -> None:
-    world = World(kind)
-    await world.ensure(ALL_STABLE)
-    with pytest.raises(RouterError, match="cannot copy requests"):
-        await (await previews(world)).show(COPIES)
 
 
 @PREVIEWING

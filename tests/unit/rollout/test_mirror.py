@@ -132,3 +132,55 @@ def test_a_version_whose_pods_ended_its_copies_stays_until_the_router_has_heard_
     assert "v2" in world.cluster.deployments
     world.advance(minutes=1)
     assert list(world.cluster.deployments) == ["v1"]
+
+
+UNSUPPORTED = "spec.strategy.canary.steps[0]: GatewayClass able does not support HTTPRouteRequestMirror"
+
+
+def test_a_cluster_that_cannot_copy_makes_the_release_invalid_and_begins_nothing(world):
+    world.given(release([MIRROR, approve()]))
+    world.unsupported = UNSUPPORTED
+    world.commit("v2")
+    world.advance(minutes=1)
+    assert (world.release.phase, world.release.message) == ("Invalid", UNSUPPORTED)
+    assert list(world.cluster.deployments) == ["v1"]
+    world.unsupported = ""
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    assert copies(world) == ("v2", 10)
+
+
+def test_a_class_that_changes_its_mind_ends_the_copies_and_keeps_the_version(world):
+    until_mirrored(world, approve())
+    world.unsupported = UNSUPPORTED
+    world.advance(minutes=30)
+    assert (world.release.phase, copies(world), world.release.rejected) == ("Invalid", None, ())
+    assert "v2" in world.cluster.deployments
+    world.unsupported = ""
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    assert copies(world) == ("v2", 10)
+
+
+def test_a_version_that_has_work_needs_no_copies_any_more(world):
+    until_mirrored(world, approve(), weight(5), approve())
+    world.ask("approve")
+    world.until(lambda: world.traffic.canary == 5)
+    world.unsupported = UNSUPPORTED
+    world.advance(minutes=5)
+    assert (world.release.phase, world.traffic.canary) == ("Paused", 5)
+
+
+def test_an_abort_is_answered_while_the_cluster_cannot_copy(world):
+    until_mirrored(world, approve())
+    world.unsupported = UNSUPPORTED
+    world.advance(minutes=1)
+    world.ask("abort")
+    world.advance(minutes=2)
+    assert (world.release.phase, list(world.cluster.deployments)) == ("RolledBack", ["v1"])
+
+
+def test_a_class_that_cannot_be_read_holds_the_steps_and_keeps_the_copies(world):
+    until_mirrored(world, approve())
+    world.preview_refused = "GatewayClass able of Gateway shop/public does not exist"
+    world.advance(minutes=1)
+    assert (world.release.phase, copies(world)) == ("Waiting", ("v2", 10))
+    assert "the mirror: GatewayClass able of Gateway shop/public does not exist" in world.release.message

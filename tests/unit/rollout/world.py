@@ -76,6 +76,7 @@ class World:
     """The kind of write that is refused from now on; "status" for that of the status."""
     router_took_weights: bool = False
     preview_refused: str = ""
+    unsupported: str = ""
     lacks_before: bool = False
     follows: bool = True
     """The router does what was written."""
@@ -241,6 +242,7 @@ class World:
             weights=self.cluster.weights(),
             preview=self.cluster.preview,
             preview_refused=self.preview_refused,
+            unsupported=self.unsupported,
             lacks_before=self.lacks_before,
             route_by="" if self.cluster.route == self.cluster.written else "robot",
             unused_credits_s=self.unused_credits_s,

@@ -123,8 +123,8 @@ NEVER: dict[Path, str] = {
     ("traffic", "traefik", "rules", 0, "backendRefs"): "refused, whatever it is",
     ("strategy", "blueGreen", "steps", 0, "weight"): "refused: a switch has no weights",
     ("strategy", "canary", "sticky", "cookie"): "refused with traffic.gatewayAPI: test_routers_traefik",
-    ("strategy", "canary", "steps", 0, "mirror"): "refused with traffic.gatewayAPI: test_mirror",
-    ("strategy", "blueGreen", "steps", 0, "mirror"): "refused with traffic.gatewayAPI: test_mirror",
+    ("strategy", "canary", "steps", 0, "mirror"): "waits for a GatewayClass that can copy: test_mirror",
+    ("strategy", "blueGreen", "steps", 0, "mirror"): "waits for a GatewayClass that can copy: test_mirror",
     ("strategy", "blueGreen", "steps", 0, "analyze"): "goes with a weight",
 }
 """Fields that no Release may have, or none with the router of these tests."""
