@@ -29,6 +29,11 @@ class GoTool:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CgoTool(GoTool):
+    """One that has C within: a C compiler is needed too."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wheel:
     """A program that somebody publishes on PyPI; `hack/node/wheels` holds the hashes."""
 
@@ -162,6 +167,39 @@ def _programs() -> Iterator[Program]:
         seconds=5,
     )
     yield Program(
+        name="gitea",
+        version="1.24.6",
+        source=CgoTool(
+            module="gitea",
+            package="code.gitea.io/gitea",
+            ldflags="-X main.Version=1.24.6",
+            tags="sqlite,sqlite_unlock_notify",
+        ),
+        seconds=240,
+    )
+    yield Program(
+        name="gitea-files",  # templates and translations, which it does not start without
+        version="1.24.6",
+        source=GoFiles(module="gitea", path="code.gitea.io/gitea", folder="."),
+        seconds=5,
+    )
+    yield Program(
+        name="kustomize-controller",  # of Flux
+        version="1.7.3",
+        source=GoTool(module="kustomize-controller", package="github.com/fluxcd/kustomize-controller"),
+        seconds=240,
+    )
+    yield Program(
+        name="kustomize-controller-crds",
+        version="1.7.3",
+        source=GoFiles(
+            module="kustomize-controller",
+            path="github.com/fluxcd/kustomize-controller",
+            folder="config/crd/bases",
+        ),
+        seconds=5,
+    )
+    yield Program(
         name="traefik-crds",
         version="3.7.13",
         source=GoFiles(
@@ -175,8 +213,11 @@ def _programs() -> Iterator[Program]:
 
 PROGRAMS = {program.name: program for program in _programs()}
 
+TESTED_WITH = frozenset({"gitea", "gitea-files", "kustomize-controller", "kustomize-controller-crds"})
+"""Only some tests need these; whoever does builds them, so that the first run does not grow."""
+
 # Go is only fetched where the machine has none that is new enough.
-NATIVE = tuple(name for name in PROGRAMS if name != "go")
+NATIVE = tuple(name for name in PROGRAMS if name != "go" and name not in TESTED_WITH)
 
 
 def folder(program: Program) -> Path:

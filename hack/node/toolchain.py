@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from hack.node import paths
-from hack.node.binaries import GO, GoFiles, GoTool, Program, Wheel
+from hack.node.binaries import GO, CgoTool, GoFiles, GoTool, Program, Wheel
 from hack.node.trouble import TroubleError
 
 _LOG_LINES = 30
@@ -65,7 +65,10 @@ def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> 
     sources = [program.source for program in programs if isinstance(program.source, GoTool)]
     first = sources[0]
     cwd = paths.NODE / "go" / first.module
-    env = go_environment(cgo=first.libflux)
+    cgo = first.libflux or isinstance(first, CgoTool)
+    if cgo and shutil.which("cc") is None:
+        raise TroubleError(f"building {programs[0].name} needs cc, which is not on PATH: install gcc and run it again.")
+    env = go_environment(cgo=cgo)
     if first.libflux:
         env |= _libflux(go, cwd=cwd, into=into, log=log) | {"GOCACHE": str(_libflux_cache())}
     stamps = " ".join(dict.fromkeys(source.ldflags for source in sources if source.ldflags))
@@ -93,7 +96,6 @@ def _libflux(go: str, *, cwd: Path, into: Path, log: Path) -> dict[str, str]:
     for needed, package in (
         ("cargo", "rustup, then `rustup default stable`"),
         ("pkg-config", "pkg-config"),
-        ("cc", "gcc"),
     ):
         if shutil.which(needed) is None:
             raise TroubleError(

@@ -61,6 +61,10 @@ def test_wheels_are_pinned_to_the_version_named(program):
         ("telegraf", "github.com/influxdata/telegraf"),
         ("coredns", "github.com/coredns/coredns"),
         ("gateway-api", "sigs.k8s.io/gateway-api"),
+        ("gitea", "code.gitea.io/gitea"),
+        ("gitea-files", "code.gitea.io/gitea"),
+        ("kustomize-controller", "github.com/fluxcd/kustomize-controller"),
+        ("kustomize-controller-crds", "github.com/fluxcd/kustomize-controller"),
     ],
 )
 def test_go_modules_are_pinned_to_the_version_named(name, module):
