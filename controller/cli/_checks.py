@@ -15,7 +15,7 @@ from controller.api.action import parse_action
 from controller.api.names import API_VERSION, GROUP
 from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
-from controller.cli import _schema
+from controller.cli import _cel, _schema
 from controller.cli._config_maps import configuration_problems
 from controller.cli._documents import Document
 from controller.cli._pod_template import pod_template
@@ -107,15 +107,24 @@ def _check_one(document: Document) -> tuple[list[SpecError], Any]:
     content = {key: value for key, value in document.raw.items() if key != "metadata"}
     found = list(itertools.islice(_schema.problems(_schemas()[document.kind], content, ""), _MOST_PROBLEMS))
     found += _names(document)
+    all_found = len(found) < _MOST_PROBLEMS  # else a rule might see a value of a wrong type
+    broken = list(_cel.broken_rules(_schemas()[document.kind], document.raw, found)) if all_found else []
     result, error = _parse(document)
     if error is not None and not any(_lies_above(one.path, error.path) for one in found):
         # the parser's sentence says more than the schema's, but for what is not there at all
         missing = any(one.path == error.path and one.problem == _schema.REQUIRED for one in found)
         found = found if missing else [*(one for one in found if one.path != error.path), error]
+    found += _unless_parsed(broken, error)
     if document.kind == "Release":
         found += _pods(document.raw, found)
         found += _images(document.raw)
     return found, result if not found else None
+
+
+def _unless_parsed(broken: Sequence[SpecError], error: SpecError | None) -> Sequence[SpecError]:
+    """Without the rule that the parser has found broken too: its sentence is the more exact one."""
+    around = [one for one in broken if error and (error.path == one.path or _lies_above(one.path, error.path))]
+    return [one for one in broken if one not in around] if len(around) == 1 else broken
 
 
 def _names(document: Document) -> Iterator[SpecError]:
@@ -128,7 +137,7 @@ def _names(document: Document) -> Iterator[SpecError]:
 
 
 def _lies_above(path: str, other: str) -> bool:
-    return other.startswith((f"{path}.", f"{path}["))
+    return not path or other.startswith((f"{path}.", f"{path}["))
 
 
 def _parse(document: Document) -> tuple[Any, SpecError | None]:

@@ -1,20 +1,20 @@
 """Holds an object against a CRD's schema without an API server.
 
-Knows what a structural schema is made of, but no CEL: the parsers of `controller.api` know the same rules. Where the
-API server ignores or drops something, this says so, as `kubectl apply` does with strict validation.
+Knows what a structural schema is made of; its CEL rules are evaluated in `_cel`. Where the API server ignores or drops
+something, this says so, as `kubectl apply` does with strict validation.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
 from controller.api.reading import DURATION_SCHEMA, PERCENT_SCHEMA, SpecError
+from controller.cli._cel import matches
 
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 _INT_OR_STRING = "x-kubernetes-int-or-string"
@@ -94,7 +94,7 @@ def _text(schema: Schema, value: str, path: str) -> Iterator[SpecError]:
         yield SpecError(path, "is empty")
     if len(value) > schema.get("maxLength", math.inf):
         yield SpecError(path, f"{len(value)} characters, maximum is {schema['maxLength']}")
-    elif "pattern" in schema and not re.search(schema["pattern"], value, re.ASCII):
+    elif "pattern" in schema and not matches(schema["pattern"], value):
         looks = _LOOKS.get(schema["pattern"])
         yield SpecError(path, f"{value!r} is not {looks}" if looks else f"{value!r} does not match {schema['pattern']}")
     if schema.get("format") == "date-time" and not _is_time(value):
@@ -132,7 +132,7 @@ def _duplicates(schema: Schema, value: list[object], path: str) -> Iterator[Spec
         return
     properties = schema.get("items", {}).get("properties", {})
     keys = schema.get("x-kubernetes-list-map-keys", [])
-    seen = []
+    seen = set()
     for index, item in enumerate(value):
         here = f"{path}[{index}]"
         identity: object = item
@@ -140,11 +140,12 @@ def _duplicates(schema: Schema, value: list[object], path: str) -> Iterator[Spec
             if not isinstance(item, Mapping):
                 continue
             identity = [item.get(key, properties[key].get("default")) for key in keys]
-        if identity in seen:
+        written = json.dumps(identity, sort_keys=True, default=str)
+        if written in seen:
             single = kind == "map" and len(keys) == 1
             said = item[keys[0]] if single and isinstance(item, Mapping) else identity
             yield SpecError(f"{here}.{keys[0]}" if single else here, f"duplicate {said!r}")
-        seen.append(identity)
+        seen.add(written)
 
 
 def _object(schema: Schema, value: Mapping[str, object], path: str) -> Iterator[SpecError]:
