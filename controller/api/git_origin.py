@@ -66,6 +66,14 @@ class GitSecret:
 
 
 @record()
+class GitSigningSecret:
+    name: str = field(
+        Text(253, 1, NAME),
+        "Name of the Secret: a private SSH key without a passphrase under identity or ssh-privatekey.",
+    )
+
+
+@record()
 class GitAuthor:
     name: str = field(Text(100, 1, _AUTHOR), "Name.", default="Pointsman")
     email: str = field(Text(200, 3, r"^[^<>\s]+@[^<>\s]+$"), "Address.", default="pointsman@localhost")
@@ -82,7 +90,12 @@ class GitOrigin:
         "The folder with the manifest and its kustomization. Default: the whole repository.",
         default=Absent(""),
     )
-    secret: GitSecret | None = field(Record(GitSecret), "What opens the repository.", default=Absent(), key="secretRef")
+    secret: GitSecret | None = field(
+        Record(GitSecret),
+        "What opens the repository. Its annotation pointsman.dev/git-urls names the url, or what that begins with.",
+        default=Absent(),
+        key="secretRef",
+    )
     write: Write = field(
         Word(tuple(map(str, Write))),
         "What a rollback writes. Never: nothing. PullRequest: a branch and a pull request. Push: a commit on the "
@@ -99,6 +112,12 @@ class GitOrigin:
         convert=Forge,
     )
     author: GitAuthor = field(Record(GitAuthor), "Of the commits.", default={})
+    signing_secret: GitSigningSecret | None = field(
+        Record(GitSigningSecret),
+        "What signs the commits, annotated in the same way. Default: they are not signed.",
+        default=Absent(),
+        key="signingSecretRef",
+    )
 
     def to_raw(self) -> Mapping[str, Any]:
         """As people write it. The status keeps it while a commit is owed."""
@@ -108,6 +127,8 @@ class GitOrigin:
             raw["path"] = self.path
         if self.secret is not None:
             raw["secretRef"] = {"name": self.secret.name}
+        if self.signing_secret is not None:
+            raw["signingSecretRef"] = {"name": self.signing_secret.name}
         if self.forge is not None:
             raw["forge"] = str(self.forge)
         return raw

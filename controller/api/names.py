@@ -29,6 +29,9 @@ MADE = f"{GROUP}/made"
 RETRY = f"{GROUP}/retry"
 """On a Release: the rejected revision that is to come out again, for those who ask in git."""
 
+GIT_URLS = f"{GROUP}/git-urls"
+"""On a Secret: the repositories that it opens, or signs for, by what their urls begin with."""
+
 MANUAL_UNTIL = f"{GROUP}/manual"
 """Break-glass, on a Release: until this moment (RFC 3339) a person has the route in hand, and it is not put back."""
 

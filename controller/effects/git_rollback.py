@@ -11,7 +11,7 @@ from typing import Any
 from controller.api import times
 from controller.api.effect import Effect
 from controller.api.fields import Absent, field, record
-from controller.api.git_origin import GIT, GitOrigin, GitSecret, Write
+from controller.api.git_origin import GIT, GitOrigin, Write
 from controller.api.shapes import Integer, Record, Text
 from controller.api.text import one_line
 from controller.effects.carrier import (
@@ -24,14 +24,16 @@ from controller.effects.carrier import (
     Owner,
     payload_of,
 )
+from controller.effects.git_secret import git_secret
 from controller.effects.secret_values import RULE
 from controller.git.forge import proposing
 from controller.git.manifests import Identity
 from controller.git.remote import NO_CREDENTIALS, Credentials, GitError, RefusedError, Remote, credentials_of
 from controller.git.repository import Author, opened
 from controller.git.rollback import Rollback, Written, roll_back
+from controller.git.signing import SigningKey, signing_key
 from controller.kube.client import KubeError
-from controller.kube.secrets import SecretError, secret_data
+from controller.kube.secrets import SecretError
 from controller.ports import TargetError
 
 KIND = GIT
@@ -103,7 +105,8 @@ class GitRollback:
     async def _write(self, owner: Owner, config: Config) -> Written:
         """Raises GitError, RefusedError, TargetError, SecretError, OSError, KubeError."""
         origin, resolve = config.origin, self._context.addresses.resolve
-        remote = Remote(origin.url, await self._credentials(owner, origin.secret))
+        remote = Remote(origin.url, await self._credentials(owner, origin))
+        signed = await self._signing_key(owner, origin)
         order = Rollback(
             identity=Identity(self._context.cluster, owner.namespace, owner.name),
             rejected=config.revision,
@@ -117,14 +120,21 @@ class GitRollback:
             write=origin.write,
             author=Author(origin.author.name, origin.author.email),
         )
-        async with opened(remote, resolve) as repository:
+        async with opened(remote, resolve, signed=signed) as repository:
             return await roll_back(repository, order, proposing(origin.forge, remote, resolve, origin.branch))
 
-    async def _credentials(self, owner: Owner, secret: GitSecret | None) -> Credentials:
+    async def _credentials(self, owner: Owner, origin: GitOrigin) -> Credentials:
         """Raises SecretError, KubeError."""
-        if secret is None:
+        if origin.secret is None:
             return NO_CREDENTIALS
-        return credentials_of(await secret_data(self._context.kube, owner.namespace, secret.name))
+        return credentials_of(await git_secret(self._context.kube, owner.namespace, origin.secret.name, origin.url))
+
+    async def _signing_key(self, owner: Owner, origin: GitOrigin) -> SigningKey | None:
+        """Raises GitError, SecretError, KubeError."""
+        if origin.signing_secret is None:
+            return None
+        name = origin.signing_secret.name
+        return signing_key(await git_secret(self._context.kube, owner.namespace, name, origin.url), name)
 
 
 create = GitRollback

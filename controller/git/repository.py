@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.api.text import one_line
+from controller.git import signing
 from controller.git.programs import FailedError, run
 from controller.git.remote import GitError, RefusedError, Remote
+from controller.git.signing import SigningKey
 from controller.ports import Resolve
 
 TIMEOUT_S = 120.0
@@ -78,6 +80,7 @@ class Repository:
     remote: Remote
     _config: Mapping[str, str]
     _env: Mapping[str, str]
+    is_signing: bool = False
     refusal: str = ""
     """What was said to the last push that was not taken."""
     _blobs: OrderedDict[str, str | None] = field(default_factory=OrderedDict)
@@ -195,7 +198,15 @@ class Repository:
             for role in ("AUTHOR", "COMMITTER")
             for key, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", f"@{int(at)} +0000"))
         }
-        made = await self._git("commit-tree", "--no-gpg-sign", tree, "-p", parent, env=who, said=message.encode())
+        made = await self._git(
+            "commit-tree",
+            "-S" if self.is_signing else "--no-gpg-sign",
+            tree,
+            "-p",
+            parent,
+            env=who,
+            said=message.encode(),
+        )
         return made.decode().strip()
 
     async def push(self, commit: str, branch: str, *, force: bool = False) -> bool:
@@ -271,7 +282,7 @@ async def _check_git() -> None:
 
 
 @asynccontextmanager
-async def opened(remote: Remote, resolve: Resolve) -> AsyncIterator[Repository]:
+async def opened(remote: Remote, resolve: Resolve, *, signed: SigningKey | None = None) -> AsyncIterator[Repository]:
     """In a temporary directory that is gone afterwards. Raises GitError, RefusedError, and what `resolve` raises."""
     await _check_git()
     await asyncio.to_thread(_clear_left)
@@ -279,6 +290,8 @@ async def opened(remote: Remote, resolve: Resolve) -> AsyncIterator[Repository]:
         secrets, folder = Path(name) / "secrets", Path(name) / "repository"
         secrets.mkdir(mode=0o700)
         config, env = await remote.settings(secrets, resolve)
+        if signed is not None:
+            config = {**config, **await signing.settings(secrets, signed)}
         base = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(secrets),
@@ -288,9 +301,10 @@ async def opened(remote: Remote, resolve: Resolve) -> AsyncIterator[Repository]:
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
+            **(signing.NO_QUESTIONS if signed is not None else {}),
         }
         allowed = {f"protocol.{remote.scheme}.allow": "always"}
-        repository = Repository(folder, remote, {**_CONFIG, **allowed, **config}, {**base, **env})
+        repository = Repository(folder, remote, {**_CONFIG, **allowed, **config}, {**base, **env}, signed is not None)
         await repository._git("init", "--quiet", "--bare")  # noqa: SLF001 - it is made here
         for key, value in (("url", remote.url), ("promisor", "true"), ("partialclonefilter", "blob:none")):
             await repository._git("config", f"remote.origin.{key}", value)  # noqa: SLF001

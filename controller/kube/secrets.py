@@ -31,6 +31,16 @@ async def secret_value(kube: Secrets, namespace: str, ref: SecretRef) -> str:
     return _text(data, ref.key, where)
 
 
+async def annotated_secret(kube: Secrets, namespace: str, name: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Its annotations, and all of its keys. Raises SecretError, KubeError."""
+    where = f"Secret {namespace}/{name}"
+    secret = await _secret(kube, namespace, name)
+    if secret is None:
+        raise SecretError(f"{where} does not exist; create it")
+    data = secret.get("data") or {}
+    return secret["metadata"].get("annotations") or {}, {key: _text(data, key, where) for key in data}
+
+
 async def secret_data(kube: Secrets, namespace: str, name: str) -> dict[str, str]:
     """All of its keys. Raises SecretError, KubeError."""
     where = f"Secret {namespace}/{name}"
@@ -42,11 +52,15 @@ async def secret_data(kube: Secrets, namespace: str, name: str) -> dict[str, str
 
 async def _data(kube: Secrets, namespace: str, name: str) -> Mapping[str, str] | None:
     """None: there is no such Secret."""
+    secret = await _secret(kube, namespace, name)
+    return None if secret is None else secret.get("data") or {}
+
+
+async def _secret(kube: Secrets, namespace: str, name: str) -> Mapping[str, Any] | None:
     try:
-        secret = await kube.find(SECRETS, namespace, name)
+        return await kube.find(SECRETS, namespace, name)
     except InvalidError as error:
         raise SecretError(f"Secret {namespace}/{name} cannot be read; allow it with a Role: {error}") from error
-    return None if secret is None else secret.get("data") or {}
 
 
 def _text(data: Mapping[str, str], key: str, where: str) -> str:

@@ -25,7 +25,8 @@ async def given(stall, kube, server, certificate, origin, write="Push"):
     """Version 1 in the cluster and in git, then version 2 in git; the Release as it is there."""
     data = {"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text()}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-git"}, "data": encoded}
+    marked = {"name": "shop-git", "annotations": {"pointsman.dev/git-urls": server.url}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": marked, "data": encoded}
     await kube.create(SECRETS, stall.namespace, secret)
     where = {"url": f"{server.url}/shop.git", "path": "apps", "secretRef": {"name": "shop-git"}, "write": write}
     wanted = release(weight(10), APPROVE, gitOrigin=where)

@@ -75,8 +75,8 @@ class Forge:
         return self.url
 
 
-async def carried_out(url, order, forge=None, credentials: Credentials = NO_CREDENTIALS):
-    async with opened(Remote(url, credentials, TESTED), anywhere) as repository:
+async def carried_out(url, order, forge=None, credentials: Credentials = NO_CREDENTIALS, signed=None):
+    async with opened(Remote(url, credentials, TESTED), anywhere, signed=signed) as repository:
         return await roll_back(repository, order, forge or Forge())
 
 

@@ -85,6 +85,7 @@ OPEN: dict[Path, list[Any]] = {
             "path": "apps/shop",
             "secretRef": {"name": "shop-git"},
             "write": "PullRequest",
+            "signingSecretRef": {"name": "shop-signing"},
             "forge": "GitLab",
             "author": {"name": "Pointsman", "email": "pointsman@example.com"},
         }
