@@ -103,13 +103,15 @@ class RouterSigns:
     """When Pointsman wrote the route last, in seconds since the epoch; 0 where that is not known."""
     unused_credits_s: float = 0.0
     """For how long the canary has left work unused that was meant for it alone."""
+    on_trial: str | None = None
+    """As it was set (`Weights.on_trial`); None where the router keeps no such mark."""
 
 
 @dataclass(frozen=True)
 class Weights:
     """Percent of the work per revision: they sum to 100. A revision that is not named gets none.
 
-    `stable` and `hard_stop` are said when weights are set, `signs` when they are observed.
+    `stable`, `hard_stop` and `on_trial` are said when weights are set, `signs` when they are observed.
     """
 
     shares: Mapping[str, float]
@@ -117,6 +119,8 @@ class Weights:
     """The revision that is stable; empty before there is one."""
     hard_stop: bool = field(default=False, compare=False)
     """Work that a revision without a share has already taken is stopped too, where the router can do that."""
+    on_trial: str = field(default="", compare=False)
+    """The revision that has all of the work and may lose it again. Consumers of a queue go by it."""
     signs: RouterSigns = field(default=RouterSigns(), compare=False)
 
 

@@ -45,11 +45,11 @@ class CarelessStore(Store):
 class TtlLockTable(JobTable):
     """The lock is the row, and DynamoDB's TTL is to take it away when a worker dies. It does so hours later."""
 
-    async def claim(self, job_id: str, *, created_at: float, canary: bool, digest: str = "") -> Claimed:
+    async def claim(self, job_id: str, *, created_at: float, canary: bool, tries: int = 1, digest: str = "") -> Claimed:
         row = await self.get(job_id)
         if row is not None and row.state is State.PROCESSING:
             return Busy(self.terms.lease)
-        return await super().claim(job_id, created_at=created_at, canary=canary, digest=digest)
+        return await super().claim(job_id, created_at=created_at, canary=canary, tries=tries, digest=digest)
 
 
 WITHOUT: Mapping[str, Mapping[str, Any]] = {

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -85,6 +85,56 @@ class Found:
     def missing_s(self) -> float:
         """The same in seconds of the canary's share of the claims."""
         return sum(self.missing) / 2 / (self.case.share * self.claims / self.seconds)
+
+
+@dataclass(frozen=True)
+class Switched:
+    """Jobs. `failed`: attempts of the new version."""
+
+    sent: int
+    done: int
+    dead: int
+    failed: int
+
+
+async def switched(directory: Path, *, marked: bool = True, jobs: int = 60) -> Switched:
+    """All of the jobs go to a version that fails each of them, and after some seconds back to the one before, which
+    does them. Needs the local AWS in os.environ.
+    """
+    name = f"switch-{uuid.uuid4().hex[:8]}"
+    directory = directory / name
+    (directory / "rows").mkdir(parents=True)
+    queue, buried = await asyncio.to_thread(_queues, name)
+    async with Aws() as aws:
+        await provisioning.table(aws, name, "service", "item")
+    case = Case(share=0.5, job_s=0.05, canary_fails=True, stable=1)
+    async with contextlib.AsyncExitStack() as stack:
+        operator = ShareOperator(DynamoLedgers(name), f"shop/{name}")
+        await stack.enter_async_context(operator.running())
+        await operator.weights(canary=0)
+        await operator.switch(marked=marked)  # before there are consumers: the old version does no job meanwhile
+        crowd = await stack.enter_async_context(_consumers(case, name, queue, directory))
+        await _all_report(operator, len(crowd))
+        await asyncio.to_thread(_send, queue, jobs)
+        await _until(lambda: _failures(directory) >= RETRY_LIMIT * jobs, "each job has failed as often as it may")
+        await operator.weights(canary=0)
+        await _until(lambda: _count(queue, "", "NotVisible") == 0, "all jobs have ended")
+        await _end(crowd)
+    reports = [json.loads(file.read_text()) for file in sorted(directory.glob("*.json"))]
+    assert len(reports) == len(crowd), f"a consumer ended without a report; see {directory}"
+    dead = sum(report["dead"] for report in reports) + await asyncio.to_thread(_count, buried)
+    return Switched(jobs, sum(report["done"] for report in reports), dead, _failures(directory))
+
+
+def _failures(directory: Path) -> int:
+    return len(list((directory / "rows").iterdir()))
+
+
+async def _until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _BEGINS_S
+    while not await asyncio.to_thread(holds):
+        assert time.monotonic() < deadline, f"not within {_BEGINS_S} s: {what}"
+        await asyncio.sleep(0.2)
 
 
 async def played(case: Case, directory: Path) -> Found:
@@ -174,11 +224,11 @@ def _queues(name: str) -> tuple[str, str]:
     return queue["QueueUrl"], buried
 
 
-def _count(queue: str) -> int:
-    attributes = boto3.client("sqs").get_queue_attributes(
-        QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"]
-    )
-    return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+def _count(queue: str, *kinds: str) -> int:
+    """Messages that wait; `kinds`: what comes after the attribute's name, such as NotVisible."""
+    names = [f"ApproximateNumberOfMessages{kind}" for kind in kinds or ("",)]
+    attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)
+    return sum(int(attributes["Attributes"][name]) for name in names)
 
 
 def _send(queue: str, messages: int, sqs=None) -> None:

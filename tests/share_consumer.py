@@ -35,11 +35,12 @@ class Jobs:
 
     def fail(self, job: str, revision: str, *, counts: bool) -> bool:
         """Whether that was the last attempt it had."""
-        (self._directory / f"{job}.{revision}.{time.monotonic_ns()}").touch()
-        return counts and len(list(self._directory.glob(f"{job}.{revision}.*"))) >= RETRY_LIMIT
+        kind = "counts" if counts else "spared"
+        (self._directory / f"{job}.{revision}.{time.monotonic_ns()}.{kind}").touch()
+        return counts and len(list(self._directory.glob(f"{job}.*.counts"))) >= RETRY_LIMIT
 
-    def failed_by(self, job: str, revision: str) -> bool:
-        return any(self._directory.glob(f"{job}.{revision}.*"))
+    def failed_by(self, job: str, revision: str) -> int:
+        return len(list(self._directory.glob(f"{job}.{revision}.*")))
 
 
 class Consumer:
@@ -76,21 +77,22 @@ class Consumer:
                 await self.work(messages)
 
     async def work(self, messages) -> None:
-        # a canary leaves a job that it has failed before to another version
-        known = [one for one in messages if self.gate.is_canary and self.jobs.failed_by(one["Body"], self.revision)]
+        # a canary leaves a job that it has failed before to another version; on trial nobody else takes it for now
+        on_trial = self.gate.is_on_trial
+        trusted, tries = not (self.gate.is_canary or on_trial), RETRY_LIMIT if on_trial else 1
+        known = [one for one in messages if not trusted and self.jobs.failed_by(one["Body"], self.revision) >= tries]
         new = [one for one in messages if one not in known]
         await asyncio.sleep(self.job_s if new else 0)
         failed = []
         if self.fails:
-            counts = not self.gate.is_canary
-            failed = [one for one in new if not self.jobs.fail(one["Body"], self.revision, counts=counts)]
+            failed = [one for one in new if not self.jobs.fail(one["Body"], self.revision, counts=trusted)]
             self.dead += len(new) - len(failed)
         else:
             self.done += len(new)
         for message in [*known, *failed]:
             # not at once: where stable yields to this canary, it would be handed the same job over and over
             receives = int(message["Attributes"]["ApproximateReceiveCount"])
-            await self.hand_back(message, after_s=min(_LONGEST_BACK_OFF_S, 2**receives))
+            await self.hand_back(message, after_s=min(_LONGEST_BACK_OFF_S, 2 ** max(0, receives - tries + 1)))
         ended = [
             {"Id": str(number), "ReceiptHandle": one["ReceiptHandle"]}
             for number, one in enumerate(new)

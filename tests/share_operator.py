@@ -36,6 +36,11 @@ class ShareOperator:
         shares = {STABLE: 100 - canary, CANARY: canary} if canary else {STABLE: 100.0}
         await self._allocators.change(self._place, partial(towards, Wanted(shares, STABLE, hard_stop=hard_stop)))
 
+    async def switch(self, *, marked: bool = True) -> None:
+        """All of the work to the canary, which is not trusted yet. `marked`: as the ledger of 0.1.0 did not say."""
+        wanted = Wanted({CANARY: 100.0}, STABLE, on_trial=CANARY if marked else "")
+        await self._allocators.change(self._place, partial(towards, wanted))
+
     @property
     def unused_credits_s(self) -> float:
         """For how long the canary has left its credits unused."""

@@ -23,6 +23,8 @@ def heard(ledger: Ledger, now: float) -> Answer:
         expires_in=ledger.expires_at - now,
         unused=ledger.unused,
         granted=ledger.granted,
+        on_trial=ledger.on_trial,
+        trial_left=ledger.trial_until - now,
     )
     return Answer(control, now)
 

@@ -72,6 +72,11 @@ class Allocators:
         self.may_write: Callable[[], bool] = lambda: True
         """Asked right before each write: a leader that was frozen finds out here."""
 
+    @property
+    def now(self) -> float:
+        """Epoch seconds, by the clock that ledgers are written with."""
+        return self._clock()
+
     async def read(self, place: LedgerPlace) -> Ledger | None:
         """Raises LedgerAwayError."""
         watched = self._used(place)

@@ -144,6 +144,8 @@ def _said(ledger: Ledger, now: float) -> dict[str, Any]:
         "expiresIn": max(0.0, ledger.expires_at - now),
         "unused": ledger.unused,
         "granted": dict(ledger.granted),
+        "onTrial": ledger.on_trial,
+        "trialLeft": max(0.0, ledger.trial_until - now),
     }
 
 

@@ -23,6 +23,8 @@ FRESH_S = 3.0
 """A pod that has not written for so long gets no credits: it may be gone."""
 GONE_S = 60.0
 """After so long its unspent credits are taken back: longer than the longest poll is open."""
+TRIAL_S = 3600.0
+"""A mark that no operator renews ends after so long: jobs that really are bad must end some day."""
 _LEAST_CAP = 8
 _SMOOTH = 0.1
 """Of a round's claims; one round has few by chance, and the credits of the one before must not be lost by that."""
@@ -79,6 +81,9 @@ class Ledger:
     """By canary pod, the running total of claims it may come to."""
     unused: int = 0
     """Messages that the canary waits for, with credits it has had for a round: stable leaves them to it."""
+    on_trial: str = ""
+    """A version that has all of the work and may lose it again: what it fails does not count against a job."""
+    trial_until: float = 0.0
 
 
 def with_share(ledger: Ledger, canary: str, share: float, pods: Mapping[str, Pod], expires_at: float) -> Ledger:
@@ -169,16 +174,31 @@ def shares_of(ledger: Ledger) -> dict[str, float]:
 @dataclass(frozen=True)
 class Wanted:
     """`shares`: percent by revision, of one or two. `stable`: which of two needs no credits. `hard_stop`: where the
-    canary has no share, what it has claimed is stopped as well.
+    canary has no share, what it has claimed is stopped as well. `on_trial`: the one that has all, where it may lose it.
     """
 
     shares: Mapping[str, float]
     stable: str
     hard_stop: bool = False
+    on_trial: str = ""
+
+
+def on_trial_at(ledger: Ledger, now: float) -> str:
+    """The version that is marked, and need not be again for a while."""
+    return ledger.on_trial if ledger.trial_until - now > TRIAL_S / 2 else ""
 
 
 def towards(wanted: Wanted, ledger: Ledger | None, pods: Mapping[str, Pod], now: float) -> Ledger:
-    """The ledger that says so; the same one where it does already."""
+    """The ledger that says so; the same one where it does already. One write, so no version has work unmarked."""
+    shared = _shared(wanted, ledger, pods, now)
+    if not wanted.on_trial:
+        return replace(shared, on_trial="", trial_until=0.0) if shared.on_trial else shared
+    if on_trial_at(shared, now) == wanted.on_trial:
+        return shared
+    return replace(shared, on_trial=wanted.on_trial, trial_until=now + TRIAL_S)
+
+
+def _shared(wanted: Wanted, ledger: Ledger | None, pods: Mapping[str, Pod], now: float) -> Ledger:
     served = [revision for revision, share in wanted.shares.items() if share > 0]
     if ledger is None:
         # epochs never come twice, also where a ledger was lost

@@ -55,6 +55,8 @@ class SetWeights:
     shares: Mapping[str, float]
     hard_stop: bool = False
     """What a revision without a share has already taken is stopped too."""
+    on_trial: str = ""
+    """The revision that has all of the work, where it may lose it again."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         # also where the router has these weights already: they say nothing of what was taken before
         first.append(SetWeights(shares(seen.status, 0.0), hard_stop=True))
     if moved is not None and moved.needed and not (draft.hard_stop and not moved.gives_work):
-        (given if moved.gives_work else first).extend(_write(draft, moved))
+        (given if moved.gives_work or moved.trusts else first).extend(_write(draft, moved))
     if draft.closed is not None:
         first.append(draft.closed)
     grown, shrunk = _pods(draft, desired)
@@ -156,7 +156,7 @@ def _write(draft: Draft, moved: Move) -> Iterator[Action]:
         yield PointService(made)
         if made == selected(moved.shares):
             return
-    yield SetWeights(moved.shares)
+    yield SetWeights(moved.shares, on_trial=moved.on_trial)
 
 
 def _pods(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:

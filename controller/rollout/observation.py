@@ -164,6 +164,8 @@ class Observation:
     """This process has made the other router keep nothing of ours."""
     unused_credits_s: float = 0.0
     """For how long the canary has left work lie that was meant for it alone."""
+    marked_on_trial: str | None = None
+    """The revision that the router has on trial; None where it keeps no such mark."""
     route_by: str = ""
     """Who wrote the route last beside us, as the API server knows them."""
     taken: str = ""

@@ -34,6 +34,10 @@ class Move:
     gives_work: bool
     """A version other than the stable one in the stored status gets more than it has: the status is written first."""
     edits: RouteEdits
+    on_trial: str = ""
+    """The revision that has all of the work, where it may lose it again."""
+    trusts: bool = False
+    """The one that has all of the work is trusted from now on: the status that says so is written first."""
     hands_off_s: float = 0.0
     """For so long the router is left as another writer made it."""
 
@@ -94,18 +98,28 @@ def move_to(draft: Draft, revision: str) -> Move:
 def _to(draft: Draft, wanted: Mapping[str, float], changes: bool) -> Move:  # noqa: FBT001 - private, and named above
     seen, edits = draft.seen, draft.status.route_edits
     gives = _gives_work(seen, wanted)
+    on_trial = _on_trial(draft, wanted)
     if has(seen, wanted):
-        return Move(wanted, needed=False, changes=changes, gives_work=gives, edits=edits)
+        marked = seen.marked_on_trial
+        differs = marked is not None and marked != on_trial
+        trusts = differs and not on_trial
+        return Move(wanted, differs, changes, gives_work=gives, edits=edits, on_trial=on_trial, trusts=trusts)
     before = seen.status
     known = shares(before, before.weight, before.baseline_weight)
     if not before.stable or seen.given_is_unknown or dict(wanted) != dict(known):
         # our own change, or one that was not finished: it never waits
-        return Move(wanted, needed=True, changes=True, gives_work=gives, edits=edits)
+        return Move(wanted, needed=True, changes=True, gives_work=gives, edits=edits, on_trial=on_trial)
     seconds = seconds_to_keep_off(edits, draft.now)
     if seconds > 0:
         return Move(wanted, needed=False, changes=changes, gives_work=gives, edits=edits, hands_off_s=seconds)
     edits = noted(edits, seen.route_by, draft.now)
-    return Move(wanted, needed=True, changes=True, gives_work=gives, edits=edits)
+    return Move(wanted, needed=True, changes=True, gives_work=gives, edits=edits, on_trial=on_trial)
+
+
+def _on_trial(draft: Draft, wanted: Mapping[str, float]) -> str:
+    """A version that has all of the work before it is trusted. A first one has nobody to lose it to."""
+    status = draft.status
+    return status.canary if status.stable and wanted.get(status.canary) == WHOLE else ""
 
 
 def has(seen: Observation, wanted: Mapping[str, float]) -> bool:

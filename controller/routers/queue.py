@@ -14,7 +14,7 @@ from controller.api.resources import Resource, Rule
 from controller.api.shapes import Record, Text
 from controller.ports import RoutedService, RouterContext, RouterSigns, Weights
 from controller.queue_share.allocator import Allocators
-from controller.queue_share.ledger import Wanted, shares_of, towards
+from controller.queue_share.ledger import Wanted, on_trial_at, shares_of, towards
 from controller.queue_share.ports import LedgerPlace
 from controller.rollout.sizing import Sizing
 
@@ -80,13 +80,14 @@ class QueueRouter:
         ledger = await self._ledgers.read(self._place)
         if ledger is None:
             return None
-        signs = RouterSigns(unused_credits_s=self._ledgers.unused_credits_s(self._place))
+        unused = self._ledgers.unused_credits_s(self._place)
+        signs = RouterSigns(unused_credits_s=unused, on_trial=on_trial_at(ledger, self._ledgers.now))
         return Weights(shares_of(ledger), signs=signs)
 
     async def ensure(self, weights: Weights) -> bool:
         if self._place is None:
             return False
-        wanted = Wanted(weights.shares, weights.stable, hard_stop=weights.hard_stop)
+        wanted = Wanted(weights.shares, weights.stable, hard_stop=weights.hard_stop, on_trial=weights.on_trial)
         return await self._ledgers.change(self._place, partial(towards, wanted))
 
     async def reset(self, stable: str) -> None:

@@ -167,6 +167,7 @@ class Observer:
             route_unanswered=signs.unanswered,
             route_written_at=signs.written_at,
             unused_credits_s=signs.unused_credits_s,
+            marked_on_trial=signs.on_trial,
             service=selected(by_name.get(key.name), key.name, ports, status.stable),
             taken=taken,
             requests=requests,

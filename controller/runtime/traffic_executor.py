@@ -17,7 +17,8 @@ async def move_traffic(world: World, action: TrafficAction) -> None:
     match action:
         case SetWeights():
             stable = world.observation.status.stable
-            await _ensure(world.router, Weights(dict(action.shares), stable=stable, hard_stop=action.hard_stop))
+            said = Weights(dict(action.shares), stable=stable, hard_stop=action.hard_stop, on_trial=action.on_trial)
+            await _ensure(world.router, said)
         case TakeOver():
             await _ensure(_beside(world), Weights({action.revision: 100.0}, stable=action.revision))
         case SetPreview():

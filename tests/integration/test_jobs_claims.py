@@ -16,8 +16,8 @@ pytest_plugins = ["tests.integration.aws_fixture"]
 A, B = "aaaaaaaaaa", "bbbbbbbbbb"
 
 
-async def claimed(table: JobTable, job: str = "j", *, canary: bool = False) -> Claim:
-    found = await table.claim(job, created_at=1.5, canary=canary)
+async def claimed(table: JobTable, job: str = "j", *, canary: bool = False, tries: int = 1) -> Claim:
+    found = await table.claim(job, created_at=1.5, canary=canary, tries=tries)
     assert isinstance(found, Claim), found
     return found
 
@@ -91,6 +91,20 @@ async def test_a_canary_does_not_get_what_its_version_failed_or_died_on(jobs: Jo
     later = jobs.table(B, now=lambda: time.time() + 3)
     assert isinstance(await later.claim("dies", created_at=0, canary=True), Barred)
     assert (await claimed(later, "dies")).row.counted == 1, "promoted, it is as good as any"
+
+
+async def test_a_version_on_trial_is_barred_after_its_tries_or_as_many_deaths(jobs: Jobs) -> None:
+    trial = jobs.table(B)
+    for _ in range(2):
+        claim = await claimed(trial, canary=True, tries=2)
+        assert claim.row.counted == 0
+        assert await trial.fail(claim, "on trial", final=False)
+    assert isinstance(await trial.claim("j", created_at=0, canary=True, tries=2), Barred)
+    assert (await claimed(trial)).row.counted == 1, "trusted, it begins anew"
+    for later in (0, 10):
+        await claimed(jobs.table(B, now=lambda later=later: time.time() + later), "dies", canary=True, tries=2)
+    latest = jobs.table(B, now=lambda: time.time() + 20)
+    assert isinstance(await latest.claim("dies", created_at=0, canary=True, tries=2), Barred)
 
 
 async def test_what_is_handed_back_is_as_if_it_had_not_been(jobs: Jobs) -> None:

@@ -244,6 +244,7 @@ class Share:
     """A gate whose answers the test gives."""
 
     is_canary: bool = True
+    is_on_trial: bool = False
     granted: bool = True
     stopped_before: int = 0
     epoch: int = 1
@@ -278,6 +279,37 @@ async def test_a_canary_that_fails_everything_takes_no_job_down(jobs: Jobs) -> N
     assert await jobs.in_dead_letters() == []
     assert canary.saw(FirstOutcome(B, failed=True)) == 6
     assert stable.saw(NeededMore(B)) == stable.saw(Ended(B, completed=True)) == 6
+
+
+async def test_a_version_on_trial_that_fails_everything_takes_no_job_down(jobs: Jobs) -> None:
+    """It has all of the work: nobody else could do the jobs that it hands back, so it tries them again itself."""
+    bad = Work(fails={name: ValueError("new version") for name in names("j", 4)})
+    good = Work()
+    await jobs.send(*names("j", 4))
+    two = replace(RULES, max_attempts=2)
+    async with worker(jobs, bad, revision=B, gate=Share(is_canary=False, is_on_trial=True), rules=two):
+        await until(lambda: len(bad.begun) == 8, "it has tried each of them twice", seconds=20)
+        await asyncio.sleep(1)  # for a third time, in vain
+        async with worker(jobs, good, revision=A, rules=two):
+            await jobs.until_state(State.COMPLETED, *names("j", 4))
+            await jobs.until_empty()
+    assert sorted(bad.begun) == sorted([*names("j", 4), *names("j", 4)])
+    assert sorted(good.begun) == names("j", 4)
+    assert await jobs.in_dead_letters() == []
+
+
+async def test_a_job_that_fails_by_itself_is_dead_lettered_after_the_trial_within_its_tries(jobs: Jobs) -> None:
+    bad, gate = Work(fails={"j": ValueError("no picture")}), Share(is_canary=False, is_on_trial=True)
+    await jobs.send("j")
+    two = replace(RULES, max_attempts=2)
+    async with worker(jobs, bad, revision=B, gate=gate, rules=two):
+        await until(lambda: len(bad.begun) == 2, "it may try no more", seconds=20)
+        gate.is_on_trial = False
+        await jobs.until_state(State.FAILED, "j")
+        await jobs.until_empty()
+    row = await jobs.row("j")
+    assert (len(bad.begun), row.attempts, row.counted) == (4, 4, 2)
+    assert len(await jobs.in_dead_letters()) == 1
 
 
 async def test_what_comes_after_the_share_was_taken_away_is_handed_back(jobs: Jobs) -> None:

@@ -1,18 +1,20 @@
 """The share of a queue with a real SQS and DynamoDB, in small; hack/bench share is the whole."""
 
+import asyncio
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pytest
 from botocore.client import BaseClient
 
 from controller.queue_share.ledger import Ledger
 from controller.queue_share.ports import Report as Reported
-from controller.queue_share.stores.dynamodb import DynamoLedgers
+from controller.queue_share.stores.dynamodb import DynamoLedgers, control_key
 from tests.bench.share import CASES, smaller
-from tests.share_cases import played
+from tests.share_cases import played, switched
 from workloads.common.share_dynamodb import DynamoLedger
 from workloads.common.share_ledger import Consumer, Control, LedgerError, Report
 
@@ -56,13 +58,39 @@ async def test_the_newest_report_is_kept_and_what_arrives_again_or_late_changes_
 
 async def test_what_the_operator_writes_is_what_a_consumer_reads(ledger_table, operators):
     written = Ledger("v1", "v2", ("v0",), 0.05, 7, 3, NOW + 10, granted={"c.1": 4}, unused=2)
+    written = replace(written, on_trial="v1", trial_until=NOW + 60)
     await operators.write(WHO.service, written, over=0, term=1)
     reader = DynamoLedger(ledger_table, WHO, wall=lambda: NOW)
     control = await reader.read()
     await reader.close()
     assert control == Control(
-        1, "v1", "v2", frozenset({"v0"}), 0.05, 7, 3, expires_in=10.0, unused=2, granted={"c.1": 4}
+        1, "v1", "v2", frozenset({"v0"}), 0.05, 7, 3, 10.0, unused=2, granted={"c.1": 4}, on_trial="v1", trial_left=60.0
     )
+
+
+async def test_an_item_of_an_operator_that_does_not_know_trials_is_read_by_both(ledger_table, ledger, operators):
+    await operators.write(WHO.service, Ledger("v1", "v2", on_trial="v1", trial_until=NOW), over=0, term=1)
+    await asyncio.to_thread(
+        boto3.client("dynamodb").update_item,
+        TableName=ledger_table,
+        Key=control_key(WHO.service),
+        UpdateExpression="REMOVE on_trial, trial_until",
+    )
+    assert (await ledger.read()).on_trial == ""
+    stored = await operators.read(WHO.service)
+    assert stored is not None
+    assert (stored.ledger.stable, stored.ledger.on_trial) == ("v1", "")
+
+
+async def test_a_switch_to_a_version_that_fails_everything_kills_no_good_job(local_aws, tmp_path):
+    found = await switched(tmp_path)
+    assert found.failed >= 20, "the version met jobs"
+    assert (found.dead, found.done) == (0, found.sent)
+
+
+async def test_without_the_mark_it_kills_them(local_aws, tmp_path):
+    """A negative control."""
+    assert (await switched(tmp_path, marked=False)).dead > 0
 
 
 def allows(policy, operation, key):

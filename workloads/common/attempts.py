@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 AWS_TROUBLE = (BotoCoreError, ClientError, OutageError)
 _INVALID = "ValidationException"
+_LONGEST_BARRED_S = 60.0
 
 
 class _Cut(Enum):
@@ -126,11 +127,15 @@ class Attempts:
             )
             return
         self._observer(Stage.RECEIVED, job.job_id)
-        canary = self._gate.is_canary
+        canary, on_trial = self._gate.is_canary, self._gate.is_on_trial
+        # nobody else takes the job from a version on trial, so it tries again itself; a canary leaves it to stable
+        tries = self._rules.max_attempts if on_trial else 1
 
         async def claim() -> tuple[Claimed, float]:
             begun = self._clock()
-            found = await self._table.claim(job.job_id, created_at=message.sent_at, canary=canary, digest=job.digest)
+            found = await self._table.claim(
+                job.job_id, created_at=message.sent_at, canary=canary or on_trial, tries=tries, digest=job.digest
+            )
             return found, begun + self._table.terms.lease
 
         # An outage keeps the slot, so that the loop does not run through the whole backlog in vain.
@@ -146,7 +151,7 @@ class Attempts:
             case Busy(rest):
                 await self.put_back(message, rest + self._jitter() * min(rest, self._rules.beat) + 1)
             case Barred():
-                await self.put_back(message)
+                await self.put_back(message, self._barred_s(message.receives - tries) if on_trial else 0.0)
             case OtherBody(row):
                 await self._reject(message, row)
             case _:
@@ -262,7 +267,7 @@ class Attempts:
         return Result.OK
 
     async def _end_failed(self, held: _Held, why: str, *, final: bool) -> Result:
-        """A canary's failure may be its own, so it never ends a job."""
+        """A failure of a version that is not trusted yet may be its own, so it never ends a job."""
         trace.get_current_span().set_status(StatusCode.ERROR, why)
         row, claim = held.claim.row, held.claim
         last = not claim.canary and (final or row.counted >= self._rules.max_attempts)
@@ -276,7 +281,8 @@ class Attempts:
             now = await self._table.get(row.job_id)
             await self._bury(held.message, now or row)
         else:
-            await self.put_back(held.message, self._rules.pause(max(1, row.counted)))
+            failures = max(row.counted, row.failed_by.get(row.version, 0) + 1)
+            await self.put_back(held.message, self._rules.pause(failures))
         return Result.FAILED
 
     async def _hand_back(self, held: _Held, seconds: float) -> Result:
@@ -321,6 +327,10 @@ class Attempts:
             log.info("a message could not be deleted", extra={"fields": {"job": job_id, "why": str(problem)}})
         else:
             self._observer(Stage.DELETED, job_id)
+
+    def _barred_s(self, receives: int) -> float:
+        """Nobody else takes it until the trial is over, so it would come here over and over."""
+        return float(min(_LONGEST_BARRED_S, 2.0 ** min(max(0, receives), 10)))
 
     def _jitter(self) -> float:
         return random.random()  # noqa: S311

@@ -50,6 +50,11 @@ class Gate(Protocol):
         """Then a failure may be the version's: it does not count against the job, which others may do."""
         ...
 
+    @property
+    def is_on_trial(self) -> bool:
+        """The same of a version that has all of the work and may lose it: others may do the job later."""
+        ...
+
 
 class OpenPermit:
     epoch = 0
@@ -67,6 +72,7 @@ class Open:
     """Nobody shares the queue."""
 
     is_canary = False
+    is_on_trial = False
 
     async def permit(self, wanted: int) -> OpenPermit:
         return OpenPermit(wanted)

@@ -35,6 +35,7 @@ class Claim:
 
     row: Row
     canary: bool
+    """A failure may be the version's, so it does not count against the job."""
 
     @property
     def is_first(self) -> bool:
@@ -65,7 +66,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Barred:
-    """This canary failed it before, or died on it: others should have it."""
+    """This version failed it before, or died on it, as often as one may that is not trusted: others should have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +108,18 @@ class JobTable:
         ahead = self._aws.clock.ahead_s
         return ahead if abs(ahead) > max(self.terms.skew / 2, _SURELY_S) else 0.0
 
-    async def claim(self, job_id: str, *, created_at: float, canary: bool, digest: str = "") -> Claimed:
-        """`created_at`: when the job was sent, seconds since 1970; kept where nobody noted it before. `digest`: of the
-        job's body; "" takes the job whatever its body.
+    async def claim(self, job_id: str, *, created_at: float, canary: bool, tries: int = 1, digest: str = "") -> Claimed:
+        """`created_at`: when the job was sent, seconds since 1970; kept where nobody noted it before. `tries`: after so
+        many failures a `canary` is barred. `digest`: of the job's body; "" takes the job whatever its body.
         """
         now, nonce = self._now(), secrets.token_hex(8)
         may = "attribute_not_exists(job_id) OR #state IN (:pending, :retry) OR "
         may += "(#state = :processing AND lease_until < :over)"
         if canary:
-            may = f"({may}) AND attribute_not_exists(failed_by.#revision) AND "
-            may += "(attribute_not_exists(job_id) OR NOT (#state = :processing AND version = :revision))"
+            may = f"({may}) AND (attribute_not_exists(failed_by.#revision) OR failed_by.#revision < :tries) AND "
+            # by what is spared, as nobody counts deaths by version
+            died = "#state = :processing AND version = :revision AND spared >= :tries"
+            may += f"(attribute_not_exists(job_id) OR NOT ({died}))"
         if digest:
             may = f"({may}) AND {_SAME_BODY}"
         row, done = await self._update(
@@ -136,6 +139,7 @@ class JobTable:
                 ":owner": self._owner, ":nonce": nonce, ":revision": self._revision,
                 ":now": _ms(now), ":until": _ms(now + self.terms.lease), ":over": _ms(now - self.terms.skew),
                 ":created": _ms(created_at), **({":digest": digest} if digest else {}),
+                **({":tries": tries} if canary else {}),
             },
         )  # fmt: skip
         if row is None:

@@ -84,6 +84,10 @@ class Share:
         """True for a rejected version too: what fails there may have failed because of it."""
         return self._answer is not None and self._standing() is not Standing.FREE
 
+    @property
+    def is_on_trial(self) -> bool:
+        return rules.is_on_trial(self._answer, self._who.revision, self._now())
+
     def is_stopped(self, epoch: int) -> bool:
         return rules.is_stopped(self._answer, self._who.revision, epoch)
 

@@ -94,6 +94,7 @@ def control_of(item: dict[str, Any], *, wall: float) -> Control:
     try:
         found = {name: typed.deserialize(value) for name, value in item.items()}
         expires_in = float(found["expires_at"]) - wall
+        trial_left = float(found.get("trial_until", 0)) - wall
     except (KeyError, TypeError, ValueError) as problem:
         raise LedgerError(f"the control item cannot be read: {type(problem).__name__} {problem}") from problem
-    return parsed(found, min_epoch="min_epoch", expires_in=expires_in)
+    return parsed(found, min_epoch="min_epoch", expires_in=expires_in, trial_left=trial_left)

@@ -91,6 +91,7 @@ async def _control(response: aiohttp.ClientResponse) -> Control:
     try:
         found = await response.json()
         expires_in = float(found["expiresIn"])
-    except (ValueError, KeyError, TypeError) as problem:
+        trial_left = float(found.get("trialLeft", 0))
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise LedgerError(f"{response.url}: the answer cannot be read: {type(problem).__name__} {problem}") from problem
-    return parsed(found, min_epoch="minEpoch", expires_in=expires_in)
+    return parsed(found, min_epoch="minEpoch", expires_in=expires_in, on_trial="onTrial", trial_left=trial_left)

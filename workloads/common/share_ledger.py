@@ -56,6 +56,10 @@ class Control:
     unused: int = 0
     granted: Mapping[str, int] = field(default_factory=dict)
     """By consumer, the running total of claims it may come to."""
+    on_trial: str = ""
+    """The revision that has all of the work and is not trusted yet; empty where there is none."""
+    trial_left: float = 0.0
+    """Seconds after it was read until that ends by itself: its operator is gone."""
 
 
 class ShareLedger(Protocol):
@@ -72,8 +76,10 @@ class ShareLedger(Protocol):
     async def close(self) -> None: ...
 
 
-def parsed(found: Mapping[str, Any], *, min_epoch: str, expires_in: float) -> Control:
-    """`min_epoch`: what that is called there. Raises LedgerError."""
+def parsed(
+    found: Mapping[str, Any], *, min_epoch: str, expires_in: float, on_trial: str = "on_trial", trial_left: float = 0.0
+) -> Control:
+    """`min_epoch`, `on_trial`: what they are called there. Raises LedgerError."""
     try:
         return Control(
             version=int(found["version"]),
@@ -86,6 +92,9 @@ def parsed(found: Mapping[str, Any], *, min_epoch: str, expires_in: float) -> Co
             expires_in=expires_in,
             unused=int(found["unused"]),
             granted={str(consumer): int(total) for consumer, total in found["granted"].items()},
+            # an operator of 0.1.0 does not write it
+            on_trial=str(found.get(on_trial, "")),
+            trial_left=trial_left,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise LedgerError(f"the control item cannot be read: {type(problem).__name__} {problem}") from problem

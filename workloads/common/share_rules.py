@@ -62,6 +62,16 @@ def standing(answer: Answer | None, revision: str) -> Standing:
     return Standing.CANARY if revision == control.canary else Standing.NOTHING
 
 
+def is_on_trial(answer: Answer | None, revision: str, now: float) -> bool:
+    """Whether it has all of the work, and may be given back its old version's."""
+    return (
+        answer is not None
+        and revision == answer.control.on_trial
+        and standing(answer, revision) is Standing.FREE
+        and now - answer.at < answer.control.trial_left
+    )
+
+
 def credit(answer: Answer, who: Consumer, *, claims: int, reserved: int, now: float) -> int:
     """How many more messages a canary may ask for. `reserved`: asked for by polls that are open."""
     control = answer.control

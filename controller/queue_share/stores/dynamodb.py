@@ -171,12 +171,15 @@ class _RefusedError(Exception):
 _MALFORMED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 """What an item raises that another program has written."""
 _KINDS = {field.name: field.type for field in fields(Ledger)}
+_LATER = {"on_trial", "trial_until"}
+"""An operator of 0.1.0 writes items without them."""
 _TO_ITEM, _FROM_ITEM = TypeSerializer(), TypeDeserializer()
 
 
 def _stored_of(item: Item) -> Stored:
     """Raises _MALFORMED."""
-    read = {name: _FROM_ITEM.deserialize(item[name]) for name in (*_KINDS, "version")}
+    names = [name for name in _KINDS if name in item or name not in _LATER]
+    read = {name: _FROM_ITEM.deserialize(item[name]) for name in (*names, "version")}
     version = _whole(read.pop("version"))
     return Stored(Ledger(**{name: _READ[str(_KINDS[name])](value) for name, value in read.items()}), version)
 

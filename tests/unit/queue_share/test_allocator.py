@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from controller.ports import RoutedService, Weights
 from controller.queue_share.allocator import Allocators
-from controller.queue_share.ledger import ROUND_S, Wanted, towards
+from controller.queue_share.ledger import ROUND_S, TRIAL_S, Wanted, towards
 from controller.queue_share.ports import LedgerAwayError, LedgerPlace, Report
 from controller.queue_share.stores.memory import MemoryLedgers
+from controller.routers.queue import QueueRouter
 from tests.bench.tasks import meanwhile
 from tests.share_reading import credits_of
 from workloads.common.share_rules import CYCLE_S
@@ -205,3 +207,21 @@ async def test_a_ledger_that_cannot_be_read_costs_no_other_its_credits_and_is_sa
         while min(rounds.values()) < 3:  # noqa: ASYNC110 - the rounds come by a timer
             await asyncio.sleep(0.05)
     assert [record.message for record in caplog.records] == ["no credits for the canary of shop/odd"]
+
+
+async def test_the_router_says_who_is_on_trial_until_the_mark_has_to_be_renewed(shop):
+    router = QueueRouter(None, RoutedService("shop", "thumbnails", None, ()), shop.allocators)
+
+    async def on_trial():
+        weights = await router.observe()
+        assert weights is not None
+        return weights.signs.on_trial
+
+    assert await on_trial() == ""
+    switched = Weights({"v2": 100.0}, stable="v1", on_trial="v2")
+    assert await router.ensure(switched)
+    assert (await on_trial(), await router.ensure(switched)) == ("v2", False)
+    shop.clock.now += TRIAL_S / 2
+    assert (await on_trial(), await router.ensure(switched)) == ("", True)
+    await router.ensure(Weights({"v2": 100.0}, stable="v2"))
+    assert await on_trial() == ""

@@ -1,10 +1,22 @@
 """From the weights that are wanted to the ledger that says so."""
 
+from dataclasses import replace
+
 import pytest
 
-from controller.queue_share.ledger import LASTS_S, Ledger, Pod, Wanted, allocate, shares_of, towards
+from controller.queue_share.ledger import (
+    LASTS_S,
+    TRIAL_S,
+    Ledger,
+    Pod,
+    Wanted,
+    allocate,
+    on_trial_at,
+    shares_of,
+    towards,
+)
 from tests.share_reading import credits_of, heard
-from workloads.common.share_rules import is_stopped
+from workloads.common.share_rules import is_on_trial, is_stopped
 
 NOW = 1000.0
 PODS = {"s": Pod("v1", 100, NOW), "c": Pod("v2", 7, NOW)}
@@ -114,3 +126,41 @@ def test_a_switch_to_a_version_that_had_a_share_before_leaves_the_old_one_nothin
     ledger = written(wanted(v1=100.0), wanted(v1=95.0, v2=5.0), wanted(v1=100.0), wanted(v2=100.0))
     assert (ledger.stable, ledger.draining, shares_of(ledger)) == ("v2", (), {"v2": 100.0})
     assert credits_of(ledger, "s", "v1", 0, NOW) == 0
+
+
+SWITCHED = Wanted({"v2": 100.0}, "v1", on_trial="v2")
+
+
+BEFORE = {"none": (), "at rest": (wanted(v1=100.0),), "half": (wanted(v1=50.0, v2=50.0),)}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+def test_a_version_that_gets_all_before_it_is_trusted_is_on_trial_from_the_same_write(before):
+    ledger = written(*before, SWITCHED)
+    assert (ledger.stable, ledger.on_trial, ledger.trial_until) == ("v2", "v2", NOW + TRIAL_S)
+    assert credits_of(ledger, "c", "v2", 7, NOW) == float("inf"), "it needs no credits"
+    assert towards(SWITCHED, ledger, PODS, NOW + 60) is ledger
+
+
+@pytest.mark.parametrize("over", [wanted("v2", v2=100.0), wanted(v1=100.0), wanted(v1=75.0, v2=25.0)])
+def test_the_trial_is_over_with_the_write_that_trusts_it_or_takes_its_work(over):
+    ledger = written(wanted(v1=100.0), SWITCHED, over)
+    assert (ledger.on_trial, ledger.trial_until) == ("", 0.0)
+
+
+def test_the_mark_of_an_operator_that_is_gone_ends_and_is_renewed_in_time():
+    ledger = written(SWITCHED)
+    half = NOW + TRIAL_S / 2
+    assert (on_trial_at(ledger, half - 1), on_trial_at(ledger, half + 1)) == ("v2", "")
+    renewed = towards(SWITCHED, ledger, PODS, half + 1)
+    assert (renewed.trial_until, renewed.epoch) == (half + 1 + TRIAL_S, ledger.epoch)
+    for left, trial in ((TRIAL_S - 1, True), (TRIAL_S, False)):
+        assert is_on_trial(heard(ledger, NOW), "v2", NOW + left) is trial
+
+
+def test_only_the_version_that_is_named_is_on_trial_and_only_while_it_has_all():
+    ledger = written(SWITCHED)
+    assert not is_on_trial(heard(ledger, NOW), "v1", NOW)
+    half = replace(written(wanted(v1=50.0, v2=50.0)), on_trial="v2", trial_until=NOW + TRIAL_S)
+    assert not is_on_trial(heard(half, NOW), "v2", NOW), "a canary's rules are stricter"
+    assert not is_on_trial(None, "v2", NOW)

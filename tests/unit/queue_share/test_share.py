@@ -226,3 +226,27 @@ def test_a_hard_rollback_stops_nothing_that_stable_has_taken():
             assert not gate.is_stopped(permit.epoch)
 
     play(story())
+
+
+def test_a_switch_puts_the_new_version_on_trial_until_it_is_trusted_or_the_mark_has_ended():
+    switched = Control(version=3, stable="v2", epoch=2, on_trial="v2", trial_left=600.0)
+
+    async def story():
+        async with share_of(CANARY, IDLE) as (gate, ledger):
+            await asyncio.sleep(3)
+            assert (gate.is_canary, gate.is_on_trial) == (True, False)
+            ledger.control = switched
+            await asyncio.sleep(3)
+            assert (gate.is_canary, gate.is_on_trial) == (False, True)
+            ledger.control = replace(switched, version=4, on_trial="")
+            await asyncio.sleep(3)
+            assert (gate.is_canary, gate.is_on_trial) == (False, False)
+            ledger.control = switched
+            await asyncio.sleep(3)
+            ledger.away = True
+            await asyncio.sleep(500)
+            assert gate.is_on_trial, "the ledger is away, which says nothing"
+            await asyncio.sleep(110)
+            assert (gate.is_canary, gate.is_on_trial) == (False, False)
+
+    play(story())

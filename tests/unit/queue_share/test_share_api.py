@@ -15,7 +15,7 @@ from controller.kube.reporters import Reporters
 from controller.kube.reviews import AT_ONCE
 from controller.queue_share import http
 from controller.queue_share.http import ShareApi
-from controller.queue_share.ledger import LASTS_S, Pod, Wanted, allocate, towards
+from controller.queue_share.ledger import LASTS_S, TRIAL_S, Pod, Wanted, allocate, towards
 from controller.queue_share.stores.memory import MemoryLedgers
 
 LEDGER = "/v1/ledger/shop/thumbnails"
@@ -89,8 +89,17 @@ async def test_a_report_is_answered_with_where_things_stand(operator):
         "expiresIn": LASTS_S,
         "unused": 0,
         "granted": {},
+        "onTrial": "",
+        "trialLeft": 0.0,
     }
     assert [report.claims for report in await operator.store.reports("shop/thumbnails")] == [3]
+
+
+async def test_a_version_on_trial_is_named_with_the_seconds_that_it_has_left(operator):
+    ledger = towards(Wanted({"v2": 100.0}, "v1", on_trial="v2"), None, {}, NOW - 60)
+    await operator.store.write("shop/thumbnails", ledger, over=0, term=1)
+    _, said = await operator.report()
+    assert (said["stable"], said["onTrial"], said["trialLeft"]) == ("v2", "v2", TRIAL_S - 60)
 
 
 async def test_credits_are_running_totals(operator):

@@ -110,6 +110,8 @@ class Cluster:
         self.route: dict[str, float] | None = None
         self.written: dict[str, float] | None = None
         """The route as we wrote it last."""
+        self.on_trial = ""
+        """The revision that a queue's ledger has on trial."""
         self.service: str | None = None
         """Service NAME: the revision it selects, '' for all."""
         self.preview: Preview | None = None
@@ -167,8 +169,9 @@ class Cluster:
                 assert self.preview is None or self.preview.revision != revision, f"the preview leads to {revision}"
                 del self.deployments[revision]
                 self.retired += 1
-            case SetWeights(shares):
+            case SetWeights(shares, on_trial=on_trial):
                 self._set_weights(dict(shares))
+                self.on_trial = on_trial
             case SetPreview() | PointService():
                 self._lead(action)
             case FinishAnalysis(verdict):

@@ -10,6 +10,7 @@ from controller.rollout.actions import Action, EnsureRevision, KeepTemplate, Sca
 from controller.rollout.contention import is_contended
 from controller.rollout.converge import Decision
 from controller.rollout.observation import Observation
+from controller.rollout.sizing import Sizing
 from tests.unit.rollout.cluster import Cluster
 
 _TOLERANCE = 1e-9
@@ -93,6 +94,8 @@ def hold_after(cluster: Cluster, seen: Observation, action: Action, stored: Stat
         _the_status_names_what_gets_work(seen, action, stored)
         if stored.stable and action.shares.get(stored.canary, 0) > 0:
             assert cluster.finalizer, "a canary has weight and the finalizer is not there"
+        if stored.stable and set(cluster.route or ()) == {stored.canary}:
+            assert cluster.on_trial == stored.canary, "a version that is not trusted has all of the work, and no mark"
     stable = seen.status.stable
     if isinstance(action, Scale) and action.revision == stable and action.replicas < seen.state(stable).wanted:
         share = (cluster.weights() or {}).get(stable, 0.0)
@@ -127,6 +130,9 @@ def hold_at_rest(cluster: Cluster, seen: Observation, status: Status) -> None:
         owed = status.weight > 0 and status.stable != ""
         copied = any(one is not None and one.reach.mirror for one in (cluster.preview, seen.preview))
         assert cluster.finalizer == (owed or copied), "the finalizer is there while work has to go back, only then"
+    if cluster.sizing is Sizing.BY_CLAIMS and not seen.deleting and not is_contended(status.route_edits):
+        tried = status.canary if status.stable and set(weights or ()) == {status.canary} else ""
+        assert cluster.on_trial == tried, f"the ledger has {cluster.on_trial!r} on trial, and not {tried!r}"
     if status.canary:
         assert not status.is_rejected(status.canary)
     assert status.stable != status.canary or not status.stable

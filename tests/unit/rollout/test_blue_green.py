@@ -12,6 +12,7 @@ from tests.unit.rollout.language import (
     BY_CLAIMS,
     BY_PODS,
     BY_WEIGHT,
+    analyze,
     approve,
     blue_green,
     pause,
@@ -171,6 +172,35 @@ def test_the_old_version_that_lost_pods_while_kept_is_named_and_gets_them_again(
     world.recover("v1")
     world.advance(seconds=START_S)
     assert "of 4" not in world.release.message
+
+
+def test_consumers_know_that_the_new_version_is_on_trial_from_the_switch_to_its_promotion(world):
+    switched(world, keep=120.0, by=BY_CLAIMS)
+    assert (world.release.phase, world.cluster.on_trial) == ("Baking", "v2")
+    world.advance(minutes=1)
+    assert world.cluster.on_trial == "v2"
+    world.until(lambda: world.release.stable == "v2")
+    assert world.cluster.on_trial == ""
+
+
+@pytest.mark.parametrize("given", [blue_green(by=BY_CLAIMS), release([weight(100, analyze("1m", "5m"))], by=BY_CLAIMS)])
+def test_a_switch_back_ends_the_trial(world, given):
+    world.given(given)
+    world.commit("v2")
+    world.until(lambda: world.traffic.canary == 100)
+    assert world.cluster.on_trial == "v2"
+    world.ask("abort")
+    assert (world.traffic.canary, world.cluster.on_trial) == (0, "")
+
+
+def test_a_mark_that_is_lost_or_old_is_set_again_and_nobody_is_blamed(world):
+    """A ledger that an older operator wrote over, or whose mark ends soon, is not a route that was changed by hand."""
+    switched(world, by=BY_CLAIMS)
+    world.cluster.on_trial = ""
+    world.advance(seconds=61)
+    assert (world.cluster.on_trial, world.release.phase) == ("v2", "Baking")
+    assert "ChangedByHand" not in [event.reason for event in world.cluster.events]
+    assert world.release.route_edits.at == ()
 
 
 @pytest.mark.parametrize("by", [BY_WEIGHT, BY_CLAIMS])

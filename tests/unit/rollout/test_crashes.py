@@ -8,7 +8,18 @@ import pytest
 from controller.rollout.actions import EnsureRevision
 from controller.rollout.bake import Bake
 from tests.unit.rollout.cluster import START_S
-from tests.unit.rollout.language import BY_PODS, BY_WEIGHT, Given, analyze, approve, blue_green, pause, release, weight
+from tests.unit.rollout.language import (
+    BY_CLAIMS,
+    BY_PODS,
+    BY_WEIGHT,
+    Given,
+    analyze,
+    approve,
+    blue_green,
+    pause,
+    release,
+    weight,
+)
 from tests.unit.rollout.world import CrashError, World
 
 STEPS = [weight(25, analyze("5s", "20s")), approve(), weight(50, analyze("5s", "20s")), pause("10s")]
@@ -175,7 +186,7 @@ SPLITS = [
     for by in (BY_WEIGHT, BY_PODS)
     # work that pods split cannot be split in three: the spec refuses it
     if by is BY_WEIGHT or not given.spec.strategy.fresh_baseline
-]
+] + [(name, BY_CLAIMS) for name in ("is switched and kept", "is switched back")]
 
 
 @pytest.mark.parametrize(("name", "by"), SPLITS)

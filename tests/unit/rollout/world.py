@@ -24,6 +24,7 @@ from controller.rollout.actions import Action, EnsureRevision, Event, SetWeights
 from controller.rollout.converge import Decision
 from controller.rollout.effect import Result
 from controller.rollout.observation import ConfigTrouble, MetricTrouble, Observation, Request, common_cause
+from controller.rollout.sizing import Sizing
 from controller.rollout.strategy import words_of
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import units_since
@@ -246,6 +247,7 @@ class World:
             lacks_before=self.lacks_before,
             route_by="" if self.cluster.route == self.cluster.written else "robot",
             unused_credits_s=self.unused_credits_s,
+            marked_on_trial=self.cluster.on_trial if self.cluster.sizing is Sizing.BY_CLAIMS else None,
             service=self.cluster.service,
             evidence=evidence_of(run),
             step_units=units_since(run.looks, status.step_since) if run else 0,
