@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from math import inf
 
 from controller.analysis import large_looks, late_points
 from controller.analysis.asking import ask, ask_in_halves
 from controller.analysis.before import BeforeSwitch
+from controller.analysis.cold_starts import ColdStarts
 from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
 from controller.analysis.method import compared_with_before, controlled, method_of
 from controller.analysis.past import stables_past
@@ -59,8 +61,10 @@ class Measuring:
         self._lagged = lagged
         self._delay = IngestionDelay(clock)
         self._before = BeforeSwitch()
+        self._cold_starts = ColdStarts(sources)
 
     def forget(self, key: Key) -> None:
+        self._cold_starts.forget(key)
         self._delay.forget(key)
         self._before.forget(key)
 
@@ -97,7 +101,10 @@ class Measuring:
         if run.closed:
             return AnalysisResult(), None
         await self._audit(run, subject)
-        result = result_of(subject, run, questions, found)
+        if found is None:
+            await self._cold_starts.learn(run, subject)
+        cold_start = self._cold_starts.sentence(run)
+        result = replace(result_of(subject, run, questions, found), cold_start=cold_start)
         moved = run.weight_since != status.weight_since
         if not run.closed:
             await self._runs.save(run, now, force=moved or result.evidence.regression is not None)

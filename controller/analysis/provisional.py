@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from controller.analysis import large_looks
 from controller.analysis.asking import ask
@@ -39,4 +40,5 @@ async def _provisional(run: Run, questions: Sequence[Question], subject: Subject
     if large_looks.is_large(rows, {}):
         return None  # the look will say so, which is written down first
     found = (disaster(name, counts, odds[name], before.get(name)) for name, counts in rows.items() if name in odds)
-    return next((one for one in found if one is not None), None)
+    worst = next((one for one in found if one is not None), None)
+    return replace(worst, reference="the baseline") if worst is not None and subject.status.baseline else worst

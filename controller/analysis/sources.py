@@ -125,7 +125,7 @@ class Sources:
         self._own = own_namespace
         self._renderer = Renderer()
         self._resolved: dict[Key, tuple[_Resolved, ...]] = {}
-        """By Release the last two: a canary is compared while the version before it drains."""
+        """By Release the last three: a canary is compared while the version before it drains, and its baseline too."""
         self._providers: dict[tuple[str, str], _Provider] = {}
         """By the namespace and name of their source."""
         self._heartbeats: dict[str, Heartbeat] = {}
@@ -164,7 +164,7 @@ class Sources:
                 return known.questions
         questions = tuple([await self._question(key, metric, stable, canary) for metric in metrics])
         others = [one for one in self._resolved.get(key, ()) if one.subject != subject]
-        self._resolved[key] = (_Resolved(questions, subject, time.monotonic()), *others[:1])
+        self._resolved[key] = (_Resolved(questions, subject, time.monotonic()), *others[:2])
         return questions
 
     async def _question(self, key: Key, metric: Metric, stable: str, canary: str) -> Question:

@@ -147,6 +147,8 @@ class AnalysisResult:
     """That the router does not follow, in a sentence."""
     late: str = ""
     """What came too late for its window, and the look that was left out, in sentences."""
+    cold_start: str = ""
+    """That new pods of stable are worse than those that run, in a sentence."""
     lacks_before: bool = False
     """Before a switch: too few of stable's looks had units to compare anything with them."""
     again_in: float | None = None

@@ -66,8 +66,8 @@ def _harms_too_many(draft: Draft) -> FailedCheck | None:
         return None
     return FailedCheck(
         Reason.MAX_HARMED,
-        f"{worst.name}: about {_harmed(worst):.0f} more bad units on the {draft.words.trial} than stable's rate would "
-        f"have given (spec.analysis.maxHarmed: {most}; {worst.sentence()})",
+        f"{worst.name}: about {_harmed(worst):.0f} more bad units on the {draft.words.trial} than {worst.reference}'s "
+        f"rate would have given (spec.analysis.maxHarmed: {most}; {worst.sentence()})",
         worst.sentence(),
     )
 

@@ -110,7 +110,8 @@ def common_cause(evidence: Evidence, trial: str) -> MetricTrouble | None:
     metric = evidence.common_cause
     if metric is None or metric.limit is None:
         return None
-    sentence = f"{metric.name}: stable is above the limit of {metric.limit:.2%} as well, so the {trial} is not blamed"
+    above = f"{metric.name}: {metric.reference} is above the limit of {metric.limit:.2%} as well"
+    sentence = f"{above}, so the {trial} is not blamed"
     return MetricTrouble(Reason.COMMON_CAUSE, sentence)
 
 
@@ -188,6 +189,8 @@ class Observation:
     """Before a switch: there is too little of stable's looks to compare the new version with."""
     late: str = ""
     """What came too late for its look, and the look that was left out, in sentences."""
+    cold_start: str = ""
+    """With a fresh baseline: that new pods of stable are worse than those that run, in a sentence."""
     old_is_quiet: bool | None = None
     """Whether a version that drains got no work for `drain.quiet`; None where nothing counts it."""
     effects: Mapping[str, Result] = field(default_factory=dict)

@@ -215,6 +215,8 @@ def _show_evidence(draft: Draft) -> None:
     nearest = draft.seen.evidence.nearest
     if draft.status.attempts == draft.seen.status.attempts:
         draft.update(evidence=nearest.sentence() if nearest is not None else "")
+        if draft.seen.cold_start:
+            draft.announce("BaselineWorse", draft.seen.cold_start, warning=False)
 
 
 def _view(draft: Draft) -> StepView:
@@ -259,7 +261,7 @@ def _wait(draft: Draft, outcome: Wait) -> Summary:
     for metric in seen.evidence.metrics:
         if metric.advises:
             draft.announce("MetricAdvises", metric.advice(), about=metric.name)
-    said += [sentence for sentence in (seen.late, seen.evidence.advice) if sentence]
+    said += [sentence for sentence in (seen.cold_start, seen.late, seen.evidence.advice) if sentence]
     draft.again(outcome.again_in)
     draft.effects.extend(outcome.effects)
     return Summary(outcome.phase, reason, f"step {status.step + 1}/{len(seen.spec.steps)}: {'; '.join(said)}")

@@ -167,6 +167,7 @@ class Reconciler:
             disaster=found.disaster,
             share_lag=found.share_lag,
             late=found.late,
+            cold_start=found.cold_start,
             lacks_before=found.lacks_before,
             old_is_quiet=self.analysis.drains.is_quiet(key, draining_in(world)),
             effects=self.outbox.results(key),

@@ -27,6 +27,8 @@ class Disaster:
     """Exact to 2e-18, and never below what it is."""
     after_switch: bool = False
     """Stable's units in `counts` are from before a switch: no random split, so `p` is no chance of a mistake."""
+    reference: str = "stable"
+    """What the version beside the canary is called."""
 
     def sentence(self) -> str:
         c = self.counts
@@ -35,7 +37,7 @@ class Disaster:
             return f"{found}, {c.stable_bad} of {c.stable_total} before the switch"
         return (
             f"{self.metric}: all {c.canary_total} bad on the canary, {c.stable_bad} of {c.stable_total} on "
-            f"stable; p = {self.p:.2g} that a canary within its margin shows this"
+            f"{self.reference}; p = {self.p:.2g} that a canary within its margin shows this"
         )
 
 

@@ -60,6 +60,8 @@ class MetricEvidence:
     """Where the canary is compared with what was before the switch. Then `counts` has that version's looks of then."""
     edge: float | None = None
     """The rate, 0 to 1, that is tolerated after the switch."""
+    reference: str = "stable"
+    """What the other row of its looks is called."""
     record: Record | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -73,7 +75,7 @@ class MetricEvidence:
 
     def advice(self) -> str:
         """Why it only advises, as a sentence."""
-        return f"{self.name} is advisory: stable's own pods differ from each other more often than chance allows"
+        return f"{self.name} is advisory: {self.reference}'s own pods differ more often than chance allows"
 
     def bound(self) -> str | None:
         """`errors at most 3.2 times stable's, 95 %`: what was not excluded. Costs some nine tests over all looks."""
@@ -83,8 +85,8 @@ class MetricEvidence:
         confidence = f"{1 - self.record.spending.alpha:.4g}"
         percent = f"{float(confidence) * 100:g} %"
         if bound is None:
-            return f"{self.name}: {percent} upper bound on the ratio to stable's: none yet"
-        return f"{self.name} at most {bound:.2g} times stable's, {percent}"
+            return f"{self.name}: {percent} upper bound on the ratio to {self.reference}'s: none yet"
+        return f"{self.name} at most {bound:.2g} times {self.reference}'s, {percent}"
 
     def sentence(self) -> str:
         """`errors 3/812 vs 31/16240`, as the EVIDENCE column has it."""
@@ -111,7 +113,7 @@ class MetricEvidence:
             )
         return (
             f"{self.name}: {c.canary_bad} of {c.canary_total} bad on the {trial}, {c.stable_bad} of {c.stable_total} "
-            f"on stable; p = {p:.2g} that a {trial} within its margin shows as many (look {looks})"
+            f"on {self.reference}; p = {p:.2g} that a {trial} within its margin shows as many (look {looks})"
         )
 
 
@@ -192,6 +194,7 @@ class Judge:
     looks: int = 0
     _opened: int | None = None
     """The first look of the bake."""
+    _reference: str = "stable"
     _metrics: dict[str, _Judged] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -260,6 +263,7 @@ class Judge:
     def _counted(self, look: Look) -> Iterator[tuple[_Judged, Counts]]:
         """What was asked in this look, added up."""
         self.looks = look.number
+        self._reference = "stable" if look.baseline is None else "the baseline"
         reserve_at = self.plan.reserve_at
         if self._opened is None and reserve_at is not None and look.weight >= reserve_at:
             self._opened = look.number
@@ -306,6 +310,7 @@ class Judge:
             limit=judged.plan.limit,
             before=before,
             edge=judged.plan.edge,
+            reference=self._reference,
             record=record,
         )
 

@@ -5,9 +5,10 @@ import contextlib
 from collections import Counter
 
 import httpx
+import pytest
 
 from controller.api.resources import ENDPOINT_SLICES, HTTP_ROUTES, TRAEFIK_SERVICES
-from controller.ports import Weights
+from controller.ports import RouterError, Weights
 from controller.rollout.preview import Preview, Reach
 from controller.rollout.traffic import ROUTER_FOLLOWS_S
 from tests.integration.traefik_fixture import CANARY, DEADLINE_S, HOST, STABLE, mall, plain_mall
@@ -167,3 +168,16 @@ async def test_what_somebody_edits_is_put_back(mall):
     assert spec["weighted"].keys() == {"services"}
     route = await mall.kube.get(HTTP_ROUTES, mall.namespace, "web")
     assert [one["kind"] for one in route["spec"]["rules"][0]["backendRefs"]] == ["TraefikService"]
+
+
+async def test_traefiks_gateway_cannot_copy_requests_and_says_so(mall):
+    """It refuses the whole route for a RequestMirror, so nobody would be answered."""
+    copies = Reach(mirror=100.0)
+    await mall.ensure("gatewayAPI", ALL_STABLE)
+    async with asyncio.timeout(DEADLINE_S):
+        while not (lack := await mall.router("gatewayAPI").lacks(copies)).is_certain:  # noqa: ASYNC110 - asks
+            await asyncio.sleep(0.2)
+    assert lack.message.startswith(f"GatewayClass {mall.namespace} does not support HTTPRouteRequestMirror")
+    with pytest.raises(RouterError, match="does not support HTTPRouteRequestMirror"):
+        await mall.show("gatewayAPI", Preview(CANARY, copies))
+    await mall.until_served(STABLE)

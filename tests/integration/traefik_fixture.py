@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from controller.api.resources import ENDPOINT_SLICES, SERVICES, Resource
+from controller.api.resources import ENDPOINT_SLICES, GATEWAY_CLASSES, GATEWAYS, SERVICES
 from controller.kube.client import KubeClient
 from controller.kube.host_names import HostNames
 from controller.ports import Previews, RoutedService, Router, RouterContext, Weights
@@ -25,8 +25,6 @@ from tests.beside import beside
 HOST = "web.example.com"
 STABLE, CANARY = "a" * 10, "b" * 10
 DEADLINE_S = 60.0
-_CLASSES = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass")
-_GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 
 
 def own_address() -> str:
@@ -127,7 +125,7 @@ class Mall:
             await self._gateway()
             await stack.enter_async_context(self.http)
             yield self
-        await self.kube.request("DELETE", _CLASSES.path(None, self.namespace))
+        await self.kube.request("DELETE", GATEWAY_CLASSES.path(None, self.namespace))
 
     async def _service(self, name: str, address: str, port: int) -> None:
         ports = [{"name": "http", "port": 80, "targetPort": port}]
@@ -144,14 +142,14 @@ class Mall:
         await self.kube.create(ENDPOINT_SLICES, self.namespace, slice_)
 
     async def _gateway(self) -> None:
-        meta = {"apiVersion": _CLASSES.api_version}
+        meta = {"apiVersion": GATEWAY_CLASSES.api_version}
         spec = {"controllerName": "traefik.io/gateway-controller"}
         named = {"metadata": {"name": self.namespace}}
-        await self.kube.create(_CLASSES, None, {**meta, "kind": "GatewayClass", **named, "spec": spec})
+        await self.kube.create(GATEWAY_CLASSES, None, {**meta, "kind": "GatewayClass", **named, "spec": spec})
         listener = {"name": "web", "protocol": "HTTP", "port": self.traefik.port}
         gateway = {"gatewayClassName": self.namespace, "listeners": [listener]}
         public = {"metadata": {"name": "public"}, "spec": gateway}
-        await self.kube.create(_GATEWAYS, self.namespace, {**meta, "kind": "Gateway", **public})
+        await self.kube.create(GATEWAYS, self.namespace, {**meta, "kind": "Gateway", **public})
 
     def router(self, kind: str, *, left: bool = False, cookie: str = "", **more: Any) -> Router:
         """As for each pass."""

@@ -14,6 +14,7 @@ from controller.api.status import Attempt, Clock, Status
 from controller.kube.client import KubeClient
 from controller.kube.objects import Key
 from controller.ports import Query, Row, Samples
+from controller.rollout.observation import common_cause
 from controller.stats.counts import Counts, Look
 from controller.stats.data_gap import missing
 from controller.stats.evidence import Judge
@@ -138,3 +139,19 @@ def test_looks_beside_nobody_say_nothing_of_the_canary():
         judge.add(Look(number, number * 5.0, number * 5.0 + 5, 5.0, {"errors": Counts(50, 50, 0, 0)}, baseline=0.0))
     assert judge.evidence().regression is None
     assert not judge.evidence().proven
+
+
+def test_what_was_compared_with_the_baseline_is_not_said_of_stable():
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("errors", 1.1, 1.5), MetricPlan("floor", None, limit=0.01)))
+    judge = Judge(plan)
+    for number in range(1, 9):
+        rows = {"errors": Counts(1, 50, 1, 50), "floor": Counts(60, 100, 60, 100)}
+        judge.add(Look(number, number * 5.0, number * 5.0 + 5, 5.0, rows, baseline=5.0))
+    found = judge.evidence()
+    assert "times the baseline's" in found.not_excluded() or "ratio to the baseline's" in found.not_excluded()
+    assert "8 of 400 on the baseline; p = " in found.metrics[0].explanation(8)
+    trouble = common_cause(found, "canary")
+    assert trouble is not None
+    assert trouble.message.startswith("floor: the baseline is above the limit of 1.00% as well, so the canary is not")
+    judge.add(Look(9, 45.0, 50.0, 5.0, {"errors": Counts(1, 50, 1, 950)}))
+    assert " on stable; p = " in judge.evidence().metrics[0].explanation(9), "the spec asks for no baseline any more"

@@ -324,3 +324,17 @@ def test_a_step_stands_still_while_its_baseline_has_no_pod(world):
     assert world.release.step == 1
     world.advance(minutes=2)
     assert world.release.step >= 2
+
+
+def test_new_pods_that_are_worse_than_those_that_run_are_said_once_and_decide_nothing(world):
+    said = "new pods of stable are worse than those that run: latency 40/200 vs 10/4000 (p 1e-9)"
+    world.given(fresh([weight(25, analyze("1m", "2m")), approve()], replicas=8).on("v2"))
+    world.cold_start = said
+    world.advance(seconds=20)
+    assert said in world.release.message
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    assert said in world.release.message
+    assert [event.message for event in world.cluster.events if event.reason == "BaselineWorse"] == [said]
+    world.ask("approve")
+    world.until(lambda: world.release.stable == "v2")
+    assert said not in world.release.message

@@ -79,6 +79,7 @@ class World:
     preview_refused: str = ""
     unsupported: str = ""
     lacks_before: bool = False
+    cold_start: str = ""
     follows: bool = True
     """The router does what was written."""
 
@@ -245,6 +246,7 @@ class World:
             preview_refused=self.preview_refused,
             unsupported=self.unsupported,
             lacks_before=self.lacks_before,
+            cold_start=self.cold_start,
             route_by="" if self.cluster.route == self.cluster.written else "robot",
             unused_credits_s=self.unused_credits_s,
             marked_on_trial=self.cluster.on_trial if self.cluster.sizing is Sizing.BY_CLAIMS else None,
