@@ -200,6 +200,12 @@ def _programs() -> Iterator[Program]:
         seconds=5,
     )
     yield Program(
+        name="argo-cd-rules",  # by which it tells the health of what it knows
+        version="3.1.9",
+        source=GoFiles(module="argo-cd", path="github.com/argoproj/argo-cd/v3", folder="resource_customizations"),
+        seconds=10,
+    )
+    yield Program(
         name="traefik-crds",
         version="3.7.13",
         source=GoFiles(
@@ -213,7 +219,7 @@ def _programs() -> Iterator[Program]:
 
 PROGRAMS = {program.name: program for program in _programs()}
 
-TESTED_WITH = frozenset({"gitea", "gitea-files", "kustomize-controller", "kustomize-controller-crds"})
+TESTED_WITH = frozenset({"gitea", "gitea-files", "kustomize-controller", "kustomize-controller-crds", "argo-cd-rules"})
 """Only some tests need these; whoever does builds them, so that the first run does not grow."""
 
 # Go is only fetched where the machine has none that is new enough.

@@ -143,6 +143,10 @@ def copy_files(go: str, program: Program, *, into: Path, log: Path) -> None:
         into / program.key() / program.source.folder,
         copy_function=shutil.copyfile,
     )
+    for path in (into / program.key()).rglob("*"):  # those of a module are not to be written, and so not to be moved
+        if path.is_dir():
+            path.chmod(0o755)
+    (into / program.key()).chmod(0o755)
 
 
 def trim_go_cache(go: str, *, log: Path) -> None:

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lupa import lua51
 
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.phase import Phase
 from controller.api.status import Status
 from controller.api.status_format import status_to_raw
+from tests import argocd_lua
 
 SCRIPT = (Path(__file__).resolve().parents[2] / "gitops/argocd/health.lua").read_text()
-LEFT_OUT = ("string", "math", "io", "debug", "coroutine", "dofile", "loadfile", "require", "package", "print")
-"""Argo CD opens base, package, table and an os that tells the time. A script that needs none of them runs anywhere."""
 SERVES = Status(phase=Phase.HEALTHY, message="aaaaaaaaaa serves", stable="aaaaaaaaaa", replicas=2, ready_replicas=2)
 
 
@@ -28,13 +26,7 @@ def released(status: Status | None, *, generation: int = 3, observed: int = 3, *
 
 
 def health(release: dict[str, Any]) -> tuple[str, str]:
-    runtime = lua51.LuaRuntime(unpack_returned_tuples=True, register_eval=False, register_builtins=False)
-    runtime.globals().obj = runtime.table_from(release, recursive=True)
-    runtime.execute('getmetatable("").__index = nil')
-    for name in (*LEFT_OUT, "python"):
-        runtime.globals()[name] = None
-    answer = runtime.execute(SCRIPT)
-    return answer["status"], answer["message"]
+    return argocd_lua.health(SCRIPT, release)
 
 
 @pytest.mark.parametrize(

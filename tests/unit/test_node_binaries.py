@@ -64,6 +64,7 @@ def test_wheels_are_pinned_to_the_version_named(program):
         ("gitea", "code.gitea.io/gitea"),
         ("gitea-files", "code.gitea.io/gitea"),
         ("kustomize-controller", "github.com/fluxcd/kustomize-controller"),
+        ("argo-cd-rules", "github.com/argoproj/argo-cd/v3"),
         ("kustomize-controller-crds", "github.com/fluxcd/kustomize-controller"),
     ],
 )
