@@ -40,6 +40,14 @@ class Forge(StrEnum):
     GITLAB = "GitLab"
 
 
+class Report(StrEnum):
+    """What the forge shows beside the commit that caused a release."""
+
+    NEVER = "Never"
+    STATUS = "Status"
+    COMMENT = "StatusAndComment"
+
+
 def parse_git_url(url: str, path: str) -> str:
     """Raises SpecError. A password in it would stand in the status."""
     if len(url) > MOST_URL or not url.isascii() or not url.isprintable() or not re.search(_URL["pattern"], url):
@@ -118,6 +126,14 @@ class GitOrigin:
         default=Absent(),
         key="signingSecretRef",
     )
+    report: Report = field(
+        Word(tuple(map(str, Report))),
+        "What the forge shows beside the commit that caused a release. Status: pending, success or failure, with the "
+        "share or the counts. StatusAndComment: one comment at the end, too. Needs a token for the forge's API; "
+        "`write` may be Never.",
+        default="Never",
+        convert=Report,
+    )
 
     def to_raw(self) -> Mapping[str, Any]:
         """As people write it. The status keeps it while a commit is owed."""
@@ -131,4 +147,6 @@ class GitOrigin:
             raw["signingSecretRef"] = {"name": self.signing_secret.name}
         if self.forge is not None:
             raw["forge"] = str(self.forge)
+        if self.report is not Report.NEVER:
+            raw["report"] = str(self.report)
         return raw

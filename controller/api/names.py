@@ -32,6 +32,9 @@ RETRY = f"{GROUP}/retry"
 GIT_URLS = f"{GROUP}/git-urls"
 """On a Secret: the repositories that it opens, or signs for, by what their urls begin with."""
 
+COMMIT = f"{GROUP}/commit"
+"""On what a commit brought into the cluster: its name."""
+
 MANUAL_UNTIL = f"{GROUP}/manual"
 """Break-glass, on a Release: until this moment (RFC 3339) a person has the route in hand, and it is not put back."""
 

@@ -24,14 +24,13 @@ from controller.effects.carrier import (
     Owner,
     payload_of,
 )
-from controller.effects.git_secret import git_secret
+from controller.effects.git_remote import remote_of, signing_key_of
 from controller.effects.secret_values import RULE
 from controller.git.forge import proposing
 from controller.git.manifests import Identity
-from controller.git.remote import NO_CREDENTIALS, Credentials, GitError, RefusedError, Remote, credentials_of
+from controller.git.remote import GitError, RefusedError
 from controller.git.repository import Author, opened
 from controller.git.rollback import Rollback, Written, roll_back
-from controller.git.signing import SigningKey, signing_key
 from controller.kube.client import KubeError
 from controller.kube.secrets import SecretError
 from controller.ports import TargetError
@@ -84,7 +83,9 @@ class GitRollback:
             written = await self._write(owner, config)
         except RefusedError as error:
             raise EffectRefusedError(str(error)) from error
-        except (GitError, TargetError, SecretError) as error:
+        except GitError as error:
+            raise EffectFailedError(str(error), retry_after=error.retry_after) from error
+        except (TargetError, SecretError) as error:
             raise EffectFailedError(str(error)) from error
         except OSError as error:
             raise EffectFailedError(f"no copy of the repository can be made: {error.strerror}") from error
@@ -105,8 +106,8 @@ class GitRollback:
     async def _write(self, owner: Owner, config: Config) -> Written:
         """Raises GitError, RefusedError, TargetError, SecretError, OSError, KubeError."""
         origin, resolve = config.origin, self._context.addresses.resolve
-        remote = Remote(origin.url, await self._credentials(owner, origin))
-        signed = await self._signing_key(owner, origin)
+        remote = await remote_of(self._context.kube, owner.namespace, origin)
+        signed = await signing_key_of(self._context.kube, owner.namespace, origin)
         order = Rollback(
             identity=Identity(self._context.cluster, owner.namespace, owner.name),
             rejected=config.revision,
@@ -122,19 +123,6 @@ class GitRollback:
         )
         async with opened(remote, resolve, signed=signed) as repository:
             return await roll_back(repository, order, proposing(origin.forge, remote, resolve, origin.branch))
-
-    async def _credentials(self, owner: Owner, origin: GitOrigin) -> Credentials:
-        """Raises SecretError, KubeError."""
-        if origin.secret is None:
-            return NO_CREDENTIALS
-        return credentials_of(await git_secret(self._context.kube, owner.namespace, origin.secret.name, origin.url))
-
-    async def _signing_key(self, owner: Owner, origin: GitOrigin) -> SigningKey | None:
-        """Raises GitError, SecretError, KubeError."""
-        if origin.signing_secret is None:
-            return None
-        name = origin.signing_secret.name
-        return signing_key(await git_secret(self._context.kube, owner.namespace, name, origin.url), name)
 
 
 create = GitRollback

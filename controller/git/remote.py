@@ -24,6 +24,11 @@ esac
 class GitError(Exception):
     """It did not work this time; the sentence holds no secret."""
 
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds for which the other side wants to be left alone."""
+
 
 class RefusedError(Exception):
     """It cannot work as it is written."""

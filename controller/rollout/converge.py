@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from controller.api.effect import Owed
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Status
@@ -33,6 +34,7 @@ from controller.rollout.actions import (
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.effect import owed_after
+from controller.rollout.git_report import report, still_reported
 from controller.rollout.git_rollback import not_written
 from controller.rollout.holds import changed_by_hand, not_accepted
 from controller.rollout.jobs import keep_or_delete
@@ -103,8 +105,8 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(_LEDGER_CHECK_S)
     serving = seen.state(draft.status.serves)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
-    owed = tuple(keep_or_delete(draft, not_written(draft, still_owed(draft, forward(draft, seen.status.owed)))))
-    draft.update(owed=owed_after(owed, (*draft.effects, *notify(draft)), seen.effects, draft.now))
+    wanted = (*draft.effects, *notify(draft), *report(draft))
+    draft.update(owed=owed_after(_still_owed(draft), wanted, seen.effects, draft.now))
     then = (
         *_events(draft),
         *events,
@@ -123,6 +125,11 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *beside,
     )
     return Decision((*first, *kept), draft.status, then, draft.again_in)
+
+
+def _still_owed(draft: Draft) -> tuple[Owed, ...]:
+    owed = still_owed(draft, forward(draft, draft.seen.status.owed))
+    return tuple(keep_or_delete(draft, still_reported(draft, not_written(draft, owed))))
 
 
 def _move(draft: Draft, desired: Desired) -> Move | None:

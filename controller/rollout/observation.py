@@ -202,6 +202,8 @@ class Observation:
     requests: tuple[Request, ...] = ()
     retry: str = ""
     """The revision that annotation pointsman.dev/retry names."""
+    commit: str = ""
+    """Annotation pointsman.dev/commit: the commit that the manifest came with."""
     kept: tuple[str, ...] = ()
     """Revisions that can be made again, the youngest first. Only read when somebody wants to go back."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from controller import registry
 from controller.api import times
-from controller.api.names import MANUAL_UNTIL, RELEASE_LABEL, RETRY, TRAFFIC_FINALIZER
+from controller.api.names import COMMIT, MANUAL_UNTIL, RELEASE_LABEL, RETRY, TRAFFIC_FINALIZER
 from controller.api.release import ReleaseSpec
 from controller.api.resources import (
     CONTROLLER_REVISIONS,
@@ -172,6 +172,7 @@ class Observer:
             taken=taken,
             requests=requests,
             retry=str(annotations.get(RETRY, ""))[:253],
+            commit=str(annotations.get(COMMIT, ""))[:64],
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
             manual=None if manual is None else str(manual)[:_SHOWN],
             manual_until=None if manual is None else _manual_until(manual),

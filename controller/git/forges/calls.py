@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Protocol
 
 import httpx
@@ -18,6 +20,10 @@ _TIMEOUT = httpx.Timeout(20.0).as_dict()
 _MOST_ANSWER = 4 << 20
 _MOST_URL = 1_000
 """It becomes a part of the status."""
+_PAGE, _MOST_PAGES = 30, 30
+_LIMITED = {403, 429, 503}
+_WAIT_S, _MOST_WAIT_S = 60.0, 3_600.0
+"""Where a limit says nothing of time, and at most."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,57 @@ class PullRequest:
     text: str
 
 
+class CommitState(Enum):
+    """Of a release, as a forge shows it beside a commit."""
+
+    PENDING = auto()
+    SUCCESS = auto()
+    FAILURE = auto()
+    ENDED = auto()
+    """Neither: another version came instead."""
+
+
+@dataclass(frozen=True)
+class CommitStatus:
+    commit: str
+    context: str
+    """Of all statuses of a commit the newest of each context counts."""
+    state: CommitState
+    description: str
+    """At most 140 characters, which is GitHub's limit."""
+
+
+@dataclass(frozen=True)
+class Comment:
+    commit: str
+    text: str
+    marker: str
+    """A part of the text by which it is found again: it is never posted twice."""
+
+
+class AnswerError(GitError):
+    """The API refused."""
+
+    def __init__(self, message: str, *, status: int, retry_after: float = 0.0) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
+
+
 class OpenPullRequest(Protocol):
     async def __call__(self, api: Api, wanted: PullRequest, /) -> str:
         """The url of the one that is open for this head, opened where there is none. Raises GitError."""
+        ...
+
+
+class SetStatus(Protocol):
+    async def __call__(self, api: Api, wanted: CommitStatus, /) -> None:
+        """Nothing is posted where it is so already. Raises GitError."""
+        ...
+
+
+class PutComment(Protocol):
+    async def __call__(self, api: Api, wanted: Comment, /) -> bool:
+        """Whether there is a place for it; posted where it is not there yet. Raises GitError."""
         ...
 
 
@@ -62,6 +116,17 @@ class Api:
         """Raises GitError."""
         return await self._call("POST", url, headers, body)
 
+    async def has_marker(self, url: str, headers: Mapping[str, str], *, key: str, marker: str, size: str) -> bool:
+        """Whether a comment of the list holds it. `size`: the query's word for a page's length. Raises GitError."""
+        for page in range(1, _MOST_PAGES + 1):
+            found = await self.get(url, headers, **{size: str(_PAGE), "page": str(page)})
+            comments = found if isinstance(found, list) else []
+            if any(marker in str(one.get(key)) for one in comments if isinstance(one, Mapping)):
+                return True
+            if len(comments) < _PAGE:
+                return False
+        raise GitError(f"more than {_MOST_PAGES * _PAGE} comments, among which none of Pointsman's was found")
+
     async def _call(self, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None) -> Any:
         if not self.token.isascii() or not self.token.isprintable():
             raise GitError("the password of the Secret is no token for an API: it has other characters than ASCII's")
@@ -89,9 +154,7 @@ class Api:
         if method == "GET" and response.status_code == httpx.codes.NOT_FOUND:
             return None
         if not response.is_success:
-            raise GitError(
-                f"the API of {host} answered {response.status_code} to a {method}; look at the token's rights"
-            )
+            raise _refused(host, method, response, answer)
         try:
             return json.loads(answer)
         except (ValueError, RecursionError) as error:
@@ -105,6 +168,30 @@ class Api:
             except ssl.SSLError as error:
                 raise GitError("ca.crt of the Secret is no certificate") from error
         return context
+
+
+def _refused(host: str, method: str, response: httpx.Response, answer: bytes) -> AnswerError:
+    status, wait = response.status_code, _wait_s(response, answer)
+    sentence = f"the API of {host} answered {status} to a {method}; look at the token's rights"
+    if wait:
+        sentence = f"the API of {host} takes no more calls for now ({status}); Pointsman waits as long as it says"
+    return AnswerError(sentence, status=status, retry_after=wait)
+
+
+def _wait_s(response: httpx.Response, answer: bytes) -> float:
+    """For how long it wants to be left alone, by its headers: GitHub says 403 to too many calls, too."""
+    status, headers = response.status_code, response.headers
+    if status not in _LIMITED:
+        return 0.0
+    said = headers.get("Retry-After", "")
+    if said.isdecimal():
+        return min(float(said), _MOST_WAIT_S)
+    reset = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
+    left = headers.get("X-RateLimit-Remaining") or headers.get("RateLimit-Remaining")
+    if left == "0" and reset.isdecimal():
+        return min(max(float(reset) - time.time(), 1.0), _MOST_WAIT_S)
+    is_limit = status == httpx.codes.TOO_MANY_REQUESTS or b"secondary rate limit" in answer
+    return _WAIT_S if is_limit else 0.0
 
 
 def url_in(answer: Any, key: str) -> str:

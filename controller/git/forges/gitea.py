@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
-from controller.git.forges.calls import Api, OpenPullRequest, PullRequest, url_in
+from controller.git.forges.calls import (
+    Api,
+    Comment,
+    CommitState,
+    CommitStatus,
+    OpenPullRequest,
+    PullRequest,
+    PutComment,
+    SetStatus,
+    url_in,
+)
+from controller.git.remote import GitError
+
+_STATES = {
+    CommitState.PENDING: "pending",
+    CommitState.SUCCESS: "success",
+    CommitState.FAILURE: "failure",
+    CommitState.ENDED: "error",
+}
+
+
+def _base(api: Api) -> str:
+    return f"https://{api.host}/api/v1/repos/{api.repository}"
+
+
+def _headers(api: Api) -> Mapping[str, str]:
+    return {"Authorization": f"token {api.token}"}
 
 
 async def open_pull_request(api: Api, wanted: PullRequest) -> str:
-    pulls = f"https://{api.host}/api/v1/repos/{api.repository}/pulls"
-    headers = {"Authorization": f"token {api.token}"}
+    pulls, headers = f"{_base(api)}/pulls", _headers(api)
     known = await api.get(f"{pulls}/{quote(wanted.base, safe='')}/{quote(wanted.head)}", headers)
     if isinstance(known, dict) and known.get("state") == "open":
         return url_in(known, "html_url")
@@ -17,4 +43,36 @@ async def open_pull_request(api: Api, wanted: PullRequest) -> str:
     return url_in(await api.post(pulls, headers, body), "html_url")
 
 
-_is_one: OpenPullRequest = open_pull_request
+async def set_status(api: Api, wanted: CommitStatus) -> None:
+    """Gitea calls the state of what it lists `status`."""
+    state = _STATES[wanted.state]
+    known = await api.get(f"{_base(api)}/commits/{wanted.commit}/status", _headers(api), limit="50")
+    if known is None:
+        raise GitError(
+            f"{api.host}/{api.repository} does not show commit {wanted.commit[:12]}; look at the token's rights"
+        )
+    for one in known.get("statuses") or () if isinstance(known, dict) else ():
+        if one.get("context") == wanted.context:
+            if (one.get("status"), one.get("description")) == (state, wanted.description):
+                return
+            break
+    body = {"state": state, "context": wanted.context, "description": wanted.description}
+    await api.post(f"{_base(api)}/statuses/{wanted.commit}", _headers(api), body)
+
+
+async def put_comment(api: Api, wanted: Comment) -> bool:
+    """Gitea has no comments on commits: it goes to the pull request that brought the commit, where there is one."""
+    pull = await api.get(f"{_base(api)}/commits/{wanted.commit}/pull", _headers(api))
+    number = pull.get("number") if isinstance(pull, dict) else None
+    if not isinstance(number, int):
+        return False
+    comments, headers = f"{_base(api)}/issues/{number}/comments", _headers(api)
+    found = await api.get(comments, headers)  # all of them: Gitea has no pages here
+    if not any(wanted.marker in str(one.get("body")) for one in found or () if isinstance(one, dict)):
+        await api.post(comments, headers, {"body": wanted.text})
+    return True
+
+
+_opens: OpenPullRequest = open_pull_request
+_sets: SetStatus = set_status
+_puts: PutComment = put_comment

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from controller.git.forges.calls import Api, OpenPullRequest, PullRequest, url_in
+from collections.abc import Mapping
+
+from controller.git.forges.calls import (
+    Api,
+    Comment,
+    CommitState,
+    CommitStatus,
+    OpenPullRequest,
+    PullRequest,
+    PutComment,
+    SetStatus,
+    url_in,
+)
+from controller.git.remote import GitError
+
+_STATES = {
+    CommitState.PENDING: "pending",
+    CommitState.SUCCESS: "success",
+    CommitState.FAILURE: "failure",
+    CommitState.ENDED: "error",
+}
 
 
-async def open_pull_request(api: Api, wanted: PullRequest) -> str:
-    base = "https://api.github.com" if api.host == "github.com" else f"https://{api.host}/api/v3"
-    pulls = f"{base}/repos/{api.repository}/pulls"
-    headers = {
+def _base(api: Api) -> str:
+    host = "https://api.github.com" if api.host == "github.com" else f"https://{api.host}/api/v3"
+    return f"{host}/repos/{api.repository}"
+
+
+def _headers(api: Api) -> Mapping[str, str]:
+    return {
         "Accept": "application/vnd.github+json",
         "Authorization": f"Bearer {api.token}",
         "X-GitHub-Api-Version": "2022-11-28",
     }
+
+
+async def open_pull_request(api: Api, wanted: PullRequest) -> str:
+    pulls, headers = f"{_base(api)}/pulls", _headers(api)
     owner = api.repository.partition("/")[0]
     known = await api.get(pulls, headers, state="open", head=f"{owner}:{wanted.head}", base=wanted.base)
     if isinstance(known, list) and known:
@@ -21,4 +48,29 @@ async def open_pull_request(api: Api, wanted: PullRequest) -> str:
     return url_in(await api.post(pulls, headers, body), "html_url")
 
 
-_is_one: OpenPullRequest = open_pull_request
+async def set_status(api: Api, wanted: CommitStatus) -> None:
+    state = _STATES[wanted.state]
+    known = await api.get(f"{_base(api)}/commits/{wanted.commit}/status", _headers(api), per_page="100")
+    if known is None:
+        raise GitError(
+            f"{api.host}/{api.repository} does not show commit {wanted.commit[:12]}; look at the token's rights"
+        )
+    for one in known.get("statuses") or () if isinstance(known, dict) else ():
+        if one.get("context") == wanted.context:
+            if (one.get("state"), one.get("description")) == (state, wanted.description):
+                return
+            break
+    body = {"state": state, "context": wanted.context, "description": wanted.description}
+    await api.post(f"{_base(api)}/statuses/{wanted.commit}", _headers(api), body)
+
+
+async def put_comment(api: Api, wanted: Comment) -> bool:
+    comments, headers = f"{_base(api)}/commits/{wanted.commit}/comments", _headers(api)
+    if not await api.has_marker(comments, headers, key="body", marker=wanted.marker, size="per_page"):
+        await api.post(comments, headers, {"body": wanted.text})
+    return True
+
+
+_opens: OpenPullRequest = open_pull_request
+_sets: SetStatus = set_status
+_puts: PutComment = put_comment

@@ -7,6 +7,7 @@ from controller.ports import ProviderModule
 from controller.ports import RouterModule
 from controller.rollout.step import StepModule
 from controller.rollout.strategy import StrategyModule
+import controller.effects.git_report as effects_gitreport
 import controller.effects.git_rollback as effects_git
 import controller.effects.job as effects_job
 import controller.effects.job_deletion as effects_jobdeletion
@@ -43,6 +44,7 @@ checked_steps_pause: StepModule = steps_pause
 checked_steps_webhook: StepModule = steps_webhook
 checked_steps_weight: StepModule = steps_weight
 checked_effects_git: EffectModule = effects_git
+checked_effects_gitreport: EffectModule = effects_gitreport
 checked_effects_job: EffectModule = effects_job
 checked_effects_jobdeletion: EffectModule = effects_jobdeletion
 checked_effects_notify: EffectModule = effects_notify

@@ -127,7 +127,8 @@ async def test_a_forge_is_known_by_its_host(monkeypatch, host, known):
         asked.append(api.host)
         return URL
 
-    monkeypatch.setattr(module, "_OPEN", dict.fromkeys(Forge, open_pull_request))
+    ways = {one: module._Ways(open_pull_request, found.status, found.comment) for one, found in module._FORGES.items()}
+    monkeypatch.setattr(module, "_FORGES", ways)
     remote = Remote(f"https://{host}/team/shop.git", Credentials("robot", TOKEN))
     assert await module.proposing(None, remote, anywhere, "main")("h", "t", "b") == (URL if known else "")
     assert asked == ([host] if known else [])

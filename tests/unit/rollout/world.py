@@ -69,6 +69,8 @@ class World:
     old_is_quiet: bool | None = None
     """Whether a version that drains got no work for `drain.quiet`; None: nothing counts it."""
     manual_until: float | None = None
+    brought_by: str = ""
+    """Annotation pointsman.dev/commit."""
     effects: dict[str, Result] = field(default_factory=dict)
     """What the outbox knows, by the ids of effects."""
     gate: Result | None = None  # what it learns, as time passes, of each that is owed; None: nothing
@@ -261,6 +263,7 @@ class World:
             effects=self.effects,
             requests=tuple(one for one in self.requests if one.name not in self.cluster.answers),
             retry=self.retry,
+            commit=self.brought_by,
             kept=tuple(reversed(self.cluster.templates)),
         )
 

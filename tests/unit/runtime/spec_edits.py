@@ -87,6 +87,7 @@ OPEN: dict[Path, list[Any]] = {
             "write": "PullRequest",
             "signingSecretRef": {"name": "shop-signing"},
             "forge": "GitLab",
+            "report": "StatusAndComment",
             "author": {"name": "Pointsman", "email": "pointsman@example.com"},
         }
     ],
