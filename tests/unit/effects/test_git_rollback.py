@@ -8,6 +8,7 @@ import pytest
 
 from controller.api.effect import Effect
 from controller.api.fields import Place, parse
+from controller.api.names import GIT_URLS
 from controller.api.reading import SpecError
 from controller.api.resources import SECRETS
 from controller.effects.carrier import EffectContext, EffectFailedError, EffectRefusedError
@@ -28,8 +29,8 @@ ROTATED = "the-new-one"
 
 
 class Secrets(NoPods):
-    def __init__(self, data):
-        self.data, self.error = data, None
+    def __init__(self, data, urls):
+        self.data, self.urls, self.error = data, urls, None
 
     async def find(self, resource, namespace, name):
         assert (resource, namespace, name) == (SECRETS, "shop", "shop-git")
@@ -37,7 +38,8 @@ class Secrets(NoPods):
             raise self.error
         if self.data is None:
             return None
-        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in self.data.items()}}
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in self.data.items()}
+        return {"metadata": {"annotations": {GIT_URLS: self.urls}}, "data": data}
 
 
 @pytest.fixture
@@ -49,8 +51,8 @@ def origin(tmp_path):
 
 
 @pytest.fixture
-def secrets(certificate):
-    return Secrets({"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text()})
+def secrets(certificate, server):
+    return Secrets({"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text()}, server.url)
 
 
 def carrier(secrets, *, listed=(LOOPBACK_NETWORK,)):
