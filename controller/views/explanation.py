@@ -14,7 +14,7 @@ from controller.api.status_format import status_from_raw
 from controller.api.times import from_text
 from controller.stats.evidence import Evidence, MetricEvidence, Verdict
 from controller.views.pod_evidence import pod_evidence_lines
-from controller.views.strategies import new_version, words_of_release
+from controller.views.strategies import kept_old, new_version, words_of_release, work_of
 
 _COMMIT = "pointsman.dev/commit"
 _YOUNG_S = 60.0
@@ -100,10 +100,10 @@ class Explanation:
 
     def _versions(self, status: Status, now: float) -> Iterator[str]:
         of_stable, of_new = pods_ready(status)
-        yield f"stable  {status.stable or 'none yet'}{of_stable}"
+        yield f"stable  {status.stable or 'none yet'}{of_stable}{kept_old(self.release, status)}"
         if status.canary:
             since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
-            yield f"{self._new:<6}  {status.canary}, {status.weight:g} % of the work{since}{of_new}"
+            yield f"{self._new:<6}  {status.canary}, {work_of(self.release, status.weight)}{since}{of_new}"
         if status.baseline:
             yield f"baseline  {status.baseline}, {status.baseline_weight:g} % of the work: new pods of stable"
 

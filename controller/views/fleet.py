@@ -64,7 +64,7 @@ def _block(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], *, with_na
     share = f"{row['weight']:g} %".ljust(5)
     words = (" " * _GAP).join((*cells[:2], share, *cells[2:])).rstrip()
     lines = [words, row["evidence"]] if row["evidence"] else [words]
-    return [Text(name, overflow="fold"), *(Padding(Text(line), (0, 0, 0, _INDENT)) for line in lines)]
+    return [Text(name, overflow="fold"), *(Padding(Text(line), (0, 0, 0, _INDENT), expand=False) for line in lines)]
 
 
 def _widest(column: str, rows: Sequence[Mapping[str, Any]], head: str | None = None) -> int:

@@ -12,9 +12,10 @@ from rich.text import Text
 from controller import registry
 from controller.api.phase import Phase
 from controller.api.status import Status
+from controller.rollout.switch import Switch
 from controller.stats.evidence import MetricEvidence, Verdict
 from controller.views.explanation import Explanation, next_commands, pods_ready
-from controller.views.strategies import new_version, strategy_of
+from controller.views.strategies import kept_old, new_version, strategy_of, switches, work_of
 
 _COLORS = {
     Phase.HEALTHY: "green",
@@ -32,7 +33,11 @@ _BAR = 10
 def line(found: Explanation) -> str:
     """All that moves, in one line."""
     status = found.status
-    parts = [f"{status.phase} ({status.reason})", _where(status), f"weight {status.weight:g} %", status.evidence]
+    share = f"weight {status.weight:g} %"
+    if switches(found.release):
+        work = work_of(found.release, status.weight)
+        share = f"new version {status.canary}: {work}" if status.canary else ""
+    parts = [f"{status.phase} ({status.reason})", _where(status), share, status.evidence]
     return ", ".join(part for part in parts if part)
 
 
@@ -75,18 +80,27 @@ def _versions(found: Explanation, width: int, now: float) -> Table:
     table.add_column(overflow="fold")
     if status.canary:
         table.add_row("steps", _steps(found.release, status))
-        share = Text(f"{status.weight:g} %")
-        table.add_row(
-            "weight", Text.assemble(_bar(status.weight / 100, "cyan"), " ", share) if width >= _NARROW else share
-        )
+        if not switches(found.release):
+            share = Text(f"{status.weight:g} %")
+            bar = Text.assemble(_bar(status.weight / 100, "cyan"), " ", share)
+            table.add_row("weight", bar if width >= _NARROW else share)
     of_stable, of_new = pods_ready(status)
-    table.add_row("stable", f"{status.stable or 'none yet'}{of_stable}")
+    table.add_row("stable", f"{status.stable or 'none yet'}{of_stable}{kept_old(found.release, status)}")
     if status.canary:
-        since = f", {max(0, now - status.weight_since):.0f} s at this weight" if status.weight_since else ""
-        table.add_row(new_version(found.release), f"{status.canary}{since}{of_new}")
+        table.add_row(new_version(found.release), f"{status.canary}{_since(found, now)}{of_new}")
     if status.baseline:
         table.add_row("baseline", f"{status.baseline}, {status.baseline_weight:g} %: new pods of stable")
     return table
+
+
+def _since(found: Explanation, now: float) -> str:
+    """Since when the new version has what it has of the work."""
+    status = found.status
+    seconds = None if status.weight_since is None else f"{max(0, now - status.weight_since):.0f} s"
+    if not switches(found.release):
+        return "" if seconds is None else f", {seconds} at this weight"
+    work = work_of(found.release, status.weight)
+    return f", {work}" if seconds is None or not status.weight else f", {work} for {seconds}"
 
 
 def _steps(release: Mapping[str, Any], status: Status) -> Text:
@@ -109,7 +123,13 @@ def _step_words(strategy: Any) -> list[str]:
     if strategy is None:
         return []
     kinds = {module.Config: kind for kind, module in registry.modules("steps").items()}
-    return [kinds.get(type(step), "?") if step.weight is None else f"{step.weight:g}%" for step in strategy.steps]
+    return [_step_word(step, kinds) for step in strategy.steps]
+
+
+def _step_word(step: Any, kinds: Mapping[type[Any], str]) -> str:
+    if isinstance(step, Switch):
+        return "switch"
+    return kinds.get(type(step), "?") if step.weight is None else f"{step.weight:g}%"
 
 
 def _evidence(metrics: tuple[MetricEvidence, ...], width: int, new: str, *, fresh_baseline: bool) -> Table:

@@ -9,6 +9,7 @@ from controller import registry
 from controller.api.choice import OneOf
 from controller.api.fields import Place
 from controller.api.reading import SpecError
+from controller.api.status import Status
 from controller.rollout.strategy import Words, words_of
 
 
@@ -26,5 +27,23 @@ def new_version(release: Mapping[str, Any]) -> str:
     return words_of_release(release).label
 
 
+def work_of(release: Mapping[str, Any], weight: float) -> str:
+    """What the version on trial has of the work, in a sentence."""
+    if not switches(release):
+        return f"{weight:g} % of the work"
+    return "all of the work" if weight > 0 else "no work before the switch"
+
+
+def kept_old(release: Mapping[str, Any], status: Status) -> str:
+    """What is to be said of stable after a switch; empty at any other time."""
+    switched = status.stable != "" and status.canary != "" and status.weight > 0 and switches(release)
+    return ", kept without work to take it back" if switched else ""
+
+
+def switches(release: Mapping[str, Any]) -> bool:
+    found: bool = getattr(strategy_of(release), "switches", False)
+    return found
+
+
 def words_of_release(release: Mapping[str, Any]) -> Words:
-    return words_of(switches=getattr(strategy_of(release), "switches", False))
+    return words_of(switches=switches(release))

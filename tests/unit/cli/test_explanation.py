@@ -11,6 +11,7 @@ from controller.stats.counts import Counts, Look
 from controller.stats.evidence import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.views.explanation import next_commands
+from controller.views.picture import line
 from tests.unit.cli.test_explanation_picture import NOW, explanation, screen
 
 
@@ -158,14 +159,34 @@ def switched(rate, before=((1, 1000),) * 20):
 
 def test_a_blue_green_release_has_a_new_version_and_what_was_before_and_no_guarantee():
     text = "\n".join(switched(0.001).lines(NOW))
-    assert "new     klmnopqrst, 100 % of the work" in text
+    assert "new     klmnopqrst, all of the work for 90 s, 4 of 4 pods ready" in text
+    assert "stable  abcdefghij, kept without work to take it back" in text
     assert "errors: new 6 of 6000 (0.10%), before the switch 20 of 20000 (0.10%)" in text
     assert "a rollback needs more than 0.72% bad in two looks in a row" in text
     assert "no guarantee" in text
     assert "canary" not in text
     shown = screen(switched(0.001), 100)
     assert "BEFORE" in shown
+    assert "klmnopqrst, all of the work for 90 s" in shown
+    assert "weight" not in shown
     assert "STABLE" not in shown
+
+
+def test_before_a_switch_the_new_version_has_no_work_and_no_weight():
+    found = switched(0.001)
+    raw = {**found.release["status"], "weight": 0, "phase": "Paused", "reason": "AwaitingApproval", "message": ""}
+    spec: dict = {"strategy": {"blueGreen": {"steps": [{"approve": {}}]}}}
+    found = replace(found, release={**found.release, "spec": spec, "status": raw}, evidence=None)
+    shown, text = screen(found, 80), "\n".join(found.lines(NOW))
+    assert "approve > switch" in shown
+    for said in (shown, text):
+        assert "klmnopqrst, no work before the switch" in said
+        assert " %" not in said
+        assert "kept" not in said
+    assert line(found) == (
+        "Paused (AwaitingApproval), step 1/4, new version klmnopqrst: no work before the switch, "
+        "errors 12/720 vs 240/14400"
+    )
 
 
 def test_a_limit_after_a_switch_is_one_of_the_new_version():
