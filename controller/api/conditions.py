@@ -84,13 +84,22 @@ def _git_write(status: Status) -> tuple[Condition, ...]:
     last = status.last_rollback
     written = None if last is None else last.git
     if any(item.effect.kind == GIT for item in status.owed):
-        message = "the rollback is to be written to git" if written is None else written.note
-        reason = "Owed" if written is None else "Failing"
-    elif written is not None and written.branch and status.phase is Phase.ROLLED_BACK:
+        what = "retry" if written is not None and written.retried else "rollback"
+        failed = "" if written is None else written.note
+        reason, message = ("Failing", failed) if failed else ("Owed", f"the {what} is to be written to git")
+    elif last is not None and written is not None and written.branch and _awaits_merge(status, last.revision):
         reason, message = "AwaitingMerge", written.sentence
     else:
         return ()
     return (Condition("GitWritePending", status=True, reason=reason, message=message),)
+
+
+def _awaits_merge(status: Status, revision: str) -> bool:
+    """Of the pull request about this version: a merged one brings another version to the spec."""
+    written = None if status.last_rollback is None else status.last_rollback.git
+    if written is not None and written.retried:
+        return revision not in (status.canary, status.stable)
+    return status.phase is Phase.ROLLED_BACK
 
 
 def write_conditions(

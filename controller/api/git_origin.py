@@ -34,6 +34,13 @@ class Write(StrEnum):
     PUSH = "Push"
 
 
+class Writing(StrEnum):
+    """What an effect writes."""
+
+    ROLLBACK = "Rollback"
+    RETRY = "Retry"
+
+
 class Forge(StrEnum):
     GITEA = "Gitea"
     GITHUB = "GitHub"

@@ -28,13 +28,16 @@ class GitWrite:
     """Its url."""
     note: str = ""
     """What keeps it from being written, or is left to a person."""
+    retried: bool = False
+    """The version may come again since; this is about the commit that brings it back."""
 
     @property
     def sentence(self) -> str:
+        what = "brings it again" if self.retried else "takes it back"
         if self.commit:
-            return f"commit {self.commit[:12]} takes it back"
+            return f"commit {self.commit[:12]} {what}"
         if self.pull_request:
-            return f"pull request {self.pull_request} takes it back; merge it"
+            return f"pull request {self.pull_request} {what}; merge it"
         return self.note
 
 

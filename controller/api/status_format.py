@@ -268,9 +268,10 @@ def _rejection_to_raw(rejection: Rejection) -> dict[str, Any]:
 
 
 def _git_from_raw(raw: Mapping[str, Any]) -> GitWrite:
-    return GitWrite(**{field: raw.get(key, "") for field, key in _GIT.items()})
+    return GitWrite(**{field: raw.get(key, "") for field, key in _GIT.items()}, retried=raw.get("retried", False))
 
 
-def _git_to_raw(written: GitWrite) -> dict[str, str]:
+def _git_to_raw(written: GitWrite) -> dict[str, Any]:
     found = {key: getattr(written, field)[:_MESSAGE] for field, key in _GIT.items()}
-    return {key: text for key, text in found.items() if text}
+    raw: dict[str, Any] = {key: text for key, text in found.items() if text}
+    return raw | ({"retried": True} if written.retried else {})

@@ -1,4 +1,4 @@
-"""`git`: writes to the repository of a Release's manifest that its version was rolled back.
+"""`git`: writes to the repository of a Release's manifest that its version was rolled back, or is tried again.
 
 All is done in a fresh copy of the branch (`controller/git`), and is found done by the commit's trailers: a crash
 between the push and the status costs nothing.
@@ -6,13 +6,13 @@ between the push and the status costs nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar, assert_never
 
 from controller.api import times
 from controller.api.effect import Effect
 from controller.api.fields import Absent, field, record
-from controller.api.git_origin import GIT, GitOrigin, Write
-from controller.api.shapes import Integer, Record, Text
+from controller.api.git_origin import GIT, GitOrigin, Write, Writing
+from controller.api.shapes import Integer, Record, Text, Word
 from controller.api.text import one_line
 from controller.effects.carrier import (
     CarriedOut,
@@ -30,7 +30,7 @@ from controller.git.forge import proposing
 from controller.git.manifests import Identity
 from controller.git.remote import GitError, RefusedError
 from controller.git.repository import Author, opened
-from controller.git.rollback import Rollback, Written, roll_back
+from controller.git.rollback import Retry, Rollback, Written, bring_back, roll_back
 from controller.kube.client import KubeError
 from controller.kube.secrets import SecretError
 from controller.ports import TargetError
@@ -41,6 +41,8 @@ LIMITS = Limits(at_once=2, per_namespace=1, timeout_s=300.0, first_retry_s=2.0, 
 """Each has a copy on the disk, and git takes memory."""
 
 _MOST_NOTE = 512
+
+Order = TypeVar("Order", bound=Rollback)
 
 EXAMPLE: dict[str, Any] = {
     "origin": {
@@ -68,6 +70,12 @@ class Config:
     attempt: int = field(Integer(0), "The number of the rollout.")
     at: float = field(Text(40), "When it was rejected, in RFC 3339.", convert=times.from_text)
     message: str = field(Text(1024), "Why.")
+    writing: Writing = field(
+        Word(tuple(map(str, Writing))),
+        "The rollback, or that it was a false alarm.",
+        default="Rollback",
+        convert=Writing,
+    )
     evidence: str = field(Text(1024), "The counts.", default=Absent(""))
 
 
@@ -108,7 +116,19 @@ class GitRollback:
         origin, resolve = config.origin, self._context.addresses.resolve
         remote = await remote_of(self._context.kube, owner.namespace, origin)
         signed = await signing_key_of(self._context.kube, owner.namespace, origin)
-        order = Rollback(
+        propose = proposing(origin.forge, remote, resolve, origin.branch)
+        async with opened(remote, resolve, signed=signed) as repository:
+            match config.writing:
+                case Writing.ROLLBACK:
+                    return await roll_back(repository, self._order(owner, config, Rollback), propose)
+                case Writing.RETRY:
+                    return await bring_back(repository, self._order(owner, config, Retry), propose)
+                case _:
+                    assert_never(config.writing)
+
+    def _order(self, owner: Owner, config: Config, kind: type[Order]) -> Order:
+        origin = config.origin
+        return kind(
             identity=Identity(self._context.cluster, owner.namespace, owner.name),
             rejected=config.revision,
             stable=config.stable,
@@ -121,8 +141,6 @@ class GitRollback:
             write=origin.write,
             author=Author(origin.author.name, origin.author.email),
         )
-        async with opened(remote, resolve, signed=signed) as repository:
-            return await roll_back(repository, order, proposing(origin.forge, remote, resolve, origin.branch))
 
 
 create = GitRollback

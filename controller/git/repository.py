@@ -112,11 +112,9 @@ class Repository:
     async def is_shallow(self) -> bool:
         return (await self._git("rev-parse", "--is-shallow-repository")).strip() == b"true"
 
-    async def history(self, commit: str, path: str, most: int) -> list[str]:
-        """Commits that changed something under `path`, newest first, a merge as one change."""
-        found = await self._git(
-            "log", "--first-parent", "--format=%H", f"--max-count={most}", commit, "--", *([path] if path else [])
-        )
+    async def history(self, commit: str, paths: Sequence[str], most: int) -> list[str]:
+        """Commits that changed something under these paths, newest first, a merge as one change. No path: all."""
+        found = await self._git("log", "--first-parent", "--format=%H", f"--max-count={most}", commit, "--", *paths)
         return found.decode().split()
 
     async def parent(self, commit: str) -> str:
@@ -133,9 +131,9 @@ class Repository:
                 return found
         return ""
 
-    async def files(self, commit: str, path: str, wanted: Callable[[str], bool]) -> dict[str, File]:
-        """Plain files under `path`: neither links nor submodules. Raises GitError."""
-        listed = await self._git("ls-tree", "-r", "-z", "--full-tree", commit, "--", *([path] if path else []))
+    async def files(self, commit: str, paths: Sequence[str], wanted: Callable[[str], bool]) -> dict[str, File]:
+        """Plain files under these paths: neither links nor submodules. No path: all. Raises GitError."""
+        listed = await self._git("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
         return await asyncio.to_thread(_files, listed, wanted)
 
     async def texts(self, blobs: Iterable[str]) -> Mapping[str, str | None]:
@@ -214,6 +212,16 @@ class Repository:
         ref = f"{'+' if force else ''}{commit}:refs/heads/{branch}"
         try:
             await self._git("push", "--quiet", "--no-verify", "origin", ref)
+        except GitError as error:
+            self.refusal = str(error)
+            return False
+        return True
+
+    async def delete(self, commit: str, branch: str) -> bool:
+        """Of a branch of ours: whether it went. One that holds another commit by now stays."""
+        ref = f"refs/heads/{branch}"
+        try:
+            await self._git("push", "--quiet", "--no-verify", f"--force-with-lease={ref}:{commit}", "origin", f":{ref}")
         except GitError as error:
             self.refusal = str(error)
             return False

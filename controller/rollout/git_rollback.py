@@ -1,7 +1,7 @@
 """After a rollback git goes back, too, where the Release allows it. Nothing waits for that.
 
 It is owed from the write that rejects the version on, so traffic is back before. `effects/git_rollback.py` carries it
-out; what came of it is kept beside the rejection. A version that is rolled out again after all owes nothing.
+out; what came of it is kept beside the rejection. After a retry it owes the opposite: the commit is taken back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.api import times
 from controller.api.effect import Effect, Owed
-from controller.api.git_origin import GIT, Write
+from controller.api.git_origin import GIT, Write, Writing
 from controller.api.status import GitWrite, Rejection
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Answered, Refused, Retrying
@@ -36,7 +36,27 @@ def write_to_git(draft: Draft, rejection: Rejection) -> None:
         "evidence": rejection.evidence[:_MOST_TEXT],
     }
     name = f"{GIT}.{rejection.revision}.{status.attempts}"
+    # a retry in the same pass, of a version that still crashes
+    draft.effects[:] = [one for one in draft.effects if one.payload.get("writing") != Writing.RETRY]
     draft.effects.append(Effect(name, GIT, payload, must_deliver=True))
+
+
+def bring_back_in_git(draft: Draft, revision: str, by: str) -> None:
+    """After a retry, while the version is still among the rejected: the commit of its rollback was a false alarm."""
+    origin, status = draft.seen.spec.git_origin, draft.status
+    if origin is None or origin.write is Write.NEVER or not status.stable:
+        return
+    payload = {
+        "origin": origin.to_raw(),
+        "writing": str(Writing.RETRY),
+        "revision": revision,
+        "stable": status.stable,
+        "attempt": status.attempts,
+        "at": times.to_text(draft.now),
+        "message": f"retry by {by}"[:_MOST_TEXT],
+    }
+    draft.effects.append(Effect(f"{GIT}.{revision}.{status.attempts}.retry", GIT, payload, must_deliver=True))
+    _note(draft, revision, GitWrite(retried=True))
 
 
 def not_written(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
@@ -51,30 +71,38 @@ def not_written(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
 
 
 def _is_wanted(draft: Draft, item: Owed) -> bool:
+    """A version is rolled back, or tried again: what is owed for the other is of the past."""
     origin = draft.seen.spec.git_origin
     allowed = origin is not None and origin.write is not Write.NEVER
-    return allowed and draft.status.is_rejected(str(item.effect.payload.get("revision")))
+    return allowed and draft.status.is_rejected(str(item.effect.payload.get("revision"))) is not _is_retry(item)
+
+
+def _is_retry(item: Owed) -> bool:
+    return item.effect.payload.get("writing") == Writing.RETRY
 
 
 def _is_settled(draft: Draft, item: Owed) -> bool:
     revision, result = str(item.effect.payload.get("revision")), draft.seen.effects.get(item.effect.id)
+    retried = _is_retry(item)
     match result:
         case Answered():
-            found = _read(result.value)
+            found = replace(_read(result.value), retried=retried)
             _note(draft, revision, found)
-            draft.event("GitWritten", f"{revision}: {found.sentence}", warning=not (found.commit or found.branch))
+            nothing = not (found.commit or found.branch)
+            # after a retry most branches have the version already
+            draft.event("GitWritten", f"{revision}: {found.sentence}", warning=nothing and not retried)
             return True
         case Refused():
-            _note(draft, revision, GitWrite(note=result.message))
+            _note(draft, revision, GitWrite(note=result.message, retried=retried))
             draft.event("GitNotWritten", f"{revision}: {result.message}", warning=True)
             return True
         case Retrying() if draft.now - item.since > KEPT_S:
             problem = f"not written within {KEPT_S / 86_400:g} days: {result.message}"
-            _note(draft, revision, GitWrite(note=problem))
+            _note(draft, revision, GitWrite(note=problem, retried=retried))
             draft.event("GitNotWritten", f"{revision}: {problem}", warning=True)
             return True
         case Retrying():
-            _note(draft, revision, GitWrite(note=result.message))
+            _note(draft, revision, GitWrite(note=result.message, retried=retried))
             draft.announce("GitFailing", f"{revision}: {result.message}; Pointsman tries again", about=revision)
             return False
         case _:
@@ -96,5 +124,7 @@ def _forwarded(draft: Draft, item: Owed) -> Owed:
 
 
 def _read(value: Mapping[str, Any]) -> GitWrite:
-    texts = (str(value.get(key) or "") for key in ("commit", "branch", "pullRequest", "note"))
-    return GitWrite(*texts)
+    commit, branch, pull_request, note = (
+        str(value.get(key) or "") for key in ("commit", "branch", "pullRequest", "note")
+    )
+    return GitWrite(commit, branch, pull_request, note)

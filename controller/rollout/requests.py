@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from controller.api.names import RETRY
 from controller.api.status import KEPT, ManualRollback, Unproven
 from controller.rollout.draft import Draft
+from controller.rollout.git_rollback import bring_back_in_git
 from controller.rollout.observation import Request
 from controller.rollout.rejection import reject
 from controller.rollout.sizing import Sizing
@@ -59,7 +60,7 @@ def _take_annotation(draft: Draft) -> None:
         return
     draft.update(retry_seen=wanted)
     if draft.status.is_rejected(wanted):
-        draft.event("Retry", _clear(draft, wanted))
+        draft.event("Retry", _clear(draft, wanted, f"annotation {RETRY}"))
     elif wanted:
         message = f"annotation {RETRY}: {wanted!r} is not a rejected revision, so nothing is tried again"
         draft.event("RetryWithoutEffect", message, warning=True)
@@ -121,10 +122,11 @@ def _resume(draft: Draft, request: Request) -> str:
 
 
 def _retry(draft: Draft, request: Request) -> str:
-    return _clear(draft, request.revision)
+    return _clear(draft, request.revision, request.whose)
 
 
-def _clear(draft: Draft, revision: str) -> str:
+def _clear(draft: Draft, revision: str, by: str) -> str:
+    bring_back_in_git(draft, revision, by)
     draft.update(rejected=tuple(one for one in draft.status.rejected if one.revision != revision))
     if revision == draft.seen.target:
         return f"{revision} is no longer rejected; it starts again at step one with no evidence"

@@ -223,7 +223,10 @@ def _in_git(status: Status) -> str:
     """Of the last rollback; empty: nothing is to be said of it."""
     written = None if status.last_rollback is None else status.last_rollback.git
     if any(item.effect.kind == GIT for item in status.owed):
-        return f"not written yet: {written.note}" if written is not None else "the rollback is being written"
+        if written is not None and written.note:
+            return f"not written yet: {written.note}"
+        what = "retry" if written is not None and written.retried else "rollback"
+        return f"the {what} is being written"
     return "" if written is None else written.sentence
 
 

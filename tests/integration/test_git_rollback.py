@@ -78,3 +78,20 @@ async def test_a_protected_branch_leaves_a_branch_to_be_merged(stall, kube, serv
     branch = done["lastRollback"]["git"]["branch"]
     assert origin.read(FILE, branch) == good
     assert "GitWritePending" in {one["type"] for one in done["conditions"]}
+
+
+async def test_a_false_alarm_is_tried_again_and_its_commit_is_taken_back(stall, kube, server, certificate, origin):
+    await given(stall, kube, server, certificate, origin)
+    bad = origin.read(FILE)
+    await bad_version(stall)
+    done = await stall.until(lambda status: "owed" not in status)
+    rejected = done["lastRollback"]["revision"]
+    await stall.commit("1")
+    await stall.until_phase("Healthy")
+    await stall.ask("retry", rejected)
+    again = await stall.until(lambda status: status["lastRollback"]["git"].get("retried") and "owed" not in status)
+    assert again["lastRollback"]["git"]["commit"]
+    assert origin.read(FILE) == bad
+    assert [one.split(" ")[0] for one in origin.subjects()[:2]] == ["Try", "Roll"]
+    await stall.commit("2")
+    await stall.until(lambda status: status.get("canaryRevision") == rejected)

@@ -9,7 +9,7 @@ from controller.api.git_origin import Write
 from controller.git.manifests import Identity, find, revisions
 from controller.git.remote import NO_CREDENTIALS, Credentials, Remote
 from controller.git.repository import Author, opened
-from controller.git.rollback import Rollback, roll_back
+from controller.git.rollback import Retry, Rollback, bring_back, roll_back
 
 WEB = Identity("cluster-1", "shop", "web")
 FILE = "apps/web.yaml"
@@ -62,6 +62,12 @@ def rollback(good, bad, **changes):
     return replace(order, **changes)
 
 
+def retry(good, bad, **changes):
+    """`pointsman retry` of the bad version."""
+    given = {"attempt": 5, "message": "retry by ann", "evidence": "", **changes}
+    return Retry(**{**vars(rollback(good, bad)), **given})
+
+
 async def anywhere(host, port):
     return ["127.0.0.1"]
 
@@ -77,7 +83,8 @@ class Forge:
 
 async def carried_out(url, order, forge=None, credentials: Credentials = NO_CREDENTIALS, signed=None):
     async with opened(Remote(url, credentials, TESTED), anywhere, signed=signed) as repository:
-        return await roll_back(repository, order, forge or Forge())
+        carry_out = bring_back if isinstance(order, Retry) else roll_back
+        return await carry_out(repository, order, forge or Forge())
 
 
 GOOD, BAD = manifest(), manifest("shop/web:2")

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.git import reading, repository
-from controller.git import rollback as rolling
+from controller.git import plain, repository
 from controller.git.documents import documents
 from controller.git.manifests import Manifest, find
 from controller.git.remote import Credentials, GitError, RefusedError, Remote
@@ -65,9 +64,8 @@ async def test_no_yaml_of_a_repository_is_worked_on_in_the_event_loop(origin, mo
         threads.append(threading.current_thread())
         return real(*arguments, **named)
 
-    for module, names in ((rolling, ("undo", "revisions", "has_configuration")), (reading, ("find", "revisions"))):
-        for name in names:
-            monkeypatch.setattr(module, name, partial(watched, getattr(module, name)))
+    for name in ("find", "revisions", "has_configuration", "undo"):
+        monkeypatch.setattr(plain, name, partial(watched, getattr(plain, name)))
     origin.commit("bad", {FILE: BAD})
     assert (await carried_out(origin.url, ORDER)).commit
     assert threads
@@ -85,7 +83,7 @@ async def test_a_long_history_of_the_manifest_is_not_kept_in_memory(origin, monk
         made.append(weakref.ref(found))
         return found
 
-    monkeypatch.setattr(reading, "find", counted)
+    monkeypatch.setattr(plain, "find", counted)
     for replicas in range(12):
         origin.commit("more pods", {FILE: manifest("shop/web:2", replicas=10 + replicas)})
     assert (await carried_out(origin.url, ORDER)).commit

@@ -157,7 +157,7 @@ def test_a_retry_takes_what_is_owed_with_it(world):
     world.recover("v2")
     world.ask("retry", "v2")
     world.until(lambda: world.release.canary == "v2")
-    assert owed(world) == []
+    assert [effect.payload.get("writing") for effect in owed(world)] == ["Retry"]
 
 
 def test_rule_6_the_manifest_that_git_has_then_is_no_new_release(world):
@@ -197,3 +197,83 @@ def test_the_longest_payload_fits_into_the_status(world):
 def test_a_condition_is_there_only_while_something_is_pending(world):
     given(world)
     assert "GitWritePending" not in {one.type for one in conditions_of(world.release)}
+
+
+AGAIN = Answered({"commit": "d" * 40, "branch": "", "pullRequest": "", "note": ""})
+
+
+def retried(world, by="action"):
+    """v2 was rolled back, here and in git; somebody says that it was a false alarm."""
+    world.gate = COMMITTED
+    world.crash_loop("v2")
+    world.commit("v1")
+    world.advance(minutes=2)
+    world.gate = None
+    if by == "annotation":
+        world.annotate("v2")
+    else:
+        world.ask("retry", "v2")
+    world.advance(seconds=2)
+
+
+@pytest.mark.parametrize("by", ["action", "annotation"])
+def test_rule_7_a_retry_owes_that_the_commit_of_the_rollback_is_taken_back(world, by):
+    given(world)
+    retried(world, by)
+    (effect,) = owed(world)
+    assert (effect.payload["writing"], effect.payload["revision"]) == ("Retry", "v2")
+    assert "retry by" in effect.payload["message"]
+    assert effect.fits
+    assert pending(world)["message"] == "the retry is to be written to git"
+    world.gate = AGAIN
+    world.advance(minutes=1)
+    assert owed(world) == []
+    assert pending(world) is None
+    assert world.release.last_rollback.git.sentence == f"commit {'d' * 12} brings it again"
+    raw = status_to_raw(world.release)
+    assert raw["lastRollback"]["git"] == {"commit": "d" * 40, "retried": True}
+    assert status_from_raw(raw).last_rollback == world.release.last_rollback
+
+
+def test_a_retry_cancels_a_rollback_that_is_not_written_yet(world):
+    given(world)
+    world.gate = Retrying("git.qa cannot be reached", 3, 0.0)
+    world.crash_loop("v2")
+    world.ask("retry", "v2")
+    assert {effect.payload.get("writing") for effect in owed(world)} == {None}, "it crashes still"
+    world.recover("v2")
+    world.ask("retry", "v2")
+    world.advance(seconds=5)
+    assert [effect.payload.get("writing") for effect in owed(world)] == ["Retry"]
+
+
+def test_a_version_that_fails_again_owes_its_rollback_and_no_longer_the_retry(world):
+    given(world)
+    retried(world)
+    world.gate = Retrying("git.qa cannot be reached", 3, 0.0)
+    world.crash_loop("v2")
+    world.commit("v2")
+    world.until(lambda: world.release.phase == "RolledBack")
+    assert [effect.payload.get("writing") for effect in owed(world)] == [None]
+
+
+def test_a_pull_request_of_a_retry_is_pending_until_the_version_is_back(world):
+    given(world)
+    retried(world)
+    world.gate = PROPOSED
+    world.advance(minutes=1)
+    assert pending(world)["reason"] == "AwaitingMerge"
+    assert "brings it again; merge it" in pending(world)["message"]
+    world.recover("v2")
+    world.commit("v2")
+    world.advance(seconds=10)
+    assert pending(world) is None
+
+
+@pytest.mark.parametrize("origin", [None, replace(ORIGIN, write=Write.NEVER)], ids=["none", "never"])
+def test_a_retry_owes_nothing_where_nothing_may_be_written(world, origin):
+    given(world, origin)
+    world.crash_loop("v2")
+    world.ask("retry", "v2")
+    world.advance(seconds=5)
+    assert owed(world) == []
