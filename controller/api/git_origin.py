@@ -15,8 +15,8 @@ from controller.api.shapes import NAME, Custom, Record, Text, Word, a_string
 GIT = "git"
 """The kind of effect that writes there."""
 MOST_URL = 512
-_BRANCH = r"^[A-Za-z0-9][-._A-Za-z0-9]*(/[A-Za-z0-9][-._A-Za-z0-9]*)*$"
-_PATH = r"^[A-Za-z0-9_][-._A-Za-z0-9]*(/[A-Za-z0-9_][-._A-Za-z0-9]*)*$"
+BRANCH = r"^[A-Za-z0-9][-._A-Za-z0-9]*(/[A-Za-z0-9][-._A-Za-z0-9]*)*$"
+PATH = r"^[A-Za-z0-9_][-._A-Za-z0-9]*(/[A-Za-z0-9_][-._A-Za-z0-9]*)*$"
 _AUTHOR = r"^[^<>\x00-\x1f\x7f]*[^<>\x00-\x20\x7f.,:;\"'\\][^<>\x00-\x1f\x7f]*$"
 """Without what a terminal obeys; git takes no name that is dots and quotes alone."""
 _HOST = r"[A-Za-z0-9][-._A-Za-z0-9]*(:[0-9]+)?"
@@ -99,9 +99,9 @@ class GitOrigin:
     """Where a manifest is kept."""
 
     url: str = field(GIT_URL, "Of the repository: https or ssh, without credentials.")
-    branch: str = field(Text(200, 1, _BRANCH), "The branch that the cluster follows.", default="main")
+    branch: str = field(Text(200, 1, BRANCH), "The branch that the cluster follows.", default="main")
     path: str = field(
-        Text(500, 0, _PATH),
+        Text(500, 0, PATH),
         "The folder with the manifest and its kustomization. Default: the whole repository.",
         default=Absent(""),
     )

@@ -44,5 +44,20 @@ CONFIG, CONFIG_LIVE = f"{GROUP}/config", "live"
 COPY_OF = f"{GROUP}/copy-of"
 """On a version's copy of a ConfigMap: the name of that."""
 
+REPOSITORY_LABEL = f"{GROUP}/repository"
+"""On what `pointsman sync` applied: the name of the ReleaseRepository."""
+
+COMMIT = f"{GROUP}/commit"
+"""On what `pointsman sync` applied: the commit that brought what it is now."""
+
+PRUNE, PRUNE_ALLOW, PRUNE_NEVER = f"{GROUP}/prune", "allow", "never"
+"""On what `pointsman sync` applied: whether it is deleted once it has gone from the repository."""
+
+FORCE = f"{GROUP}/force"
+"""On a manifest: `true` takes fields from another controller that has them."""
+
+RECONCILE = f"{GROUP}/reconcile"
+"""On a ReleaseRepository: another value than the last one fetches and applies at once."""
+
 COPIES = f"{GROUP}/copies"
 """On a revision's Service: its copies of ConfigMaps as they were made, each with its UID."""

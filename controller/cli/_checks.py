@@ -15,6 +15,7 @@ from controller.api.action import parse_action
 from controller.api.names import API_VERSION, GROUP
 from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
+from controller.api.release_repository import parse_repository
 from controller.cli import _cel, _schema
 from controller.cli._config_maps import configuration_problems
 from controller.cli._documents import Document
@@ -165,6 +166,7 @@ _PARSERS: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
     "MetricSource": _source,
     "MetricTemplate": _template,
     "ReleaseAction": lambda _, spec: parse_action(spec),
+    "ReleaseRepository": lambda _, spec: parse_repository(spec),
 }
 
 

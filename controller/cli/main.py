@@ -9,6 +9,7 @@ import typer
 
 _MODULE_OF = {
     "run": "running",
+    **dict.fromkeys(("sync", "repositories"), "syncing"),
     **dict.fromkeys(("get", "explain", "wait"), "viewing"),
     "watch": "watching",
     **dict.fromkeys(("approve", "skip", "promote", "abort", "rollback", "pause", "resume", "retry"), "acting"),

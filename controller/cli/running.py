@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,11 +20,11 @@ def register(app: typer.Typer) -> None:
     app.command("run")(run)
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def network(text: str, option: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{error}; write it as 10.20.0.0/16", param_hint="--source-network") from error
+        raise typer.BadParameter(f"{error}; write it as 10.20.0.0/16", param_hint=option) from error
 
 
 def run(
@@ -73,15 +73,20 @@ def run(
         workers=workers,
         only=only,
         lease_s=lease,
-        source_networks=map(_network, source_network or ()),
+        source_networks=[network(one, "--source-network") for one in source_network or ()],
     )
     try:
         asyncio.run(operator.run(chosen, kopf_adapter.watch))
     except (KubeError, LeaseLostError, KindsGoneError, BaseExceptionGroup) as problem:
-        known, others = _sort_problems(problem)
-        if others:
-            raise
-        raise SystemExit(f"pointsman: {'; '.join(dict.fromkeys(known))}") from None
+        stop_for(problem)
+
+
+def stop_for(problem: BaseException) -> NoReturn:
+    """Ends the process with a sentence; a defect is raised again."""
+    known, others = _sort_problems(problem)
+    if others:
+        raise problem
+    raise SystemExit(f"pointsman: {'; '.join(dict.fromkeys(known))}") from None
 
 
 def set_up_logging(*, verbose: bool) -> None:

@@ -29,6 +29,7 @@ from controller.ports import Resolve
 TIMEOUT_S = 120.0
 """Of one command."""
 MOST_BLOB = 1 << 18
+"""Bytes of one text, unless whoever opens the repository says otherwise."""
 MOST_HELD = 32 << 20
 """Bytes of texts of one commit, and of those that are kept for the next one: most files are the same there."""
 MOST_FILES = 2_000
@@ -81,6 +82,7 @@ class Repository:
     _config: Mapping[str, str]
     _env: Mapping[str, str]
     is_signing: bool = False
+    most_blob: int = MOST_BLOB
     refusal: str = ""
     """What was said to the last push that was not taken."""
     _blobs: OrderedDict[str, str | None] = field(default_factory=OrderedDict)
@@ -144,7 +146,7 @@ class Repository:
             await self._get(unknown)
         small = {one: size for one in wanted if (size := self._sizes[one]) is not None}
         if sum(small.values()) > MOST_HELD:
-            raise RefusedError(f"more than {MOST_HELD >> 20} MiB of manifests; set gitOrigin.path")
+            raise RefusedError(f"more than {MOST_HELD >> 20} MiB of manifests; name a smaller folder as path")
         await self._read([one for one in small if one not in self._blobs])
         for blob in small:
             self._blobs.move_to_end(blob)
@@ -164,7 +166,7 @@ class Repository:
         sizes = (await self._git("cat-file", "--batch-check=%(objectname) %(objectsize)", said=lines)).decode()
         for line in sizes.splitlines():
             blob, _, length = line.partition(" ")
-            self._sizes[blob] = int(length) if length.isdecimal() and int(length) <= MOST_BLOB else None
+            self._sizes[blob] = int(length) if length.isdecimal() and int(length) <= self.most_blob else None
 
     async def _read(self, blobs: Sequence[str]) -> None:
         for start in range(0, len(blobs), 50):
@@ -290,7 +292,9 @@ async def _check_git() -> None:
 
 
 @asynccontextmanager
-async def opened(remote: Remote, resolve: Resolve, *, signed: SigningKey | None = None) -> AsyncIterator[Repository]:
+async def opened(
+    remote: Remote, resolve: Resolve, *, signed: SigningKey | None = None, most_blob: int = MOST_BLOB
+) -> AsyncIterator[Repository]:
     """In a temporary directory that is gone afterwards. Raises GitError, RefusedError, and what `resolve` raises."""
     await _check_git()
     await asyncio.to_thread(_clear_left)
@@ -312,7 +316,8 @@ async def opened(remote: Remote, resolve: Resolve, *, signed: SigningKey | None 
             **(signing.NO_QUESTIONS if signed is not None else {}),
         }
         allowed = {f"protocol.{remote.scheme}.allow": "always"}
-        repository = Repository(folder, remote, {**_CONFIG, **allowed, **config}, {**base, **env}, signed is not None)
+        settings = {**_CONFIG, **allowed, **config}
+        repository = Repository(folder, remote, settings, {**base, **env}, signed is not None, most_blob)
         await repository._git("init", "--quiet", "--bare")  # noqa: SLF001 - it is made here
         for key, value in (("url", remote.url), ("promisor", "true"), ("partialclonefilter", "blob:none")):
             await repository._git("config", f"remote.origin.{key}", value)  # noqa: SLF001

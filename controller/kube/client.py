@@ -113,6 +113,7 @@ class KubeClient:
         self.may_write: Callable[[], bool] = lambda: True
         """Asked right before each write; a leader that was frozen finds out here, and not when its Lease is renewed."""
         self._wrote: OrderedDict[str, str] = OrderedDict()
+        self._headers: Mapping[str, str] = {}
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> KubeClient:
@@ -150,6 +151,14 @@ class KubeClient:
 
     async def close(self) -> None:
         await self._api.close()
+
+    def acting_as(self, namespace: str, account: str) -> KubeClient:
+        """With the rights of a ServiceAccount, over the same connections. The API server adds the account's groups."""
+        other = KubeClient(self._api, namespace)
+        other._headers = {"Impersonate-User": f"system:serviceaccount:{namespace}:{account}"}
+        other.may_write = self.may_write
+        other.clock = self.clock
+        return other
 
     async def request(
         self,
@@ -211,6 +220,7 @@ class KubeClient:
         headers: dict[str, str],
         timeout_s: float,
     ) -> aiohttp.ClientResponse:
+        headers |= self._headers
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         answer = await self._api.rest_client.request(

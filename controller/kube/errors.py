@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -16,6 +16,8 @@ class KubeError(Exception):
         self.reason = reason
         self.retry_after = retry_after
         """Seconds for which the server wants to be left alone."""
+        self.causes: Sequence[Mapping[str, Any]] = ()
+        """As the Status lists them."""
 
 
 class NotFoundError(KubeError):
@@ -54,7 +56,11 @@ def error_of(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -
     if status == _NOT_FOUND:
         return NotFoundError(status, reason, message)
     if status == _CONFLICT:
-        return ConflictError(status, reason, message)
+        conflict = ConflictError(status, reason, message)
+        details = body.get("details")
+        causes = details.get("causes") if isinstance(details, Mapping) else None
+        conflict.causes = [one for one in causes if isinstance(one, Mapping)] if isinstance(causes, list) else []
+        return conflict
     if status in _INVALID:
         return InvalidError(status, reason, message)
     return UnavailableError(status, reason, message, retry_after=_seconds(headers.get("Retry-After", "")))

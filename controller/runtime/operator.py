@@ -35,6 +35,7 @@ from controller.queue_share.allocator import Allocators
 from controller.queue_share.http import ShareApi
 from controller.queue_share.ports import LedgerPlace, LedgerStore
 from controller.queue_share.stores.memory import MemoryLedgers
+from controller.runtime.background import background
 from controller.runtime.controller import Controller, Request, Runnable
 from controller.runtime.event_router import EventRouter
 from controller.runtime.executor import Executor
@@ -196,17 +197,17 @@ class Operator:
     async def run(self, settings: Settings, feed: Feed) -> None:
         """As long as `feed` does; then what runs is let go."""
         watches = self.event_router.child_watches(settings.only)
-        background: list[Coroutine[Any, Any, None]] = [
+        coroutines: list[Coroutine[Any, Any, None]] = [
             *(watch.run() for watch in watches),
             *(runnable.run() for runnable in self.runnables),
             self._tidy(),
         ]
         for controller, queue in self.event_router:
             workers = settings.workers if controller.workers is None else controller.workers
-            background += [self._work(controller, queue, watches) for _ in range(workers)]
-            background.append(self._resync(controller, settings.only))
+            coroutines += [self._work(controller, queue, watches) for _ in range(workers)]
+            coroutines.append(self._resync(controller, settings.only))
         self.event_router.start(settings.only)
-        async with _background(background):
+        async with background(coroutines):
             self.ready = True
             await feed(self.event_router, settings)
         self.event_router.close()
@@ -235,27 +236,6 @@ def _in_dynamodb(place: LedgerPlace) -> LedgerStore:
     from controller.queue_share.stores.dynamodb import DynamoLedgers  # noqa: PLC0415 - and 20 MiB that most have no use for
 
     return DynamoLedgers(place.table, place.region)
-
-
-@contextlib.asynccontextmanager
-async def _background(coroutines: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Runs them beside the block. One that ends, with or without an error, ends the block with an error; the block's
-    end cancels them.
-    """
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(coroutine) for coroutine in coroutines]
-        ends = group.create_task(_first_end(tasks))
-        yield
-        for task in (ends, *tasks):
-            task.cancel()
-
-
-async def _first_end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """A task that only returns would be missed by nobody: the group ends for errors alone."""
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    names = ", ".join(str(task.get_coro()) for task in done if not task.cancelled() and task.exception() is None)
-    if names:
-        raise RuntimeError(f"{names} ended unexpectedly")
 
 
 async def run(settings: Settings, feed: Feed) -> None:
@@ -306,7 +286,7 @@ async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed)
     operator.kube.may_write = operator.allocators.may_write = operator.outbox.may_act = lease.is_fresh
     operator.allocators.term = lease.term
     try:
-        async with _background([lease.keep()]):
+        async with background([lease.keep()]):
             await operator.run(settings, feed)
     finally:
         operator.leads = False

@@ -13,6 +13,7 @@ from controller.api.action import ActionSpec
 from controller.api.metric_source import source_schema
 from controller.api.metrics import MetricTemplate
 from controller.api.release import release_schema
+from controller.api.release_repository import RepositorySpec
 from hack.crd.shapes import SHAPES
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
@@ -48,6 +49,7 @@ def specs() -> dict[str, dict[str, Any]]:
         "MetricSource": source_schema(kinds),
         "MetricTemplate": fields.schema(MetricTemplate, kinds),
         "ReleaseAction": fields.schema(ActionSpec, kinds),
+        "ReleaseRepository": fields.schema(RepositorySpec, kinds),
     }
 
 

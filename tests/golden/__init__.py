@@ -16,13 +16,14 @@ from controller.api.resources import (
     METRIC_SOURCES,
     METRIC_TEMPLATES,
     RELEASE_ACTIONS,
+    RELEASE_REPOSITORIES,
     RELEASES,
     Resource,
 )
 
 _HERE = Path(__file__).parent
 _EXPECT, _VALIDATE = "# expect: ", "# validate: "
-_OWN = (RELEASES, ANALYSIS_RUNS, METRIC_TEMPLATES, METRIC_SOURCES, RELEASE_ACTIONS)
+_OWN = (RELEASES, ANALYSIS_RUNS, METRIC_TEMPLATES, METRIC_SOURCES, RELEASE_ACTIONS, RELEASE_REPOSITORIES)
 KINDS: dict[str, Resource] = {resource.kind: resource for resource in _OWN}
 
 

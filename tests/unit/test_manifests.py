@@ -60,11 +60,13 @@ VERBS = {"get": "get", "find": "get", "list": "list", "list_versions": "list", "
 }
 
 
-def calls() -> Iterator[tuple[str, str, str]]:
+def calls(*, of_sync: bool = False) -> Iterator[tuple[str, str, str]]:
     """(group, resource, verb) of each call of the operator that names its resource where it stands."""
     for file in sorted((CHECKOUT / "controller").rglob("*.py")):
         if file.is_relative_to(CHECKOUT / "controller" / "cli"):
             continue  # runs with the rights of the person
+        if file.is_relative_to(CHECKOUT / "controller" / "sync") is not of_sync:
+            continue  # a process of its own
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
                 case ast.Call(
@@ -85,6 +87,7 @@ def calls() -> Iterator[tuple[str, str, str]]:
 
 def pod_specs() -> Iterator[dict[str, Any]]:
     yield the("Deployment", "pointsman")["spec"]["template"]["spec"]
+    yield the("Deployment", "pointsman-sync", "sync")["spec"]["template"]["spec"]
     yield from (release["spec"]["template"]["spec"] for release in [*releases(), *worker_releases()])
 
 
@@ -101,7 +104,9 @@ def worker_releases() -> list[dict[str, Any]]:
     return [*documents(GITOPS / "demo/worker/release.yaml"), *documents(GITOPS / "workloads/image-worker/release.yaml")]
 
 
-@pytest.mark.parametrize("folder", ["install", "library", "install/author", "install/routes", "install/approvals"])
+@pytest.mark.parametrize(
+    "folder", ["install", "library", "install/author", "install/routes", "install/approvals", "sync", "sync/example"]
+)
 def test_every_file_of_a_folder_is_applied_once_and_names_what_it_is(folder: str) -> None:
     listed = yaml.load((GITOPS / folder / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)["resources"]
     assert sorted(listed) == sorted(
@@ -141,6 +146,27 @@ def test_the_operator_may_do_what_its_code_does() -> None:
     read = {("apps", "deployments/scale", "patch"), ("apps", "deployments", "watch"), (GROUP, "releases", "watch")}
     assert read <= done
     assert sorted(done - granted) == []
+
+
+def test_sync_may_do_what_its_code_does_and_nothing_else() -> None:
+    own = [item for item in objects("sync") if item["kind"] in ("ClusterRole", "Role")]
+    granted = {rule for item in own if item["metadata"]["name"] == "pointsman-sync" for rule in rules(item)}
+    as_account = {("autoscaling", "horizontalpodautoscalers", "list")}
+    addresses = {("", "services", "get"), ("discovery.k8s.io", "endpointslices", "list")}
+    leases = {("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "update")}
+    done = set(calls(of_sync=True))
+    assert {(GROUP, "releaserepositories/status", "update"), (GROUP, "releaserepositories", "watch")} <= done
+    assert granted == (done - as_account) | addresses | leases
+
+
+def test_sync_may_impersonate_nobody_until_a_namespace_allows_one_account() -> None:
+    verbs = {verb for item in objects("sync") if "rules" in item for _, _, verb in rules(item)}
+    assert "impersonate" not in verbs
+    allowed = the("Role", "pointsman-sync", "sync/example")
+    repository = the("ReleaseRepository", "shop", "sync/example")
+    (rule,) = allowed["rules"]
+    assert (rule["verbs"], rule["resources"]) == (["impersonate"], ["serviceaccounts"])
+    assert rule["resourceNames"] == [repository["spec"]["serviceAccountName"]]
 
 
 def test_secrets_and_leases_are_the_operators_in_its_own_namespace_only() -> None:

@@ -275,6 +275,7 @@ def test_the_crds_are_printed_for_kubectl(run):
         "metricsources.pointsman.dev",
         "metrictemplates.pointsman.dev",
         "releaseactions.pointsman.dev",
+        "releaserepositories.pointsman.dev",
         "releases.pointsman.dev",
     ]
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from controller.kube.lease import LeaseLostError
-from controller.runtime.operator import _background
+from controller.runtime.background import background
 
 
 async def endless() -> None:
@@ -23,18 +23,18 @@ async def returns() -> None:
 
 async def test_a_failure_ends_the_block_with_its_error():
     with pytest.raises(BaseExceptionGroup) as ended:
-        async with _background([endless(), fails()]):
+        async with background([endless(), fails()]):
             await asyncio.Event().wait()
     assert ended.group_contains(LeaseLostError)
 
 
 async def test_an_end_without_an_error_is_an_error():
     with pytest.raises(BaseExceptionGroup) as ended:
-        async with _background([endless(), returns()]):
+        async with background([endless(), returns()]):
             await asyncio.Event().wait()
     assert ended.group_contains(RuntimeError, match="returns.* ended unexpectedly")
 
 
 async def test_the_end_of_the_block_is_none():
-    async with _background([endless(), endless()]):
+    async with background([endless(), endless()]):
         await asyncio.sleep(0)

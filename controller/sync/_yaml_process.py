@@ -1,0 +1,126 @@
+"""Runs alone in a process with little memory: reads files as JSON lines, answers each with its manifests as one.
+
+A file is foreign. Merge keys double with each line, so no check before the parser is cheaper than the parser; what a
+file takes beyond the bounds ends this process, and its parent goes on without that file.
+"""
+
+import json
+import resource
+import sys
+from typing import Any
+
+import yaml
+
+_MEMORY = 512 << 20
+_CPU_S = 30
+_MOST_NODES = 400_000
+_MOST_DEPTH = 100
+_LISTS = 2
+_MOST_KEYS = 20_000
+_TOO_MUCH = "has more values, or deeper ones, than any manifest needs"
+
+
+class _RefusedError(Exception):
+    pass
+
+
+class _Loader(yaml.CSafeLoader):
+    """Dates are texts to Kubernetes."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:
+            raise _RefusedError(_TOO_MUCH)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _Copy:
+    """With aliases written out, as JSON can have it."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        self._nodes += 1
+        if self._nodes > _MOST_NODES or depth > _MOST_DEPTH:
+            raise _RefusedError("has more values, or deeper ones, than any manifest needs")
+        if isinstance(value, dict):
+            return {_key(key): self.of(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.of(item, depth + 1) for item in value]
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, int) and abs(value) < 1 << 64:
+            return value
+        if isinstance(value, float) and value == value and abs(value) != float("inf"):  # noqa: PLR0124 - NaN
+            return value
+        raise _RefusedError("has a value that Kubernetes knows not, such as a set, bytes or infinity")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool):
+        return str(key).lower()
+    if isinstance(key, str | int):
+        return str(key)
+    raise _RefusedError("has a key that is no text")
+
+
+def _objects(document: Any, depth: int = 0) -> list[dict[str, Any]]:
+    if document is None:
+        return []
+    if not isinstance(document, dict):
+        raise _RefusedError("has a document that is no object")
+    if "sops" in document:
+        raise _RefusedError("is encrypted with SOPS, which Pointsman does not read")
+    kind, version = document.get("kind"), document.get("apiVersion")
+    if not isinstance(kind, str) or not isinstance(version, str) or not kind or not version:
+        raise _RefusedError("has a document without apiVersion and kind")
+    if kind.endswith("List") and isinstance(document.get("items"), list) and depth < _LISTS:
+        return [one for item in document["items"] for one in _objects(item, depth + 1)]
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(name, str) or not name:
+        raise _RefusedError(f"has a {kind} without metadata.name")
+    for key in ("labels", "annotations"):
+        found = metadata.get(key)
+        if found is not None and not isinstance(found, dict):
+            raise _RefusedError(f"has a {kind} whose {key} are no object")
+    if not isinstance(metadata.get("namespace", ""), str | None):
+        raise _RefusedError(f"has a {kind} whose namespace is no text")
+    if any(part in text for text in (name, kind, version, metadata.get("namespace") or "") for part in " \n"):
+        raise _RefusedError(f"has a {kind} whose name is none")
+    return [document]
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        documents = [_Copy().of(one) for one in yaml.load_all(text, Loader=_Loader)]
+        return {"objects": [one for document in documents for one in _objects(document)]}
+    except _RefusedError as error:
+        return {"problem": str(error)}
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        return {"problem": f"is not YAML{line}: {error.problem or 'cannot be read'}"}
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        return {"problem": f"is not YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}"}
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    for line in sys.stdin:
+        try:
+            answer = _read(json.loads(line))
+        except MemoryError:
+            answer = {"problem": "takes more memory than any manifest needs"}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,353 @@
+"""Brings the cluster to what one commit says, object by object. One that is refused keeps no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controller.api.names import COMMIT, FORCE, PRUNE, PRUNE_ALLOW, PRUNE_NEVER, REPOSITORY_LABEL
+from controller.api.resources import CRDS, NAMESPACES, RELEASES, Resource
+from controller.kube.applying import Discovery, Kind, apply, claims_of
+from controller.kube.client import ConflictError, FencedError, KubeClient, KubeError
+from controller.sync import cluster
+from controller.sync.inventory import MANAGER, Entry, Inventory, has_replicas, state_of
+from controller.sync.manifests import Failure, Manifest, ObjectId, Wanted, digest_of, placed, targets_of, unique
+
+_BUDGET_S = 40.0
+"""A pass ends within a minute; what is left is applied in the next one."""
+_NEW_KINDS_S = 10.0
+"""For a CRD to be served."""
+_NEW_KIND_POLL_S = 0.2
+_KINDS_KNOWN_FOR_S = 30.0
+_MOST_LABEL = 63
+_REPLICAS = ".spec.replicas"
+_HANDED_OVER = f"{MANAGER}-replicas"
+"""The manager that keeps the replicas for an autoscaler: without any, the API server would make them one."""
+_AUTOSCALER = "HorizontalPodAutoscaler"
+_GUARDED = frozenset(
+    {
+        (RELEASES.group, RELEASES.kind),
+        (NAMESPACES.group, NAMESPACES.kind),
+        (CRDS.group, CRDS.kind),
+        ("", "PersistentVolumeClaim"),
+    }
+)
+"""What takes more along than itself."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Of a ReleaseRepository."""
+
+    namespace: str
+    name: str
+    prune: bool
+
+    @property
+    def label(self) -> str:
+        """On all that it applies; a label has 63 characters at most."""
+        whole = f"{self.namespace}.{self.name}"
+        return whole if len(whole) <= _MOST_LABEL else f"{self.name[:40].rstrip('.-')}.{digest_of(whole)}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done, and what is there now."""
+
+    inventory: Inventory
+    failures: tuple[Failure, ...] = ()
+    kept: tuple[ObjectId, ...] = ()
+    """They have gone from the repository, and wait for the annotation that lets them be deleted."""
+    applied: int = 0
+    pruned: int = 0
+    unfinished: bool = False
+    """The pass's time was over."""
+
+
+Announce = Callable[[Inventory], Awaitable[None]]
+"""Writes what may be there from now on into the status, before anything is applied."""
+
+
+@dataclass
+class _Plan:
+    wanted: list[Wanted]
+    failures: list[Failure]
+    waiting: list[Manifest]
+    """Their kind is made by a CRD of the same commit."""
+    resources: dict[ObjectId, Resource]
+    live: Mapping[ObjectId, Mapping[str, Any]] = field(default_factory=dict)
+    changed: list[Wanted] = field(default_factory=list)
+    stale: list[ObjectId] = field(default_factory=list)
+
+
+class Applying:
+    """Of one repository, with the rights of its account."""
+
+    def __init__(self, kube: KubeClient, discovery: Discovery, place: Place) -> None:
+        self._kube = kube
+        self._discovery = discovery
+        self._place = place
+
+    async def run(
+        self,
+        manifests: Sequence[Manifest],
+        inventory: Inventory,
+        *,
+        commit: str,
+        whole: bool,
+        announce: Announce,
+    ) -> Report:
+        """`whole`: nothing of the commit was unreadable; else nothing is deleted. Raises KubeError."""
+        deadline = asyncio.get_running_loop().time() + _BUDGET_S
+        plan = await self._plan(manifests, inventory, older_than_s=_KINDS_KNOWN_FOR_S)
+        new: dict[ObjectId, Entry] = dict(inventory)
+        failures, applied = list[Failure](), 0
+        first = [one for one in plan.changed if one.manifest.comes_first]
+        if plan.changed or plan.waiting or (plan.stale and self._place.prune):
+            new = _joined(new, plan.wanted)
+            await announce(new)
+        if first:
+            failed = await self._apply(first, plan, new, commit, deadline)
+            failures, applied = failed, len(first) - len(failed)
+        if plan.waiting or first:
+            plan = await self._plan_again(manifests, new)
+            new = _joined(new, plan.wanted)
+            await announce(new)
+        tried = {one.id for one in first}
+        rest = [one for one in plan.changed if one.id not in tried]
+        failed = await self._apply(rest, plan, new, commit, deadline)
+        unfinished = asyncio.get_running_loop().time() >= deadline
+        applied += len(rest) - len(failed)
+        failures += [*failed, *plan.failures]
+        kept, pruned = list[ObjectId](), 0
+        if not self._place.prune:
+            for key in plan.stale:
+                new.pop(key, None)
+        elif whole and not failures and not unfinished and manifests:
+            kept, pruned, failures = await self._prune(plan, new)
+        return Report(new, tuple(failures), tuple(kept), applied, pruned, unfinished)
+
+    # -- what there is to do -------------------------------------------------------------------------------------
+
+    async def _plan(self, manifests: Sequence[Manifest], inventory: Inventory, *, older_than_s: float) -> _Plan:
+        kinds: dict[tuple[str, str], Kind | None] = {}
+        for version, kind in dict.fromkeys((one.api_version, one.kind) for one in manifests):
+            kinds[version, kind] = await self._discovery.find(self._kube, version, kind, older_than_s=older_than_s)
+        known = [one for one in manifests if kinds[one.api_version, one.kind] is not None]
+        made = set(_made_kinds(manifests))
+        unknown = [one for one in manifests if kinds[one.api_version, one.kind] is None]
+        waiting = [one for one in unknown if (one.api_version.rpartition("/")[0], one.kind) in made]
+        failures = [
+            Failure(f"{one.kind} {one.name}", f"{one.file}: the cluster has no {one.kind} in {one.api_version}")
+            for one in unknown
+            if one not in waiting
+        ]
+        scaled = await self._scaled(known)
+        wanted, twice = unique(self._placed(one, kinds[one.api_version, one.kind], scaled) for one in known)
+        plan = _Plan(wanted, failures + twice, waiting, {})
+        for one in wanted:
+            found = kinds[one.manifest.api_version, one.manifest.kind]
+            if found is not None:
+                plan.resources[one.id] = found.resource
+        for key, entry in inventory.items():
+            if key not in plan.resources:
+                version = f"{key.group}/{entry.version}" if key.group else entry.version
+                found = await self._discovery.find(self._kube, version, key.kind, older_than_s=older_than_s)
+                if found is not None:
+                    plan.resources[key] = found.resource
+        plan.live = await cluster.read(self._kube, plan.resources, self._place.label)
+        plan.changed = [one for one in wanted if not _is_as_applied(one, inventory, plan.live)]
+        ids = {one.id for one in wanted} | set(_ids_of(twice, inventory))
+        plan.stale = [key for key in inventory if key not in ids]
+        return plan
+
+    async def _plan_again(self, manifests: Sequence[Manifest], inventory: Inventory) -> _Plan:
+        """With the kinds that CRDs of the same commit make, once they are served."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _NEW_KINDS_S
+        while True:
+            plan = await self._plan(manifests, inventory, older_than_s=0.0)
+            if not plan.waiting:
+                return plan
+            if loop.time() >= deadline:
+                plan.failures += [
+                    Failure(f"{one.kind} {one.name}", f"{one.file}: its CRD is not served yet") for one in plan.waiting
+                ]
+                return plan
+            await asyncio.sleep(_NEW_KIND_POLL_S)
+
+    def _placed(self, manifest: Manifest, kind: Kind | None, scaled: set[tuple[str, str, str]]) -> Wanted:
+        namespaced = kind is not None and kind.namespaced
+        return placed(
+            manifest,
+            namespaced=namespaced,
+            home=self._place.namespace,
+            repository=self._place.label,
+            scaled=self._target(manifest) in scaled,
+        )
+
+    def _target(self, manifest: Manifest) -> tuple[str, str, str]:
+        group = manifest.api_version.rpartition("/")[0]
+        return self._namespace(manifest), f"{group}/{manifest.kind}", manifest.name
+
+    def _namespace(self, manifest: Manifest) -> str:
+        return str(manifest.raw["metadata"].get("namespace") or self._place.namespace)
+
+    async def _scaled(self, manifests: Sequence[Manifest]) -> set[tuple[str, str, str]]:
+        """What autoscalers of the commit, or of the cluster, set the replicas of."""
+        with_replicas = [one for one in manifests if "replicas" in (one.raw.get("spec") or {})]
+        if not with_replicas:
+            return set()
+        found = await cluster.scaled_by(self._kube, (self._namespace(one) for one in with_replicas))
+        for one in manifests:
+            if one.kind == _AUTOSCALER:
+                found |= {(self._namespace(one), kind, name) for kind, name in targets_of(one.raw)}
+        return found
+
+    # -- doing it ------------------------------------------------------------------------------------------------
+
+    async def _apply(
+        self, wanted: Sequence[Wanted], plan: _Plan, new: dict[ObjectId, Entry], commit: str, deadline: float
+    ) -> list[Failure]:
+        """Notes in `new` what was applied. What the time does not suffice for is left as it is."""
+        now = asyncio.get_running_loop().time
+
+        async def one(item: Wanted) -> Failure | None:
+            if now() >= deadline:
+                return None
+            live = plan.live.get(item.id)
+            try:
+                answer = await self._apply_one(item, plan.resources[item.id], live, _commit(item, new, live, commit))
+            except FencedError:
+                raise
+            except KubeError as error:
+                return Failure(str(item.id), f"{item.manifest.file}: {error}")
+            new[item.id] = replace(new[item.id], digest=item.digest, state=state_of(answer["metadata"]))
+            return None
+
+        return [failure for failure in await cluster.each(wanted, one) if failure is not None]
+
+    async def _apply_one(
+        self, item: Wanted, resource: Resource, live: Mapping[str, Any] | None, commit: str
+    ) -> dict[str, Any]:
+        """Raises KubeError."""
+        if live is None:
+            await self._refuse_anothers(item, resource)
+        body = item.at(commit)
+        forced = (body["metadata"]["annotations"] or {}).get(FORCE) == "true"
+        if live is not None and has_replicas(live) and "replicas" not in (body.get("spec") or {}):
+            await self._hand_over_replicas(item, resource)
+        try:
+            return await apply(self._kube, resource, body, manager=MANAGER, force=forced)
+        except ConflictError as error:
+            claims = claims_of(error)
+            others = sorted({claim.manager for claim in claims if not _may_take(claim.manager, claim.field)})
+            if not claims:
+                raise
+            if others:
+                fields = ", ".join(sorted({claim.field for claim in claims if claim.manager in others})[:5])
+                raise ConflictError(
+                    error.status,
+                    error.reason,
+                    f"{' and '.join(others)} has {fields}; take that out of the manifest, or annotate it with "
+                    f'{FORCE}: "true"',
+                ) from error
+            return await apply(self._kube, resource, body, manager=MANAGER, force=True)
+
+    async def _refuse_anothers(self, item: Wanted, resource: Resource) -> None:
+        """Two repositories would write it for ever: they are one manager to the API server. Raises KubeError."""
+        there = await cluster.metadata_of(self._kube, resource, item.id)
+        label = str(((there or {}).get("labels") or {}).get(REPOSITORY_LABEL, ""))
+        if label and label != self._place.label:
+            raise ConflictError(
+                0, "", f"belongs to ReleaseRepository {label}; take it out there, or its label {REPOSITORY_LABEL}"
+            )
+
+    async def _hand_over_replicas(self, item: Wanted, resource: Resource) -> None:
+        """Before they leave the manifest. Raises KubeError."""
+        there = await self._kube.find(resource, item.id.namespace or None, item.id.name)
+        replicas = ((there or {}).get("spec") or {}).get("replicas")
+        if not isinstance(replicas, int):
+            return
+        metadata = {"name": item.id.name} | ({"namespace": item.id.namespace} if item.id.namespace else {})
+        body = {"apiVersion": item.body["apiVersion"], "kind": item.id.kind, "metadata": metadata}
+        await apply(self._kube, resource, {**body, "spec": {"replicas": replicas}}, manager=_HANDED_OVER, force=False)
+
+    async def _prune(self, plan: _Plan, new: dict[ObjectId, Entry]) -> tuple[list[ObjectId], int, list[Failure]]:
+        """Takes out of `new` what is gone."""
+        kept = list[ObjectId]()
+        going = list[ObjectId]()
+        for key in plan.stale:
+            live = plan.live.get(key)
+            word = "" if live is None else str((live.get("annotations") or {}).get(PRUNE, ""))
+            if live is None or word == PRUNE_NEVER:
+                del new[key]
+            elif (key.group, key.kind) in _GUARDED and word != PRUNE_ALLOW:
+                kept.append(key)
+            else:
+                going.append(key)
+
+        async def delete(key: ObjectId) -> Failure | None:
+            try:
+                seen = {"metadata": plan.live[key]}
+                await self._kube.delete(plan.resources[key], key.namespace or None, key.name, seen=seen)
+            except FencedError:
+                raise
+            except KubeError as error:
+                return Failure(str(key), f"has gone from the repository and could not be deleted: {error}")
+            del new[key]
+            return None
+
+        failures = list[Failure]()
+        for guarded in (False, True):  # what lies in a Namespace, or is made by a CRD, goes before it
+            some = [key for key in going if ((key.group, key.kind) in _GUARDED) is guarded]
+            failures += [one for one in await cluster.each(some, delete) if one is not None]
+        return kept, len(going) - len(failures), failures
+
+
+def _may_take(manager: str, at: str) -> bool:
+    """People's edits give way to the repository, and replicas that no autoscaler sets. Another controller's field does
+    not: both would write for ever.
+    """
+    return manager.startswith("kubectl") or manager in ("before-first-apply", _HANDED_OVER) or at == _REPLICAS
+
+
+def _made_kinds(manifests: Iterable[Manifest]) -> Iterator[tuple[str, str]]:
+    for one in manifests:
+        spec = one.raw.get("spec")
+        if one.kind == CRDS.kind and isinstance(spec, Mapping) and isinstance(spec.get("names"), Mapping):
+            yield str(spec.get("group", "")), str(spec["names"].get("kind", ""))
+
+
+def _joined(inventory: Inventory, wanted: Iterable[Wanted]) -> dict[ObjectId, Entry]:
+    """With what will be there. A line that is new says that its object may be there already."""
+    found = dict(inventory)
+    for one in wanted:
+        version = one.manifest.api_version.rpartition("/")[2]
+        before = found.get(one.id)
+        if before is None or before.version != version:
+            found[one.id] = Entry(version)
+    return found
+
+
+def _is_as_applied(one: Wanted, inventory: Inventory, live: Mapping[ObjectId, Mapping[str, Any]]) -> bool:
+    entry, metadata = inventory.get(one.id), live.get(one.id)
+    if entry is None or metadata is None:
+        return False
+    version = one.manifest.api_version.rpartition("/")[2]
+    return (entry.version, entry.digest, entry.state) == (version, one.digest, state_of(metadata))
+
+
+def _commit(one: Wanted, inventory: Inventory, live: Mapping[str, Any] | None, commit: str) -> str:
+    """The one that brought it: what somebody else has changed is put back as it was."""
+    entry = inventory.get(one.id)
+    there = str((live.get("annotations") or {}).get(COMMIT, "")) if live is not None else ""
+    return there if there and entry is not None and entry.digest == one.digest else commit
+
+
+def _ids_of(failures: Iterable[Failure], inventory: Inventory) -> Iterator[ObjectId]:
+    """Objects that cannot be applied as they are written have not gone."""
+    names = {failure.what for failure in failures}
+    return (key for key in inventory if str(key) in names)

@@ -1,0 +1,87 @@
+"""The manifests of one commit's folder: plain YAML, or what its kustomization makes of it."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.git.manifests import KUSTOMIZATIONS
+from controller.git.remote import RefusedError
+from controller.git.repository import File, Repository
+from controller.sync.inventory import MOST_OBJECTS
+from controller.sync.manifests import Failure, Manifest
+from controller.sync.parsing import parsed
+
+MOST_FILE = 4 << 20
+"""Bytes. The CRDs of others are long."""
+_MOST_FILES = 5_000
+_ENDINGS = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Packed: most of the time nobody looks at them."""
+
+    commit: str
+    failures: tuple[Failure, ...]
+    objects: int
+    _packed: bytes
+
+    @classmethod
+    def of(cls, commit: str, manifests: Iterable[Manifest], failures: Iterable[Failure]) -> Rendered:
+        listed = [[one.file, one.raw] for one in manifests]
+        packed = zlib.compress(json.dumps(listed).encode(), 1)
+        return cls(commit, tuple(failures), len(listed), packed)
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        return [Manifest(file, raw) for file, raw in json.loads(zlib.decompress(self._packed))]
+
+
+async def render(repository: Repository, commit: str, path: str) -> Rendered:
+    """Raises GitError, RefusedError, OSError."""
+    files = await repository.files(commit, path, is_manifest)
+    if len(files) > _MOST_FILES:
+        raise RefusedError(f"{path or 'the repository'} has more than {_MOST_FILES} files; name a smaller folder")
+    kustomized = kustomizations(files)
+    failures = [_nested(name) for name in kustomized]
+    plain = {name: file for name, file in files.items() if not _lies_in(name, kustomized)}
+    texts = await read(repository, plain)
+    failures += [Failure(name, _UNREAD) for name, text in texts.items() if text is None]
+    found = await parsed({name: text for name, text in texts.items() if text is not None})
+    if len(found.manifests) > MOST_OBJECTS:
+        count = len(found.manifests)
+        raise RefusedError(f"{count} objects, maximum is {MOST_OBJECTS}; use several ReleaseRepositories")
+    return Rendered.of(commit, found.manifests, [*failures, *found.failures])
+
+
+_UNREAD = f"is longer than {MOST_FILE >> 20} MiB, or no UTF-8"
+
+
+def is_manifest(path: str) -> bool:
+    """A hidden file or folder is a tool's."""
+    if path.startswith(".") or "/." in path:
+        return False
+    return path.endswith(_ENDINGS) or posixpath.basename(path) in KUSTOMIZATIONS
+
+
+async def read(repository: Repository, files: Mapping[str, File]) -> dict[str, str | None]:
+    """Raises GitError, RefusedError."""
+    texts = await repository.texts(file.blob for file in files.values())
+    return {name: texts[file.blob] for name, file in files.items()}
+
+
+def kustomizations(files: Iterable[str]) -> list[str]:
+    return sorted(name for name in files if posixpath.basename(name) in KUSTOMIZATIONS)
+
+
+def _lies_in(name: str, kustomized: Iterable[str]) -> bool:
+    folders = {posixpath.dirname(one) for one in kustomized}
+    return any(not folder or name.startswith(f"{folder}/") for folder in folders)
+
+
+def _nested(name: str) -> Failure:
+    return Failure(name, "is for kustomize; set spec.path to its folder, or list that in a kustomization.yaml above")
