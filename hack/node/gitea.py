@@ -1,0 +1,222 @@
+"""A Gitea: a forge with git over HTTPS, pull requests, protected branches and webhooks. Tests start their own.
+
+It refuses to run as root. Started by root it runs as `nobody`, below a folder of its own, where that user may look: it
+takes its program and files along. No SSH, no mail, no jobs; a database of SQLite.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from hack.node import build
+from hack.node.process import Daemon, free_port, record, stop
+from hack.node.trouble import TroubleError
+
+_NAME = "gitea"
+_PREFIX = "pointsman-gitea-"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
+_UNPRIVILEGED = "nobody"
+_READY_SECONDS = 60
+_COMMAND_SECONDS = 60
+_FOLDERS = ("options", "public", "templates")
+ADMIN = "admin1"  # `admin` is reserved
+
+
+class Gitea:
+    """`start` after `stop` finds everything again; `remove`, or leaving the block, takes it all away."""
+
+    def __init__(self, *, certificate: Path, key: Path) -> None:
+        """Of 127.0.0.1."""
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        # in memory where there is that: hundreds of tables are made, and each waits for the disk several times
+        self._database = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_MEMORY)) if _MEMORY.is_dir() else self.folder
+        self.certificate = certificate
+        self._key = key
+        self._port = free_port()
+        self._user = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self.password = secrets.token_urlsafe(16)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """As empty as new, but for an administrator."""
+        if not self._config.exists():
+            self._prepare()
+        daemon = self._daemon()
+        daemon.start()
+        with self.http() as client:
+            daemon.wait_until(lambda: _healthy(client), seconds=_READY_SECONDS)
+        if not self._made.exists():
+            self._add_admin()
+            self._made.touch()
+
+    def stop(self) -> None:
+        stop(record(self.folder, _NAME), seconds=10)
+
+    def remove(self) -> None:
+        stop(record(self.folder, _NAME), seconds=0)  # what it would still write goes too
+        for folder in {self.folder, self._database}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def http(self) -> httpx.Client:
+        """As its administrator."""
+        trusting = ssl.create_default_context(cafile=str(self.certificate))
+        return httpx.Client(
+            base_url=f"{self.url}/api/v1", auth=(ADMIN, self.password), verify=trusting, timeout=30, trust_env=False
+        )
+
+    @property
+    def _program(self) -> Path:
+        return self.folder / _NAME
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "app.ini"
+
+    @property
+    def _made(self) -> Path:
+        return self.folder / "admin-made"
+
+    def _prepare(self) -> None:
+        files = build.program("gitea-files")
+        _place(build.program("gitea"), self._program)
+        for name in _FOLDERS:
+            shutil.copytree(files / name, self.folder / "files" / name, copy_function=shutil.copyfile)
+        for source, name in ((self.certificate, "tls.crt"), (self._key, "tls.key")):
+            shutil.copyfile(source, self.folder / name)
+        self._config.touch(mode=0o600)
+        self._config.write_text(self._settings())
+        if os.geteuid() == 0:
+            for path in (self.folder, self._database, self._config, self.folder / "tls.key"):
+                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+        self.folder.chmod(0o700)
+
+    def _settings(self) -> str:
+        return f"""\
+RUN_USER = {self._user.pw_name}
+WORK_PATH = {self.folder}
+
+[server]
+PROTOCOL = https
+HTTP_ADDR = 127.0.0.1
+HTTP_PORT = {self._port}
+ROOT_URL = {self.url}/
+CERT_FILE = {self.folder / "tls.crt"}
+KEY_FILE = {self.folder / "tls.key"}
+STATIC_ROOT_PATH = {self.folder / "files"}
+DISABLE_SSH = true
+OFFLINE_MODE = true
+
+[database]
+DB_TYPE = sqlite3
+PATH = {self._database / "gitea.db"}
+
+[repository]
+ROOT = {self.folder / "repositories"}
+
+[security]
+INSTALL_LOCK = true
+SECRET_KEY = {secrets.token_urlsafe(32)}
+INTERNAL_TOKEN = {secrets.token_urlsafe(32)}
+PASSWORD_HASH_ALGO = pbkdf2$1$20
+
+[service]
+DISABLE_REGISTRATION = true
+
+[webhook]
+ALLOWED_HOST_LIST = loopback
+SKIP_TLS_VERIFY = true
+
+[log]
+MODE = console
+LEVEL = warn
+
+[session]
+PROVIDER = memory
+
+[queue]
+TYPE = channel
+
+[indexer]
+ISSUE_INDEXER_TYPE = db
+
+[oauth2]
+ENABLED = false
+
+[actions]
+ENABLED = false
+
+[packages]
+ENABLED = false
+
+[cron]
+ENABLED = false
+"""
+
+    def _daemon(self) -> Daemon:
+        command = [*self._as_user(), self._program, "web", "--config", self._config]
+        return Daemon(name=_NAME, directory=self.folder, command=command, env=self._environment())
+
+    def _add_admin(self) -> None:
+        options = ("--admin", "--must-change-password=false", "--username", ADMIN, "--email", f"{ADMIN}@example.com")
+        # the password is on a command line of this machine: it opens nothing but this server of a test
+        self._run("admin", "user", "create", *options, "--password", self.password)
+
+    def _run(self, *arguments: str) -> None:
+        command = [*self._as_user(), self._program, "--config", self._config, *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], **self._environment()},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_COMMAND_SECONDS,
+        )
+        if done.returncode:
+            raise TroubleError(f"gitea {arguments[0]} failed: {done.stdout}{done.stderr}")
+
+    def _environment(self) -> dict[str, str]:
+        return {"HOME": str(self.folder), "USER": self._user.pw_name}
+
+    def _as_user(self) -> Sequence[str | Path]:
+        if os.geteuid() != 0:
+            return []
+        return ["setpriv", f"--reuid={self._user.pw_uid}", f"--regid={self._user.pw_gid}", "--clear-groups", "--"]
+
+
+def _place(program: Path, at: Path) -> None:
+    """A second name where that is possible: it is 100 MB."""
+    try:
+        at.hardlink_to(program)
+    except OSError:
+        shutil.copy(program, at)
+
+
+def _healthy(client: httpx.Client) -> bool:
+    try:
+        return client.get("/version", auth=None).is_success  # there is nobody yet
+    except httpx.TransportError:
+        return False
