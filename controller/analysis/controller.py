@@ -208,5 +208,6 @@ def _is_due(before: Subject, now: Subject) -> bool:
         before.measures != now.measures
         or before.analysis != now.analysis
         or before.status.weight_since != now.status.weight_since
+        or (before.status.copied, before.status.chosen) != (now.status.copied, now.status.chosen)
         or before.status.scaled_up != now.status.scaled_up
     )

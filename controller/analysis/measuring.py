@@ -14,20 +14,17 @@ from math import inf
 
 from controller.analysis import large_looks, late_points
 from controller.analysis.asking import ask, ask_in_halves
-from controller.analysis.before import BeforeSwitch
 from controller.analysis.cold_starts import ColdStarts
-from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
-from controller.analysis.method import compared_with_before, controlled, method_of
-from controller.analysis.past import stables_past
+from controller.analysis.opening import Opening
 from controller.analysis.provisional import at_once
-from controller.analysis.record import Run, run_name
-from controller.analysis.runs import Beginning, RunStore
+from controller.analysis.record import Run
+from controller.analysis.runs import RunStore
 from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import AnalysisResult, Drain, Subject, WeightChange
-from controller.analysis.thresholds import MOST_TESTS, chosen, judged
+from controller.analysis.thresholds import judged
 from controller.analysis.verdict import result_of
-from controller.api.metrics import NOT_CLIENTS
+from controller.api.metrics import COPIES_NOT_CLIENTS, NOT_CLIENTS
 from controller.api.reasons import Reason
 from controller.api.status import Status
 from controller.api.times import as_datetime
@@ -35,8 +32,7 @@ from controller.kube.objects import Key
 from controller.ports import Window
 from controller.rollout.observation import MetricTrouble
 from controller.stats.all_bad import Disaster
-from controller.stats.before import Before
-from controller.stats.counts import NOTHING, Counts, Look, metric_of
+from controller.stats.counts import NOTHING, Look
 from controller.stats.method import SETTLE_S
 
 _LOG = logging.getLogger(__name__)
@@ -59,14 +55,12 @@ class Measuring:
         self._runs = runs
         self._sources = sources
         self._lagged = lagged
-        self._delay = IngestionDelay(clock)
-        self._before = BeforeSwitch()
+        self._opening = Opening(runs, self._questions, clock)
         self._cold_starts = ColdStarts(sources)
 
     def forget(self, key: Key) -> None:
         self._cold_starts.forget(key)
-        self._delay.forget(key)
-        self._before.forget(key)
+        self._opening.forget(key)
 
     async def measure(self, subject: Subject, now: float, *, weight_known_until: float = inf) -> Measured:
         """Raises KubeError. What a metric system does wrong comes back as `trouble`.
@@ -79,32 +73,28 @@ class Measuring:
         except MetricTroubleError as error:
             return AnalysisResult(trouble=error.trouble, run=status.run), analysis.interval
         if not subject.measures:
-            settle = analysis.advanced.settle is None
-            ask_stable = _asking(questions, status, subject.target)
-            source = questions[0].provider if questions else None
-            self._delay.begin(subject.key, subject.attempt, ask_stable, settle=settle, source=source)
+            self._opening.learn_delay(subject, questions)
             silent = await heartbeats(questions, now, analysis.interval)
             beats = any(question.heartbeat is not None for question in questions)
-            compared = subject.is_compared_with_before
-            if compared:
-                try:
-                    await self._learn_before(subject, questions, now)
-                except MetricTroubleError as error:
-                    silent = silent or error.trouble
-            lacks = compared and self._lacks_before(subject)
-            return AnalysisResult(trouble=silent, lacks_before=lacks), analysis.interval if beats or compared else None
+            lacks, trouble = await self._opening.learn_before(subject, now)
+            every = beats or subject.is_compared_with_before
+            return AnalysisResult(trouble=silent or trouble, lacks_before=lacks), analysis.interval if every else None
         try:
-            run = await self._open(subject)
+            run = await self._opening.open(subject)
         except MetricTroubleError as error:
             return AnalysisResult(trouble=error.trouble), analysis.interval
         found = await self._catch_up(run, subject, questions, now, weight_known_until)
         if run.closed:
             return AnalysisResult(), None
         await self._audit(run, subject)
+        lacks, trouble = await self._opening.learn_before(subject, now)
         if found is None:
             await self._cold_starts.learn(run, subject)
-        cold_start = self._cold_starts.sentence(run)
-        result = replace(result_of(subject, run, questions, found), cold_start=cold_start)
+        result = replace(
+            result_of(subject, run, questions, found or trouble),
+            lacks_before=lacks,
+            cold_start=self._cold_starts.sentence(run),
+        )
         moved = run.weight_since != status.weight_since
         if not run.closed:
             await self._runs.save(run, now, force=moved or result.evidence.regression is not None)
@@ -148,26 +138,6 @@ class Measuring:
             return None  # the measurement reports it
         return await at_once(run, questions, subject, now)
 
-    def _lacks_before(self, subject: Subject) -> bool:
-        """Of some metric that is compared; of one with several rows, of all of them."""
-        looks = self._before.looks(subject.key, subject.attempt)
-        enough = {metric_of(name) for name, seen in looks.items() if Before.of(seen).total}
-        return any(metric.margin is not None and metric.name not in enough for metric in subject.analysis.metrics)
-
-    async def _learn_before(self, subject: Subject, questions: Sequence[Question], until: float) -> None:
-        """Raises MetricTroubleError."""
-        settle = subject.analysis.advanced.settle
-        delay = self._delay.learnt(subject.key, subject.attempt) if settle is None else settle
-        await self._before.learn(
-            subject.key,
-            subject.attempt,
-            questions,
-            subject.status,
-            canary=subject.target,
-            interval=subject.analysis.interval,
-            until=until - delay,
-        )
-
     async def _questions(self, subject: Subject, reference: str) -> tuple[Question, ...]:
         """`reference`: whom the canary is compared with; templates know it as stable.
 
@@ -177,6 +147,8 @@ class Measuring:
         questions = await self._sources.questions(subject.key, metrics, stable=stable, canary=subject.target)
         if subject.sticky and (wrong := [one.name for one in questions if not one.counts_clients]):
             raise MetricTroubleError(Reason.METRIC_INVALID, f"metric {wrong[0]}: {NOT_CLIENTS}")
+        if subject.status.copied and (wrong := [one.name for one in questions if one.counts_clients]):
+            raise MetricTroubleError(Reason.METRIC_INVALID, f"metric {wrong[0]}: {COPIES_NOT_CLIENTS}")
         return questions
 
     @staticmethod
@@ -191,53 +163,6 @@ class Measuring:
             return min(due, FAST_S)
         return subject.analysis.interval if result.trouble is not None else due
 
-    async def _open(self, subject: Subject) -> Run:
-        key, analysis, status = subject.key, subject.analysis, subject.status
-        described = {
-            "release": key.name,
-            **({"stableRevision": status.stable} if status.stable else {}),
-            **({"baselineRevision": status.baseline} if status.baseline else {}),
-            "canaryRevision": status.canary,
-            "attempt": status.attempts,
-        }
-        started = status.weight_since or 0.0
-
-        async def begin() -> Beginning:
-            # what was before the canary is known of the pods that ran then
-            questions = await self._questions(subject, status.stable)
-            past = await stables_past(questions, status, started)
-            thresholds = chosen(questions, past)
-            delay = self._delay.learnt(key, subject.attempt)
-            plan = method_of(analysis, delay, thresholds, reserve_at=subject.reserve_at)
-            if subject.is_compared_with_before:
-                await self._learn_before(subject, questions, started)
-                plan = compared_with_before(plan, analysis, self._before.looks(key, subject.attempt))
-            halved = {question.name for question in questions if question.halves}
-            tests = len(plan.metrics) + sum(metric.metric in halved for metric in plan.metrics)
-            if tests > MOST_TESTS:
-                problem = f"the metrics, their thresholds and halves make {tests} tests, the maximum is {MOST_TESTS}"
-                raise MetricTroubleError(Reason.METRIC_INVALID, f"{problem}: leave some out")
-            if halved:
-                plan = controlled(plan, halved, await self._runs.controls(key))
-            # asked once more: what was learnt may be older, or lost with the process that learnt it
-            learnt = self._delay.baseline_rates(key, subject.attempt)
-            measured = await baseline_rates(_asking(questions, status, status.canary), started)
-            rates = {name: max(learnt.get(name, 0.0), measured.get(name, 0.0)) for name in {**learnt, **measured}}
-            return plan, {name: rates[name] for name in (metric.name for metric in plan.metrics) if name in rates}
-
-        run = await self._runs.open(
-            key,
-            run_name(key, status.canary, status.attempts),
-            subject=described,
-            began=0.0 if status.attempt is None else status.attempt.clock.began,
-            started=started,
-            owner=subject.owner,
-            begin=begin,
-        )
-        self._delay.forget(key)  # the method stands
-        self._before.forget(key)
-        return run
-
     async def _catch_up(
         self, run: Run, subject: Subject, questions: Sequence[Question], now: float, weight_known_until: float = inf
     ) -> MetricTrouble | None:
@@ -249,19 +174,16 @@ class Measuring:
             if not due or run.judge.evidence().regression is not None or self._runs.is_over(run):
                 return None
             window = Window(as_datetime(start), as_datetime(end))
-            last = run.looks[-1] if run.looks else None
-            before = WeightChange(0.0, 0.0) if last is None else WeightChange(0.0, last.weight, last.baseline)
+            before = WeightChange.before(run.looks[-1] if run.looks else None)
             force = weight_at(start, subject.weights, before=before)
             reference = subject.reference_at(force.baseline)
-            warming = start < _cold_since(status) + analysis.advanced.warm_up
             queries = questions
             if reference != subject.reference:
                 try:
                     queries = await self._questions(subject, reference)
                 except MetricTroubleError as error:
                     return error.trouble
-            ripe = [question for question in queries if start - question.maturity >= run.started]
-            ready = [question for question in ripe if not (question.warm_up and warming)]
+            ready = _ready(queries, run, subject, start, force)
             try:
                 found = await ask_in_halves(ready, window, stable=reference, canary=status.canary)
             except MetricTroubleError as error:
@@ -278,7 +200,17 @@ class Measuring:
                 return None  # the attempt ended while the source was asked
             if (unjudged := large_looks.trouble_with(run, rows, halves)) is not None:
                 return unjudged
-            look = Look(len(run.looks) + 1, start, end, force.weight, rows, halves, force.baseline)
+            look = Look(
+                len(run.looks) + 1,
+                start,
+                end,
+                force.weight,
+                rows,
+                halves,
+                force.baseline,
+                copied=force.copied,
+                chosen=force.chosen,
+            )
             if large_looks.is_large(rows, halves):
                 await self._runs.write_ahead(run, look)
                 if self._runs.is_over(run):
@@ -317,24 +249,26 @@ async def heartbeats(questions: Iterable[Question], now: float, every: float) ->
     return None
 
 
+def _ready(
+    questions: Iterable[Question], run: Run, subject: Subject, start: float, force: WeightChange
+) -> list[Question]:
+    """Those that can be asked of a look that begins at `start`, and whose answer may be judged."""
+    analysis = subject.analysis
+    warming = start < _cold_since(subject.status) + analysis.advanced.warm_up
+    ripe = [question for question in questions if start - question.maturity >= run.started]
+    ready = [question for question in ripe if not (question.warm_up and warming)]
+    # before a switch nothing but copies is a random part of the work
+    if force.compares and (force.copied > 0 or run.name != subject.preview_run):
+        return ready
+    limited = {metric.name for metric in analysis.metrics if metric.limit is not None}
+    return [question for question in ready if question.name in limited]
+
+
 def _cold_since(status: Status) -> float:
     """Since when pods may be cold: since they were asked for, and if they get work later, since then."""
     if status.scaled_up is None:
         return -inf
     return max(status.scaled_up, status.weight_since or 0.0)
-
-
-def _asking(questions: Sequence[Question], status: Status, target: str) -> Ask:
-    """What the source says between two moments; nothing where it cannot."""
-
-    async def between(start: float, end: float) -> dict[str, Counts]:
-        window = Window(as_datetime(start), as_datetime(end))
-        try:
-            return await ask(list(questions), window, stable=status.stable, canary=target)
-        except MetricTroubleError:
-            return {}
-
-    return between
 
 
 def _next_end(run: Run, subject: Subject, questions: Iterable[Question]) -> float:

@@ -18,15 +18,16 @@ def method_of(
     thresholds: Mapping[str, Thresholds] = MappingProxyType({}),
     *,
     reserve_at: float | None = None,
+    part: float = 1.0,
 ) -> AnalysisPlan:
     """What a spec asks for: the operator judges by it, and `pointsman plan` foresees by the same.
 
     `learnt` is what `settle: auto` means here; `thresholds` are those of the metrics that have several; `reserve_at` is
-    the weight of a bake.
+    the weight of a bake; `part` is what this record has of the error budget.
     """
     settle = analysis.advanced.settle
     return AnalysisPlan(
-        alpha=analysis.alpha,
+        alpha=analysis.alpha * part,
         min_bad_units=analysis.advanced.min_bad_units,
         metrics=tuple(plan for metric in analysis.metrics for plan in _plans_of(metric, thresholds.get(metric.name))),
         max_false_promotion=analysis.advanced.max_false_promotion,

@@ -29,7 +29,7 @@ async def _provisional(run: Run, questions: Sequence[Question], subject: Subject
     """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
     odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
     before = {metric.name: metric.before for metric in run.plan.metrics if metric.before is not None}
-    if now <= run.end or not odds:
+    if now <= run.end or not odds or not subject.weights[-1].compares:
         return None
     window = Window(as_datetime(run.end), as_datetime(now))
     try:

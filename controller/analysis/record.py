@@ -21,6 +21,8 @@ from controller.stats.evidence import Judge
 from controller.stats.method import AnalysisPlan, plan_from_raw
 
 PAGE = 200
+PREVIEW = "-preview"
+"""Ends the name of a record of what was judged before a switch."""
 _LONGEST_REASON = 200
 
 
@@ -102,15 +104,15 @@ def is_page(key: Key, page: Mapping[str, Any]) -> bool:
     """Among AnalysisRuns with our labels: whether it has the name of one, so that it is none that somebody copied."""
     spec = page["spec"]
     name = run_name(key, str(spec.get("canaryRevision", "")), spec["attempt"])
-    return bool(page["metadata"]["name"] == page_name(name, spec["page"]))
+    return page["metadata"]["name"] in {page_name(one, spec["page"]) for one in (name, f"{name}{PREVIEW}")}
 
 
 def turns_of(looks: Sequence[Look]) -> list[float]:
-    return [
-        after.start
-        for before, after in itertools.pairwise(looks)
-        if (after.weight, after.baseline) != (before.weight, before.baseline)
-    ]
+    return [after.start for before, after in itertools.pairwise(looks) if _force(after) != _force(before)]
+
+
+def _force(look: Look) -> tuple[float, float | None, float, bool]:
+    return look.weight, look.baseline, look.copied, look.chosen
 
 
 def run_of(key: Key, name: str, pages: list[dict[str, Any]]) -> Run:
@@ -173,6 +175,8 @@ def look_to_raw(look: Look, left_out: Look | None = None) -> dict[str, Any]:
         "to": times.to_text(look.end),
         "weight": look.weight,
         **({} if look.baseline is None else {"baseline": look.baseline}),
+        **({"copies": look.copied} if look.copied else {}),
+        **({"byHeader": True} if look.chosen else {}),
         "rows": _to_raw(look.rows),
         **({"halves": _to_raw(look.halves)} if look.halves else {}),
         **({"leftOut": {"rows": _to_raw(left_out.rows), "halves": _to_raw(left_out.halves)}} if left_out else {}),
@@ -195,6 +199,8 @@ def _look_from_raw(raw: Mapping[str, Any]) -> Look:
         rows={name: _counts(counts) for name, counts in raw.get("rows", {}).items()},
         halves={name: _counts(counts) for name, counts in raw.get("halves", {}).items()},
         baseline=float(raw["baseline"]) if "baseline" in raw else None,
+        copied=float(raw.get("copies", 0)),
+        chosen=bool(raw.get("byHeader")),
     )
 
 

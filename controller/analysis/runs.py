@@ -214,7 +214,7 @@ class RunStore:
     async def has_pod_evidence(self, namespace: str, name: str, rejected: RejectedVersion) -> bool:
         """Of this rejection: an older Release of the same name may have left a run of the same name."""
         key = Key(namespace, name)
-        page = await self._kube.find(ANALYSIS_RUNS, namespace, run_name(key, rejected.revision, rejected.attempt))
+        page = await self._kube.find(ANALYSIS_RUNS, namespace, _run_of(key, rejected))
         kept = None if page is None else page.get("status", {}).get("podEvidence")
         return kept is not None and times.from_text(kept["at"]) >= rejected.at
 
@@ -229,7 +229,7 @@ class RunStore:
     ) -> None:
         """On the first page, where people look. An attempt that measured nothing has no run, and gets one."""
         key = Key(namespace, name)
-        run = run_name(key, rejected.revision, rejected.attempt)
+        run = _run_of(key, rejected)
         page = await self._kube.find(ANALYSIS_RUNS, namespace, run)
         if page is not None:
             version = {"resourceVersion": page["metadata"]["resourceVersion"]}
@@ -252,7 +252,7 @@ class RunStore:
     async def controls(self, key: Key) -> Mapping[str, str]:
         """What stable's halves have said of each other so far (see stats/overdispersion.py)."""
         pages = await self._pages_of(key)
-        pages.sort(key=lambda page: (int(page["spec"]["attempt"]), int(page["spec"]["page"])))
+        pages.sort(key=_order)
         found: dict[str, str] = {}
         for page in pages:  # a metric that was left out for an attempt keeps what is known of it
             found |= page.get("status", {}).get("controls", {})
@@ -269,6 +269,15 @@ class RunStore:
         for page in pages:
             if int(page["spec"]["attempt"]) not in attempts[:KEPT_RUNS]:
                 await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
+
+
+def _order(page: Mapping[str, Any]) -> tuple[int, str, int]:
+    spec = page["spec"]
+    return int(spec["attempt"]), spec.get("startedAt", ""), int(spec["page"])
+
+
+def _run_of(key: Key, rejected: RejectedVersion) -> str:
+    return rejected.run or run_name(key, rejected.revision, rejected.attempt)
 
 
 class RunReader:

@@ -38,7 +38,8 @@ def weight_at(moment: float, weights: Sequence[WeightChange], *, before: WeightC
 
 def is_fresh(status: Status, now: float) -> bool:
     """Disasters show at once; later ones are for the windows, so that a long release costs no query a second."""
-    return status.weight > 0 and status.weight_since is not None and now - status.weight_since <= FAST_FOR_S
+    reached = status.weight > 0 or status.copied > 0
+    return reached and status.weight_since is not None and now - status.weight_since <= FAST_FOR_S
 
 
 def patience_s(interval: float) -> float:

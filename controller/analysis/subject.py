@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from controller.analysis.record import PREVIEW, run_name
 from controller.api.analysis import Analysis
 from controller.api.revision import baseline_name
 from controller.api.status import Status
 from controller.kube.objects import Key
 from controller.rollout.observation import MetricTrouble
 from controller.stats.all_bad import Disaster
+from controller.stats.counts import Look
 from controller.stats.evidence import NO_EVIDENCE, Evidence
 
 _MOST_CHANGES = 64
@@ -25,6 +27,20 @@ class WeightChange:
     """Percent."""
     baseline: float | None = None
     """Percent of a fresh baseline; None: there is none."""
+    copied: float = 0.0
+    """Percent of the requests whose copies the canary gets."""
+    chosen: bool = False
+    """Requests that people choose reach the canary."""
+
+    @classmethod
+    def before(cls, look: Look | None) -> WeightChange:
+        """What was in force in the last look, from before all changes that are known."""
+        return cls(0.0, 0.0) if look is None else cls(0.0, look.weight, look.baseline, look.copied, look.chosen)
+
+    @property
+    def compares(self) -> bool:
+        """What the canary gets is a random part of all, or it gets nothing."""
+        return self.weight > 0 or self.copied > 0 or not self.chosen
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,8 @@ class Subject:
     """The weight of a bake, in percent."""
     switches: bool = False
     """All of the work moves at once: what is compared is before and after."""
+    judged_before: bool = False
+    """A step before the switch analyzes what reaches the version without a weight."""
     earlier_weights: tuple[WeightChange, ...] = ()
     """Changes before the one in the status, as far as this process has seen them; the oldest first."""
 
@@ -54,7 +72,8 @@ class Subject:
         if since is None:
             return self.earlier_weights
         baseline = status.baseline_weight if status.baseline else None
-        return (*self.earlier_weights, WeightChange(since, status.weight, baseline))
+        change = WeightChange(since, status.weight, baseline, status.copied, status.chosen and status.weight <= 0)
+        return (*self.earlier_weights, change)
 
     def after(self, before: Subject) -> Subject:
         """The same, with the changes of the weight that were known `before`: two may lie in one window."""
@@ -85,10 +104,36 @@ class Subject:
         return self.switches and self.status.stable != ""
 
     @property
-    def measures(self) -> bool:
-        """The canary has, or has had, work."""
+    def is_after_switch(self) -> bool:
+        """The looks of now belong to the time after it, also while the work is back at stable for a moment."""
         status = self.status
-        has_work = status.weight > 0 or status.run != ""
+        return self.is_compared_with_before and (status.weight > 0 or status.run == self._own_run)
+
+    @property
+    def run(self) -> str:
+        """The record of the looks of now."""
+        before = self.is_compared_with_before and not self.is_after_switch
+        return self.preview_run if before else self._own_run
+
+    @property
+    def preview_run(self) -> str:
+        """The record of what was judged before a switch."""
+        return f"{self._own_run}{PREVIEW}"
+
+    @property
+    def has_two_runs(self) -> bool:
+        """Each has its part of the error budget, also when the steps were edited in between."""
+        return self.is_compared_with_before and (self.judged_before or self.preview_run in (self.run, self.status.run))
+
+    @property
+    def _own_run(self) -> str:
+        return run_name(self.key, self.status.canary, self.status.attempts)
+
+    @property
+    def measures(self) -> bool:
+        """The canary has, or has had, work, or requests that it is judged by without."""
+        status = self.status
+        has_work = status.weight > 0 or status.copied > 0 or status.chosen or status.run != ""
         return status.canary == self.target and has_work and status.weight_since is not None
 
 
@@ -103,6 +148,7 @@ def subject_of(
     sticky: bool = False,
     reserve_at: float | None,
     switches: bool = False,
+    judged_before: bool = False,
 ) -> Subject | None:
     """None where there is nothing to compare."""
     metrics = analysis.metrics
@@ -113,7 +159,16 @@ def subject_of(
         return None
     judging = replace(analysis, metrics=metrics)
     return Subject(
-        key, judging, status, owner, target, by_weight, sticky=sticky, reserve_at=reserve_at, switches=switches
+        key,
+        judging,
+        status,
+        owner,
+        target,
+        by_weight,
+        sticky=sticky,
+        reserve_at=reserve_at,
+        switches=switches,
+        judged_before=judged_before,
     )
 
 

@@ -44,7 +44,8 @@ def router_lag(subject: Subject, run: Run) -> str:
 
 def _missing(run: Run, subject: Subject) -> MetricTrouble | None:
     trial = words_of(switches=subject.switches).trial
-    sentence = missing(run.looks, run.baseline_rates, trial) if subject.status.weight > 0 else None
+    reached = subject.status.weight > 0 or subject.status.copied > 0
+    sentence = missing(run.looks, run.baseline_rates, trial) if reached else None
     return MetricTrouble(Reason.METRICS_MISSING, sentence) if sentence is not None else None
 
 

@@ -20,6 +20,10 @@ from controller.api.shapes import LABEL, Anything, Duration, Flag, List, Record,
 
 CLIENT = "client"
 """A unit of metrics, beside requests."""
+COPIES_NOT_CLIENTS = (
+    "it counts clients, and copies are requests: a client whose requests are copied in part has fewer chances to fail. "
+    "Use a template without `unit: client`, or leave `analyze` out of the mirror step"
+)
 NOT_CLIENTS = (
     "its template counts requests. With strategy.canary.sticky one client makes many that are alike, and no chance is "
     "left to promise anything by: use a template with unit: client"

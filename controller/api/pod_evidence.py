@@ -19,3 +19,5 @@ class RejectedVersion:
     """Seconds since the epoch."""
     verdict: str
     message: str
+    run: str = ""
+    """The AnalysisRun that it was rejected by; empty: the one that has the name of an attempt."""

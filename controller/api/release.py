@@ -79,13 +79,37 @@ class _Brought:
 _NO_BAKE = "leaves the old version a share of the work, and {} moves all of it in one switch: leave it out"
 _NEEDS_TCP = "needs a TCP port for its route"
 _NOTHING_TO_ANALYZE = "there is nothing to analyze: spec.analysis.metrics is empty"
+_NEEDS_LIMIT = "people choose these requests, so nothing can be compared: add a metric with limit to spec.analysis"
+_COPIES_ARE_NO_CLIENTS = "copies are requests, and with sticky metrics count clients: leave analyze or sticky out"
+_COPIES_ARE_NOT_FRESH = "copies go to the canary alone, so a fresh baseline has none: use baseline: stable"
 
 
 def _analyzes_something(written: Written, place: Place) -> None:
     for index, step in enumerate(written.strategy.config.steps):
         if step.analyzes and not written.analysis.metrics:
-            here = place.at("strategy").at(written.strategy.kind).at("steps").item(index).at("analyze")
-            raise here.refuse(_NOTHING_TO_ANALYZE)
+            raise _analyze(written, place, index).refuse(_NOTHING_TO_ANALYZE)
+
+
+def _analyze(written: Written, place: Place, step: int) -> Place:
+    return place.at("strategy").at(written.strategy.kind).at("steps").item(step).at("analyze")
+
+
+def _can_judge_without_work(written: Written, place: Place) -> None:
+    """What reaches a version without a weight is compared where it is a random sample, and else held to limits."""
+    strategy = written.strategy.config
+    limited = any(metric.limit is not None for metric in written.analysis.metrics)
+    for index, step in enumerate(strategy.steps):
+        if not step.analyzes or getattr(step, "reach", None) is None:
+            continue
+        problem = ""
+        if getattr(step, "by_limits", False):
+            problem = "" if limited else _NEEDS_LIMIT
+        elif strategy.cookie:
+            problem = _COPIES_ARE_NO_CLIENTS
+        elif strategy.fresh_baseline:
+            problem = _COPIES_ARE_NOT_FRESH
+        if problem:
+            raise _analyze(written, place, index).refuse(problem)
 
 
 def _bakes_beyond_its_steps(written: Written, place: Place) -> None:
@@ -122,6 +146,7 @@ def _protocols(ports: Sequence[Mapping[str, Any]]) -> str:
         _has_a_service,
         _has_a_tcp_port,
         _analyzes_something,
+        _can_judge_without_work,
         _bakes_beside_a_switch,
         can_do_its_steps,
         previews_elsewhere,
@@ -251,6 +276,16 @@ def release_schema(kinds: Kinds) -> dict[str, Any]:
                     cel=f"!({analyzes}) || self.analysis.metrics.size() > 0",
                 )
             )
+            chosen = [word for word, step in kinds.of("steps").items() if getattr(step, "by_limits", False)]
+            for word in chosen:
+                analyzed = f"{steps}.exists(step, has(step.{word}) && has(step.analyze))"
+                rules.append(
+                    Rule(
+                        f"{word} analyzes and {_NEEDS_LIMIT}",
+                        cel=f"!has(self.strategy.{kind}) || !({analyzed}) || "
+                        "self.analysis.metrics.exists(metric, has(metric.limit))",
+                    )
+                )
         if config.switches:
             rules.append(Rule(f"bake {_NO_BAKE.format(kind)}", cel=f"!has(self.bake) || !has(self.strategy.{kind})"))
     return {**schema(Written, kinds), RULES: [rule.schema() for rule in rules]}

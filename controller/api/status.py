@@ -162,6 +162,10 @@ class Attempt:
     """The name of new pods of the stable version, which it is compared with; empty: it is compared with stable's."""
     baseline_weight: float = 0.0
     """Percent of the work that is meant for them."""
+    copied: float = 0.0
+    """Percent of the requests whose copies reach the canary and are judged."""
+    chosen: bool = False
+    """Requests that people choose, by a header, reach the canary, and are held to its limits."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,14 @@ class Status:
     @property
     def baseline_weight(self) -> float:
         return 0.0 if self.attempt is None else self.attempt.baseline_weight
+
+    @property
+    def copied(self) -> float:
+        return 0.0 if self.attempt is None else self.attempt.copied
+
+    @property
+    def chosen(self) -> bool:
+        return self.attempt is not None and self.attempt.chosen
 
     @property
     def serves(self) -> str:

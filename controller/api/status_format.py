@@ -63,6 +63,7 @@ _ATTEMPT_TEXTS = {
 _ATTEMPT_FLAGS = {
     "awaits_person": "awaitsPerson",
     "start_blocked": "startBlocked",
+    "chosen": "headerJudged",
 }
 _CLOCK = {
     "step_entered": "stepEnteredAt",
@@ -144,6 +145,7 @@ def _attempt_from_raw(raw: Mapping[str, Any]) -> Attempt | None:
     values: dict[str, Any] = {field: raw[key] for field, key in _ATTEMPT_TEXTS.items() if key in raw}
     values |= {field: bool(raw.get(key)) for field, key in _ATTEMPT_FLAGS.items()}
     values["baseline_weight"] = float(raw.get("baselineWeight", 0))
+    values["copied"] = float(raw.get("copiesJudged", 0))
     values["notified"] = tuple(Notified(item["about"], times.from_text(item["at"])) for item in raw.get("notified", ()))
     return Attempt(canary, Clock(began, **moments), step=raw.get("step", 0), **values)
 
@@ -218,6 +220,8 @@ def _put_attempt(raw: dict[str, Any], attempt: Attempt) -> None:
     _put_moments(raw, attempt.clock, _CLOCK)
     if attempt.baseline_weight:
         raw["baselineWeight"] = _number(attempt.baseline_weight)
+    if attempt.copied:
+        raw["copiesJudged"] = _number(attempt.copied)
     if attempt.notified:
         raw["notified"] = [{"about": item.about, "at": times.to_text(item.at)} for item in attempt.notified[-KEPT:]]
 

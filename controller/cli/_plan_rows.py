@@ -12,7 +12,7 @@ class Row:
 
     step: int
     weight: float
-    """Percent."""
+    """Percent of the work, or of the requests that are copied."""
     metric: str
     at_most_s: float
     canary_units: int
@@ -24,6 +24,12 @@ class Row:
     minutes_to_prove: float | None
     provable: bool
     """No worse can be proven before `atMost`, more likely than not."""
+    copies: bool = False
+    """The canary has copies of requests, and no work."""
+
+    @property
+    def share(self) -> str:
+        return f"{self.weight:g}%{' of copies' if self.copies else ''}"
 
 
 def shown(rows: Sequence[Row], width: int) -> list[str]:
@@ -34,7 +40,8 @@ def shown(rows: Sequence[Row], width: int) -> list[str]:
 def _table(rows: Sequence[Row]) -> list[str]:
     width = max(len("metric"), *(len(row.metric) for row in rows))
     lifts = rows[0].minutes_to_detect
-    head = f"{'step':>4}  {'weight':>6}  {'metric':<{width}}  {'units':>8}"
+    wide = max(6, *(len(row.share) for row in rows))
+    head = f"{'step':>4}  {'weight':>{wide}}  {'metric':<{width}}  {'units':>8}"
     lines = [head + "".join(f"  {lift + ' (chance)':>18}" for lift in lifts) + f"  {'proof':>9}"]
     for row in rows:
         cells = "".join(
@@ -43,7 +50,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
         )
         proof = span(row.minutes_to_prove)
         lines.append(
-            f"{row.step:>4}  {row.weight:>5g}%  {row.metric:<{width}}  {row.canary_units:>8}{cells}  {proof:>9}"
+            f"{row.step:>4}  {row.share:>{wide}}  {row.metric:<{width}}  {row.canary_units:>8}{cells}  {proof:>9}"
         )
     return lines
 
@@ -53,7 +60,7 @@ def _lines(row: Row) -> list[str]:
         f"{name} {span(minutes)} ({row.chance_to_detect[name]:.0%})" for name, minutes in row.minutes_to_detect.items()
     )
     return [
-        f"step {row.step}, {row.weight:g}%, {row.metric}: {row.canary_units} units",
+        f"step {row.step}, {row.share}, {row.metric}: {row.canary_units} units",
         f"  found (chance): {', '.join(found)}",
         f"  proof: {span(row.minutes_to_prove)}",
     ]

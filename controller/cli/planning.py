@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,9 +29,10 @@ from controller.cli._terminal import Terminal, echo, say
 from controller.kube.client import InvalidError, KubeClient
 from controller.kube.objects import Key
 from controller.rollout.bake import bake_weight
+from controller.rollout.preview import reach_of
 from controller.rollout.strategy import words_of
 from controller.stats.counts import metric_of
-from controller.stats.method import AnalysisPlan, MetricPlan
+from controller.stats.method import PREVIEWS_SHARE, AnalysisPlan, MetricPlan
 from controller.stats.power import (
     Level,
     Slacked,
@@ -113,8 +114,15 @@ class Planned:
 
     @property
     def method(self) -> AnalysisPlan:
+        """Of the steps; what comes after a switch has a part of its own."""
         reserve_at = bake_weight(self.spec.steps)
-        return method_of(self.spec.analysis, thresholds=self.thresholds, reserve_at=reserve_at)
+        part = PREVIEWS_SHARE if self.judged_before_switch else 1.0
+        return method_of(self.spec.analysis, thresholds=self.thresholds, reserve_at=reserve_at, part=part)
+
+    @property
+    def judged_before_switch(self) -> bool:
+        steps = self.spec.steps if self.spec.strategy.switches else ()
+        return any(step.analyzes and reach_of(step) is not None for step in steps)
 
     def level(self, metric: str) -> Level:
         """Of `metric` or `metric/threshold`."""
@@ -211,16 +219,26 @@ def foresee(planned: Planned, *, fresh: bool | None = None) -> list[Row]:
     weight = 0.0
     for number, step in enumerate(spec.steps, start=1):
         weight = weight if step.weight is None else step.weight
-        if step.analyzes and weight > 0:
-            at = (number, weight, step.at_most)
+        copied = _copied(step) if weight <= 0 else 0.0
+        share = copied or weight
+        if step.analyzes and share > 0:
+            at = (number, share, step.at_most)
             for metric in method.metrics:
                 if metric.limit is None:
                     level = planned.level(metric.name)
                     compared = weight + min(weight, 100 - weight) if beside else 100.0
+                    compared = compared if not copied else 100.0 + copied  # stable has all of the requests as well
                     units = level.rate * analysis.interval * compared / 100
-                    seen = Traffic(units, level.base, weight / compared)
-                    rows.append(_row(at, analysis.interval, method, metric, seen))
+                    seen = Traffic(units, level.base, share / compared)
+                    row = _row(at, analysis.interval, method, metric, seen)
+                    rows.append(replace(row, copies=copied > 0))
     return rows
+
+
+def _copied(step: Any) -> float:
+    """Percent of the requests that a step has copied."""
+    reach = reach_of(step)
+    return 0.0 if reach is None else reach.mirror
 
 
 def _row(
@@ -277,9 +295,11 @@ def advice(rows: list[Row], planned: Planned) -> list[str]:
             best = max(of_it, key=lambda row: row.weight)
             takes = "too long" if best.minutes_to_detect["x2"] is None else span(best.minutes_to_detect["x2"])
             said.append(
-                f"{metric}: at {level.rate:.3g} requests/s and {best.weight:g} % a doubled rate of "
+                f"{metric}: at {level.rate:.3g} requests/s and {best.weight:g} %{' of copies' if best.copies else ''} "
+                "a doubled rate of "
                 f"{100 * level.base:.3g} % would take "
-                f"{takes}, and step {best.step} ends after {span(best.at_most_s / 60)}: raise the weight or atMost"
+                f"{takes}, and step {best.step} ends after {span(best.at_most_s / 60)}: raise "
+                f"{'the share of copies' if best.copies else 'the weight'} or atMost"
             )
     for metric in dict.fromkeys(metric_of(row.metric) for row in rows):
         if not any(row.provable for row in rows if metric_of(row.metric) == metric):
@@ -310,7 +330,12 @@ def _after_switch(planned: Planned) -> list[str]:
     """What a strategy that switches can see: the old version's worst looks are taken to be as stable is."""
     if not planned.spec.strategy.switches:
         return []
-    said = ["before the switch nothing is compared; after it, each look is compared with stable's last looks before it"]
+    before = "nothing is compared"
+    if planned.judged_before_switch:
+        copies = any(step.analyzes and _copied(step) > 0 for step in planned.spec.steps)
+        judged = "copies are compared" if copies else "requests with the header are held to limits"
+        before = f"{judged}, with half of maxFalseRollback"
+    said = [f"before the switch {before}; after it, each look is compared with stable's last looks before it"]
     margins = {metric.name: metric.margin for metric in planned.spec.analysis.metrics}
     for metric in planned.method.metrics:
         margin = margins[metric.metric]
@@ -329,7 +354,7 @@ def _limits(planned: Planned) -> list[str]:
     weights, weight = [0.0], 0.0
     for step in spec.steps:
         weight = weight if step.weight is None else step.weight
-        weights += [weight] if step.analyzes else []
+        weights += [max(weight, _copied(step))] if step.analyzes else []
     most, said = 100.0 if spec.strategy.switches else max(weights), list[str]()
     for metric in method.metrics:
         if metric.limit is not None and most > 0:

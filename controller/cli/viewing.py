@@ -100,6 +100,7 @@ async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunR
         run=run,
         alpha=record.plan.alpha,
         evidence=record.judge.evidence(),
+        copies=bool(record.looks) and all(look.copied for look in record.looks),
         fresh_baseline=bool(record.looks) and record.looks[-1].baseline is not None,
         rejected=str(record.pages[0]["spec"].get("canaryRevision", "")),
         pod_evidence=pod_evidence_of(record),
@@ -109,8 +110,14 @@ async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunR
 async def _last_run(kube: KubeClient, namespace: str, name: str) -> str:
     pages = await kube.list(ANALYSIS_RUNS, namespace, labels=f"{RELEASE_LABEL}={name}")
     first = [page for page in pages if _number(page, "page") == 0]
-    latest = max(first, key=lambda page: _number(page, "attempt"), default=None)
+    latest = max(first, key=lambda page: (_number(page, "attempt"), _started(page)), default=None)
     return str(latest["metadata"]["name"]) if latest is not None else ""
+
+
+def _started(page: Mapping[str, Any]) -> str:
+    """A rollout that was judged before its switch has two: the second began later."""
+    spec = page.get("spec")
+    return str(spec.get("startedAt", "")) if isinstance(spec, Mapping) else ""
 
 
 def _number(page: Mapping[str, Any], field: str) -> int:

@@ -69,11 +69,12 @@ class Config:
     message: str = field(Text(1024), "Why.")
     owned: bool = field(Flag(), "What is made goes with the Release.")
     stable: str = field(Text(63), "The version that is stable.", default=Absent(""))
+    run: str = field(Text(253), "The AnalysisRun that has rejected it, where it measured anything.", default=Absent(""))
     job: str = field(Text(253), "The id of the effect whose Job has rejected it.", default=Absent(""))
 
     @property
     def rejected(self) -> RejectedVersion:
-        return RejectedVersion(self.revision, self.stable, self.attempt, self.at, self.verdict, self.message)
+        return RejectedVersion(self.revision, self.stable, self.attempt, self.at, self.verdict, self.message, self.run)
 
 
 class PodEvidence:

@@ -8,6 +8,7 @@ from controller.rollout.desired import Summary
 from controller.rollout.draft import Draft
 from controller.rollout.observation import RevisionState
 from controller.rollout.strategy import Strategy
+from controller.rollout.without_work import copied_at
 
 
 def lacks_pods(draft: Draft, weight: float) -> bool:
@@ -65,7 +66,14 @@ def _state(draft: Draft) -> RevisionState:
 def _wanted(draft: Draft, weight: float) -> int:
     spec = draft.seen.spec
     strategy: Strategy = spec.strategy
-    return strategy.sizes(draft.seen.sizing, spec.replicas, weight).canary
+    return strategy.sizes(draft.seen.sizing, spec.replicas, carried(draft, weight)).canary
+
+
+def carried(draft: Draft, weight: float) -> float:
+    """Percent of the work that the canary needs pods for: copies are as much to do. Of a switch its previewReplicas
+    say how many there are before.
+    """
+    return weight if draft.seen.spec.strategy.switches else max(weight, copied_at(draft))
 
 
 def _found(draft: Draft, weight: float) -> str:

@@ -16,7 +16,7 @@ from controller.api.effect import Owed
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Status
-from controller.rollout import contention, hand_over, kept_pod
+from controller.rollout import contention, hand_over, kept_pod, without_work
 from controller.rollout.actions import (
     Action,
     AddFinalizer,
@@ -45,7 +45,14 @@ from controller.rollout.pod_evidence import seconds_to_wait, still_owed
 from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
-from controller.rollout.traffic import ROUTER_FOLLOWS_S, Move, move, move_to, selected, shares
+from controller.rollout.traffic import (
+    ROUTER_FOLLOWS_S,
+    Move,
+    move,
+    move_to,
+    selected,
+    shares,
+)
 
 CONFIG_AGAIN_S = 60.0
 """When a ConfigMap that is missing, or may not be read, is looked for again; the watch of them is faster."""
@@ -88,6 +95,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         first.append(draft.closed)
     grown, shrunk = _pods(draft, desired)
     previewed = list(_preview(draft, desired))
+    without_work.note(draft, desired)
     back, pointed = _service(draft, desired, [*first, *given])
     retired, settled = _retired(draft, desired, moved)
     summary = desired.summary

@@ -33,14 +33,23 @@ def _by_its_work(draft: Draft) -> FailedCheck | None:
     evidence, disaster = draft.seen.evidence, draft.seen.disaster
     regression = evidence.regression
     if regression is not None:
-        return FailedCheck(
-            Reason.REGRESSED, regression.explanation(evidence.looks, draft.words.trial), regression.sentence()
-        )
+        found = regression.explanation(evidence.looks, draft.words.trial)
+        return FailedCheck(Reason.REGRESSED, f"{found}{_met_by(draft)}", regression.sentence())
     if disaster is not None:
         c = disaster.counts
         shown = f"{disaster.metric} {c.canary_bad}/{c.canary_total} vs {c.stable_bad}/{c.stable_total}"
-        return FailedCheck(Reason.ALL_BAD, disaster.sentence(), shown)
+        return FailedCheck(Reason.ALL_BAD, f"{disaster.sentence()}{_met_by(draft)}", shown)
     return _harms_too_many(draft)
+
+
+def _met_by(draft: Draft) -> str:
+    """Who has met a version that had no work; empty where it had some."""
+    status = draft.status
+    if status.weight > 0:
+        return ""
+    if status.copied:
+        return f". It had copies of {status.copied:g} % of the requests, and nobody got its answers"
+    return ". Nobody but those who send the header has met it" if status.chosen else ""
 
 
 def _by_its_job(draft: Draft) -> FailedCheck | None:
@@ -73,9 +82,10 @@ def _harms_too_many(draft: Draft) -> FailedCheck | None:
 
 
 def _harmed(metric: MetricEvidence) -> float:
-    """Bad canary units beyond what stable's rate would have given."""
-    c = metric.counts
-    return c.canary_bad - (c.canary_total * c.stable_bad / c.stable_total if c.stable_total else 0.0)
+    """Bad canary units beyond what stable's rate would have given. Copies harm nobody."""
+    c, copied = metric.counts, metric.copied
+    bad, total = c.canary_bad - copied.canary_bad, c.canary_total - copied.canary_total
+    return bad - (total * c.stable_bad / c.stable_total if c.stable_total else 0.0)
 
 
 def _unused_credits(draft: Draft) -> FailedCheck | None:

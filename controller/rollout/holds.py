@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
-from controller.rollout import baseline, contention
+from controller.rollout import baseline, contention, without_work
 from controller.rollout.desired import Summary
 from controller.rollout.draft import Draft
 from controller.rollout.observation import MetricTrouble
@@ -27,9 +27,10 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     stands = attempt.paused_by != "" or draft.contended
     trouble = draft.seen.metric_trouble or baseline.lost(draft)
     watched = in_force if stands else weight
-    if trouble is not None and watched > 0 and (stands or not attempt.full_by):
+    judged = (watched > 0 or without_work.judges(draft)) and (stands or not attempt.full_by)
+    if trouble is not None and judged:
         return out_of_sight(draft, trouble, watched)
-    if draft.seen.analysis_pending and watched > 0 and (stands or not attempt.full_by):
+    if draft.seen.analysis_pending and judged:
         message = "waiting for the first answer of the metrics"
         return min(in_force, watched), Summary(Phase.PROGRESSING, Reason.ANALYZING, message)
     if attempt.paused_by:
@@ -112,7 +113,7 @@ def out_of_sight(draft: Draft, trouble: MetricTrouble, weight: float) -> tuple[f
     held_since = draft.attempt.clock.held_since
     if held_since is not None:
         left = held_since + outage.wait_at_most - draft.now
-    to_stable = outage.to_stable and draft.status.stable != ""
+    to_stable = outage.to_stable and draft.status.stable != "" and weight > 0
     if to_stable and left <= 0:
         # a step that went by without being watched for so long is entered again
         draft.update_attempt(step=max(0, min(draft.attempt.step, len(draft.seen.spec.steps) - 1)))

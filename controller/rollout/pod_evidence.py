@@ -35,6 +35,8 @@ def keep_evidence(draft: Draft, rejection: Rejection, verdict: str) -> None:
         "message": rejection.message[:_MOST_MESSAGE],
         "owned": draft.seen.owned,
     }
+    if draft.seen.status.run and draft.seen.status.attempts == attempt:
+        payload["run"] = draft.seen.status.run
     job = judged_by(draft)
     if job:
         payload["job"] = job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.api.reasons import Reason
 from controller.api.status import KEPT, Rejection
+from controller.rollout import without_work
 from controller.rollout.draft import Draft
 from controller.rollout.git_rollback import write_to_git
 from controller.rollout.pod_evidence import keep_evidence
@@ -22,6 +23,7 @@ def end_attempt(draft: Draft, verdict: str, message: str) -> None:
 def reject(draft: Draft, reason: str, message: str) -> None:
     """A rollback; the revision stays rejected."""
     canary, step = draft.status.canary, draft.status.step
+    met = not without_work.judges(draft) or draft.status.weight > 0
     change = "" if draft.status.attempt is None else draft.status.attempt.change
     rejection = Rejection(canary, reason, message, draft.status.evidence, draft.now, change)
     verdict = "aborted" if reason == Reason.ABORTED else "regression"
@@ -30,7 +32,9 @@ def reject(draft: Draft, reason: str, message: str) -> None:
     remember(draft, rejection)
     keep_evidence(draft, rejection, verdict)
     write_to_git(draft, rejection)
-    draft.event(reason, f"{canary} rolled back: {message}{f'; {change}' if change else ''}", warning=True)
+    # nobody but those who asked for it has met a version without work
+    ended = "rolled back" if met else "rejected before it had work"
+    draft.event(reason, f"{canary} {ended}: {message}{f'; {change}' if change else ''}", warning=True)
 
 
 def remember(draft: Draft, rejection: Rejection) -> None:

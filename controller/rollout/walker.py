@@ -13,7 +13,7 @@ from controller.api.reasons import Reason
 from controller.api.status import Unproven
 from controller.rollout import baseline, holds
 from controller.rollout.at_stable import at_rest, rolled_back
-from controller.rollout.capacity import awaited, lacks_pods, overdue
+from controller.rollout.capacity import awaited, carried, lacks_pods, overdue
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.observation import Observation
@@ -80,7 +80,7 @@ def _track(draft: Draft, sized_for: float, weight: float, summary: Summary) -> D
     """The canary has pods for one weight, and stable for what the canary is given. A baseline goes with the canary."""
     seen, status = draft.seen, draft.status
     size = seen.spec.strategy.sizes
-    canary = size(seen.sizing, seen.spec.replicas, sized_for).canary
+    canary = size(seen.sizing, seen.spec.replicas, carried(draft, sized_for)).canary
     stable = size(seen.sizing, seen.spec.replicas, weight).stable
     return Desired(
         summary,

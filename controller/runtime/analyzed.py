@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.analysis.subject import Drain, Subject, subject_of
 from controller.api.status import Status
 from controller.rollout.bake import bake_weight
+from controller.rollout.preview import reach_of
 from controller.runtime.observer import World
 
 
@@ -23,6 +24,7 @@ def analyzed_in(world: World, status: Status) -> Subject | None:
         sticky=bool(spec.strategy.cookie),
         reserve_at=bake_weight(spec.steps),
         switches=spec.strategy.switches,
+        judged_before=any(step.analyzes and reach_of(step) is not None for step in spec.steps),
     )
 
 

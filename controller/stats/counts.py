@@ -68,13 +68,19 @@ class Look:
     baseline: float | None = None
     """Percent of the work on new pods of stable, where rows have those in place of stable; None: stable has the rest.
     """
+    copied: float = 0.0
+    """Percent of the requests whose copies the canary had, while it had no work. Stable had all of them as well."""
+    chosen: bool = False
+    """Requests that people choose reached the canary, which had no work: they are no random part of all."""
 
     @property
     def compared(self) -> float:
-        """Percent of the work that rows count."""
+        """Percent of the work that rows count; copies count beside what they are copies of."""
+        if self.copied:
+            return _WHOLE + self.copied
         return _WHOLE if self.baseline is None else self.weight + self.baseline
 
     @property
     def share(self) -> float:
         """The canary's part of the units in rows that is to be expected, 0 to 1."""
-        return self.weight / self.compared if self.compared > 0 else 0.0
+        return (self.copied or self.weight) / self.compared if self.compared > 0 else 0.0

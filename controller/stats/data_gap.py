@@ -52,6 +52,8 @@ def _missing(name: str, looks: Sequence[Look], baseline_rates: float, trial: str
         return None
     alone = all(counts == NOTHING for _, counts in silent)
     whose = "no units at all" if alone else f"no units of the {trial}"
+    if silent[0][0].copied and not alone:
+        whose = f"no copies at the {trial}"
     return f"metric {name}: {whose} in {len(silent)} looks, where about {expected:.0f} were expected"
 
 
@@ -60,13 +62,13 @@ def _expected(look: Look, counts: Counts, rate: float, baseline: float) -> float
 
     After a switch nothing is beside it, and what came before is all there is to go by.
     """
-    if look.weight <= 0:
+    if look.weight <= 0 and look.copied <= 0:
         return 0.0
     if look.weight >= 100:  # noqa: PLR2004 - percent
         return baseline * (look.end - look.start)
     if counts.stable_total > 0 and look.share < 1:
         return counts.stable_total * look.share / (1 - look.share)
-    return rate * (look.end - look.start) * look.weight / 100
+    return rate * (look.end - look.start) * (look.copied or look.weight) / 100
 
 
 def _rate(heard: Sequence[tuple[Look, Counts]]) -> float:

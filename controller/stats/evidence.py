@@ -62,6 +62,8 @@ class MetricEvidence:
     """The rate, 0 to 1, that is tolerated after the switch."""
     reference: str = "stable"
     """What the other row of its looks is called."""
+    copied: Counts = NOTHING
+    """The part of `counts` that is of copies of requests, whose answers nobody got."""
     record: Record | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -183,6 +185,7 @@ class _Judged:
     control: Control | None = None
     looked: list[tuple[int, Counts]] = field(default_factory=list)
     counts: Counts = NOTHING
+    copied: Counts = NOTHING
     seen: bool = False
 
 
@@ -273,6 +276,8 @@ class Judge:
                 continue
             judged.seen = judged.seen or counts != NOTHING
             judged.counts += counts
+            if look.copied:
+                judged.copied += counts
             if judged.proof is not None:
                 judged.looked.append((look.number, counts))
             yield judged, counts
@@ -311,6 +316,7 @@ class Judge:
             before=before,
             edge=judged.plan.edge,
             reference=self._reference,
+            copied=judged.copied,
             record=record,
         )
 

@@ -11,6 +11,8 @@ from controller.stats.spending import Spending
 
 LIMITS_SHARE = 0.1
 BAKES_SHARE = 0.2
+PREVIEWS_SHARE = 0.5
+"""Of the budget, for what is judged before a switch; what is left is for the time after it."""
 SETTLE_S = 3.0
 """Where nothing is said, and nothing was learnt."""
 

@@ -34,6 +34,8 @@ class Explanation:
     """Why the record cannot be judged again."""
     fresh_baseline: bool = False
     """The last look compared with new pods of stable."""
+    copies: bool = False
+    """All looks are of copies of requests."""
     rejected: str = ""
     """The version whose pods `pod_evidence` is about."""
     pod_evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -103,7 +105,7 @@ class Explanation:
         yield f"stable  {status.stable or 'none yet'}{of_stable}{kept_old(self.release, status)}"
         if status.canary:
             since = f" for {_span(now - status.weight_since)}" if status.weight_since and status.weight else ""
-            yield f"{self._new:<6}  {status.canary}, {work_of(self.release, status.weight)}{since}{of_new}"
+            yield f"{self._new:<6}  {status.canary}, {work_of(self.release, status)}{since}{of_new}"
         if status.baseline:
             yield f"baseline  {status.baseline}, {status.baseline_weight:g} % of the work: new pods of stable"
 
@@ -136,6 +138,8 @@ class Explanation:
         if any(metric.before is not None for metric in self.evidence.metrics):
             yield "  no guarantee: before and after a switch are no random split; only limits keep to maxFalseRollback"
         elif self.alpha is not None:
+            if self.copies:
+                yield "  all of it are copies of requests: nobody got the new version's answers"
             yield f"  guarantee: at most {self.alpha:.2%} of good versions are rolled back by these tests together"
 
     def _of_metric(self, metric: MetricEvidence) -> Iterator[str]:

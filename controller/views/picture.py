@@ -15,7 +15,7 @@ from controller.api.status import Status
 from controller.rollout.switch import Switch
 from controller.stats.evidence import MetricEvidence, Verdict
 from controller.views.explanation import Explanation, next_commands, pods_ready
-from controller.views.strategies import kept_old, new_version, strategy_of, switches, work_of
+from controller.views.strategies import kept_old, new_version, reached_by, strategy_of, switches, work_of
 
 _COLORS = {
     Phase.HEALTHY: "green",
@@ -33,9 +33,9 @@ _BAR = 10
 def line(found: Explanation) -> str:
     """All that moves, in one line."""
     status = found.status
-    share = f"weight {status.weight:g} %"
+    share = f"weight {_weight(status)}"
     if switches(found.release):
-        work = work_of(found.release, status.weight)
+        work = work_of(found.release, status)
         share = f"new version {status.canary}: {work}" if status.canary else ""
     parts = [f"{status.phase} ({status.reason})", _where(status), share, status.evidence]
     return ", ".join(part for part in parts if part)
@@ -69,6 +69,10 @@ def picture(found: Explanation, width: int, now: float) -> RenderableType:
     return Group(*rows)
 
 
+def _weight(status: Status) -> str:
+    return reached_by(status) or f"{status.weight:g} %"
+
+
 def _where(status: Status) -> str:
     return f"step {min(status.step + 1, status.steps)}/{status.steps}" if status.canary and status.steps else ""
 
@@ -81,7 +85,7 @@ def _versions(found: Explanation, width: int, now: float) -> Table:
     if status.canary:
         table.add_row("steps", _steps(found.release, status))
         if not switches(found.release):
-            share = Text(f"{status.weight:g} %")
+            share = Text(_weight(status))
             bar = Text.assemble(_bar(status.weight / 100, "cyan"), " ", share)
             table.add_row("weight", bar if width >= _NARROW else share)
     of_stable, of_new = pods_ready(status)
@@ -98,9 +102,10 @@ def _since(found: Explanation, now: float) -> str:
     status = found.status
     seconds = None if status.weight_since is None else f"{max(0, now - status.weight_since):.0f} s"
     if not switches(found.release):
-        return "" if seconds is None else f", {seconds} at this weight"
-    work = work_of(found.release, status.weight)
-    return f", {work}" if seconds is None or not status.weight else f", {work} for {seconds}"
+        at = "so far" if reached_by(status) else "at this weight"
+        return "" if seconds is None else f", {seconds} {at}"
+    work = work_of(found.release, status)
+    return f", {work}" if seconds is None or not (status.weight or reached_by(status)) else f", {work} for {seconds}"
 
 
 def _steps(release: Mapping[str, Any], status: Status) -> Text:

@@ -27,11 +27,20 @@ def new_version(release: Mapping[str, Any]) -> str:
     return words_of_release(release).label
 
 
-def work_of(release: Mapping[str, Any], weight: float) -> str:
-    """What the version on trial has of the work, in a sentence."""
+def work_of(release: Mapping[str, Any], status: Status) -> str:
+    """What the version on trial has of the work, or gets without, in a sentence."""
+    if without_work := reached_by(status):
+        return without_work
     if not switches(release):
-        return f"{weight:g} % of the work"
-    return "all of the work" if weight > 0 else "no work before the switch"
+        return f"{status.weight:g} % of the work"
+    return "all of the work" if status.weight > 0 else "no work before the switch"
+
+
+def reached_by(status: Status) -> str:
+    """What reaches a version that is judged without work; empty where none is."""
+    if status.weight <= 0 and status.copied:
+        return f"no work, copies of {status.copied:g} % of the requests"
+    return "no work but the requests with its header" if status.weight <= 0 and status.chosen else ""
 
 
 def kept_old(release: Mapping[str, Any], status: Status) -> str:

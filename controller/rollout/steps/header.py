@@ -4,27 +4,57 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from controller.api.fields import record
-from controller.api.reach import Header as Fields
+from controller.api.fields import Absent, Rule, field, record
+from controller.api.reach import Header as Match
+from controller.api.shapes import Record
+from controller.rollout.analyze import DESCRIPTION, Analyze
 from controller.rollout.preview import Reach
 from controller.rollout.step import Done, Outcome, StepView
 
 KIND = "header"
-EXAMPLE: dict[str, Any] = {"header": {"name": "x-canary", "value": "always"}}
+EXAMPLE: dict[str, Any] = {"header": {"name": "x-canary", "value": "always"}, "analyze": {"atMost": "10m"}}
+_NO_PROOF = "people choose the requests with this header, so nothing is proven and the step takes atMost: leave it out"
 
 
-@record("Send requests with a header to the canary, whatever the weight; from this step to the end of the rollout.")
-class Header(Fields):
+@record(
+    rules=[
+        Rule(
+            f"analyze.atLeast: {_NO_PROOF}",
+            test=lambda step: step.analyze is None or step.analyze.at_least <= 0,
+            at="analyze",
+            says=f"atLeast: {_NO_PROOF}",
+        )
+    ]
+)
+class Header:
     needs: ClassVar[str] = "preview"
     weight: ClassVar[None] = None
-    analyzes: ClassVar[bool] = False
+    by_limits: ClassVar[bool] = True
+    """Nothing is random about who sends the header, so what is seen of them is compared with nobody's."""
+
+    header: Match = field(
+        Record(Match),
+        "Send requests with a header to the canary, whatever the weight; from this step to the end of the rollout.",
+    )
+    analyze: Analyze | None = field(Record(Analyze), DESCRIPTION, default=Absent())
+
+    @property
+    def at_most(self) -> float | None:
+        return None if self.analyze is None else self.analyze.at_most
+
+    @property
+    def analyzes(self) -> bool:
+        return self.analyze is not None
 
     @property
     def reach(self) -> Reach:
-        return Reach(header=(self.name, self.value))
+        return Reach(header=(self.header.name, self.header.value))
 
     def advance(self, view: StepView) -> Outcome:
-        return Done(f"requests with {self.name}: {self.value} get {view.canary}")
+        requests = f"requests with {self.header.name}: {self.header.value}"
+        if self.analyze is None:
+            return Done(f"{requests} get {view.canary}")
+        return self.analyze.watch(view, f"watching {requests}")
 
 
 Config = Header

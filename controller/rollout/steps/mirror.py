@@ -4,33 +4,45 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from controller.api.fields import field, record
-from controller.api.shapes import Share
+from controller.api.fields import Absent, field, record
+from controller.api.shapes import Record, Share
+from controller.rollout.analyze import DESCRIPTION, Analyze
 from controller.rollout.preview import Reach
 from controller.rollout.step import Done, Outcome, StepView
 
 KIND = "mirror"
-EXAMPLE: dict[str, Any] = {"mirror": "10%"}
+EXAMPLE: dict[str, Any] = {"mirror": "10%", "analyze": {"atMost": "10m"}}
 
 
 @record()
 class Mirror:
     needs: ClassVar[str] = "mirrorPercent"
     weight: ClassVar[None] = None
-    analyzes: ClassVar[bool] = False
 
     mirror: float = field(
         Share(most=100, by_parser=True),
         "Share of the requests that is copied to the canary, until it gets work: whole percent, as 10 or '10%'. Nobody "
         "gets its answers. What a copied request writes is written twice.",
     )
+    analyze: Analyze | None = field(Record(Analyze), DESCRIPTION, default=Absent())
+
+    @property
+    def at_most(self) -> float | None:
+        return None if self.analyze is None else self.analyze.at_most
+
+    @property
+    def analyzes(self) -> bool:
+        return self.analyze is not None
 
     @property
     def reach(self) -> Reach:
         return Reach(mirror=self.mirror)
 
     def advance(self, view: StepView) -> Outcome:
-        return Done(f"{self.mirror:g} % of the requests are copied to {view.canary}")
+        copied = f"{self.mirror:g} % of the requests"
+        if self.analyze is None:
+            return Done(f"{copied} are copied to {view.canary}")
+        return self.analyze.compare(view, f"analyzing copies of {copied}")
 
 
 Config = Mirror

@@ -80,6 +80,8 @@ class Metrics:
     """A source that counts what the router sends; it can go dark."""
 
     per_look: int = 2000
+    chosen: float = 5.0
+    """Requests of people who choose the canary by a header, in percent of all others."""
     trouble: MetricTrouble | None = None
 
     def go_dark(self, reason: str = "SourceOutage") -> None:
@@ -87,6 +89,10 @@ class Metrics:
 
     def come_back(self) -> None:
         self.trouble = None
+
+    def of_copies(self, percent: float, canary: Behavior, stable: Behavior) -> Counts:
+        """Stable has all requests, and the canary so many beside them."""
+        return self.counts(percent, canary, stable, 100.0)
 
     def counts(self, share: float, canary: Behavior, stable: Behavior, rest: float | None = None) -> Counts:
         """`rest`: percent of what it is compared with; None: all that is left."""

@@ -14,10 +14,11 @@ from controller.api.reach import Preview
 from controller.api.reading import parse_duration
 from controller.api.release import Choice, Drain, ReleaseSpec
 from controller.api.strategy import Scale
+from controller.rollout.analyze import Analyze
 from controller.rollout.sizing import Sizing
 from controller.rollout.steps.approve import Approve
 from controller.rollout.steps.pause import Pause
-from controller.rollout.steps.weight import Analyze, Weight
+from controller.rollout.steps.weight import Weight
 from controller.rollout.strategies.blue_green import BlueGreen
 from controller.rollout.strategies.canary import Canary
 

@@ -9,7 +9,7 @@ from controller.api.release import ReleaseSpec
 from controller.api.status import Status
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import NO_EVIDENCE, Evidence, Judge
-from controller.stats.method import AnalysisPlan
+from controller.stats.method import PREVIEWS_SHARE, AnalysisPlan
 from controller.stats.share_lag import share_lag
 
 BEFORE = [(2, 2000)] * 20
@@ -25,8 +25,8 @@ class Run:
     looks: list[Look] = field(default_factory=list)
 
     @classmethod
-    def of(cls, spec: ReleaseSpec, status: Status) -> Run | None:
-        """None where nothing is to be judged by."""
+    def of(cls, spec: ReleaseSpec, status: Status, *, before_switch: bool = False) -> Run | None:
+        """None where nothing is to be judged by. `before_switch`: by what reaches the version without work."""
         analysis = spec.analysis
         metrics = analysis.metrics
         if not status.stable:  # there is none to compare the first version with
@@ -34,13 +34,18 @@ class Run:
         if status.attempt is None or not metrics:
             return None
         tested = tuple(metric_plan(metric, metric.name) for metric in metrics)
-        plan = AnalysisPlan(analysis.alpha, analysis.advanced.min_bad_units, tested)
-        if spec.strategy.switches and status.stable:
+        part = PREVIEWS_SHARE if before_switch else 1.0
+        plan = AnalysisPlan(analysis.alpha * part, analysis.advanced.min_bad_units, tested)
+        if spec.strategy.switches and status.stable and not before_switch:
             plan = compared_with_before(plan, analysis, {one.name: BEFORE for one in tested})
         return cls(plan, Judge(plan))
 
-    def look(self, start: float, end: float, share: float, counts: Counts) -> None:
-        look = Look(len(self.looks) + 1, start, end, share, {one.name: counts for one in self.plan.metrics})
+    def look(
+        self, start: float, end: float, share: float, counts: Counts, *, copied: float = 0.0, chosen: bool = False
+    ) -> None:
+        """Of requests that people choose, only a limit is held against the canary."""
+        rows = {one.name: counts for one in self.plan.metrics if one.limit is not None or not chosen}
+        look = Look(len(self.looks) + 1, start, end, share, rows, copied=copied, chosen=chosen)
         self.looks.append(look)
         self.judge.add(look)
 

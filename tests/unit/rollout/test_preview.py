@@ -1,10 +1,11 @@
 """Who gets at the new version before it has a weight: by a preview, or by a header."""
 
+from controller.api import reach
 from controller.rollout.steps.header import Header
 from tests.unit.rollout.cluster import START_S
 from tests.unit.rollout.language import PREVIEWED, approve, blue_green, pause, release, weight
 
-HEADER = Header("x-canary", "always")
+HEADER = Header(reach.Header("x-canary", "always"))
 
 
 def shown(world):

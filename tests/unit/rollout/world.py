@@ -346,12 +346,18 @@ class World:
     # -- looks ---------------------------------------------------------------------------------------------------
 
     def _start_run(self) -> None:
-        """The engine opens an AnalysisRun for an attempt and writes its name into the status."""
-        status = self.release
-        run = None if status.run else Run.of(self.spec, status)
+        """The engine opens an AnalysisRun for an attempt and writes its name into the status. One that switches, and
+        is judged before, has two.
+        """
+        status, own = self.release, f"shop-{self.release.attempts}"
+        switched = not self.spec.strategy.switches or not status.stable or status.weight > 0
+        before = not switched and (status.copied > 0 or status.chosen)
+        name = f"{own}-preview" if before else own
+        if status.run == own or not (switched or before) or (status.run and not switched):
+            return
+        run = Run.of(self.spec, status, before_switch=before)
         if run is None:
             return
-        name = f"shop-{status.attempts}"
         self.attempts.setdefault(name, run)
         self._keep({**self.raw, "analysisRun": name})
         self.last_look = self.cluster.now
@@ -360,11 +366,16 @@ class World:
         status, run = self.release, self.attempts.get(self.release.run)
         share = self.cluster.share_of(status.canary) if status.canary else 0
         start, self.last_look = self.last_look, self.cluster.now
-        if run is None or not share or self.metrics.trouble or self.spec.suspend:
+        reached = share or status.copied or status.chosen
+        if run is None or not reached or self.metrics.trouble or self.spec.suspend:
             return
         seen = share if self.follows else 0.0
         rest = self.cluster.share_of(status.baseline) if status.baseline else None
         canary, stable = (self.cluster.behavior(one) for one in (status.canary, status.baseline or status.stable))
+        if not share:
+            counts = self.metrics.of_copies(status.copied or self.metrics.chosen, canary, stable)
+            run.look(start, self.cluster.now, 0.0, counts, copied=status.copied, chosen=status.chosen)
+            return
         counts = self.metrics.counts(seen, canary, stable, rest)
         run.look(start, self.cluster.now, share, counts if status.stable else of_canary(counts))
 

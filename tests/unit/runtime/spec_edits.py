@@ -100,6 +100,7 @@ OPEN: dict[Path, list[Any]] = {
         [{"weight": 5}, {"job": SMOKE}, {"approve": {}}],
         [{"weight": 5, "analyze": {"atLeast": "1s", "atMost": "5s"}}],
         [{"header": {"name": "x-canary", "value": "1"}}, {"weight": 5}],
+        [{"header": {"name": "x-canary", "value": "1"}, "analyze": {"atMost": "5s"}}, {"weight": 5}],
     ],
     ("strategy", "blueGreen", "preview"): [
         {"hostnames": ["preview.example.com"]},
@@ -112,6 +113,7 @@ OPEN: dict[Path, list[Any]] = {
         [{"webhook": GATE}, {"approve": {}}],
         [{"job": SMOKE}, {"approve": {}}],
         [{"header": {"name": "x-preview", "value": "1"}}, {"approve": {}}],
+        [{"header": {"name": "x-preview", "value": "1"}, "analyze": {"atLeast": "0s", "atMost": "5s"}}],
     ],
     ("strategy", "canary", "scale"): ["full", "matchWeight", {"replicas": 2}],
     ("notify",): [
@@ -127,7 +129,6 @@ NEVER: dict[Path, str] = {
     ("strategy", "canary", "sticky", "cookie"): "refused with traffic.gatewayAPI: test_routers_traefik",
     ("strategy", "canary", "steps", 0, "mirror"): "waits for a GatewayClass that can copy: test_mirror",
     ("strategy", "blueGreen", "steps", 0, "mirror"): "waits for a GatewayClass that can copy: test_mirror",
-    ("strategy", "blueGreen", "steps", 0, "analyze"): "goes with a weight",
 }
 """Fields that no Release may have, or none with the router of these tests."""
 TEXTS = ("a", "1s", "2s", "5%", "a-name", "http://gate.qa/", "eu-central-1")
@@ -235,7 +236,8 @@ def edited(spec: Object, path: Path, value: Any) -> Object:
         and any("analyze" in step for step in value)
         and not after.get("analysis", {}).get("metrics")
     ):
-        return edited(after, metrics, OPEN[metrics][0])  # or there is nothing to analyze
+        chosen = any("analyze" in step and "header" in step for step in value)
+        return edited(after, metrics, OPEN[metrics][chosen])  # or there is nothing to analyze
     return after
 
 
