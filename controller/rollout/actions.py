@@ -101,6 +101,10 @@ class PointService:
     revision: str
 
 
+PROMOTED = "promoted"
+"""The verdict on an attempt whose version is stable now."""
+
+
 @dataclass(frozen=True)
 class FinishAnalysis:
     """Writes the verdict into the attempt's AnalysisRun."""

@@ -13,8 +13,9 @@ from controller.rollout.at_stable import at_rest, rolled_back
 from controller.rollout.converge import Decision, converge
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
-from controller.rollout.first import find_stable_again, first_deployment, forget_a_lost_stable
+from controller.rollout.first import first_deployment, forget_a_lost_stable
 from controller.rollout.guards import first_that_decides
+from controller.rollout.lost_status import find_stable_again
 from controller.rollout.observation import Observation
 from controller.rollout.requests import take_requests
 from controller.rollout.traffic import WHOLE

@@ -12,6 +12,7 @@ from dataclasses import replace
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Attempt, Clock
+from controller.rollout.actions import PROMOTED
 from controller.rollout.at_stable import at_rest
 from controller.rollout.bake import Bake
 from controller.rollout.desired import Desired, Pods, Summary
@@ -41,30 +42,6 @@ def forget_a_lost_stable(draft: Draft) -> None:
     draft.event(Reason.STABLE_LOST, message, warning=True)
 
 
-def find_stable_again(draft: Draft) -> None:
-    """A status that is lost, by hand or with a restore, took with it who was trusted: that is who callers are sent to.
-
-    Where the spec asks for just this one there is nothing to compare, and it is deployed like a first version.
-    """
-    seen, status = draft.seen, draft.status
-    if status.stable or status.attempt is not None or seen.deleting:
-        return
-    weights = seen.weights or {}
-    serving = [one for one in _serving_before(draft) if seen.state(one).exists]
-    trusted = max(serving, key=lambda one: (one == seen.service, weights.get(one, 0.0)), default="")
-    others = [one for one, state in seen.revisions.items() if one != seen.target and state.complete]
-    copies = seen.preview is not None and seen.preview.reach.mirror > 0
-    switched = seen.spec.strategy.switches and seen.service == seen.target and seen.finalizer and not copies
-    if switched and len(others) == 1:
-        # callers get a version that is not trusted yet; the finalizer says that work, and not copies, has to go back
-        trusted = others[0]
-    elif not trusted or seen.service == seen.target:
-        return
-    draft.update(stable=trusted)
-    message = f"the status named no version; {trusted} is taken for stable, and {seen.target} is a new version"
-    draft.event(Reason.STATUS_LOST, message, warning=True)
-
-
 def first_deployment(draft: Draft) -> Desired:
     """`judged` says in the end what decided, and where it was readiness alone."""
     if draft.status.canary != draft.seen.target:
@@ -78,7 +55,7 @@ def first_deployment(draft: Draft) -> Desired:
     if isinstance(judged, Summary):
         return _with_all_work(draft, judged)
     new = draft.status.canary
-    draft.close_run("promoted", f"{new}, the first version; {draft.status.evidence or 'no requests were seen'}")
+    draft.close_run(PROMOTED, f"{new}, the first version; {draft.status.evidence or 'no requests were seen'}")
     unused = frozenset(_others(draft)) - frozenset(_serving_before(draft))
     draft.update(stable=new, attempt=None, weight=0.0, judged=judged, evidence="")
     return replace(at_rest(draft), unused=unused)

@@ -50,6 +50,8 @@ class RevisionState:
     """Kind and name of what somebody has changed by hand, or whose pods are still those of such a change."""
     as_made: bool = True
     """Its Deployment and Service are known to be as they were made."""
+    made_at: float = 0.0
+    """When its Deployment was made, in epoch seconds."""
 
     @property
     def serving(self) -> int:
@@ -80,6 +82,16 @@ class Request:
     def whose(self) -> str:
         """Who asks, and why, as it is kept in the status."""
         return f"{self.by}: {self.reason}"[:1024] if self.reason else self.by
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """Whom the youngest AnalysisRun compares."""
+
+    stable: str
+    canary: str
+    promoted: bool
+    """It ended so. While it goes on, and where it ended otherwise, its canary is not trusted."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +216,8 @@ class Observation:
     """The revision that annotation pointsman.dev/retry names."""
     commit: str = ""
     """Annotation pointsman.dev/commit: the commit that the manifest came with."""
+    last_run: LastRun | None = None
+    """Only read where the status names no version."""
     kept: tuple[str, ...] = ()
     """Revisions that can be made again, the youngest first. Only read when somebody wants to go back."""
 

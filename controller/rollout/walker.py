@@ -12,6 +12,7 @@ from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Unproven
 from controller.rollout import baseline, holds
+from controller.rollout.actions import PROMOTED
 from controller.rollout.at_stable import at_rest, rolled_back
 from controller.rollout.capacity import awaited, carried, lacks_pods, overdue
 from controller.rollout.desired import Desired, Pods, Summary
@@ -290,7 +291,7 @@ def _promote(draft: Draft) -> Desired:
     else:
         judged = Reason.UNPROVEN if seen.spec.analysis.metrics else Reason.NO_METRICS
     message = f"{new} took over from {old}; {draft.status.evidence or 'no comparison was made'}"
-    draft.close_run("promoted", message)
+    draft.close_run(PROMOTED, message)
     draft.event("Promoted", message)
     draft.update(
         stable=new,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from controller.api import times
 from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.revision import same_ports
 from controller.kube.config_maps import Copy
@@ -41,6 +42,7 @@ def state_of(
         trouble=trouble_of(pods, deployment),
         as_made=as_made[0],
         edited=as_made[1],
+        made_at=times.from_text(deployment["metadata"]["creationTimestamp"]),
     )
 
 

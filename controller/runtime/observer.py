@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller import registry
+from controller.analysis.record import is_page
 from controller.api import times
 from controller.api.names import COMMIT, MANUAL_UNTIL, RELEASE_LABEL, RETRY, TRAFFIC_FINALIZER
 from controller.api.release import ReleaseSpec
 from controller.api.resources import (
+    ANALYSIS_RUNS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
@@ -34,7 +36,8 @@ from controller.ports import (
     RouterSigns,
     Weights,
 )
-from controller.rollout.observation import NOTHING_RUNS, Observation, Request
+from controller.rollout.actions import PROMOTED
+from controller.rollout.observation import NOTHING_RUNS, LastRun, Observation, Request
 from controller.rollout.preview import reach_of
 from controller.runtime.children import as_made, lacks_pods, ready_endpoints, selected, state_of
 from controller.runtime.pods import pods_of
@@ -173,6 +176,7 @@ class Observer:
             requests=requests,
             retry=str(annotations.get(RETRY, ""))[:253],
             commit=str(annotations.get(COMMIT, ""))[:64],
+            last_run=None if status.stable or status.attempt is not None else await self._last_run(key),
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
             manual=None if manual is None else str(manual)[:_SHOWN],
             manual_until=None if manual is None else _manual_until(manual),
@@ -275,6 +279,15 @@ class Observer:
         found = await self._kube.list(CONTROLLER_REVISIONS, key.namespace, labels=labels)
         found.sort(key=lambda item: (item["revision"], item["metadata"]["creationTimestamp"]), reverse=True)
         return tuple(revision for item in found if (revision := child_revision(key, item)))
+
+    async def _last_run(self, key: Key) -> LastRun | None:
+        pages = await self._kube.list(ANALYSIS_RUNS, key.namespace, labels=f"{RELEASE_LABEL}={key.name}")
+        first = [page for page in pages if is_page(key, page) and page["spec"]["page"] == 0]
+        youngest = max(first, key=lambda page: str(page["spec"]["startedAt"]), default=None)
+        if youngest is None:
+            return None
+        spec, verdict = youngest["spec"], youngest.get("status", {}).get("verdict", "")
+        return LastRun(str(spec.get("stableRevision", "")), str(spec["canaryRevision"]), promoted=verdict == PROMOTED)
 
     async def _pods_of_unready(
         self, key: Key, deployments: Mapping[str, Mapping[str, Any]], new: Iterable[str]

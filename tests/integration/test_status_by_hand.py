@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from controller.api.resources import EVENTS, RELEASES
 from tests.integration.operator_fixture import APPROVE, release, weight
 
@@ -19,6 +21,24 @@ async def test_a_status_removed_in_mid_release_promotes_nothing(shop):
     again = await shop.until(lambda status: status.get("reason") == "AwaitingApproval")
     assert again["stableRevision"] == stable
     assert "StatusLost" in {event["reason"] for event in await shop.kube.list(EVENTS, shop.namespace)}
+
+
+@pytest.mark.parametrize("asked_for", ["1", "2"])
+async def test_a_status_removed_after_a_switch_promotes_nothing(shop, asked_for):
+    """The spec is at the new version, or somebody goes back to the old one at the same time."""
+    await shop.given(release(strategy={"blueGreen": {"steps": [APPROVE], "keepOld": "10m"}}))
+    stable = (await shop.status())["stableRevision"]
+    await shop.commit("2")
+    await shop.until(lambda status: status["reason"] == "AwaitingApproval")
+    await shop.command("approve", "web")
+    switched = await shop.until(lambda status: status["reason"] == "KeepingOld")
+    await shop.kube.patch(RELEASES, shop.namespace, shop.name, {"status": None}, subresource="status")
+    await shop.commit(asked_for)
+    coming = switched["canaryRevision"] if asked_for == "2" else None
+    phase = "Paused" if asked_for == "2" else "Healthy"
+    again = await shop.until(lambda status: status.get("phase") == phase)
+    assert (again["stableRevision"], again.get("canaryRevision")) == (stable, coming)
+    assert (await shop.shares())[stable] == 10_000
 
 
 async def test_a_reason_is_one_printable_line_in_the_status(shop):

@@ -55,6 +55,7 @@ class Deployment:
     service: bool = True
     started: list[float] = field(default_factory=list)
     """When each of its pods was made."""
+    made_at: float = 0.0
 
     def scale(self, replicas: int, now: float) -> None:
         self.wanted = replicas
@@ -72,6 +73,7 @@ class Deployment:
             endpoints=ready if self.service else 0,
             complete=self.deployment and self.service,
             trouble=trouble,
+            made_at=self.made_at,
         )
 
 
@@ -202,7 +204,7 @@ class Cluster:
     def _make(self, action: EnsureRevision) -> None:
         revision = action.revision
         if revision not in self.deployments or not self.deployments[revision].deployment:
-            self.deployments[revision] = Deployment(0)
+            self.deployments[revision] = Deployment(0, made_at=self.now)
             self.deployments[revision].scale(action.replicas, self.now)
         self.deployments[revision].service = True
         if not action.of:

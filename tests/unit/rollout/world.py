@@ -23,7 +23,7 @@ from controller.rollout import decide as decider
 from controller.rollout.actions import Action, EnsureRevision, Event, SetWeights
 from controller.rollout.converge import Decision
 from controller.rollout.effect import Result
-from controller.rollout.observation import ConfigTrouble, MetricTrouble, Observation, Request, common_cause
+from controller.rollout.observation import ConfigTrouble, LastRun, MetricTrouble, Observation, Request, common_cause
 from controller.rollout.sizing import Sizing
 from controller.rollout.strategy import words_of
 from controller.stats.all_bad import Disaster
@@ -82,6 +82,8 @@ class World:
     unsupported: str = ""
     lacks_before: bool = False
     cold_start: str = ""
+    last_run: LastRun | None = None
+    """What AnalysisRuns say where the status is lost."""
     follows: bool = True
     """The router does what was written."""
 
@@ -264,6 +266,7 @@ class World:
             requests=tuple(one for one in self.requests if one.name not in self.cluster.answers),
             retry=self.retry,
             commit=self.brought_by,
+            last_run=None if status.stable or status.attempt is not None else self.last_run,
             kept=tuple(reversed(self.cluster.templates)),
         )
 
