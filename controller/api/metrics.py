@@ -217,6 +217,12 @@ class MetricTemplate:
         "that work is missing.",
         default=False,
     )
+    in_progress: bool = field(
+        Flag(),
+        "Whether its rows count requests that still run, too. A version that hangs ends none, so without such a metric "
+        "only a time-out of the router shows that: `pointsman validate` looks for one of the two.",
+        default=False,
+    )
     halves: bool = field(
         Flag(),
         "Rows come for two halves of a revision's pods, which a column `half` tells apart, a and b. Stable's halves "

@@ -23,8 +23,19 @@ from controller.cli._documents import Document
 _PATH = "spec.template"
 
 
-def configuration_problems(at: Document, spec: ReleaseSpec, documents: Sequence[Document]) -> Iterator[SpecError]:
-    """One that is not among the files may be in the cluster."""
+def configuration_problems(
+    releases: Sequence[tuple[Document, ReleaseSpec]], documents: Sequence[Document]
+) -> Iterator[tuple[Document, SpecError]]:
+    """A ConfigMap that is not among the files may be in the cluster."""
+    config_maps: dict[str, list[Document]] = {}
+    for document in documents:
+        if (document.api_version, document.kind) == ("v1", "ConfigMap"):
+            config_maps.setdefault(document.name, []).append(document)
+    for at, spec in releases:
+        yield from ((at, error) for error in _problems(at, spec, config_maps))
+
+
+def _problems(at: Document, spec: ReleaseSpec, config_maps: Mapping[str, Sequence[Document]]) -> Iterator[SpecError]:
     if not spec.versions_configuration:
         return
     named = references(spec.template)
@@ -32,7 +43,8 @@ def configuration_problems(at: Document, spec: ReleaseSpec, documents: Sequence[
         yield SpecError(_PATH, f"names {len(named)} ConfigMaps, a version can have {MOST_REFERENCES}")
     size = 0
     for reference in named:
-        found = next((one for one in documents if _is(one, reference, at.namespace)), None)
+        among = config_maps.get(reference.name, ())
+        found = next((one for one in among if _may_be_in(one, at.namespace)), None)
         if found is None or is_live({"metadata": found.metadata}):
             continue
         content = _content(found.raw, reference)
@@ -45,9 +57,8 @@ def configuration_problems(at: Document, spec: ReleaseSpec, documents: Sequence[
         yield SpecError(_PATH, f"{problem}: annotate one with pointsman.dev/config: live, or set spec.configRefs: None")
 
 
-def _is(document: Document, reference: Reference, namespace: str) -> bool:
-    is_config_map = (document.api_version, document.kind, document.name) == ("v1", "ConfigMap", reference.name)
-    return is_config_map and (document.namespace == namespace or not document.namespace or not namespace)
+def _may_be_in(document: Document, namespace: str) -> bool:
+    return document.namespace == namespace or not document.namespace or not namespace
 
 
 def _content(raw: Mapping[str, Any], reference: Reference) -> Content:

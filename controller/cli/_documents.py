@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,10 @@ _WORDS = frozenset({f"{_TAG}bool", f"{_TAG}null"})
 _MERGE = f"{_TAG}merge"
 _TAGS = _NUMBERS | _WORDS | {f"{_TAG}{name}" for name in ("str", "map", "seq", "value")}
 _MOST_VALUES = 100_000
+MOST_READ = 32 * 2**20
+_MOST_MADE = 1_000_000
+_MOST_KEPT = 400_000
+"""Of all files together: bytes, which are a second per MiB, values, and values that stay, at some 500 bytes each."""
 _DEEPEST = 100
 _MOST_INTEGER = 2**63
 _MOST_DIGITS = 100
@@ -77,18 +81,67 @@ class Document:
         return _line(self.node, path)
 
 
+class TooMuchError(Exception):
+    """All files together hold more than can be checked in bounded time and memory."""
+
+
+@dataclass
+class Allowance:
+    """What may still be read. Aliases stand for many values, so bytes alone bound neither time nor memory."""
+
+    read: int = MOST_READ
+    made: int = _MOST_MADE
+    kept: int = _MOST_KEPT
+
+    def take(self, *, read: int = 0, made: int = 0, kept: int = 0) -> None:
+        """Raises TooMuchError."""
+        self.read -= read
+        self.made -= made
+        self.kept -= kept
+        if min(self.read, self.made, self.kept) < 0:
+            raise TooMuchError(
+                f"these files hold more than {MOST_READ >> 20} MiB of manifests, or {_MOST_KEPT} values to check: "
+                "name fewer of them at a time"
+            )
+
+
 def read_documents(file: str) -> list[Document]:
     """Raises UnreadableError."""
     return list(documents("stdin" if file == STDIN else file, read_text(file)))
 
 
-def documents(file: str, text: str) -> Iterator[Document]:
+def documents_within(
+    allowance: Allowance, file: str, text: str, keep: Callable[[Document], bool]
+) -> tuple[list[Document], int]:
+    """Those to keep, and how many others there are. Raises UnreadableError, TooMuchError."""
+    allowance.take(read=len(text))
+    kept, others, before = [], 0, 0
+    values = _Counted()
+    try:
+        for document in documents(file, text, values):
+            if keep(document):
+                kept.append(document)
+                allowance.take(kept=values.made - before)
+            else:
+                others += 1
+            before = values.made
+    finally:
+        allowance.take(made=values.made)  # those of a file that is refused, too
+    return kept, others
+
+
+@dataclass
+class _Counted:
+    made: int = 0
+
+
+def documents(file: str, text: str, counted: _Counted | None = None) -> Iterator[Document]:
     """The objects of one file; a List is what is in it. Raises UnreadableError."""
     try:
         _refuse_depth(file, text)
         loader = _Loader(text)
         try:
-            values = _Values(file, loader)
+            values = _Values(file, loader, counted or _Counted())
             while loader.check_node() and (node := loader.get_node()) is not None:
                 raw = values.of(node)
                 if raw is not None:
@@ -134,18 +187,18 @@ def _objects(file: str, raw: object, node: yaml.Node) -> Iterator[Document]:
 class _Values:
     """Makes values of nodes, at most so many of one file, and none that JSON cannot carry."""
 
-    def __init__(self, file: str, loader: Any) -> None:
+    def __init__(self, file: str, loader: Any, counted: _Counted) -> None:
         self._file = file
         self._loader = loader
-        self._made = 0
+        self._counted = counted
 
     def of(self, node: yaml.Node) -> Any:
         """Raises UnreadableError, yaml.YAMLError."""
         return self._of(node, "", 0)
 
     def _of(self, node: yaml.Node, path: str, depth: int) -> Any:
-        self._made += 1
-        if self._made > _MOST_VALUES:
+        self._counted.made += 1
+        if self._counted.made > _MOST_VALUES:
             raise self._refuse(node, path, f"the file stands for more than {_MOST_VALUES} values: split it")
         if depth > _DEEPEST:
             raise self._refuse(node, f"{path[:_SHOWN]}…", f"is nested deeper than {_DEEPEST} levels")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 import crds
-from controller.cli._checks import Problem, Report, check
-from controller.cli._documents import SUFFIXES, Document, read_documents
-from controller.cli._files import UnreadableError, files_of
-from controller.cli._options import FAILED, WRONG_USE, Output
+from controller.api.reading import SpecError
+from controller.cli._checks import check
+from controller.cli._documents import TooMuchError
+from controller.cli._files import UnreadableError
+from controller.cli._kustomize import build
+from controller.cli._manifests import read_manifests
+from controller.cli._options import FAILED, WRONG_USE, read_level
+from controller.cli._report import Form, Problem, Severity, lines_of, one_line
 from controller.cli._terminal import echo, say
 
 
@@ -40,49 +42,69 @@ def print_crds(
 
 
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="FILE|DIR|-...", help="Manifests; - reads standard input.")],
-    output: Annotated[Output, typer.Option(help="As lines FILE:LINE: FIELD: SENTENCE, or as one JSON object.")] = (
-        Output.TEXT
-    ),
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE|DIR|-...", help="Manifests; - reads standard input.")
+    ] = None,
+    kustomize: Annotated[
+        list[str] | None, typer.Option("--kustomize", "-k", metavar="DIR", help="What kustomize makes of this folder.")
+    ] = None,
+    output: Annotated[
+        Form,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Lines FILE:LINE: FIELD: SENTENCE, one JSON object, or for the CI of GitHub or GitLab.",
+        ),
+    ] = Form.TEXT,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are problems, too.")] = False,
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second: can the steps gather evidence with these? With --base.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Stable's share of bad units, such as 0.1%. With --rate.")
+    ] = None,
 ) -> None:
     """Check manifests as far as that goes without a cluster.
 
     Knows Release, MetricTemplate, MetricSource and ReleaseAction, and says
     each problem with its line and field. What is given together is checked
-    together, so name the metric library too.
+    together, so name the metric library too, and the Services and routes
+    beside a Release. Folders are searched; other YAML in them is left alone.
     Exit code 0: no problem, 1: problems, 2: wrong use.
 
     \b
     pointsman validate deploy/
     pointsman validate release.yaml gitops/library
+    pointsman validate -k overlays/production --output github
     kubectl kustomize overlays/production | pointsman validate -
+    pointsman validate release.yaml --rate 50 --base 0.1%
     """  # noqa: D301 - \b keeps the lines of the examples
+    if not files and not kustomize:
+        echo("pointsman validate: name a file or a folder, or - for standard input, or -k DIR", err=True)
+        raise typer.Exit(WRONG_USE)
     try:
-        names = files_of(files, SUFFIXES)
+        level = read_level(rate, base)
+        built = {folder: build(folder) for folder in dict.fromkeys(kustomize or ())}
+        manifests = read_manifests(files or [], built)
     except UnreadableError as error:
         echo(f"pointsman validate: {error.file}: {error.problem}", err=True)
         raise typer.Exit(WRONG_USE) from error
-    found: list[Document] = []
-    unreadable: list[Problem] = []
-    for name in names:
-        try:
-            found += read_documents(name)
-        except UnreadableError as error:
-            unreadable.append(Problem(error.file, error.line, "", error.path, error.problem))
-    report = asyncio.run(check(found))
-    report.problems = sorted([*unreadable, *report.problems], key=lambda problem: (problem.file, problem.line))
-    _say(report, output)
-    if report.problems:
+    except (TooMuchError, SpecError) as error:
+        echo(f"pointsman validate: {error}", err=True)
+        raise typer.Exit(WRONG_USE) from error
+    report = asyncio.run(check(manifests.documents, level))
+    report.skipped += manifests.others
+    report.left_out = manifests.left_out
+    report.problems = sorted(
+        [*map(_unreadable, manifests.unreadable), *report.problems], key=lambda problem: (problem.file, problem.line)
+    )
+    for line in lines_of(report, output):
+        (say if output is Form.TEXT else echo)(line)
+    if output is not Form.JSON:
+        echo(report.summary(), err=True)
+    if report.problems if strict else report.count(Severity.ERROR):
         raise typer.Exit(FAILED)
 
 
-def _say(report: Report, output: Output) -> None:
-    if output is Output.JSON:
-        echo(json.dumps(asdict(report), indent=2))
-        return
-    for problem in report.problems:
-        say(str(problem))
-    said = f"{report.checked} checked, {len(report.problems)} problems, {report.skipped} of other kinds skipped."
-    if report.unknown:
-        said += f" Not among these files, so their use was not checked: {', '.join(report.unknown)}."
-    echo(said, err=True)
+def _unreadable(error: UnreadableError) -> Problem:
+    return Problem(error.file, error.line, "", one_line(error.path), one_line(error.problem))

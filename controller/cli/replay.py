@@ -215,9 +215,10 @@ def _number(threshold: str) -> float | str | None:
 
 def _files(paths: list[str]) -> list[str]:
     try:
-        return files_of(paths, (".csv", ".yaml", ".yml", ".json"))
+        found = files_of(paths, (".csv", ".yaml", ".yml", ".json"))
     except UnreadableError as error:
         raise WrongUseError(f"{error.file}: {error.problem}") from error
+    return [*found.named, *found.searched]
 
 
 def _alpha(text: str) -> float:

@@ -255,9 +255,11 @@ def test_as_json_everything_is_one_object(run, written):
                 "object": "Release shop/shop",
                 "path": "spec.replicas",
                 "problem": "-1 is not between 0 and 10000",
+                "severity": "error",
             }
         ],
         "unknown": [],
+        "left_out": [],
     }
 
 

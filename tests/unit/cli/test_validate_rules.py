@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from controller.cli import _cel, _checks, _schema
-from controller.cli._checks import _schemas
+from controller.cli import _cel, _schema, _single
+from controller.cli._single import schemas
 from tests import golden
 from tests.unit.cli.test_validate import lines, run, written
 
@@ -22,11 +22,11 @@ def rules(schema, path=""):
             yield from rules(below, f"{path}/{key}")
 
 
-RULES = [rule for schema in _schemas().values() for _, rule in rules(schema)]
+RULES = [rule for schema in schemas().values() for _, rule in rules(schema)]
 
 
 def broken(raw):
-    schema = _schemas()[raw["kind"]]
+    schema = schemas()[raw["kind"]]
     return [(one.path, one.problem) for one in _cel.broken_rules(schema, raw, ())]
 
 
@@ -59,15 +59,15 @@ def test_every_rule_is_broken_by_a_golden_manifest():
 
 def broken_unless_wrong(raw):
     content = {key: value for key, value in raw.items() if key != "metadata"}
-    found = list(_schema.problems(_schemas()[raw["kind"]], content, ""))
-    return [(one.path, one.problem) for one in _cel.broken_rules(_schemas()[raw["kind"]], raw, found)]
+    found = list(_schema.problems(schemas()[raw["kind"]], content, ""))
+    return [(one.path, one.problem) for one in _cel.broken_rules(schemas()[raw["kind"]], raw, found)]
 
 
 def test_a_rule_that_no_parser_knows_is_said_with_its_field(run, written, monkeypatch):
-    schemas = copy.deepcopy(dict(_schemas()))
-    replicas = schemas["Release"]["properties"]["spec"]["properties"]["replicas"]
+    changed = copy.deepcopy(dict(schemas()))
+    replicas = changed["Release"]["properties"]["spec"]["properties"]["replicas"]
     replicas["x-kubernetes-validations"] = [{"rule": "self % 2 == 0", "message": "is an odd number"}]
-    monkeypatch.setattr(_checks, "_schemas", lambda: schemas)
+    monkeypatch.setattr(_single, "schemas", lambda: changed)
     written("a.yaml", golden.release(replicas=3))
     assert lines(run("validate", "a.yaml")) == ["a.yaml:16: spec.replicas: is an odd number"]
 
