@@ -135,9 +135,10 @@ async def test_no_number_is_logged(server: TwilioServer, caplog: pytest.LogCaptu
     assert FRIEND[1:] not in caplog.text
 
 
-async def test_sns_sends_a_transactional_message_with_its_sender(local_aws: LocalAws) -> None:
+async def test_sns_sends_a_promotional_message_with_its_sender_and_price_cap(local_aws: LocalAws) -> None:
     """I16"""
-    variables = {"PROVIDER": "sns", "SNS_SENDER_ID": "Pointsman"}
+    variables = {"PROVIDER": "sns", "SNS_SENDER_ID": "Pointsman", "SNS_MAX_PRICE": "0.05"}
+    variables |= {"SNS_ORIGINATION_NUMBER": "+12065550100"}
     async with opened(provider(Environment(variables)), calls=2) as sns:
         answer = await sns.send(SMS)
         assert isinstance(await sns.find(SMS, since=0), Untraced)
@@ -145,7 +146,9 @@ async def test_sns_sends_a_transactional_message_with_its_sender(local_aws: Loca
     assert answer == Accepted(sent["MessageId"])
     assert sent["Message"] == SMS.text
     assert sent["MessageAttributes"]["AWS.SNS.SMS.SenderID"]["StringValue"] == "Pointsman"
-    assert sent["MessageAttributes"]["AWS.SNS.SMS.SMSType"]["StringValue"] == "Transactional"
+    assert sent["MessageAttributes"]["AWS.SNS.SMS.SMSType"]["StringValue"] == "Promotional"
+    assert sent["MessageAttributes"]["AWS.SNS.SMS.MaxPrice"]["StringValue"] == "0.05"
+    assert sent["MessageAttributes"]["AWS.MM.SMS.OriginationNumber"]["StringValue"] == "+12065550100"
 
 
 async def test_the_test_range_does_not_reach_sns(local_aws: LocalAws) -> None:

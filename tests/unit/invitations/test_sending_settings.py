@@ -6,7 +6,7 @@ import pytest
 
 from workloads.common.environment import Environment, SettingError
 from workloads.invitations.sending import settings
-from workloads.invitations.sending.settings import ProviderName, ToSandbox, ToSns
+from workloads.invitations.sending.settings import ProviderName, SnsType, ToSandbox, ToSns
 from workloads.invitations.sending.twilio import Account
 
 TWILIO = {
@@ -28,6 +28,14 @@ def test_without_a_choice_of_provider_nothing_starts():
         provider()
     assert provider(PROVIDER="sandbox").to == ToSandbox()
     assert provider(PROVIDER="sns", SNS_SENDER_ID="Pointsman").to == ToSns("Pointsman")
+
+
+def test_invitations_are_promotion_unless_somebody_says_otherwise():
+    """I16"""
+    assert provider(PROVIDER="sns").to == ToSns(type=SnsType.PROMOTIONAL)
+    assert provider(PROVIDER="sns", SNS_TYPE="Transactional").to == ToSns(type=SnsType.TRANSACTIONAL)
+    capped = provider(PROVIDER="sns", SNS_ORIGINATION_NUMBER="+12065550100", SNS_MAX_PRICE="0.05").to
+    assert capped == ToSns(origination="+12065550100", max_price="0.05")
 
 
 def test_twilio_calls_back_at_the_public_address():
@@ -55,6 +63,10 @@ def test_a_secret_is_not_printed():
         ({"PUBLIC_URL": "https://invite.example.com?x=1"}, "PUBLIC_URL: "),
         ({"PUBLIC_URL": "https://user:pass@invite.example.com"}, "PUBLIC_URL: "),
         ({"PROVIDER_SECONDS": "0"}, "PROVIDER_SECONDS: '0' is not a number between 0.1 and 60"),
+        ({"PROVIDER": "sns", "SNS_TYPE": "promo"}, "SNS_TYPE: 'promo' is none of Promotional, Transactional"),
+        ({"PROVIDER": "sns", "SNS_ORIGINATION_NUMBER": "shop"}, "SNS_ORIGINATION_NUMBER: 'shop' is not a number of"),
+        ({"PROVIDER": "sns", "SNS_MAX_PRICE": "5c"}, "SNS_MAX_PRICE: '5c' is not a price in US dollars"),
+        ({"PROVIDER": "sns", "SNS_MAX_PRICE": "0"}, "SNS_MAX_PRICE: '0' is not a price in US dollars"),
         ({"BREAKER_LONGEST_SECONDS": "1"}, "BREAKER_LONGEST_SECONDS: '1' is not a number between 15 and"),
     ],
 )

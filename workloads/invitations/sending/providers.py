@@ -38,11 +38,8 @@ async def opened(settings: ProviderSettings, *, calls: int) -> AsyncIterator[Pro
     match settings.to:
         case ToSandbox():
             yield Sandbox()
-        case ToSns(sender_id):
-            async with (
-                Aws(calls=calls) as aws,
-                aclosing(Sns(aws, sender_id=sender_id, seconds=settings.seconds)) as sns,
-            ):
+        case ToSns() as to:
+            async with Aws(calls=calls) as aws, aclosing(Sns(aws, to, seconds=settings.seconds)) as sns:
                 yield Paid(sns)
         case Account() as account:
             async with aclosing(Twilio(account, seconds=settings.seconds)) as twilio:

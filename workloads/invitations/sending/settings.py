@@ -17,6 +17,9 @@ LEASE_SHARE = 0.9
 """Of the visibility timeout: a lease that ends first lets the next receiver claim instead of finding it busy."""
 _QUEUE_KEEPS_DAYS = 14
 _SID = re.compile(r"AC[0-9a-fA-F]{32}")
+_ORIGINATION = re.compile(r"\+[1-9][0-9]{4,14}|[0-9]{4,8}")
+"""With its country, or a short code."""
+_PRICE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,5})?")
 _LOCAL = frozenset({"localhost", "127.0.0.1"})
 
 
@@ -31,10 +34,21 @@ class ToSandbox:
     """Nothing to be set."""
 
 
+class SnsType(StrEnum):
+    PROMOTIONAL = "Promotional"
+    """What invitations are: carriers and countries hold them to other rules, and SNS to a budget."""
+    TRANSACTIONAL = "Transactional"
+
+
 @dataclass(frozen=True, slots=True)
 class ToSns:
-    sender_id: str
+    sender_id: str = ""
     """Shown as the sender where a country permits it, "" for none."""
+    type: SnsType = SnsType.PROMOTIONAL
+    origination: str = ""
+    """The number of yours that it is sent from, "" for what SNS chooses."""
+    max_price: str = ""
+    """US dollars, as written: a message that costs more is not sent. "": no such cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +94,13 @@ def provider_name(variables: Environment) -> ProviderName:
 
 def provider(variables: Environment) -> ProviderSettings:
     """Raises SettingError."""
-    text, number, name = variables.text, variables.number, provider_name(variables)
+    number, name = variables.number, provider_name(variables)
     to: ToSandbox | ToSns | Account
     match name:
         case ProviderName.SANDBOX:
             to = ToSandbox()
         case ProviderName.SNS:
-            to = ToSns(text("SNS_SENDER_ID"))
+            to = _sns(variables)
         case ProviderName.TWILIO:
             to = _twilio(variables)
         case _:
@@ -131,6 +145,20 @@ def sender(variables: Environment) -> SenderSettings:
         ),
         wait_s=whole("WAIT_SECONDS", 20, highest=20),
     )
+
+
+def _sns(variables: Environment) -> ToSns:
+    text = variables.text
+    origination, price = text("SNS_ORIGINATION_NUMBER"), text("SNS_MAX_PRICE")
+    if origination and not _ORIGINATION.fullmatch(origination):
+        raise SettingError(f"SNS_ORIGINATION_NUMBER: {origination!r} is not a number of yours, such as +12065550100")
+    if price and (not _PRICE.fullmatch(price) or float(price) == 0):
+        raise SettingError(f"SNS_MAX_PRICE: {price!r} is not a price in US dollars, such as 0.05")
+    try:
+        type_ = SnsType(text("SNS_TYPE", SnsType.PROMOTIONAL))
+    except ValueError:
+        raise SettingError(f"SNS_TYPE: {text('SNS_TYPE')!r} is none of {', '.join(SnsType)}") from None
+    return ToSns(text("SNS_SENDER_ID"), type_, origination, price)
 
 
 def _twilio(variables: Environment) -> Account:

@@ -23,6 +23,7 @@ from botocore.exceptions import (
 
 from workloads.common.aws import Aws, code, is_outage, status
 from workloads.invitations.sending.port import Accepted, Fault, Outcome, Refused, Sms, Traced, Unknown, Untraced
+from workloads.invitations.sending.settings import ToSns
 
 _NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError)
 _NEVER_TRIED = (
@@ -38,12 +39,19 @@ _CONNECT_S = 3.0
 class Sns:
     name = "sns"
 
-    def __init__(self, aws: Aws, *, sender_id: str, seconds: float) -> None:
-        """`sender_id`: shown as the sender where a country permits it, "" for none. `seconds`: for one call."""
+    def __init__(self, aws: Aws, to: ToSns, *, seconds: float) -> None:
+        """`seconds`: for one call."""
         self._aws = aws
-        kind = {"AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}}
-        sender = {"AWS.SNS.SMS.SenderID": {"DataType": "String", "StringValue": sender_id}} if sender_id else {}
-        self._attributes = {**kind, **sender}
+        self._attributes = {
+            name: {"DataType": kind, "StringValue": value}
+            for name, kind, value in (
+                ("AWS.SNS.SMS.SMSType", "String", to.type.value),
+                ("AWS.SNS.SMS.SenderID", "String", to.sender_id),
+                ("AWS.SNS.SMS.MaxPrice", "Number", to.max_price),
+                ("AWS.MM.SMS.OriginationNumber", "String", to.origination),
+            )
+            if value
+        }
         once = Config(
             connect_timeout=min(_CONNECT_S, seconds),
             read_timeout=seconds,
