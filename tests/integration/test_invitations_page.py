@@ -42,6 +42,12 @@ async def page(browser, service):
     await context.close()
 
 
+async def arrive(page, given, *, at=""):
+    """As an app opens the page."""
+    await page.goto(f"{at}/#token={given}")
+    await page.get_by_role("button", name="Continue").click()
+
+
 async def invite(page, number):
     await page.get_by_label("Friend’s phone number").fill(number)
     await page.get_by_role("button", name="Invite Friend", exact=True).click()
@@ -55,7 +61,7 @@ async def test_the_page_fits_each_width_and_each_reader(page, width, scheme):
     await page.emulate_media(color_scheme=scheme)
     await page.goto("/")
     assert (await overflow(page), await barriers(page)) == (0, [])
-    await page.goto(f"/#token={token(f'width {width}')}")
+    await arrive(page, token(f"width {width}"))
     await invite(page, phone(width))
     await expect(page.get_by_role("heading", name="Your invitation is on its way")).to_be_visible()
     await expect(page.locator("#invitations li")).to_have_count(1)
@@ -149,7 +155,7 @@ async def test_a_friend_is_invited_by_keyboard_alone_and_focus_is_always_seen(pa
 async def test_the_link_is_copied(page):
     """I8, I27."""
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    await page.goto(f"/#token={token('copying')}")
+    await arrive(page, token("copying"))
     await invite(page, phone(2_000_002))
     await page.locator("#copy").click()
     await expect(page.locator("#copied")).to_have_text("Copied.")
@@ -158,7 +164,7 @@ async def test_the_link_is_copied(page):
 
 async def test_without_tls_the_link_is_selected_for_copying(page, service):
     """I27."""
-    await page.goto(f"http://page.test:{service.client.base_url.port}/#token={token('selecting')}")
+    await arrive(page, token("selecting"), at=f"http://page.test:{service.client.base_url.port}")
     await invite(page, phone(2_000_006))
     await page.locator("#copy").click()
     await expect(page.locator("#copied")).to_have_text("The link is selected: copy it with Ctrl+C or ⌘C.")
@@ -167,7 +173,7 @@ async def test_without_tls_the_link_is_selected_for_copying(page, service):
 
 async def test_refusals_say_what_to_do_and_keep_the_number(page, service):
     """I10, I27."""
-    await page.goto(f"/#token={token('refused')}")
+    await arrive(page, token("refused"))
     error, number = page.get_by_role("alert"), page.get_by_label("Friend’s phone number")
     for given, answer in {
         "": "Enter your friend’s phone number.",
@@ -190,7 +196,7 @@ async def test_refusals_say_what_to_do_and_keep_the_number(page, service):
 
 async def test_no_answer_is_asked_again_with_the_same_key_and_invites_nobody_twice(page, service):
     """I11, I27."""
-    await page.goto(f"/#token={token('offline')}")
+    await arrive(page, token("offline"))
     await expect(page.locator("#list-note")).to_have_text("You have invited nobody yet.")
     lost = []
 
@@ -208,9 +214,24 @@ async def test_no_answer_is_asked_again_with_the_same_key_and_invites_nobody_twi
     assert len((await service.get("/api/invitations", "offline")).json()["invitations"]) == 1
 
 
+async def test_a_link_signs_nobody_in_before_they_have_read_whom(page, service):
+    """I27: anybody can send a link with a token of theirs."""
+    asked = []
+    page.on("request", lambda request: asked.append(request.headers.get("authorization")))
+    await page.goto(f"/#token={token('mallory', name='Mallory <b>')}")
+    await expect(page.get_by_role("heading", name="Continue as Mallory <b>?")).to_be_visible()
+    await expect(page.get_by_role("button", name="Continue")).to_be_focused()
+    await expect(page.locator("#signed-in")).to_be_hidden()
+    assert "token" not in page.url
+    assert (await overflow(page), await barriers(page)) == (0, [])
+    assert not any(asked)
+    await page.goto("/#token=rubbish")
+    await expect(page.get_by_role("heading", name="Continue as somebody unknown?")).to_be_visible()
+
+
 async def test_a_token_lives_in_memory_only(page):
     """I27."""
-    await page.goto(f"/#token={token('memory')}")
+    await arrive(page, token("memory"))
     await expect(page.locator("#signed-in")).to_be_visible()
     assert "token" not in page.url
     left = await page.evaluate("[localStorage.length, sessionStorage.length, document.cookie, location.hash]")
@@ -221,7 +242,7 @@ async def test_a_token_lives_in_memory_only(page):
 
 async def test_a_token_that_is_over_leads_back_to_signing_in(page):
     """I12, I27."""
-    await page.goto(f"/#token={token('expired', exp=1)}")
+    await arrive(page, token("expired", exp=1))
     await expect(page.locator("#sign-in-why")).to_have_text("You are not signed in any more. Sign in again.")
     await expect(page.locator("#token")).to_be_focused()
     await expect(page.locator("#signed-in")).to_be_hidden()
@@ -233,7 +254,7 @@ async def test_more_invitations_than_a_page_are_fetched_when_asked_for(page, ser
         for each in range(10):
             assert (await service.invite("many", phone(2_200_000 + 10 * day + each))).status_code == 201
         service.watch.move(days=1)
-    await page.goto(f"/#token={token('many')}")
+    await arrive(page, token("many"))
     await expect(page.locator("#invitations li")).to_have_count(20)
     await page.get_by_role("button", name="Show more").press("Enter")
     await expect(page.locator("#invitations li")).to_have_count(30)

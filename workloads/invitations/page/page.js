@@ -7,12 +7,15 @@ const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle
 // In memory only: neither storage nor cookies, so another script of this origin, or a shared computer, has less to find.
 let token = "";
 // Of the last number whose invitation has not been answered: asking again with it invites nobody twice.
+let arrived = ""; // came by a link, and nobody has agreed to it yet
 let pending = { number: "", key: "" };
 let cursor = null;
 let asked = 0; // answers to an older list are dropped
 
 function signIn(given) {
   token = given;
+  arrived = "";
+  at("arrived").hidden = true;
   at("sign-in").hidden = true;
   at("signed-in").hidden = false;
   at("phone").focus();
@@ -23,6 +26,7 @@ function signOut(why) {
   token = "";
   at("signed-in").hidden = true;
   at("made").hidden = true;
+  at("arrived").hidden = true;
   at("invitations").replaceChildren();
   if (why) at("sign-in-why").textContent = why;
   at("sign-in").hidden = false;
@@ -143,12 +147,36 @@ at("copy").addEventListener("click", copy);
 at("refresh").addEventListener("click", () => list());
 at("more").addEventListener("click", () => list(cursor));
 
-// A fragment is sent to no server; what an app puts there is taken out of the address and the history at once.
+submitting("arrived-form", () => {
+  if (arrived) signIn(arrived);
+});
+
+// Only to be shown: whether the token is good is the service's to say.
+function nameIn(given) {
+  try {
+    const bytes = Uint8Array.from(atob(given.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
+    const { name, sub } = JSON.parse(new TextDecoder().decode(bytes));
+    return String(name || sub).slice(0, 60);
+  } catch {
+    return "somebody unknown";
+  }
+}
+
+// A fragment is sent to no server; what an app puts there is taken out of the address and the history at once. Anybody
+// can send a link with a token of theirs, so it signs nobody in before they have read whom.
 function arrive() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   history.replaceState(null, "", location.pathname);
-  if (given) signIn(given);
-  else if (!token) signOut();
+  if (!given) {
+    if (!token && !arrived) signOut();
+    return;
+  }
+  signOut();
+  at("sign-in").hidden = true;
+  arrived = given;
+  at("arrived-who").textContent = nameIn(given);
+  at("arrived").hidden = false;
+  at("continue").focus();
 }
 
 addEventListener("hashchange", arrive);
