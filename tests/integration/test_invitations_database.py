@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from hack.node.postgres import Postgres
+from tests.e2e.patience import until
 from tests.invitation_service import environment
 from workloads.invitations import schema
 from workloads.invitations.app import create
@@ -98,7 +99,11 @@ async def test_it_is_not_ready_before_its_database_is_migrated(postgres, tmp_pat
         ):
             assert "alembic_version" in (await client.get("/readyz")).text
             await migrate(url)
-            assert (await client.get("/readyz")).status_code == httpx.codes.OK
+
+            async def is_ready(client=client):
+                return (await client.get("/readyz")).status_code == httpx.codes.OK
+
+            await until(is_ready, "the answer of a second ago is over", seconds=30)
 
 
 async def test_a_schema_that_is_older_than_the_version_is_not_enough_and_a_newer_one_is(database):

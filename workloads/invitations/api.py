@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Annotated, assert_never
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from workloads.invitations import idempotency, listing, names, numbers, trace
 from workloads.invitations.caller import Caller
 from workloads.invitations.database import LockedError
 from workloads.invitations.documented import Responses, header, signed_in
+from workloads.invitations.intake import json_only
 from workloads.invitations.message import referral_url
 from workloads.invitations.numbers import NumberError
 from workloads.invitations.order import Invited, KeyOfAnother, NoCodeError, Order, PhoneTaken, QuotaUsedUp
@@ -32,7 +33,7 @@ _HEADERS = {
 }
 _MADE: Responses = {201: {"description": "The invitation was taken up; the message follows.", "headers": _HEADERS}}
 
-router = APIRouter(prefix="/api", tags=["invitations"])
+router = APIRouter(prefix="/api", tags=["invitations"], dependencies=[Depends(json_only)])
 
 Key = Annotated[
     str | None,
@@ -55,6 +56,7 @@ Key = Annotated[
         Code.DUPLICATE_INVITATION,
         Code.IDEMPOTENCY_KEY_IN_USE,
         Code.BODY_TOO_LARGE,
+        Code.UNSUPPORTED_MEDIA_TYPE,
         Code.INVALID_PHONE_NUMBER,
         Code.IDEMPOTENCY_KEY_REUSED,
         Code.RATE_LIMITED,

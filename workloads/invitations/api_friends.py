@@ -2,19 +2,20 @@
 
 from typing import Annotated, assert_never
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 
 from workloads.invitations import accepting, codes, optouts, rewards
 from workloads.invitations.accepting import Accepted, Refusal
 from workloads.invitations.caller import Caller
 from workloads.invitations.documented import problems, signed_in
+from workloads.invitations.intake import json_only
 from workloads.invitations.landing import guessed
 from workloads.invitations.parts import parts_of
 from workloads.invitations.problems import Code, ProblemError
 from workloads.invitations.shapes import Done, InvitationAccepted, Reward, Rewards, moment
 from workloads.invitations.throttle import address_key
 
-router = APIRouter(prefix="/api", tags=["friends"])
+router = APIRouter(prefix="/api", tags=["friends"], dependencies=[Depends(json_only)])
 
 _ANY_CASE = "In letters of any case."
 InviteCode = Annotated[str, Path(pattern=codes.TYPED, examples=["APP-8F3K92"], description=_ANY_CASE)]

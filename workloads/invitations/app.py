@@ -3,9 +3,11 @@
 import contextlib
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from workloads.common.aws import Aws
 from workloads.common.faults import Fates
@@ -20,12 +22,13 @@ from workloads.invitations.intake import Intake
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.jwks import Jwks
 from workloads.invitations.numbers import Rules
-from workloads.invitations.observed import Observed
+from workloads.invitations.observed import NO_PROBES, PROBES, Observed
 from workloads.invitations.opening import open_database
 from workloads.invitations.outbox import Relay
 from workloads.invitations.parts import Clock, Parts, now_ms, put
 from workloads.invitations.privacy import Privacy
 from workloads.invitations.purging import Purging
+from workloads.invitations.readiness import Readiness
 from workloads.invitations.sending import callbacks, replies
 from workloads.invitations.sending.running import sending
 from workloads.invitations.sending.settings import ProviderName
@@ -33,6 +36,14 @@ from workloads.invitations.settings import Delivery, Role, Settings
 from workloads.invitations.telemetry import Telemetry
 from workloads.invitations.throttle import Throttle
 from workloads.invitations.tokens import FindKey, Tokens, Trust
+
+_FOR_SCRIPTS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "traceparent"],
+    "expose_headers": ["Location", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
+    "max_age": 3600,
+}
+"""No credentials: a token comes in a header, and there are no cookies."""
 
 
 def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
@@ -44,21 +55,31 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with telemetry.running(os.environ), _parts(settings, telemetry, clock) as parts:
             put(app, parts)
-            yield
+            async with contextlib.AsyncExitStack() as stack:
+                if settings.serving.probe_port:
+                    await stack.enter_async_context(
+                        health.listening(parts, settings.serving.host, settings.serving.probe_port)
+                    )
+                yield
 
     # FastAPI's own pages fetch scripts from elsewhere; documentation.py has one that does not.
     app = FastAPI(
         title="Invitations", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    for each in (health, api, api_friends, landing, callbacks, replies, page):
+    for each in (api, api_friends, landing, callbacks, replies, page):
         app.include_router(each.router)
+    if not settings.serving.probe_port:
+        app.include_router(health.router)
     problems.install(app)
     app.add_middleware(Headless)
     app.add_middleware(Faulty, fates=Fates(settings.faults, settings.seed))
-    app.add_middleware(Bounded, at_once=settings.serving.at_once)
+    probes = NO_PROBES if settings.serving.probe_port else PROBES
+    app.add_middleware(Bounded, at_once=settings.serving.at_once, probes=probes)
     # Outside of the bound: a body that does not come must take nobody's place.
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
-    app.add_middleware(Observed, telemetry=telemetry, revision=settings.identity.revision)
+    if settings.serving.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=sorted(settings.serving.origins), **_FOR_SCRIPTS)
+    app.add_middleware(Observed, telemetry=telemetry, revision=settings.identity.revision, probes=probes)
     documented.install(app)
     documentation.install(app, server=settings.public_url)
     return app
@@ -88,6 +109,7 @@ async def _parts(settings: Settings, telemetry: Telemetry, clock: Clock) -> Asyn
             inviting=Inviting(database, privacy, settings.limits),
             throttle=Throttle(clock),
             sending=sends,
+            readiness=Readiness(database),
             trouble=lambda: trouble() or (sends.trouble() if sends else ""),
             clock=clock,
         )

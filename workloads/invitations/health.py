@@ -1,29 +1,69 @@
-"""What a kubelet asks."""
+"""What a kubelet asks: on a port that no gateway knows, where PROBE_PORT says one."""
 
+import contextlib
+from asyncio import create_task
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
 from fastapi import APIRouter, Request, Response
+from starlette.applications import Starlette
+from starlette.routing import Route
 
-from workloads.invitations import schema
-from workloads.invitations.database import DatabaseGoneError
-from workloads.invitations.parts import parts_of
+from workloads.invitations.parts import Parts, parts_of
 
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/healthz")
-async def alive(request: Request) -> Response:
+def alive(parts: Parts) -> Response:
     """Not when something that runs beside the requests has ended."""
-    if trouble := parts_of(request).trouble():
-        return Response(f"{trouble}\n", status_code=503, media_type="text/plain")
-    return Response("ok\n", media_type="text/plain")
+    return _answer(parts.trouble())
+
+
+async def ready(parts: Parts) -> Response:
+    return _answer(await parts.readiness.trouble())
+
+
+def _answer(trouble: str) -> Response:
+    return Response(f"{trouble or 'ok'}\n", status_code=503 if trouble else 200, media_type="text/plain")
+
+
+@router.get("/healthz")
+async def _alive(request: Request) -> Response:
+    return alive(parts_of(request))
 
 
 @router.get("/readyz")
-async def ready(request: Request) -> Response:
-    """Not while the database is away, as another pod may reach it; nor before it is migrated."""
+async def _ready(request: Request) -> Response:
+    return await ready(parts_of(request))
+
+
+@contextlib.asynccontextmanager
+async def listening(parts: Parts, host: str, port: int) -> AsyncIterator[None]:
+    """For as long as there are parts."""
+
+    async def lives(_: Request) -> Response:
+        return alive(parts)
+
+    async def is_ready(_: Request) -> Response:
+        return await ready(parts)
+
+    app = Starlette(routes=[Route("/healthz", lives), Route("/readyz", is_ready)])
+    server = _WithoutSignals(
+        uvicorn.Config(
+            app, host=host, port=port, log_config=None, access_log=False, server_header=False, ws="none", lifespan="off"
+        )
+    )
+    serving = create_task(server.serve())
     try:
-        migrated = await schema.is_there(parts_of(request).database)
-    except DatabaseGoneError as problem:
-        return Response(f"the database does not answer: {problem}\n", status_code=503, media_type="text/plain")
-    if not migrated:
-        return Response(f"the schema is older than {schema.NEEDED}\n", status_code=503, media_type="text/plain")
-    return Response("ok\n", media_type="text/plain")
+        yield
+    finally:
+        server.should_exit = server.force_exit = True
+        await serving
+
+
+class _WithoutSignals(uvicorn.Server):
+    """The service's own server takes them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

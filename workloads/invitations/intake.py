@@ -7,6 +7,7 @@ uvicorn would wait for without end and without a bound: see punctual.py.
 import asyncio
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workloads.invitations import problems
@@ -68,6 +69,13 @@ class Intake:
 
 def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def json_only(request: Request) -> None:
+    """For routes that take JSON, or nothing: a form of another site cannot send it unasked. Raises ProblemError."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if _has_body(request.headers) and given != "application/json" and not given.endswith("+json"):
+        raise ProblemError(Code.UNSUPPORTED_MEDIA_TYPE, "send JSON, with Content-Type: application/json")
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 PROBES = frozenset({"/healthz", "/readyz"})
 """Not counted: kubelet's successes would thin the errors."""
+NO_PROBES: frozenset[str] = frozenset()
+"""Where they have a port of their own, nobody is let past what bounds and counts requests."""
 UNMATCHED = "unmatched"
 _INVITE = ("POST", "/api/invitations")
 _FAILED = 500
@@ -30,14 +32,15 @@ _REVISION = b"x-revision"
 class Observed:
     """ASGI middleware, the outermost."""
 
-    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, revision: str) -> None:
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, revision: str, probes: frozenset[str] = PROBES) -> None:
         """`revision`: told with each answer, so that a caller can say which version it was that answered."""
         self._app = app
         self._telemetry = telemetry
         self._revision = revision.encode()
+        self._probes = probes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in PROBES:
+        if scope["type"] != "http" or scope["path"] in self._probes:
             await self._app(scope, receive, send)
             return
         answer = _Answer(send, self._revision)

@@ -12,6 +12,7 @@ from workloads.invitations.database import Database
 from workloads.invitations.inviting import Inviting
 from workloads.invitations.numbers import Rules
 from workloads.invitations.privacy import Privacy
+from workloads.invitations.readiness import Readiness
 from workloads.invitations.sending.running import Sending
 from workloads.invitations.settings import Settings
 from workloads.invitations.throttle import Throttle
@@ -36,6 +37,7 @@ class Parts:
     throttle: Throttle
     sending: Sending | None
     """None: this process sends nothing."""
+    readiness: Readiness
     trouble: Trouble
     clock: Clock
 

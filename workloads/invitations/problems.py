@@ -34,6 +34,7 @@ class Code(Enum):
     NOT_ACCEPTABLE_NOW = (409, "The invitation cannot be accepted")
     GONE = (410, "The invitation is over")
     BODY_TOO_LARGE = (413, "The request is too large")
+    UNSUPPORTED_MEDIA_TYPE = (415, "A body of this type is not read")
     INVALID_PHONE_NUMBER = (422, "This phone number cannot be invited")
     IDEMPOTENCY_KEY_REUSED = (422, "The idempotency key belongs to another request")
     RATE_LIMITED = (429, "Too many invitations in 24 hours")

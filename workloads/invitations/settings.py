@@ -68,6 +68,10 @@ class Serving:
     drain_s: float = 15.0
     at_once: int = 256
     """Requests under way; one more is refused."""
+    probe_port: int = 0
+    """Of kubelet's questions; 0: they are answered where requests are."""
+    origins: frozenset[str] = frozenset()
+    """Web pages of others, such as https://app.example.com, whose scripts may call the API."""
     proxies: int = 0
     """How many of ours name the caller in X-Forwarded-For."""
 
@@ -157,6 +161,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         serving=Serving(
             host=text("HOST", "0.0.0.0"),  # noqa: S104 - in a pod that is the pod's own address
             port=whole("PORT", 8080, highest=65535),
+            probe_port=whole("PROBE_PORT", 0, highest=65535),
+            origins=_origins(text("CORS_ORIGINS")),
             body_bytes=whole("BODY_BYTES", 16_384, lowest=1024, highest=1 << 20),
             read_s=number("READ_SECONDS", 5, lowest=0.1, highest=60),
             drain_s=number("DRAIN_SECONDS", 15, highest=600),
@@ -258,6 +264,15 @@ def _default_region(text: str) -> str:
     if text and text not in phonenumbers.SUPPORTED_REGIONS:
         raise SettingError(f"DEFAULT_REGION: {text!r} is no country of two capital letters, such as US")
     return text
+
+
+def _origins(text: str) -> frozenset[str]:
+    origins = frozenset(each.strip() for each in text.split(",") if each.strip())
+    for origin in sorted(origins):
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+            raise SettingError(f"CORS_ORIGINS: {origin!r} is not an origin such as https://app.example.com")
+    return origins
 
 
 def _address(variables: Environment, name: str, default: str) -> str:

@@ -32,8 +32,6 @@ class Smoke:
     def run(self) -> Iterator[Check]:
         """One after the other; a failure does not keep the others from being asked, unless they build on it."""
         checks: list[tuple[str, Callable[[], str]]] = [
-            ("it lives", lambda: self._answers("/healthz", 200)),
-            ("it is ready", lambda: self._answers("/readyz", 200)),
             ("the page is there", lambda: self._answers("/", 200, holding="Invite Friend")),
             ("the documentation is there", lambda: self._answers("/docs", 200, holding="/api/invitations")),
             ("nobody invites without a token", self._nobody),
