@@ -124,4 +124,4 @@ class Fetches:
                 return before
             commit = await repository.fetch(source.branch, 1)
             async with self._renderers.turn(key.namespace):
-                return await render(repository, commit, source.path)
+                return await render(repository, commit, source.path, before)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import posixpath
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.git.manifests import KUSTOMIZATIONS
 from controller.git.remote import RefusedError
 from controller.git.repository import File, Repository
+from controller.sync import kustomize
 from controller.sync.inventory import MOST_OBJECTS
 from controller.sync.manifests import Failure, Manifest
 from controller.sync.parsing import parsed
@@ -28,34 +30,53 @@ class Rendered:
     commit: str
     failures: tuple[Failure, ...]
     objects: int
+    blobs: Mapping[str, str]
+    """Of the files that were read without failure, none where a kustomization made something else of them."""
     _packed: bytes
 
     @classmethod
-    def of(cls, commit: str, manifests: Iterable[Manifest], failures: Iterable[Failure]) -> Rendered:
-        listed = [[one.file, one.raw] for one in manifests]
-        packed = zlib.compress(json.dumps(listed).encode(), 1)
-        return cls(commit, tuple(failures), len(listed), packed)
+    def of(
+        cls, commit: str, manifests: Sequence[Manifest], failures: Iterable[Failure], blobs: Mapping[str, str]
+    ) -> Rendered:
+        """Raises RefusedError."""
+        if len(manifests) > MOST_OBJECTS:
+            raise RefusedError(f"{len(manifests)} objects, maximum is {MOST_OBJECTS}; use several ReleaseRepositories")
+        packed = zlib.compress(json.dumps([[one.file, one.raw] for one in manifests]).encode(), 1)
+        return cls(commit, tuple(failures), len(manifests), blobs, packed)
 
     @property
     def manifests(self) -> list[Manifest]:
         return [Manifest(file, raw) for file, raw in json.loads(zlib.decompress(self._packed))]
 
 
-async def render(repository: Repository, commit: str, path: str) -> Rendered:
-    """Raises GitError, RefusedError, OSError."""
+async def render(repository: Repository, commit: str, path: str, before: Rendered | None = None) -> Rendered:
+    """`before`: of an earlier commit, from which files that are as they were are taken.
+
+    Raises GitError, RefusedError, OSError.
+    """
     files = await repository.files(commit, path, is_manifest)
     if len(files) > _MOST_FILES:
         raise RefusedError(f"{path or 'the repository'} has more than {_MOST_FILES} files; name a smaller folder")
     kustomized = kustomizations(files)
-    failures = [_nested(name) for name in kustomized]
+    if any(posixpath.dirname(name) == path for name in kustomized):
+        built = await parsed(await kustomize.build(repository, commit, path))
+        return Rendered.of(commit, built.manifests, built.failures, {})
     plain = {name: file for name, file in files.items() if not _lies_in(name, kustomized)}
-    texts = await read(repository, plain)
-    failures += [Failure(name, _UNREAD) for name, text in texts.items() if text is None]
+    kept = {} if before is None else {name: blob for name, blob in before.blobs.items() if _is_same(plain, name, blob)}
+    texts = await read(repository, {name: file for name, file in plain.items() if name not in kept})
     found = await parsed({name: text for name, text in texts.items() if text is not None})
-    if len(found.manifests) > MOST_OBJECTS:
-        count = len(found.manifests)
-        raise RefusedError(f"{count} objects, maximum is {MOST_OBJECTS}; use several ReleaseRepositories")
-    return Rendered.of(commit, found.manifests, [*failures, *found.failures])
+    failures = [_nested(name) for name in kustomized]
+    failures += [Failure(name, _UNREAD) for name, text in texts.items() if text is None]
+    failures += found.failures
+    old = [one for one in before.manifests if one.file in kept] if before is not None and kept else []
+    manifests = sorted([*old, *found.manifests], key=lambda one: one.file)
+    bad = {failure.what for failure in failures}
+    blobs = {name: file.blob for name, file in plain.items() if name not in bad}
+    return await asyncio.to_thread(Rendered.of, commit, manifests, failures, blobs)
+
+
+def _is_same(files: Mapping[str, File], name: str, blob: str) -> bool:
+    return name in files and files[name].blob == blob
 
 
 _UNREAD = f"is longer than {MOST_FILE >> 20} MiB, or no UTF-8"

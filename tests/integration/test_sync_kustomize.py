@@ -1,0 +1,83 @@
+"""Kustomizations of strangers, built by the real kubectl: within their repository, and nothing else."""
+
+import pytest
+
+from controller.git.remote import RefusedError
+from controller.sync.rendering import render
+from hack.node import build
+from tests.git_server import Origin
+from tests.unit.sync.test_rendering import config_map, copy_of, names
+
+BASE = """\
+resources: [a.yaml]
+configMapGenerator:
+- {name: settings, literals: ['URL=https://shop.qa/'], files: [plain.txt]}
+"""
+
+
+@pytest.fixture
+def origin(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(build.program("kubectl").parent), prepend=":")
+    return Origin(tmp_path / "git")
+
+
+async def built(origin, path="prod"):
+    async with copy_of(origin) as repository:
+        return await render(repository, await repository.fetch("main", 1), path)
+
+
+async def test_an_overlay_is_built_with_its_base_outside_of_the_path(origin):
+    files = {
+        "base/kustomization.yaml": BASE,
+        "base/a.yaml": config_map("a"),
+        "base/plain.txt": "hello",
+        "prod/kustomization.yaml": "namePrefix: prod-\nresources: [../base]\n",
+        "other/kustomization.yaml": "resources: ['https://elsewhere.qa/x.yaml']\n",
+    }
+    origin.commit("one", files)
+    found = await built(origin)
+    assert found.failures == ()
+    a, settings = sorted(found.manifests, key=lambda one: one.name)
+    assert a.name == "prod-a"
+    assert settings.name.startswith("prod-settings-")
+    assert settings.raw["data"] == {"URL": "https://shop.qa/", "plain.txt": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("kustomization", "sentence"),
+    [
+        ("resources: ['https://elsewhere.qa/x.yaml']", "nothing is fetched from elsewhere"),
+        ("resources: [github.com/team/shop]", "prod/github.com/team/shop is not in the repository"),
+        ("resources: ['git@elsewhere.qa:team/shop.git']", "is not in the repository"),
+        ("components: ['//elsewhere.qa/x']", "which is not in the repository"),
+        ("resources: [../../etc]", "which is not in the repository"),
+        ("resources: [/etc/passwd]", "which is not in the repository"),
+        ("patches: [{path: 'HTTP://127.0.0.1/x'}]", "nothing is fetched from elsewhere"),
+        ("configMapGenerator: [{name: a, files: ['a=http://169.254.169.254/x']}]", "nothing is fetched from elsewhere"),
+        ("openapi: {path: 'https://elsewhere.qa'}", "nothing is fetched from elsewhere"),
+        ("configMapGenerator: [{name: a, files: [/etc/hostname]}]", "hostname"),
+        ("helmCharts: [{name: a}]", "uses helmCharts, which Pointsman does not run"),
+        ("generators: [a.yaml]", "uses generators, which Pointsman does not run"),
+        ("transformers: [a.yaml]", "uses transformers, which Pointsman does not run"),
+        ("a: [", "is not YAML"),
+        ("a: &a 1\nb: *a", "has a YAML alias"),
+        ("- a", "has to be one YAML document"),
+        ("resources: [gone.yaml]", "prod/gone.yaml is not in the repository"),
+        ("resources: [{a: b}]", "which is not in the repository"),
+        ("resources: 3", "have to be lists"),
+        ("patches: [{path: gone.yaml}]", "gone.yaml"),
+    ],
+)
+async def test_what_would_leave_the_repository_is_a_sentence(origin, kustomization, sentence):
+    origin.commit("one", {"prod/kustomization.yaml": kustomization, "prod/a.yaml": config_map("a")})
+    with pytest.raises(RefusedError) as refused:
+        await built(origin)
+    assert sentence in str(refused.value)
+    assert "pointsman-git" not in str(refused.value)
+
+
+async def test_a_kustomization_at_the_top_counts(origin):
+    origin.commit(
+        "one", {"kustomization.yaml": "resources: [a.yaml]", "a.yaml": config_map("a"), "b.yaml": config_map("b")}
+    )
+    assert names(await built(origin, "")) == ["a"]

@@ -1,0 +1,125 @@
+"""What becomes of a commit's folder, with real repositories."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from controller.git.remote import RefusedError, Remote
+from controller.git.repository import Repository, opened
+from controller.sync import rendering
+from controller.sync.rendering import MOST_FILE, Rendered, render
+from tests.git_server import Origin, git
+from tests.unit.git.story import TESTED, anywhere
+
+
+@pytest.fixture
+def origin(tmp_path):
+    return Origin(tmp_path / "git")
+
+
+def config_map(name):
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+
+
+@contextlib.asynccontextmanager
+async def copy_of(origin: Origin) -> AsyncIterator[Repository]:
+    async with opened(Remote(origin.url, schemes=TESTED), anywhere, most_blob=MOST_FILE) as repository:
+        yield repository
+
+
+async def rendered(origin: Origin, path: str = "", before: Rendered | None = None) -> Rendered:
+    async with copy_of(origin) as repository:
+        return await render(repository, await repository.fetch("main", 1), path, before)
+
+
+def names(found):
+    return [one.name for one in found.manifests]
+
+
+async def test_what_lies_under_the_path_is_read_and_what_is_hidden_is_not(origin):
+    files = {
+        "apps/a.yaml",
+        "apps/deep/b.yml",
+        "apps/deep/c.json",
+        "apps/.ci/d.yaml",
+        "apps/.e.yaml",
+        "apps/f.txt",
+        "g.yaml",
+    }
+    origin.commit("one", {name: config_map(name[-6].strip("./") or "x") for name in files})
+    found = await rendered(origin, "apps")
+    assert [one.file for one in found.manifests] == ["apps/a.yaml", "apps/deep/b.yml", "apps/deep/c.json"]
+    assert found.failures == ()
+
+
+async def test_a_path_that_is_not_there_has_nothing(origin):
+    origin.commit("one", {"a.yaml": config_map("a")})
+    found = await rendered(origin, "apps")
+    assert (found.objects, found.failures) == (0, ())
+
+
+async def test_links_submodules_hooks_and_filters_have_no_effect(origin, tmp_path):
+    bait = tmp_path / "bait"
+    origin.commit("one", {"a.yaml": config_map("a"), ".gitattributes": "* filter=evil\n"})
+    (origin.work / "link.yaml").symlink_to("/etc/passwd")
+    (origin.work / "folder").symlink_to("/etc")
+    git(origin.work, "config", "filter.evil.smudge", f"touch {bait}")
+    git(origin.work, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub.yaml")
+    git(origin.work, "add", "link.yaml", "folder")
+    git(origin.work, "commit", "-q", "-m", "two")
+    git(origin.work, "push", "-q", "origin", "main")
+    origin.hook("post-checkout", f"touch {bait}")
+    found = await rendered(origin)
+    assert names(found) == ["a"]
+    assert found.failures == ()
+    assert not bait.exists()
+
+
+async def test_a_file_that_is_too_long_is_a_sentence_and_keeps_no_other(origin):
+    origin.commit("one", {"a.yaml": config_map("a"), "long.yaml": "# " + "x" * MOST_FILE})
+    found = await rendered(origin)
+    assert names(found) == ["a"]
+    assert [(one.what, one.message) for one in found.failures] == [("long.yaml", "is longer than 4 MiB, or no UTF-8")]
+
+
+async def test_a_hundred_thousand_files_are_refused(origin, monkeypatch):
+    monkeypatch.setattr(rendering, "_MOST_FILES", 10)
+    origin.commit("one", {f"{number}.yaml": config_map("a") for number in range(11)})
+    with pytest.raises(RefusedError, match="the repository has more than 10 files; name a smaller folder"):
+        await rendered(origin)
+
+
+async def test_only_what_a_commit_changed_is_read_again(origin, monkeypatch):
+    origin.commit("one", {"a.yaml": config_map("a"), "b.yaml": config_map("b"), "bad.yaml": "a: ["})
+    first = await rendered(origin)
+    read = []
+    whole = rendering.read
+
+    async def noted(repository, files):
+        read.extend(files)
+        return await whole(repository, files)
+
+    monkeypatch.setattr(rendering, "read", noted)
+    origin.commit("two", {"b.yaml": None, "c.yaml": config_map("c")})
+    second = await rendered(origin, before=first)
+    assert sorted(read) == ["bad.yaml", "c.yaml"]
+    assert names(second) == ["a", "c"]
+    assert [one.what for one in second.failures] == ["bad.yaml"]
+
+
+async def test_a_kustomization_in_a_folder_is_named_and_its_files_are_left_alone(origin):
+    files = {"a.yaml": config_map("a"), "web/kustomization.yaml": "resources: [b.yaml]", "web/b.yaml": config_map("b")}
+    origin.commit("one", files)
+    found = await rendered(origin)
+    assert names(found) == ["a"]
+    assert [one.what for one in found.failures] == ["web/kustomization.yaml"]
+    assert "set spec.path to its folder" in found.failures[0].message
+
+
+async def test_without_kubectl_a_kustomization_is_a_sentence(origin, monkeypatch):
+    origin.commit("one", {"apps/kustomization.yaml": "resources: [a.yaml]", "apps/a.yaml": config_map("a")})
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "kubectl" else f"/usr/bin/{name}")
+    with pytest.raises(RefusedError, match="apps has a kustomization, which needs kubectl, and this image has none"):
+        await rendered(origin, "apps")
