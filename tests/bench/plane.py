@@ -50,14 +50,15 @@ class Plane:
         self._port = 0
 
     def start_operator(self, namespace: str) -> None:
+        self.start("run", "--namespace", namespace, "--ledger-port", "0")
+
+    def start(self, command: str, *options: str) -> None:
+        """`pointsman COMMAND`, whose requests and CPU are counted."""
         self._port = free_port()
-        command = [
-            str(_POINTSMAN), "run", "--namespace", namespace,
-            "--port", str(self._port), "--ledger-port", "0", "--address", "127.0.0.1",
-        ]  # fmt: skip
+        arguments = [str(_POINTSMAN), command, *options, "--port", str(self._port), "--address", "127.0.0.1"]
         with (self._directory / "operator.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, env={**os.environ, "KUBECONFIG": str(self._kubeconfig)}, stdout=log, stderr=log
+                arguments, env={**os.environ, "KUBECONFIG": str(self._kubeconfig)}, stdout=log, stderr=log
             )
 
     def stop_operator(self) -> None:

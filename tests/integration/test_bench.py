@@ -26,6 +26,7 @@ FIGURES = {
         *("requests_per_job", "jobs_per_s"),
     ],
     "api": ["per_s", "p99_ms_half_load", "quota_exact", "phone_exact"],
+    "sync": ["commit_to_applied_s", "writes_unchanged_1000", "writes_after_restart"],
     "switches": ["switches", "returns", "left_over", "rss_mib_last"],
     "baseline": ["false_with_percent", "false_without_percent", "slower_found_percent", "releases"],
     "decision": ["false_percent_pooled", "us_per_metric_look", "replayed_otherwise"],
@@ -42,6 +43,7 @@ HOLDS = {
     "share": lambda found: found["claims_too_many"] <= 0 and found["dead_lettered_good"] == 0,
     "worker": lambda found: found["completed"] == found["objects"] == found["jobs"],
     "api": lambda found: found["quota_exact"] == found["phone_exact"] == 1,
+    "sync": lambda found: found["writes_unchanged_1000"] == found["writes_after_restart"] == 0,
     "switches": lambda found: (
         (found["switches"], found["returns"]) == (6, 2) and found["left_over"] == 0 < found["most_controllerrevisions"]
     ),
