@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from controller.api.names import COMMIT, FORCE, PRUNE, PRUNE_ALLOW, PRUNE_NEVER, REPOSITORY_LABEL
-from controller.api.resources import CRDS, NAMESPACES, RELEASES, Resource
+from controller.api.names import COMMIT, FORCE, REPOSITORY_LABEL
+from controller.api.resources import CRDS, HORIZONTAL_POD_AUTOSCALERS, Resource
 from controller.kube.applying import Discovery, Kind, apply, claims_of
 from controller.kube.client import ConflictError, FencedError, KubeClient, KubeError
 from controller.sync import cluster
 from controller.sync.inventory import MANAGER, Entry, Inventory, has_replicas, state_of
 from controller.sync.manifests import Failure, Manifest, ObjectId, Wanted, digest_of, placed, targets_of, unique
+from controller.sync.pruning import prune
 
 _BUDGET_S = 40.0
 """A pass ends within a minute; what is left is applied in the next one."""
@@ -25,16 +26,6 @@ _MOST_LABEL = 63
 _REPLICAS = ".spec.replicas"
 _HANDED_OVER = f"{MANAGER}-replicas"
 """The manager that keeps the replicas for an autoscaler: without any, the API server would make them one."""
-_AUTOSCALER = "HorizontalPodAutoscaler"
-_GUARDED = frozenset(
-    {
-        (RELEASES.group, RELEASES.kind),
-        (NAMESPACES.group, NAMESPACES.kind),
-        (CRDS.group, CRDS.kind),
-        ("", "PersistentVolumeClaim"),
-    }
-)
-"""What takes more along than itself."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +91,8 @@ class Applying:
         announce: Announce,
     ) -> Report:
         """`whole`: nothing of the commit was unreadable; else nothing is deleted. Raises KubeError."""
-        deadline = asyncio.get_running_loop().time() + _BUDGET_S
         plan = await self._plan(manifests, inventory, older_than_s=_KINDS_KNOWN_FOR_S)
+        deadline = asyncio.get_running_loop().time() + _BUDGET_S
         new: dict[ObjectId, Entry] = dict(inventory)
         failures, applied = list[Failure](), 0
         first = [one for one in plan.changed if one.manifest.comes_first]
@@ -126,7 +117,11 @@ class Applying:
             for key in plan.stale:
                 new.pop(key, None)
         elif whole and not failures and not unfinished and manifests:
-            kept, pruned, failures = await self._prune(plan, new)
+            gone = {key: plan.live.get(key) for key in plan.stale}
+            done = await prune(self._kube, plan.resources, gone)
+            for key in done.gone:
+                new.pop(key, None)
+            kept, pruned, failures = list(done.kept), done.deleted, list(done.failures)
         return Report(new, tuple(failures), tuple(kept), applied, pruned, unfinished)
 
     # -- what there is to do -------------------------------------------------------------------------------------
@@ -202,7 +197,7 @@ class Applying:
             return set()
         found = await cluster.scaled_by(self._kube, (self._namespace(one) for one in with_replicas))
         for one in manifests:
-            if one.kind == _AUTOSCALER:
+            if one.kind == HORIZONTAL_POD_AUTOSCALERS.kind:
                 found |= {(self._namespace(one), kind, name) for kind, name in targets_of(one.raw)}
         return found
 
@@ -274,37 +269,6 @@ class Applying:
         metadata = {"name": item.id.name} | ({"namespace": item.id.namespace} if item.id.namespace else {})
         body = {"apiVersion": item.body["apiVersion"], "kind": item.id.kind, "metadata": metadata}
         await apply(self._kube, resource, {**body, "spec": {"replicas": replicas}}, manager=_HANDED_OVER, force=False)
-
-    async def _prune(self, plan: _Plan, new: dict[ObjectId, Entry]) -> tuple[list[ObjectId], int, list[Failure]]:
-        """Takes out of `new` what is gone."""
-        kept = list[ObjectId]()
-        going = list[ObjectId]()
-        for key in plan.stale:
-            live = plan.live.get(key)
-            word = "" if live is None else str((live.get("annotations") or {}).get(PRUNE, ""))
-            if live is None or word == PRUNE_NEVER:
-                del new[key]
-            elif (key.group, key.kind) in _GUARDED and word != PRUNE_ALLOW:
-                kept.append(key)
-            else:
-                going.append(key)
-
-        async def delete(key: ObjectId) -> Failure | None:
-            try:
-                seen = {"metadata": plan.live[key]}
-                await self._kube.delete(plan.resources[key], key.namespace or None, key.name, seen=seen)
-            except FencedError:
-                raise
-            except KubeError as error:
-                return Failure(str(key), f"has gone from the repository and could not be deleted: {error}")
-            del new[key]
-            return None
-
-        failures = list[Failure]()
-        for guarded in (False, True):  # what lies in a Namespace, or is made by a CRD, goes before it
-            some = [key for key in going if ((key.group, key.kind) in _GUARDED) is guarded]
-            failures += [one for one in await cluster.each(some, delete) if one is not None]
-        return kept, len(going) - len(failures), failures
 
 
 def _may_take(manager: str, at: str) -> bool:

@@ -81,7 +81,7 @@ async def _files(repository: Repository, commit: str, path: str) -> dict[str, st
         seen.add(folder)
         if len(seen) > _MOST_FOLDERS:
             raise RefusedError(f"the kustomization of {path} names more than {_MOST_FOLDERS} folders")
-        listed = await repository.files(commit, folder, _is_sound)
+        listed = await repository.files(commit, [folder] if folder else [], _is_sound)
         if not listed:
             raise RefusedError(f"{folder} is not in the repository; remote bases are not fetched")
         new = {name: file for name, file in listed.items() if name not in found}

@@ -54,7 +54,7 @@ async def render(repository: Repository, commit: str, path: str, before: Rendere
 
     Raises GitError, RefusedError, OSError.
     """
-    files = await repository.files(commit, path, is_manifest)
+    files = await repository.files(commit, [path] if path else [], is_manifest)
     if len(files) > _MOST_FILES:
         raise RefusedError(f"{path or 'the repository'} has more than {_MOST_FILES} files; name a smaller folder")
     kustomized = kustomizations(files)

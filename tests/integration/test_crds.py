@@ -64,6 +64,8 @@ def _beside() -> list[tuple[str, dict]]:
             *sorted((_GITOPS / "workloads").rglob("*.yaml")),
             install / "operator.yaml",
             install / "network.yaml",
+            _GITOPS / "sync" / "sync.yaml",
+            _GITOPS / "sync" / "network.yaml",
         )
         for document in yaml.safe_load_all(file.read_text())
         if document["apiVersion"].partition("/")[0] not in {"pointsman.dev", "kustomize.config.k8s.io", "keda.sh"}

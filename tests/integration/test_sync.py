@@ -336,3 +336,70 @@ async def test_an_agent_that_starts_anew_writes_nothing(shop):
         await settled(shop, fetched)
         assert shop.client.writes == []
     assert (await shop.read())["metadata"]["resourceVersion"] == before
+
+
+async def test_a_repository_that_fails_is_said_and_comes_back(shop, kube):
+    await shop.allow()
+    first = shop.origin.commit("one", {"a.yaml": config_map("a")})
+    await shop.given()
+    await shop.until_applied(first)
+    right, shop.server.password = shop.server.password, "rotated"
+    await shop.now("with the old password")
+    status = await shop.until_reason("FetchFailed")
+    assert {one["type"] for one in status["conditions"]} == {"Ready", "Reconciling"}
+    assert status["appliedCommit"] == first
+    assert right not in str(status)
+    assert await kube.find(CONFIG_MAPS, shop.namespace, "a")
+    shop.server.password = right
+    second = await shop.commit("two", {"a.yaml": config_map("a", "2")})
+    await shop.until_applied(second)
+
+
+async def test_a_spec_that_changes_counts_at_once(shop, kube):
+    await shop.allow()
+    first = shop.origin.commit("one", {"one/a.yaml": config_map("a"), "two/b.yaml": config_map("b")})
+    await shop.given(path="one", interval="1h", prune=True)
+    await shop.until_applied(first)
+    await kube.patch(REPOSITORIES, shop.namespace, "shop", {"spec": {"path": "two"}})
+    status = await shop.until(lambda status: status["observedGeneration"] == 2 and ready(status)["status"] == "True")
+    assert status["objects"] == 1
+    assert await kube.find(CONFIG_MAPS, shop.namespace, "a") is None
+    assert await kube.find(CONFIG_MAPS, shop.namespace, "b")
+    await kube.delete(REPOSITORIES, shop.namespace, "shop")
+    async with asyncio.timeout(60):
+        while shop.agent.controller.followers():  # noqa: ASYNC110 - no event says it
+            await asyncio.sleep(0.05)
+    assert await kube.find(CONFIG_MAPS, shop.namespace, "b"), "its objects stay"
+
+
+async def test_more_than_a_pass_has_time_for_goes_on_in_the_next(shop, kube, monkeypatch):
+    monkeypatch.setattr("controller.sync.applying._BUDGET_S", 0.05)
+    await shop.allow()
+    made = shop.origin.commit("one", {f"{number}.yaml": config_map(f"map-{number}") for number in range(60)})
+    await shop.given()
+    status = await shop.until_applied(made)
+    assert status["objects"] == 60
+
+
+async def test_an_agent_killed_before_its_last_write_finds_what_it_made(shop, kube):
+    """What was applied is in the inventory before it is there: nothing is lost to pruning."""
+    await shop.allow()
+    shop.origin.commit("one", {"a.yaml": config_map("a")})
+    whole = shop.client.replace
+
+    async def killed(resource, body, *rest, **options):
+        if body["status"].get("appliedCommit"):
+            raise ConnectionError("the process is gone")
+        return await whole(resource, body, *rest, **options)
+
+    shop.client.replace = killed
+    await shop.given(prune=True)
+    async with asyncio.timeout(60):
+        while await kube.find(CONFIG_MAPS, shop.namespace, "a") is None:  # noqa: ASYNC110 - no event says it
+            await asyncio.sleep(0.05)
+    assert any(line.startswith(f"/ConfigMap/{shop.namespace}/a ") for line in (await shop.status())["inventory"])
+    await asyncio.to_thread(shop.origin.commit, "two", {"a.yaml": None, "b.yaml": config_map("b")})
+    shop.client.replace = whole
+    await shop.now("again")
+    await shop.until_reason("Applied")
+    assert await kube.find(CONFIG_MAPS, shop.namespace, "a") is None

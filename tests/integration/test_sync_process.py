@@ -52,14 +52,10 @@ async def admin(plane):
         for name in ("pointsman-system", "shop"):
             await admin.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         discovery = Discovery()
-        for file, home in (("roles.yaml", "pointsman-system"), ("example/account.yaml", "shop")):
+        for file in ("roles.yaml", "example/account.yaml"):
             for document in yaml.safe_load_all((_SYNC / file).read_text()):
                 kind = await discovery.find(admin, document["apiVersion"], document["kind"], older_than_s=0)
                 assert kind is not None
-                if kind.namespaced:
-                    document["metadata"].setdefault("namespace", home)
-                for subject in document.get("subjects", []):
-                    subject.setdefault("namespace", home)  # as kustomize and kubectl -n do it
                 await apply(admin, kind.resource, document, manager="admin", force=False)
         yield admin
 
