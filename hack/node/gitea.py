@@ -34,12 +34,14 @@ ADMIN = "admin1"  # `admin` is reserved
 class Gitea:
     """`start` after `stop` finds everything again; `remove`, or leaving the block, takes it all away."""
 
-    def __init__(self, *, certificate: Path, key: Path) -> None:
-        """Of 127.0.0.1."""
+    def __init__(self, *, certificate: Path, key: Path, ca: Path | None = None, address: str = "127.0.0.1") -> None:
+        """`ca`: who signed the certificate; None: it signed itself."""
+        self._address = address
+        self._ca = ca or certificate
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         # in memory where there is that: hundreds of tables are made, and each waits for the disk several times
         self._database = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_MEMORY)) if _MEMORY.is_dir() else self.folder
-        self.certificate = certificate
+        self._certificate = certificate
         self._key = key
         self._port = free_port()
         self._user = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
@@ -47,7 +49,7 @@ class Gitea:
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self._port}"
+        return f"https://{self._address}:{self._port}"
 
     def start(self) -> None:
         """As empty as new, but for an administrator."""
@@ -82,9 +84,9 @@ class Gitea:
 
     def http(self) -> httpx.Client:
         """As its administrator."""
-        trusting = ssl.create_default_context(cafile=str(self.certificate))
+        trusting = ssl.create_default_context(cafile=str(self._ca))
         return httpx.Client(
-            base_url=f"{self.url}/api/v1", auth=(ADMIN, self.password), verify=trusting, timeout=30, trust_env=False
+            base_url=f"{self.url}/api/v1", auth=(ADMIN, self.password), verify=trusting, timeout=120, trust_env=False
         )
 
     @property
@@ -104,7 +106,7 @@ class Gitea:
         _place(build.program("gitea"), self._program)
         for name in _FOLDERS:
             shutil.copytree(files / name, self.folder / "files" / name, copy_function=shutil.copyfile)
-        for source, name in ((self.certificate, "tls.crt"), (self._key, "tls.key")):
+        for source, name in ((self._certificate, "tls.crt"), (self._key, "tls.key")):
             shutil.copyfile(source, self.folder / name)
         self._config.touch(mode=0o600)
         self._config.write_text(self._settings())
@@ -120,7 +122,7 @@ WORK_PATH = {self.folder}
 
 [server]
 PROTOCOL = https
-HTTP_ADDR = 127.0.0.1
+HTTP_ADDR = {self._address}
 HTTP_PORT = {self._port}
 ROOT_URL = {self.url}/
 CERT_FILE = {self.folder / "tls.crt"}

@@ -109,6 +109,17 @@ class ForgeRepository:
         found: list[dict[str, Any]] = self.api("GET", f"/pulls?state={state}")
         return found
 
+    def commit_by_pull_request(self, message: str, name: str, text: str) -> str:
+        """A change of a file, by `ana`, merged; the commit on main."""
+        known = self.api("GET", f"/contents/{name}")["sha"]
+        content = base64.b64encode(text.encode()).decode()
+        on = {"branch": "main", "new_branch": "change", "sha": known}
+        self.api("PUT", f"/contents/{name}", as_=PERSON, content=content, message=message, **on)
+        pull = self.api("POST", "/pulls", as_=PERSON, head="change", base="main", title=message)
+        self.merge(pull["number"])
+        commit: str = self.api("GET", "/branches/main")["commit"]["id"]
+        return commit
+
     def merge(self, number: int) -> None:
         self.api("POST", f"/pulls/{number}/merge", as_=PERSON, Do="merge")
 

@@ -10,7 +10,7 @@ from controller.git.remote import Credentials, GitError, Remote
 from controller.views.explanation import Explanation
 from tests.integration.forge_fixture import ROBOT, ForgeRepository, forge, forged
 from tests.integration.operator_fixture import APPROVE, release, set_version, weight
-from tests.integration.test_notifications import LOOPBACK, bad_version, opens, stall
+from tests.integration.test_notifications import LOOPBACK, bad_version, opens, stall, until
 
 __all__ = ["forge", "forged", "opens", "stall"]
 FILE = "apps/web.yaml"
@@ -91,6 +91,37 @@ async def test_killed_between_any_two_writes_it_opens_one_pull_request(opens, ku
         assert len(forged.pulls("all")) == 1
         assert forged.subjects(forged.pulls()[0]["head"]["ref"])[1:] == forged.subjects()
         assert stall.operator.kills >= 3
+
+
+async def test_the_commit_that_caused_a_release_shows_how_it_goes(stall, kube, forged):
+    await kube.create(SECRETS, stall.namespace, forged.forge.secret())
+    where = {"url": forged.url, "path": "apps", "secretRef": {"name": "shop-git"}, "forge": "Gitea"}
+    wanted = release(weight(10), APPROVE, gitOrigin={**where, "report": "StatusAndComment"})
+    forged.commit("version 1", {FILE: yaml.safe_dump(wanted)})
+    await stall.given(wanted)
+    set_version(wanted, "2")
+    commit = forged.commit_by_pull_request("version 2", FILE, yaml.safe_dump(wanted))
+
+    def shown() -> dict[str, str]:
+        found = forged.api("GET", f"/commits/{commit}/status")["statuses"] or []
+        return {one["context"]: f"{one['status']}: {one['description']}" for one in found}
+
+    def offer(release):
+        release["metadata"].setdefault("annotations", {})["pointsman.dev/commit"] = commit
+        set_version(release, "2")
+
+    await stall.edit(offer)
+    waiting = await stall.until(lambda status: status["reason"] == "AwaitingApproval")
+    context = f"pointsman/{stall.namespace}/web"
+    await until(lambda: shown().get(context) == "pending: 10 %, step 2 of 2, waits for a person")
+    await stall.ask("abort", waiting["canaryRevision"])
+    await stall.until_phase("RolledBack")
+    await settled(stall)
+    assert shown()[context].startswith("failure: rolled back, ")
+    (pull,) = forged.pulls("all")
+    (comment,) = forged.api("GET", f"/issues/{pull['number']}/comments")
+    assert comment["user"]["login"] == ROBOT
+    assert waiting["canaryRevision"] in comment["body"]
 
 
 def api(forged: ForgeRepository, token: str | None = None) -> Api:
