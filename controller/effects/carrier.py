@@ -70,7 +70,7 @@ def payload_of(config: type[Fields], effect: Effect) -> Fields:
 
 
 class Carrier(Protocol):
-    """Carries out the effects of one kind; safe for concurrent use."""
+    """Carries out the effects of one kind; safe for concurrent use. It keeps nothing open between two calls."""
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         """Idempotent by `owner` and `effect.id`: it is asked again after a failure, a restart, a change of leaders.
@@ -78,8 +78,6 @@ class Carrier(Protocol):
         It may be cancelled at any await, and is, after LIMITS.timeout_s. Raises EffectFailedError, EffectRefusedError.
         """
         ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -108,9 +108,6 @@ class GitRollback:
             }
         )
 
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
-
     async def _write(self, owner: Owner, config: Config) -> Written:
         """Raises GitError, RefusedError, TargetError, SecretError, OSError, KubeError."""
         origin, resolve = config.origin, self._context.addresses.resolve

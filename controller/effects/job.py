@@ -94,9 +94,6 @@ class JobCarrier:
             message = f"Job {name}: {sentence(str(error))}"
             raise EffectFailedError(message, retry_after=error.retry_after) from error
 
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
-
     async def _carry_out(self, owner: Owner, config: Config, name: str) -> CarriedOut:
         """Raises KubeError, EffectRefusedError."""
         release = await self._kube.find(RELEASES, owner.namespace, owner.name)

@@ -52,9 +52,6 @@ class JobDeletion:
             raise EffectFailedError(message, retry_after=error.retry_after) from error
         return CarriedOut({})
 
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
-
     async def _delete(self, owner: Owner, name: str) -> bool:
         """Whether there was one. Raises KubeError."""
         job = await self._kube.find(JOBS, owner.namespace, name)

@@ -82,7 +82,6 @@ class Lane(Generic[K]):
     async def close(self) -> None:
         """Once nothing is owed here any longer."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._carrier.close()
 
     def _withdraw(self, entry: Entry[K]) -> None:
         waiting = self._waiting.get(entry.owner.namespace)

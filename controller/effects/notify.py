@@ -78,9 +78,6 @@ class Notify:
             raise EffectFailedError(f"the API server cannot be reached: {error}") from error
         return CarriedOut({})
 
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
-
 
 create = Notify
 _is_carrier: type[Carrier] = Notify

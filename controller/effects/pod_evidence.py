@@ -89,9 +89,6 @@ class PodEvidence:
             raise EffectFailedError(str(error), retry_after=error.retry_after) from error
         return CarriedOut({})
 
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
-
     async def _keep(self, owner: Owner, config: Config) -> None:
         """Raises KubeError, EffectRefusedError."""
         records, rejected = self._context.records, config.rejected

@@ -92,9 +92,6 @@ class Webhook:
             raise EffectFailedError(f"the API server cannot be reached: {error}") from error
         return CarriedOut(answer, again_in=config.every_s if answer["result"] == "wait" else None)
 
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
-
     async def _token(self, owner: Owner, config: Config) -> dict[str, str]:
         """Raises EffectFailedError, KubeError."""
         if config.token_secret is None:

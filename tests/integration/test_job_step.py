@@ -135,7 +135,7 @@ async def test_one_that_never_ends_rolls_back_after_at_most(tested):
     let_jobs(tested, "late")
     back = await tested.until_phase("RolledBack")
     assert back["reason"] == "JobTimeout"
-    assert "was still running after 600 s" in back["message"]
+    assert "was still running after 600 s (the step's atMost)" in back["message"]
     await until_nothing_is_left(tested)
 
 

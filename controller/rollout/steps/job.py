@@ -112,7 +112,7 @@ class Job:
         job, said = f"Job {result.value['job']}", result.value["message"]
         if result.value["state"] == JobState.FAILED:
             return Fail(Reason.JOB_FAILED, f"{job} failed: {said}")
-        return Fail(Reason.JOB_TIMEOUT, f"{job} was still running after {self.at_most:g} s; {said}")
+        return Fail(Reason.JOB_TIMEOUT, f"{job} was still running after {self.at_most:g} s (the step's atMost); {said}")
 
     def _id(self, canary: str, attempt: int, step: int) -> str:
         return f"{KIND}.{canary}.{attempt}.{step}.{self.digest}"

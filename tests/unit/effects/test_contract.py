@@ -38,7 +38,6 @@ def test_a_module_says_what_it_needs_and_how_much_of_it(kind):
     assert all(isinstance(rule, Rule) for rule in module.RULES)
     made = carrier(kind)
     assert inspect.iscoroutinefunction(made.carry_out)
-    assert inspect.iscoroutinefunction(made.close)
 
 
 @EVERY
@@ -52,4 +51,3 @@ async def test_a_payload_that_cannot_be_read_is_refused_and_not_tried_again(kind
     made = carrier(kind)
     with pytest.raises(EffectRefusedError):
         await made.carry_out(Key("shop", "web"), Effect("x", kind, payload))
-    await made.close()

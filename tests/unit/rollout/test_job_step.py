@@ -74,7 +74,7 @@ def test_one_that_succeeded_goes_on_and_is_deleted(tested):
     ("state", "reason", "message"),
     [
         ("failed", "JobFailed", "Job web-job-1 failed: exit code 3"),
-        ("late", "JobTimeout", "Job web-job-1 was still running after 600 s; exit code 3"),
+        ("late", "JobTimeout", "Job web-job-1 was still running after 600 s (the step's atMost); exit code 3"),
     ],
 )
 def test_one_that_ran_and_did_not_succeed_rolls_back_and_is_deleted(tested, state, reason, message):
