@@ -22,6 +22,7 @@ from controller.api.resources import (
 )
 
 _HERE = Path(__file__).parent
+STEPS = _HERE.parents[1] / "gitops/steps"
 _EXPECT, _VALIDATE = "# expect: ", "# validate: "
 _OWN = (RELEASES, ANALYSIS_RUNS, METRIC_TEMPLATES, METRIC_SOURCES, RELEASE_ACTIONS, RELEASE_REPOSITORIES)
 KINDS: dict[str, Resource] = {resource.kind: resource for resource in _OWN}
@@ -44,7 +45,8 @@ def load(file: Path) -> dict[str, Any]:
 
 
 def valid() -> list[Path]:
-    return sorted((_HERE / "valid").glob("*.yaml"))
+    """With the example of each step type."""
+    return [*sorted((_HERE / "valid").glob("*.yaml")), *sorted(STEPS.glob("*.yaml"))]
 
 
 def invalid() -> list[Invalid]:

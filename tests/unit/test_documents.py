@@ -19,6 +19,7 @@ PAGES = sorted(
         *(CHECKOUT / "controller").rglob("*.md"),
         *(CHECKOUT / "workloads").glob("*.md"),
         CHECKOUT / "workloads/common/SHARE.md",
+        CHECKOUT / "gitops/steps/README.md",
     ]
 )
 LINK = re.compile(r"\[[^\]]+\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")

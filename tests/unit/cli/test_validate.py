@@ -74,6 +74,16 @@ def test_what_the_api_server_accepts_has_no_problems(run, file):
     assert result.stderr.startswith("1 checked, 0 problems, 0 of other kinds skipped.")
 
 
+@pytest.mark.parametrize("word", registry.modules("steps"))
+def test_each_step_type_has_an_example_that_has_no_problems_with_the_library(run, word):
+    file = golden.STEPS / f"{word}.yaml"
+    (strategy,) = golden.load(file)["spec"]["strategy"].values()
+    assert any(word in step for step in strategy["steps"])
+    result = run("validate", str(file), str(golden.STEPS.parent / "library"))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "not checked" not in result.stderr
+
+
 @pytest.mark.parametrize("case", golden.invalid(), ids=lambda case: case.file.stem)
 def test_what_the_api_server_refuses_is_said_beforehand(run, case):
     assert case.validate is not None
