@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from textwrap import dedent, wrap
 
 from controller.kube.client import KubeError
-from hack.demonstration import invitations, service_story, worker_story
+from hack.demonstration import service_story, worker_story
 from hack.demonstration.releasing import Outcome
-from hack.demonstration.repository import Repository
 from hack.demonstration.service_story import Exposure, ServiceStory, ServiceSummary
 from hack.demonstration.worker_story import WorkerStory, WorkerSummary
 from hack.install import IMAGE_WORKER, INVITATIONS, install
@@ -51,8 +50,7 @@ def main() -> int:
         if arguments.down:
             choose().down()
             return 0
-        tell = _tell_of_worker if arguments.worker else _tell_of_service
-        told = tell(choose().up(), blue_green=arguments.blue_green)
+        told = _tell(choose().up(), worker=arguments.worker, blue_green=arguments.blue_green)
     except (TroubleError, KubeError) as trouble:
         print(f"hack/demo: {trouble}", file=sys.stderr)
         return 1
@@ -75,51 +73,50 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _tell_of_service(cluster: Cluster, *, blue_green: bool) -> _Told:
-    install(cluster, _say, INVITATIONS)
-    directory = paths.STATE / "demo"
-    if blue_green:
-        story = ServiceStory.of_switches(cluster, directory, _say)
-    else:
-        story = ServiceStory(cluster, Repository(directory, invitations.MANIFEST), _say)
-    summary = asyncio.run(story.tell())
-    told = {
-        "requests": f"{summary.requests} at {service_story.RATE:g}/s",
-        "failed on good versions": summary.failed_on_good_versions,
-        "invited": summary.invited,
-        "lost, sent twice": f"{summary.lost}, {summary.sent_twice}",
-        **_times(summary, "answer"),
+def _tell(cluster: Cluster, *, worker: bool, blue_green: bool) -> _Told:
+    install(cluster, _say, IMAGE_WORKER if worker else INVITATIONS)
+    of: type[WorkerStory | ServiceStory] = WorkerStory if worker else ServiceStory
+    make = of.of_switches if blue_green else of.of_steps
+    summary = asyncio.run(_end_of(make(cluster, paths.STATE / ("demo-worker" if worker else "demo"), _say)))
+    about = worker_story if worker else service_story
+    text = _table(summary.releases, _harm(summary), _found(summary))
+    return _Told(summary, text + _next(cluster, about.NAME, about.NAMESPACE))
+
+
+async def _end_of(story: ServiceStory | WorkerStory) -> ServiceSummary | WorkerSummary:
+    return await story.tell()
+
+
+def _harm(summary: ServiceSummary | WorkerSummary) -> dict[str, str]:
+    """Who met each version."""
+    if isinstance(summary, ServiceSummary):
+        return {each.version: _exposure(each) for each in summary.exposures}
+    return {
+        version: f", {count} jobs touched" if count else ", no job has met it"
+        for version, count in summary.touched.items()
     }
-    harm = {each.version: _harm(each) for each in summary.exposures}
-    text = _table(summary.releases, harm, told)
-    return _Told(summary, text + _next(cluster, service_story.NAME, service_story.NAMESPACE))
 
 
-def _harm(found: Exposure) -> str:
+def _exposure(found: Exposure) -> str:
     if not found.answers:
         return ", no user has met it"
     return f", {found.answers} answers, {found.failed} failed, gone in {found.seconds} s"
 
 
-def _tell_of_worker(cluster: Cluster, *, blue_green: bool) -> _Told:
-    install(cluster, _say, IMAGE_WORKER)
-    directory = paths.STATE / "demo-worker"
-    if blue_green:
-        story = WorkerStory.of_switches(cluster, directory, _say)
-    else:
-        story = WorkerStory(cluster, Repository(directory, worker_story.MANIFEST), _say)
-    summary = asyncio.run(story.tell())
-    told = {
+def _found(summary: ServiceSummary | WorkerSummary) -> dict[str, object]:
+    if isinstance(summary, ServiceSummary):
+        return {
+            "requests": f"{summary.requests} at {service_story.RATE:g}/s",
+            "failed on good versions": summary.failed_on_good_versions,
+            "invited": summary.invited,
+            "lost, sent twice": f"{summary.lost}, {summary.sent_twice}",
+            **_times(summary, "answer"),
+        }
+    return {
         "jobs": f"{summary.jobs}, {summary.completed} completed",
         "lost, made twice, dead-lettered": f"{summary.lost}, {summary.made_twice}, {summary.dead_lettered}",
         **_times(summary, "job begun"),
     }
-    harm = {
-        version: f", {count} jobs touched" if count else ", no job has met it"
-        for version, count in summary.touched.items()
-    }
-    text = _table(summary.releases, harm, told)
-    return _Told(summary, text + _next(cluster, worker_story.NAME, worker_story.NAMESPACE))
 
 
 def _times(summary: ServiceSummary | WorkerSummary, last: str) -> dict[str, object]:

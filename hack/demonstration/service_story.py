@@ -90,6 +90,11 @@ class ServiceStory:
         self._invitations = Invitations(cluster, NAMESPACE)
 
     @classmethod
+    def of_steps(cls, cluster: Cluster, directory: Path, say: Say) -> "ServiceStory":
+        """`directory` is for the git repository."""
+        return cls(cluster, Repository(directory, MANIFEST), say)
+
+    @classmethod
     def of_switches(cls, cluster: Cluster, directory: Path, say: Say) -> "ServiceStory":
         """With `blueGreen`. `directory` is for the git repository."""
         repository = Repository(directory, MANIFEST, PATCH)

@@ -81,6 +81,11 @@ class WorkerStory:
         self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say, tester)
 
     @classmethod
+    def of_steps(cls, cluster: Cluster, directory: Path, say: Say) -> "WorkerStory":
+        """`directory` is for the git repository."""
+        return cls(cluster, Repository(directory, MANIFEST), say)
+
+    @classmethod
     def of_switches(cls, cluster: Cluster, directory: Path, say: Say) -> "WorkerStory":
         """With `blueGreen`. `directory` is for the git repository."""
         repository = Repository(directory, MANIFEST, PATCH)
