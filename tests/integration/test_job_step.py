@@ -1,6 +1,5 @@
 """Jobs that test a version, against a real API server and Job controller; the kubelet is played."""
 
-import asyncio
 import itertools
 import re
 import time
@@ -11,61 +10,15 @@ import yaml
 from controller import registry
 from controller.api.fields import Place, parse
 from controller.api.job import job_name
-from controller.api.names import JOB_LABEL
-from controller.api.resources import ANALYSIS_RUNS, JOBS, PODS, RELEASES, SERVICES, Resource
+from controller.api.resources import ANALYSIS_RUNS, JOBS, RELEASES, SERVICES, Resource
 from controller.cli.viewing import explanation_of
 from controller.rollout.steps.job import Job
 from hack.install import CHECKOUT
 from tests.integration.in_process import Stall
 from tests.integration.operator_fixture import APPROVE, release, weight
+from tests.integration.step_jobs import a_running_pod, jobs, let_jobs, pods, smoke, until, until_nothing_is_left
 
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
-DEADLINE_S = 60.0
-
-
-def smoke(**fields):
-    container = {"name": "smoke", "image": "smoke:1", "args": ["http://$(POINTSMAN_SERVICE):$(POINTSMAN_PORT)/"]}
-    return {"job": {"template": {"spec": {"containers": [container]}}, **fields}}
-
-
-def let_jobs(stall, state):
-    """What pods of Jobs do from now on; all others serve."""
-    stall.node.behave = lambda pod: state if JOB_LABEL in pod["metadata"]["labels"] else "ready"
-
-
-async def jobs(stall):
-    return await stall.kube.list(JOBS, stall.namespace, labels=f"{JOB_LABEL}={stall.name}")
-
-
-async def pods(stall):
-    return await stall.kube.list(PODS, stall.namespace, labels=f"{JOB_LABEL}={stall.name}")
-
-
-async def until(condition, what):
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            while not (found := await condition()):  # noqa: ASYNC110 - the API server's view
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        raise AssertionError(f"did not happen within {DEADLINE_S:g} s: {what}") from None
-    return found
-
-
-async def until_nothing_is_left(stall):
-    async def nothing():
-        return not await jobs(stall) and not await pods(stall)
-
-    await until(nothing, "no Job and no pod of one is left")
-
-
-async def a_running_pod(stall):
-    async def running():
-        found = [pod for pod in await pods(stall) if pod.get("status", {}).get("phase") == "Running"]
-        return found and found[0]
-
-    return await until(running, "a pod of the Job runs")
-
-
 PAGE = (CHECKOUT / "controller/docs/releasing.md").read_text()
 
 

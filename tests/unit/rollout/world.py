@@ -29,7 +29,8 @@ from controller.rollout.strategy import words_of
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import units_since
 from tests.unit.rollout import rules
-from tests.unit.rollout.cluster import CRASHING, HEALTHY, NO_IMAGE, NO_ROOM, UNREADY, Cluster, Metrics, Traffic, words
+from tests.unit.rollout.cluster import Cluster, Metrics, Traffic, words
+from tests.unit.rollout.happenings import Happenings
 from tests.unit.rollout.language import Given
 from tests.unit.rollout.outbox import heard
 from tests.unit.rollout.runs import Run, evidence_of, of_canary
@@ -49,7 +50,7 @@ class BrokenWriteError(Exception):
 
 
 @dataclass
-class World:
+class World(Happenings):
     metrics: Metrics = field(default_factory=Metrics)
     log: list[str] = field(default_factory=list)
     """What was carried out, in order, in short words."""
@@ -111,57 +112,6 @@ class World:
         return self
 
     # -- when ----------------------------------------------------------------------------------------------------
-
-    def commit(self, revision: str) -> None:
-        self.target = revision
-        self.settle()
-
-    def edit(self, **changes: Any) -> None:
-        """Changes the spec: `replicas`, `suspend`, `steps`."""
-        self.spec = replace(self.spec, **changes)
-        self.settle()
-
-    def pods(self, revision: str, behavior: str) -> None:
-        self.cluster.behavior(revision).pods = behavior
-        self.settle()
-
-    def crash_loop(self, revision: str) -> None:
-        self.pods(revision, CRASHING)
-
-    def unready(self, revision: str) -> None:
-        self.pods(revision, UNREADY)
-
-    def no_room(self, revision: str) -> None:
-        self.pods(revision, NO_ROOM)
-
-    def no_image(self, revision: str) -> None:
-        self.pods(revision, NO_IMAGE)
-
-    def recover(self, revision: str) -> None:
-        self.pods(revision, HEALTHY)
-
-    def regress(self, revision: str, errors: float = 0.2) -> None:
-        self.cluster.behavior(revision).errors = errors
-
-    def ask(self, action: str, revision: str = "", *, by: str = "ana", reason: str = "", **more: Any) -> str:
-        """Creates a ReleaseAction; returns its name."""
-        name = f"{action}-{len(self.requests) + 1}"
-        about = revision or self.release.canary
-        self.requests.append(Request(f"uid-{name}", name, action, about, by, reason, **more))
-        self.settle()
-        return name
-
-    def annotate(self, retry: str) -> None:
-        """Writes annotation pointsman.dev/retry, or takes it away."""
-        self.retry = retry
-        self.settle()
-
-    def answer(self, name: str) -> str:
-        return self.cluster.answers[name].message if name in self.cluster.answers else ""
-
-    def delete(self) -> None:
-        self.deleting = True
-        self.settle()
 
     def advance(self, *, minutes: float = 0, seconds: float = 0) -> None:
         """Time passes; every five seconds there is a look, and a decision."""
