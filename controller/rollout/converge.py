@@ -113,8 +113,9 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(_LEDGER_CHECK_S)
     serving = seen.state(draft.status.serves)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
+    owed = _still_owed(draft)  # first: what a step that is held up has begun stays wanted by that
     wanted = (*draft.effects, *notify(draft), *report(draft))
-    draft.update(owed=owed_after(_still_owed(draft), wanted, seen.effects, draft.now))
+    draft.update(owed=owed_after(owed, wanted, seen.effects, draft.now))
     then = (
         *_events(draft),
         *events,
