@@ -7,7 +7,7 @@ half of the error budget.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from controller.analysis.asking import ask
@@ -95,6 +95,8 @@ class Opening:
         if known is not None and known.name == subject.run:
             return known
         settle, started = self._settle(subject), status.weight_since or 0.0
+        # what was usual before the copies is in the record of before the switch, where this process knows it
+        learnt = self._delay.baseline_rates(key, subject.attempt) if known is None else known.baseline_rates
         if status.run not in ("", subject.run):
             # what was seen before the switch is in a record of its own, which ends here
             await self._runs.close(key, status.run, SWITCHED, f"{status.canary} passed its preview and was switched to")
@@ -112,14 +114,14 @@ class Opening:
             began=0.0 if status.attempt is None else status.attempt.clock.began,
             started=started,
             owner=subject.owner,
-            begin=partial(self._begin, subject, settle, started),
+            begin=partial(self._begin, subject, settle, started, learnt),
         )
         self._delay.forget(key)  # the method stands
         if run.name != subject.preview_run:
             self._before.forget(key)
         return run
 
-    async def _begin(self, subject: Subject, settle: float, started: float) -> Beginning:
+    async def _begin(self, subject: Subject, settle: float, started: float, learnt: Mapping[str, float]) -> Beginning:
         key, analysis, status = subject.key, subject.analysis, subject.status
         # what was before the canary is known of the pods that ran then
         questions = await self._questions(subject, status.stable)
@@ -131,7 +133,6 @@ class Opening:
             plan = compared_with_before(plan, analysis, self._before.looks(key, subject.attempt))
         plan = await self._controlled(key, plan, questions)
         # asked once more: what was learnt may be older, or lost with the process that learnt it
-        learnt = self._delay.baseline_rates(key, subject.attempt)
         measured = await baseline_rates(_asking(questions, status, status.canary), started)
         rates = {name: max(learnt.get(name, 0.0), measured.get(name, 0.0)) for name in {**learnt, **measured}}
         return plan, {name: rates[name] for name in (metric.name for metric in plan.metrics) if name in rates}

@@ -145,6 +145,9 @@ class Together:
 def _check_unit(release: ReleaseSpec, template: metrics.MetricTemplate, path: str) -> None:
     if release.strategy.cookie and template.unit != metrics.CLIENT:
         raise SpecError(f"{path}.template", metrics.NOT_CLIENTS)
+    copies = any(step.analyzes and getattr(step, "mirror", 0) > 0 for step in release.steps)
+    if copies and template.unit == metrics.CLIENT:
+        raise SpecError(f"{path}.template", metrics.COPIES_NOT_CLIENTS)
 
 
 def _by_name(among: Iterable[tuple[Document, Any]]) -> Named:

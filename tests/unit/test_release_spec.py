@@ -24,6 +24,11 @@ def steps(*entries, metrics=True):
     return {"strategy": {"canary": {"steps": list(entries)}}, "analysis": analysis}
 
 
+def copied(**strategy):
+    found = steps({"mirror": "10%", "analyze": {"atMost": "1m"}})
+    return {**found, "strategy": {"canary": {**found["strategy"]["canary"], **strategy}}}
+
+
 def test_the_smallest_release_has_defaults_for_everything():
     spec = parse()
     assert (spec.replicas, spec.progress_deadline, spec.revision_history_limit, spec.suspend) == (1, 600, 5, False)
@@ -212,6 +217,22 @@ GATEWAY = {"gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": ["web
         (
             steps({"weight": 5, "analyze": {"atMost": "1m"}}, metrics=False),
             f"{STEPS}[0].analyze: there is nothing to analyze: spec.analysis.metrics is empty",
+        ),
+        (
+            steps({"header": {"name": "x", "value": "1"}, "analyze": {"atMost": "1m"}}),
+            f"{STEPS}[0].analyze: people choose these requests, so nothing can be compared: add a metric with limit",
+        ),
+        (
+            steps({"header": {"name": "x", "value": "1"}, "analyze": {"atLeast": "1s", "atMost": "1m"}}),
+            f"{STEPS}[0].analyze: atLeast: people choose the requests with this header, so nothing is proven",
+        ),
+        (
+            copied(sticky={"cookie": "version"}),
+            f"{STEPS}[0].analyze: copies are requests, and with sticky metrics count clients",
+        ),
+        (
+            copied(baseline="fresh"),
+            f"{STEPS}[0].analyze: copies go to the canary alone, so a fresh baseline has none",
         ),
         (steps({"pause": {}}), f"{STEPS}[0].pause.for: is required"),
         (

@@ -293,3 +293,16 @@ async def test_a_sticky_canary_is_judged_by_clients_alone(counts_clients, sticky
         await measuring._questions(subject, STABLE)
     assert error.value.trouble.reason == "MetricInvalid"
     assert "metric errors: its template counts requests" in error.value.trouble.message
+
+
+async def test_copies_are_requests_and_a_metric_that_counts_clients_is_refused():
+    class Known:
+        async def questions(self, *_, **__):
+            return (Question("errors", Query("flux", ""), Recorder(), warm_up=False, counts_clients=True),)
+
+    measuring = Measuring(RunStore(NOBODY), cast("Sources", Known()))
+    analysis = cast("Analysis", SimpleNamespace(metrics=()))
+    status = Status(stable=STABLE, attempt=Attempt(CANARY, Clock(0.0), copied=10.0))
+    with pytest.raises(MetricTroubleError, match="copies are requests") as error:
+        await measuring._questions(Subject(Key("shop", "web"), analysis, status, None, CANARY), STABLE)
+    assert error.value.trouble.reason == "MetricInvalid"

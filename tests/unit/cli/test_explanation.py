@@ -223,3 +223,19 @@ def test_a_fresh_baseline_is_a_version_beside_stable_and_what_is_compared_with()
     shown = screen(found, 100)
     assert "qrstuvwxyz, 5 %: new pods of stable" in shown
     assert "BASELINE" in shown
+
+
+@pytest.mark.parametrize(
+    ("reached", "said"),
+    [
+        ({"copied": 10.0}, "no work, copies of 10 % of the requests"),
+        ({"chosen": True}, "no work but the requests with its header"),
+    ],
+)
+def test_a_version_that_is_judged_without_work_has_no_share_of_it(reached, said):
+    found = explanation(weight=0.0, **reached)
+    found = replace(found, copies="copied" in reached)
+    text = "\n".join(found.lines(NOW))
+    assert f"klmnopqrst, {said}" in text
+    assert ("nobody got the new version's answers" in text) is ("copied" in reached)
+    assert " 0 %" not in screen(found, 120)

@@ -20,6 +20,7 @@ from controller.views.explanation import Explanation
 from controller.views.picture import line, picture
 
 NOW = 1_700_000_000.0
+OF_ATTEMPT = ("step", "paused_by", "full_by", "copied", "chosen")
 STEPS = [{"weight": 5, "analyze": {"atMost": "10m"}}, {"approve": {}}, {"weight": "50%"}, {"pause": {"for": "10m"}}]
 
 
@@ -37,7 +38,7 @@ def explanation(looks=12, bad=1, metrics=("errors", "latency"), **status) -> Exp
         "ready_replicas": 4,
         "evidence": "errors 12/720 vs 240/14400",
     }
-    of_attempt = {name: status.pop(name) for name in ("step", "paused_by", "full_by") if name in status}
+    of_attempt = {name: status.pop(name) for name in OF_ATTEMPT if name in status}
     clock = Clock(NOW, paused_since=status.pop("paused_since", None))
     canary = status.pop("canary", "klmnopqrst")
     attempt = Attempt(canary, clock, **of_attempt) if canary else None

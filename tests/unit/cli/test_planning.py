@@ -149,6 +149,41 @@ def test_a_switch_is_planned_by_what_was_before_and_without_a_promise(tmp_path):
     assert said[2].startswith("floor: a new version at twice its limit")
 
 
+def planned_of(tmp_path, strategy, *metrics):
+    path = tmp_path / "release.yaml"
+    traefik = {"traefik": {"parentRefs": [{"name": "public"}]}}
+    path.write_text(yaml.safe_dump(golden.release(traffic=traefik, strategy=strategy, analysis={"metrics": metrics})))
+    return planned(path, "--rate", 50, "--base", "1%")
+
+
+ERRORS = {"name": "errors", "template": "http"}
+FLOOR = {"name": "floor", "template": "http", "limit": {"max": "2%"}}
+COPIES = {"mirror": "10%", "analyze": {"atMost": "10m"}}
+
+
+def test_copies_are_planned_as_a_share_of_all_requests_and_what_is_beside_them(tmp_path):
+    found = planned_of(tmp_path, {"canary": {"steps": [COPIES, {"weight": 5}]}}, ERRORS)
+    (row,) = found["rows"]
+    assert (row["step"], row["weight"], row["copies"], row["canary_units"]) == (1, 10, True, 3000)
+    result = plan(tmp_path / "release.yaml", "--rate", 50, "--base", "1%")
+    assert "10% of copies" in result.stdout
+
+
+def test_a_preview_that_is_judged_has_half_of_the_budget_and_says_so(tmp_path):
+    half = planned_of(tmp_path, {"blueGreen": {"steps": [COPIES]}}, ERRORS)
+    assert half["advice"][0].startswith("before the switch copies are compared, with half of maxFalseRollback")
+    whole = planned_of(tmp_path, {"canary": {"steps": [COPIES, {"weight": 5}]}}, ERRORS)
+    later, sooner = (found["rows"][0]["minutes_to_detect"]["x2"] for found in (half, whole))
+    assert later > sooner
+
+
+def test_requests_with_a_header_are_planned_by_limits(tmp_path):
+    steps = [{"header": {"name": "x-canary", "value": "1"}, "analyze": {"atMost": "10m"}}]
+    found = planned_of(tmp_path, {"blueGreen": {"steps": steps}}, FLOOR)
+    assert found["rows"] == []
+    assert "requests with the header are held to limits" in found["advice"][0]
+
+
 def test_the_price_of_a_fresh_baseline_is_told_in_time_both_ways(manifest):
     steps = [{"weight": 5, "analyze": {"atMost": "10m"}}]
     path = manifest(steps=steps)

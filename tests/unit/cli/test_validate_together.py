@@ -114,6 +114,18 @@ def test_a_sticky_canary_whose_metrics_count_requests_is_told(run, written, unit
     release["spec"]["service"] = {"ports": [{"port": 80}]}
     release["spec"]["strategy"] = {"canary": {"sticky": {"cookie": "version"}}}
     written("a.yaml", release, template("q", unit=unit), SOURCE)
-    found = lines(run("validate", "a.yaml"))
+    found = [one for one in lines(run("validate", "a.yaml")) if ": warning: " not in one]
     assert len(found) == problems
     assert all("spec.analysis.metrics[0].template: its template counts requests" in line for line in found)
+
+
+@pytest.mark.parametrize(("unit", "problems"), [("request", 0), ("client", 1)])
+def test_copies_that_are_compared_by_clients_are_said(run, written, unit, problems):
+    release = measured()
+    release["spec"]["traffic"] = {"traefik": {"parentRefs": [{"name": "public"}]}}
+    release["spec"]["service"] = {"ports": [{"port": 80}]}
+    release["spec"]["strategy"] = {"canary": {"steps": [{"mirror": "10%", "analyze": {"atMost": "10m"}}]}}
+    written("a.yaml", release, template("q", unit=unit), SOURCE)
+    found = [one for one in lines(run("validate", "a.yaml")) if ": warning: " not in one]
+    assert len(found) == problems
+    assert all("spec.analysis.metrics[0].template: it counts clients, and copies are requests" in one for one in found)

@@ -7,6 +7,7 @@ import pytest
 
 from controller.rollout.actions import EnsureRevision
 from controller.rollout.bake import Bake
+from controller.rollout.steps.mirror import Mirror
 from tests.unit.rollout.cluster import START_S
 from tests.unit.rollout.language import (
     BY_CLAIMS,
@@ -22,6 +23,7 @@ from tests.unit.rollout.language import (
 )
 from tests.unit.rollout.world import CrashError, World
 
+COPIED = Mirror(50.0, analyze("5s", "20s"))
 STEPS = [weight(25, analyze("5s", "20s")), approve(), weight(50, analyze("5s", "20s")), pause("10s")]
 
 
@@ -133,6 +135,26 @@ def _changes_its_strategy(world: World) -> None:
     world.advance(minutes=2)
 
 
+def _regresses_on_copies(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.release.copied > 0)
+    world.regress("v2")
+    world.advance(minutes=1)
+
+
+def _loses_pods_and_metrics_on_copies(world: World) -> None:
+    world.commit("v2")
+    world.until(lambda: world.release.copied > 0)
+    world.unready("v2")
+    world.recover("v2")
+    world.metrics.go_dark()
+    world.advance(seconds=10)
+    world.metrics.come_back()
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    world.ask("approve")
+    world.advance(minutes=2)
+
+
 def _leaves_a_pod_for_a_look(world: World) -> None:
     world.edit(keep_failed=60.0)
     world.commit("v2")
@@ -167,6 +189,10 @@ LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
     "loses its baseline": (release(STEPS, baseline="fresh"), _loses_its_baseline),
     "changes its baseline": (release(STEPS, baseline="fresh"), _changes_its_baseline),
     "starts": (release(STEPS).first(), _starts),
+    "comes out after copies": (release([COPIED, approve(), *STEPS[2:]]), _comes_out),
+    "regresses on copies": (release([COPIED, approve()]), _regresses_on_copies),
+    "is switched after copies": (blue_green(COPIED, approve(), keep=20), _comes_out),
+    "loses pods and metrics on copies": (blue_green(COPIED, approve(), keep=20), _loses_pods_and_metrics_on_copies),
     "is tried alone": (release([*STEPS, Bake(weight=95, seconds=60)], limits={"floor": 0.02}).first(), _is_tried_alone),
 }
 
@@ -185,7 +211,8 @@ SPLITS = [
     for name, (given, _) in LIVES.items()
     for by in (BY_WEIGHT, BY_PODS)
     # work that pods split cannot be split in three: the spec refuses it
-    if by is BY_WEIGHT or not given.spec.strategy.fresh_baseline
+    # and copies are a router's
+    if by is BY_WEIGHT or not (given.spec.strategy.fresh_baseline or COPIED in given.spec.steps)
 ] + [(name, BY_CLAIMS) for name in ("is switched and kept", "is switched back")]
 
 

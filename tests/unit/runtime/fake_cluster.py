@@ -148,6 +148,13 @@ class CountingSources(Sources):
         return tuple(Question(metric.name, Query("none", ""), provider, warm_up=False) for metric in metrics)
 
 
+def _copies(route: Object, name: str) -> list[tuple[str, float]]:
+    """Who gets copies of the requests, and of how many percent."""
+    filters = route["spec"]["rules"][0].get("filters", [])
+    mirrors = [one["requestMirror"] for one in filters if one["type"] == "RequestMirror"]
+    return [(one["backendRef"]["name"].removeprefix(f"{name}-"), one.get("percent", 100)) for one in mirrors]
+
+
 class Counting:
     def __init__(self, api: FakeApi, failing: set[str], key: Key, revisions: frozenset[str] | None = None) -> None:
         """`revisions`: the two that a template names; of others it has no row. None: of all that the route names."""
@@ -176,6 +183,10 @@ class Counting:
                 total = round(_PER_S * seconds * backend["weight"] / 10_000)
                 bad = total // 5 if images.get(revision) in self._failing else 0
                 rows.append(Row(revision, bad, total))
+            for copied, percent in _copies(route, self._key.name):
+                total = round(_PER_S * seconds * percent / 100)
+                bad = total // 5 if images.get(copied) in self._failing else 0
+                rows.append(Row(copied, bad, total))
         return Samples(tuple(rows)) if rows else NoData()
 
     async def close(self) -> None:

@@ -22,6 +22,8 @@ from controller.analysis.sources import Sources
 from controller.api.resources import (
     ANALYSIS_RUNS,
     DEPLOYMENTS,
+    GATEWAY_CLASSES,
+    GATEWAYS,
     HTTP_ROUTES,
     NAMESPACES,
     RELEASE_ACTIONS,
@@ -129,6 +131,14 @@ class World:
         operator = RunningOperator(self, name, clock_ahead)
         self.operators.append(operator)
         return operator
+
+    def gateway_copies(self) -> None:
+        """There is a Gateway, of a class that can copy requests."""
+        features = [{"name": f"HTTPRouteRequest{one}"} for one in ("Mirror", "PercentageMirror")]
+        status = {"conditions": [{"type": "Accepted", "status": "True"}], "supportedFeatures": features}
+        self.create(GATEWAYS, {"metadata": {"name": "public"}, "spec": {"gatewayClassName": "able"}})
+        able = {"metadata": {"name": "able"}, "spec": {}, "status": status}
+        assert self.api.handle("POST", GATEWAY_CLASSES.path(), {}, able).status == 201
 
     # -- what people do, and see; their requests are not disturbed ---------------------------------------------------
 
