@@ -16,7 +16,7 @@ from controller.analysis import large_looks, late_points
 from controller.analysis.asking import ask, ask_in_halves
 from controller.analysis.cold_starts import ColdStarts
 from controller.analysis.opening import Opening
-from controller.analysis.provisional import at_once
+from controller.analysis.provisional import at_once, without_baseline
 from controller.analysis.record import Run
 from controller.analysis.runs import RunStore
 from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
@@ -126,16 +126,21 @@ class Measuring:
         return True
 
     async def provisional(self, subject: Subject, now: float) -> Disaster | None:
-        """Of the time since the last window, complete or not; asked while the weight is fresh, in no look."""
-        run = self._runs.known(subject.key)
-        if run is None or not subject.measures or not is_fresh(subject.status, now):
+        """Of the time since the last window, complete or not; asked while the weight is fresh, in no look.
+
+        Without a baseline looks test nothing, so this goes on with each of them.
+        """
+        run, alone = self._runs.known(subject.key), subject.lacks_baseline
+        if run is None or not subject.measures or not (alone or is_fresh(subject.status, now)):
             return None
         if run.judge.evidence().regression is not None:
             return None
         try:
-            questions = await self._questions(subject, subject.reference)
+            questions = await self._questions(subject, subject.status.stable if alone else subject.reference)
         except MetricTroubleError:
             return None  # the measurement reports it
+        if alone:
+            return await without_baseline(run, questions, subject, now)
         return await at_once(run, questions, subject, now)
 
     async def _questions(self, subject: Subject, reference: str) -> tuple[Question, ...]:

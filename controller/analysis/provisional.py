@@ -14,6 +14,10 @@ from controller.analysis.subject import Subject
 from controller.api.times import as_datetime
 from controller.ports import Window
 from controller.stats.all_bad import Disaster, disaster
+from controller.stats.lost_baseline import disaster_alone, first_looks, fresh_units
+
+_LOST_AT_MOST_S = 600.0
+"""Of the time without a baseline, so much is asked for: a longer window of a busy service is a slow query."""
 
 
 async def at_once(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
@@ -23,6 +27,35 @@ async def at_once(run: Run, questions: Sequence[Question], subject: Subject, now
         run.provisional = await _provisional(run, questions, subject, now)
     # what was found stays found until it is asked again: the write that acts on it may meet a conflict
     return run.provisional
+
+
+async def without_baseline(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
+    """As `at_once`, of the time since the baseline lost its work. `questions` are about stable in its place."""
+    if now - run.provisional_at >= FAST_S:
+        run.provisional_at = now
+        run.provisional = await _without_baseline(run, questions, subject, now)
+    return run.provisional
+
+
+async def _without_baseline(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
+    since = max(subject.status.weight_since or run.started, run.started, now - _LOST_AT_MOST_S)
+    looks = first_looks(run.looks, now - since)
+    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
+    if not looks or not odds:
+        return None
+    # new pods that replace others are cold again, which nobody tells the analysis
+    fit = [question for question in questions if not question.maturity and not question.warm_up]
+    window = Window(as_datetime(since), as_datetime(now))
+    try:
+        rows = await ask(fit, window, stable=subject.status.stable, canary=subject.status.canary)
+    except MetricTroubleError:
+        return None
+    found = (
+        disaster_alone(name, counts, fresh_units(looks, name), odds[name])
+        for name, counts in rows.items()
+        if name in odds
+    )
+    return next((one for one in found if one is not None), None)
 
 
 async def _provisional(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:

@@ -17,6 +17,7 @@ from controller.stats.counts import Look
 from controller.stats.evidence import NO_EVIDENCE, Evidence
 
 _MOST_CHANGES = 64
+_WHOLE = 100.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,12 @@ class Subject:
         if baseline is None:
             return status.stable
         return baseline_name(status.stable, status.canary, status.attempts)
+
+    @property
+    def lacks_baseline(self) -> bool:
+        """The canary has work, and its fresh baseline has none to compare it with."""
+        status = self.status
+        return status.baseline != "" and status.baseline_weight <= 0 and 0 < status.weight < _WHOLE
 
     @property
     def attempt(self) -> tuple[str, str, int]:

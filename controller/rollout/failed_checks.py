@@ -38,7 +38,8 @@ def _by_its_work(draft: Draft) -> FailedCheck | None:
     if disaster is not None:
         c = disaster.counts
         shown = f"{disaster.metric} {c.canary_bad}/{c.canary_total} vs {c.stable_bad}/{c.stable_total}"
-        return FailedCheck(Reason.ALL_BAD, f"{disaster.sentence()}{_met_by(draft)}", shown)
+        reason = Reason.ALL_BAD if disaster.fresh is None else Reason.REGRESSED
+        return FailedCheck(reason, f"{disaster.sentence()}{_met_by(draft)}", shown)
     return _harms_too_many(draft)
 
 

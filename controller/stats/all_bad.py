@@ -19,7 +19,7 @@ LEAST_UNITS = 5
 
 @dataclass(frozen=True)
 class Disaster:
-    """A metric in which everything the canary did was bad."""
+    """A metric in which everything the canary did was bad, or, without its baseline, more than anything explains."""
 
     metric: str
     counts: Counts
@@ -29,9 +29,18 @@ class Disaster:
     """Stable's units in `counts` are from before a switch: no random split, so `p` is no chance of a mistake."""
     reference: str = "stable"
     """What the version beside the canary is called."""
+    fresh: tuple[int, int] | None = None
+    """Bad units, and all, of a baseline that is gone; see lost_baseline.py."""
 
     def sentence(self) -> str:
         c = self.counts
+        if self.fresh is not None:
+            bad, units = self.fresh
+            return (
+                f"{self.metric}: {c.canary_bad} of {c.canary_total} bad on the canary since its baseline is gone, "
+                f"{c.stable_bad} of {c.stable_total} on stable meanwhile, {bad} of {units} on the new baseline before; "
+                f"p = {self.p:.2g} that a canary within its margin shows this"
+            )
         if self.after_switch:
             found = f"{self.metric}: all {c.canary_total} bad since the last look"
             return f"{found}, {c.stable_bad} of {c.stable_total} before the switch"

@@ -2,6 +2,8 @@
 
 from typing import cast
 
+import pytest
+
 from controller.analysis import large_looks
 from controller.analysis.measuring import Measuring
 from controller.analysis.record import Run, look_to_raw, run_of
@@ -155,3 +157,77 @@ def test_what_was_compared_with_the_baseline_is_not_said_of_stable():
     assert trouble.message.startswith("floor: the baseline is above the limit of 1.00% as well, so the canary is not")
     judge.add(Look(9, 45.0, 50.0, 5.0, {"errors": Counts(1, 50, 1, 950)}))
     assert " on stable; p = " in judge.evidence().metrics[0].explanation(9), "the spec asks for no baseline any more"
+
+
+class Failing:
+    """Of 10 units a second the canary's are all bad, and nobody else's; the windows and revisions it was asked for."""
+
+    def __init__(self, asked, reference):
+        self.asked, self.reference = asked, reference
+
+    async def query(self, query, window):
+        self.asked.append((self.reference, window.start.timestamp(), window.end.timestamp()))
+        total = round(10 * (window.end - window.start).total_seconds())
+        return Samples((Row(CANARY, total, total), Row(self.reference, 0, 9 * total)))
+
+    async def has_rows(self, query, window):
+        return True
+
+    async def close(self):
+        pass
+
+
+class Sourced(Sources):
+    def __init__(self, *, warm_up=False):
+        super().__init__(NOBODY, cluster="", own_namespace="")
+        self.warm_up = warm_up
+        self.asked = []
+
+    async def questions(self, key, metrics, *, stable, canary):
+        return (Question("errors", Query("flux", ""), Failing(self.asked, stable), warm_up=self.warm_up),)
+
+
+def run_until(end, *, baseline=10.0):
+    """The canary was as good as its baseline so far."""
+    rows = {"errors": Counts(0, 50, 0, 50)}
+    looks = [Look(n, 995.0 + 5 * n, 1000.0 + 5 * n, 10.0, rows, baseline=baseline) for n in range(1, 13)]
+    return Run(KEY, f"web-{CANARY}-1", PLAN, 1000.0, {}, Judge(PLAN), looks, [], 0)
+
+
+class Known(RunStore):
+    def __init__(self, run):
+        super().__init__(NOBODY)
+        self.run = run
+
+    def known(self, key):
+        return self.run
+
+
+async def found_at(now, *, lost_at, beside=0.0, run=None, warm_up=False, weight=10.0):
+    sources = Sourced(warm_up=warm_up)
+    measuring = Measuring(Known(run or run_until(1060.0)), sources)
+    subject = Subject(KEY, Analysis(), status(BASELINE, weight, lost_at, beside=beside), None, CANARY)
+    return await measuring.provisional(subject, now), sources.asked
+
+
+async def test_without_its_baseline_a_disastrous_canary_is_seen_against_warm_stable_however_long_it_lasts():
+    found, asked = await found_at(1360.0, lost_at=1060.0)
+    assert found is not None
+    assert (found.counts, found.fresh) == (Counts(3000, 3000, 0, 27_000), (0, 600))
+    assert asked == [(STABLE, 1060.0, 1360.0)]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"lost_at": 1060.0, "beside": 10.0},
+        {"lost_at": 1060.0, "weight": 100.0},
+        {"lost_at": 1357.0},
+        {"lost_at": 1060.0, "run": run_until(1060.0, baseline=0.0)},
+        {"lost_at": 1060.0, "warm_up": True},
+    ],
+    ids=["it is there", "nobody beside it", "for shorter than a look", "it never had work", "metric of warm pods"],
+)
+async def test_it_is_not_where_that_says_nothing(given):
+    found, _ = await found_at(1360.0, **given)
+    assert found is None

@@ -6,6 +6,8 @@ import pytest
 
 from controller.api.revision import baseline_name
 from controller.rollout.bake import Bake
+from controller.stats.counts import Counts
+from controller.stats.lost_baseline import disaster_alone
 from tests.unit.rollout.cluster import CRASHING, NO_ROOM, UNREADY
 from tests.unit.rollout.language import analyze, approve, pause, release, weight
 
@@ -338,3 +340,23 @@ def test_new_pods_that_are_worse_than_those_that_run_are_said_once_and_decide_no
     world.ask("approve")
     world.until(lambda: world.release.stable == "v2")
     assert said not in world.release.message
+
+
+@pytest.mark.parametrize("paused", ["", "pause"])
+def test_a_disaster_that_newness_cannot_explain_is_rolled_back_while_the_baseline_is_lost(started, paused):
+    started.pods(started.release.baseline, CRASHING)
+    if paused:
+        started.ask(paused)
+    started.disaster = disaster_alone("errors", Counts(120, 200, 0, 20_000), (0, 1000), 1.1)
+    started.advance(seconds=1)
+    assert (started.release.canary, started.release.reason) == ("", "Regressed")
+    assert "since its baseline is gone" in started.release.message
+    assert started.cluster.weights() == {"v1": 100}
+
+
+def test_so_is_a_canary_that_harms_too_many(started):
+    started.edit(analysis=replace(started.spec.analysis, max_harmed=200))
+    started.pods(started.release.baseline, CRASHING)
+    started.regress("v2", 0.5)
+    started.advance(seconds=30)
+    assert (started.release.phase, started.release.reason) == ("RolledBack", "MaxHarmed")
