@@ -98,7 +98,12 @@ class GitAuthor:
 class GitOrigin:
     """Where a manifest is kept."""
 
-    url: str = field(GIT_URL, "Of the repository: https or ssh, without credentials.")
+    url: str = field(
+        GIT_URL,
+        "Of the repository: https or ssh, without credentials. Default: url, branch, path and, in the same namespace, "
+        "secretRef are those of the Flux Kustomization or the Argo CD Application that has applied the Release.",
+        default=Absent(""),
+    )
     branch: str = field(Text(200, 1, BRANCH), "The branch that the cluster follows.", default="main")
     path: str = field(
         Text(500, 0, PATH),
@@ -144,7 +149,9 @@ class GitOrigin:
 
     def to_raw(self) -> Mapping[str, Any]:
         """As people write it. The status keeps it while a commit is owed."""
-        raw: dict[str, Any] = {"url": self.url, "branch": self.branch, "write": str(self.write)}
+        raw: dict[str, Any] = {"branch": self.branch, "write": str(self.write)}
+        if self.url:
+            raw["url"] = self.url
         raw["author"] = {"name": self.author.name, "email": self.author.email}
         if self.path:
             raw["path"] = self.path

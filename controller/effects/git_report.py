@@ -6,6 +6,7 @@ in the end one comment, which is found again by a marker in its text. A crash be
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -25,10 +26,16 @@ from controller.effects.carrier import (
     payload_of,
 )
 from controller.effects.git_remote import remote_of
+from controller.effects.git_source import Source, source_of
 from controller.effects.secret_values import RULE
+from controller.git.commits import commit_that_brought
 from controller.git.forge import Reports, reports
 from controller.git.forges.calls import Comment, CommitState, CommitStatus
-from controller.git.remote import GitError, RefusedError
+from controller.git.manifests import Identity
+from controller.git.order import NothingError
+from controller.git.plain import PlainView
+from controller.git.remote import GitError, RefusedError, Remote
+from controller.git.repository import opened
 from controller.kube.client import KubeError
 from controller.kube.secrets import SecretError
 from controller.ports import TargetError
@@ -37,7 +44,9 @@ KIND = "gitReport"
 RULES = (RULE,)
 LIMITS = Limits(at_once=16, per_namespace=2, timeout_s=180.0, first_retry_s=2.0, longest_retry_s=300.0)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_MOST_DESCRIPTION = 140
+_MOST_MESSAGE = 140
+_COPIES = 2
+"""Of repositories at once, for all that is reported."""
 _STATES = {
     "pending": CommitState.PENDING,
     "success": CommitState.SUCCESS,
@@ -81,6 +90,7 @@ class Config:
 class GitReport:
     def __init__(self, context: EffectContext) -> None:
         self._context = context
+        self._copies = asyncio.Semaphore(_COPIES)
         self._quiet: dict[tuple[str, str], float] = {}
         """By namespace and url: until when the forge wants to be left alone. The state may change meanwhile."""
 
@@ -99,6 +109,8 @@ class GitReport:
             raise EffectFailedError(str(error), retry_after=error.retry_after) from error
         except (TargetError, SecretError) as error:
             raise EffectFailedError(str(error)) from error
+        except OSError as error:
+            raise EffectFailedError(f"no copy of the repository can be made: {error.strerror}") from error
         except KubeError as error:
             raise EffectFailedError(f"the API server cannot be reached: {error}") from error
 
@@ -114,18 +126,34 @@ class GitReport:
             raise EffectFailedError("the forge's API takes no more calls for now", retry_after=until - now)
 
     async def _report(self, owner: Owner, config: Config) -> str:
-        """The commit. Raises GitError, RefusedError, TargetError, SecretError, KubeError."""
-        remote = await remote_of(self._context.kube, owner.namespace, config.origin)
-        forge = reports(config.origin.forge, remote, self._context.addresses.resolve)
-        commit = config.commit
+        """The commit. Raises GitError, RefusedError, TargetError, SecretError, KubeError, OSError."""
+        source = await source_of(self._context.kube, owner, config.origin)
+        remote = await remote_of(self._context.kube, owner.namespace, source.origin)
+        forge = reports(source.origin.forge, remote, self._context.addresses.resolve)
+        commit = config.commit or await self._looked_up(owner, config, source, remote)
         if not _COMMIT.fullmatch(commit):
             raise RefusedError(f"annotation pointsman.dev/commit is no commit: {one_line(commit, 80)!r}")
         context = f"pointsman/{owner.namespace}/{owner.name}"
-        description = one_line(config.message, _MOST_DESCRIPTION)
-        await forge.status(CommitStatus(commit, context, _STATES[config.state], description))
+        message = one_line(config.message, _MOST_MESSAGE)
+        await forge.status(CommitStatus(commit, context, _STATES[config.state], message))
         if config.state in ("success", "failure") and config.origin.report is Report.COMMENT:
             await self._comment(forge, owner, config, commit)
         return commit
+
+    async def _looked_up(self, owner: Owner, config: Config, source: Source, remote: Remote) -> str:
+        """In git; where the manifest there is not the whole version, the one that Flux or Argo CD has applied.
+
+        Raises GitError, RefusedError, TargetError, OSError.
+        """
+        origin, identity = source.origin, Identity(self._context.cluster, owner.namespace, owner.name)
+        async with self._copies, opened(remote, self._context.addresses.resolve) as repository:
+            try:
+                view = PlainView(repository, identity, origin.branch, origin.path)
+                return await commit_that_brought(repository, view, origin.branch, config.revision)
+            except NothingError as error:
+                if source.commit:
+                    return source.commit
+                raise RefusedError(f"{error}; name the commit in annotation pointsman.dev/commit") from error
 
     async def _comment(self, forge: Reports, owner: Owner, config: Config, commit: str) -> None:
         where = f"{self._context.cluster}/{owner.namespace}/{owner.name}"

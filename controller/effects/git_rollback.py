@@ -25,6 +25,7 @@ from controller.effects.carrier import (
     payload_of,
 )
 from controller.effects.git_remote import remote_of, signing_key_of
+from controller.effects.git_source import source_of
 from controller.effects.secret_values import RULE
 from controller.git.forge import proposing
 from controller.git.manifests import Identity
@@ -110,7 +111,8 @@ class GitRollback:
 
     async def _write(self, owner: Owner, config: Config) -> Written:
         """Raises GitError, RefusedError, TargetError, SecretError, OSError, KubeError."""
-        origin, resolve = config.origin, self._context.addresses.resolve
+        resolve = self._context.addresses.resolve
+        origin = (await source_of(self._context.kube, owner, config.origin)).origin
         remote = await remote_of(self._context.kube, owner.namespace, origin)
         signed = await signing_key_of(self._context.kube, owner.namespace, origin)
         propose = proposing(origin.forge, remote, resolve, origin.branch)

@@ -23,6 +23,7 @@ KINDS = {
     for resource in (
         Resource(RBAC, "v1", "clusterroles", "ClusterRole"),
         Resource(RBAC, "v1", "rolebindings", "RoleBinding"),
+        Resource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding"),
         Resource(ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy"),
         Resource(ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
         Resource(ADMISSION, "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy"),

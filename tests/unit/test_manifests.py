@@ -105,7 +105,17 @@ def worker_releases() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "folder", ["install", "library", "install/author", "install/routes", "install/approvals", "sync", "sync/example"]
+    "folder",
+    [
+        "install",
+        "library",
+        "install/author",
+        "install/routes",
+        "install/approvals",
+        "install/sources",
+        "sync",
+        "sync/example",
+    ],
 )
 def test_every_file_of_a_folder_is_applied_once_and_names_what_it_is(folder: str) -> None:
     listed = yaml.load((GITOPS / folder / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)["resources"]
