@@ -42,10 +42,10 @@ async def test_a_malformed_body_is_400_and_names_the_field(service):
         assert problem(answer, 400, "MALFORMED_REQUEST").startswith(names)
 
 
-async def test_a_body_that_is_no_json_by_its_name_is_400(service):
+async def test_a_form_is_415(service):
     """I10."""
     answer = await service.client.post("/api/invitations", data=GOOD, headers=signed_in("u1"))
-    problem(answer, 400, "MALFORMED_REQUEST")
+    problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 NOT_INVITED = ["5551234567", "+1 800 555 0123", "+33612345678", "+1 555 123 4567 ext 9"]
@@ -100,7 +100,7 @@ async def test_no_path_leads_to_the_host_that_a_request_names(service):
     headers = {**signed_in("u1"), "Host": "evil.example"}
     for path in ("/api/invitations/", "/docs/", "/invite/APP-222222/"):
         answer = await service.client.post(path, json=GOOD, headers=headers)
-        problem(answer, 404, "NOT_FOUND")
+        assert answer.status_code == 404
         assert "evil.example" not in str(answer.headers)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from tests.invitation_service import environment, phone, problem, serving, signed_in
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
@@ -125,6 +127,31 @@ def shown(answer, status):
     """The text of a page."""
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
     return answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "says"),
+    [
+        ("DELETE", "APP-222222", 405, "This did not work"),
+        ("GET", "APP-222222/more", 404, "There is no such invitation"),
+        ("POST", "APP-222222/stop", 413, "This did not work"),
+    ],
+)
+async def test_whatever_refuses_a_friends_request_it_is_a_page(service, method, path, status, says):
+    """I8: nobody who taps a link gets a document for programs."""
+    content = b"x" * 20_000 if status == 413 else b""
+    answer = await service.client.request(method, f"/invite/{path}", content=content)
+    assert says in shown(answer, status)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert status != 405 or answer.headers["Allow"] == "GET"
+
+
+async def test_a_version_that_fails_shows_friends_a_page(sqlite_url):
+    """I8."""
+    async with serving(environment(sqlite_url, ERROR_RATE="1")) as service:
+        answer = await service.client.get("/invite/APP-222222")
+    assert "We cannot show your invitation now" in shown(answer, 500)
+    assert answer.headers["Retry-After"]
 
 
 async def test_the_link_leads_to_signing_up_with_the_code(sqlite_url):

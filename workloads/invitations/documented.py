@@ -7,8 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import compile_path
 
-from workloads.invitations import trace
-from workloads.invitations.problems import MEDIA_TYPE, Code, Problem, ProblemError, response
+from workloads.invitations.problems import MEDIA_TYPE, Code, Problem, ProblemError, answer
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -56,7 +55,7 @@ def install(app: FastAPI) -> None:
         refusal = ProblemError(
             Code.METHOD_NOT_ALLOWED, f"it can be asked with {', '.join(methods)}", {"Allow": ", ".join(methods)}
         )
-        return response(refusal, trace.of(request.scope).trace_id)
+        return answer(refusal, request.scope)
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it
     app.add_exception_handler(Code.METHOD_NOT_ALLOWED.status, not_allowed)

@@ -4,81 +4,48 @@ Whatever the matter is with the invitation, it is a page that says what to do, n
 """
 
 import math
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from workloads.invitations import codes, optouts
+from workloads.invitations import codes, friend_page, optouts
 from workloads.invitations.database import DatabaseGoneError
 from workloads.invitations.documented import Responses, header
-from workloads.invitations.page import FOLDER
+from workloads.invitations.friend_page import GONE, UNKNOWN, View
 from workloads.invitations.parts import Parts, parts_of
-from workloads.invitations.problems import RETRY_S
 from workloads.invitations.status import Status
 from workloads.invitations.throttle import address_key
 
 router = APIRouter(tags=["friends"])
 
 _FIND = "SELECT invitation_id, inviter_name, status, expires_at FROM invitations WHERE invite_code = $1"
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",  # the address holds the code, and what opts out
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
-_TEMPLATE = Environment(
-    loader=FileSystemLoader(FOLDER),
-    autoescape=select_autoescape(default=True, default_for_string=True),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-).get_template("friend.html.jinja")
-
 LinkedCode = Annotated[str, Path(examples=["APP-8F3K92"])]
 Secret = Annotated[str, Query(description="As the text message has it.")]
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """Of a page without an invitation in it: what is the matter, and what to do."""
-
-    status: int
-    title: str
-    advice: str
-    retry_s: int = 0
-
-
-_UNKNOWN = _View(
-    404, "There is no such invitation", "Check the code in your text message, or ask your friend to invite you again."
-)
-_OVER = _View(410, "This invitation is over", "Ask your friend to invite you again.")
-_ACCEPTED = _View(
+_OVER = View(410, "This invitation is over", "Ask your friend to invite you again.")
+_ACCEPTED = View(
     410, "This invitation has been used", "If that was you, open the app. If not, ask your friend to invite you again."
 )
-_GONE = _View(503, "We cannot show your invitation now", "Try again in a minute. Your invitation is kept.", RETRY_S)
-_STOPPED = _View(
+_STOPPED = View(
     200,
     "You will get no more invitations",
     "If you change your mind, reply START to the text message of an invitation.",
 )
-_WRONG_LINK = _View(
+_WRONG_LINK = View(
     403, "This link stops no invitations", "Reply STOP to the text message. You will get no more invitations then."
 )
-_FORGOTTEN = _View(410, "We no longer have your number", "If you get another invitation, reply STOP to it.")
+_FORGOTTEN = View(410, "We no longer have your number", "If you get another invitation, reply STOP to it.")
 
 
-def _too_many(seconds: int) -> _View:
+def _too_many(seconds: int) -> View:
     minutes = math.ceil(seconds / 60)
     soon = "in a minute" if minutes == 1 else f"in {minutes} minutes"
-    return _View(429, "Too many wrong codes", f"Somebody at your address tried them. Try again {soon}.", seconds)
+    return View(429, "Too many wrong codes", f"Somebody at your address tried them. Try again {soon}.", seconds)
 
 
-def _pages(*views: _View) -> Responses:
+def _pages(*views: View) -> Responses:
     found: Responses = {200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}}
     for view in views:
         found[view.status] = {"description": view.title, "content": {"text/html": {"schema": {"type": "string"}}}}
@@ -87,7 +54,7 @@ def _pages(*views: _View) -> Responses:
     return found
 
 
-@router.get("/invite/{code}", response_class=HTMLResponse, responses=_pages(_UNKNOWN, _OVER, _too_many(600), _GONE))
+@router.get("/invite/{code}", response_class=HTMLResponse, responses=_pages(UNKNOWN, _OVER, _too_many(600), GONE))
 async def invited(request: Request, code: LinkedCode, o: Secret = "") -> HTMLResponse:
     """The page that a referral URL leads to."""
     parts = parts_of(request)
@@ -98,22 +65,22 @@ async def invited(request: Request, code: LinkedCode, o: Secret = "") -> HTMLRes
     try:
         found = await parts.database.once(_FIND, known) if known else []
     except DatabaseGoneError:
-        return _answer(parts, _GONE)
+        return _answer(parts, GONE)
     if not found or known is None:
         parts.throttle.wrong(caller)
-        return _answer(parts, _UNKNOWN)
+        return _answer(parts, UNKNOWN)
     (row,) = found
     stop = f"/invite/{known}/stop?o={o}" if optouts.is_right(parts.privacy, row["invitation_id"], o) else ""
     if row["status"] == Status.ACCEPTED:
         return _answer(parts, _ACCEPTED, stop=stop)
     if row["status"] in {Status.EXPIRED, Status.FAILED} or row["expires_at"] <= parts.clock():
         return _answer(parts, _OVER, stop=stop)
-    view = _View(200, f"{row['inviter_name']} invited you to {parts.settings.app_name}", "")
+    view = View(200, f"{row['inviter_name']} invited you to {parts.settings.app_name}", "")
     return _answer(parts, view, code=known, stop=stop)
 
 
 @router.post(
-    "/invite/{code}/stop", response_class=HTMLResponse, responses=_pages(_WRONG_LINK, _FORGOTTEN, _too_many(600), _GONE)
+    "/invite/{code}/stop", response_class=HTMLResponse, responses=_pages(_WRONG_LINK, _FORGOTTEN, _too_many(600), GONE)
 )
 async def stopped(request: Request, code: LinkedCode, o: Secret = "") -> HTMLResponse:
     """The phone that was invited gets no more invitations. For that page's button; programs have `/api/optouts`."""
@@ -121,10 +88,10 @@ async def stopped(request: Request, code: LinkedCode, o: Secret = "") -> HTMLRes
     try:
         return _answer(parts, await _stop(request, parts, code, o))
     except DatabaseGoneError:
-        return _answer(parts, _GONE)
+        return _answer(parts, GONE)
 
 
-async def _stop(request: Request, parts: Parts, code: str, given: str) -> _View:
+async def _stop(request: Request, parts: Parts, code: str, given: str) -> View:
     known = codes.typed(code)
     invitation_id = await optouts.find(parts.database, parts.privacy, known, given) if known else None
     if invitation_id is None:
@@ -141,11 +108,6 @@ def guessed(request: Request, parts: Parts, code: str) -> tuple[str, str]:
     return address, f"code {codes.typed(code) or ''}"
 
 
-def _answer(parts: Parts, view: _View, *, code: str = "", stop: str = "") -> HTMLResponse:
-    """`code`: of an invitation that can be accepted. `stop`: what opts out, for who has the text message."""
-    headers = {**_HEADERS, "Retry-After": str(view.retry_s)} if view.retry_s else _HEADERS
-    page = _TEMPLATE.render(
-        view=view, app=parts.settings.app_name, code=code, stop=stop,
-        sign_up=parts.settings.sign_up_url.replace("{code}", code) if code else "",
-    )  # fmt: skip
-    return HTMLResponse(page, status_code=view.status, headers=headers)
+def _answer(parts: Parts, view: View, *, code: str = "", stop: str = "") -> HTMLResponse:
+    sign_up = parts.settings.sign_up_url.replace("{code}", code) if code else ""
+    return friend_page.render(view, app=parts.settings.app_name, code=code, stop=stop, sign_up=sign_up)

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from workloads.invitations import trace
+from workloads.invitations import friend_page, trace
 from workloads.invitations.database import DatabaseGoneError
 from workloads.invitations.jwks import KeysGoneError
 from workloads.invitations.tokens import NotAllowedError, TokenError
@@ -131,6 +131,8 @@ def _what_is_malformed(problem: RequestValidationError) -> str:
 def answer(problem: ProblemError, scope: trace.Scope) -> Response:
     """Leaves a note of it for those who count."""
     scope[_NOTE] = problem.code
+    if scope["path"].startswith(friend_page.PATHS):
+        return friend_page.of_problem(problem.code.status, problem.headers)
     return response(problem, trace.of(scope).trace_id)
 
 
