@@ -61,7 +61,7 @@ class GatewayRouter(HttpRouter):
         weights = self._weights_of(backends_of(route))
         # a route that was changed by hand anywhere else is as good as one whose weights were: it is written anew
         as_written = self._config is None or is_as_written(
-            route["spec"], self._config.routed(self._backends(weights), self._filters(weights))
+            self._without_trial(route["spec"]), self._config.routed(self._backends(weights), self._filters(weights))
         )
         return Weights(weights.shares if as_written else {}, signs=self._signs(route))
 
@@ -121,6 +121,18 @@ class GatewayRouter(HttpRouter):
         del stable  # this route serves no traffic by now
         if not self._is_taken_over:
             await self._remove_route()
+
+    def _without_trial(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """A router that was about to follow may have left a reference of its own, by which no request goes."""
+        rules = [
+            {**rule, "backendRefs": [one for one in rule.get("backendRefs") or [] if not self._is_trial(one)]}
+            for rule in spec.get("rules") or []
+        ]
+        return {**spec, "rules": rules}
+
+    def _is_trial(self, backend: Mapping[str, Any]) -> bool:
+        ours = backend.get("kind", "Service") != "Service" and backend.get("name") == self._target.name
+        return ours and backend.get("weight", 1) == 0
 
     def _filters(self, weights: Weights) -> list[Mapping[str, Any]]:
         """What copies requests stays as it is, while one version has all of the work and another gets copies."""

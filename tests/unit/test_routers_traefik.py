@@ -151,6 +151,32 @@ async def test_a_test_reference_goes_before_its_traefik_service(world):
     assert world.kube.raw(TRAEFIK_SERVICES, "web") is None
 
 
+async def test_a_change_of_mind_before_the_last_write_is_nobodys_edit(world):
+    """The reference without requests is ours: the route still leads where gatewayAPI has led it."""
+    await world.ensure(WHOLE, gateway_api)
+    await world.ensure(WHOLE)
+    world.kube.now += 6
+    await world.ensure(WHOLE)
+    assert len(world.leads_to()) == 2
+    router = world.router(gateway_api)
+    assert (await router.observe()).shares == WHOLE.shares
+    assert await world.ensure(SPLIT, gateway_api), "its weights can move"
+    assert (await world.router(gateway_api).observe()).shares == SPLIT.shares
+    left = world.router(left=True)
+    await left.observe()
+    await left.reset(STABLE)
+    assert (await world.router(gateway_api).observe()).shares == SPLIT.shares
+    assert {one["name"] for one in world.leads_to()} == {f"web-{STABLE}", f"web-{CANARY}"}
+
+
+async def test_a_reference_that_somebody_else_adds_is_an_edit_also_without_requests(world):
+    await world.ensure(WHOLE, gateway_api)
+    route = world.kube.raw(HTTP_ROUTES, "web")
+    route["spec"]["rules"][0]["backendRefs"].append({"kind": "Service", "name": "other", "port": 80, "weight": 0})
+    world.kube.put(HTTP_ROUTES, route)
+    assert (await world.router(gateway_api).observe()).shares == {}
+
+
 async def test_weights_move_while_the_route_is_refused(world):
     await world.ensure(SPLIT)
     world.kube.refused = HTTP_ROUTES
