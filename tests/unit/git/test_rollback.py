@@ -1,7 +1,6 @@
 """What git has after a rollback, by the numbered rules of "Going back", with real repositories."""
 
 import asyncio
-import random
 
 import pytest
 
@@ -9,6 +8,7 @@ from controller.api.git_origin import Write
 from controller.git.remote import GitError
 from controller.git.rollback import Written
 from tests.git_server import git
+from tests.unit.git.killed import kill_at_random
 from tests.unit.git.story import (
     BAD,
     FILE,
@@ -151,21 +151,11 @@ async def test_rule_5_the_same_rollback_never_commits_twice(origin):
     assert sum(one.startswith("Roll back") for one in origin.subjects()) == 1
 
 
-async def test_rule_5_however_often_it_is_killed_it_is_once_in_the_log(origin):
-    origin.commit("bad", {FILE: BAD})
-    pauses = random.Random(7)  # noqa: S311 - any moments will do
-    kills = 0
-    for _ in range(25):
-        running = asyncio.create_task(carried_out(origin.url, ORDER))
-        await asyncio.wait([running], timeout=pauses.uniform(0, 0.35))
-        kills += not running.done()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-    written = await carried_out(origin.url, ORDER)
-    assert kills > 5
-    assert written.commit or "already" in written.note
-    assert origin.read(FILE) == GOOD
-    assert sum(one.startswith("Roll back") for one in origin.subjects()) == 1
+def test_rule_5_however_often_its_process_is_killed_it_is_once_in_the_log(origin):
+    """`python -m tests.unit.git.killed --kills 120` is the same for longer."""
+    found = kill_at_random(origin, 16)
+    assert found.kills >= 16
+    assert (found.twice, found.lost) == (0, 0)
 
 
 async def test_a_later_attempt_at_the_same_revision_is_undone_anew(origin):
