@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from controller.git.order import Brought, NothingError
+from controller.git.order import Brought, UnseenError
 from controller.git.repository import DEPTHS, Repository
 from controller.git.view import View
 
@@ -14,7 +14,7 @@ MOST_COMMITS = 500
 
 
 async def brought(repository: Repository, view: View, head: str, *, rejected: str, stable: str) -> Brought:
-    """Raises NothingError, GitError."""
+    """Raises NothingError, UnseenError, GitError."""
     found = None
     paths = await view.paths(head)
     for depth in DEPTHS:
@@ -26,7 +26,7 @@ async def brought(repository: Repository, view: View, head: str, *, rejected: st
         if is_all or (found is not None and stable in await view.wanted(found.good)):
             break
     if found is None:
-        raise NothingError(f"no commit of the last {MOST_COMMITS} under {view.where} brought {rejected}")
+        raise UnseenError(f"no commit of the last {MOST_COMMITS} under {view.where} brought {rejected}")
     return found
 
 

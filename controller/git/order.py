@@ -19,6 +19,15 @@ class NothingError(Exception):
     """There is nothing to write; says why."""
 
 
+class UnseenError(NothingError):
+    """The version cannot be read in this way, perhaps in another."""
+
+    def __init__(self, message: str, *, is_configured: bool = False) -> None:
+        super().__init__(message)
+        self.is_configured = is_configured
+        """It depends on ConfigMaps."""
+
+
 @dataclass(frozen=True)
 class Written:
     """What came of it."""

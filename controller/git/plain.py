@@ -17,7 +17,7 @@ from controller.git.manifests import (
     revisions,
     unreadable,
 )
-from controller.git.order import NothingError
+from controller.git.order import NothingError, UnseenError
 from controller.git.repository import MOST_FILES, File, Repository
 from controller.git.threads import in_thread
 from controller.git.undo import MovedOnError, undo
@@ -42,14 +42,11 @@ class PlainView:
         found = await in_thread(find, counted, self.identity)
         if found is None:
             why = await in_thread(unreadable, counted, self.identity)
-            raise NothingError(f"no file under {self.where} of {self.branch} holds {self.identity}, or several do{why}")
+            raise UnseenError(f"no file under {self.where} of {self.branch} holds {self.identity}, or several do{why}")
         if found.problem:
-            raise NothingError(found.problem)
+            raise UnseenError(found.problem)
         if await in_thread(has_configuration, found):
-            raise NothingError(
-                "the version has configuration from ConfigMaps, which Pointsman does not take back in git yet; "
-                "revert the commit by hand"
-            )
+            raise UnseenError("the version has configuration from ConfigMaps", is_configured=True)
 
     async def paths(self, head: str) -> Sequence[str]:
         del head
@@ -82,7 +79,7 @@ class PlainView:
 
     async def _files(self, commit: str) -> tuple[Mapping[str, File], Mapping[str, str]]:
         """Manifests, and the texts of those that can be read. Raises NothingError, GitError."""
-        files = await self.repository.files(commit, [self.path] if self.path else [], is_manifest)
+        files = await self.repository.files(commit, self.path, is_manifest)
         if len(files) > MOST_FILES:
             raise NothingError(
                 f"{len(files)} manifests under {self.where}, maximum is {MOST_FILES}; set gitOrigin.path"

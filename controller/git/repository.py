@@ -114,9 +114,11 @@ class Repository:
     async def is_shallow(self) -> bool:
         return (await self._git("rev-parse", "--is-shallow-repository")).strip() == b"true"
 
-    async def history(self, commit: str, paths: Sequence[str], most: int) -> list[str]:
+    async def history(self, commit: str, paths: str | Sequence[str], most: int) -> list[str]:
         """Commits that changed something under these paths, newest first, a merge as one change. No path: all."""
-        found = await self._git("log", "--first-parent", "--format=%H", f"--max-count={most}", commit, "--", *paths)
+        found = await self._git(
+            "log", "--first-parent", "--format=%H", f"--max-count={most}", commit, "--", *_listed(paths)
+        )
         return found.decode().split()
 
     async def parent(self, commit: str) -> str:
@@ -133,9 +135,9 @@ class Repository:
                 return found
         return ""
 
-    async def files(self, commit: str, paths: Sequence[str], wanted: Callable[[str], bool]) -> dict[str, File]:
+    async def files(self, commit: str, paths: str | Sequence[str], wanted: Callable[[str], bool]) -> dict[str, File]:
         """Plain files under these paths: neither links nor submodules. No path: all. Raises GitError."""
-        listed = await self._git("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
+        listed = await self._git("ls-tree", "-r", "-z", "--full-tree", commit, "--", *_listed(paths))
         return await asyncio.to_thread(_files, listed, wanted)
 
     async def texts(self, blobs: Iterable[str]) -> Mapping[str, str | None]:
@@ -247,6 +249,10 @@ class Repository:
         # the same trouble has the same words each time: a new sentence is a write of the status
         text = re.sub(r" after \d+ m?s\b", "", text.replace(str(self.folder.parent), ""))
         return one_line(text, _MOST_SAID)
+
+
+def _listed(paths: str | Sequence[str]) -> Sequence[str]:
+    return ([paths] if paths else []) if isinstance(paths, str) else paths
 
 
 def _text(content: bytes) -> str | None:

@@ -11,9 +11,12 @@ A retry takes that commit back in the same way.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from controller.git.history import brought
-from controller.git.order import Brought, Change, NothingError, Propose, Retry, Rollback, Written
+from controller.git.order import Brought, Change, NothingError, Propose, Retry, Rollback, UnseenError, Written
 from controller.git.plain import PlainView
+from controller.git.rendered import RenderedView
 from controller.git.repository import DEPTHS, Repository
 from controller.git.view import View
 from controller.git.writing import write
@@ -25,10 +28,12 @@ async def roll_back(repository: Repository, order: Rollback, propose: Propose) -
     """Raises GitError."""
 
     async def change_of(head: str) -> Change:
-        view = PlainView(repository, order.identity, order.branch, order.path)
-        await _check(view, order, head)
-        found = await brought(repository, view, head, rejected=order.rejected, stable=order.stable)
-        return await _change(view, order, found, head)
+        async def change_by(view: View) -> Change:
+            await _check(view, order, head)
+            found = await brought(repository, view, head, rejected=order.rejected, stable=order.stable)
+            return await _change(view, order, found, head)
+
+        return await _by_either(repository, order, head, change_by)
 
     return await write(repository, order, change_of, propose)
 
@@ -37,18 +42,43 @@ async def bring_back(repository: Repository, order: Retry, propose: Propose) -> 
     """What the commit of the rollback took away comes again. Raises GitError."""
 
     async def change_of(head: str) -> Change:
-        view = PlainView(repository, order.identity, order.branch, order.path)
-        await _check(view, order, head)
-        commit = await _rollback_commit(repository, order, head)
-        parent = await repository.parent(commit)
-        if not parent:
-            raise NothingError(f"what {commit[:10]} took back is beyond the history that is read; revert it by hand")
-        return await _change(view, order, Brought(parent, commit, (commit,)), head)
+        async def change_by(view: View) -> Change:
+            await _check(view, order, head)
+            commit = await _rollback_commit(repository, order, head)
+            parent = await repository.parent(commit)
+            if not parent:
+                raise NothingError(
+                    f"what {commit[:10]} took back is beyond the history that is read; revert it by hand"
+                )
+            if order.rejected not in await view.wanted(parent):
+                raise UnseenError(f"{parent[:10]} does not ask for {order.rejected}; revert {commit[:10]} by hand")
+            return await _change(view, order, Brought(parent, commit, (commit,)), head)
+
+        return await _by_either(repository, order, head, change_by)
 
     written = await write(repository, order, change_of, propose)
     if written.note and not written.proposed and await _withdrawn(repository, order):
         return Written(note=f"{written.note}; branch {order.rollback_branch} with the rollback is deleted")
     return written
+
+
+async def _by_either(
+    repository: Repository, order: Rollback, head: str, change_by: Callable[[View], Awaitable[Change]]
+) -> Change:
+    """As plain manifests where those say which version it is: no program runs. Raises NothingError, GitError."""
+    where = (repository, order.identity, order.branch, order.path)
+    try:
+        return await change_by(PlainView(*where))
+    except UnseenError as error:
+        rendered = RenderedView(*where)
+        if not error.is_configured and not await rendered.is_kustomized(head):
+            raise
+        try:
+            return await change_by(rendered)
+        except NothingError as second:
+            if error.is_configured:
+                raise
+            raise NothingError(f"{error}; {second}") from error
 
 
 async def _check(view: View, order: Rollback, head: str) -> None:

@@ -227,14 +227,6 @@ async def test_a_path_in_the_message_or_a_line_break_makes_no_trailer(origin):
     assert "\x1b" not in origin.message()
 
 
-async def test_configuration_from_config_maps_is_left_to_a_person(origin):
-    bad = BAD.replace("- name: app\n", "- name: app\n        envFrom: [{configMapRef: {name: shop}}]\n")
-    origin.commit("bad", {FILE: bad})
-    written = await carried_out(origin.url, rollback(GOOD, bad))
-    assert "ConfigMaps" in written.note
-    assert origin.subjects()[0] == "bad"
-
-
 async def test_ssh_gets_its_key_by_a_file_and_the_address_that_was_checked(tmp_path):
     remote = Remote("ssh://git@git.qa:2222/shop.git", Credentials(identity="KEY", known_hosts="git.qa ssh-ed25519 A"))
     config, env = await remote.settings(tmp_path, anywhere)
@@ -287,7 +279,7 @@ async def test_a_tenant_gets_no_other_transport(url, tmp_path):
 
 async def test_more_manifests_than_fit_into_memory_are_refused(origin):
     origin.commit("bad, and much", {FILE: BAD} | {f"apps/m{n}.yaml": f"a: {n} {'x' * 250_000}\n" for n in range(140)})
-    with pytest.raises(RefusedError, match=r"set gitOrigin\.path"):
+    with pytest.raises(RefusedError, match=r"smaller folder as path"):
         await carried_out(origin.url, ORDER)
 
 
