@@ -10,7 +10,10 @@ from textwrap import dedent, wrap
 
 from controller.kube.client import KubeError
 from hack.demonstration import service_story, worker_story
+from hack.demonstration.forge import protected
+from hack.demonstration.git_server import serving
 from hack.demonstration.releasing import Outcome
+from hack.demonstration.repository import Host
 from hack.demonstration.service_story import Exposure, ServiceStory, ServiceSummary
 from hack.demonstration.worker_story import WorkerStory, WorkerSummary
 from hack.install import IMAGE_WORKER, INVITATIONS, install
@@ -26,6 +29,8 @@ _EXAMPLES = """\
       hack/demo --worker               a queue worker, on SQS, DynamoDB and S3 of this machine
       hack/demo --blue-green           the API, but all of its work moves in one switch, after a preview
       hack/demo --worker --blue-green  the worker in one switch
+      hack/demo --protected            the branch is protected: each rollback is a pull request on a Gitea, which takes
+                                       five minutes to build, once
       hack/demo --json                 with the summary as JSON on the last line
       hack/demo --down                 remove the cluster and all it left on the machine
 """
@@ -43,6 +48,9 @@ def main() -> int:
     parser.add_argument(
         "--blue-green", action="store_true", help="each version in one switch after a preview, not step by step"
     )
+    parser.add_argument(
+        "--protected", action="store_true", help="the branch is protected: each rollback becomes a pull request"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object on the last line")
     parser.add_argument("--down", action="store_true", help="remove everything the demo made")
     arguments = parser.parse_args()
@@ -50,7 +58,8 @@ def main() -> int:
         if arguments.down:
             choose().down()
             return 0
-        told = _tell(choose().up(), worker=arguments.worker, blue_green=arguments.blue_green)
+        host = protected if arguments.protected else serving
+        told = _tell(choose().up(), host, worker=arguments.worker, blue_green=arguments.blue_green)
     except (TroubleError, KubeError) as trouble:
         print(f"hack/demo: {trouble}", file=sys.stderr)
         return 1
@@ -73,13 +82,14 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _tell(cluster: Cluster, *, worker: bool, blue_green: bool) -> _Told:
+def _tell(cluster: Cluster, host: Host, *, worker: bool, blue_green: bool) -> _Told:
     install(cluster, _say, IMAGE_WORKER if worker else INVITATIONS)
     of: type[WorkerStory | ServiceStory] = WorkerStory if worker else ServiceStory
     make = of.of_switches if blue_green else of.of_steps
-    summary = asyncio.run(_end_of(make(cluster, paths.STATE / ("demo-worker" if worker else "demo"), _say)))
+    directory = paths.STATE / ("demo-worker" if worker else "demo")
+    summary = asyncio.run(_end_of(make(cluster, directory, _say, host=host)))
     about = worker_story if worker else service_story
-    text = _table(summary.releases, _harm(summary), _found(summary))
+    text = _table(summary.releases, _harm(summary), _found(summary)) + _in_git(summary.history)
     return _Told(summary, text + _next(cluster, about.NAME, about.NAMESPACE))
 
 
@@ -140,6 +150,10 @@ def _table(releases: Sequence[Outcome], harm: Mapping[str, str], more: Mapping[s
         if not each.good:
             lines += ["", *wrap(f"{each.version.partition(':')[0]}, {each.evidence}", _COLUMNS)]
     return "\n" + "\n".join(lines) + "\n"
+
+
+def _in_git(history: Sequence[str]) -> str:
+    return "\nIn git, newest first:\n" + "\n".join(f"  {line}" for line in history) + "\n"
 
 
 def _next(cluster: Cluster, name: str, namespace: str) -> str:

@@ -3,22 +3,24 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from controller.api.names import RELEASE_LABEL
+import yaml
+
+from controller.api.names import GIT_URLS, RELEASE_LABEL
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.resources import RELEASES
-from controller.api.status import Status
+from controller.api.status import GitWrite, Status
 from controller.api.status_format import status_from_raw
 from controller.kube.client import KubeClient
 from controller.views.strategies import words_of_release
 from hack.demonstration import preview
 from hack.demonstration.preview import Tester
-from hack.demonstration.repository import Repository
-from hack.install import Kubectl
+from hack.demonstration.repository import SECRET, Repository
+from hack.install import CHECKOUT, Kubectl, make_secret
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
 
@@ -71,6 +73,8 @@ class Outcome:
     switched_at: float | None = None
     """When all of the work was given to it, and taken back; Unix seconds, as decided."""
     returned_at: float | None = None
+    taken_back: str = ""
+    """The commit by which Pointsman took it back in git, or its pull request."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,20 @@ class Releasing:
         made = ("deployments,services,analysisruns,pods", f"--selector={RELEASE_LABEL}={name}")
         self._kubectl("wait", "--for=delete", *made, there, "--timeout=90s")
 
+    def open_repository(self) -> None:
+        """For the operator, which writes rollbacks there."""
+        server, namespace = self._repository.server, self._release.namespace
+        if server is not None:
+            make_secret(self._kubectl, SECRET, namespace, **server.secret)
+            # where it may be sent: whoever writes a Release chooses the server
+            self._kubectl("annotate", "--overwrite", "secret", SECRET, f"{GIT_URLS}={server.pods_url}", "-n", namespace)
+            self._kubectl.apply("-n", namespace, "-f", CHECKOUT / "gitops/demo/git.yaml")
+            self._kubectl.apply("-f", "-", text=yaml.safe_dump_all(server.service(namespace)))
+
     async def commit(self, message: str, **values: str) -> None:
         commit = await asyncio.to_thread(self._repository.commit, message, **values)
-        self.tell(f"git commit {commit}: {message}")
+        pushed = "" if self._repository.server is None else ", pushed"
+        self.tell(f"git commit {commit}{pushed}: {message}")
         await asyncio.to_thread(self._repository.apply, self._kubectl)
 
     async def until_over(self, kube: KubeClient) -> Status:
@@ -161,9 +176,41 @@ class Releasing:
             done = _is(version.fate, ending, before)
             fate = str(version.fate) if done else f"NOT {version.fate}"
             self.tell(f"version {version.message[0]} is {fate}: {ending.status.message}")
-            outcomes.append(_outcome(version, ending, done=done, before=before))
+            outcome = _outcome(version, ending, done=done, before=before)
+            if not outcome.good and outcome.done and self._repository.server is not None:
+                outcome = replace(outcome, taken_back=await self._taken_back(kube, outcome.revision))
+            outcomes.append(outcome)
             before = ending.status.stable
         return tuple(outcomes)
+
+    async def _taken_back(self, kube: KubeClient, revision: str) -> str:
+        """Once the rollback of this revision is in git; the commit, or the pull request that was merged."""
+        written = await self._written(kube, revision)
+        merge = self._repository.server.merge if self._repository.server is not None else None
+        if written.pull_request and merge is not None:
+            self.tell(f"pull request {written.pull_request} by Pointsman; a developer merges it")
+            await asyncio.to_thread(merge, written.pull_request)
+        await asyncio.to_thread(self._repository.pull)
+        if written.commit:
+            subject, *_ = (await asyncio.to_thread(self._repository.message, written.commit)).splitlines()
+            self.tell(f"git commit {written.commit[:7]} by Pointsman: {subject}")
+        return written.commit or written.pull_request
+
+    async def _written(self, kube: KubeClient, revision: str) -> GitWrite:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            release = await kube.get(RELEASES, self._release.namespace, self._release.name)
+            last = status_from_raw(release.get("status", {})).last_rollback
+            written = last.git if last is not None and last.revision == revision else None
+            if written is not None and (written.commit or written.pull_request):
+                return written
+            if time.monotonic() > deadline:
+                note = "" if written is None else f" ({written.note})"
+                raise TroubleError(
+                    f"the rollback of {revision} is not in git after {PATIENCE_S:.0f} s{note}: see `kubectl describe "
+                    f"release {self._release.name} -n {self._release.namespace}`."
+                )
+            await asyncio.sleep(POLL_S)
 
 
 def _is(fate: Fate, ending: _Ending, before: str) -> bool:

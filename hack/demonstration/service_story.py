@@ -12,9 +12,10 @@ from pathlib import Path
 import aiohttp
 
 from controller.kube.client import KubeClient
+from hack.demonstration.git_server import serving
 from hack.demonstration.invitations import FOLDER, MANIFEST, Invitations, Kept
 from hack.demonstration.releasing import PATIENCE_S, POLL_S, Fate, Named, Outcome, Releasing, Say, Version
-from hack.demonstration.repository import Repository
+from hack.demonstration.repository import Host, Repository
 from hack.install import CHECKOUT, Kubectl
 from hack.load import Load, Snapshot, plan_for
 from hack.node.cluster import Cluster
@@ -65,6 +66,8 @@ class ServiceSummary:
     lost: int
     """Of these the database does not know, or has not sent."""
     sent_twice: int
+    history: tuple[str, ...] = ()
+    """Of the repository: who wrote what, newest first."""
     switch_s: float | None = None
     """From the decision to the last answer of the version before, at its longest; None without a switch."""
     return_s: float | None = None
@@ -90,28 +93,29 @@ class ServiceStory:
         self._invitations = Invitations(cluster, NAMESPACE)
 
     @classmethod
-    def of_steps(cls, cluster: Cluster, directory: Path, say: Say) -> "ServiceStory":
+    def of_steps(cls, cluster: Cluster, directory: Path, say: Say, *, host: Host = serving) -> "ServiceStory":
         """`directory` is for the git repository."""
-        return cls(cluster, Repository(directory, MANIFEST), say)
+        return cls(cluster, Repository(directory, MANIFEST, host=host), say)
 
     @classmethod
-    def of_switches(cls, cluster: Cluster, directory: Path, say: Say) -> "ServiceStory":
+    def of_switches(cls, cluster: Cluster, directory: Path, say: Say, *, host: Host = serving) -> "ServiceStory":
         """With `blueGreen`. `directory` is for the git repository."""
-        repository = Repository(directory, MANIFEST, PATCH)
+        repository = Repository(directory, MANIFEST, PATCH, host=host)
         return cls(cluster, repository, say, SWITCHED)
 
     async def tell(self) -> ServiceSummary:
         kube = await KubeClient.connect(str(self._cluster.kubeconfig))
         try:
-            return await self._tell(kube)
+            with self._repository.hosted():
+                return await self._tell(kube)
         finally:
             await kube.close()
 
     async def _tell(self, kube: KubeClient) -> ServiceSummary:
         releasing = self._releasing
-        self._repository.create()
         kubectl = Kubectl(self._cluster)
         kubectl.apply("-f", CHECKOUT / FOLDER / "namespace.yaml")
+        await asyncio.to_thread(releasing.open_repository)
         await asyncio.to_thread(releasing.forget_earlier)
         await self._invitations.prepare(kubectl)
         await releasing.commit("version 1", VERSION="1")
@@ -151,6 +155,7 @@ class ServiceStory:
             invited=invited,
             lost=lost(kept, invited),
             sent_twice=kept.tried_twice,
+            history=await asyncio.to_thread(self._repository.history),
             switch_s=longest(
                 seconds(one.switched_at, counted, one.before) for one in outcomes if one.fate is Fate.KEPT
             ),

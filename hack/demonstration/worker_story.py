@@ -11,10 +11,11 @@ from pathlib import Path
 
 from controller.kube.client import KubeClient
 from hack.demonstration.beside import apply_beside
+from hack.demonstration.git_server import serving
 from hack.demonstration.jobs import Jobs
 from hack.demonstration.preview import OfWorker, Tester
 from hack.demonstration.releasing import Fate, Named, Outcome, Releasing, Say, Version
-from hack.demonstration.repository import Repository
+from hack.demonstration.repository import Host, Repository
 from hack.demonstration.service_story import longest
 from hack.install import CHECKOUT, Kubectl, make_secret
 from hack.node import aws
@@ -54,6 +55,8 @@ class WorkerSummary:
     """Neither completed nor failed for good, a while after the last was sent."""
     dead_lettered: int
     made_twice: int
+    history: tuple[str, ...] = ()
+    """Of the repository: who wrote what, newest first."""
     switch_s: float | None = None
     """From the decision to the last job that the version before began, at its longest; None without a switch."""
     return_s: float | None = None
@@ -81,27 +84,27 @@ class WorkerStory:
         self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say, tester)
 
     @classmethod
-    def of_steps(cls, cluster: Cluster, directory: Path, say: Say) -> "WorkerStory":
+    def of_steps(cls, cluster: Cluster, directory: Path, say: Say, *, host: Host = serving) -> "WorkerStory":
         """`directory` is for the git repository."""
-        return cls(cluster, Repository(directory, MANIFEST), say)
+        return cls(cluster, Repository(directory, MANIFEST, host=host), say)
 
     @classmethod
-    def of_switches(cls, cluster: Cluster, directory: Path, say: Say) -> "WorkerStory":
+    def of_switches(cls, cluster: Cluster, directory: Path, say: Say, *, host: Host = serving) -> "WorkerStory":
         """With `blueGreen`. `directory` is for the git repository."""
-        repository = Repository(directory, MANIFEST, PATCH)
+        repository = Repository(directory, MANIFEST, PATCH, host=host)
         return cls(cluster, repository, say, SWITCHED, OfWorker(cluster, NAMESPACE, NAME))
 
     async def tell(self) -> WorkerSummary:
         kube = await KubeClient.connect(str(self._cluster.kubeconfig))
         try:
-            async with Jobs.flowing(aws.environment(self._cluster.aws_url), rate=RATE) as jobs:
-                return await self._tell(kube, jobs)
+            with self._repository.hosted():
+                async with Jobs.flowing(aws.environment(self._cluster.aws_url), rate=RATE) as jobs:
+                    return await self._tell(kube, jobs)
         finally:
             await kube.close()
 
     async def _tell(self, kube: KubeClient, jobs: Jobs) -> WorkerSummary:
         releasing = self._releasing
-        self._repository.create()
         await asyncio.to_thread(self._prepare)
         releasing.restart_clock()
         await releasing.commit("version 1", VERSION="1")
@@ -121,6 +124,7 @@ class WorkerStory:
             lost=jobs.sent - _count(rows, State.COMPLETED) - _count(rows, State.FAILED),
             dead_lettered=_count(rows, State.FAILED),
             made_twice=await jobs.made_twice(),
+            history=await asyncio.to_thread(self._repository.history),
             switch_s=longest(
                 _last_begun(rows, one.before, since=one.switched_at) for one in outcomes if one.fate is Fate.KEPT
             ),
@@ -132,6 +136,7 @@ class WorkerStory:
         kubectl = Kubectl(self._cluster)
         kubectl.apply("-f", CHECKOUT / "gitops/demo/worker/namespace.yaml")
         make_secret(kubectl, "aws", NAMESPACE, **aws.environment(self._cluster.in_cluster.aws_url))
+        self._releasing.open_repository()
         self._releasing.forget_earlier()
         apply_beside(kubectl, CHECKOUT / "gitops/demo/worker", NAMESPACE)
 

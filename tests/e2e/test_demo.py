@@ -96,6 +96,7 @@ def no_job_is_lost(summary):
     assert summary.completed == summary.jobs > 100
     assert (summary.lost, summary.made_twice, summary.dead_lettered) == (0, 0, 0)
     assert all(0 < count < summary.jobs / 10 for count in summary.touched.values())
+    is_in_git(summary)
 
 
 def no_invitation_is_lost(summary):
@@ -110,6 +111,15 @@ def no_invitation_is_lost(summary):
     assert summary.failed_on_good_versions == 0
     assert summary.invited == summary.requests - of_failing.failed
     assert (summary.lost, summary.sent_twice) == (0, 0)
+    is_in_git(summary)
+
+
+def is_in_git(summary):
+    """Each bad version was taken back there, once, before the next one was pushed."""
+    bad = [each for each in summary.releases if not each.good]
+    assert all(each.taken_back for each in bad)
+    ours = [line.partition(" ")[0] for line in summary.history if " Pointsman: Roll back " in line]
+    assert [each.taken_back.startswith(one) for each, one in zip(reversed(bad), ours, strict=True)] == [True] * len(bad)
 
 
 async def judged_again(shop, evidence, folder):
@@ -144,6 +154,8 @@ async def test_versions_are_switched_found_in_preview_and_switched_back_of_a_ser
         assert summary.failed_on_good_versions == 0
         assert (summary.lost, summary.sent_twice) == (0, 0)
         assert_soon(summary)
+        is_in_git(summary)
+        is_in_git(of_workers)
         assert "of 50 requests failed" in summary.releases[1].evidence, "as the Job said"
         assert not any("anary 1" in line for line in told), "where all moves at once there is no canary"
         of_found, of_returned = of_workers.touched.values()
@@ -176,6 +188,7 @@ async def test_killing_the_operator_at_any_moment_ends_the_same(demo_shop, opera
     measured("deaths", deaths)
     measured("summary", summary)
     assert len(deaths) >= 4
+    is_in_git(summary)
     assert [each.done for each in summary.releases] == [True, True]
     assert summary.exposures[0].failed > 0
     assert summary.failed_on_good_versions == 0

@@ -1,16 +1,25 @@
 """Rollbacks on a real forge: pushed, or proposed where the branch does not take them, and merged by a person."""
 
+from functools import partial
+
 import pytest
 import yaml
 
+from controller.api.git_origin import Forge
 from controller.api.resources import RELEASES, SECRETS
+from controller.git.forge import proposing
 from controller.git.forges.calls import Api, PullRequest
 from controller.git.forges.gitea import open_pull_request
-from controller.git.remote import Credentials, GitError, Remote
+from controller.git.remote import Credentials, GitError, Remote, credentials_of
 from controller.views.explanation import Explanation
+from hack.demonstration.forge import protected
+from hack.demonstration.invitations import MANIFEST
+from hack.demonstration.repository import Repository
+from tests.demonstrated import released
 from tests.integration.forge_fixture import ROBOT, ForgeRepository, forge, forged
 from tests.integration.operator_fixture import APPROVE, release, set_version, weight
 from tests.integration.test_notifications import LOOPBACK, bad_version, opens, stall, until
+from tests.unit.git.story import carried_out
 
 __all__ = ["forge", "forged", "opens", "stall"]
 FILE = "apps/web.yaml"
@@ -152,3 +161,21 @@ async def test_a_token_that_does_not_open_it_is_said_without_it(forged, proposed
     with pytest.raises(GitError, match="answered 401") as caught:
         await open_pull_request(api(forged, "0123456789abcdef" * 2), proposed)
     assert "0123456789abcdef" not in str(caught.value)
+
+
+async def test_what_a_protected_demo_pushes_is_taken_back_by_a_pull_request(tmp_path):
+    repository = Repository(tmp_path / "git", MANIFEST, host=partial(protected, address="127.0.0.1"))
+    with repository.hosted():
+        good, order = released(repository)
+        server = repository.server
+        assert server is not None
+        assert server.merge is not None
+        credentials = credentials_of(dict(server.secret))
+        propose = proposing(Forge.GITEA, Remote(server.url, credentials), LOOPBACK.resolve, "main")
+        written = await carried_out(server.url, order, propose, credentials)
+        assert written.pull_request, written.note
+        server.merge(written.pull_request)
+        repository.pull()
+        assert repository.manifest.read_text() == good
+        repository.commit("version 4", VERSION="4", ERROR_RATE="0")
+        assert any(f"Pointsman: {order.subject}" in line for line in repository.history())
