@@ -140,7 +140,7 @@ class RepositoryController(Controller):
                 return await self._failed(known, work, "SecretUnreadable", problem)
             known.handled = work.wanted
         if outcome is None:
-            await work.write(conditions=_first(work.status))
+            await work.write(conditions=_first(work))
         return Result()
 
     async def _start(self, key: Key, known: _Known, source: Source) -> str:
@@ -246,6 +246,11 @@ class _Pass:
         return int(self.body["metadata"]["generation"])
 
     @property
+    def is_seen(self) -> bool:
+        """Whether the status is about this spec."""
+        return (self.body.get("status") or {}).get("observedGeneration") == self.generation
+
+    @property
     def wanted(self) -> str:
         """The annotation by which a person wants a fetch now."""
         return str((self.body["metadata"].get("annotations") or {}).get(RECONCILE, ""))[:_MOST_ANNOTATION]
@@ -265,9 +270,11 @@ class _Pass:
         self.body = await self._kube.replace(RELEASE_REPOSITORIES, {**self.body, "status": raw}, "status")
 
 
-def _first(status: Status) -> tuple[Condition, ...]:
-    """While nothing was fetched since the start of this process: what was true before is so still."""
-    return status.conditions or said.working("Fetching", "the repository is being fetched")
+def _first(work: _Pass) -> tuple[Condition, ...]:
+    """While nothing was fetched since the start of this process: what was true of this spec is so still."""
+    if work.is_seen and work.status.conditions:
+        return work.status.conditions
+    return said.working("Fetching", "the repository is being fetched")
 
 
 def _suspended(status: Status) -> tuple[Condition, ...]:

@@ -9,9 +9,11 @@ from typing import Any
 
 from controller.api.resources import RELEASE_REPOSITORIES, SECRETS, Resource
 from controller.kube.client import KubeClient
+from controller.kube.objects import Key
 from controller.runtime.event_router import EventRouter
 from controller.runtime.settings import Settings, settings
 from controller.sync.agent import Agent
+from controller.sync.controller import request_of
 from tests.beside import beside
 from tests.git_server import PASSWORD, USER, Certificate, Origin, Served
 
@@ -64,10 +66,9 @@ class Followed:
         while True:
             items = await self.kube.list(RELEASE_REPOSITORIES, self.namespace)
             versions = {item["metadata"]["name"]: self._written(item) for item in items}
-            assert self.agent is not None
-            for request in await self.agent.controller.resync(self.namespace):
-                if versions.get(request.name) != seen.get(request.name):
-                    router.add(request)
+            for name in versions.keys() | seen.keys():
+                if versions.get(name) != seen.get(name):
+                    router.add(request_of(Key(self.namespace, name)))
             seen = versions
             await asyncio.sleep(0.1)
 

@@ -398,8 +398,8 @@ async def test_an_agent_killed_before_its_last_write_finds_what_it_made(shop, ku
         while await kube.find(CONFIG_MAPS, shop.namespace, "a") is None:  # noqa: ASYNC110 - no event says it
             await asyncio.sleep(0.05)
     assert any(line.startswith(f"/ConfigMap/{shop.namespace}/a ") for line in (await shop.status())["inventory"])
-    await asyncio.to_thread(shop.origin.commit, "two", {"a.yaml": None, "b.yaml": config_map("b")})
+    second = await asyncio.to_thread(shop.origin.commit, "two", {"a.yaml": None, "b.yaml": config_map("b")})
     shop.client.replace = whole
     await shop.now("again")
-    await shop.until_reason("Applied")
+    await shop.until_applied(second)
     assert await kube.find(CONFIG_MAPS, shop.namespace, "a") is None
