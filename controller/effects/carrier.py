@@ -75,7 +75,8 @@ class Carrier(Protocol):
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         """Idempotent by `owner` and `effect.id`: it is asked again after a failure, a restart, a change of leaders.
 
-        It may be cancelled at any await, and is, after LIMITS.timeout_s. Raises EffectFailedError, EffectRefusedError.
+        It may be cancelled at any await, and is, after LIMITS.timeout_s. Raises EffectFailedError, EffectRefusedError,
+        KubeError: the API server's trouble is tried again when that wants to be asked again.
         """
         ...
 

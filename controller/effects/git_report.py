@@ -36,7 +36,6 @@ from controller.git.order import NothingError
 from controller.git.plain import PlainView
 from controller.git.remote import GitError, RefusedError, Remote
 from controller.git.repository import opened
-from controller.kube.client import KubeError
 from controller.kube.secrets import SecretError
 from controller.ports import TargetError
 
@@ -111,8 +110,6 @@ class GitReport:
             raise EffectFailedError(str(error)) from error
         except OSError as error:
             raise EffectFailedError(f"no copy of the repository can be made: {error.strerror}") from error
-        except KubeError as error:
-            raise EffectFailedError(f"the API server cannot be reached: {error}") from error
 
     async def close(self) -> None:
         """Nothing is kept open between two calls."""

@@ -32,7 +32,6 @@ from controller.git.manifests import Identity
 from controller.git.remote import GitError, RefusedError
 from controller.git.repository import Author, opened
 from controller.git.rollback import Retry, Rollback, Written, bring_back, roll_back
-from controller.kube.client import KubeError
 from controller.kube.secrets import SecretError
 from controller.ports import TargetError
 
@@ -98,8 +97,6 @@ class GitRollback:
             raise EffectFailedError(str(error)) from error
         except OSError as error:
             raise EffectFailedError(f"no copy of the repository can be made: {error.strerror}") from error
-        except KubeError as error:
-            raise EffectFailedError(f"the API server cannot be reached: {error}") from error
         return CarriedOut(
             {
                 "commit": written.commit,

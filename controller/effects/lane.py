@@ -14,6 +14,7 @@ from controller.api.effect import Effect
 from controller.api.text import one_line
 from controller.backoff import delay_s, not_before_s
 from controller.effects.carrier import CarriedOut, Carrier, EffectFailedError, EffectRefusedError, Limits, Owner
+from controller.kube.client import KubeError
 from controller.rollout.effect import Answered, Refused, Result, Retrying
 
 _LOG = logging.getLogger(__name__)
@@ -128,6 +129,8 @@ class Lane(Generic[K]):
             self._learn(entry, Refused(one_line(str(error), _MOST_SENTENCE)))
         except EffectFailedError as error:
             self._failed(entry, str(error), error.retry_after)
+        except KubeError as error:
+            self._failed(entry, f"the API server cannot be reached: {error}", error.retry_after)
         except TimeoutError:
             self._failed(entry, f"it took longer than {self._limits.timeout_s:g} s")
         except Exception:  # a kind with a fault of its own: the others go on, and it is tried again

@@ -30,7 +30,6 @@ from controller.effects.carrier import (
 )
 from controller.effects.posting import post
 from controller.effects.secret_values import RULE, secret_value
-from controller.kube.client import KubeError
 from controller.outward.addresses import Addresses
 from controller.ports import NotifierContext
 
@@ -67,15 +66,12 @@ class Notify:
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         payload, target = _read(effect)
-        try:
-            secrets = {
-                name: await secret_value(self._context.kube, owner.namespace, ref)
-                for name, ref in target.config.secrets().items()
-            }
-            notifier = registry.modules("notifiers")[target.kind].create(target.config, secrets, self._for_notifiers)
-            await notifier.send(Notification(effect.id, owner.namespace, owner.name, payload.notice))
-        except KubeError as error:
-            raise EffectFailedError(f"the API server cannot be reached: {error}") from error
+        secrets = {
+            name: await secret_value(self._context.kube, owner.namespace, ref)
+            for name, ref in target.config.secrets().items()
+        }
+        notifier = registry.modules("notifiers")[target.kind].create(target.config, secrets, self._for_notifiers)
+        await notifier.send(Notification(effect.id, owner.namespace, owner.name, payload.notice))
         return CarriedOut({})
 
 

@@ -41,7 +41,6 @@ from controller.effects.carrier import (
 )
 from controller.effects.posting import MOST_TIMEOUT_S, post
 from controller.effects.secret_values import RULE, secret_value
-from controller.kube.client import KubeError
 
 KIND = "webhook"
 _MOST_EVERY_S = 1e12  # as long as a duration can be
@@ -88,8 +87,6 @@ class Webhook:
                 answer = _meaning(url.host, reply.content)
         except TimeoutError as error:
             raise EffectFailedError(f"{url.host} did not answer within {config.timeout_s:g} s") from error
-        except KubeError as error:
-            raise EffectFailedError(f"the API server cannot be reached: {error}") from error
         return CarriedOut(answer, again_in=config.every_s if answer["result"] == "wait" else None)
 
     async def _token(self, owner: Owner, config: Config) -> dict[str, str]:

@@ -11,6 +11,7 @@ import looptime
 from controller.api.effect import Effect, Owed
 from controller.effects.carrier import CarriedOut, EffectFailedError, EffectRefusedError, Limits, Owner
 from controller.effects.outbox import Kind, Outbox
+from controller.kube.errors import UnavailableError
 from controller.kube.objects import Key
 from controller.rollout.effect import Answered, Refused, Retrying
 
@@ -119,6 +120,18 @@ async def test_a_receiver_that_asks_for_time_gets_it(world):
     world.owe("gate")
     await asyncio.sleep(99)
     assert world.carrier.times("gate") == 1
+    await asyncio.sleep(30)
+    assert world.carrier.times("gate") == 2
+
+
+@in_leaping_time
+async def test_so_does_the_api_server_whatever_the_effect(world):
+    """Webhooks, notifications and git read Secrets, and asked a busy server again after a second."""
+    world.carrier.script["gate"] = [UnavailableError(429, "", "too many requests", retry_after=100.0), CarriedOut({})]
+    world.owe("gate")
+    await asyncio.sleep(99)
+    assert world.carrier.times("gate") == 1
+    assert world.result("gate").message == "the API server cannot be reached: too many requests"
     await asyncio.sleep(30)
     assert world.carrier.times("gate") == 2
 
