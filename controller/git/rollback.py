@@ -76,16 +76,17 @@ async def _by_either(
         try:
             return await change_by(rendered)
         except NothingError as second:
-            if error.is_configured:
+            if error.is_configured or str(error) == str(second):
                 raise
             raise NothingError(f"{error}; {second}") from error
 
 
 async def _check(view: View, order: Rollback, head: str) -> None:
-    """Raises NothingError, GitError."""
+    """Raises UnseenError, NothingError, GitError."""
     await view.check(head)
     if order.wanted in await view.wanted(head):
-        raise NothingError(f"{order.branch} asks for {order.wanted} already")
+        # of plain manifests only: a patch may make another version of it
+        raise UnseenError(f"{order.branch} asks for {order.wanted} already")
 
 
 async def _change(view: View, order: Rollback, found: Brought, head: str) -> Change:

@@ -61,6 +61,7 @@ configMapGenerator:
 - name: others
   literals: [A=1]
 """
+INLINE = textwrap.indent(PATCH.replace("LEVEL", "MORE"), "    ")
 FILES = {
     "apps/base/kustomization.yaml": "resources: [web.yaml]\n",
     "apps/base/web.yaml": BASE,
@@ -118,6 +119,7 @@ CHANGES = {
     "patch": {f"{OVERLAY}/patch.yaml": PATCH.replace('"1"', '"2"')},
     "literals": {KEY: KUSTOMIZATION.replace("MODE=fast", "MODE=slow")},
     "image": {KEY: KUSTOMIZATION.replace("images:\n", "images:\n- {name: shop/web, newTag: '2'}\n")},
+    "inline patch": {KEY: KUSTOMIZATION.replace("patches:\n", "patches:\n" + f"- patch: |\n{INLINE}")},
     "patches": {
         KEY: KUSTOMIZATION.replace("- path: patch.yaml\n", "- path: patch.yaml\n- path: more.yaml\n"),
         f"{OVERLAY}/more.yaml": PATCH.replace("LEVEL", "MORE"),
@@ -158,6 +160,22 @@ def test_only_what_the_version_needs_is_taken_back_and_later_edits_stay(shop):
     assert shop.read("apps/base/web.yaml") == BASE.replace("replicas: 3", "replicas: 9")
     assert shop.read(KEY) == good[KEY]
     assert shop.read("apps/component/more.properties") == "a=2\n"
+
+
+def test_a_patch_that_is_added_to_plain_manifests_is_seen(tmp_path):
+    """The file alone asks for stable's version, before and after."""
+    shop = Shop(tmp_path / "git")
+    plain = BASE.replace("        envFrom: [{configMapRef: {name: settings}}]\n", "")
+    files = {
+        **FILES,
+        f"{OVERLAY}/web.yaml": plain,
+        KEY: "namespace: shop\nresources: [web.yaml]\ncomponents: [../pointsman]\n",
+    }
+    shop.commit("first", files)
+    patched = f"{files[KEY]}patches:\n- patch: |\n{INLINE}"
+    _, written = rolled_back(shop, {KEY: patched})
+    assert written.commit, written.note
+    assert shop.read(KEY) == files[KEY]
 
 
 def test_commits_that_were_pushed_together_are_taken_back_together_and_a_retry_brings_both_again(shop):

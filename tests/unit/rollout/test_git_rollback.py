@@ -199,6 +199,22 @@ def test_a_condition_is_there_only_while_something_is_pending(world):
     assert "GitWritePending" not in {one.type for one in conditions_of(world.release)}
 
 
+def test_rule_7_a_rejected_version_that_git_offers_again_gets_no_work(world):
+    """As image automation does, or a robot that reverts the revert."""
+    given(world)
+    world.gate = COMMITTED
+    world.crash_loop("v2")
+    world.commit("v1")
+    world.advance(minutes=2)
+    world.recover("v2")
+    world.commit("v2")
+    world.advance(minutes=10)
+    assert world.release.phase == "RolledBack"
+    assert world.condition("Stalled")["reason"] == "RevisionRejected"
+    assert world.traffic.canary == 0
+    assert owed(world) == [], "what git has is the robot's, and stays"
+
+
 AGAIN = Answered({"commit": "d" * 40, "branch": "", "pullRequest": "", "note": ""})
 
 
