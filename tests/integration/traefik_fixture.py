@@ -19,8 +19,10 @@ from controller.ports import Previews, RoutedService, Router, RouterContext, Wei
 from controller.registry import modules
 from controller.rollout.preview import Preview
 from hack.node import build
+from hack.node.influx import InfluxDB
 from hack.node.process import Daemon, free_port, stop
 from tests.beside import beside
+from tests.integration.influx_server import Server
 
 HOST = "web.example.com"
 STABLE, CANARY = "a" * 10, "b" * 10
@@ -42,6 +44,7 @@ class Version:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.code = 200
         self.requests: Counter[str] = Counter()
         """By header x-from."""
 
@@ -52,15 +55,15 @@ class Version:
                 who = next((line.split(":")[1].strip() for line in head.split("\r\n") if line.startswith("x-from")), "")
                 self.requests[who] += 1
                 body = self.name.encode()
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n%s" % (self.code, len(body), body))
                 await writer.drain()
         writer.close()
 
 
 class Traefik:
-    """`crd`: it reads TraefikServices as well."""
+    """`crd`: it reads TraefikServices as well. `influx`: it says there what it has counted."""
 
-    def __init__(self, kubeconfig: Path, directory: Path, *, crd: bool = True) -> None:
+    def __init__(self, kubeconfig: Path, directory: Path, *, crd: bool = True, influx: InfluxDB | None = None) -> None:
         self.port = free_port()
         admin = free_port()
         self._health = f"http://127.0.0.1:{admin}/ping"
@@ -68,7 +71,7 @@ class Traefik:
         if crd:
             # as the installer of a cluster may: here no ClusterIP leads anywhere
             providers["kubernetesCRD"] = {"allowEmptyServices": True}
-        config = {
+        config: dict[str, Any] = {
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "entryPoints": {
                 "web": {"address": f"127.0.0.1:{self.port}"},
@@ -77,6 +80,9 @@ class Traefik:
             "ping": {},
             "providers": providers,
         }
+        if influx is not None:
+            pushed = {"address": influx.url, "token": influx.token, "org": influx.org, "bucket": influx.bucket}
+            config["metrics"] = {"influxDB2": {**pushed, "pushInterval": "1s", "addServicesLabels": True}}
         directory.mkdir(parents=True, exist_ok=True)
         file = directory / "traefik.yaml"
         file.write_text(yaml.safe_dump(config))
@@ -229,5 +235,15 @@ async def mall(kube: KubeClient, namespace: str, api_server: Path, tmp_path: Pat
 async def plain_mall(kube: KubeClient, namespace: str, api_server: Path, tmp_path: Path) -> AsyncIterator[Mall]:
     """Behind a Traefik that reads no TraefikServices."""
     with Traefik(api_server, tmp_path / "traefik", crd=False).running() as traefik:
+        async with Mall(kube, namespace, traefik).open() as one:
+            yield one
+
+
+@pytest.fixture
+async def counted_mall(
+    kube: KubeClient, namespace: str, api_server: Path, tmp_path: Path, running: Server
+) -> AsyncIterator[Mall]:
+    """Its Traefik pushes what it has counted to InfluxDB."""
+    with Traefik(api_server, tmp_path / "traefik", influx=running.influx).running() as traefik:
         async with Mall(kube, namespace, traefik).open() as one:
             yield one
