@@ -6,6 +6,7 @@ the bad commits changed is taken back in parts, as far as the rendered result ne
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ from controller.git.units import taken_back, units
 
 MOST_RENDERED = 150
 """Each takes a tenth of a second and a process."""
+MOST_RENDERING_S = 120.0
+"""In all: a folder that takes long would be begun anew for days."""
 _MOST_DROPPED = 20
 """Changes of which it is found out whether they are needed."""
 
@@ -37,6 +40,7 @@ class RenderedView:
     path: str
     known: dict[tuple[tuple[str, str], ...], frozenset[str]] = field(default_factory=dict)
     rendered: int = 0
+    spent_s: float = 0.0
 
     @property
     def where(self) -> str:
@@ -121,7 +125,15 @@ class RenderedView:
         self.rendered += 1
         if self.rendered > MOST_RENDERED:
             raise NothingError(f"more than {MOST_RENDERED} kustomizations would have to be rendered; revert by hand")
-        return await in_thread(versions, (await build(texts, self.path)).split("\n---\n"), self.identity)
+        if self.spent_s > MOST_RENDERING_S:
+            raise NothingError(f"kustomize took longer than {MOST_RENDERING_S:g} s in all; revert by hand")
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            said = await build(texts, self.path)
+        finally:
+            self.spent_s += clock() - began
+        return await in_thread(versions, said.split("\n---\n"), self.identity)
 
 
 def versions(texts: Sequence[str], identity: Identity) -> tuple[frozenset[str], str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from controller.api.git_origin import Write
-from controller.git import kustomize
+from controller.git import kustomize, rendered
 from controller.git.rendered import versions
 from controller.git.rollback import Retry
 from hack.node import build
@@ -246,6 +247,24 @@ def test_nothing_is_loaded_from_beyond_the_repository_and_what_cannot_be_rendere
     for more, why in ODD:
         shop.commit("odd", {KEY: yaml.safe_dump({**yaml.safe_load(KUSTOMIZATION), **more})})
         assert why in asyncio.run(carried_out(shop.url, order)).note
+
+
+def test_a_bomb_of_aliases_takes_bounded_time_and_memory(shop):
+    levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12)]
+    bomb = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bomb}\nl0: &l0 [x]\n" + "\n".join(levels) + "\n"
+    shop.commit(
+        "bomb", {"apps/base/bomb.yaml": bomb, "apps/base/kustomization.yaml": "resources: [web.yaml, bomb.yaml]\n"}
+    )
+    order = replace(ORDER, stable="a" * 10, rejected="b" * 10, path=OVERLAY)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    assert "cannot render it" in asyncio.run(carried_out(shop.url, order)).note
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 20
+
+
+def test_a_folder_that_takes_long_is_given_up(shop, monkeypatch):
+    monkeypatch.setattr(rendered, "MOST_RENDERING_S", 0.0)
+    order = replace(ORDER, stable="a" * 10, rejected="b" * 10, path=OVERLAY)
+    assert "took longer than 0 s in all" in asyncio.run(carried_out(shop.url, order)).note
 
 
 def test_a_base_that_never_ends_is_ended(shop, monkeypatch):
