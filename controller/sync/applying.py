@@ -73,6 +73,13 @@ class _Plan:
     stale: list[ObjectId] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Done:
+    failures: list[Failure]
+    applied: int
+    left: int
+
+
 class Applying:
     """Of one repository, with the rights of its account."""
 
@@ -89,39 +96,41 @@ class Applying:
         commit: str,
         whole: bool,
         announce: Announce,
+        failed: Sequence[Failure] = (),
     ) -> Report:
-        """`whole`: nothing of the commit was unreadable; else nothing is deleted. Raises KubeError."""
+        """`whole`: nothing of the commit was unreadable; else nothing is deleted. `failed`: in the passes before this
+        one, whose time was over; they are not tried again, so that the others have their turn. Raises KubeError.
+        """
         plan = await self._plan(manifests, inventory, older_than_s=_KINDS_KNOWN_FOR_S)
         deadline = asyncio.get_running_loop().time() + _BUDGET_S
         new: dict[ObjectId, Entry] = dict(inventory)
         failures, applied = list[Failure](), 0
-        first = [one for one in plan.changed if one.manifest.comes_first]
+        tried = {failure.what for failure in failed}
+        first = [one for one in plan.changed if one.manifest.comes_first and str(one.id) not in tried]
         if plan.changed or plan.waiting or (plan.stale and self._place.prune):
             new = _joined(new, plan.wanted)
             await announce(new)
         if first:
-            failed = await self._apply(first, plan, new, commit, deadline)
-            failures, applied = failed, len(first) - len(failed)
+            done = await self._apply(first, plan, new, commit, deadline)
+            failures, applied = done.failures, done.applied
         if plan.waiting or first:
             plan = await self._plan_again(manifests, new)
             new = _joined(new, plan.wanted)
             await announce(new)
-        tried = {one.id for one in first}
-        rest = [one for one in plan.changed if one.id not in tried]
-        failed = await self._apply(rest, plan, new, commit, deadline)
-        unfinished = asyncio.get_running_loop().time() >= deadline
-        applied += len(rest) - len(failed)
-        failures += [*failed, *plan.failures]
+        tried |= {str(one.id) for one in first}
+        done = await self._apply([one for one in plan.changed if str(one.id) not in tried], plan, new, commit, deadline)
+        unfinished, applied = done.left > 0, applied + done.applied
+        failures += [*done.failures, *(one for one in failed if one.what in _names(plan.changed)), *plan.failures]
         kept, pruned = list[ObjectId](), 0
         if not self._place.prune:
             for key in plan.stale:
                 new.pop(key, None)
         elif whole and not failures and not unfinished and manifests:
             gone = {key: plan.live.get(key) for key in plan.stale}
-            done = await prune(self._kube, plan.resources, gone)
-            for key in done.gone:
+            pruning = await prune(self._kube, plan.resources, gone)
+            for key in pruning.gone:
                 new.pop(key, None)
-            kept, pruned, failures = list(done.kept), done.deleted, list(done.failures)
+            kept, pruned, failures = list(pruning.kept), pruning.deleted, list(pruning.failures)
         return Report(new, tuple(failures), tuple(kept), applied, pruned, unfinished)
 
     # -- what there is to do -------------------------------------------------------------------------------------
@@ -205,12 +214,14 @@ class Applying:
 
     async def _apply(
         self, wanted: Sequence[Wanted], plan: _Plan, new: dict[ObjectId, Entry], commit: str, deadline: float
-    ) -> list[Failure]:
+    ) -> _Done:
         """Notes in `new` what was applied. What the time does not suffice for is left as it is."""
-        now = asyncio.get_running_loop().time
+        now, left = asyncio.get_running_loop().time, 0
 
         async def one(item: Wanted) -> Failure | None:
+            nonlocal left
             if now() >= deadline:
+                left += 1
                 return None
             live = plan.live.get(item.id)
             try:
@@ -222,7 +233,8 @@ class Applying:
             new[item.id] = replace(new[item.id], digest=item.digest, state=state_of(answer["metadata"]))
             return None
 
-        return [failure for failure in await cluster.each(wanted, one) if failure is not None]
+        failures = [failure for failure in await cluster.each(wanted, one) if failure is not None]
+        return _Done(failures, len(wanted) - len(failures) - left, left)
 
     async def _apply_one(
         self, item: Wanted, resource: Resource, live: Mapping[str, Any] | None, commit: str
@@ -269,6 +281,10 @@ class Applying:
         metadata = {"name": item.id.name} | ({"namespace": item.id.namespace} if item.id.namespace else {})
         body = {"apiVersion": item.body["apiVersion"], "kind": item.id.kind, "metadata": metadata}
         await apply(self._kube, resource, {**body, "spec": {"replicas": replicas}}, manager=_HANDED_OVER, force=False)
+
+
+def _names(wanted: Iterable[Wanted]) -> set[str]:
+    return {str(one.id) for one in wanted}
 
 
 def _may_take(manager: str, at: str) -> bool:

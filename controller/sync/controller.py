@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from controller.sync import status as said
 from controller.sync.applying import Applying, Place, Report
 from controller.sync.fetching import Fetches, Source
 from controller.sync.inventory import MOST_CHARACTERS, Inventory
+from controller.sync.manifests import Failure
 from controller.sync.rendering import Rendered
 from controller.sync.status import Status
 
@@ -53,6 +54,8 @@ class _Known:
     failures: int = 0
     due: float = 0.0
     """When to fetch next, by the loop's clock."""
+    failed: tuple[Failure, ...] = ()
+    """What this round has tried in vain so far, where one pass has not the time for all of it."""
     seen: tuple[int, int] = (0, 0)
     """The number of the fetch, and the generation of the spec, that the last pass has dealt with."""
 
@@ -174,7 +177,7 @@ class RepositoryController(Controller):
         account = self._kube.acting_as(key.namespace, known.spec.account)
         seen, known.seen = known.seen, (0, 0)  # a pass that fails is made again
         try:
-            report = await self._apply(Applying(account, self._discovery, place), rendered, work)
+            report = await self._apply(Applying(account, self._discovery, place), rendered, work, known.failed)
         except KubeError as error:
             if error.status != _FORBIDDEN:
                 raise
@@ -199,6 +202,7 @@ class RepositoryController(Controller):
         )
         if report.applied or report.pruned:
             _LOG.info("%s: %d applied, %d pruned of %s", key, report.applied, report.pruned, rendered.commit)
+        known.failed = report.failures if report.unfinished else ()
         if report.unfinished:
             return Result(0.0)
         known.seen = seen
@@ -208,8 +212,10 @@ class RepositoryController(Controller):
         known.due = asyncio.get_running_loop().time() + delay
         return Result(0.0 if known.poked or work.is_new(known.handled) else delay)
 
-    async def _apply(self, applying: Applying, rendered: Rendered, work: _Pass) -> Report:
+    async def _apply(self, applying: Applying, rendered: Rendered, work: _Pass, failed: Sequence[Failure]) -> Report:
         async def announce(inventory: Inventory) -> None:
+            if rendered.commit == work.status.observed and inventory.keys() == work.status.inventory.keys():
+                return  # the status names it all
             message = f"applying commit {said.short(rendered.commit)}"
             await work.write(
                 observed=rendered.commit, inventory=inventory, conditions=said.working("Applying", message)
@@ -222,6 +228,7 @@ class RepositoryController(Controller):
             commit=rendered.commit,
             whole=not rendered.failures,
             announce=announce,
+            failed=failed,
         )
 
 

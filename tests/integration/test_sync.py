@@ -381,6 +381,17 @@ async def test_more_than_a_pass_has_time_for_goes_on_in_the_next(shop, kube, mon
     assert status["objects"] == 60
 
 
+async def test_objects_that_fail_keep_no_others_from_their_turn(shop, kube, monkeypatch):
+    monkeypatch.setattr("controller.sync.applying._BUDGET_S", 0.02)
+    await shop.allow()
+    bad = {f"{number:02}.yaml": config_map(f"bad-{number}").replace('"1"', "1") for number in range(60)}
+    shop.origin.commit("one", {**bad, "z.yaml": config_map("z")})
+    await shop.given()
+    status = await shop.until_reason("ApplyFailed")
+    assert status["failed"] == 60
+    assert await kube.find(CONFIG_MAPS, shop.namespace, "z")
+
+
 async def test_an_agent_killed_before_its_last_write_finds_what_it_made(shop, kube):
     """What was applied is in the inventory before it is there: nothing is lost to pruning."""
     await shop.allow()

@@ -1,11 +1,13 @@
 """Kustomizations of strangers, built by the real kubectl: within their repository, and nothing else."""
 
+import subprocess
+
 import pytest
 
 from controller.git.remote import RefusedError
 from controller.sync.rendering import render
 from hack.node import build
-from tests.git_server import Origin
+from tests.git_server import Origin, git
 from tests.unit.sync.test_rendering import config_map, copy_of, names
 
 BASE = """\
@@ -74,6 +76,31 @@ async def test_what_would_leave_the_repository_is_a_sentence(origin, kustomizati
         await built(origin)
     assert sentence in str(refused.value)
     assert "pointsman-git" not in str(refused.value)
+
+
+async def test_a_name_that_leads_out_of_the_copy_is_not_written(origin, tmp_path):
+    """Git itself refuses such trees only where it is told to look."""
+    origin.commit("one", {"kustomization.yaml": "resources: [a.yaml]", "a.yaml": config_map("a")})
+    with_a_way_out(origin)
+    assert names(await built(origin, "")) == ["a"]
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def with_a_way_out(origin):
+    """A commit whose tree has `../escaped` too."""
+    blob = git(origin.work, "rev-parse", "HEAD:a.yaml").strip()
+    inner = git(origin.work, "mktree", said=f"100644 blob {blob}\tescaped\n").strip()
+    entries = [("..", "40000", inner)]
+    for line in git(origin.work, "ls-tree", "HEAD").splitlines():
+        about, _, name = line.partition("\t")
+        mode, _, sha = about.split(" ")
+        entries.append((name, mode, sha))
+    raw = b"".join(f"{mode} {name}".encode() + b"\0" + bytes.fromhex(sha) for name, mode, sha in sorted(entries))
+    command = ["git", "hash-object", "-t", "tree", "--literally", "-w", "--stdin"]
+    tree = subprocess.run(command, cwd=origin.work, input=raw, capture_output=True, check=True).stdout.decode().strip()
+    commit = git(origin.work, "commit-tree", tree, "-m", "two").strip()
+    git(origin.work, "push", "-q", "-f", "origin", f"{commit}:refs/heads/main")
+    assert "../escaped" in git(origin.bare, "ls-tree", "-r", "--name-only", "main")
 
 
 async def test_a_kustomization_at_the_top_counts(origin):

@@ -84,11 +84,15 @@ async def test_a_file_that_is_too_long_is_a_sentence_and_keeps_no_other(origin):
     assert [(one.what, one.message) for one in found.failures] == [("long.yaml", "is longer than 4 MiB, or no UTF-8")]
 
 
-async def test_a_hundred_thousand_files_are_refused(origin, monkeypatch):
-    monkeypatch.setattr(rendering, "_MOST_FILES", 10)
-    origin.commit("one", {f"{number}.yaml": config_map("a") for number in range(11)})
-    with pytest.raises(RefusedError, match="the repository has more than 10 files; name a smaller folder"):
+async def test_too_many_files_are_refused_and_a_folder_beside_them_is_not(origin):
+    origin.commit("one", {"apps/a.yaml": config_map("a")})
+    blob = git(origin.work, "rev-parse", "HEAD:apps/a.yaml").strip()
+    files = "".join(f"M 100644 {blob} many/{number // 500}/{number}.yaml\n" for number in range(20_000))
+    head = "commit refs/heads/main\ncommitter a <a@shop.qa> 0 +0000\ndata 0\nfrom refs/heads/main^0\n"
+    git(origin.bare, "fast-import", "--quiet", said=head + files)
+    with pytest.raises(RefusedError, match="the repository has more than 5000 files; name a smaller folder"):
         await rendered(origin)
+    assert names(await rendered(origin, "apps")) == ["a"]
 
 
 async def test_only_what_a_commit_changed_is_read_again(origin, monkeypatch):
