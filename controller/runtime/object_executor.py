@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
@@ -21,11 +22,12 @@ from controller.api.resources import (
     Resource,
 )
 from controller.kube.cache import ObjectCache
-from controller.kube.client import ConflictError, InvalidError, NotFoundError
+from controller.kube.client import ConflictError, InvalidError, NotFoundError, UnavailableError
 from controller.kube.config_maps import ConfigMaps
 from controller.kube.events import Events
 from controller.kube.made import digest_of, record_of, record_of_copies, without_replicas
 from controller.kube.objects import (
+    Key,
     child_name,
     child_revision,
     controller_revision,
@@ -62,6 +64,7 @@ from controller.runtime.versions import Ports, kept_ports, ports_of
 
 _LOG = logging.getLogger(__name__)
 _FORBIDDEN = 403
+_COPIES_WAIT_S = 60.0
 
 ObjectAction = (
     AddFinalizer | EnsureRevision | KeepTemplate | PointService | PutBack | RemoveFinalizer | Retire | Scale | SetOwners
@@ -81,7 +84,10 @@ class _Version:
 class ObjectExecutor:
     def __init__(self, kube: ObjectCache, events: Events, config_maps: ConfigMaps) -> None:
         self._kube = kube
+        self._events = events
         self._copies = ConfigCopies(kube, config_maps)
+        self._copies_refused: dict[tuple[Key, str], float] = {}
+        """Since when the copies of a version that leaves cannot be deleted, by the loop's clock."""
         self._restorer = Restorer(kube, events, self._copies)
 
     async def carry_out(self, world: World, action: ObjectAction) -> None:
@@ -234,17 +240,27 @@ class ObjectExecutor:
         service, running = world.services.get(name), world.deployments.get(revision)
         if service is not None:
             await self._kube.delete(SERVICES, world.key.namespace, name, seen=service)
-        try:
-            await self._copies.delete(world, [revision, *await self._stray(world)])
-        except InvalidError as error:
-            if error.status != _FORBIDDEN:
-                raise
-            # the roles of an operator from before: a version leaves all the same, and the next one takes these along
-            _LOG.warning("copies of ConfigMaps of %s cannot be deleted: %s", name, error)
+        await self._delete_copies(world, revision)
         # the Deployment last: it is what a later pass would find this revision by
         if running is not None:
             await self._kube.delete(DEPLOYMENTS, world.key.namespace, name, seen=running)
         await self._forget_old_revisions(world)
+
+    async def _delete_copies(self, world: World, revision: str) -> None:
+        """What lasts, such as an admission that denies or does not answer, keeps no version from leaving: the next one
+        that leaves takes its copies along. 403 is at once: the roles of an operator from before.
+        """
+        place, now = (world.key, revision), asyncio.get_running_loop().time()
+        try:
+            await self._copies.delete(world, [revision, *await self._stray(world)])
+        except (InvalidError, UnavailableError) as error:
+            since = self._copies_refused.setdefault(place, now)
+            if error.status != _FORBIDDEN and now - since < _COPIES_WAIT_S:
+                raise
+            message = f"copies of ConfigMaps of {child_name(world.key.name, revision)} cannot be deleted: {error}"
+            _LOG.warning("%s: %s", world.key, message)
+            self._events.emit(world.release, "CopiesLeft", f"{message}. They go with the next version", warning=True)
+        self._copies_refused.pop(place, None)
 
     async def _stray(self, world: World) -> list[str]:
         """Versions that have copies and nothing else: a pass was cut off before their Deployments were made."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from controller.api.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, DEPLOYMENTS, RELEASES, SERVICES
+from controller.api.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, DEPLOYMENTS, EVENTS, RELEASES, SERVICES
 from tests.unit.runtime.configured import ask, config_map, configured, copies, delete, found, reads_of_all
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fake_client import Request
 from tests.unit.runtime.fault_world import World, release, run
 from tests.unit.runtime.test_faults_of_requests import ALL_FAULTS, MOST_A_MINUTE, faults, spins
-from tests.unit.runtime.weathers import InTurn, Random
+from tests.unit.runtime.weathers import Always, InTurn, Random
 
 STEPS: tuple[Object, ...] = ({"weight": 20}, {"approve": {}}, {"weight": 50})
 CONCERNED = {CONFIG_MAPS.path(), CONTROLLER_REVISIONS.path(), DEPLOYMENTS.path(), SERVICES.path()}
@@ -83,3 +83,15 @@ def test_each_request_for_what_a_version_is_made_of_badly_answered_in_turn_ends_
         hit |= {one.split(maxsplit=1)[1].split("/")[0] for one in weather.hit}
     wanted = {"POST configmaps", "DELETE configmaps"} if writes else {"GET configmaps"}
     assert hit >= wanted
+
+
+@pytest.mark.parametrize("fault", [403, 422, 503])
+def test_copies_that_can_never_be_deleted_keep_no_version_from_leaving(fault):
+    """An admission that denied it, or did not answer, kept a version's pods for as long as it did."""
+
+    def meant(request: Request) -> bool:
+        return request.method == "DELETE" and request.place.collection.endswith("/configmaps")
+
+    world = run(partial(life, swept=False), Always(fault, meant))
+    assert ended(world) == fair()
+    assert "CopiesLeft" in {one["reason"] for one in world.api.objects(EVENTS.path())}

@@ -55,6 +55,17 @@ class Random(Weather):
 
 
 @dataclass
+class Always(Weather):
+    """Requests that are meant are refused for ever."""
+
+    status: int
+    meant: Callable[[Request], bool]
+
+    async def serve(self, request: Request, execute: Callable[[], Answer]) -> Answer:
+        return await trouble(self.status, execute) if self.meant(request) else execute()
+
+
+@dataclass
 class InTurn(Weather):
     """Requests that are meant fare badly one after the other, each once: those that others had in an earlier life do
     well. Between two are some that do well, for a reconcile must be able to succeed.
