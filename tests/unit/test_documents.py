@@ -82,3 +82,19 @@ def test_the_commands_are_documented():
 def test_every_reason_has_an_entry_in_the_runbook():
     text = (CHECKOUT / "controller/docs/operating.md").read_text()
     assert [reason for reason in Reason if f"`{reason}`" not in text] == []
+
+
+READMES = sorted([CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *(CHECKOUT / "workloads").rglob("README.md")])
+PROGRAM = re.compile(r"python -m ((?:hack|workloads)[\w.]*)")
+
+
+@pytest.mark.parametrize("page", READMES, ids=name)
+def test_commands_work_in_a_fresh_clone(page):
+    """hack/run brings what they need; whoever has just cloned has no `uv`."""
+    text = page.read_text()
+    assert not re.search(r"^(?:[A-Z_]+=\S+ )*(?:uv|python3?) ", text, re.MULTILINE)
+    for program in PROGRAM.findall(text):
+        path = CHECKOUT / program.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), program
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert all("kill %1" in block for block in blocks if re.search(r"&$", block, re.MULTILINE))
