@@ -11,6 +11,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -18,7 +19,7 @@ from typing import Self
 import httpx
 
 from hack.node import build
-from hack.node.process import Daemon, free_port, record, stop
+from hack.node.process import Daemon, free_port, record, running, stop
 from hack.node.trouble import TroubleError
 
 _NAME = "gitea"
@@ -27,6 +28,7 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
 _UNPRIVILEGED = "nobody"
 _READY_SECONDS = 60
 _COMMAND_SECONDS = 60
+_LEFT_AFTER_S = 600.0
 _FOLDERS = ("options", "public", "templates")
 ADMIN = "admin1"  # `admin` is reserved
 
@@ -38,9 +40,11 @@ class Gitea:
         """`ca`: who signed the certificate; None: it signed itself."""
         self._address = address
         self._ca = ca or certificate
+        _clear_left()
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         # in memory where there is that: hundreds of tables are made, and each waits for the disk several times
-        self._database = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_MEMORY)) if _MEMORY.is_dir() else self.folder
+        self._database = _MEMORY / self.folder.name if _MEMORY.is_dir() else self.folder
+        self._database.mkdir(mode=0o700, exist_ok=True)
         self._certificate = certificate
         self._key = key
         self._port = free_port()
@@ -204,9 +208,18 @@ ENABLED = false
         return {"HOME": str(self.folder), "USER": self._user.pw_name}
 
     def _as_user(self) -> Sequence[str | Path]:
-        if os.geteuid() != 0:
-            return []
-        return ["setpriv", f"--reuid={self._user.pw_uid}", f"--regid={self._user.pw_gid}", "--clear-groups", "--"]
+        """It ends with who has started it, also with one that is killed."""
+        user = [f"--reuid={self._user.pw_uid}", f"--regid={self._user.pw_gid}", "--clear-groups"]
+        return ["setpriv", "--pdeathsig=KILL", *(user if os.geteuid() == 0 else ()), "--"]
+
+
+def _clear_left() -> None:
+    """Of one whose starter was killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        old = time.time() - folder.stat().st_mtime > _LEFT_AFTER_S
+        if old and folder.is_dir() and running(record(folder, _NAME)) is None:
+            for left in (_MEMORY / folder.name, folder):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _place(program: Path, at: Path) -> None:
