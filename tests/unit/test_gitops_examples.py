@@ -1,5 +1,6 @@
 """What `gitops/example`, `gitops/flux` and `gitops/argocd` show holds together, and with the code."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from controller.api.names import API_VERSION
 from controller.api.release import parse_release
 from controller.api.resources import RELEASES
 from controller.git.manifests import Identity, find, revisions
+from tests.git_server import Origin
+from tests.unit.git.story import ORDER, carried_out
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 GITOPS = CHECKOUT / "gitops"
@@ -47,6 +50,29 @@ def test_a_rollback_finds_the_example_and_what_sets_its_tag(environment, namespa
     assert found is not None
     assert (found.file, found.images_file) == (f"{environment}/release.yaml", f"{environment}/kustomization.yaml")
     assert revisions(found, identity)
+
+
+async def test_a_rollback_sets_the_tag_of_its_environment_back_and_no_other(tmp_path):
+    origin = Origin(tmp_path / "git")
+    origin.commit("version 1.0.0", files())
+    tag = "production/kustomization.yaml"
+    good = files()[tag]
+    both = {name: files()[name].replace("1.0.0", "1.1.0") for name in (tag, "staging/kustomization.yaml")}
+    origin.commit("version 1.1.0", both)
+    identity = Identity("cluster-1", "shop", "web")
+    order = replace(
+        ORDER, identity=identity, stable=_wanted(files(), identity), rejected=_wanted({**files(), **both}, identity)
+    )
+    written = await carried_out(origin.url, replace(order, path="production"))
+    assert written.commit, written.note
+    assert origin.read(tag) == good
+    assert "1.1.0" in origin.read("staging/kustomization.yaml")
+
+
+def _wanted(texts: dict[str, str], identity: Identity) -> str:
+    found = find(texts, identity)
+    assert found is not None
+    return max(revisions(found, identity))
 
 
 def test_every_file_of_the_example_is_applied():
