@@ -39,10 +39,10 @@ def play(*canaries: str, between: Any = lambda _: None) -> list[str]:
 
 @pytest.mark.parametrize(
     ("canaries", "resolved"),
-    [("bbb", "b"), ("bcbcbc", "bc"), ("bcdb", "bcdb")],
-    ids=["one", "beside a version that drains", "a third one"],
+    [("bbb", "b"), ("bcbcbc", "bc"), ("bcdbcd", "bcd"), ("bcdeb", "bcdeb")],
+    ids=["one", "beside a version that drains", "beside its baseline too", "a fourth one"],
 )
-def test_the_last_two_subjects_of_a_release_are_kept(canaries, resolved):
+def test_the_last_three_subjects_of_a_release_are_kept(canaries, resolved):
     assert play(*canaries) == list(resolved)
 
 

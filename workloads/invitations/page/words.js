@@ -22,6 +22,7 @@ const PROBLEMS = {
   FORBIDDEN: () => "Your account may not invite friends. Sign in with another one.",
   NOT_FOUND: () => "There is nothing here any more. Reload the page.",
   METHOD_NOT_ALLOWED: () => "This page is out of date. Reload it.",
+  UNSUPPORTED_MEDIA_TYPE: () => "This page is out of date. Reload it.",
   REQUEST_TIMEOUT: () => "Your connection is too slow at the moment. Try again; nobody is invited twice.",
   DUPLICATE_INVITATION: (problem) => `This number was invited a short time ago, by you or somebody else. Try again ${later(problem)}, or another number.`,
   IDEMPOTENCY_KEY_IN_USE: () => "This invitation is still being made. Try again in a moment; nobody is invited twice.",
