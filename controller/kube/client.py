@@ -284,10 +284,18 @@ class KubeClient:
         return versions
 
     async def pages(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", accept: str = "application/json"
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        accept: str = "application/json",
+        most: int = _PAGE,
     ) -> AsyncIterator[dict[str, Any]]:
-        """A list in its parts, for who does not want to hold all of it. Its last page has the version of them all."""
-        query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        """A list in its parts of up to `most`, for who does not want to hold all of it. Its last page has the version
+        of them all.
+        """
+        query = {"limit": str(most)} | ({"labelSelector": labels} if labels else {})
         while True:
             page = await self.request("GET", resource.path(namespace), query=query, accept=accept)
             page["items"] = _items_of(page, resource)

@@ -39,6 +39,10 @@ _LASTING_S = 5.0
 """A watch that ends sooner is none: a proxy does not stream, say, and a list of everything follows each."""
 _ABSENT_S = 30.0
 _GONE = 410
+_PAGE, _PAGE_OF_ALL = 500, 100
+"""Of what has our label, and of all there are: these are tenants', whose annotations may have 256 KiB each, and
+`kubectl apply` keeps the whole of an object in one.
+"""
 _SKIPPED_AT_MOST = 1000
 """Objects that are remembered as skipped; with more of them each is logged again now and then."""
 
@@ -164,7 +168,10 @@ class ChildWatch:
 
     async def _list(self) -> str:
         listed, changed, version = set[str](), list[Mapping[str, Any]](), ""
-        pages = self._kube.pages(self._resource, self._namespace, labels=self._selector, accept=METADATA_LIST)
+        most = _PAGE if self._counts is None else _PAGE_OF_ALL
+        pages = self._kube.pages(
+            self._resource, self._namespace, labels=self._selector, accept=METADATA_LIST, most=most
+        )
         async for page in pages:
             for item in page["items"]:
                 metadata = item["metadata"]

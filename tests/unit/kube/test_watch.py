@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from controller.api.names import RELEASE_LABEL
-from controller.api.resources import DEPLOYMENTS, HTTP_ROUTES
+from controller.api.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES
 from controller.kube.watch import Change, ChildWatch
 from tests.bench.tasks import meanwhile
 from tests.unit.runtime.fake_api import FakeApi
@@ -164,3 +164,32 @@ async def test_a_kind_that_is_not_installed_is_no_error(world, caplog):
     async with meanwhile(watch.run()), asyncio.timeout(30):
         await watch.tried.wait()
     assert not caplog.records
+
+
+class Sized(FakeClient):
+    """Its pages, by how many objects they had."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeApi(time.time), Weather, "a")
+        self.sizes: list[int] = []
+
+    async def pages(self, *arguments: Any, **options: Any) -> AsyncIterator[dict[str, Any]]:
+        async for page in super().pages(*arguments, **options):
+            self.sizes.append(len(page["items"]))
+            yield page
+
+
+async def test_what_tenants_have_is_listed_in_small_pages():
+    """Their annotations may have 256 KiB each: a page of 500 had 128 MiB, before it was read."""
+    kube, seen = Sized(), set[str]()
+    for number in range(230):
+        await kube.create(CONFIG_MAPS, "shop", {"metadata": {"namespace": "shop", "name": f"c{number}"}})
+
+    def note(change: Change) -> None:
+        seen.add(change.metadata["name"])
+
+    watch = ChildWatch(kube, CONFIG_MAPS, RELEASE_LABEL, note, counts=lambda *_: True)
+    async with meanwhile(watch.run()):
+        await watch.tried.wait()
+    assert kube.sizes == [100, 100, 30]
+    assert len(seen) == 230
