@@ -5,7 +5,7 @@ import base64
 import pytest
 import yaml
 
-from controller.api.resources import RELEASES, SECRETS
+from controller.api.resources import CONFIG_MAPS, RELEASES, SECRETS
 from controller.views.explanation import Explanation
 from tests.git_fixture import certificate, server
 from tests.git_server import PASSWORD, USER, Origin
@@ -21,15 +21,19 @@ def origin(tmp_path):
     return Origin(tmp_path / "git")
 
 
-async def given(stall, kube, server, certificate, origin, write="Push"):
-    """Version 1 in the cluster and in git, then version 2 in git; the Release as it is there."""
+async def origin_of(stall, kube, server, certificate, write="Push"):
+    """A `gitOrigin`, whose Secret is there."""
     data = {"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text()}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
     marked = {"name": "shop-git", "annotations": {"pointsman.dev/git-urls": server.url}}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": marked, "data": encoded}
     await kube.create(SECRETS, stall.namespace, secret)
-    where = {"url": f"{server.url}/shop.git", "path": "apps", "secretRef": {"name": "shop-git"}, "write": write}
-    wanted = release(weight(10), APPROVE, gitOrigin=where)
+    return {"url": f"{server.url}/shop.git", "path": "apps", "secretRef": {"name": "shop-git"}, "write": write}
+
+
+async def given(stall, kube, server, certificate, origin, write="Push"):
+    """Version 1 in the cluster and in git, then version 2 in git; the Release as it is there."""
+    wanted = release(weight(10), APPROVE, gitOrigin=await origin_of(stall, kube, server, certificate, write))
     origin.commit("version 1", {FILE: "# ours\n" + yaml.safe_dump(wanted)})
     good = origin.read(FILE)
     set_version(wanted, "2")
@@ -95,3 +99,48 @@ async def test_a_false_alarm_is_tried_again_and_its_commit_is_taken_back(stall, 
     assert [one.split(" ")[0] for one in origin.subjects()[:2]] == ["Try", "Roll"]
     await stall.commit("2")
     await stall.until(lambda status: status.get("canaryRevision") == rejected)
+
+
+def settings(mode):
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    return {**body, "data": {"MODE": mode, "lines": "a\nb\n"}, "binaryData": {"key": "AAE="}}
+
+
+async def test_the_content_of_a_config_map_goes_back_with_the_version(stall, kube, server, certificate, origin):
+    """The operator reads it from the API server, the rollback from git: both call the version by the same name."""
+    wanted = release(weight(10), APPROVE, gitOrigin=await origin_of(stall, kube, server, certificate))
+    wanted["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]
+    names = {"metadata": {"name": wanted["metadata"]["name"], "namespace": stall.namespace}}
+    files = {FILE: yaml.safe_dump({**wanted, **names}), "apps/settings.yaml": yaml.safe_dump(settings("fast"))}
+    origin.commit("version 1", files)
+    await kube.create(CONFIG_MAPS, stall.namespace, settings("fast"))
+    await stall.given(wanted)
+    set_version(wanted, "2")
+    origin.commit(
+        "version 2",
+        {FILE: yaml.safe_dump({**wanted, **names}), "apps/settings.yaml": yaml.safe_dump(settings("slow"))},
+    )
+    found = await kube.get(CONFIG_MAPS, stall.namespace, "settings")
+    await kube.replace(CONFIG_MAPS, {**found, "data": settings("slow")["data"]})
+    await stall.until(lambda status: status.get("canaryRevision"))
+    await bad_version(stall)
+    done = await stall.until(lambda status: "owed" not in status)
+    assert done["lastRollback"]["git"].get("commit"), done["lastRollback"]
+    assert {name: origin.read(name) for name in files} == files
+
+
+async def test_a_secret_that_is_not_marked_for_the_repository_is_not_sent(stall, kube, server, certificate, origin):
+    await given(stall, kube, server, certificate, origin)
+    secret = await kube.get(SECRETS, stall.namespace, "shop-git")
+    secret["metadata"]["annotations"]["pointsman.dev/git-urls"] = "https://git.example.com/team"
+    await kube.replace(SECRETS, secret)
+    server.requests.clear()
+    await bad_version(stall)
+    waiting = await stall.until(lambda status: "note" in status["lastRollback"].get("git", {}))
+    assert "annotate it with pointsman.dev/git-urls" in waiting["lastRollback"]["git"]["note"]
+    assert server.requests == []
+    secret = await kube.get(SECRETS, stall.namespace, "shop-git")
+    secret["metadata"]["annotations"]["pointsman.dev/git-urls"] = server.url
+    await kube.replace(SECRETS, secret)
+    done = await stall.until(lambda status: "owed" not in status)
+    assert done["lastRollback"]["git"]["commit"]
