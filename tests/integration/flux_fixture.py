@@ -84,6 +84,7 @@ class Flux:
     kube: KubeClient
     namespace: str
     running: Running
+    url: str = "https://git.example.com/team/shop.git"
 
     async def commit(self, files: Mapping[str, str]) -> str:
         """What the branch has from now on; its revision."""
@@ -106,7 +107,7 @@ class Flux:
                 "apiVersion": GIT_REPOSITORIES.api_version,
                 "kind": GIT_REPOSITORIES.kind,
                 "metadata": {"name": "shop"},
-                "spec": {"url": "https://git.example.com/team/shop.git", "interval": "1h"},
+                "spec": {"url": self.url, "ref": {"branch": "main"}, "interval": "1h"},
                 "status": {"artifact": artifact},
             }
             await self.kube.create(GIT_REPOSITORIES, self.namespace, source)

@@ -1,26 +1,34 @@
 """Flux's kustomize-controller applies Releases, waits for them and prunes them; and Pointsman releases meanwhile."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from controller.api.resources import RELEASES
+from controller.api.names import GIT_URLS
+from controller.api.resources import RELEASES, SECRETS
+from tests.git_fixture import certificate, server
+from tests.git_server import PASSWORD, USER, Certificate, Origin, Served
 from tests.integration.flux_fixture import Flux, flux, flux_controller
 from tests.integration.in_process import Stall
 from tests.integration.operator_fixture import APPROVE, release, set_version, weight
+from tests.integration.test_notifications import opens, stall
 
-__all__ = ["flux", "flux_controller"]
+__all__ = ["certificate", "flux", "flux_controller", "opens", "server", "stall"]
 FLUX = Path(__file__).parents[2] / "gitops" / "flux"
 SERVING, PROMOTED = (yaml.safe_load((FLUX / f"{name}.yaml").read_text()) for name in ("serving", "promoted"))
 
 
 @pytest.fixture
-async def stall(api_server, kube, node, tmp_path) -> AsyncIterator[Stall]:
-    async with Stall.open(kube, node, api_server, tmp_path / "operator.log") as stall:
-        yield stall
+def origin(tmp_path):
+    return Origin(tmp_path / "git")
+
+
+def secret(server: Served, certificate: Certificate) -> dict[str, Any]:
+    data = {"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text()}
+    metadata = {"name": "shop-git", "annotations": {GIT_URLS: server.url}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
 
 
 def manifest(version: str, **spec: Any) -> dict[str, str]:
@@ -88,6 +96,27 @@ async def test_promoted_is_ready_when_the_release_is_over(flux: Flux, stall: Sta
     bad = await until_waits(stall, waiting["canaryRevision"])
     await stall.ask("abort", bad["canaryRevision"])
     await flux.until(failed_early)
+
+
+async def test_a_rollback_goes_to_the_repository_that_flux_follows(
+    flux: Flux, stall: Stall, kube, server, certificate, origin
+):
+    """A gitOrigin without url: the Kustomization's own inventory says that it has applied the Release."""
+    flux.url = f"{server.url}/shop.git"
+    await kube.create(SECRETS, stall.namespace, secret(server, certificate))
+    good, bad = (manifest(number, gitOrigin={"write": "Push", "secretRef": {"name": "shop-git"}}) for number in "12")
+    origin.commit("version 1", good)
+    await flux.commit(good)
+    await flux.follow(SERVING)
+    await stall_appears(flux, stall)
+    await stall.until_phase("Healthy")
+    origin.commit("version 2", bad)
+    await flux.commit(bad)
+    waiting = await until_waits(stall, "")
+    await stall.ask("abort", waiting["canaryRevision"])
+    await stall.until(lambda status: status.get("lastRollback", {}).get("git", {}).get("commit"))
+    assert origin.read("release.yaml") == good["release.yaml"]
+    assert origin.subjects()[0].startswith(f"Roll back {stall.namespace}/web to ")
 
 
 async def test_a_release_whose_file_is_gone_is_pruned(flux: Flux, stall: Stall, kube):
