@@ -111,6 +111,23 @@ async def test_a_canary_has_its_share_of_a_queue_and_is_promoted(local_aws, shop
             pass
 
 
+async def test_a_switched_version_is_on_trial_until_it_is_promoted_also_over_a_death_of_the_operator(
+    local_aws, shop, store, ledger
+):
+    await shop.given(worker(ledger=ledger, strategy={"blueGreen": {"keepOld": "10s"}}))
+    await shop.commit("2")
+    switched = await shop.until(lambda status: status.get("reason") == "KeepingOld")
+    new = switched["canaryRevision"]
+    marked = await written(store, shop, lambda ledger: ledger.on_trial == new)
+    assert (marked.stable, marked.draining, marked.share) == (new, (), 0.0)
+    shop.operator.kill()
+    assert (await written(store, shop, lambda _: True)).on_trial == new
+    shop.operator.start()
+    await shop.until(lambda status: status.get("stableRevision") == new)
+    after = await written(store, shop, lambda ledger: not ledger.on_trial)
+    assert (after.stable, after.trial_until) == (new, 0.0)
+
+
 @pytest.mark.parametrize("hard", [(), ("--hard",)], ids=["lets jobs end", "hard"])
 async def test_a_canary_that_is_aborted_takes_nothing_more_and_stable_everything(
     local_aws, shop, crew, store, ledger, hard
