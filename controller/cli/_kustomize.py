@@ -22,6 +22,7 @@ _ENVIRONMENT = {
     "HTTPS_PROXY": _NOWHERE,
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_TERMINAL_PROMPT": "0",
+    "KUBERC": "off",
 }
 """A resource that lies elsewhere would be fetched, from wherever a stranger says."""
 
