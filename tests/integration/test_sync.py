@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 
 import pytest
 
@@ -301,9 +302,8 @@ async def test_a_server_that_hangs_delays_no_other_repository(shop, kube):
     first = shop.origin.commit("one", {"a.yaml": config_map("a")})
     await shop.given()
     await shop.until_applied(first)
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(3600), "127.0.0.1", 0)
-    async with silent:
-        port = silent.sockets[0].getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        port = silent.getsockname()[1]
         for number in range(6):
             await shop.given(name=f"hanging-{number}", url=f"https://127.0.0.1:{port}/x.git")
         second = await shop.commit("two", {"a.yaml": config_map("a", "2")})
