@@ -82,8 +82,11 @@ class RenderedView:
         if not changed and problems:
             raise NothingError(f"{problems[0]}; nothing is touched")
         if wanted in await self._asks_for(now, changed):
-            for unit in done[:_MOST_DROPPED]:
+            # twice: a file can be left out once the list that names it is
+            for unit in [*done[:_MOST_DROPPED], *done[:_MOST_DROPPED]]:
                 fewer = [one for one in done if one is not unit]
+                if len(fewer) == len(done):
+                    continue
                 less, _, _ = await in_thread(taken_back, now.texts, fewer)
                 if wanted in await self._asks_for(now, less):
                     changed, done = less, fewer

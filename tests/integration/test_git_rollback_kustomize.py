@@ -179,6 +179,18 @@ def test_a_patch_that_is_added_to_plain_manifests_is_seen(tmp_path):
     assert shop.read(KEY) == files[KEY]
 
 
+def test_a_release_that_the_bad_commit_moved_stays_where_it_is(shop):
+    moved = {
+        "apps/base/web.yaml": None,
+        "apps/base/release.yaml": BASE.replace("shop/web:1", "shop/web:2"),
+        "apps/base/kustomization.yaml": "resources: [release.yaml]\n",
+    }
+    _, written = rolled_back(shop, moved)
+    assert written.commit, written.note
+    assert shop.read("apps/base/release.yaml") == BASE
+    assert git(shop.bare, "diff", "--name-only", "main~1", "main").split() == ["apps/base/release.yaml"]
+
+
 def test_commits_that_were_pushed_together_are_taken_back_together_and_a_retry_brings_both_again(shop):
     order, written = rolled_back(shop, CHANGES["base"], CHANGES["literals"])
     assert written.commit, written.note
