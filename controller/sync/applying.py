@@ -122,10 +122,11 @@ class Applying:
         unfinished, applied = done.left > 0, applied + done.applied
         failures += [*done.failures, *(one for one in failed if one.what in _names(plan.changed)), *plan.failures]
         kept, pruned = list[ObjectId](), 0
+        is_whole = whole and not failures and not unfinished
         if not self._place.prune:
-            for key in plan.stale:
+            for key in plan.stale if is_whole else ():
                 new.pop(key, None)
-        elif whole and not failures and not unfinished and manifests:
+        elif is_whole and manifests:
             gone = {key: plan.live.get(key) for key in plan.stale}
             pruning = await prune(self._kube, plan.resources, gone)
             for key in pruning.gone:

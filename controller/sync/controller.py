@@ -7,6 +7,7 @@ pass.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +18,11 @@ from controller.api.names import RECONCILE
 from controller.api.reading import SpecError
 from controller.api.release_repository import RepositorySpec, parse_repository
 from controller.api.resources import RELEASE_REPOSITORIES
+from controller.api.text import one_line
 from controller.backoff import delay_s, spread_s
 from controller.git.remote import NO_CREDENTIALS, Credentials, Remote, credentials_of
 from controller.kube.applying import Discovery
-from controller.kube.client import KubeClient, KubeError
+from controller.kube.client import ConflictError, FencedError, KubeClient, KubeError
 from controller.kube.objects import Key
 from controller.kube.secrets import SecretError, secret_data
 from controller.ports import Resolve
@@ -36,6 +38,7 @@ from controller.sync.status import Status
 _LOG = logging.getLogger(__name__)
 _FIRST_RETRY_S = 5.0
 _MOST_ANNOTATION = 1024
+_MOST_MESSAGE = 500
 
 
 def request_of(key: Key) -> Request:
@@ -122,7 +125,15 @@ class RepositoryController(Controller):
             self.fetches.stop(key)
             await work.write(conditions=_suspended(work.status))
             return Result()
-        return await self._advance(key, known, work)
+        try:
+            return await self._advance(key, known, work)
+        except (ConflictError, FencedError):
+            raise
+        except Exception as error:
+            message = str(error) if isinstance(error, KubeError) else f"unexpected, see the log: {type(error).__name__}"
+            with contextlib.suppress(KubeError):
+                await work.write(conditions=said.working("PassFailed", one_line(message, _MOST_MESSAGE)))
+            raise
 
     async def _advance(self, key: Key, known: _Known, work: _Pass) -> Result:
         source = Source(known.spec.url, known.spec.branch, known.spec.path)

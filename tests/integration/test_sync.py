@@ -392,6 +392,21 @@ async def test_objects_that_fail_keep_no_others_from_their_turn(shop, kube, monk
     assert await kube.find(CONFIG_MAPS, shop.namespace, "z")
 
 
+async def test_whatever_stops_a_pass_is_said(shop, monkeypatch):
+    async def fails(*_, **__):
+        raise RuntimeError("a defect")
+
+    await shop.allow()
+    made = shop.origin.commit("one", {"a.yaml": config_map("a")})
+    with monkeypatch.context() as patched:
+        patched.setattr("controller.sync.applying.Applying.run", fails)
+        await shop.given()
+        status = await shop.until_reason("PassFailed")
+        assert ready(status)["message"] == "unexpected, see the log: RuntimeError"
+    await shop.now("again")
+    await shop.until_applied(made)
+
+
 async def test_an_agent_killed_before_its_last_write_finds_what_it_made(shop, kube):
     """What was applied is in the inventory before it is there: nothing is lost to pruning."""
     await shop.allow()
