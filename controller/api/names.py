@@ -35,6 +35,9 @@ GIT_URLS = f"{GROUP}/git-urls"
 COMMIT = f"{GROUP}/commit"
 """On what a commit brought into the cluster: its name."""
 
+WITHOUT_RECORD, ALLOW = f"{GROUP}/without-record", "allow"
+"""On a Release: its first deployment does not wait for the record of healthy versions in git."""
+
 MANUAL_UNTIL = f"{GROUP}/manual"
 """Break-glass, on a Release: until this moment (RFC 3339) a person has the route in hand, and it is not put back."""
 

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     NEW = "New"
     STARTING = "Starting"
     FIRST_DEPLOYMENT = "FirstDeployment"
+    READING_RECORD = "ReadingRecord"
+    RECORD_UNREADABLE = "RecordUnreadable"
     STATUS_LOST = "StatusLost"
     STABLE_LOST = "StableLost"
     CANARY_STARTING = "CanaryStarting"
@@ -195,6 +197,11 @@ _WORDS = frozenset(Reason)
 MEANINGS: dict[Reason, Meaning] = {
     Reason.NEW: Meaning(Kind.MOVING, "The operator has not looked at this Release yet.", (_PODS,)),
     Reason.STARTING: Meaning(Kind.MOVING, "Pods of the first version are starting.", (_PODS,)),
+    Reason.READING_RECORD: _moving("Git is read for the version that was healthy before this cluster was built."),
+    Reason.RECORD_UNREADABLE: _waiting(
+        "The record of healthy versions in git cannot be read; the first deployment waits for it for 15 minutes.",
+        "kubectl annotate release {here} pointsman.dev/without-record=allow",
+    ),
     Reason.STATUS_LOST: _done("The status was lost; the version that serves was taken for stable."),
     Reason.STABLE_LOST: Meaning(
         Kind.BROKEN,

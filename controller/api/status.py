@@ -210,6 +210,10 @@ class Status:
     going_back: ManualRollback | None = None
     retry_seen: str = ""
     """The last value of the retry annotation: it counts once for each time it is written."""
+    recorded: str = ""
+    """The stable version that is recorded in git as healthy."""
+    restored: str = ""
+    """In a cluster that was built anew: the version that the record names as healthy, while it is not stable yet."""
     queued: tuple[str, ...] = ()
     """Versions that wait until the canary is done; the spec's is the last of them."""
     route_edits: RouteEdits = RouteEdits()
@@ -310,7 +314,7 @@ class Status:
     def named(self) -> frozenset[str]:
         """Every revision that the status names."""
         rejected = (rejection.revision for rejection in self.rejected)
-        return frozenset({*self.at_work, self.previous, *self.queued, *rejected} - {""})
+        return frozenset({*self.at_work, self.previous, self.restored, *self.queued, *rejected} - {""})
 
     def is_rejected(self, revision: str) -> bool:
         return any(rejection.revision == revision for rejection in self.rejected)

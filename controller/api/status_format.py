@@ -35,6 +35,8 @@ _TEXTS = {
     "judged": "judged",
     "previous": "previousStable",
     "retry_seen": "retrySeen",
+    "recorded": "recordedRevision",
+    "restored": "restoredRevision",
     "selector": "selector",
     "router": "router",
     "router_beside": "routerBeside",

@@ -60,7 +60,7 @@ class PlainView:
 
     async def undone(self, good: str, bad: str, head: str, *, wanted: str) -> Mapping[str, tuple[str, str]]:
         del wanted
-        before, brought, now = await self._manifest(good), await self._manifest(bad), await self._manifest(head)
+        before, brought, now = await self.manifest(good), await self.manifest(bad), await self.manifest(head)
         if before is None or brought is None or now is None:
             raise NothingError(f"{bad[:10]} brought the Release; there is nothing to go back to")
         try:
@@ -88,7 +88,7 @@ class PlainView:
         found = {name: text for name, file in files.items() if (text := texts[file.blob]) is not None}
         return files, found
 
-    async def _manifest(self, commit: str) -> Manifest | None:
+    async def manifest(self, commit: str) -> Manifest | None:
         return await in_thread(find, (await self._counted(commit))[1], self.identity)
 
     async def _counted(self, commit: str) -> tuple[tuple[tuple[str, str], ...], Mapping[str, str]]:

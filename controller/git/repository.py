@@ -184,12 +184,12 @@ class Repository:
     async def commit(
         self, parent: str, files: Mapping[str, tuple[str, str]], message: str, author: Author, at: float
     ) -> str:
-        """A commit on top of `parent` in which these files, by name, have that mode and text.
+        """A commit on top of `parent` in which these files, by name, have that mode and text; empty: it is the first.
 
         The same call makes the same commit: its moment is `at`. Raises GitError.
         """
         index = {"GIT_INDEX_FILE": str(self.folder / "index")}
-        await self._git("read-tree", parent, env=index)
+        await self._git("read-tree", parent or "--empty", env=index)
         for name, (mode, text) in files.items():
             blob = (await self._git("hash-object", "-w", "--stdin", said=text.encode())).decode().strip()
             entry = f"{mode} {blob}\t{name}\0".encode(errors="surrogateescape")
@@ -204,8 +204,7 @@ class Repository:
             "commit-tree",
             "-S" if self.is_signing else "--no-gpg-sign",
             tree,
-            "-p",
-            parent,
+            *(("-p", parent) if parent else ()),
             env=who,
             said=message.encode(),
         )

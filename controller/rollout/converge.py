@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from controller.api.effect import Owed
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Status
@@ -33,15 +32,11 @@ from controller.rollout.actions import (
 )
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
-from controller.rollout.effect import owed_after
-from controller.rollout.git_report import report, still_reported
-from controller.rollout.git_rollback import not_written
 from controller.rollout.holds import changed_by_hand, not_accepted
-from controller.rollout.jobs import keep_or_delete
 from controller.rollout.manual import no_effect
-from controller.rollout.notices import forward, notify
 from controller.rollout.observation import STRANGE
-from controller.rollout.pod_evidence import seconds_to_wait, still_owed
+from controller.rollout.owing import owe
+from controller.rollout.pod_evidence import seconds_to_wait
 from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
@@ -113,9 +108,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         draft.again(_LEDGER_CHECK_S)
     serving = seen.state(draft.status.serves)
     draft.update(replicas=serving.wanted, ready_replicas=serving.ready)
-    owed = _still_owed(draft)  # first: what a step that is held up has begun stays wanted by that
-    wanted = (*draft.effects, *notify(draft), *report(draft))
-    draft.update(owed=owed_after(owed, wanted, seen.effects, draft.now))
+    owe(draft)
     then = (
         *_events(draft),
         *events,
@@ -134,11 +127,6 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *beside,
     )
     return Decision((*first, *kept), draft.status, then, draft.again_in)
-
-
-def _still_owed(draft: Draft) -> tuple[Owed, ...]:
-    owed = still_owed(draft, forward(draft, draft.seen.status.owed))
-    return tuple(keep_or_delete(draft, still_reported(draft, not_written(draft, owed))))
 
 
 def _move(draft: Draft, desired: Desired) -> Move | None:

@@ -17,6 +17,7 @@ from controller.rollout.first import first_deployment, forget_a_lost_stable
 from controller.rollout.guards import first_that_decides
 from controller.rollout.lost_status import find_stable_again
 from controller.rollout.observation import Observation
+from controller.rollout.recorded import wait_for_record
 from controller.rollout.requests import take_requests
 from controller.rollout.traffic import WHOLE
 from controller.rollout.walker import walk
@@ -50,7 +51,7 @@ def withdraw(seen: Observation, now: float, problem: str) -> Decision:
 def _by_strategy(draft: Draft) -> Desired:
     status, target = draft.status, draft.seen.target
     if not status.stable:
-        return first_deployment(draft)
+        return wait_for_record(draft) or first_deployment(draft)
     if status.is_rejected(target):
         return rolled_back(draft)
     return at_rest(draft) if status.attempt is None else walk(draft)

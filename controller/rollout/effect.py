@@ -74,4 +74,6 @@ def owed_after(
         if item.effect.must_deliver and item.effect.id not in kept and not is_settled(results.get(item.effect.id))
     ]
     undelivered.sort(key=lambda item: item.since, reverse=True)
-    return (*kept.values(), *undelivered)[:MOST_OWED]
+    # in the order in which the next pass finds them: by another one alone the status would be written again
+    first = sorted(kept.values(), key=lambda item: item.effect.must_deliver)
+    return (*first, *undelivered)[:MOST_OWED]

@@ -57,7 +57,7 @@ def first_deployment(draft: Draft) -> Desired:
     new = draft.status.canary
     draft.close_run(PROMOTED, f"{new}, the first version; {draft.status.evidence or 'no requests were seen'}")
     unused = frozenset(_others(draft)) - frozenset(_serving_before(draft))
-    draft.update(stable=new, attempt=None, weight=0.0, judged=judged, evidence="")
+    draft.update(stable=new, attempt=None, weight=0.0, judged=judged, evidence="", restored="")
     return replace(at_rest(draft), unused=unused)
 
 

@@ -218,6 +218,8 @@ class Observation:
     """Annotation pointsman.dev/commit: the commit that the manifest came with."""
     last_run: LastRun | None = None
     """Only read where the status names no version."""
+    without_record: bool = False
+    """Annotation pointsman.dev/without-record: a first deployment does not wait for the record in git."""
     kept: tuple[str, ...] = ()
     """Revisions that can be made again, the youngest first. Only read when somebody wants to go back."""
 
@@ -230,6 +232,8 @@ class Observation:
         stable version, and a rejected one, are obeyed at once in every mode.
         """
         spec_revision, status, mode = self.spec_revision, self.status, self.spec.on_new_version
+        if status.restored and not status.stable and not self.without_record:
+            return status.restored
         if mode == "restart" or not status.stable or not self.can_come(spec_revision):
             return spec_revision
         # what the API server has refused has no end to wait for

@@ -10,7 +10,15 @@ from typing import Any
 from controller import registry
 from controller.analysis.record import is_page
 from controller.api import times
-from controller.api.names import COMMIT, MANUAL_UNTIL, RELEASE_LABEL, RETRY, TRAFFIC_FINALIZER
+from controller.api.names import (
+    ALLOW,
+    COMMIT,
+    MANUAL_UNTIL,
+    RELEASE_LABEL,
+    RETRY,
+    TRAFFIC_FINALIZER,
+    WITHOUT_RECORD,
+)
 from controller.api.release import ReleaseSpec
 from controller.api.resources import (
     ANALYSIS_RUNS,
@@ -177,6 +185,7 @@ class Observer:
             retry=str(annotations.get(RETRY, ""))[:253],
             commit=str(annotations.get(COMMIT, ""))[:64],
             last_run=None if status.stable or status.attempt is not None else await self._last_run(key),
+            without_record=annotations.get(WITHOUT_RECORD) == ALLOW,
             kept=await self._kept(key) if any(request.action == "rollback" for request in requests) else (),
             manual=None if manual is None else str(manual)[:_SHOWN],
             manual_until=None if manual is None else _manual_until(manual),

@@ -7,6 +7,8 @@ from controller.ports import ProviderModule
 from controller.ports import RouterModule
 from controller.rollout.step import StepModule
 from controller.rollout.strategy import StrategyModule
+import controller.effects.git_record as effects_gitrecord
+import controller.effects.git_recovery as effects_gitrecovery
 import controller.effects.git_report as effects_gitreport
 import controller.effects.git_rollback as effects_git
 import controller.effects.job as effects_job
@@ -44,6 +46,8 @@ checked_steps_pause: StepModule = steps_pause
 checked_steps_webhook: StepModule = steps_webhook
 checked_steps_weight: StepModule = steps_weight
 checked_effects_git: EffectModule = effects_git
+checked_effects_gitrecord: EffectModule = effects_gitrecord
+checked_effects_gitrecovery: EffectModule = effects_gitrecovery
 checked_effects_gitreport: EffectModule = effects_gitreport
 checked_effects_job: EffectModule = effects_job
 checked_effects_jobdeletion: EffectModule = effects_jobdeletion

@@ -70,6 +70,8 @@ class World(Happenings):
     old_is_quiet: bool | None = None
     """Whether a version that drains got no work for `drain.quiet`; None: nothing counts it."""
     manual_until: float | None = None
+    without_record: bool = False
+    """Annotation pointsman.dev/without-record."""
     brought_by: str = ""
     """Annotation pointsman.dev/commit."""
     effects: dict[str, Result] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class World(Happenings):
         self.attempts: dict[str, Run] = {}
         self.deleting = False
         self.retry = ""
+        self.without_record = bool(given.serving)
         self.last_look = self.cluster.now
         if given.serving:
             self.advance(minutes=1)
@@ -217,6 +220,7 @@ class World(Happenings):
             retry=self.retry,
             commit=self.brought_by,
             last_run=None if status.stable or status.attempt is not None else self.last_run,
+            without_record=self.without_record,
             kept=tuple(reversed(self.cluster.templates)),
         )
 
