@@ -12,7 +12,7 @@ from controller.api.analysis import AFTER_SWITCH
 from controller.api.release import ReleaseSpec
 from controller.cli._plan_rows import Row, span
 from controller.rollout.bake import bake_weight
-from controller.rollout.preview import reach_of
+from controller.rollout.preview import are_judged_before_work, reach_of
 from controller.rollout.strategy import words_of
 from controller.stats.counts import metric_of
 from controller.stats.method import PREVIEWS_SHARE, AnalysisPlan, MetricPlan
@@ -51,8 +51,7 @@ class Planned:
 
     @property
     def judged_before_switch(self) -> bool:
-        steps = self.spec.steps if self.spec.strategy.switches else ()
-        return any(step.analyzes and reach_of(step) is not None for step in steps)
+        return bool(self.spec.strategy.switches) and are_judged_before_work(self.spec.steps)
 
     def level(self, metric: str) -> Level:
         """Of `metric` or `metric/threshold`."""

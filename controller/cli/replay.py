@@ -19,9 +19,10 @@ from controller.cli._options import WRONG_USE, read_share
 from controller.cli._terminal import echo
 from controller.cli._traces import MOST_LOOKS, Trace, TraceError, read_trace
 from controller.rollout.bake import bake_weight
+from controller.rollout.preview import are_judged_before_work
 from controller.stats.counts import metric_of
 from controller.stats.evidence import Evidence, Judge, MetricEvidence, Verdict
-from controller.stats.method import AnalysisPlan, MetricPlan
+from controller.stats.method import PREVIEWS_SHARE, AnalysisPlan, MetricPlan
 
 _ALPHA, _RATIO, _PROMOTE, _BAD_UNITS = 0.01, 1.1, 1.5, 5
 _MOST = 0.5
@@ -254,8 +255,9 @@ def _released(trace: Trace, spec: ReleaseSpec) -> AnalysisPlan:
     for name, metric in known.items():
         labels = [label for label in trace.labels if metric_of(label) == name] or [name]
         metrics += [metric_plan(metric, label) for label in labels]
+    halved = spec.strategy.switches and are_judged_before_work(spec.steps)
     return AnalysisPlan(
-        alpha=analysis.alpha,
+        alpha=analysis.alpha * (PREVIEWS_SHARE if halved else 1.0),
         min_bad_units=analysis.advanced.min_bad_units,
         metrics=tuple(metrics),
         max_false_promotion=analysis.advanced.max_false_promotion,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,3 +36,8 @@ def reach_of(step: Step) -> Reach | None:
     """Of a step that lets some requests at the canary; others have no such attribute."""
     found: Reach | None = getattr(step, "reach", None)
     return found
+
+
+def are_judged_before_work(steps: Iterable[Step]) -> bool:
+    """One of them analyzes what reaches the version without a weight."""
+    return any(step.analyzes and reach_of(step) is not None for step in steps)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controller.rollout.desired import Desired
 from controller.rollout.draft import Draft
-from controller.rollout.preview import Reach, reach_of
+from controller.rollout.preview import Reach, are_judged_before_work, reach_of
 
 
 def judges(draft: Draft) -> bool:
@@ -19,7 +19,7 @@ def judges(draft: Draft) -> bool:
 def _analyzes(draft: Draft) -> bool:
     """A step that analyzes what reaches the canary without a weight was entered."""
     steps = draft.seen.spec.steps[: draft.status.step + 1] if draft.status.stable else ()
-    return any(one.analyzes and reach_of(one) is not None for one in steps)
+    return are_judged_before_work(steps)
 
 
 def copied_at(draft: Draft) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.analysis.subject import Drain, Subject, subject_of
 from controller.api.status import Status
 from controller.rollout.bake import bake_weight
-from controller.rollout.preview import reach_of
+from controller.rollout.preview import are_judged_before_work
 from controller.runtime.observer import World
 
 
@@ -24,7 +24,7 @@ def analyzed_in(world: World, status: Status) -> Subject | None:
         sticky=bool(spec.strategy.cookie),
         reserve_at=bake_weight(spec.steps),
         switches=spec.strategy.switches,
-        judged_before=any(step.analyzes and reach_of(step) is not None for step in spec.steps),
+        judged_before=are_judged_before_work(spec.steps),
     )
 
 

@@ -196,6 +196,7 @@ class Explanation:
             "problem": self.problem,
             "looks": self.evidence.looks if self.evidence else 0,
             "metrics": metrics,
+            "copies": self.copies,
             "podEvidence": dict(self.pod_evidence),
             "next": next_commands(self.release["metadata"]["namespace"], self.release["metadata"]["name"], status),
         }

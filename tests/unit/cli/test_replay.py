@@ -109,6 +109,21 @@ def test_an_analysisrun_gives_the_look_and_the_verdict_of_the_live_run(tmp_path,
     assert [line["spent"] for line in lines[-2:]] == [ours["errors"].spent, ours["slow/0.3"].spent]
 
 
+def test_looks_at_copies_are_judged_again_and_a_release_that_is_previewed_has_half_of_the_budget(tmp_path):
+    plan = AnalysisPlan(0.005, 5, (MetricPlan("errors", 1.1),))
+    rows = [{"errors": Counts(bad, 100, 2, 1000)} for bad in (0, 20)]
+    looks = [Look(number, number, number + 1, 0.0, row, copied=10.0) for number, row in enumerate(rows, start=1)]
+    document = run_of(plan, looks)
+    for raw in document["status"]["looks"]:
+        raw["copies"] = 10
+    path, release = tmp_path / "run.yaml", tmp_path / "release.yaml"
+    path.write_text(yaml.safe_dump(document))
+    release.write_text(valid("release-judged-without-work"))
+    for arguments in ((), ("--release", release)):
+        assert objects(path, *arguments)[1]["look"] == 2
+        assert "at most 0.50% false rollbacks" in replay(path, *arguments).stdout
+
+
 def test_proof_of_no_worse_is_told_unless_it_is_not_wanted(csv):
     path = csv(*(f"{look},errors,,10,1000,100,10000" for look in range(1, 61)))
     looks, release = objects(path)
