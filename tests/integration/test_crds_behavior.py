@@ -246,6 +246,7 @@ async def test_short_names_and_the_category_find_everything(kube):
         "MetricTemplate": (["mt"], ["pointsman"]),
         "MetricSource": (["msrc"], ["pointsman"]),
         "ReleaseAction": (["ract"], ["pointsman"]),
+        "ReleaseRepository": (["rrepo"], ["pointsman"]),
     }
 
 
