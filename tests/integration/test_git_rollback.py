@@ -131,6 +131,7 @@ async def test_the_content_of_a_config_map_goes_back_with_the_version(stall, kub
 
 async def test_a_secret_that_is_not_marked_for_the_repository_is_not_sent(stall, kube, server, certificate, origin):
     await given(stall, kube, server, certificate, origin)
+    await stall.until(lambda status: "recordedRevision" in status)
     secret = await kube.get(SECRETS, stall.namespace, "shop-git")
     secret["metadata"]["annotations"]["pointsman.dev/git-urls"] = "https://git.example.com/team"
     await kube.replace(SECRETS, secret)
