@@ -72,8 +72,8 @@ class Subject:
         status, since = self.status, self.status.weight_since
         if since is None:
             return self.earlier_weights
-        baseline = status.baseline_weight if status.baseline else None
-        change = WeightChange(since, status.weight, baseline, status.copied, status.chosen and status.weight <= 0)
+        baseline = status.baseline_weight if self._compares_with_baseline else None
+        change = WeightChange(since, status.weight, baseline, status.copied, self._by_choice)
         return (*self.earlier_weights, change)
 
     def after(self, before: Subject) -> Subject:
@@ -84,7 +84,17 @@ class Subject:
     @property
     def reference(self) -> str:
         """The revision whose counts stand beside the canary's now: stable, or the baseline of its new pods."""
-        return self.status.baseline or self.status.stable
+        return self.status.baseline if self._compares_with_baseline else self.status.stable
+
+    @property
+    def _by_choice(self) -> bool:
+        """What reaches the canary are requests that people choose, and no others."""
+        return self.status.chosen and self.status.weight <= 0
+
+    @property
+    def _compares_with_baseline(self) -> bool:
+        """It gets work with the canary: until then only stable can show that a limit is exceeded by everybody."""
+        return self.status.baseline != "" and not self._by_choice
 
     def reference_at(self, baseline: float | None) -> str:
         """In a look; `baseline`: what that says of one. The spec may have said otherwise then."""

@@ -14,6 +14,7 @@ from controller.analysis.runs import RunStore
 from controller.analysis.sources import Question, Sources
 from controller.analysis.subject import Subject
 from controller.api.analysis import Advanced, Analysis, Margin, Metric
+from controller.api.revision import baseline_name
 from controller.api.status import Attempt, Clock, Status
 from controller.kube.client import KubeClient
 from controller.kube.objects import Key
@@ -167,3 +168,9 @@ def test_a_record_says_of_each_look_what_reached_the_version_and_is_judged_the_s
     assert again.judge.evidence() == Judge.over(PLAN, written).evidence()
     errors = next(metric for metric in again.judge.evidence().metrics if metric.name == "errors")
     assert errors.copied == rows["errors"]
+
+
+async def test_a_limit_that_stable_exceeds_too_convicts_nobody_while_a_fresh_baseline_has_no_work():
+    waiting = subject(chosen=True, baseline=baseline_name(STABLE, CANARY, 1))
+    found = await looks(waiting)
+    assert {(look.baseline, look.rows["floor"].stable_total) for look in found} == {(None, 500)}
