@@ -78,12 +78,12 @@ class Opening:
             subject.status,
             canary=subject.target,
             interval=subject.analysis.interval,
-            until=until - self._settle(subject),
+            until=until - self._settle(subject, self._runs.known(subject.key)),
         )
 
-    def _settle(self, subject: Subject) -> float:
+    def _settle(self, subject: Subject, known: Run | None) -> float:
         """What a rollout has learnt stands in its first record."""
-        known, settle = self._runs.known(subject.key), subject.analysis.advanced.settle
+        settle = subject.analysis.advanced.settle
         if known is not None and known.name == subject.preview_run:
             return known.plan.settle
         return self._delay.learnt(subject.key, subject.attempt) if settle is None else settle
@@ -94,8 +94,11 @@ class Opening:
         known = self._runs.known(key)
         if known is not None and known.name == subject.run:
             return known
-        settle, started = self._settle(subject), status.weight_since or 0.0
-        # what was usual before the copies is in the record of before the switch, where this process knows it
+        if known is None and status.run == subject.preview_run:
+            # after a restart, or a source that was out when the second record should have begun
+            known = await self._runs.written(key, status.run)
+        settle, started = self._settle(subject, known), status.weight_since or 0.0
+        # what was usual before the copies is in the record of before the switch
         learnt = self._delay.baseline_rates(key, subject.attempt) if known is None else known.baseline_rates
         if status.run not in ("", subject.run):
             # what was seen before the switch is in a record of its own, which ends here

@@ -108,6 +108,12 @@ class RunStore:
             self._open[key] = run
         return run
 
+    async def written(self, key: Key, name: str) -> Run | None:
+        """As the API server has it, to learn from; None where it cannot be read. Raises KubeError."""
+        pages = await _read_pages(self._kube, key, name)
+        run = _judged(key, name, pages) if pages else None
+        return run if isinstance(run, Run) else None
+
     async def _create(
         self,
         key: Key,

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import time
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from controller.analysis.measuring import Measuring
+from controller.analysis.opening import Opening
 from controller.analysis.provisional import at_once
 from controller.analysis.record import Run, look_to_raw, run_of
 from controller.analysis.runs import RunStore
-from controller.analysis.sources import Question, Sources
+from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import Subject
 from controller.api.analysis import Advanced, Analysis, Margin, Metric
+from controller.api.reasons import Reason
+from controller.api.resources import ANALYSIS_RUNS
 from controller.api.revision import baseline_name
 from controller.api.status import Attempt, Clock, Status
 from controller.kube.client import KubeClient
@@ -22,6 +27,8 @@ from controller.ports import Query, Row, Samples
 from controller.stats.counts import Counts, Look
 from controller.stats.evidence import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_to_raw
+from tests.unit.runtime.fake_api import FakeApi
+from tests.unit.runtime.fake_client import FakeClient, Weather
 
 NOBODY = cast("KubeClient", None)
 STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
@@ -38,7 +45,7 @@ class Source:
     """Stable has 100 units a second and the canary ten."""
 
     def __init__(self, *, all_bad=False):
-        self.all_bad = all_bad
+        self.all_bad, self.out = all_bad, False
 
     async def query(self, query, window):
         seconds = round((window.end - window.start).total_seconds())
@@ -174,3 +181,43 @@ async def test_a_limit_that_stable_exceeds_too_convicts_nobody_while_a_fresh_bas
     waiting = subject(chosen=True, baseline=baseline_name(STABLE, CANARY, 1))
     found = await looks(waiting)
     assert {(look.baseline, look.rows["floor"].stable_total) for look in found} == {(None, 500)}
+
+
+@pytest.mark.parametrize("lost", ["the process", "the source, as the second record began"])
+async def test_the_record_after_a_switch_begins_with_what_the_one_before_it_learnt(lost):
+    api = FakeApi(time.time)
+    runs, source = RunStore(FakeClient(api, Weather, "a")), Source()
+    learnt = replace(PLAN, settle=9.0)
+
+    async def begin():
+        return learnt, {"errors": 500.0}
+
+    async def asked(*_):
+        if source.out:
+            raise MetricTroubleError(Reason.SOURCE_OUTAGE, "refused")
+        return tuple(replace(one, provider=source) for one in questions())
+
+    first = await runs.open(
+        KEY,
+        PREVIEW,
+        subject={"canaryRevision": CANARY, "attempt": 1},
+        began=900.0,
+        started=1000.0,
+        owner=None,
+        begin=begin,
+    )
+    assert first.plan.settle == 9
+    switched = subject(100.0, since=1100.0, switches=True, run=PREVIEW)
+    switched = replace(switched, analysis=replace(switched.analysis, advanced=Advanced()))
+    if lost == "the process":
+        runs = RunStore(FakeClient(api, Weather, "b"))
+    opening = Opening(runs, asked, time.time)
+    if lost != "the process":
+        source.out = True
+        with pytest.raises(MetricTroubleError):
+            await opening.open(switched)
+        source.out = False
+    second = await opening.open(switched)
+    assert (second.name, second.plan.settle, second.baseline_rates["errors"]) == (OWN, 9, 500)
+    verdicts = {one["metadata"]["name"]: one["status"]["verdict"] for one in api.objects(ANALYSIS_RUNS.path())}
+    assert verdicts == {PREVIEW: "switched", OWN: "undecided"}
