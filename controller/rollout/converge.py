@@ -206,7 +206,9 @@ def _service(draft: Draft, desired: Desired, already: list[Action]) -> tuple[lis
 def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
     """Before a version goes it leads elsewhere. The status says that there is one until it is seen to be gone."""
     seen, wanted = draft.seen, desired.preview
-    if desired.hands_off and wanted is None and not (desired.finalize and _is_mirror(seen.preview)):
+    # copies end with the work also where nothing can be judged: what they write is written twice
+    ends = _is_mirror(seen.preview) and (desired.finalize or desired.weight is not None)
+    if desired.hands_off and wanted is None and not ends:
         return
     if wanted is not None:
         draft.update(previews=True)

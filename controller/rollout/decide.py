@@ -44,6 +44,8 @@ def withdraw(seen: Observation, now: float, problem: str) -> Decision:
     draft.update(steps=seen.status.steps)
     summary = Summary(Phase.INVALID, Reason.INVALID, problem)
     stable = draft.status.stable
+    if stable and draft.status.on_trial:
+        draft.stop_clock()  # a step without a weight would be over by its time, with nothing seen
     to_stable = Desired(summary, weight=0.0 if stable else None, service=stable, hands_off=True)
     return converge(draft, (first_that_decides(draft) if seen.deleting else None) or to_stable)
 

@@ -36,7 +36,7 @@ def note(draft: Draft, desired: Desired) -> None:
     of these moments ends a look.
     """
     preview = desired.preview
-    if draft.status.attempt is None or desired.hands_off:
+    if draft.status.attempt is None or (desired.hands_off and desired.weight is None):
         return
     leads = preview is not None and preview == draft.seen.preview and preview.revision == draft.status.canary
     reach = preview.reach if preview is not None and leads and _analyzes(draft) else Reach()

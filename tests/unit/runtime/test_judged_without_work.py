@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -127,3 +128,22 @@ def test_an_abort_and_an_edit_in_the_preview_leave_nothing_behind():
     (record,) = records(world).values()
     assert record["status"]["verdict"] == "aborted"
     assert {look.get("copies") for look in looks(record)} >= {50, 20}
+
+
+def test_a_spec_that_cannot_be_meant_ends_the_copies_and_their_time_until_it_is_mended():
+    async def story(world: World) -> None:
+        await mirrored(world, {"canary": {"steps": [COPIES, APPROVE, {"weight": 20}]}})
+        world.patch("web", {"spec": {"strategy": {"canary": {"baseline": "fresh"}}}})
+        await world.until_phase("web", "Invalid")
+        await world.until(lambda: filters(world) == [])
+        assert "copiesJudged" not in world.status("web")
+        await asyncio.sleep(120)
+        world.patch("web", {"spec": {"strategy": {"canary": {"baseline": "stable"}}}})
+        await world.until(lambda: world.status("web").get("copiesJudged") == 50)
+        mended = asyncio.get_running_loop().time()
+        await world.until_reason("web", "AwaitingApproval")
+        assert asyncio.get_running_loop().time() - mended > 10, "the step's clock stood still, and it has time left"
+
+    world = run(story)
+    (record,) = records(world).values()
+    assert {look.get("copies", 0) for look in looks(record)} == {0, 50}
