@@ -12,7 +12,6 @@ import contextlib
 import os
 import posixpath
 import re
-import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from controller.api.text import one_line
 from controller.git.documents import UnreadableError, documents
+from controller.git.kustomize import program
 from controller.git.manifests import KUSTOMIZATIONS
 from controller.git.remote import RefusedError
 from controller.git.repository import File, Repository
@@ -52,10 +52,10 @@ def root_of(files: Sequence[str], path: str) -> str:
     return next((name for name in files if posixpath.dirname(name) == path), "")
 
 
-async def build(repository: Repository, commit: str, path: str, *, kubectl: str = "kubectl") -> dict[str, str]:
+async def build(repository: Repository, commit: str, path: str) -> dict[str, str]:
     """Each object as YAML, under a name for people. Raises GitError, RefusedError, OSError."""
-    program = shutil.which(kubectl)
-    if program is None:
+    kubectl = program()
+    if kubectl is None:
         raise RefusedError(
             f"{path or 'the repository'} has a kustomization, which needs kubectl, and this image has none; add it, or "
             "name a folder with plain manifests"
@@ -63,7 +63,7 @@ async def build(repository: Repository, commit: str, path: str, *, kubectl: str 
     files = await _files(repository, commit, path)
     folder = repository.folder.parent / "tree"
     await asyncio.to_thread(_write, folder, files)
-    output = await _run(program, folder, path)
+    output = await _run(kubectl, folder, path)
     name = posixpath.join(path, KUSTOMIZATIONS[0])
     parts = [part for part in re.split(r"^---\n", output, flags=re.MULTILINE) if part.strip()]
     return {f"{name} (object {number})": part for number, part in enumerate(parts, 1)}

@@ -124,6 +124,6 @@ async def test_a_kustomization_in_a_folder_is_named_and_its_files_are_left_alone
 
 async def test_without_kubectl_a_kustomization_is_a_sentence(origin, monkeypatch):
     origin.commit("one", {"apps/kustomization.yaml": "resources: [a.yaml]", "apps/a.yaml": config_map("a")})
-    monkeypatch.setattr("shutil.which", lambda name: None if name == "kubectl" else f"/usr/bin/{name}")
+    monkeypatch.setattr("controller.sync.kustomize.program", lambda: None)
     with pytest.raises(RefusedError, match="apps has a kustomization, which needs kubectl, and this image has none"):
         await rendered(origin, "apps")
