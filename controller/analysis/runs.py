@@ -12,6 +12,7 @@ from typing import Any
 from controller.analysis import checkpoints, large_looks
 from controller.analysis.record import (
     PAGE,
+    PREVIEW,
     MalformedRunError,
     Run,
     is_full,
@@ -197,6 +198,8 @@ class RunStore:
     async def close(self, key: Key, name: str, verdict: str, message: str) -> None:
         """Writes the verdict on the first page, where people look; twice is harmless."""
         run = self._open.pop(key, None)
+        if run is not None and name == f"{run.name}{PREVIEW}":
+            name = run.name  # it has begun after the switch, and no pass has named it yet
         self._closed[key] = name
         if run is not None:
             run.closed = True

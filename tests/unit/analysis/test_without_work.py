@@ -221,3 +221,20 @@ async def test_the_record_after_a_switch_begins_with_what_the_one_before_it_lear
     assert (second.name, second.plan.settle, second.baseline_rates["errors"]) == (OWN, 9, 500)
     verdicts = {one["metadata"]["name"]: one["status"]["verdict"] for one in api.objects(ANALYSIS_RUNS.path())}
     assert verdicts == {PREVIEW: "switched", OWN: "undecided"}
+
+
+async def test_an_attempt_that_ends_before_a_pass_has_named_the_record_of_after_the_switch_closes_that_one():
+    api = FakeApi(time.time)
+    runs = RunStore(FakeClient(api, Weather, "a"))
+
+    async def begin():
+        return PLAN, {}
+
+    described = {"canaryRevision": CANARY, "attempt": 1}
+    for name, started in ((PREVIEW, 1000.0), (OWN, 1100.0)):
+        await runs.open(KEY, name, subject=described, began=900.0, started=started, owner=None, begin=begin)
+        if name == PREVIEW:
+            await runs.close(KEY, PREVIEW, "switched", "")
+    await runs.close(KEY, PREVIEW, "regression", "its pods crash")
+    verdicts = {one["metadata"]["name"]: one["status"]["verdict"] for one in api.objects(ANALYSIS_RUNS.path())}
+    assert verdicts == {PREVIEW: "switched", OWN: "regression"}
