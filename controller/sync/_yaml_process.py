@@ -5,6 +5,7 @@ file takes beyond the bounds ends this process, and its parent goes on without t
 """
 
 import json
+import re
 import resource
 import sys
 from typing import Any
@@ -15,9 +16,16 @@ _MEMORY = 512 << 20
 _CPU_S = 30
 _MOST_NODES = 400_000
 _MOST_DEPTH = 100
+_MOST_CHARACTERS = 8 << 20
+"""An alias repeats a text of megabytes with one character, and what is answered lies in the parent's memory."""
 _LISTS = 2
 _MOST_KEYS = 20_000
 _TOO_MUCH = "has more values, or deeper ones, than any manifest needs"
+# they become paths of the API server
+_VERSION = re.compile(r"([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_KIND = re.compile(r"[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+_NAMESPACE = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?")
+_NAME = re.compile(r"(?!\.{1,2}$)[^/%\s\x00-\x1f\x7f]{1,253}")
 
 
 class _RefusedError(Exception):
@@ -44,22 +52,31 @@ class _Copy:
 
     def __init__(self) -> None:
         self._nodes = 0
+        self._characters = 0
 
     def of(self, value: Any, depth: int = 0) -> Any:
         self._nodes += 1
         if self._nodes > _MOST_NODES or depth > _MOST_DEPTH:
-            raise _RefusedError("has more values, or deeper ones, than any manifest needs")
+            raise _RefusedError(_TOO_MUCH)
         if isinstance(value, dict):
-            return {_key(key): self.of(item, depth + 1) for key, item in value.items()}
+            return {self._counted(_key(key)): self.of(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list):
             return [self.of(item, depth + 1) for item in value]
-        if value is None or isinstance(value, bool | str):
+        if isinstance(value, str):
+            return self._counted(value)
+        if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int) and abs(value) < 1 << 64:
             return value
         if isinstance(value, float) and value == value and abs(value) != float("inf"):  # noqa: PLR0124 - NaN
             return value
         raise _RefusedError("has a value that Kubernetes knows not, such as a set, bytes or infinity")
+
+    def _counted(self, text: str) -> str:
+        self._characters += len(text)
+        if self._characters > _MOST_CHARACTERS:
+            raise _RefusedError(_TOO_MUCH)
+        return text
 
 
 def _key(key: Any) -> str:
@@ -92,14 +109,17 @@ def _objects(document: Any, depth: int = 0) -> list[dict[str, Any]]:
             raise _RefusedError(f"has a {kind} whose {key} are no object")
     if not isinstance(metadata.get("namespace", ""), str | None):
         raise _RefusedError(f"has a {kind} whose namespace is no text")
-    if any(part in text for text in (name, kind, version, metadata.get("namespace") or "") for part in " \n"):
-        raise _RefusedError(f"has a {kind} whose name is none")
+    if not _VERSION.fullmatch(version) or not _KIND.fullmatch(kind):
+        raise _RefusedError("has a document whose apiVersion or kind is none")
+    if not _NAME.fullmatch(name) or not _NAMESPACE.fullmatch(metadata.get("namespace") or ""):
+        raise _RefusedError(f"has a {kind} whose name or namespace is none")
     return [document]
 
 
 def _read(text: str) -> dict[str, Any]:
     try:
-        documents = [_Copy().of(one) for one in yaml.load_all(text, Loader=_Loader)]
+        copy = _Copy()
+        documents = [copy.of(one) for one in yaml.load_all(text, Loader=_Loader)]
         return {"objects": [one for document in documents for one in _objects(document)]}
     except _RefusedError as error:
         return {"problem": str(error)}

@@ -21,6 +21,8 @@ _TIMEOUT_S = 60.0
 _FILE_S = 20.0
 _MOST_DEATHS = 5
 _LINE_BYTES = 128 << 20
+_MOST_BYTES = 64 << 20
+"""Of all answers: what is read lies in this process's memory, and aliases make more of it than the files have."""
 _MOST_MESSAGE = 500
 
 
@@ -34,7 +36,7 @@ async def parsed(files: Mapping[str, str]) -> Parsed:
     """One file that cannot be read keeps none of the others."""
     manifests, failures = list[Manifest](), list[Failure]()
     left = list(files)
-    deaths = 0
+    deaths = size = 0
     async with contextlib.AsyncExitStack() as stack:
         reader: _Reader | None = None
         deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
@@ -46,12 +48,15 @@ async def parsed(files: Mapping[str, str]) -> Parsed:
             if reader is None:
                 reader = await stack.enter_async_context(_reading())
             answer = await reader.read(files[name])
+            size += reader.answered
             if answer is None:
                 deaths += 1
                 reader = None
                 failures.append(Failure(name, "takes more time or memory than any manifest needs"))
             elif "problem" in answer:
                 failures.append(Failure(name, one_line(str(answer["problem"]), _MOST_MESSAGE)))
+            elif size > _MOST_BYTES:
+                failures.append(Failure(name, f"the manifests together are longer than {_MOST_BYTES >> 20} MiB"))
             else:
                 manifests += [Manifest(name, raw) for raw in answer["objects"]]
     return Parsed(tuple(manifests), tuple(failures))
@@ -60,10 +65,13 @@ async def parsed(files: Mapping[str, str]) -> Parsed:
 class _Reader:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self.answered = 0
+        """Bytes of the last answer."""
 
     async def read(self, text: str) -> Mapping[str, Any] | None:
         """None: it took too much, and the process is gone."""
         stdin, stdout = self._process.stdin, self._process.stdout
+        self.answered = 0
         if stdin is None or stdout is None:
             return None
         try:
@@ -73,6 +81,7 @@ class _Reader:
                 line = await stdout.readline()
         except (TimeoutError, OSError, ValueError):
             return None
+        self.answered = len(line)
         answer: Mapping[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
         return answer
 
