@@ -26,11 +26,15 @@ from controller.git.repository import File, Repository
 
 _MOST_FILES = 5_000
 _MOST_FOLDERS = 200
+_MOST_NAME = 1_000
+_MOST_DEPTH = 30
+"""Each folder of each file is looked at."""
 _MOST_OUTPUT = 32 << 20
 _MOST_SAID = 400
 _TIMEOUT_S = 60.0
-_LIMITED = 'ulimit -f 65536; ulimit -v 4194304; ulimit -t 60; exec "$0" kustomize "$1"'
-"""kubectl is a Go program: it reserves far more addresses than it uses, so its memory is bounded by GOMEMLIMIT, too."""
+_LIMITED = 'ulimit -f 65536; ulimit -d 393216; ulimit -t 60; exec "$0" kustomize "$1"'
+"""kubectl is a Go program: it reserves far more addresses than it uses, and GOMEMLIMIT is a wish. So what counts is the
+memory that it may write: 384 MiB."""
 _ENV = {
     "PATH": "/nonexistent",
     "KUBECONFIG": "/dev/null",
@@ -73,7 +77,7 @@ async def _files(repository: Repository, commit: str, path: str) -> dict[str, st
     """Of the path, and of the folders outside of it that its kustomizations name."""
     found: dict[str, File] = {}
     texts: dict[str, str] = {}
-    folders, seen = [path], set[str]()
+    folders, seen, there = [path], set[str](), set[str]()
     while folders:
         folder = folders.pop()
         if folder in seen:
@@ -84,8 +88,11 @@ async def _files(repository: Repository, commit: str, path: str) -> dict[str, st
         listed = await repository.files(commit, [folder] if folder else [], _is_sound)
         if not listed:
             raise RefusedError(f"{folder} is not in the repository; remote bases are not fetched")
+        if any(len(name) > _MOST_NAME or name.count("/") > _MOST_DEPTH for name in listed):
+            raise RefusedError(f"a file's name has more than {_MOST_NAME} characters, or {_MOST_DEPTH} folders")
         new = {name: file for name, file in listed.items() if name not in found}
         found |= new
+        there |= {one for name in new for one in _folders_of(name)}
         if len(found) > _MOST_FILES:
             raise RefusedError(f"the kustomization of {path} has more than {_MOST_FILES} files; name a smaller folder")
         blobs = await repository.texts(file.blob for file in new.values())
@@ -93,12 +100,13 @@ async def _files(repository: Repository, commit: str, path: str) -> dict[str, st
         for name in new:
             if posixpath.basename(name) in KUSTOMIZATIONS:
                 named = await asyncio.to_thread(_named, name, texts.get(name, ""))
-                folders += [one for one in named if one not in found and not _lies_in(one, found)]
+                folders += [one for one in named if one not in found and one not in there]
     return texts
 
 
-def _lies_in(folder: str, files: Mapping[str, File]) -> bool:
-    return any(name.startswith(f"{folder}/") for name in files)
+def _folders_of(name: str) -> Iterator[str]:
+    while name := posixpath.dirname(name):
+        yield name
 
 
 def _is_sound(name: str) -> bool:
@@ -115,6 +123,10 @@ def _named(name: str, text: str) -> list[str]:
     if len(found) != 1:
         raise RefusedError(f"{name} has to be one YAML document")
     raw: Mapping[str, Any] = found[0]
+    known = {key.lower(): key for key in (*_LISTED, *_REFUSED)}  # Go's JSON reads `Resources` as `resources`
+    for key in raw:
+        if key != known.get(key.lower(), key):
+            raise RefusedError(f"{name} has {one_line(key, 100)}; write {known[key.lower()]}")
     used = [key for key in _REFUSED if raw.get(key)]
     if used:
         raise RefusedError(f"{name} uses {used[0]}, which Pointsman does not run")

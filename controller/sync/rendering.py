@@ -6,7 +6,7 @@ import asyncio
 import json
 import posixpath
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.git.manifests import KUSTOMIZATIONS
@@ -20,6 +20,8 @@ from controller.sync.parsing import parsed
 MOST_FILE = 4 << 20
 """Bytes. The CRDs of others are long."""
 _MOST_FILES = 5_000
+_MOST_NAME = 1_000
+_MOST_DEPTH = 30
 _ENDINGS = (".yaml", ".yml", ".json")
 
 
@@ -57,11 +59,12 @@ async def render(repository: Repository, commit: str, path: str, before: Rendere
     files = await repository.files(commit, [path] if path else [], is_manifest)
     if len(files) > _MOST_FILES:
         raise RefusedError(f"{path or 'the repository'} has more than {_MOST_FILES} files; name a smaller folder")
+    refuse_deep(files)
     kustomized = kustomizations(files)
     if any(posixpath.dirname(name) == path for name in kustomized):
         built = await parsed(await kustomize.build(repository, commit, path))
         return Rendered.of(commit, built.manifests, built.failures, {})
-    plain = {name: file for name, file in files.items() if not _lies_in(name, kustomized)}
+    plain = beside(files, kustomized)
     kept = {} if before is None else {name: blob for name, blob in before.blobs.items() if _is_same(plain, name, blob)}
     texts = await read(repository, {name: file for name, file in plain.items() if name not in kept})
     found = await parsed({name: text for name, text in texts.items() if text is not None})
@@ -99,9 +102,23 @@ def kustomizations(files: Iterable[str]) -> list[str]:
     return sorted(name for name in files if posixpath.basename(name) in KUSTOMIZATIONS)
 
 
-def _lies_in(name: str, kustomized: Iterable[str]) -> bool:
+def refuse_deep(files: Iterable[str]) -> None:
+    """What looks at each folder of each file has a bound then. Raises RefusedError."""
+    if any(len(name) > _MOST_NAME or name.count("/") > _MOST_DEPTH for name in files):
+        raise RefusedError(f"a file's name has more than {_MOST_NAME} characters, or {_MOST_DEPTH} folders")
+
+
+def beside(files: Mapping[str, File], kustomized: Iterable[str]) -> dict[str, File]:
+    """Those in no folder of a kustomization."""
     folders = {posixpath.dirname(one) for one in kustomized}
-    return any(not folder or name.startswith(f"{folder}/") for folder in folders)
+    return {name: file for name, file in files.items() if folders.isdisjoint(folders_of(name))}
+
+
+def folders_of(name: str) -> Iterator[str]:
+    """All that a file lies in, the top included: as many as its name has parts, whatever else the commit has."""
+    while name:
+        name = posixpath.dirname(name)
+        yield name
 
 
 def _nested(name: str) -> Failure:

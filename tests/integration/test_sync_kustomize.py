@@ -1,5 +1,6 @@
 """Kustomizations of strangers, built by the real kubectl: within their repository, and nothing else."""
 
+import resource
 import subprocess
 
 import pytest
@@ -61,6 +62,8 @@ async def test_an_overlay_is_built_with_its_base_outside_of_the_path(origin):
         ("helmCharts: [{name: a}]", "uses helmCharts, which Pointsman does not run"),
         ("generators: [a.yaml]", "uses generators, which Pointsman does not run"),
         ("transformers: [a.yaml]", "uses transformers, which Pointsman does not run"),
+        ("Generators: [a.yaml]", "has Generators; write generators"),
+        ("Resources: [a.yaml]", "has Resources; write resources"),
         ("a: [", "is not YAML"),
         ("a: &a 1\nb: *a", "has a YAML alias"),
         ("- a", "has to be one YAML document"),
@@ -76,6 +79,18 @@ async def test_what_would_leave_the_repository_is_a_sentence(origin, kustomizati
         await built(origin)
     assert sentence in str(refused.value)
     assert "pointsman-git" not in str(refused.value)
+
+
+async def test_a_kustomization_has_the_memory_of_a_kustomization(origin):
+    """What it takes beyond that would end the whole container."""
+    laughs = "x0: &x0 [a, b, c, d, e, f, g, h, i, j]\n"
+    laughs += "".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 5))
+    one = f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: NAME}}\n{laughs}"
+    files = {"prod/a.yaml": "".join(one.replace("NAME", f"a{number}") for number in range(30))}
+    origin.commit("one", {**files, "prod/kustomization.yaml": "resources: [a.yaml]"})
+    with pytest.raises(RefusedError):
+        await built(origin)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 600 << 10
 
 
 async def test_a_name_that_leads_out_of_the_copy_is_not_written(origin, tmp_path):

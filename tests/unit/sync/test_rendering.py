@@ -2,14 +2,15 @@
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from controller.git.remote import RefusedError, Remote
-from controller.git.repository import Repository, opened
+from controller.git.repository import File, Repository, opened
 from controller.sync import rendering
-from controller.sync.rendering import MOST_FILE, Rendered, render
+from controller.sync.rendering import MOST_FILE, Rendered, beside, render
 from tests.git_server import Origin, git
 from tests.unit.git.story import TESTED, anywhere
 
@@ -127,3 +128,21 @@ async def test_without_kubectl_a_kustomization_is_a_sentence(origin, monkeypatch
     monkeypatch.setattr("controller.sync.kustomize.program", lambda: None)
     with pytest.raises(RefusedError, match="apps has a kustomization, which needs kubectl, and this image has none"):
         await rendered(origin, "apps")
+
+
+def test_thousands_of_nested_kustomizations_do_not_hold_the_loop():
+    """Each file was compared with each kustomization: a minute, in which the Lease was lost."""
+    plain = {f"p{number}/x/a.yaml": File("100644", "") for number in range(10_000)}
+    began = time.process_time()
+    left = beside(plain, [f"k{number}/kustomization.yaml" for number in range(10_000)])
+    assert time.process_time() - began < 5.0
+    assert left == plain
+    assert beside(plain, ["p1/kustomization.yaml"]).keys() == plain.keys() - {"p1/x/a.yaml"}
+    assert beside(plain, ["kustomization.yaml"]) == {}
+
+
+@pytest.mark.parametrize("name", ["a/" * 40 + "x.yaml", ("a" * 200 + "/") * 6 + "x.yaml"])
+async def test_a_file_too_deep_is_a_sentence(origin, name):
+    origin.commit("one", {name: config_map("a")})
+    with pytest.raises(RefusedError, match="more than 1000 characters, or 30 folders"):
+        await rendered(origin)
