@@ -104,8 +104,11 @@ class Repository:
 
     async def remote_commit(self, branch: str) -> str:
         """Empty: there is no such branch."""
-        said = await self._git("ls-remote", "origin", f"refs/heads/{branch}")
-        return said.decode().split("\t")[0]
+        ref = f"refs/heads/{branch}"
+        said = await self._git("ls-remote", "origin", ref)
+        # git compares the ends of names: refs/a/refs/heads/main comes, too, and more people may push that
+        lines = (line.partition("\t") for line in said.decode(errors="replace").splitlines())
+        return next((commit for commit, _, name in lines if name == ref), "")
 
     async def deepen(self, depth: int) -> None:
         """Of the branch that was fetched. What it holds may be newer afterwards; commits keep their names."""

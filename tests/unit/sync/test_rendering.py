@@ -146,3 +146,13 @@ async def test_a_file_too_deep_is_a_sentence(origin, name):
     origin.commit("one", {name: config_map("a")})
     with pytest.raises(RefusedError, match="more than 1000 characters, or 30 folders"):
         await rendered(origin)
+
+
+async def test_a_ref_whose_name_ends_like_the_branch_is_not_the_branch(origin):
+    """A copy of the branch as it was kept its new commits from ever being applied."""
+    old = origin.commit("one", {"a.yaml": config_map("a")})
+    git(origin.work, "push", "-q", "origin", f"{old}:refs/a/refs/heads/main")
+    new = origin.commit("two", {"a.yaml": config_map("b")})
+    async with copy_of(origin) as repository:
+        assert await repository.remote_commit("main") == new
+        assert await repository.remote_commit("other") == ""
