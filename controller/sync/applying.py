@@ -120,7 +120,8 @@ class Applying:
         tried |= {str(one.id) for one in first}
         done = await self._apply([one for one in plan.changed if str(one.id) not in tried], plan, new, commit, deadline)
         unfinished, applied = done.left > 0, applied + done.applied
-        failures += [*done.failures, *(one for one in failed if one.what in _names(plan.changed)), *plan.failures]
+        names = _names(plan.changed)
+        failures += [*done.failures, *(one for one in failed if one.what in names), *plan.failures]
         kept, pruned = list[ObjectId](), 0
         is_whole = whole and not failures and not unfinished
         if not self._place.prune:
@@ -143,12 +144,13 @@ class Applying:
         known = [one for one in manifests if kinds[one.api_version, one.kind] is not None]
         made = set(_made_kinds(manifests))
         unknown = [one for one in manifests if kinds[one.api_version, one.kind] is None]
-        waiting = [one for one in unknown if (one.api_version.rpartition("/")[0], one.kind) in made]
-        failures = [
-            Failure(f"{one.kind} {one.name}", f"{one.file}: the cluster has no {one.kind} in {one.api_version}")
-            for one in unknown
-            if one not in waiting
-        ]
+        waiting, failures = list[Manifest](), list[Failure]()
+        for missing in unknown:
+            if (missing.api_version.rpartition("/")[0], missing.kind) in made:
+                waiting.append(missing)
+            else:
+                why = f"{missing.file}: the cluster has no {missing.kind} in {missing.api_version}"
+                failures.append(Failure(f"{missing.kind} {missing.name}", why))
         scaled = await self._scaled(known)
         wanted, twice = unique(self._placed(one, kinds[one.api_version, one.kind], scaled) for one in known)
         plan = _Plan(wanted, failures + twice, waiting, {})
@@ -202,7 +204,7 @@ class Applying:
 
     async def _scaled(self, manifests: Sequence[Manifest]) -> set[tuple[str, str, str]]:
         """What autoscalers of the commit, or of the cluster, set the replicas of."""
-        with_replicas = [one for one in manifests if "replicas" in (one.raw.get("spec") or {})]
+        with_replicas = [one for one in manifests if _wants_replicas(one.raw)]
         if not with_replicas:
             return set()
         found = await cluster.scaled_by(self._kube, (self._namespace(one) for one in with_replicas))
@@ -245,7 +247,7 @@ class Applying:
             await self._refuse_anothers(item, resource)
         body = item.at(commit)
         forced = (body["metadata"]["annotations"] or {}).get(FORCE) == "true"
-        if live is not None and has_replicas(live) and "replicas" not in (body.get("spec") or {}):
+        if live is not None and has_replicas(live) and not _wants_replicas(body):
             await self._hand_over_replicas(item, resource)
         try:
             return await apply(self._kube, resource, body, manager=MANAGER, force=forced)
@@ -282,6 +284,12 @@ class Applying:
         metadata = {"name": item.id.name} | ({"namespace": item.id.namespace} if item.id.namespace else {})
         body = {"apiVersion": item.body["apiVersion"], "kind": item.id.kind, "metadata": metadata}
         await apply(self._kube, resource, {**body, "spec": {"replicas": replicas}}, manager=_HANDED_OVER, force=False)
+
+
+def _wants_replicas(body: Mapping[str, Any]) -> bool:
+    """A spec may be anything: the API server refuses it for its object alone."""
+    spec = body.get("spec")
+    return isinstance(spec, Mapping) and "replicas" in spec
 
 
 def _names(wanted: Iterable[Wanted]) -> set[str]:

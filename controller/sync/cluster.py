@@ -15,6 +15,8 @@ from controller.sync.manifests import ObjectId, targets_of
 AT_ONCE = 8
 """Requests of one repository."""
 _FORBIDDEN = 403
+_UNREADABLE = frozenset({_FORBIDDEN, 405})
+"""A kind such as SubjectAccessReview has no objects that may be read."""
 _FEW = 3
 """Of one kind in one namespace are read one by one."""
 
@@ -77,7 +79,7 @@ async def metadata_of(kube: KubeClient, resource: Resource, key: ObjectId) -> Ma
     try:
         return await find_metadata(kube, resource, key.namespace or None, key.name)
     except InvalidError as error:
-        if error.status != _FORBIDDEN:
+        if error.status not in _UNREADABLE:
             raise
         return None
 
@@ -98,7 +100,7 @@ async def _listed(
     except NotFoundError:
         return {}
     except InvalidError as error:
-        if error.status != _FORBIDDEN:
+        if error.status not in _UNREADABLE:
             raise
         return None
     return found

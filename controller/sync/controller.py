@@ -278,11 +278,12 @@ class _Pass:
 
     async def write(self, **changes: Any) -> None:
         """Nothing where it says the same already. Raises KubeError."""
-        self.status = replace(self.status, **changes)
+        status = replace(self.status, **changes)
         before: Mapping[str, Any] = self.body.get("status") or {}
-        raw = said.to_raw(self.status, before, self.generation, self._clock())
+        raw = said.to_raw(status, before, self.generation, self._clock())
         if sum(map(len, raw["inventory"])) > MOST_CHARACTERS:
             raise _TooLargeError("the names of all objects together are too long for one status; use two repositories")
+        self.status = status
         if raw == before:
             return
         self.body = await self._kube.replace(RELEASE_REPOSITORIES, {**self.body, "status": raw}, "status")

@@ -3,13 +3,16 @@
 import asyncio
 import json
 import socket
+import time
 
 import pytest
 
 from controller.api.names import COMMIT, REPOSITORY_LABEL
 from controller.api.resources import CONFIG_MAPS, CRDS, DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, RELEASES, Resource
 from controller.api.resources import RELEASE_REPOSITORIES as REPOSITORIES
-from controller.kube.applying import apply
+from controller.kube.applying import Discovery, apply
+from controller.sync.applying import Applying, Place
+from controller.sync.manifests import Manifest
 from tests.git_fixture import certificate, server
 from tests.git_server import PASSWORD, Origin
 from tests.integration.sync_fixture import followed, ready
@@ -429,3 +432,37 @@ async def test_an_agent_killed_before_its_last_write_finds_what_it_made(shop, ku
     await shop.now("again")
     await shop.until_applied(second)
     assert await kube.find(CONFIG_MAPS, shop.namespace, "a") is None
+
+
+async def test_an_object_that_can_be_none_keeps_no_other(shop, kube):
+    """Its pass ended without a word in the status, and nothing of the commit was applied."""
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {"name": "r"}}
+    odd = {**json.loads(deployment("odd")), "spec": 5}
+    files = {"a.yaml": config_map("a"), "odd.yaml": json.dumps(odd), "review.yaml": json.dumps(review)}
+    shop.origin.commit("one", files)
+    await shop.allow()
+    await shop.given()
+    status = await shop.until_reason("ApplyFailed")
+    assert {one["what"].split(" ")[0] for one in status["failures"]} == {"Deployment", "SelfSubjectAccessReview"}
+    assert (await kube.get(CONFIG_MAPS, shop.namespace, "a"))["data"] == {"key": "1"}
+
+
+async def test_names_too_long_for_a_status_are_said(shop, monkeypatch):
+    monkeypatch.setattr("controller.sync.controller.MOST_CHARACTERS", 100)
+    shop.origin.commit("one", {f"{number}.yaml": config_map(f"a{number}") for number in range(3)})
+    await shop.allow()
+    await shop.given()
+    assert "use two repositories" in ready(await shop.until_reason("TooLarge"))["message"]
+
+
+async def test_thousands_of_objects_whose_crd_is_not_served_do_not_hold_the_loop(kube, namespace):
+    """Each was compared with all others: half a minute, in which the Lease was lost."""
+    crd = {"apiVersion": CRDS.api_version, "kind": CRDS.kind, "metadata": {"name": "x"}}
+    crd["spec"] = {"group": "x.qa", "names": {"kind": "X"}}
+    one = {"apiVersion": "x.qa/v1", "kind": "X"}
+    some = [Manifest("a.yaml", {**one, "metadata": {"name": f"x{number}"}}) for number in range(5_000)]
+    applying = Applying(kube, Discovery(), Place(namespace, "shop", prune=False))
+    began = time.process_time()
+    plan = await applying._plan([Manifest("crd.yaml", crd), *some], {}, older_than_s=30.0)
+    assert time.process_time() - began < 2.0
+    assert (len(plan.waiting), plan.failures) == (5_000, [])
