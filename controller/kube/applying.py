@@ -12,6 +12,8 @@ from controller.kube.client import METADATA, ConflictError, KubeClient, NotFound
 
 APPLY = "application/apply-patch+yaml"
 _SUBRESOURCE = "/"
+_MOST_VERSIONS = 1_000
+"""That are kept. Anybody may write the name of one into a manifest."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,10 @@ class Discovery:
         read_at, kinds = self._versions.get(api_version, (float("-inf"), {}))
         if kind not in kinds and now - read_at >= older_than_s:
             kinds = await _read(kube, api_version)
+            self._versions.pop(api_version, None)
             self._versions[api_version] = (now, kinds)
+            while len(self._versions) > _MOST_VERSIONS:
+                del self._versions[next(iter(self._versions))]
         return kinds.get(kind)
 
     def forget(self) -> None:

@@ -41,15 +41,6 @@ async def annotated_secret(kube: Secrets, namespace: str, name: str) -> tuple[Ma
     return secret["metadata"].get("annotations") or {}, {key: _text(data, key, where) for key in data}
 
 
-async def secret_data(kube: Secrets, namespace: str, name: str) -> dict[str, str]:
-    """All of its keys. Raises SecretError, KubeError."""
-    where = f"Secret {namespace}/{name}"
-    data = await _data(kube, namespace, name)
-    if data is None:
-        raise SecretError(f"{where} does not exist; create it")
-    return {key: _text(data, key, where) for key in data}
-
-
 async def _data(kube: Secrets, namespace: str, name: str) -> Mapping[str, str] | None:
     """None: there is no such Secret."""
     secret = await _secret(kube, namespace, name)

@@ -14,17 +14,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.api.conditions import Condition
-from controller.api.names import RECONCILE
+from controller.api.names import GIT_URLS, RECONCILE
 from controller.api.reading import SpecError
 from controller.api.release_repository import RepositorySpec, parse_repository
 from controller.api.resources import RELEASE_REPOSITORIES
 from controller.api.text import one_line
 from controller.backoff import delay_s, spread_s
+from controller.effects.git_secret import covers
 from controller.git.remote import NO_CREDENTIALS, Credentials, Remote, credentials_of
 from controller.kube.applying import Discovery
 from controller.kube.client import ConflictError, FencedError, KubeClient, KubeError
 from controller.kube.objects import Key
-from controller.kube.secrets import SecretError, secret_data
+from controller.kube.secrets import SecretError, annotated_secret
 from controller.ports import Resolve
 from controller.runtime.controller import Controller, Event, Request, Result
 from controller.sync import status as said
@@ -163,7 +164,9 @@ class RepositoryController(Controller):
         if known.spec.secret is not None:
             account = self._kube.acting_as(key.namespace, known.spec.account)
             try:
-                credentials = credentials_of(await secret_data(account, key.namespace, known.spec.secret.name))
+                where, data = await annotated_secret(account, key.namespace, known.spec.secret.name)
+                _refuse_other_servers(where.get(GIT_URLS), key.namespace, known.spec)
+                credentials = credentials_of(data)
             except SecretError as error:
                 return str(error)
         known.poked = False
@@ -244,6 +247,17 @@ class RepositoryController(Controller):
 
 
 _FORBIDDEN = 403
+
+
+def _refuse_other_servers(urls: str | None, namespace: str, spec: RepositorySpec) -> None:
+    """`urls`: of the Secret's annotation, where its owner has said to which servers it may go. Raises SecretError."""
+    if urls is None or spec.secret is None:
+        return
+    if not any(covers(one, spec.url) for one in urls.replace(",", " ").split()):
+        raise SecretError(
+            f"Secret {namespace}/{spec.secret.name} is not marked for {spec.url}; add that, or what it begins with, to "
+            f"its annotation {GIT_URLS}"
+        )
 
 
 class _TooLargeError(Exception):

@@ -7,8 +7,16 @@ import time
 
 import pytest
 
-from controller.api.names import COMMIT, REPOSITORY_LABEL
-from controller.api.resources import CONFIG_MAPS, CRDS, DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, RELEASES, Resource
+from controller.api.names import COMMIT, GIT_URLS, REPOSITORY_LABEL
+from controller.api.resources import (
+    CONFIG_MAPS,
+    CRDS,
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    RELEASES,
+    SECRETS,
+    Resource,
+)
 from controller.api.resources import RELEASE_REPOSITORIES as REPOSITORIES
 from controller.kube.applying import Discovery, apply
 from controller.sync.applying import Applying, Place
@@ -466,3 +474,18 @@ async def test_thousands_of_objects_whose_crd_is_not_served_do_not_hold_the_loop
     plan = await applying._plan([Manifest("crd.yaml", crd), *some], {}, older_than_s=30.0)
     assert time.process_time() - began < 2.0
     assert (len(plan.waiting), plan.failures) == (5_000, [])
+
+
+async def test_a_secret_that_names_its_servers_is_sent_to_no_other(shop, kube):
+    """Whoever writes a ReleaseRepository need not be allowed to read Secrets."""
+    commit = shop.origin.commit("one", {"a.yaml": config_map("a")})
+    await shop.allow()
+    await shop.given(suspend=True)
+    marked = {"metadata": {"annotations": {GIT_URLS: "https://elsewhere.qa/"}}}
+    await kube.patch(SECRETS, shop.namespace, "git", marked)
+    await kube.patch(REPOSITORIES, shop.namespace, "shop", {"spec": {"suspend": False}})
+    assert "is not marked for" in ready(await shop.until_reason("SecretUnreadable"))["message"]
+    marked = {"metadata": {"annotations": {GIT_URLS: f"https://elsewhere.qa/, {shop.server.url}"}}}
+    await kube.patch(SECRETS, shop.namespace, "git", marked)
+    await shop.now("again")
+    await shop.until_applied(commit)
