@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -66,11 +67,12 @@ class Hooks:
         return web.Response(status=202, text=f"{found} to be fetched\n")
 
     def _followers(self, branch: str, addresses: frozenset[str]) -> list[tuple[Key, RepositorySpec]]:
-        return [
+        found = [
             (key, spec)
             for key, spec in self._controller.followers()
             if spec.webhook is not None and spec.branch == branch and address_of(spec.url) in addresses
-        ][:_MOST_FOLLOWERS]
+        ]
+        return fairly(found, _MOST_FOLLOWERS)
 
     async def _secret(self, key: Key, spec: RepositorySpec) -> str:
         """Empty: it cannot be read, and nothing is true then."""
@@ -82,6 +84,16 @@ class Hooks:
         except (SecretError, KubeError) as error:
             _LOG.warning("a webhook for ReleaseRepository %s cannot be checked: %s", key, error)
             return ""
+
+
+def fairly(found: Sequence[tuple[Key, RepositorySpec]], most: int) -> list[tuple[Key, RepositorySpec]]:
+    """At most so many, one of each namespace before a second one of any: anybody may follow anybody's branch."""
+    earlier, ranks = Counter[str](), list[int]()
+    for key, _ in found:
+        ranks.append(earlier[key.namespace])
+        earlier[key.namespace] += 1
+    order = sorted(range(len(found)), key=ranks.__getitem__)
+    return [found[place] for place in order[:most]]
 
 
 async def _body(request: web.Request) -> bytes | None:
