@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from controller.api.effect import Effect
@@ -21,7 +22,7 @@ from controller.effects.carrier import (
     payload_of,
 )
 from controller.effects.job_state import sentence
-from controller.kube.client import KubeError
+from controller.kube.client import ConflictError, KubeError
 
 KIND = DELETION
 RULES = (Rule(JOBS, ("get", "delete")),)
@@ -29,6 +30,8 @@ LIMITS = Limits(at_once=64, per_namespace=8, timeout_s=30.0)
 EXAMPLE: dict[str, Any] = {"job": "job.bbbbbbbbbb.3.0.0123abcd"}
 _ON_ITS_WAY_S = 1.0
 """A Job that was asked for a moment ago may not be there yet."""
+_TRIES = 5
+"""A young Job's controller writes its status all the time."""
 
 
 @record("A payload.")
@@ -54,6 +57,12 @@ class JobDeletion:
 
     async def _delete(self, owner: Owner, name: str) -> bool:
         """Whether there was one. Raises KubeError."""
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(ConflictError):
+                return await self._delete_as_seen(owner, name)
+        return await self._delete_as_seen(owner, name)
+
+    async def _delete_as_seen(self, owner: Owner, name: str) -> bool:
         job = await self._kube.find(JOBS, owner.namespace, name)
         if job is None:
             return False

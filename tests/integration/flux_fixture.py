@@ -190,7 +190,7 @@ async def _define(kubeconfig: Path) -> None:
 async def _until_served(kube: KubeClient, name: str) -> None:
     async with asyncio.timeout(_READY_S):
         while True:
-            conditions = (await kube.get(CRDS, None, name)).get("status", {}).get("conditions", ())
+            conditions = (await kube.get(CRDS, None, name)).get("status", {}).get("conditions") or ()
             if any((one["type"], one["status"]) == ("Established", "True") for one in conditions):
                 return
             await asyncio.sleep(0.05)
