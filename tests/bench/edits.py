@@ -83,7 +83,7 @@ class _Story:
         await self._call(self._first)
         await self._edit(_hostnames(self._first, self._second))
         await self._call(self._second)
-        await self._edit(_ports(8081))
+        await self._edit(_ports(8085))
         await self._promote()
         async with self._replicas(self._first, self._second):
             pass
@@ -93,7 +93,7 @@ class _Story:
         await self._stop(self._first)
         await self._edit(_hostnames(self._second))
         await asyncio.sleep(_GOES_ON_S)
-        await self._edit(_ports(8082))  # another version, which takes the canary's place
+        await self._edit(_ports(8086))  # another version, which takes the canary's place
         await self._promote()
         await self._offer()
         async with self._replicas(self._second):

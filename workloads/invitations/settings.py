@@ -127,6 +127,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         pod=text("POD", socket.gethostname()),
     )
     queued = delivery is Delivery.QUEUE and roles & {Role.RELAY, Role.SENDER}
+    port = whole("PORT", 8080, highest=65535)
     return Settings(
         identity=identity,
         roles=roles,
@@ -160,8 +161,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         sign_up_url=_sign_up_url(text("SIGN_UP_URL")),
         serving=Serving(
             host=text("HOST", "0.0.0.0"),  # noqa: S104 - in a pod that is the pod's own address
-            port=whole("PORT", 8080, highest=65535),
-            probe_port=whole("PROBE_PORT", 0, highest=65535),
+            port=port,
+            probe_port=_probe_port(variables, port),
             origins=_origins(text("CORS_ORIGINS")),
             body_bytes=whole("BODY_BYTES", 16_384, lowest=1024, highest=1 << 20),
             read_s=number("READ_SECONDS", 5, lowest=0.1, highest=60),
@@ -176,6 +177,13 @@ def read(environment: Mapping[str, str]) -> Settings:
         faults=faults.read(variables),
         seed=text("SEED", f"{identity.revision}/{identity.pod}"),
     )
+
+
+def _probe_port(variables: Environment, port: int) -> int:
+    probe_port = variables.whole("PROBE_PORT", 0, highest=65535)
+    if probe_port and probe_port == port:
+        raise SettingError(f"PROBE_PORT is {probe_port}, as PORT is: probes need a port of their own, or leave it out")
+    return probe_port
 
 
 def database_url(environment: Mapping[str, str]) -> str:

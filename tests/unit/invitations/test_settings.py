@@ -41,6 +41,7 @@ def test_little_must_be_set():
         ("SIGN_UP_URL", "https://app.example.com/sign-up", "SIGN_UP_URL: 'https://app.example.com/sign-up' is not an"),
         ("SIGN_UP_URL", "javascript:alert('{code}')", "SIGN_UP_URL: "),
         ("TRUSTED_PROXIES", "11", "TRUSTED_PROXIES: '11' is not a number between 0 and 10"),
+        ("PROBE_PORT", "8080", "PROBE_PORT is 8080, as PORT is"),
         ("DAILY_LIMIT", "0", "DAILY_LIMIT: '0' is not a number between 1 and 10000"),
     ],
 )
