@@ -177,7 +177,8 @@ def _ports(port: int) -> Callable[[dict[str, Any]], None]:
         (container,) = spec["template"]["spec"]["containers"]
         container["env"] = [one for one in container["env"] if one["name"] != "PORT"]
         container["env"].append({"name": "PORT", "value": str(port)})
-        container["ports"] = [{"name": "http", "containerPort": port}]
+        others = [one for one in container["ports"] if one["name"] != "http"]
+        container["ports"] = [{"name": "http", "containerPort": port}, *others]
         spec["service"]["ports"] = [{"name": "http", "port": 80, "targetPort": port}]
 
     return change
