@@ -66,9 +66,6 @@ class GitRecord:
             await state.write(work.repository, work.identity, healthy, author)
         return CarriedOut({"revision": config.revision, "commit": commit})
 
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
-
 
 async def _commit(work: Work, content: str) -> str:
     """That brought it; empty: the manifest in git is not the whole version. Raises GitError."""

@@ -74,9 +74,6 @@ class GitRecovery:
                 return CarriedOut({"revision": "", "note": one_line(str(error), _MOST_NOTE)})
         return CarriedOut({"revision": revision, "commit": healthy.commit, "note": ""})
 
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
-
     async def _kept(
         self, work: Work, owner: Owner, release: Mapping[str, Any], spec: ReleaseSpec, healthy: state.Record
     ) -> str:

@@ -27,6 +27,7 @@ from controller.effects.carrier import (
 )
 from controller.effects.git_remote import remote_of
 from controller.effects.git_source import Source, source_of
+from controller.effects.git_work import git_failures
 from controller.effects.secret_values import RULE
 from controller.git.commits import commit_that_brought
 from controller.git.forge import Reports, reports
@@ -36,8 +37,6 @@ from controller.git.order import NothingError
 from controller.git.plain import PlainView
 from controller.git.remote import GitError, RefusedError, Remote
 from controller.git.repository import opened
-from controller.kube.secrets import SecretError
-from controller.ports import TargetError
 
 KIND = "gitReport"
 RULES = (RULE,)
@@ -98,21 +97,13 @@ class GitReport:
         if config.origin.report is Report.NEVER:
             raise EffectRefusedError("gitOrigin.report is Never")
         self._wait(owner, config)
-        try:
-            return CarriedOut({"commit": await self._report(owner, config)})
-        except RefusedError as error:
-            raise EffectRefusedError(str(error)) from error
-        except GitError as error:
-            if error.retry_after:
-                self._quiet[owner.namespace, config.origin.url] = self._context.clock() + error.retry_after
-            raise EffectFailedError(str(error), retry_after=error.retry_after) from error
-        except (TargetError, SecretError) as error:
-            raise EffectFailedError(str(error)) from error
-        except OSError as error:
-            raise EffectFailedError(f"no copy of the repository can be made: {error.strerror}") from error
-
-    async def close(self) -> None:
-        """Nothing is kept open between two calls."""
+        with git_failures():
+            try:
+                return CarriedOut({"commit": await self._report(owner, config)})
+            except GitError as error:
+                if error.retry_after:
+                    self._quiet[owner.namespace, config.origin.url] = self._context.clock() + error.retry_after
+                raise
 
     def _wait(self, owner: Owner, config: Config) -> None:
         """Raises EffectFailedError while the forge wants to be left alone."""

@@ -18,22 +18,17 @@ from controller.effects.carrier import (
     CarriedOut,
     Carrier,
     EffectContext,
-    EffectFailedError,
     EffectRefusedError,
     Limits,
     Owner,
     payload_of,
 )
-from controller.effects.git_remote import remote_of, signing_key_of
-from controller.effects.git_source import source_of
+from controller.effects.git_work import working
 from controller.effects.secret_values import RULE
 from controller.git.forge import proposing
 from controller.git.manifests import Identity
-from controller.git.remote import GitError, RefusedError
-from controller.git.repository import Author, opened
+from controller.git.repository import Author
 from controller.git.rollback import Retry, Rollback, Written, bring_back, roll_back
-from controller.kube.secrets import SecretError
-from controller.ports import TargetError
 
 KIND = GIT
 RULES = (RULE,)
@@ -87,16 +82,7 @@ class GitRollback:
         config = payload_of(Config, effect)
         if config.origin.write is Write.NEVER:
             raise EffectRefusedError("gitOrigin.write is Never")
-        try:
-            written = await self._write(owner, config)
-        except RefusedError as error:
-            raise EffectRefusedError(str(error)) from error
-        except GitError as error:
-            raise EffectFailedError(str(error), retry_after=error.retry_after) from error
-        except (TargetError, SecretError) as error:
-            raise EffectFailedError(str(error)) from error
-        except OSError as error:
-            raise EffectFailedError(f"no copy of the repository can be made: {error.strerror}") from error
+        written = await self._write(owner, config)
         return CarriedOut(
             {
                 "commit": written.commit,
@@ -107,13 +93,10 @@ class GitRollback:
         )
 
     async def _write(self, owner: Owner, config: Config) -> Written:
-        """Raises GitError, RefusedError, TargetError, SecretError, OSError, KubeError."""
-        resolve = self._context.addresses.resolve
-        origin = (await source_of(self._context.kube, owner, config.origin)).origin
-        remote = await remote_of(self._context.kube, owner.namespace, origin)
-        signed = await signing_key_of(self._context.kube, owner.namespace, origin)
-        propose = proposing(origin.forge, remote, resolve, origin.branch)
-        async with opened(remote, resolve, signed=signed) as repository:
+        """Raises EffectFailedError, EffectRefusedError, KubeError."""
+        async with working(self._context, owner, config.origin) as work:
+            origin, repository = work.source.origin, work.repository
+            propose = proposing(origin.forge, work.remote, self._context.addresses.resolve, origin.branch)
             match config.writing:
                 case Writing.ROLLBACK:
                     return await roll_back(repository, self._order(owner, config, Rollback), propose)

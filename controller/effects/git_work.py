@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from controller.api.git_origin import GitOrigin
@@ -11,9 +11,8 @@ from controller.effects.carrier import EffectContext, EffectFailedError, EffectR
 from controller.effects.git_remote import remote_of, signing_key_of
 from controller.effects.git_source import Source, source_of
 from controller.git.manifests import Identity
-from controller.git.remote import GitError, RefusedError
+from controller.git.remote import GitError, RefusedError, Remote
 from controller.git.repository import Repository, opened
-from controller.kube.client import KubeError
 from controller.kube.secrets import SecretError
 from controller.ports import TargetError
 
@@ -22,18 +21,15 @@ from controller.ports import TargetError
 class Work:
     repository: Repository
     source: Source
+    remote: Remote
     identity: Identity
 
 
-@asynccontextmanager
-async def working(context: EffectContext, owner: Owner, origin: GitOrigin) -> AsyncIterator[Work]:
-    """Raises EffectFailedError, EffectRefusedError, also for what goes wrong inside."""
+@contextmanager
+def git_failures() -> Iterator[None]:
+    """Raises EffectFailedError, EffectRefusedError. KubeErrors pass: a lane knows them, and when to come back."""
     try:
-        source = await source_of(context.kube, owner, origin)
-        remote = await remote_of(context.kube, owner.namespace, source.origin)
-        signed = await signing_key_of(context.kube, owner.namespace, source.origin)
-        async with opened(remote, context.addresses.resolve, signed=signed) as repository:
-            yield Work(repository, source, Identity(context.cluster, owner.namespace, owner.name))
+        yield
     except RefusedError as error:
         raise EffectRefusedError(str(error)) from error
     except GitError as error:
@@ -42,5 +38,14 @@ async def working(context: EffectContext, owner: Owner, origin: GitOrigin) -> As
         raise EffectFailedError(str(error)) from error
     except OSError as error:
         raise EffectFailedError(f"no copy of the repository can be made: {error.strerror}") from error
-    except KubeError as error:
-        raise EffectFailedError(f"the API server cannot be reached: {error}") from error
+
+
+@asynccontextmanager
+async def working(context: EffectContext, owner: Owner, origin: GitOrigin) -> AsyncIterator[Work]:
+    """Raises EffectFailedError, EffectRefusedError, KubeError; so does what goes wrong inside."""
+    with git_failures():
+        source = await source_of(context.kube, owner, origin)
+        remote = await remote_of(context.kube, owner.namespace, source.origin)
+        signed = await signing_key_of(context.kube, owner.namespace, source.origin)
+        async with opened(remote, context.addresses.resolve, signed=signed) as repository:
+            yield Work(repository, source, remote, Identity(context.cluster, owner.namespace, owner.name))
