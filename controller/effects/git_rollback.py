@@ -23,10 +23,9 @@ from controller.effects.carrier import (
     Owner,
     payload_of,
 )
-from controller.effects.git_work import working
+from controller.effects.git_work import Work, working
 from controller.effects.secret_values import RULE
 from controller.git.forge import proposing
-from controller.git.manifests import Identity
 from controller.git.repository import Author
 from controller.git.rollback import Retry, Rollback, Written, bring_back, roll_back
 
@@ -99,28 +98,29 @@ class GitRollback:
             propose = proposing(origin.forge, work.remote, self._context.addresses.resolve, origin.branch)
             match config.writing:
                 case Writing.ROLLBACK:
-                    return await roll_back(repository, self._order(owner, config, Rollback), propose)
+                    return await roll_back(repository, _order(work, config, Rollback), propose)
                 case Writing.RETRY:
-                    return await bring_back(repository, self._order(owner, config, Retry), propose)
+                    return await bring_back(repository, _order(work, config, Retry), propose)
                 case _:
                     assert_never(config.writing)
-
-    def _order(self, owner: Owner, config: Config, kind: type[Order]) -> Order:
-        origin = config.origin
-        return kind(
-            identity=Identity(self._context.cluster, owner.namespace, owner.name),
-            rejected=config.revision,
-            stable=config.stable,
-            attempt=config.attempt,
-            at=config.at,
-            message=config.message,
-            evidence=config.evidence,
-            branch=origin.branch,
-            path=origin.path,
-            write=origin.write,
-            author=Author(origin.author.name, origin.author.email),
-        )
 
 
 create = GitRollback
 _is_carrier: type[Carrier] = GitRollback
+
+
+def _order(work: Work, config: Config, kind: type[Order]) -> Order:
+    origin = work.source.origin  # where the url is found, so are the branch and the path
+    return kind(
+        identity=work.identity,
+        rejected=config.revision,
+        stable=config.stable,
+        attempt=config.attempt,
+        at=config.at,
+        message=config.message,
+        evidence=config.evidence,
+        branch=origin.branch,
+        path=origin.path,
+        write=origin.write,
+        author=Author(origin.author.name, origin.author.email),
+    )

@@ -10,15 +10,16 @@ from controller.api.effect import Effect
 from controller.api.fields import Place, parse
 from controller.api.names import GIT_URLS
 from controller.api.reading import SpecError
-from controller.api.resources import SECRETS
+from controller.api.resources import RELEASES, SECRETS
 from controller.effects.carrier import EffectContext, EffectFailedError, EffectRefusedError
 from controller.effects.git_rollback import EXAMPLE, Config, GitRollback
+from controller.effects.git_source import GIT_REPOSITORIES, KUSTOMIZATIONS
 from controller.kube.client import InvalidError
 from controller.kube.objects import Key
 from controller.outward.addresses import Addresses
 from tests.gate import LOOPBACK_NETWORK
 from tests.git_fixture import certificate, server
-from tests.git_server import PASSWORD, USER, Origin
+from tests.git_server import PASSWORD, USER, Origin, git
 from tests.unit.effects.calling import NoPods, no_api_server
 from tests.unit.git.story import BAD, FILE, GOOD, ORDER, WEB
 
@@ -26,6 +27,7 @@ __all__ = ["certificate", "server"]
 
 OWNER = Key(WEB.namespace, WEB.name)
 ROTATED = "the-new-one"
+FLUX_LABELS = ("name", "namespace")
 
 
 class Secrets(NoPods):
@@ -81,6 +83,39 @@ async def test_it_is_committed_and_pushed(origin, server, secrets):
     assert done.value["commit"]
     assert done.again_in is None
     assert origin.read(FILE) == GOOD
+
+
+class FromFlux(Secrets):
+    """Its Kustomization follows another branch than gitOrigin's default."""
+
+    def __init__(self, data, urls, url):
+        super().__init__(data, urls)
+        self.sources = {
+            KUSTOMIZATIONS: {
+                "spec": {"path": "./apps", "sourceRef": {"kind": "GitRepository", "name": "shop"}},
+                "status": {"inventory": {"entries": [{"id": "shop_web_pointsman.dev_Release", "v": "v1alpha1"}]}},
+            },
+            GIT_REPOSITORIES: {"spec": {"url": url, "ref": {"branch": "release"}, "secretRef": {"name": "shop-git"}}},
+        }
+
+    async def find(self, resource, namespace, name):
+        if resource == RELEASES:
+            return {"metadata": {"labels": {f"kustomize.toolkit.fluxcd.io/{key}": "shop" for key in FLUX_LABELS}}}
+        return await super().find(resource, namespace, name)
+
+    async def get(self, resource, namespace, name):
+        assert (namespace, name) == ("shop", "shop")
+        return self.sources[resource]
+
+
+async def test_it_goes_to_the_branch_that_flux_follows(origin, server, secrets):
+    git(origin.bare, "branch", "release", "main")
+    cluster = FromFlux(secrets.data, secrets.urls, f"{server.url}/shop.git")
+    wanted = effect("")
+    del wanted.payload["origin"]["url"], wanted.payload["origin"]["secretRef"]
+    done = await carrier(cluster).carry_out(OWNER, wanted)
+    assert done.value["commit"]
+    assert (origin.read(FILE, "release"), origin.read(FILE)) == (GOOD, BAD)
 
 
 async def test_credentials_that_were_rotated_work_with_the_next_try(origin, server, secrets):
