@@ -116,6 +116,15 @@ class Api:
         """Raises GitError."""
         return await self._call("POST", url, headers, body)
 
+    async def of_commit(self, url: str, headers: Mapping[str, str], commit: str, **query: str) -> Any:
+        """Raises GitError, also where there is no such commit."""
+        found = await self.get(url, headers, **query)
+        if found is None:
+            raise GitError(
+                f"{self.host}/{self.repository} does not show commit {commit[:12]}; look at the token's rights"
+            )
+        return found
+
     async def has_marker(self, url: str, headers: Mapping[str, str], *, key: str, marker: str, size: str) -> bool:
         """Whether a comment of the list holds it. `size`: the query's word for a page's length. Raises GitError."""
         for page in range(1, _MOST_PAGES + 1):
@@ -168,6 +177,33 @@ class Api:
             except ssl.SSLError as error:
                 raise GitError("ca.crt of the Secret is no certificate") from error
         return context
+
+
+_GITHUB_STATES = {
+    CommitState.PENDING: "pending",
+    CommitState.SUCCESS: "success",
+    CommitState.FAILURE: "failure",
+    CommitState.ENDED: "error",
+}
+
+
+async def set_github_status(
+    api: Api, base: str, headers: Mapping[str, str], wanted: CommitStatus, *, listed_as: str, page: Mapping[str, str]
+) -> None:
+    """By GitHub's API, which Gitea follows. Raises GitError.
+
+    `listed_as`: the key of a state in the list. `page`: the query for its longest page.
+    """
+    state = _GITHUB_STATES[wanted.state]
+    url = f"{base}/commits/{wanted.commit}/status"
+    known = await api.of_commit(url, headers, wanted.commit, **page)
+    for one in known.get("statuses") or () if isinstance(known, dict) else ():
+        if one.get("context") == wanted.context:
+            if (one.get(listed_as), one.get("description")) == (state, wanted.description):
+                return
+            break
+    body = {"state": state, "context": wanted.context, "description": wanted.description}
+    await api.post(f"{base}/statuses/{wanted.commit}", headers, body)
 
 
 def _refused(host: str, method: str, response: httpx.Response, answer: bytes) -> AnswerError:

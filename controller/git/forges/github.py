@@ -7,22 +7,14 @@ from collections.abc import Mapping
 from controller.git.forges.calls import (
     Api,
     Comment,
-    CommitState,
     CommitStatus,
     OpenPullRequest,
     PullRequest,
     PutComment,
     SetStatus,
+    set_github_status,
     url_in,
 )
-from controller.git.remote import GitError
-
-_STATES = {
-    CommitState.PENDING: "pending",
-    CommitState.SUCCESS: "success",
-    CommitState.FAILURE: "failure",
-    CommitState.ENDED: "error",
-}
 
 
 def _base(api: Api) -> str:
@@ -49,19 +41,7 @@ async def open_pull_request(api: Api, wanted: PullRequest) -> str:
 
 
 async def set_status(api: Api, wanted: CommitStatus) -> None:
-    state = _STATES[wanted.state]
-    known = await api.get(f"{_base(api)}/commits/{wanted.commit}/status", _headers(api), per_page="100")
-    if known is None:
-        raise GitError(
-            f"{api.host}/{api.repository} does not show commit {wanted.commit[:12]}; look at the token's rights"
-        )
-    for one in known.get("statuses") or () if isinstance(known, dict) else ():
-        if one.get("context") == wanted.context:
-            if (one.get("state"), one.get("description")) == (state, wanted.description):
-                return
-            break
-    body = {"state": state, "context": wanted.context, "description": wanted.description}
-    await api.post(f"{_base(api)}/statuses/{wanted.commit}", _headers(api), body)
+    await set_github_status(api, _base(api), _headers(api), wanted, listed_as="state", page={"per_page": "100"})
 
 
 async def put_comment(api: Api, wanted: Comment) -> bool:

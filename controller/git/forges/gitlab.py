@@ -19,7 +19,6 @@ from controller.git.forges.calls import (
     SetStatus,
     url_in,
 )
-from controller.git.remote import GitError
 
 _STATES = {
     CommitState.PENDING: "running",
@@ -55,11 +54,7 @@ async def open_pull_request(api: Api, wanted: PullRequest) -> str:
 async def set_status(api: Api, wanted: CommitStatus) -> None:
     state = _STATES[wanted.state]
     statuses = f"{_base(api)}/repository/commits/{wanted.commit}/statuses"
-    known = await api.get(statuses, _headers(api), name=wanted.context)
-    if known is None:
-        raise GitError(
-            f"{api.host}/{api.repository} does not show commit {wanted.commit[:12]}; look at the token's rights"
-        )
+    known = await api.of_commit(statuses, _headers(api), wanted.commit, name=wanted.context)
     found = [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []
     last = max((one for one in found if one.get("name") == wanted.context), key=_number, default={})
     if (last.get("status"), last.get("description")) == (state, wanted.description):
