@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 _MOST_OUTPUT = 64 << 20
 _MOST_ERRORS = 1 << 16
@@ -18,10 +19,16 @@ class FailedError(Exception):
         self.said = said
 
 
-async def run(command: Sequence[str], env: Mapping[str, str], *, limits: str, said: bytes = b"") -> bytes:
-    """What it answers. It and its children end with the call, however that ends. Raises FailedError.
+class TooMuchError(FailedError):
+    """It answered with more than may be."""
 
-    `limits`: a shell's commands, such as `ulimit -t 10`.
+
+async def run(
+    command: Sequence[str], env: Mapping[str, str], *, limits: str, said: bytes = b"", most: int = _MOST_OUTPUT
+) -> bytes:
+    """What it answers. It and its children end with the call, however that ends. Raises FailedError, TooMuchError.
+
+    `limits`: a shell's commands, such as `ulimit -t 10`. `most`: bytes of the answer.
     """
     process = await asyncio.create_subprocess_exec(
         "/bin/sh",
@@ -37,7 +44,9 @@ async def run(command: Sequence[str], env: Mapping[str, str], *, limits: str, sa
     )
     try:
         answer, errors, _ = await asyncio.gather(
-            _read(process.stdout, _MOST_OUTPUT), _read(process.stderr, _MOST_ERRORS), _write(process.stdin, said)
+            _read(process.stdout, most, TooMuchError),
+            _read(process.stderr, _MOST_ERRORS, FailedError),
+            _write(process.stdin, said),
         )
         code = await process.wait()
     finally:
@@ -46,16 +55,16 @@ async def run(command: Sequence[str], env: Mapping[str, str], *, limits: str, sa
         if process.returncode is None:
             await asyncio.shield(process.wait())
     if code:
-        raise FailedError(errors.decode(errors="replace") or f"it ended with {code}")
+        raise FailedError(errors.decode(errors="replace") or f"{Path(command[0]).name} ended with {code}")
     return answer
 
 
-async def _read(stream: asyncio.StreamReader | None, most: int) -> bytes:
+async def _read(stream: asyncio.StreamReader | None, most: int, failure: type[FailedError]) -> bytes:
     content = bytearray()
     while stream is not None and (chunk := await stream.read(1 << 16)):
         content += chunk
         if len(content) > most:
-            raise FailedError(f"it said more than {most} bytes")
+            raise failure(f"it said more than {most} bytes")
     return bytes(content)
 
 

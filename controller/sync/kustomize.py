@@ -8,11 +8,8 @@ nobody answers.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import posixpath
 import re
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from controller.api.text import one_line
 from controller.git.documents import UnreadableError, documents
 from controller.git.kustomize import program
 from controller.git.manifests import KUSTOMIZATIONS
+from controller.git.programs import FailedError, TooMuchError, run
 from controller.git.remote import RefusedError
 from controller.git.repository import File, Repository
 
@@ -32,7 +30,7 @@ _MOST_DEPTH = 30
 _MOST_OUTPUT = 32 << 20
 _MOST_SAID = 400
 _TIMEOUT_S = 60.0
-_LIMITED = 'ulimit -f 65536; ulimit -d 393216; ulimit -t 60; exec "$0" kustomize "$1"'
+_LIMITS = "ulimit -f 65536; ulimit -d 393216; ulimit -t 60"
 """kubectl is a Go program: it reserves far more addresses than it uses, and GOMEMLIMIT is a wish. So what counts is the
 memory that it may write: 384 MiB."""
 _ENV = {
@@ -165,45 +163,20 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
         file.write_bytes(text.encode())
 
 
-async def _run(program: str, folder: Path, path: str) -> str:
+async def _run(kubectl: str, folder: Path, path: str) -> str:
     """Raises RefusedError."""
-    process = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        "-c",
-        _LIMITED,
-        program,
-        path or ".",
-        cwd=folder,
-        env={**_ENV, "HOME": str(folder), "TMPDIR": str(folder)},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+    env = {**_ENV, "HOME": str(folder), "TMPDIR": str(folder)}
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            output, errors = await asyncio.gather(_read(process.stdout), _read(process.stderr))
-            code = await process.wait()
+            output = await run((kubectl, "kustomize", str(folder / path)), env, limits=_LIMITS, most=_MOST_OUTPUT)
     except TimeoutError as error:
         raise RefusedError(f"the kustomization of {path} was not built within {_TIMEOUT_S:g} s") from error
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.returncode is None:
-            await asyncio.shield(process.wait())
-    if code:
-        said = errors.decode(errors="replace").replace(f"{folder}/", "").replace(str(folder), "")
-        raise RefusedError(one_line(said.strip(), _MOST_SAID) or f"kubectl kustomize ended with {code}")
+    except TooMuchError as error:
+        raise RefusedError(f"the kustomization makes more than {_MOST_OUTPUT >> 20} MiB") from error
+    except FailedError as error:
+        said = error.said.replace(f"{folder}/", "").replace(str(folder), "")
+        raise RefusedError(one_line(said.strip(), _MOST_SAID)) from error
     try:
         return output.decode()
     except UnicodeDecodeError as error:
         raise RefusedError(f"the kustomization of {path} makes no UTF-8") from error
-
-
-async def _read(stream: asyncio.StreamReader | None) -> bytes:
-    content = bytearray()
-    while stream is not None and (chunk := await stream.read(1 << 16)):
-        content += chunk
-        if len(content) > _MOST_OUTPUT:
-            raise RefusedError(f"the kustomization makes more than {_MOST_OUTPUT >> 20} MiB")
-    return bytes(content)
