@@ -64,6 +64,21 @@ DESCRIPTION = "Analyze the canary at this step, before the next one."
 """Of the field, which is the same in each kind of step."""
 
 
+class MayAnalyze:
+    """A step with an optional `analyze`."""
+
+    analyze: Analyze | None
+
+    @property
+    def at_most(self) -> float | None:
+        """Seconds; None: the step is done as soon as it is entered."""
+        return None if self.analyze is None else self.analyze.at_most
+
+    @property
+    def analyzes(self) -> bool:
+        return self.analyze is not None
+
+
 def _too_few(view: StepView) -> Wait | None:
     if view.canary_units >= view.min_units:
         return None

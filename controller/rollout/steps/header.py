@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from controller.api.fields import Absent, Rule, field, record
 from controller.api.reach import Header as Match
 from controller.api.shapes import Record
-from controller.rollout.analyze import DESCRIPTION, Analyze
+from controller.rollout.analyze import DESCRIPTION, Analyze, MayAnalyze
 from controller.rollout.preview import Reach
 from controller.rollout.step import Done, Outcome, StepView
 
@@ -26,7 +26,7 @@ _NO_PROOF = "people choose the requests with this header, so nothing is proven a
         )
     ]
 )
-class Header:
+class Header(MayAnalyze):
     needs: ClassVar[str] = "preview"
     weight: ClassVar[None] = None
     by_limits: ClassVar[bool] = True
@@ -37,14 +37,6 @@ class Header:
         "Send requests with a header to the canary, whatever the weight; from this step to the end of the rollout.",
     )
     analyze: Analyze | None = field(Record(Analyze), DESCRIPTION, default=Absent())
-
-    @property
-    def at_most(self) -> float | None:
-        return None if self.analyze is None else self.analyze.at_most
-
-    @property
-    def analyzes(self) -> bool:
-        return self.analyze is not None
 
     @property
     def reach(self) -> Reach:

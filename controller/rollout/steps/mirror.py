@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from controller.api.fields import Absent, field, record
 from controller.api.shapes import Record, Share
-from controller.rollout.analyze import DESCRIPTION, Analyze
+from controller.rollout.analyze import DESCRIPTION, Analyze, MayAnalyze
 from controller.rollout.preview import Reach
 from controller.rollout.step import Done, Outcome, StepView
 
@@ -15,7 +15,7 @@ EXAMPLE: dict[str, Any] = {"mirror": "10%", "analyze": {"atMost": "10m"}}
 
 
 @record()
-class Mirror:
+class Mirror(MayAnalyze):
     needs: ClassVar[str] = "mirrorPercent"
     weight: ClassVar[None] = None
 
@@ -25,14 +25,6 @@ class Mirror:
         "gets its answers. What a copied request writes is written twice.",
     )
     analyze: Analyze | None = field(Record(Analyze), DESCRIPTION, default=Absent())
-
-    @property
-    def at_most(self) -> float | None:
-        return None if self.analyze is None else self.analyze.at_most
-
-    @property
-    def analyzes(self) -> bool:
-        return self.analyze is not None
 
     @property
     def reach(self) -> Reach:
