@@ -82,7 +82,7 @@ class Opening:
         )
 
     def _settle(self, subject: Subject, known: Run | None) -> float:
-        """What a rollout has learnt stands in its first record."""
+        """A rollout keeps what it has learnt in its first record."""
         settle = subject.analysis.advanced.settle
         if known is not None and known.name == subject.preview_run:
             return known.plan.settle

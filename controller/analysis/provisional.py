@@ -43,7 +43,7 @@ async def _without_baseline(run: Run, questions: Sequence[Question], subject: Su
     odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
     if not looks or not odds:
         return None
-    # new pods that replace others are cold again, which nobody tells the analysis
+    # replaced pods are cold again, and the analysis does not know when that happens
     fit = [question for question in questions if not question.maturity and not question.warm_up]
     window = Window(as_datetime(since), as_datetime(now))
     try:

@@ -60,7 +60,7 @@ FORCE = f"{GROUP}/force"
 """On a manifest: `true` takes fields from another controller that has them."""
 
 RECONCILE = f"{GROUP}/reconcile"
-"""On a ReleaseRepository: another value than the last one fetches and applies at once."""
+"""On a ReleaseRepository: a new value starts a fetch at once."""
 
 COPIES = f"{GROUP}/copies"
 """On a revision's Service: its copies of ConfigMaps as they were made, each with its UID."""

@@ -154,7 +154,7 @@ _is_carrier: type[Carrier] = GitReport
 
 
 def _text(owner: Owner, config: Config) -> str:
-    """What comes from metrics and people stands as code: it mentions nobody, and shows no pictures."""
+    """Text from metrics and people is set as code, so that it mentions no user and embeds no image."""
     why = one_line(config.evidence, 512).replace("`", "'")
     name = f"`{owner.namespace}/{owner.name}`"
     if config.state == "success":
