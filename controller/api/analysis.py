@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from controller.api.alerts import MOST_GATES, AlertGate
 from controller.api.fields import Absent, Place, Rule, field, record
 from controller.api.reading import DURATION, parse_duration
 from controller.api.shapes import (
@@ -26,6 +27,8 @@ from controller.api.shapes import (
 from controller.stats.before import RATIO, SLACK
 
 ON_TIMEOUT = ("proceed", "wait", "rollback")
+ADVISE = "advise"
+"""A mode of metrics, beside `judge`."""
 
 
 def _fraction(percent: float) -> float:
@@ -115,6 +118,15 @@ class _Metric:
         default=Absent(),
         key="margin",
     )
+    advises: bool = field(
+        Word(("judge", ADVISE)),
+        "judge (the default): a regression rolls back, and a promotion needs its proof. advise: it is measured and "
+        "shown, and a regression is reported; it decides nothing, keeps nothing waiting, and takes no part of "
+        "maxFalseRollback.",
+        default=Absent(value=False),
+        key="mode",
+        convert=lambda word: word == ADVISE,
+    )
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,8 @@ class Metric:
     path: str
     limit: float | None = None
     """Rate of bad units, 0 to 1, that the canary may not exceed whatever stable does."""
+    advises: bool = False
+    """It is measured and shown, and decides nothing."""
 
     @classmethod
     def of(cls, written: _Metric) -> Metric:
@@ -139,6 +153,7 @@ class Metric:
             margin,
             written.path,
             None if limit is None else limit.max,
+            written.advises,
         )
 
 
@@ -213,6 +228,12 @@ class Analysis:
         default=[],
         convert=lambda written: tuple(map(Metric.of, written)),
     )
+    alerts: tuple[AlertGate, ...] = field(
+        List(Record(AlertGate, "One gate."), MOST_GATES, kind="atomic"),
+        "What firing alerts do. Grafana, Alertmanager and Kapacitor send them to the operator's /v1/alerts, or a "
+        "MetricSource is asked for them.",
+        default=Absent(()),
+    )
     advanced: Advanced = field(Record(Advanced), "Settings that rarely need a change.", default={})
     on_outage: OnOutage = field(
         Record(OnOutage),
@@ -226,3 +247,8 @@ class Analysis:
         "Hard stop without statistics: bad canary units beyond what stable's rate would have given.",
         default=Absent(),
     )
+
+    @property
+    def judging(self) -> tuple[Metric, ...]:
+        """The metrics that decide."""
+        return tuple(metric for metric in self.metrics if not metric.advises)

@@ -32,7 +32,7 @@ class Effect:
 
     @property
     def fits(self) -> bool:
-        return len(json.dumps(self.payload)) <= MOST_PAYLOAD_BYTES
+        return len(json.dumps(self.payload, ensure_ascii=False).encode()) <= MOST_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True)

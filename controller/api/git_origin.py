@@ -84,7 +84,8 @@ class GitSecret:
 class GitSigningSecret:
     name: str = field(
         Text(253, 1, NAME),
-        "Name of the Secret: a private SSH key without a passphrase under identity or ssh-privatekey.",
+        "Name of the Secret: a private key without a passphrase, SSH's under identity or ssh-privatekey, or OpenPGP's "
+        "under git.asc.",
     )
 
 
@@ -101,7 +102,8 @@ class GitOrigin:
     url: str = field(
         GIT_URL,
         "Of the repository: https or ssh, without credentials. Default: url, branch, path and, in the same namespace, "
-        "secretRef are those of the Flux Kustomization or the Argo CD Application that has applied the Release.",
+        "secretRef are those of the ReleaseRepository, the Flux Kustomization or the Argo CD Application that has "
+        "applied the Release.",
         default=Absent(""),
     )
     branch: str = field(Text(200, 1, BRANCH), "The branch that the cluster follows.", default="main")

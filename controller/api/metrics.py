@@ -186,7 +186,8 @@ class MetricTemplate:
     query: str = field(
         QueryText(),
         "Jinja2, sandboxed; undefined names are errors. Besides the parameters these are known: cluster, namespace, "
-        "service, stable, canary, start, stop, and what the source adds, such as bucket.",
+        "service, stable, canary, start, stop, and what the source adds, such as bucket. What is about one Release "
+        "alone stands in `{% filter either %}` or `{% filter alternatives %}`, so that one query can be about many.",
     )
     parameters: tuple[Parameter, ...] = field(
         List(_TypedParameter(), MAX_PARAMETERS, unique=("name",)), "What a Release can set.", default=[]
@@ -207,9 +208,10 @@ class MetricTemplate:
     """Seconds after a unit's beginning until its outcome is known; 0 where a unit is counted when it ends."""
     unit: str = field(
         Word(("request", CLIENT)),
-        "What its rows count: requests (or messages), or clients, each once for a version and bad if one of its "
-        "requests was. A canary that keeps clients with one version (strategy.canary.sticky) needs clients.",
-        default="request",
+        "What its rows count: requests (or messages; the default), or clients, each once for a version and bad if "
+        "one of its requests was. A canary that keeps clients with one version (strategy.canary.sticky) needs "
+        "clients.",
+        default=Absent("request"),
     )
     at_router: bool = field(
         Flag(),
@@ -221,7 +223,7 @@ class MetricTemplate:
         Flag(),
         "Whether its rows count requests that still run, too. A version that hangs ends none, so without such a metric "
         "only a time-out of the router shows that: `pointsman validate` looks for one of the two.",
-        default=False,
+        default=Absent(value=False),
     )
     halves: bool = field(
         Flag(),

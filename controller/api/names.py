@@ -59,6 +59,12 @@ PRUNE, PRUNE_ALLOW, PRUNE_NEVER = f"{GROUP}/prune", "allow", "never"
 FORCE = f"{GROUP}/force"
 """On a manifest: `true` takes fields from another controller that has them."""
 
+ADOPT = f"{GROUP}/adopt"
+"""On a manifest: `true` takes over an object that `pointsman sync` did not make."""
+
+BEFORE = f"{GROUP}/before-adoption"
+"""On what spec.adopt took over: what was changed of its spec, as it was, in JSON."""
+
 RECONCILE = f"{GROUP}/reconcile"
 """On a ReleaseRepository: a new value starts a fetch at once."""
 

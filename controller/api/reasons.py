@@ -70,6 +70,7 @@ class Reason(StrEnum):
     LOOK_LEFT_OUT = "LookLeftOut"
     WORK_MISSING = "WorkMissing"
     COMMON_CAUSE = "CommonCause"
+    AWAITING_ALERT = "AwaitingAlert"
     CANARY_UNREADY = "CanaryUnready"
     BASELINE_UNREADY = "BaselineUnready"
     NEW_VERSION_UNREADY = "NewVersionUnready"
@@ -85,6 +86,7 @@ class Reason(StrEnum):
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     PASS_FAILED = "PassFailed"  # noqa: S105 - a pass of the reconcile loop
 
+    ADOPTION_REFUSED = "AdoptionRefused"
     SERVICE_TAKEN = "ServiceTaken"
     ROUTE_TAKEN = "RouteTaken"
     NAME_TAKEN = "NameTaken"
@@ -94,8 +96,10 @@ class Reason(StrEnum):
     REGRESSED = "Regressed"
     ALL_BAD = "AllBad"
     MAX_HARMED = "MaxHarmed"
+    ALERT_FIRING = "AlertFiring"
     SHARE_UNUSED = "ShareUnused"
     CRASH_LOOP = "CrashLoop"
+    PODS_LOST = "PodsLost"
     DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     JOB_FAILED = "JobFailed"
     JOB_TIMEOUT = "JobTimeout"
@@ -264,7 +268,15 @@ MEANINGS: dict[Reason, Meaning] = {
         _ABORT,
     ),
     Reason.WORK_MISSING: _waiting("The new version gets less work than its weight."),
-    Reason.COMMON_CAUSE: _waiting("Stable exceeds the limit too, so the new version is not blamed."),
+    Reason.COMMON_CAUSE: _waiting(
+        "Stable exceeds the limit too, or the alert fires for it as well, so the new version is not blamed."
+    ),
+    Reason.AWAITING_ALERT: _waiting(
+        "An alert that spec.analysis.alerts names fires, so no step goes on; analysis and rollbacks do.",
+        "repair what it is about, or silence it where it comes from",
+        _PROMOTE,
+        _ABORT,
+    ),
     Reason.CANARY_UNREADY: _waiting("No pod of the canary serves; its work went to stable."),
     Reason.BASELINE_UNREADY: _waiting(
         "The new pods of stable that the canary is compared with do not serve. The canary is not blamed for it.",
@@ -297,7 +309,14 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.ROUTER_REFUSED: Meaning(Kind.BROKEN, "The router does not take the weights.", (_VALIDATE,)),
     Reason.PASS_FAILED: Meaning(Kind.BROKEN, "Pointsman cannot finish its work on this Release.", (_PODS,)),
-    Reason.SERVICE_TAKEN: Meaning(Kind.BROKEN, "A Service with this name belongs to something else.", (_OBJECTS,)),
+    Reason.ADOPTION_REFUSED: Meaning(
+        Kind.BROKEN, "What spec.adopt names cannot be taken over.", ("pointsman adopt deployment/NAME -n {namespace}",)
+    ),
+    Reason.SERVICE_TAKEN: Meaning(
+        Kind.BROKEN,
+        "A Service with this name belongs to something else.",
+        ("pointsman adopt deployment/NAME -n {namespace}", _OBJECTS),
+    ),
     Reason.ROUTE_TAKEN: Meaning(Kind.BROKEN, "A route with this name belongs to something else.", (_OBJECTS,)),
     Reason.NAME_TAKEN: Meaning(Kind.BROKEN, "An object with a needed name belongs to something else.", (_OBJECTS,)),
     Reason.INVALID: Meaning(Kind.BROKEN, "The manifest cannot be read.", (_VALIDATE,)),
@@ -305,7 +324,9 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.REGRESSED: _rejected("The new version is worse than its margin allows."),
     Reason.ALL_BAD: _rejected("Everything that the new version did was bad."),
     Reason.MAX_HARMED: _rejected("More units were harmed than spec.analysis.maxHarmed allows."),
+    Reason.ALERT_FIRING: _rejected("An alert that spec.analysis.alerts names fires since the version came."),
     Reason.SHARE_UNUSED: _rejected("The new version leaves its share of the queue unused."),
+    Reason.PODS_LOST: _rejected("No pod of the first version serves, and what it had taken the work from still runs."),
     Reason.CRASH_LOOP: _rejected("The new version's pods crash."),
     Reason.DEADLINE_EXCEEDED: _rejected("The new version's pods were not ready in time."),
     Reason.JOB_FAILED: _rejected("A step's Job ran against the new version and failed."),

@@ -17,6 +17,7 @@ from controller.api.abilities import (
     previews_elsewhere,
     reaches_in_one_way,
 )
+from controller.api.adopt import Adopt
 from controller.api.analysis import Analysis
 from controller.api.choice import Choice, OneOf
 from controller.api.fields import RULES, Absent, Kinds, Place, Rule, declared, field, parse, record, schema
@@ -76,9 +77,11 @@ class _Brought:
         return parse(place.kinds.of(self.name)[self.name], value, place)
 
 
+_JUDGES = "(!has(metric.mode) || metric.mode != 'advise')"
+"""In CEL."""
 _NO_BAKE = "leaves the old version a share of the work, and {} moves all of it in one switch: leave it out"
 _NEEDS_TCP = "needs a TCP port for its route"
-_NOTHING_TO_ANALYZE = "there is nothing to analyze: spec.analysis.metrics is empty"
+_NOTHING_TO_ANALYZE = "there is nothing to analyze: spec.analysis.metrics has no metric that judges"
 _NEEDS_LIMIT = "people choose these requests, so nothing can be compared: add a metric with limit to spec.analysis"
 _COPIES_ARE_NO_CLIENTS = "copies are requests, and with sticky metrics count clients: leave analyze or sticky out"
 _COPIES_ARE_NOT_FRESH = "copies go to the canary alone, so a fresh baseline has none: use baseline: stable"
@@ -86,7 +89,7 @@ _COPIES_ARE_NOT_FRESH = "copies go to the canary alone, so a fresh baseline has 
 
 def _analyzes_something(written: Written, place: Place) -> None:
     for index, step in enumerate(written.strategy.config.steps):
-        if step.analyzes and not written.analysis.metrics:
+        if step.analyzes and not written.analysis.judging:
             raise _analyze(written, place, index).refuse(_NOTHING_TO_ANALYZE)
 
 
@@ -97,7 +100,7 @@ def _analyze(written: Written, place: Place, step: int) -> Place:
 def _can_judge_without_work(written: Written, place: Place) -> None:
     """What reaches a version without a weight is compared where it is a random sample, and else held to limits."""
     strategy = written.strategy.config
-    limited = any(metric.limit is not None for metric in written.analysis.metrics)
+    limited = any(metric.limit is not None for metric in written.analysis.judging)
     for index, step in enumerate(strategy.steps):
         if not step.analyzes or getattr(step, "reach", None) is None:
             continue
@@ -170,11 +173,11 @@ class Written:
     )
     config_refs: str = field(
         Word(("Auto", "None")),
-        "Whether the ConfigMaps that the template names are a part of the version. Auto: each version has its own copy "
-        "of them, a change of one is a new version, and a rollback brings the old content back. A ConfigMap with the "
-        "annotation `pointsman.dev/config: live` is left out, and so are Secrets. None: pods read ConfigMaps as they "
-        "are.",
-        default="Auto",
+        "Whether the ConfigMaps that the template names are a part of the version. Auto (the default): each version "
+        "has its own copy of them, a change of one is a new version, and a rollback brings the old content back. A "
+        "ConfigMap with the annotation `pointsman.dev/config: live` is left out, and so are Secrets. None: pods read "
+        "ConfigMaps as they are.",
+        default=Absent("Auto"),
     )
     progress_deadline_seconds: int = field(
         Integer(1, 604_800),
@@ -198,6 +201,9 @@ class Written:
         "The Services that Pointsman makes, NAME for callers that pass no router, NAME-REVISION for each version. A "
         "queue's worker needs none.",
         default=Absent(),
+    )
+    adopt: Adopt | None = field(
+        Record(Adopt), "What runs already and is taken over by the first version.", default=Absent()
     )
     traffic: Choice = field(OneOf("routers"), "How work moves from version to version: exactly one way.")
     strategy: Choice = field(OneOf("strategies"), "How a new version is rolled out.", default={"canary": {}})
@@ -261,6 +267,9 @@ class ReleaseSpec:
     keep_failed: float | None = None
     """Seconds."""
     git_origin: GitOrigin | None = None
+    adopt: Adopt | None = None
+    unread: frozenset[str] = frozenset()
+    """Which parts of an invalid spec could not be read."""
 
 
 def release_schema(kinds: Kinds) -> dict[str, Any]:
@@ -273,7 +282,7 @@ def release_schema(kinds: Kinds) -> dict[str, Any]:
             rules.append(
                 Rule(
                     f"a step analyzes and {_NOTHING_TO_ANALYZE}",
-                    cel=f"!({analyzes}) || self.analysis.metrics.size() > 0",
+                    cel=f"!({analyzes}) || self.analysis.metrics.exists(metric, {_JUDGES})",
                 )
             )
             chosen = [word for word, step in kinds.of("steps").items() if getattr(step, "by_limits", False)]
@@ -283,7 +292,7 @@ def release_schema(kinds: Kinds) -> dict[str, Any]:
                     Rule(
                         f"{word} analyzes and {_NEEDS_LIMIT}",
                         cel=f"!has(self.strategy.{kind}) || !({analyzed}) || "
-                        "self.analysis.metrics.exists(metric, has(metric.limit))",
+                        f"self.analysis.metrics.exists(metric, has(metric.limit) && {_JUDGES})",
                     )
                 )
         if config.switches:
@@ -299,11 +308,14 @@ def _service_rule(kinds: Kinds) -> Rule:
 
 
 def _tcp_rules(kinds: Kinds) -> list[Rule]:
+    """None for `gatewayAPI`: 0.1 took such a spec. The API server lets no stored object off a new rule of `spec`, and
+    would refuse each write of it, its finalizer's removal included.
+    """
     tcp = "has(self.service) && self.service.ports.exists(port, !has(port.protocol) || port.protocol == 'TCP')"
     return [
         Rule(f"traffic.{kind} {_NEEDS_TCP}", cel=f"!has(self.traffic.{kind}) || ({tcp})")
         for kind, config in kinds.of("routers").items()
-        if getattr(config, "needs_tcp", False)
+        if getattr(config, "needs_tcp", False) and kind != "gatewayAPI"
     ]
 
 
@@ -336,14 +348,5 @@ def parse_release(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpe
         versions_configuration=written.config_refs == "Auto",
         keep_failed=written.keep_failed,
         git_origin=written.git_origin,
+        adopt=written.adopt,
     )
-
-
-def parse_what_runs(name: str, raw: Mapping[str, Any], kinds: Kinds) -> ReleaseSpec:
-    """As much of a spec that cannot be read as is needed to move its traffic. Raises SpecError when not even that."""
-    needed = ("replicas", "template", "configRefs", "service", "traffic", "deletionPolicy")
-    found = {key: raw[key] for key in needed if key in raw}
-    try:
-        return parse_release(name, {**found, "notify": raw.get("notify")}, kinds)
-    except SpecError:
-        return parse_release(name, found, kinds)

@@ -36,7 +36,12 @@ class RepositorySpec:
         "is applied. Default: the whole repository.",
         default=Absent(""),
     )
-    secret: GitSecret | None = field(Record(GitSecret), "What opens the repository.", default=Absent(), key="secretRef")
+    secret: GitSecret | None = field(
+        Record(GitSecret),
+        "What opens the repository. Its annotation pointsman.dev/git-urls names the url, or what that begins with.",
+        default=Absent(),
+        key="secretRef",
+    )
     interval: float = field(
         Duration("10s"), "How often the branch and the cluster are compared, at least 10s.", default="1m"
     )

@@ -41,11 +41,16 @@ class Text:
             raise place.refuse("is empty" if not text else f"{len(text)} characters, minimum is {self.least}")
         if len(text) > self.most:
             raise place.refuse(f"{len(text)} characters, maximum is {self.most}")
-        if self.pattern and not re.search(self.pattern, text, re.ASCII):
+        if self.pattern and not re.search(_whole(self.pattern), text, re.ASCII):
             raise place.refuse(
                 f"{text!r} is not {self.looks}" if self.looks else f"{text!r} does not match {self.pattern}"
             )
         return text
+
+
+def _whole(pattern: str) -> str:
+    """`$` is the text's end, as it is to the API server; to Python it is also before a line end."""
+    return rf"{pattern[:-1]}\Z" if pattern.endswith("$") and not pattern.endswith(r"\$") else pattern
 
 
 def a_string(value: Any, place: Place) -> str:

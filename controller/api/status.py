@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from controller.api.alerts import FiringAlert
 from controller.api.effect import Owed
+from controller.api.notice import Incident
+from controller.api.notify import Notify
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 
@@ -115,6 +118,8 @@ class Clock:
     """The moments of an attempt, in seconds since the epoch."""
 
     began: float
+    first_step: float | None = None
+    """When the first step began; None before. What was before it was not the canary's doing."""
     step_entered: float | None = None
     """When the step began; None while the canary has not had the pods for its first one."""
     step_started: float | None = None
@@ -156,6 +161,8 @@ class Attempt:
     run: str = ""
     """Its AnalysisRun."""
     notified: tuple[Notified, ...] = ()
+    alerts: tuple[FiringAlert, ...] = ()
+    """Those that fire and decide something."""
     change: str = ""
     """What of its configuration is new, in words that name ConfigMaps and keys."""
     baseline: str = ""
@@ -166,6 +173,8 @@ class Attempt:
     """Percent of the requests whose copies reach the canary and are judged."""
     chosen: bool = False
     """Requests that people choose, by a header, reach the canary, and are held to its limits."""
+    switched: bool = False
+    """All of the work was moved to it at once, also where it is back at stable now: looks are those of after it."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +200,12 @@ class Status:
     """The one that has the traffic: spec.traffic may ask for another one already."""
     previews: bool = False
     """The router may hold a preview: written before it is made, and until it is gone."""
+    adopts: str = ""
+    """The Deployment of spec.adopt, from the first version on until it is scaled down."""
+    adopted: str = ""
+    """The Deployment of spec.adopt, once it is scaled down."""
+    deletion_policy: str = ""
+    """Orphan once nothing that was made has an owner; empty while it would go with the Release."""
     router_beside: str = ""
     """Another one that may hold something of ours: it is taken into use, or left."""
     weight_since: float | None = None
@@ -219,6 +234,9 @@ class Status:
     route_edits: RouteEdits = RouteEdits()
     announced: tuple[str, ...] = ()
     """Conditions of which an event was sent, while they last: each is sent once."""
+    incidents: tuple[Incident, ...] = ()
+    alerted: tuple[Notify, ...] = ()
+    """Targets of the incidents that hear of the end, whatever spec.notify says by then."""
     owed: tuple[Owed, ...] = ()
     """Effects that are still to be carried out, or asked for their results."""
     blocked: Blocked | None = None

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.api import times
+from controller.api.alerts import FiringAlert
 from controller.api.effect import owed_from_raw, owed_to_raw
+from controller.api.notice import Incident, Topic
+from controller.api.notify import Notify
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import (
@@ -40,6 +43,9 @@ _TEXTS = {
     "selector": "selector",
     "router": "router",
     "router_beside": "routerBeside",
+    "adopts": "adopts",
+    "adopted": "adopted",
+    "deletion_policy": "deletionPolicy",
 }
 _NUMBERS = {
     "attempts": "attempt",
@@ -66,8 +72,10 @@ _ATTEMPT_FLAGS = {
     "awaits_person": "awaitsPerson",
     "start_blocked": "startBlocked",
     "chosen": "headerJudged",
+    "switched": "switched",
 }
 _CLOCK = {
+    "first_step": "firstStepAt",
     "step_entered": "stepEnteredAt",
     "step_started": "stepStartedAt",
     "held_since": "heldSince",
@@ -94,6 +102,11 @@ def status_from_raw(raw: Mapping[str, Any]) -> Status:
     values["stopped_at"] = 0 if values["attempt"] is not None else raw.get("step", 0)
     values["handled"] = tuple(raw.get("handledActions", ()))
     values["queued"] = tuple(raw.get("queuedRevisions", ()))
+    values["incidents"] = tuple(map(_incident_from_raw, raw.get("incidents", ())))
+    values["alerted"] = tuple(
+        Notify(item["name"], frozenset(), item["notifier"], item.get("config", {}), hears_ends=True)
+        for item in raw.get("alerted", ())
+    )
     values["announced"] = tuple(raw.get("announced", ()))
     values["unproven"] = tuple(Unproven(item["step"], item["message"]) for item in raw.get("unproven", ()))
     values["rejected"] = tuple(_rejection_from_raw(item) for item in raw.get("rejected", ()))
@@ -149,6 +162,10 @@ def _attempt_from_raw(raw: Mapping[str, Any]) -> Attempt | None:
     values["baseline_weight"] = float(raw.get("baselineWeight", 0))
     values["copied"] = float(raw.get("copiesJudged", 0))
     values["notified"] = tuple(Notified(item["about"], times.from_text(item["at"])) for item in raw.get("notified", ()))
+    values["alerts"] = tuple(
+        FiringAlert(item["id"], item["name"], times.from_text(item["since"]), item.get("labels", {}))
+        for item in raw.get("firingAlerts", ())
+    )
     return Attempt(canary, Clock(began, **moments), step=raw.get("step", 0), **values)
 
 
@@ -180,6 +197,12 @@ def status_to_raw(status: Status) -> dict[str, Any]:
         raw["lastSpec"] = {"template": status.last_spec.template, "revision": status.last_spec.revision}
     if status.unversioned:
         raw["unversioned"] = [_unversioned_to_raw(item) for item in status.unversioned]
+    if status.incidents:
+        raw["incidents"] = [_incident_to_raw(item) for item in status.incidents]
+    if status.alerted:
+        raw["alerted"] = [
+            {"name": target.name, "notifier": target.kind, "config": dict(target.raw)} for target in status.alerted
+        ]
     if status.owed:
         raw["owed"] = owed_to_raw(status.owed)
     return raw
@@ -226,6 +249,12 @@ def _put_attempt(raw: dict[str, Any], attempt: Attempt) -> None:
         raw["copiesJudged"] = _number(attempt.copied)
     if attempt.notified:
         raw["notified"] = [{"about": item.about, "at": times.to_text(item.at)} for item in attempt.notified[-KEPT:]]
+    if attempt.alerts:
+        raw["firingAlerts"] = [_alert_to_raw(item) for item in attempt.alerts]
+
+
+def _alert_to_raw(alert: FiringAlert) -> dict[str, Any]:
+    return {"id": alert.id, "name": alert.name, "since": times.to_text(alert.since), "labels": dict(alert.labels)}
 
 
 def _put_moments(raw: dict[str, Any], owner: object, fields: Mapping[str, str]) -> None:
@@ -242,6 +271,25 @@ def _blocked_to_raw(blocked: Blocked) -> dict[str, Any]:
 
 def _unversioned_to_raw(item: Unversioned) -> dict[str, Any]:
     return {"revision": item.revision} | ({"configuration": item.configuration} if item.configuration else {})
+
+
+def _incident_to_raw(item: Incident) -> dict[str, Any]:
+    raw: dict[str, Any] = {
+        "about": item.about,
+        "topic": str(item.topic),
+        "revision": item.revision,
+        "since": times.to_text(item.since),
+        "notified": list(item.notified),
+    }
+    return raw | {key: True for key in ("acknowledged", "quiet") if getattr(item, key)}
+
+
+def _incident_from_raw(raw: Mapping[str, Any]) -> Incident:
+    flags = {key: bool(raw.get(key)) for key in ("acknowledged", "quiet")}
+    notified = tuple(raw.get("notified", ()))
+    return Incident(
+        raw["about"], Topic(raw["topic"]), raw["revision"], times.from_text(raw["since"]), notified, **flags
+    )
 
 
 def _number(value: float) -> float | int:

@@ -1,7 +1,7 @@
 """`hack/gen-crd` writes what is generated; `hack/gen-crd --check` says whether it is what would be written.
 
-That is: crds/*.yaml, the operator's roles, the reference page, what kustomize has to know, and the list of modules that
-mypy checks.
+That is: crds/*.yaml, the operator's roles, the reference page, what kustomize has to know, the list of modules that
+mypy checks, the dashboards, and what the Helm chart has in common with gitops/install.
 """
 
 import argparse
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from controller.api.choice import DeclarationError
 from controller.registry import PluginError
-from hack.crd import generate, kustomize, reference, roles, typed
+from hack.boards import rendered
+from hack.crd import chart, generate, kustomize, reference, roles, typed
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +21,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where something would change")
     check = parser.parse_args().check
     try:
-        crds, others = generate.render(), render()
+        crds = generate.render()
+        others = render() | chart.render(crds, roles.render())
     except (generate.GenerateError, roles.RolesError, DeclarationError, PluginError) as error:
         print(f"gen-crd: {error}", file=sys.stderr)
         return 1
@@ -45,6 +47,7 @@ def render() -> dict[str, str]:
         "controller/docs/reference.md": reference.render(),
         kustomize.PATH: kustomize.render(),
         "tests/unit/contract/modules.py": typed.render(),
+        **rendered.render(),
     }
 
 

@@ -40,7 +40,8 @@ class Invalid:
 
 
 def load(file: Path) -> dict[str, Any]:
-    raw: dict[str, Any] = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
+    """The first object: rights that go with it follow."""
+    raw: dict[str, Any] = next(yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader))
     return raw
 
 

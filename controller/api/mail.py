@@ -1,0 +1,22 @@
+"""Where a mail is handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class TlsMode(StrEnum):
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class MailServer:
+    host: str
+    port: int
+    tls: TlsMode
+    username: str = ""
+    """Empty: no login."""
+    password: str = field(default="", repr=False)
