@@ -1,4 +1,7 @@
-"""Asks the sources for one window, and puts the answers of both revisions side by side."""
+"""Asks the sources for one window, and puts the answers of both revisions side by side.
+
+No look waits long for a metric that only advises: without an answer in time it has no row.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from controller.analysis.large_looks import LARGE_UNITS
 from controller.analysis.sources import MetricTroubleError, Question
 from controller.analysis.thresholds import label
 from controller.api.reasons import Reason
 from controller.ports import BrokenMetricError, NoData, Row, Samples, SourceOutageError, Window
 from controller.stats.counts import MOST_UNITS, NOTHING, Counts
+
+ADVICE_S = 2.0
+"""So long a look waits for a metric that only advises."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class Answers:
     rows: dict[str, Counts] = field(default_factory=dict)
     halves: dict[str, Counts] = field(default_factory=dict)
     """Of stable's pods, where they are told apart."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why there is no answer, by the names of metrics that only advise."""
 
 
 async def ask(questions: Sequence[Question], window: Window, *, stable: str, canary: str) -> dict[str, Counts]:
@@ -34,11 +43,13 @@ async def ask_in_halves(questions: Sequence[Question], window: Window, *, stable
     What ripens is asked for in a window that is so much older.
     """
     answers = await asyncio.gather(
-        *(question.provider.query(question.query, _ripe(window, question.maturity)) for question in questions),
-        return_exceptions=True,
+        *(_answer(question, _ripe(window, question.maturity)) for question in questions), return_exceptions=True
     )
     found = Answers()
     for question, answer in zip(questions, answers, strict=True):
+        if question.advises:
+            _take_advice(found, question, answer, stable=stable, canary=canary)
+            continue
         match answer:
             case Samples():
                 _take(found, question, answer.rows, stable=stable, canary=canary)
@@ -53,6 +64,37 @@ async def ask_in_halves(questions: Sequence[Question], window: Window, *, stable
     return found
 
 
+async def _answer(question: Question, window: Window) -> Samples | NoData:
+    if not question.advises:
+        return await question.provider.query(question.query, window)
+    try:
+        async with asyncio.timeout(ADVICE_S):
+            return await question.provider.query(question.query, window)
+    except TimeoutError as error:
+        raise SourceOutageError(f"no answer within {ADVICE_S:g} s") from error
+
+
+def _take_advice(
+    found: Answers, question: Question, answer: Samples | NoData | BaseException, *, stable: str, canary: str
+) -> None:
+    own = Answers()
+    match answer:
+        case Samples():
+            try:
+                _take(own, question, answer.rows, stable=stable, canary=canary)
+            except MetricTroubleError as error:
+                found.failed[question.name] = str(error)
+                return
+        case NoData():
+            own.rows[question.name] = NOTHING
+        case Exception():
+            found.failed[question.name] = f"{answer}" or type(answer).__name__
+        case BaseException():
+            raise answer
+    found.rows.update(own.rows)
+    found.halves.update(own.halves)
+
+
 def _ripe(window: Window, maturity: float) -> Window:
     older = timedelta(seconds=maturity)
     return Window(window.start - older, window.end - older) if maturity else window
@@ -64,6 +106,7 @@ _NONE = (0, 0)
 def _take(found: Answers, question: Question, rows: tuple[Row, ...], *, stable: str, canary: str) -> None:
     """Both revisions, side by side. One that is not there did nothing in this window."""
     sums: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
+    most, written = (LARGE_UNITS, "10^7 where a metric advises") if question.advises else (MOST_UNITS, "10^9")
     for row in rows:
         problem = _problem(question, row, stable, canary)
         if problem:
@@ -72,8 +115,8 @@ def _take(found: Answers, question: Question, rows: tuple[Row, ...], *, stable: 
     for name, parts in sums.items():
         for revision in (stable, canary):
             _, total = _sum(parts, revision)
-            if total > MOST_UNITS:
-                problem = f"revision {revision} has {total} units in one window, maximum is 10^9"
+            if total > most:
+                problem = f"revision {revision} has {total} units in one window, maximum is {written}"
                 raise MetricTroubleError(Reason.METRIC_BROKEN, f"metric {question.name}: {problem}")
         found.rows[name] = Counts(*_sum(parts, canary), *_sum(parts, stable))
         if question.halves:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controller.analysis.asking import ask
+from controller.analysis.asking import ask_in_halves
 from controller.analysis.sources import Question
 from controller.api.status import Status
 from controller.api.times import as_datetime
@@ -55,13 +55,14 @@ class BeforeSwitch:
         last = math.floor(until / interval)
         wanted = range(last - LOOKS, last)
         kept.windows = {number: rows for number, rows in kept.windows.items() if number in wanted}
+        remaining = list(questions)
         missing = [number for number in wanted if number not in kept.windows]
         for first in range(0, len(missing), _AT_ONCE):
             numbers = missing[first : first + _AT_ONCE]
             found = await asyncio.gather(
                 *(
-                    ask(
-                        questions,
+                    ask_in_halves(
+                        remaining,
                         Window(as_datetime(number * interval), as_datetime((number + 1) * interval)),
                         stable=status.stable,
                         canary=canary,
@@ -69,7 +70,9 @@ class BeforeSwitch:
                     for number in numbers
                 )
             )
-            kept.windows |= dict(zip(numbers, found, strict=True))
+            kept.windows |= dict(zip(numbers, (answers.rows for answers in found), strict=True))
+            failed = {name for answers in found for name in answers.failed}
+            remaining = [question for question in remaining if question.name not in failed]
 
     def looks(self, key: Key, subject: object) -> dict[str, list[tuple[int, int]]]:
         """Bad and all units of the old version, by metric or threshold, in the order of time."""

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Sequence
 
 from controller.stats.counts import Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan
 
 _LOG = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from controller.api.times import as_datetime
 from controller.kube.objects import Key
 from controller.ports import Window
 from controller.stats.counts import Look, metric_of
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan
 
 _LOG = logging.getLogger(__name__)
@@ -75,9 +75,9 @@ class ColdStarts:
         known = self._known.get(run.key)
         if known is None or known.run != run.name:
             return ""
-        advises = {metric.name for metric in run.judge.evidence().metrics if metric.advises}
+        overdispersed = {metric.name for metric in run.judge.evidence().metrics if metric.overdispersed}
         worse = known.judge.evidence().regression
-        if worse is None or worse.name in advises:
+        if worse is None or worse.name in overdispersed:
             return ""
         return (
             f"new pods of stable are worse than those that run: {worse.sentence()}. That is what a cold start costs; "
@@ -99,7 +99,9 @@ class ColdStarts:
 
 def _plan_of(plan: AnalysisPlan) -> AnalysisPlan:
     """What is compared with stable, by the same margins, and nothing is proven."""
-    compared = [metric for metric in plan.metrics if metric.limit is None and metric.before is None]
+    compared = [
+        metric for metric in plan.metrics if metric.limit is None and metric.before is None and not metric.advises
+    ]
     metrics = tuple(replace(metric, promote=None, control=None) for metric in compared)
     return replace(plan, metrics=metrics, horizon=MOST_STRETCHES, reserve_at=None)
 

@@ -17,7 +17,7 @@ from math import inf
 from controller.analysis.draining import DrainWatches
 from controller.analysis.measuring import Measured, Measuring
 from controller.analysis.runs import RunStore
-from controller.analysis.schedule import patience_s
+from controller.analysis.schedule import FAST_S, patience_s
 from controller.analysis.subject import AnalysisResult, Subject
 from controller.analysis.verdict import router_lag
 from controller.api.reasons import Reason
@@ -109,7 +109,7 @@ class AnalysisController:
         result, subject = entry.result, entry.subject
         run = self._runs.known(subject.key)
         if run is not None and run.name == result.run:
-            units = units_since(run.looks, subject.status.step_since)
+            units = units_since(run.looks, subject.status.step_since, run.plan.judging)
             result = replace(result, step_units=units, share_lag=router_lag(subject, run))
         if entry.asking_since is None or not (subject.measures or result.pending):
             return result
@@ -190,6 +190,9 @@ class AnalysisController:
         now = self.clock()
         result, again_in = await self.measuring.measure(subject, now, weight_known_until=weight_known_until)
         disaster = await self.measuring.provisional(subject, self.clock())
+        if again_in is not None and result.trouble is None:
+            # what is due at one moment for many Releases begins at one moment, however long each took the last time
+            again_in = max(min(again_in, FAST_S / 4), again_in - (self.clock() - now))
         return replace(result, disaster=disaster), again_in
 
     def _publish(self, key: Key, entry: _Entry, subject: Subject, result: AnalysisResult) -> None:

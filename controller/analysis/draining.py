@@ -39,7 +39,7 @@ class DrainWatches:
 
     def is_quiet(self, key: Key, drain: Drain | None) -> bool | None:
         """At once, as far as it is known; None where nothing drains, or no metric counts its work."""
-        if drain is None or not drain.old or not drain.analysis.metrics:
+        if drain is None or not drain.old or not drain.analysis.judging:
             self.forget(key)
             return None
         watch = self._watches.get(key)

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import inf
 
-from controller.analysis import large_looks, late_points
+from controller.analysis import advisers, large_looks, late_points
 from controller.analysis.asking import ask, ask_in_halves
 from controller.analysis.cold_starts import ColdStarts
 from controller.analysis.opening import Opening
-from controller.analysis.provisional import at_once, without_baseline
+from controller.analysis.provisional import at_once
 from controller.analysis.record import Run
 from controller.analysis.runs import RunStore
-from controller.analysis.schedule import FAST_S, is_fresh, next_end, weight_at
+from controller.analysis.schedule import FAST_S, fast_moment, is_fresh, next_end, weight_at
 from controller.analysis.sources import MetricTroubleError, Question, Sources
 from controller.analysis.subject import AnalysisResult, Drain, Subject, WeightChange
 from controller.analysis.thresholds import judged
@@ -33,6 +33,7 @@ from controller.ports import Window
 from controller.rollout.observation import MetricTrouble
 from controller.stats.all_bad import Disaster
 from controller.stats.counts import NOTHING, Look
+from controller.stats.evidence import Evidence
 from controller.stats.method import SETTLE_S
 
 _LOG = logging.getLogger(__name__)
@@ -41,6 +42,10 @@ _CATCH_UP = 20
 
 Measured = tuple[AnalysisResult, float | None]
 """What was found, and the seconds until the next measurement; None: when something is changed."""
+Looked = Callable[[Key, Status, str, Look, Evidence], object]
+"""Learns of each look: whose, the status it was made by, the revision beside the canary, what was found. It only takes
+note, and at once.
+"""
 
 
 class Measuring:
@@ -50,8 +55,12 @@ class Measuring:
         sources: Sources,
         lagged: Callable[[float], object] = lambda _: None,
         clock: Callable[[], float] = time.time,
+        looked: Looked = lambda *_: None,
     ) -> None:
-        """`lagged` is called for each look with the seconds from when its counts were complete until it was made."""
+        """`lagged` is called for each look with the seconds from when its counts were complete until it was made,
+        `looked` with the look itself.
+        """
+        self._looked = looked
         self._runs = runs
         self._sources = sources
         self._lagged = lagged
@@ -74,8 +83,9 @@ class Measuring:
             return AnalysisResult(trouble=error.trouble, run=status.run), analysis.interval
         if not subject.measures:
             self._opening.learn_delay(subject, questions)
-            silent = await heartbeats(questions, now, analysis.interval)
-            beats = any(question.heartbeat is not None for question in questions)
+            deciding = advisers.judging(questions)
+            silent = await heartbeats(deciding, now, analysis.interval)
+            beats = any(question.heartbeat is not None for question in deciding)
             lacks, trouble = await self._opening.learn_before(subject, now)
             every = beats or subject.is_compared_with_before
             return AnalysisResult(trouble=silent or trouble, lacks_before=lacks), analysis.interval if every else None
@@ -115,7 +125,7 @@ class Measuring:
         try:
             for old in drain.old:
                 questions = await self._sources.questions(
-                    drain.key, drain.analysis.metrics, stable=drain.stable, canary=old
+                    drain.key, drain.analysis.judging, stable=drain.stable, canary=old
                 )
                 rows = await ask(questions, window, stable=drain.stable, canary=old)
                 if any(counts.canary_total for counts in rows.values()):
@@ -130,17 +140,15 @@ class Measuring:
 
         Without a baseline looks test nothing, so this goes on with each of them.
         """
-        run, alone = self._runs.known(subject.key), subject.lacks_baseline
-        if run is None or not subject.measures or not (alone or is_fresh(subject.status, now)):
+        run = self._runs.known(subject.key)
+        if run is None or not subject.measures or not (subject.lacks_baseline or is_fresh(subject.status, now)):
             return None
         if run.judge.evidence().regression is not None:
             return None
         try:
-            questions = await self._questions(subject, subject.status.stable if alone else subject.reference)
+            questions = await self._questions(subject, subject.reference)
         except MetricTroubleError:
             return None  # the measurement reports it
-        if alone:
-            return await without_baseline(run, questions, subject, now)
         return await at_once(run, questions, subject, now)
 
     async def _questions(self, subject: Subject, reference: str) -> tuple[Question, ...]:
@@ -150,11 +158,7 @@ class Measuring:
         """
         metrics, stable = subject.analysis.metrics, reference or subject.target
         questions = await self._sources.questions(subject.key, metrics, stable=stable, canary=subject.target)
-        if subject.sticky and (wrong := [one.name for one in questions if not one.counts_clients]):
-            raise MetricTroubleError(Reason.METRIC_INVALID, f"metric {wrong[0]}: {NOT_CLIENTS}")
-        if subject.status.copied and (wrong := [one.name for one in questions if one.counts_clients]):
-            raise MetricTroubleError(Reason.METRIC_INVALID, f"metric {wrong[0]}: {COPIES_NOT_CLIENTS}")
-        return questions
+        return tuple(_of_fitting_unit(question, subject) for question in questions)
 
     @staticmethod
     def _again_in(
@@ -165,7 +169,7 @@ class Measuring:
         # one that is overdue waits for a pass to say which weight is in force
         due = max(FAST_S / 4, _next_end(run, subject, questions) + run.plan.settle - now)
         if is_fresh(subject.status, now):
-            return min(due, FAST_S)
+            return min(due, fast_moment(now, run.end) + FAST_S - now)
         return subject.analysis.interval if result.trouble is not None else due
 
     async def _catch_up(
@@ -188,17 +192,21 @@ class Measuring:
                     queries = await self._questions(subject, reference)
                 except MetricTroubleError as error:
                     return error.trouble
-            ready = _ready(queries, run, subject, start, force)
+            ready = advisers.askable(_ready(advisers.as_planned(queries, run), run, subject, start, force), run, now)
             try:
                 found = await ask_in_halves(ready, window, stable=reference, canary=status.canary)
             except MetricTroubleError as error:
                 self._sources.forget(run.key)  # its token may have been changed
                 return error.trouble
+            advisers.note(run, ready, found.failed, now)
+            ready = [question for question in ready if question.name not in found.failed]
             rows = judged(run.plan, ready, found.rows)
-            halves = {name: counts for name, counts in found.halves.items() if name in rows and counts != NOTHING}
-            if NOTHING in rows.values():
+            # the baseline's halves are compared with each other, and not those of warm pods
+            split = {} if force.baseline is not None and force.baseline <= 0 else found.halves
+            halves = {name: counts for name, counts in split.items() if name in rows and counts != NOTHING}
+            if NOTHING in [counts for name, counts in rows.items() if name in run.plan.judging]:
                 # no requests, or nothing that counts them: without a sign of life the window stays due
-                silent = await heartbeats(ready, now, analysis.interval)
+                silent = await heartbeats(advisers.judging(ready), now, analysis.interval)
                 if silent is not None:
                     return silent
             if self._runs.is_over(run):
@@ -222,6 +230,7 @@ class Measuring:
                     return None
             self._runs.add(run, look)
             self._lagged(now - end - run.plan.settle + time.monotonic() - began)
+            self._looked(subject.key, status, reference, look, run.judge.evidence())
         return None
 
     async def _audit(self, run: Run, subject: Subject) -> None:
@@ -237,11 +246,25 @@ class Measuring:
         window = Window(as_datetime(looks[0].start), as_datetime(looks[-1].end))
         reference = references.pop()
         try:
-            chosen = [each for each in await self._questions(subject, reference) if each.name in counted]
-            found = await ask(chosen, window, stable=reference, canary=subject.status.canary)
-            late_points.note(run, looks, judged(run.plan, chosen, found))
+            questions = advisers.as_planned(await self._questions(subject, reference), run)
+            chosen = [each for each in questions if each.name in counted and each.name not in run.unmeasured]
+            found = await ask_in_halves(chosen, window, stable=reference, canary=subject.status.canary)
+            answered = [each for each in chosen if each.name not in found.failed]
+            late_points.note(run, looks, judged(run.plan, answered, found.rows))
         except MetricTroubleError as error:
             _LOG.info("%s: late points were not counted: %s", run.name, error)
+
+
+def _of_fitting_unit(question: Question, subject: Subject) -> Question:
+    """Raises MetricTroubleError."""
+    problem = ""
+    if subject.sticky and not question.counts_clients:
+        problem = NOT_CLIENTS
+    elif subject.status.copied and question.counts_clients:
+        problem = COPIES_NOT_CLIENTS
+    if problem and not question.advises:
+        raise MetricTroubleError(Reason.METRIC_INVALID, f"metric {question.name}: {problem}")
+    return Question.unanswerable(question.name, problem) if problem else question
 
 
 async def heartbeats(questions: Iterable[Question], now: float, every: float) -> MetricTrouble | None:

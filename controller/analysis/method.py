@@ -62,7 +62,7 @@ def compared_with_before(
             return metric
         after = margin.after_switch or AFTER_SWITCH
         before = Before.of(looks.get(metric.name, ()))
-        return MetricPlan(metric.name, after.ratio, slack=after.slack, before=before)
+        return MetricPlan(metric.name, after.ratio, slack=after.slack, before=before, advises=metric.advises)
 
     return replace(plan, metrics=tuple(map(compared, plan.metrics)))
 
@@ -80,6 +80,6 @@ def _plans_of(metric: Metric, thresholds: Thresholds | None) -> list[MetricPlan]
 def metric_plan(metric: Metric, name: str) -> MetricPlan:
     """`name` is the metric's, or that of one threshold of it."""
     if metric.margin is None:
-        return MetricPlan(name, None, limit=metric.limit)
+        return MetricPlan(name, None, limit=metric.limit, advises=metric.advises)
     margin = metric.margin
-    return MetricPlan(name, margin.rollback_above, margin.promote_below, slack=margin.slack)
+    return MetricPlan(name, margin.rollback_above, margin.promote_below, slack=margin.slack, advises=metric.advises)

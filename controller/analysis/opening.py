@@ -7,9 +7,11 @@ half of the error budget.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
+from controller.analysis import advisers
 from controller.analysis.asking import ask
 from controller.analysis.before import BeforeSwitch
 from controller.analysis.ingestion_delay import Ask, IngestionDelay, baseline_rates
@@ -49,8 +51,9 @@ class Opening:
 
     def learn_delay(self, subject: Subject, questions: Sequence[Question]) -> None:
         settle = subject.analysis.advanced.settle is None
-        asking = _asking(questions, subject.status, subject.target)
-        source = questions[0].provider if questions else None
+        deciding = advisers.judging(questions)
+        asking = _asking(deciding, subject.status, subject.target)
+        source = deciding[0].provider if deciding else None
         self._delay.begin(subject.key, subject.attempt, asking, settle=settle, source=source)
 
     async def learn_before(self, subject: Subject, now: float) -> tuple[bool, MetricTrouble | None]:
@@ -66,7 +69,7 @@ class Opening:
             trouble = error.trouble
         looks = self._before.looks(subject.key, subject.attempt)
         enough = {metric_of(name) for name, seen in looks.items() if Before.of(seen).total}
-        lacks = any(metric.margin is not None and metric.name not in enough for metric in subject.analysis.metrics)
+        lacks = any(metric.margin is not None and metric.name not in enough for metric in subject.analysis.judging)
         return lacks, trouble
 
     async def _ask_before(self, subject: Subject, questions: Sequence[Question], until: float) -> None:
@@ -136,18 +139,25 @@ class Opening:
             plan = compared_with_before(plan, analysis, self._before.looks(key, subject.attempt))
         plan = await self._controlled(key, plan, questions)
         # asked once more: what was learnt may be older, or lost with the process that learnt it
-        measured = await baseline_rates(_asking(questions, status, status.canary), started)
+        measured = await baseline_rates(_asking(advisers.judging(questions), status, status.canary), started)
         rates = {name: max(learnt.get(name, 0.0), measured.get(name, 0.0)) for name in {**learnt, **measured}}
         return plan, {name: rates[name] for name in (metric.name for metric in plan.metrics) if name in rates}
 
     async def _controlled(self, key: Key, plan: AnalysisPlan, questions: Sequence[Question]) -> AnalysisPlan:
         """Raises MetricTroubleError, KubeError."""
         halved = {question.name for question in questions if question.halves}
-        tests = len(plan.metrics) + sum(metric.metric in halved for metric in plan.metrics)
+        tests = _tests(plan, halved)
+        if tests > MOST_TESTS:
+            plan = replace(plan, metrics=tuple(metric for metric in plan.metrics if not metric.advises))
+            tests = _tests(plan, halved)
         if tests > MOST_TESTS:
             problem = f"the metrics, their thresholds and halves make {tests} tests, the maximum is {MOST_TESTS}"
             raise MetricTroubleError(Reason.METRIC_INVALID, f"{problem}: leave some out")
         return controlled(plan, halved, await self._runs.controls(key)) if halved else plan
+
+
+def _tests(plan: AnalysisPlan, halved: Collection[str]) -> int:
+    return len(plan.metrics) + sum(metric.metric in halved for metric in plan.metrics)
 
 
 def _asking(questions: Sequence[Question], status: Status, target: str) -> Ask:

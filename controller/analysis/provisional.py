@@ -8,7 +8,7 @@ from dataclasses import replace
 from controller.analysis import large_looks
 from controller.analysis.asking import ask
 from controller.analysis.record import Run
-from controller.analysis.schedule import FAST_S
+from controller.analysis.schedule import FAST_S, fast_moment
 from controller.analysis.sources import MetricTroubleError, Question
 from controller.analysis.subject import Subject
 from controller.api.times import as_datetime
@@ -21,30 +21,33 @@ _LOST_AT_MOST_S = 600.0
 
 
 async def at_once(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
-    """Asked once a second at most."""
-    if now - run.provisional_at >= FAST_S:
-        run.provisional_at = now
-        run.provisional = await _provisional(run, questions, subject, now)
+    """Asked once a second at most. `questions` are about `subject.reference`."""
+    moment = fast_moment(now, run.end)
+    if moment - run.provisional_at >= FAST_S / 2:
+        run.provisional_at = moment
+        if subject.lacks_baseline:
+            run.provisional = await _without_baseline(run, questions, subject, now)
+        else:
+            run.provisional = await _since_the_last_look(run, questions, subject, moment)
     # what was found stays found until it is asked again: the write that acts on it may meet a conflict
     return run.provisional
 
 
-async def without_baseline(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
-    """As `at_once`, of the time since the baseline lost its work. `questions` are about stable in its place."""
-    if now - run.provisional_at >= FAST_S:
-        run.provisional_at = now
-        run.provisional = await _without_baseline(run, questions, subject, now)
-    return run.provisional
+def _odds_of(run: Run) -> dict[str, float]:
+    """Of the metrics that a version may be taken back for at once."""
+    metrics = run.plan.metrics
+    return {metric.name: metric.odds for metric in metrics if metric.odds is not None and not metric.advises}
 
 
 async def _without_baseline(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
+    """Of the time since the baseline lost its work, with stable in its place."""
     since = max(subject.status.weight_since or run.started, run.started, now - _LOST_AT_MOST_S)
     looks = first_looks(run.looks, now - since)
-    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
+    odds = _odds_of(run)
     if not looks or not odds:
         return None
     # replaced pods are cold again, and the analysis does not know when that happens
-    fit = [question for question in questions if not question.maturity and not question.warm_up]
+    fit = [one for one in questions if not one.maturity and not one.warm_up and not one.advises]
     window = Window(as_datetime(since), as_datetime(now))
     try:
         rows = await ask(fit, window, stable=subject.status.stable, canary=subject.status.canary)
@@ -58,20 +61,23 @@ async def _without_baseline(run: Run, questions: Sequence[Question], subject: Su
     return next((one for one in found if one is not None), None)
 
 
-async def _provisional(run: Run, questions: Sequence[Question], subject: Subject, now: float) -> Disaster | None:
+async def _since_the_last_look(
+    run: Run, questions: Sequence[Question], subject: Subject, until: float
+) -> Disaster | None:
     """From what has come in since the last look, complete or not. An outage here is the next look's to report."""
-    odds = {metric.name: metric.odds for metric in run.plan.metrics if metric.odds is not None}
+    odds = _odds_of(run)
     before = {metric.name: metric.before for metric in run.plan.metrics if metric.before is not None}
-    if now <= run.end or not odds or not subject.weights[-1].compares:
+    if until <= run.end or not odds or not subject.weights[-1].compares:
         return None
-    window = Window(as_datetime(run.end), as_datetime(now))
+    window = Window(as_datetime(run.end), as_datetime(until))
     try:
-        at_once = [question for question in questions if not question.maturity]
-        rows = await ask(at_once, window, stable=subject.reference, canary=subject.status.canary)
+        ripe = [question for question in questions if not question.maturity and not question.advises]
+        rows = await ask(ripe, window, stable=subject.reference, canary=subject.status.canary)
     except MetricTroubleError:
         return None
     if large_looks.is_large(rows, {}):
         return None  # the look will say so, which is written down first
     found = (disaster(name, counts, odds[name], before.get(name)) for name, counts in rows.items() if name in odds)
     worst = next((one for one in found if one is not None), None)
-    return replace(worst, reference="the baseline") if worst is not None and subject.status.baseline else worst
+    fresh = subject.reference != subject.status.stable
+    return replace(worst, reference="the baseline") if worst is not None and fresh else worst

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from controller.analysis import checkpoints
@@ -17,7 +18,7 @@ from controller.api import times
 from controller.kube.objects import Key
 from controller.stats.all_bad import Disaster
 from controller.stats.counts import MOST_UNITS, Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, plan_from_raw
 
 PAGE = 200
@@ -61,6 +62,8 @@ class Run:
     """Written down, and not judged yet (see large_looks.py)."""
     left_out: dict[int, Look] = field(default_factory=dict)
     """Looks that ended the process that judged them, by number, with their counts. In `looks` they have none."""
+    unmeasured: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Metrics that only advise and could not be measured: why, and until when they are left alone."""
     turns: list[float] = field(default_factory=list)
     """Moments at which the weight changed, between two looks."""
     closed: bool = False
@@ -105,6 +108,34 @@ def is_page(key: Key, page: Mapping[str, Any]) -> bool:
     spec = page["spec"]
     name = run_name(key, str(spec.get("canaryRevision", "")), spec["attempt"])
     return page["metadata"]["name"] in {page_name(one, spec["page"]) for one in (name, f"{name}{PREVIEW}")}
+
+
+def _began_at(page: Mapping[str, Any]) -> float:
+    """When its rollout's looks began, by which records are ordered: attempts are counted anew where a status was lost,
+    and an attempt that was judged before a switch has two records. -inf where it does not say.
+    """
+    spec = page.get("spec")
+    try:
+        return times.from_text(spec["startedAt"]) if isinstance(spec, Mapping) else -inf
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return -inf
+
+
+def youngest(key: Key, pages: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first page of the last record among AnalysisRuns with our labels."""
+    return max((page for page in pages if _is_first(key, page)), key=age, default=None)
+
+
+def age(page: Mapping[str, Any]) -> tuple[float, int, int]:
+    """The later of two pages with our labels has the greater one."""
+    return _began_at(page), page["spec"]["attempt"], page["spec"]["page"]
+
+
+def _is_first(key: Key, page: Mapping[str, Any]) -> bool:
+    try:
+        return is_page(key, page) and page["spec"]["page"] == 0
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 def turns_of(looks: Sequence[Look]) -> list[float]:

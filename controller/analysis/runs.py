@@ -15,6 +15,7 @@ from controller.analysis.record import (
     PREVIEW,
     MalformedRunError,
     Run,
+    age,
     is_full,
     is_page,
     look_to_raw,
@@ -261,7 +262,7 @@ class RunStore:
     async def controls(self, key: Key) -> Mapping[str, str]:
         """What stable's halves have said of each other so far (see stats/overdispersion.py)."""
         pages = await self._pages_of(key)
-        pages.sort(key=_order)
+        pages.sort(key=age)
         found: dict[str, str] = {}
         for page in pages:  # a metric that was left out for an attempt keeps what is known of it
             found |= page.get("status", {}).get("controls", {})
@@ -274,15 +275,15 @@ class RunStore:
 
     async def _forget_old(self, key: Key) -> None:
         pages = await self._pages_of(key)
-        attempts = sorted({int(page["spec"]["attempt"]) for page in pages}, reverse=True)
+        pages.sort(key=age, reverse=True)
+        attempts = list(dict.fromkeys(map(_attempt, pages)))
         for page in pages:
-            if int(page["spec"]["attempt"]) not in attempts[:KEPT_RUNS]:
+            if _attempt(page) not in attempts[:KEPT_RUNS]:
                 await self._kube.delete(ANALYSIS_RUNS, key.namespace, page["metadata"]["name"], seen=page)
 
 
-def _order(page: Mapping[str, Any]) -> tuple[int, str, int]:
-    spec = page["spec"]
-    return int(spec["attempt"]), spec.get("startedAt", ""), int(spec["page"])
+def _attempt(page: Mapping[str, Any]) -> tuple[int, str]:
+    return int(page["spec"]["attempt"]), str(page["spec"]["canaryRevision"])
 
 
 def _run_of(key: Key, rejected: RejectedVersion) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 from controller.analysis.subject import WeightChange
@@ -10,6 +11,12 @@ from controller.api.status import Status
 FAST_S = 1.0
 FAST_FOR_S = 30.0
 """After each change of weight, provisional counts are asked for this often, for so long."""
+_TENTHS = 10
+"""Windows end at whole tenths of the interval since the epoch, so that those of many Releases are the same, and their
+counts can be asked for together. Not all at one moment, which would make the last of them late.
+"""
+_LOST = 1e-3
+"""Of a tenth: what a float or a text of microseconds may have lost."""
 _PATIENCE_LOOKS = 2
 _LEAST_PATIENCE_S = 5.0
 
@@ -23,12 +30,24 @@ def next_end(
     weights: Sequence[WeightChange],
     maturities: Collection[float],
 ) -> float:
-    """A window also ends where the weight changed, so that the share is constant in it: when it changed, and for what
-    ripens, so much later. Seconds since the epoch.
+    """An interval after the last one, or less than a tenth of it later (see `_TENTHS`). A window also ends where the
+    weight changed, so that the share is constant in it: when it changed, and for what ripens, so much later. Seconds
+    since the epoch.
     """
     changed = [started, *turns, *(change.since for change in weights)]
     moments = (moment + maturity for moment in changed for maturity in {0.0, *maturities})
-    return min([end + interval, *(moment for moment in moments if moment > end)])
+    return min([_at_tenth(end + interval, interval), *(moment for moment in moments if moment > end)])
+
+
+def _at_tenth(moment: float, interval: float) -> float:
+    """The first whole tenth of the interval that is not before `moment`."""
+    tenth = interval / _TENTHS
+    return math.ceil(moment / tenth - _LOST) * tenth
+
+
+def fast_moment(now: float, end: float) -> float:
+    """Until when provisional counts are asked for: whole seconds after the last look, the same for many Releases."""
+    return end + math.floor((now - end) / FAST_S + _LOST) * FAST_S
 
 
 def weight_at(moment: float, weights: Sequence[WeightChange], *, before: WeightChange) -> WeightChange:

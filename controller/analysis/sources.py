@@ -7,14 +7,16 @@ until a template or a source changes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller import registry
+from controller.analysis.batching import Batching
 from controller.analysis.heartbeat import Heartbeat
+from controller.analysis.limited import Limited
+from controller.api.alerts import FiringAlert
 from controller.api.analysis import Metric
 from controller.api.metric_source import MetricSource, parse_source
 from controller.api.metrics import CLIENT, Context, MetricTemplate, bind, parse_template
@@ -25,18 +27,22 @@ from controller.api.secret import SecretRef
 from controller.kube.client import KubeClient
 from controller.kube.objects import Key
 from controller.kube.secrets import SecretError, secret_value
-from controller.ports import MetricProvider, NoData, Query, Resolve, Samples, SourceOutageError, Window, threshold_text
+from controller.ports import (
+    BrokenMetricError,
+    MetricProvider,
+    NoData,
+    Query,
+    Resolve,
+    Samples,
+    SourceOutageError,
+    Window,
+    threshold_text,
+)
 from controller.providers.rendering import Renderer, RenderError
 from controller.rollout.observation import MetricTrouble
 
 _KEPT_S = 60.0
 _UNWANTED_S = 600.0
-AT_ONCE = 16
-"""Questions to one source at once; the others wait for their turn."""
-
-
-_LONGEST_S = 75.0
-"""More than any time-out that a source may have: one that keeps to none frees its place all the same."""
 
 
 class MetricTroubleError(Exception):
@@ -67,6 +73,29 @@ class Question:
     """Its rows come for two halves of a revision's pods."""
     counts_clients: bool = False
     """Its units are clients, each counted once for a version."""
+    advises: bool = False
+    """Nothing waits for its answer (see advisers.py)."""
+
+    @classmethod
+    def unanswerable(cls, name: str, why: str) -> Question:
+        """Of a metric that only advises: what cannot be asked is said whenever it is asked."""
+        return cls(name, Query("", ""), Unanswerable(why), warm_up=False, advises=True)
+
+
+@dataclass(frozen=True)
+class Unanswerable:
+    """In place of a provider."""
+
+    why: str
+
+    async def query(self, _: Query, __: Window) -> Samples | NoData:
+        raise BrokenMetricError(self.why)
+
+    async def has_rows(self, _: Query, __: Window) -> bool:
+        raise BrokenMetricError(self.why)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 @dataclass(frozen=True)
@@ -80,37 +109,9 @@ class _Resolved:
 class _Provider:
     made_of: object
     """Kind, fields and secrets."""
-    provider: MetricProvider
+    provider: Batching
     wanted_at: float
     """When it was last asked for, by the monotonic clock: who uses it does so each minute."""
-
-
-class Limited:
-    """A provider that is asked so much at once and no more: a source that hangs holds up nobody but its own."""
-
-    def __init__(self, provider: MetricProvider, at_once: int = AT_ONCE) -> None:
-        self._provider = provider
-        self._places = asyncio.Semaphore(at_once)
-
-    async def query(self, query: Query, window: Window) -> Samples | NoData:
-        async with self._place():
-            return await self._provider.query(query, window)
-
-    async def has_rows(self, query: Query, window: Window) -> bool:
-        async with self._place():
-            return await self._provider.has_rows(query, window)
-
-    @contextlib.asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        async with self._places:
-            try:
-                async with asyncio.timeout(_LONGEST_S):
-                    yield
-            except TimeoutError as error:
-                raise SourceOutageError(f"no answer within {_LONGEST_S:g} s") from error
-
-    async def close(self) -> None:
-        await self._provider.close()
 
 
 class Sources:
@@ -162,10 +163,19 @@ class Sources:
         for known in self._resolved.get(key, ()):
             if known.subject == subject and time.monotonic() - known.at < _KEPT_S:
                 return known.questions
-        questions = tuple([await self._question(key, metric, stable, canary) for metric in metrics])
+        questions = tuple([await self._question_or_why_not(key, metric, stable, canary) for metric in metrics])
         others = [one for one in self._resolved.get(key, ()) if one.subject != subject]
         self._resolved[key] = (_Resolved(questions, subject, time.monotonic()), *others[:2])
         return questions
+
+    async def _question_or_why_not(self, key: Key, metric: Metric, stable: str, canary: str) -> Question:
+        """Raises MetricTroubleError, but for a metric that only advises; KubeError."""
+        try:
+            return await self._question(key, metric, stable, canary)
+        except MetricTroubleError as error:
+            if not metric.advises:
+                raise
+            return Question.unanswerable(metric.name, str(error).removeprefix(f"metric {metric.name}: "))
 
     async def _question(self, key: Key, metric: Metric, stable: str, canary: str) -> Question:
         path = f"{metric.path}.template"
@@ -173,7 +183,7 @@ class Sources:
             home, raw = await self._find(METRIC_TEMPLATES, key.namespace, metric.template, path)
             where = f"MetricTemplate {home}/{metric.template} spec"
             template = parse_template(raw["spec"], where, languages=registry.dialects(), kinds=registry.kinds())
-            source, provider, beaten = await self._provider(key, template, where, home)
+            source, provider, beaten = await self._provider(key, template.source, f"{where}.source", home)
             context = Context(
                 cluster=self._cluster,
                 namespace=key.namespace,
@@ -202,6 +212,7 @@ class Sources:
             always=always,
             halves=template.halves,
             counts_clients=template.unit == CLIENT,
+            advises=metric.advises,
         )
 
     async def _heartbeat(self, key: Key, name: str, source: MetricSource, provider: MetricProvider) -> Heartbeat | None:
@@ -226,29 +237,44 @@ class Sources:
         raise SpecError(path, f"no {resource.kind} {name!r} in namespace {namespace} or {self._own}")
 
     async def _provider(
-        self, key: Key, template: MetricTemplate, where: str, template_home: str
-    ) -> tuple[MetricSource, MetricProvider, str]:
-        home, raw = await self._find(METRIC_SOURCES, key.namespace, template.source, f"{where}.source")
-        name = f"{home}/{template.source}"
+        self, key: Key, wanted: str, path: str, template_home: str
+    ) -> tuple[MetricSource, Batching, str]:
+        """`path`: the field that names it."""
+        home, raw = await self._find(METRIC_SOURCES, key.namespace, wanted, path)
+        name = f"{home}/{wanted}"
         modules = registry.modules("providers")
         source = parse_source(raw["spec"], f"MetricSource {name} spec", registry.kinds())
         if not source.serves(key.namespace, own=home):
             raise SpecError(f"MetricSource {name} spec.allowedNamespaces", f"does not name {key.namespace}")
         if home not in (template_home, key.namespace) and not source.allow_inline:
-            raise SpecError(f"{where}.source", f"MetricSource {name} takes templates of its own namespace only")
+            raise SpecError(path, f"MetricSource {name} takes templates of its own namespace only (allowInline)")
         secrets = {known_as: await self._secret(home, at) for known_as, at in source.config.secrets().items()}
         async with self._lock:
             resolve = None if home == self._own else self._resolve
             made_of = (source.kind, source.config, secrets)
-            known = self._providers.get((home, template.source))
+            known = self._providers.get((home, wanted))
             if known is not None and known.made_of == made_of:
                 known.wanted_at = time.monotonic()
                 return source, known.provider, name
-            provider: MetricProvider = Limited(modules[source.kind].create(source.config, secrets, resolve))
-            self._providers[home, template.source] = _Provider(made_of, provider, time.monotonic())
+            provider = Batching(Limited(modules[source.kind].create(source.config, secrets, resolve)))
+            self._providers[home, wanted] = _Provider(made_of, provider, time.monotonic())
             if known is not None:
                 await known.provider.close()
             return source, provider, name
+
+    async def firing(self, key: Key, wanted: str, labels: Mapping[str, str]) -> Sequence[FiringAlert]:
+        """Of the MetricSource `wanted`. Raises MetricTroubleError, KubeError."""
+        path = "spec.analysis.alerts.source"
+        try:
+            _, provider, name = await self._provider(key, wanted, path, key.namespace)
+            found = await provider.firing(labels)
+        except SpecError as error:
+            raise MetricTroubleError(Reason.METRIC_INVALID, f"alerts: {error}") from error
+        except SourceOutageError as error:
+            raise MetricTroubleError(Reason.SOURCE_OUTAGE, f"alerts are not known: {error}") from error
+        except BrokenMetricError as error:
+            raise MetricTroubleError(Reason.METRIC_BROKEN, f"alerts of MetricSource {name}: {error}") from error
+        return [replace(alert, source=wanted) for alert in found]
 
     async def _secret(self, namespace: str, reference: SecretRef) -> str:
         try:

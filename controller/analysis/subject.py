@@ -84,7 +84,7 @@ class Subject:
     @property
     def reference(self) -> str:
         """The revision whose counts stand beside the canary's now: stable, or the baseline of its new pods."""
-        return self.status.baseline if self._compares_with_baseline else self.status.stable
+        return self.reference_at(self.status.baseline_weight if self._compares_with_baseline else None)
 
     @property
     def _by_choice(self) -> bool:
@@ -93,13 +93,15 @@ class Subject:
 
     @property
     def _compares_with_baseline(self) -> bool:
-        """It gets work with the canary: until then only stable can show that a limit is exceeded by everybody."""
+        """It gets work with the canary, and is not expected to have any before."""
         return self.status.baseline != "" and not self._by_choice
 
     def reference_at(self, baseline: float | None) -> str:
-        """In a look; `baseline`: what that says of one. The spec may have said otherwise then."""
+        """In a look; `baseline`: what that says of one. The spec may have said otherwise then. Without a baseline that
+        has work only stable can show that a limit is exceeded by everybody.
+        """
         status = self.status
-        if baseline is None:
+        if not baseline:
             return status.stable
         return baseline_name(status.stable, status.canary, status.attempts)
 
@@ -124,7 +126,9 @@ class Subject:
     def is_after_switch(self) -> bool:
         """The looks of now belong to the time after it, also while the work is back at stable for a moment."""
         status = self.status
-        return self.is_compared_with_before and (status.weight > 0 or status.run == self._own_run)
+        switched = status.attempt is not None and status.attempt.switched
+        # a status from before it said so has the work, or the record
+        return self.is_compared_with_before and (switched or status.weight > 0 or status.run == self._own_run)
 
     @property
     def run(self) -> str:
@@ -213,6 +217,8 @@ class AnalysisResult:
     evidence: Evidence = NO_EVIDENCE
     step_units: int = 0
     """Canary units that were judged since the step began."""
+    looked_until: float | None = None
+    """Where the last look ended, in seconds since the epoch; None while nothing is measured."""
     trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
     share_lag: str = ""
@@ -221,6 +227,8 @@ class AnalysisResult:
     """What came too late for its window, and the look that was left out, in sentences."""
     cold_start: str = ""
     """That new pods of stable are worse than those that run, in a sentence."""
+    unmeasured: str = ""
+    """Which metrics that only advise cannot be measured now, and why, in sentences."""
     lacks_before: bool = False
     """Before a switch: too few of stable's looks had units to compare anything with them."""
     again_in: float | None = None

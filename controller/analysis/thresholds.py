@@ -27,7 +27,7 @@ def chosen(questions: Iterable[Question], counts: Mapping[str, tuple[int, int]])
         if question.always:
             prefix = label(question.name, "x")[:-1]
             history = {name.removeprefix(prefix): row for name, row in counts.items() if name.startswith(prefix)}
-            if history and question.always not in history:
+            if history and question.always not in history and not question.advises:
                 edges = ", ".join(sorted(history, key=float))
                 problem = f"{question.always} s is not one of the thresholds: {edges}"
                 raise MetricTroubleError(Reason.METRIC_BROKEN, f"metric {question.name}: {problem}")

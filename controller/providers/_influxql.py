@@ -7,62 +7,34 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-import httpx
-
-from controller.outward.transport import transport
 from controller.ports import BrokenMetricError
+from controller.providers._http import BoundedClient
 from controller.providers._rows import MAX_ROWS
-from controller.providers._server import MAX_ANSWER_BYTES, Server, is_measured
-
-_HTTP_OK = 200
-_CONNECTIONS = 16
+from controller.providers._server import Server
 
 
 class InfluxQLClient:
     """Opens nothing before the first question."""
 
-    def __init__(self, server: Server, *, bucket: str) -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        database: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+    ) -> None:
+        """`database`: where queries read that say nothing else, as parameters of the request."""
         self._server = server
-        self._bucket = bucket
-        self._client: httpx.AsyncClient | None = None
+        self._database = database
+        self._client = BoundedClient(server, headers=headers, auth=auth)
 
     async def records(self, text: str) -> list[Mapping[str, object]]:
         """At most one more than MAX_ROWS. Raises SourceOutageError, BrokenMetricError, TimeoutError."""
-        try:
-            status, body = await self._post(text)
-        except httpx.TimeoutException as error:
-            raise TimeoutError from error
-        except (httpx.TransportError, OSError) as error:
-            raise self._server.unreachable(_cause(error)) from error
-        if status != _HTTP_OK:
-            raise self._server.refusal(status, body)
-        return self._parsed(body)
+        return self._parsed(await self._client.post("/query", params=self._database, data={"q": text}))
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-
-    async def _post(self, text: str) -> tuple[int, bytes]:
-        if self._client is None:
-            limits = httpx.Limits(max_connections=_CONNECTIONS)
-            self._client = httpx.AsyncClient(
-                base_url=self._server.url,
-                headers={"Authorization": f"Token {self._server.token}", "Accept-Encoding": "identity"},
-                timeout=self._server.timeout_s,
-                follow_redirects=False,
-                trust_env=False,
-                transport=transport(self._server.resolve, self._server.tls, limits),
-            )
-        body = bytearray()
-        async with self._client.stream("POST", "/query", params={"db": self._bucket}, data={"q": text}) as response:
-            if response.status_code == _HTTP_OK and not is_measured(response.headers):
-                raise self._server.unmeasured()
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise self._server.too_large()
-        return response.status_code, bytes(body)
+        await self._client.close()
 
     def _parsed(self, body: bytes) -> list[Mapping[str, object]]:
         try:
@@ -91,13 +63,3 @@ def _records(series: list[dict[str, Any]]) -> Iterator[Mapping[str, object]]:
             columns = dict(zip(one["columns"], values, strict=True))
             columns.pop("time", None)
             yield {**tags, **columns}
-
-
-def _cause(error: Exception) -> str:
-    match error:
-        case httpx.ConnectError():
-            return "no connection"
-        case httpx.ReadError() | httpx.WriteError() | httpx.RemoteProtocolError() | ConnectionError():
-            return "the connection was cut"
-        case _:
-            return type(error).__name__

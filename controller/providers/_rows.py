@@ -19,7 +19,8 @@ _MAX_REVISION = 63
 
 
 def samples(records: Iterable[Mapping[str, object]]) -> Samples | NoData:
-    """Rows out of records with the columns revision, bad, total and, where there are several, threshold and half.
+    """Rows out of records with the columns revision, bad, total and, where there are several, threshold and half. In
+    place of bad there may be good: of a metric of which fewer is worse.
 
     Raises BrokenMetricError.
     """
@@ -43,12 +44,24 @@ def _row(record: Mapping[str, object]) -> Row:
     revision = _column(record, "revision")
     if not isinstance(revision, str) or not 0 < len(revision) <= _MAX_REVISION:
         raise BrokenMetricError(f"column revision is {_shown(revision)}, which is not a revision")
-    bad, total = _count(record, "bad"), _count(record, "total")
+    if "good" in record and "bad" not in record:
+        bad, total = _not_good(record, revision)
+    else:
+        bad, total = _count(record, "bad"), _count(record, "total")
     if bad > total:
         raise BrokenMetricError(
             f"columns bad and total of revision {revision} are {bad} and {total}: more bad than all"
         )
     return Row(revision=revision, bad=bad, total=total, threshold=_threshold(record), half=_half(record))
+
+
+def _not_good(record: Mapping[str, object], revision: str) -> tuple[int, int]:
+    good, total = _count(record, "good"), _count(record, "total")
+    if good > total:
+        raise BrokenMetricError(
+            f"columns good and total of revision {revision} are {good} and {total}: more good than all"
+        )
+    return total - good, total
 
 
 def _column(record: Mapping[str, object], name: str) -> object:

@@ -4,8 +4,8 @@ Jinja2's sandbox keeps a template from the interpreter, not from memory and time
 a word. So this server, which has imported everything once, forks a child for each template; the child limits
 itself, renders and ends. What one template does, the next one never sees.
 
-One JSON object a line, in: `{template, dialect, values: {name: [type, value]}}`, out: `{text}` or `{error, final}`;
-`final` is false when trying again could help. The first line out is `{"ready": true}`.
+One JSON object a line, in: `{template, dialect, values: {name: [type, value]}, marks: {filter: [before, after]}}`, out:
+`{text}` or `{error, final}`; `final` is false when trying again could help. The first line out is `{"ready": true}`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import select
 import signal
 import sys
 from decimal import Decimal
+from functools import partial
 from typing import Any, NoReturn
 
 import jinja2.debug  # noqa: F401 - Jinja2 imports it at the first error, when no file can be opened any more
@@ -41,6 +42,8 @@ _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 Dialect = dict[str, Any]
 """The fields of `_languages.Dialect`."""
+Marks = dict[str, list[str]]
+NO_MARKS: Marks = {}
 ANY_DIALECT: Dialect = {
     "name": "any", "quote": '"', "doubled": False, "escapes": [], "identifier": '"', "durations": "90s",
     "regex_in_text": False,
@@ -138,6 +141,22 @@ def literal(value: object, dialect: Dialect) -> str:
             raise LiteralError(f"a {type(value).__name__} cannot be written into a query; write its parts one by one")
 
 
+def plain(value: object, escapes: list[list[str]]) -> str:
+    """A value in a text for people, with what its reader would obey as it is to be shown. Raises LiteralError."""
+    match value:
+        case bool():
+            raise LiteralError("a bool cannot be written; test it with if")
+        case str() | int() | float():
+            text = str(value)
+            for special, escape in escapes:
+                text = text.replace(special, escape)
+            return text
+        case Undefined():
+            return str(value)  # raises UndefinedError, which names it
+        case _:
+            raise LiteralError(f"a {type(value).__name__} cannot be written; write its parts one by one, or use join")
+
+
 def regex_text(value: object) -> str:
     """A regular expression that matches the text itself and nothing else."""
     if not isinstance(value, str):
@@ -147,7 +166,7 @@ def regex_text(value: object) -> str:
     return _REGEX_SPECIAL.sub(r"\\\g<0>", value)
 
 
-def environment(dialect: Dialect) -> ImmutableSandboxedEnvironment:
+def environment(dialect: Dialect, marks: Marks) -> ImmutableSandboxedEnvironment:
     def identifier(value: object) -> Verbatim:
         quote = dialect["identifier"]
         if not quote or not isinstance(value, str):
@@ -166,11 +185,19 @@ def environment(dialect: Dialect) -> ImmutableSandboxedEnvironment:
         undefined=StrictUndefined,
         autoescape=False,
         optimized=False,  # folding happens while compiling, where an infinity becomes a name
-        finalize=lambda value: literal(value, dialect),
+        finalize=lambda value: plain(value, dialect["escapes"]) if dialect.get("plain") else literal(value, dialect),
     )
     env.filters = {name: env.filters[name] for name in _FILTERS} | {"regex": regex, "identifier": identifier}
+    env.filters |= {name: partial(marked, *around) for name, around in marks.items()}
     env.globals = {"range": env.globals["range"]}
     return env
+
+
+def marked(before: str, after: str, text: object) -> str:
+    """For `{% filter NAME %}`, whose text is rendered already. A value in an expression becomes a literal as ever."""
+    if not isinstance(text, str):
+        raise LiteralError("a value is no part of a query; write {% filter either %}a condition{% endfilter %}")
+    return f"{before}{text}{after}"
 
 
 def typed(kind: str, value: Any) -> object:
@@ -185,15 +212,15 @@ def typed(kind: str, value: Any) -> object:
             return value
 
 
-def rendered(template: str, dialect: Dialect, values: dict[str, Any]) -> str:
+def rendered(template: str, dialect: Dialect, values: dict[str, Any], marks: Marks = NO_MARKS) -> str:
     """Raises jinja2's errors and LiteralError."""
     parts: list[str] = []
     size = 0
-    for part in environment(dialect).from_string(template).generate(values):
+    for part in environment(dialect, marks).from_string(template).generate(values):
         parts.append(part)
         size += len(part.encode())
         if size > MAX_OUTPUT_BYTES:
-            raise LiteralError(f"the query grows beyond {MAX_OUTPUT_BYTES} bytes")
+            raise LiteralError(f"it grows beyond {MAX_OUTPUT_BYTES} bytes")
     return "".join(parts)
 
 
@@ -201,7 +228,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """What the child says of one request: a text, or an error in one sentence."""
     values = {name: typed(kind, value) for name, (kind, value) in request["values"].items()}
     try:
-        return {"text": rendered(request["template"], request["dialect"], values)}
+        return {"text": rendered(request["template"], request["dialect"], values, request["marks"])}
     except TemplateSyntaxError as error:
         problem = f"line {error.lineno}: {error.message}"
     except SecurityError as error:
@@ -279,7 +306,7 @@ def warm_up() -> None:
         "{% if %}",
         "{{ ''.__x__ }}",
     ):
-        answer({"template": template, "dialect": ANY_DIALECT, "values": values})
+        answer({"template": template, "dialect": ANY_DIALECT, "values": values, "marks": {}})
 
 
 def serve() -> None:

@@ -10,16 +10,18 @@ import asyncio
 import json
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from controller import registry
 from controller.api.metric_source import HeartbeatSpec
-from controller.api.metrics import START_TOKEN, Context, MetricTemplate, Value
+from controller.api.metrics import START_TOKEN, TOKEN_PREFIX, Context, MetricTemplate, Value
 from controller.ports import Query
 from controller.providers._languages import Dialect
+from controller.providers.joint import MARKS, JoinableQuery, MarkError, parted
 from controller.turns import Turns
 
 _PROGRAM = Path(__file__).with_name("_sandbox.py")
@@ -31,6 +33,13 @@ _CACHE_ENTRIES = 2000
 
 class RenderError(Exception):
     """The template cannot be made into a query; one sentence says why."""
+
+
+def _query(language: str, text: str) -> Query | RenderError:
+    try:
+        return parted(language, text)
+    except MarkError as error:
+        return RenderError(f"the template cannot be rendered: {error}")
 
 
 class _SandboxDiedError(Exception):
@@ -55,7 +64,9 @@ class Renderer:
         types = template.types()
         values: dict[str, tuple[str, Value]] = {name: (types[name], value) for name, value in parameters.items()}
         values |= {name: ("string", value) for name, value in context.values().items()}
-        return await self._render(template.language, template.query, values, context.namespace)
+        query = await self._render(template.language, template.query, values, context.namespace)
+        revisions = (context.stable, context.canary)
+        return replace(query, revisions=revisions) if isinstance(query, JoinableQuery) else query
 
     async def render_heartbeat(
         self, heartbeat: HeartbeatSpec, of_source: Mapping[str, str], *, namespace: str = ""
@@ -68,6 +79,19 @@ class Renderer:
             raise RenderError("the heartbeat's query has no start, so it would always find a row")
         return query
 
+    async def render_text(
+        self, template: str, values: Mapping[str, Any], escapes: Sequence[tuple[str, str]], *, namespace: str
+    ) -> str:
+        """For people: each value is escaped on its way into the text. Nothing is remembered. Raises RenderError."""
+        dialect = {"name": "text", "plain": True, "escapes": list(escapes)}
+        typed = {name: ("plain", value) for name, value in values.items()}
+        request = json.dumps({"template": template, "dialect": dialect, "values": typed, "marks": {}})
+        async with self._turns.turn(namespace):
+            answer = await self._ask(request)
+        if "text" not in answer:
+            raise RenderError(f"cannot be rendered: {answer['error']}")
+        return str(answer["text"])
+
     async def _render(self, language: str, text: str, values: Mapping[str, tuple[str, Value]], namespace: str) -> Query:
         dialect = self._dialects().get(language)
         if dialect is None:
@@ -76,8 +100,12 @@ class Renderer:
         taken = sorted(values.keys() & window.keys())
         if taken:
             raise RenderError(f"{taken[0]} is the window's in {language}; rename the parameter")
+        for name, (_, value) in values.items():
+            if isinstance(value, str) and TOKEN_PREFIX in value:
+                raise RenderError(f"{name} may not hold {TOKEN_PREFIX!r}, which stands for what Pointsman puts there")
         all_values = {**values, **window}
-        request = json.dumps({"template": text, "dialect": dialect.as_json(), "values": all_values}, sort_keys=True)
+        fields = {"template": text, "dialect": dialect.as_json(), "values": all_values, "marks": MARKS}
+        request = json.dumps(fields, sort_keys=True)
         key = sha256(request.encode()).digest()
         known = self._remembered(key)
         if known is None:
@@ -93,6 +121,13 @@ class Renderer:
             self._cache.move_to_end(key)
         return known
 
+    async def run(self) -> None:
+        """Ends the process with whoever runs this."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.close()
+
     async def close(self) -> None:
         async with self._turns.turn(""):
             await self._stop()
@@ -101,7 +136,7 @@ class Renderer:
         answer = await self._ask(request)
         result: Query | RenderError
         if "text" in answer:
-            result = Query(language, answer["text"])
+            result = _query(language, answer["text"])
         else:
             result = RenderError(f"the template cannot be rendered: {answer['error']}")
             if not answer["final"]:

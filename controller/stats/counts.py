@@ -67,6 +67,7 @@ class Look:
     """As `rows`, of two halves of stable's pods, where the source tells them apart (see control.py)."""
     baseline: float | None = None
     """Percent of the work on new pods of stable, where rows have those in place of stable; None: stable has the rest.
+    With 0 the new pods had no work, and rows have stable's other pods: limits are watched there, no margin is tested.
     """
     copied: float = 0.0
     """Percent of the requests whose copies the canary had, while it had no work. Stable had all of them as well."""
@@ -74,11 +75,16 @@ class Look:
     """Requests that people choose reached the canary, which had no work: they are no random part of all."""
 
     @property
+    def lacks_baseline(self) -> bool:
+        """There is to be a baseline, and it had no work."""
+        return self.baseline is not None and self.baseline <= 0
+
+    @property
     def compared(self) -> float:
         """Percent of the work that rows count; copies count beside what they are copies of."""
         if self.copied:
             return _WHOLE + self.copied
-        return _WHOLE if self.baseline is None else self.weight + self.baseline
+        return self.weight + self.baseline if self.baseline else _WHOLE
 
     @property
     def share(self) -> float:

@@ -7,7 +7,7 @@ some, and none came.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from controller.stats.counts import NOTHING, Counts, Look
 
@@ -18,15 +18,24 @@ _REMEMBERED = 20
 """Looks over which the usual traffic is averaged."""
 
 
-def missing(looks: Sequence[Look], baseline_rates: Mapping[str, float], trial: str = "canary") -> str | None:
+def missing(
+    looks: Sequence[Look],
+    baseline_rates: Mapping[str, float],
+    trial: str = "canary",
+    *,
+    names: Collection[str] | None = None,
+) -> str | None:
     """What is missing, in a sentence that calls the new version `trial`, or None.
 
-    `baseline_rates`: units per second of both versions, from before it came.
+    `baseline_rates`: units per second of both versions, from before it came. `names`: of the rows that count; None:
+    all.
 
     A metric that was not asked (its row is not there) says nothing; one that was asked and had nothing has a row of
     zeros.
     """
     for name in {name: None for look in reversed(looks) for name in look.rows} | dict.fromkeys(baseline_rates):
+        if names is not None and name not in names:
+            continue
         sentence = _missing(name, looks, baseline_rates.get(name, 0.0), trial)
         if sentence is not None:
             return sentence

@@ -13,6 +13,7 @@ LIMITS_SHARE = 0.1
 BAKES_SHARE = 0.2
 PREVIEWS_SHARE = 0.5
 """Of the budget, for what is judged before a switch; what is left is for the time after it."""
+_ADVISE = "advise"
 SETTLE_S = 3.0
 """Where nothing is said, and nothing was learnt."""
 
@@ -36,6 +37,8 @@ class MetricPlan:
     """
     control: str | None = None
     """What the standing control has seen in the attempts before (see control.py); None: there is none."""
+    advises: bool = False
+    """It is tested and reported, and decides nothing."""
 
     @property
     def metric(self) -> str:
@@ -64,15 +67,22 @@ class AnalysisPlan:
     settle: float = SETTLE_S
     """Seconds after which a window's counts are taken for complete: so a restart looks at the same windows."""
 
+    @property
+    def judging(self) -> frozenset[str]:
+        """Names of the metrics, or of thresholds of them, that decide."""
+        return frozenset(metric.name for metric in self.metrics if not metric.advises)
+
     def alpha_of(self, metric: MetricPlan) -> float:
         """The union bound over all tests of the release.
 
         A tenth goes to the limits, where there are any beside compared metrics; each of a kind has an equal part, and
-        the thresholds of one metric share that metric's.
+        the thresholds of one metric share that metric's. Metrics that only advise roll nothing back, so they take
+        nothing of it: what they report has a bound of its own, as great, shared out in the same way.
         """
-        alike = [other for other in self.metrics if (other.limit is None) == (metric.limit is None)]
+        together = [other for other in self.metrics if other.advises == metric.advises]
+        alike = [other for other in together if (other.limit is None) == (metric.limit is None)]
         part = self.alpha
-        if len(alike) < len(self.metrics):
+        if len(alike) < len(together):
             part *= 1 - LIMITS_SHARE if metric.limit is None else LIMITS_SHARE
         thresholds = [other for other in alike if other.metric == metric.metric]
         return part / (len({other.metric for other in alike}) * len(thresholds))
@@ -106,12 +116,13 @@ def plan_to_raw(plan: AnalysisPlan) -> dict[str, object]:
 
 def _metric_to_raw(metric: MetricPlan) -> dict[str, object]:
     control = {} if metric.control is None else {"control": metric.control}
+    mode = {"mode": _ADVISE} if metric.advises else {}
     if metric.limit is not None:
-        return {"name": metric.name, "limit": metric.limit, **control}
+        return {"name": metric.name, "limit": metric.limit, **control, **mode}
     proof = {} if metric.promote is None else {"promoteBelow": metric.promote}
     slack = {"slack": metric.slack} if metric.slack else {}
     before = {} if metric.before is None else {"before": _before_to_raw(metric.before)}
-    return {"name": metric.name, "rollbackAbove": metric.odds, **proof, **slack, **before, **control}
+    return {"name": metric.name, "rollbackAbove": metric.odds, **proof, **slack, **before, **control, **mode}
 
 
 def _before_to_raw(before: Before) -> dict[str, int]:
@@ -163,8 +174,9 @@ def plan_from_raw(raw: Mapping[str, object]) -> AnalysisPlan:
 def _metric_from_raw(raw: Mapping[str, object]) -> MetricPlan:
     name, odds, promote = raw.get("name"), raw.get("rollbackAbove"), raw.get("promoteBelow")
     limit, slack, control = raw.get("limit"), raw.get("slack", 0), raw.get("control")
+    advises = raw.get("mode") == _ADVISE
     if isinstance(name, str) and isinstance(limit, int | float) and odds is None and isinstance(control, str | None):
-        return MetricPlan(name, None, limit=float(limit), control=control)
+        return MetricPlan(name, None, limit=float(limit), control=control, advises=advises)
     if not (
         isinstance(name, str)
         and isinstance(odds, int | float)
@@ -175,4 +187,4 @@ def _metric_from_raw(raw: Mapping[str, object]) -> MetricPlan:
         raise TypeError(f"not a metric of a method: {raw!r}")
     proof = None if promote is None else float(promote)
     before = _before_from_raw(raw.get("before"))
-    return MetricPlan(name, float(odds), proof, slack=float(slack), before=before, control=control)
+    return MetricPlan(name, float(odds), proof, slack=float(slack), before=before, control=control, advises=advises)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from controller.stats.counts import NOTHING, Counts, Look
 
@@ -22,16 +22,20 @@ _UNITS = 20.0
 """Looks are taken together until so many units are expected on the smaller side: fewer say nothing."""
 
 
-def share_lag(looks: Sequence[Look], weight: float, since: float) -> str | None:
-    """A sentence when the share was not once in its band though the time for it is over. `weight` in percent."""
+def share_lag(
+    looks: Sequence[Look], weight: float, since: float, *, names: Collection[str] | None = None
+) -> str | None:
+    """A sentence when the share was not once in its band though the time for it is over. `weight` in percent; `names`:
+    of the rows that count; None: all.
+    """
     after = list(itertools.takewhile(lambda look: look.start >= since, reversed(looks)))[::-1]
     if not after or after[-1].end < since + PATIENCE_S or not 0 < weight < 100:  # noqa: PLR2004 - percent
         return None
-    names = dict.fromkeys(name for look in after for name in look.rows)
     share = after[-1].share
-    if share >= 1:  # nothing is beside the canary
+    if share >= 1 or after[-1].lacks_baseline:  # nothing is beside the canary
         return None
-    heard = [_in_band((look.rows.get(name) for look in after), share) for name in names]
+    seen = dict.fromkeys(name for look in after for name in look.rows if names is None or name in names)
+    heard = [_in_band((look.rows.get(name) for look in after), share) for name in seen]
     if True in heard or False not in heard:
         return None
     return f"{PATIENCE_S:g} s after the weight was set to {weight:g} % the share that is seen still differs from it"

@@ -43,6 +43,8 @@ def gap(looks: Sequence[Look], names: Collection[str], weight: float, since: flo
     most = max(counts.values(), key=lambda one: one.units)
     last = looks[-1] if looks else None
     share = weight / 100 if last is None else last.share
+    if last is not None and last.lacks_baseline:
+        return None  # it is waited for
     if share >= 1 or log_e(most.canary_total, most.stable_total, share) < -math.log(chance):
         return None
     fresh = last is not None and last.baseline is not None

@@ -1,0 +1,202 @@
+"""Asks for many Releases' counts in one query where they share source, template, parameters and window.
+
+Most of what a query costs a source does not depend on how many Releases it is about. No Release depends on those beside
+it all the same: where a common query fails, each asks for itself, and where it takes long, each does so beside it. A
+Release that was the reason is asked for alone for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from controller.analysis import unawaited
+from controller.analysis.limited import Limited
+from controller.api.alerts import FiringAlert
+from controller.ports import BrokenMetricError, Query, SourceOutageError, Window
+from controller.providers.joint import Answer, JoinableQuery, joint, shared_out
+
+_LOG = logging.getLogger(__name__)
+
+GATHER_S = 0.05
+"""So long a query waits for others: Releases whose windows end together are measured within milliseconds."""
+PATIENCE_S = 1.0
+"""After so long each asks for itself as well, and the first answer counts."""
+APART_S, LONGEST_APART_S = 30.0, 600.0
+"""A Release that was the reason is asked for alone for so long at first, and then each time for twice as long."""
+MOST_RELEASES = 50
+MOST_CHARACTERS = 64 * 1024
+_REMEMBERED = 1_000
+
+_Place = tuple[str, tuple[str, ...], Window]
+"""Language, what is common to its queries, window."""
+_Value = TypeVar("_Value")
+
+
+class _Batch:
+    """What is asked together. Whose query it is, the revisions say."""
+
+    def __init__(self, place: _Place, most: int) -> None:
+        self.place = place
+        self.most = most
+        self.queries: list[JoinableQuery] = []
+        self._revisions: set[str] = set()
+        self._characters = 0
+        self.waiting = 0
+        """Those who have no answer yet."""
+        self.answered: asyncio.Future[Mapping[tuple[str, ...], Answer] | None] = asyncio.Future()
+        """None: it failed, and each asks for itself."""
+        self.task: asyncio.Task[None] | None = None
+        self.quick: set[tuple[str, ...]] = set()
+        """Who asked alone, and had an answer before all had."""
+        self.slow: set[tuple[str, ...]] = set()
+        """Who asked alone, and had none in time, or an error."""
+
+    def takes(self, query: JoinableQuery) -> bool:
+        """Rows of a revision can go to one query only."""
+        fits = len(self.queries) < self.most and self._characters + _characters(query) <= MOST_CHARACTERS
+        return not self.queries or (fits and self._revisions.isdisjoint(query.revisions))
+
+    def add(self, query: JoinableQuery) -> None:
+        self.queries.append(query)
+        self.waiting += 1
+        self._revisions.update(filter(None, query.revisions))
+        self._characters += _characters(query)
+
+
+def _characters(query: JoinableQuery) -> int:
+    return sum(map(len, query.parts))
+
+
+class Batching:
+    """A MetricProvider; safe for concurrent use within one event loop."""
+
+    def __init__(self, provider: Limited) -> None:
+        self._provider = provider
+        self._closed = False
+        self._gathering: dict[_Place, _Batch] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._apart: _Lately[tuple[str, ...], float] = _Lately()
+        """Whose queries made common ones slow, or fail: for how many seconds they are asked alone."""
+        self._most: _Lately[tuple[str, ...], int] = _Lately()
+        """How many fit into one, where that is fewer than usual: by what is common to them."""
+
+    async def query(self, query: Query, window: Window) -> Answer:
+        """Raises as that of a single query does, and with the same words."""
+        if not isinstance(query, JoinableQuery) or self._apart.now(query.revisions) is not None:
+            return await self._provider.query(query, window)
+        batch = self._joined(query, window)
+        try:
+            return await self._answer(query, window, batch)
+        finally:
+            batch.waiting -= 1
+            if not batch.waiting:
+                self._ended(batch)
+
+    async def has_rows(self, query: Query, window: Window) -> bool:
+        return await self._provider.has_rows(query, window)
+
+    async def firing(self, labels: Mapping[str, str]) -> Sequence[FiringAlert]:
+        return await self._provider.firing(labels)
+
+    async def close(self) -> None:
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._provider.close()
+
+    def _joined(self, query: JoinableQuery, window: Window) -> _Batch:
+        place = (query.language, query.around, window)
+        batch = self._gathering.get(place)
+        if batch is None or not batch.takes(query):
+            batch = self._gathering[place] = _Batch(place, self._most.now(query.around) or MOST_RELEASES)
+            batch.task = unawaited.start(self._ask(batch), lost="a query for many releases was not asked")
+            self._tasks.add(batch.task)
+            batch.task.add_done_callback(self._tasks.discard)
+        batch.add(query)
+        return batch
+
+    async def _ask(self, batch: _Batch) -> None:
+        found: Mapping[tuple[str, ...], Answer] | None = None
+        try:
+            await asyncio.sleep(GATHER_S)
+            self._leave_gathering(batch)
+            if len(batch.queries) > 1:
+                found = shared_out(await self._provider.query(joint(batch.queries), batch.place[2]), batch.queries)
+        except (SourceOutageError, BrokenMetricError) as error:
+            _LOG.info("a query for %d releases failed, each is asked for alone: %s", len(batch.queries), error)
+        finally:
+            self._leave_gathering(batch)
+            batch.answered.set_result(found)
+
+    async def _answer(self, query: JoinableQuery, window: Window, batch: _Batch) -> Answer:
+        answered, _ = await asyncio.wait([batch.answered], timeout=GATHER_S + PATIENCE_S)
+        if answered and (found := batch.answered.result()) is not None:
+            return found[query.revisions]
+        if self._closed:
+            raise SourceOutageError("the MetricSource was changed while it was asked")
+        if len(batch.queries) == 1:
+            return await self._provider.query(query, window)
+        batch.slow.add(query.revisions)
+        began = asyncio.get_running_loop().time()
+        own = asyncio.ensure_future(self._provider.query(query, window))
+        try:
+            if not batch.answered.done():
+                either: list[asyncio.Future[Any]] = [own, batch.answered]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            found = None if own.done() else batch.answered.result()
+            answer = await own if found is None else found[query.revisions]
+        finally:
+            own.cancel()
+            await asyncio.gather(own, return_exceptions=True)
+        if asyncio.get_running_loop().time() - began <= PATIENCE_S:
+            batch.slow.discard(query.revisions)
+            if found is None:
+                batch.quick.add(query.revisions)
+        return answer
+
+    def _leave_gathering(self, batch: _Batch) -> None:
+        if self._gathering.get(batch.place) is batch:
+            del self._gathering[batch.place]
+
+    def _ended(self, batch: _Batch) -> None:
+        """Each caller has its answer or has been cancelled."""
+        self._leave_gathering(batch)
+        if batch.task is not None:
+            batch.task.cancel()
+        if len(batch.quick) == len(batch.queries):  # what each could have alone was too much for one query
+            self._most.note(batch.place[1], max(1, len(batch.queries) // 2), LONGEST_APART_S)
+        elif len(batch.quick) > len(batch.slow):
+            for revisions in batch.slow:
+                seconds = min(LONGEST_APART_S, 2 * (self._apart.last(revisions) or APART_S / 2))
+                self._apart.note(revisions, seconds, seconds)
+        # else the source as a whole is slow or out
+
+
+_Name = TypeVar("_Name", bound=Hashable)
+
+
+class _Lately(Generic[_Name, _Value]):
+    """What holds for some time, of the last thousand it was found of."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[_Name, tuple[_Value, float]] = OrderedDict()
+
+    def now(self, name: _Name) -> _Value | None:
+        found = self._found.get(name)
+        return None if found is None or asyncio.get_running_loop().time() >= found[1] else found[0]
+
+    def last(self, name: _Name) -> _Value | None:
+        """Also what holds no longer."""
+        found = self._found.get(name)
+        return None if found is None else found[0]
+
+    def note(self, name: _Name, value: _Value, seconds: float) -> None:
+        self._found.pop(name, None)
+        self._found[name] = value, asyncio.get_running_loop().time() + seconds
+        if len(self._found) > _REMEMBERED:
+            self._found.popitem(last=False)

@@ -1,0 +1,1 @@
+"""Alerts of Grafana, Alertmanager and Kapacitor, as gates of a release."""
