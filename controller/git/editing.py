@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from controller.git.documents import Meaning, by_key, entries, key_of, meaning
+from controller.git.threads import check_wanted
 
 
 class LayoutError(Exception):
@@ -23,16 +24,19 @@ class Editor:
     edits: list[tuple[int, int, str]] = field(default_factory=list)
 
     def result(self) -> str:
-        text = self.now
+        text, at = self.now, 0
         # a file that was turned to other line ends since keeps them
         ends = "\r\n" if text.count("\r\n") == text.count("\n") else "\n"
+        parts = list[str]()
         # those at one place in the order in which they were made
-        for _, (start, end, new) in sorted(enumerate(self.edits), key=lambda one: (one[1][0], one[0]), reverse=True):
-            text = text[:start] + new.replace("\r\n", "\n").replace("\n", ends) + text[end:]
-        return text
+        for start, end, new in sorted(self.edits, key=lambda one: one[0]):
+            parts += [text[at:start], new.replace("\r\n", "\n").replace("\n", ends)]
+            at = max(at, end)
+        return "".join([*parts, text[at:]])
 
     def edit(self, source: yaml.Node, node: yaml.Node, expected: Meaning) -> None:
         """Raises LayoutError."""
+        check_wanted()
         if meaning(node) == expected:
             return
         made = len(self.edits)
@@ -117,15 +121,16 @@ class Editor:
         for name in gone:
             start, end = _lines(self.now, *spans[name])
             self.edits.append((start, end, ""))
-        order = list(expected)
-        for name in back:
+        neighbour, first = next(iter(spans.values())), min(span[0] for span in spans.values())
+        behind = None
+        for name in expected:
+            if name in spans:
+                behind = name
+                continue
             if name not in sources:
                 raise LayoutError("no text for it")
             start, end = _lines(self.before, *sources[name])
-            neighbour = next(iter(spans.values()))
             same_column(self.before, sources[name][0], self.now, neighbour[0])
-            behind = next((one for one in reversed(order[: order.index(name)]) if one in spans), None)
-            first = min(span[0] for span in spans.values())
             at = _lines(self.now, *spans[behind])[1] if behind is not None else _line_start(self.now, first)
             text = self.before[start:end]
             if at and self.now[at - 1] != "\n":

@@ -2,7 +2,7 @@
 
 `kubectl kustomize` runs in a directory that holds the files which the kustomization names, and nothing else: it has no
 git, no network worth the name, no plugins, and bounded time and memory. What would be loaded from elsewhere is refused
-before, because kustomize itself would fetch it.
+before (`kustomization.py`), because kustomize itself would fetch it.
 """
 
 from __future__ import annotations
@@ -19,36 +19,41 @@ from pathlib import Path
 
 import yaml
 
-from controller.git.documents import Document, UnreadableError, children, documents
+from controller.git.documents import Document, children
+from controller.git.kustomization import CannotBuildError, kustomization_of, missing
 from controller.git.manifests import KUSTOMIZATIONS
 from controller.git.order import NothingError
-from controller.git.programs import FailedError, run
+from controller.git.programs import FailedError, TooMuchError, run
 from controller.git.repository import MOST_FILES, File, Repository
 from controller.git.threads import in_thread
 
+__all__ = ["CannotBuildError", "Folder", "build", "gather", "kustomization_in"]
 TIMEOUT_S = 20.0
-_LIMITS = "ulimit -d 262144; ulimit -f 2048; ulimit -t 15"
-"""256 MiB, which a folder of some hundred objects does not take by far."""
-_MOST_FOLDERS = 30
-_ENTRIES = ("resources", "components", "bases")
-"""What may be a folder, or a url."""
-_LOADED = (*_ENTRIES, "crds", "configurations", "patchesStrategicMerge", "transformers", "generators", "validators")
-_LOADED_WITHIN = {
-    "patches": ("path",),
-    "patchesJson6902": ("path",),
-    "replacements": ("path",),
-    "openapi": ("path",),
-    "configMapGenerator": ("files", "envs", "env"),
-    "secretGenerator": ("files", "envs", "env"),
-}
-_CONFIGURED = ("transformers", "generators", "validators")
-"""Files that load others by themselves."""
-_REFUSED = ("helmCharts", "helmChartInflationGenerator", "helmGlobals")
 _NOWHERE = "http://127.0.0.1:9"
+_OF_GIT = frozenset({"", ".", "..", ".git"})
+"""A tree may hold any name, and a copy may not."""
 
 
-class CannotBuildError(Exception):
-    """The folder of this commit cannot be rendered; says why, without what the files hold."""
+@dataclass(frozen=True)
+class Bounds:
+    """Of one kustomization, with all that belongs to it."""
+
+    folders: int
+    files: int
+    seconds: float
+    memory: int
+    """Bytes that kubectl may write. It is a Go program: it reserves far more addresses than it uses."""
+    output: int
+    """Bytes."""
+
+    @property
+    def limits(self) -> str:
+        return f"ulimit -d {self.memory >> 10}; ulimit -f {self.output >> 9}; ulimit -t {max(1, int(self.seconds))}"
+
+
+def _of_a_rollback() -> Bounds:
+    """256 MiB, which a folder of some hundred objects does not take by far."""
+    return Bounds(folders=30, files=MOST_FILES, seconds=TIMEOUT_S, memory=256 << 20, output=64 << 20)
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,9 @@ def kustomization_in(files: Mapping[str, File] | Mapping[str, str], folder: str)
     return next((path for name in KUSTOMIZATIONS if (path := posixpath.join(folder, name)) in files), "")
 
 
-async def gather(repository: Repository, commit: str, folder: str) -> Folder:
+async def gather(repository: Repository, commit: str, folder: str, bounds: Bounds | None = None) -> Folder:
     """Raises CannotBuildError, NothingError, GitError."""
-    found = _Gathering(repository, commit)
+    found = _Gathering(repository, commit, bounds or _of_a_rollback())
     await found.reach(folder)
     await found.add(folder)
     return Folder({name: found.listed[name] for name in found.texts}, found.texts, tuple(found.roots))
@@ -84,6 +89,7 @@ async def gather(repository: Repository, commit: str, folder: str) -> Folder:
 class _Gathering:
     repository: Repository
     commit: str
+    bounds: Bounds
     listed: dict[str, File] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     roots: list[str] = field(default_factory=list)
@@ -92,83 +98,50 @@ class _Gathering:
     async def reach(self, path: str) -> None:
         if not any(not root or path == root or path.startswith(f"{root}/") for root in self.roots):
             self.roots.append(path)
-            self.listed |= await self.repository.files(self.commit, path, lambda _: True)
-            if len(self.listed) > 50 * MOST_FILES:
-                raise NothingError(f"more than {50 * MOST_FILES} files under {path or '/'}; set gitOrigin.path")
+            self.listed |= await self.repository.files(self.commit, path, _is_sound)
+            most = 50 * self.bounds.files
+            if len(self.listed) > most:
+                raise NothingError(f"more than {most} files under {path or '/'}; name a smaller folder as path")
 
     async def add(self, folder: str) -> None:
         """A kustomization, and what it names. Raises CannotBuildError, NothingError, GitError."""
         if folder in self._added:
             return
         self._added.add(folder)
-        if len(self._added) > _MOST_FOLDERS:
-            raise CannotBuildError(f"more than {_MOST_FOLDERS} folders belong to it")
+        if len(self._added) > self.bounds.folders:
+            raise CannotBuildError(f"more than {self.bounds.folders} folders belong to it")
         name = kustomization_in(self.listed, folder)
         if not name:
             raise CannotBuildError(f"{folder or '/'} has no kustomization.yaml")
         await self._read([name])
-        document = await in_thread(_kustomization, name, self.texts.get(name, ""))
-        for entry in _words(document, _ENTRIES):
-            await self._follow(name, folder, entry)
-        await self._read(_named(document, folder, self.listed))
-        for entry in _words(document, _CONFIGURED):
-            path = posixpath.normpath(posixpath.join(folder, entry))
-            if "://" in self.texts.get(path, entry):
-                raise CannotBuildError(f"{name} uses a plugin that loads from elsewhere")
+        found = await in_thread(kustomization_of, name, self.texts[name])
+        for entry in found.entries:
+            await self._follow(name, entry)
+        await self._read(_named(found.document, folder, self.listed))
 
-    async def _follow(self, name: str, folder: str, entry: str) -> None:
-        path = posixpath.normpath(posixpath.join(folder, entry))
-        if "://" in entry or path.startswith("../") or path == ".." or entry.startswith("/"):
-            raise CannotBuildError(f"{name} names what is not in the repository; remote bases are not read")
-        path = "" if path == "." else path
+    async def _follow(self, name: str, path: str) -> None:
         if path not in self.listed:
             await self.reach(path)
         if path in self.listed:
             return
-        if kustomization_in(self.listed, path):
-            await self.add(path)
-            return
-        raise CannotBuildError(f"{name} names what is not in the repository; remote bases are not read")
+        if not kustomization_in(self.listed, path):
+            raise missing(name, path)
+        await self.add(path)
 
     async def _read(self, names: list[str]) -> None:
-        if len(names) + len(self.texts) > MOST_FILES:
-            raise CannotBuildError(f"more than {MOST_FILES} files belong to it")
-        texts = await self.repository.texts(self.listed[name].blob for name in names)
-        for name in names:
+        new = [name for name in names if name not in self.texts]
+        if len(new) + len(self.texts) > self.bounds.files:
+            raise CannotBuildError(f"more than {self.bounds.files} files belong to it")
+        texts = await self.repository.texts(self.listed[name].blob for name in new)
+        for name in new:
             text = texts[self.listed[name].blob]
             if text is None:
-                raise CannotBuildError("a file is longer than 256 KiB, or no UTF-8")
+                raise CannotBuildError(f"{name} is longer than {self.repository.most_blob >> 10} KiB, or no UTF-8")
             self.texts[name] = text
 
 
-def _kustomization(name: str, text: str) -> Document:
-    """Raises CannotBuildError."""
-    try:
-        found = documents(text)
-    except UnreadableError as error:
-        raise CannotBuildError(f"{name} {error}") from error
-    if len(found) != 1:
-        raise CannotBuildError(f"{name} is not one document")
-    (document,) = found
-    for key in _REFUSED:
-        if document.at(key) is not None:
-            raise CannotBuildError(f"{name} uses helm, which is not run")
-    for word in _words(document, _LOADED):
-        if "://" in word and "\n" not in word:
-            raise CannotBuildError(f"{name} names what is not in the repository; remote bases are not read")
-    for key, names in _LOADED_WITHIN.items():
-        node = document.at(key)
-        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        for item in items:
-            if isinstance(item, yaml.MappingNode):
-                inner = Document(text, item)
-                if any("://" in word for word in _words(inner, names)):
-                    raise CannotBuildError(f"{name} names what is not in the repository; remote bases are not read")
-    return document
-
-
-def _words(document: Document, keys: tuple[str, ...]) -> list[str]:
-    return [word for key in keys if (node := document.at(key)) is not None for word in _scalars(node)]
+def _is_sound(name: str) -> bool:
+    return _OF_GIT.isdisjoint(name.split("/"))
 
 
 def _scalars(node: yaml.Node) -> Iterator[str]:
@@ -190,13 +163,12 @@ def _named(document: Document, folder: str, listed: Mapping[str, File]) -> list[
     return sorted(found)
 
 
-async def build(texts: Mapping[str, str], folder: str) -> str:
+async def build(texts: Mapping[str, str], folder: str, bounds: Bounds | None = None) -> str:
     """What kustomize writes. Raises CannotBuildError, NothingError, OSError."""
+    bounds = bounds or _of_a_rollback()
     kubectl = program()
     if kubectl is None:
-        raise NothingError(
-            "the operator's image has no kubectl, which renders kustomizations; add it, or revert by hand"
-        )
+        raise NothingError("the image has no kubectl, which renders kustomizations; add it, or keep plain manifests")
     with tempfile.TemporaryDirectory(prefix="pointsman-git-kustomize-", ignore_cleanup_errors=True) as name:
         tree = Path(name) / "tree"
         await asyncio.to_thread(_write, tree, texts)
@@ -205,20 +177,22 @@ async def build(texts: Mapping[str, str], folder: str) -> str:
             "HOME": name,
             "TMPDIR": name,
             "GOMAXPROCS": "1",
-            "GOMEMLIMIT": "160MiB",
-            "HTTP_PROXY": _NOWHERE,
-            "HTTPS_PROXY": _NOWHERE,
+            "GOMEMLIMIT": f"{(bounds.memory >> 20) * 5 // 8}MiB",
+            **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOWHERE),
             "KUBECONFIG": "/dev/null",
         }
         command = (kubectl, "kustomize", str(tree / folder), "--load-restrictor=LoadRestrictionsRootOnly")
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                said = await run(command, env, limits=_LIMITS)
+            async with asyncio.timeout(bounds.seconds):
+                output = await run(command, env, limits=bounds.limits, most=bounds.output)
         except TimeoutError as error:
-            raise CannotBuildError(f"kustomize took longer than {TIMEOUT_S:g} s") from error
+            raise CannotBuildError(f"kustomize took longer than {bounds.seconds:g} s") from error
+        except TooMuchError as error:
+            raise CannotBuildError(f"kustomize makes more than {bounds.output >> 20} MiB of it") from error
         except FailedError as error:
-            raise CannotBuildError("kustomize cannot render it; `kubectl kustomize` says why") from error
-        return said.decode(errors="replace")
+            said = error.said.replace(f"{tree}/", "").replace(str(tree), "")
+            raise CannotBuildError("kustomize cannot render it; `kubectl kustomize` says why", said=said) from error
+        return output.decode(errors="replace")
 
 
 def _write(tree: Path, texts: Mapping[str, str]) -> None:

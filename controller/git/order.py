@@ -10,6 +10,7 @@ from controller.api.text import one_line
 from controller.git.manifests import Identity
 from controller.git.repository import Author
 
+_ATTEMPT = "Pointsman-Attempt"
 _MOST_MESSAGE = 1000
 _MOST_NAMED = 20
 """Commits that a message names."""
@@ -94,6 +95,10 @@ class Rollback:
     def own_branch(self) -> str:
         return f"pointsman/rollback-{self.identity.name}-{self.rejected}"
 
+    def branches_for(self, branch: str) -> tuple[str, str]:
+        """Where what is proposed may stand: the second one where people have worked on an earlier attempt's."""
+        return branch, f"{branch}-{self.attempt}"
+
     @property
     def subject(self) -> str:
         return f"Roll back {self.identity} to {self.stable}"
@@ -110,7 +115,12 @@ class Rollback:
     @property
     def trailers(self) -> dict[str, str]:
         """Which it is found by: the same rollback never commits twice."""
-        return {"Pointsman-Rejected-Revision": self.rejected, **self._whose, "Pointsman-Attempt": str(self.attempt)}
+        return {"Pointsman-Rejected-Revision": self.rejected, **self._whose, _ATTEMPT: str(self.attempt)}
+
+    @property
+    def of_its_kind(self) -> dict[str, str]:
+        """Trailers of this one and of those like it that were written for other attempts."""
+        return {name: value for name, value in self.trailers.items() if name != _ATTEMPT}
 
     @property
     def of_any_attempt(self) -> dict[str, str]:
@@ -163,7 +173,7 @@ class Retry(Rollback):
 
     @property
     def trailers(self) -> dict[str, str]:
-        return {"Pointsman-Retried-Revision": self.rejected, **self._whose, "Pointsman-Attempt": str(self.attempt)}
+        return {"Pointsman-Retried-Revision": self.rejected, **self._whose, _ATTEMPT: str(self.attempt)}
 
     @property
     def rollback_branch(self) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from controller.git.documents import UnreadableError
 from controller.git.editing import LayoutError
 from controller.git.manifests import (
     VERSIONED,
@@ -21,6 +23,7 @@ from controller.git.order import NothingError, UnseenError
 from controller.git.repository import MOST_FILES, File, Repository
 from controller.git.threads import in_thread
 from controller.git.undo import MovedOnError, undo
+from controller.git.version import Version
 
 
 @dataclass
@@ -91,6 +94,13 @@ class PlainView:
     async def manifest(self, commit: str) -> Manifest | None:
         return await in_thread(find, (await self._counted(commit))[1], self.identity)
 
+    async def version(self, commit: str) -> Version:
+        """Without what its ConfigMaps hold. Raises NothingError, GitError."""
+        found = await self.manifest(commit)
+        if found is None or found.template is None:
+            raise NothingError(f"{commit[:12]} does not hold {self.identity}")
+        return Version(found.template, await in_thread(_ports, found, self.identity))
+
     async def _counted(self, commit: str) -> tuple[tuple[tuple[str, str], ...], Mapping[str, str]]:
         files, texts = await self._files(commit)
         counted = {name: text for name, text in texts.items() if may_count(name, text, self.identity)}
@@ -100,6 +110,14 @@ class PlainView:
 def revisions_in(files: Mapping[str, str], identity: Identity) -> frozenset[str]:
     found = find(files, identity)
     return frozenset() if found is None else revisions(found, identity)
+
+
+def _ports(manifest: Manifest, identity: Identity) -> Sequence[Mapping[str, Any]]:
+    """Raises NothingError."""
+    try:
+        return manifest.document.value("spec", "service", "ports") or []
+    except (UnreadableError, TypeError, KeyError, AttributeError, ValueError) as error:
+        raise NothingError(f"the ports of {identity} in {manifest.file} cannot be read") from error
 
 
 def _edited(before: Manifest, bad: Manifest, now: Manifest) -> dict[str, str]:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_MOST_OUTPUT = 64 << 20
+MOST_OUTPUT = 64 << 20
 _MOST_ERRORS = 1 << 16
 
 
@@ -24,7 +24,7 @@ class TooMuchError(FailedError):
 
 
 async def run(
-    command: Sequence[str], env: Mapping[str, str], *, limits: str, said: bytes = b"", most: int = _MOST_OUTPUT
+    command: Sequence[str], env: Mapping[str, str], *, limits: str, said: bytes = b"", most: int = MOST_OUTPUT
 ) -> bytes:
     """What it answers. It and its children end with the call, however that ends. Raises FailedError, TooMuchError.
 

@@ -12,6 +12,7 @@ from controller.ports import Resolve
 
 SCHEMES = frozenset({"https", "ssh"})
 _PORTS = {"https": 443, "http": 80, "ssh": 22}
+_HOST_KEY = "Host key verification failed: known_hosts in the Secret has another key of the server, or none; correct it"
 _ASKPASS = """\
 #!/bin/sh
 case "$1" in
@@ -52,6 +53,11 @@ class Credentials:
 
 
 NO_CREDENTIALS = Credentials()
+
+
+def said_plainly(text: str) -> str:
+    """What git wrote, without the banner of ssh, behind which the sentence is cut off."""
+    return _HOST_KEY if _HOST_KEY[:28] in text else text
 
 
 def credentials_of(data: Mapping[str, str]) -> Credentials:

@@ -11,18 +11,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.api.configuration import LIVE, content_of, digest_of, is_live, references
+from controller.api.configuration import (
+    LIVE,
+    MOST_CONTENT,
+    MOST_REFERENCES,
+    Content,
+    KeptConfiguration,
+    content_of,
+    digest_of,
+    is_live,
+    references,
+    size_of,
+)
 from controller.api.fields import NO_KINDS, filled
 from controller.api.names import GROUP
 from controller.api.pod_template import POD_TEMPLATE
-from controller.api.revision import configured_revision_of, first_revision_of, revision_of
 from controller.git.documents import Document, UnreadableError, documents
 from controller.git.kustomize import CannotBuildError, Folder, build, gather, kustomization_in
 from controller.git.manifests import Identity, is_manifest
 from controller.git.order import NothingError
 from controller.git.repository import MOST_FILES, Repository
 from controller.git.threads import in_thread
-from controller.git.units import taken_back, units
+from controller.git.units import MOST_UNITS, taken_back, units
+from controller.git.version import Version
 
 MOST_RENDERED = 150
 """Each takes a tenth of a second and a process."""
@@ -30,6 +41,8 @@ MOST_RENDERING_S = 120.0
 """In all: a folder that takes long would be begun anew for days."""
 _MOST_DROPPED = 20
 """Changes of which it is found out whether they are needed."""
+_ODD = (UnreadableError, TypeError, KeyError, AttributeError, ValueError)
+"""What comes of manifests that are not shaped like one; a number of 5,000 digits is no JSON."""
 
 
 @dataclass
@@ -59,7 +72,10 @@ class RenderedView:
             raise NothingError(f"{self.where} of {self.branch}: {problem}")
 
     async def paths(self, head: str) -> Sequence[str]:
-        roots = (await self._folder(head)).roots
+        try:
+            roots = (await self._folder(head)).roots
+        except CannotBuildError as error:
+            raise NothingError(f"{self.where} of {self.branch} cannot be rendered: {error}") from error
         return [] if "" in roots else roots
 
     async def wanted(self, commit: str) -> frozenset[str]:
@@ -72,12 +88,28 @@ class RenderedView:
             return frozenset()
         return self.known[key]
 
+    async def version(self, commit: str) -> Version:
+        """Raises NothingError, GitError."""
+        try:
+            found, problem = await in_thread(
+                version_in, await self._documents((await self._folder(commit)).texts), self.identity
+            )
+        except CannotBuildError as error:
+            raise NothingError(f"{commit[:12]} cannot be rendered: {error}") from error
+        if found is None:
+            raise NothingError(f"{commit[:12]}: {problem}")
+        return found
+
     async def undone(self, good: str, bad: str, head: str, *, wanted: str) -> Mapping[str, tuple[str, str]]:
         try:
             before, brought, now = [await self._folder(commit) for commit in (good, bad, head)]
         except CannotBuildError as error:
             raise NothingError(f"{good[:10]} cannot be rendered: {error}") from error
         found = await in_thread(units, before.texts, brought.texts, now.texts)
+        if len(found) > MOST_UNITS:
+            raise NothingError(
+                f"{bad[:10]} changed {len(found)} places that may count, maximum is {MOST_UNITS}; revert it by hand"
+            )
         changed, done, problems = await in_thread(taken_back, now.texts, found)
         if not changed and problems:
             raise NothingError(f"{problems[0]}; nothing is touched")
@@ -123,8 +155,12 @@ class RenderedView:
 
     async def _read(self, texts: Mapping[str, str]) -> tuple[frozenset[str], str]:
         """The names that the version may have, and why there is none. Raises CannotBuildError, NothingError."""
+        return await in_thread(versions, await self._documents(texts), self.identity)
+
+    async def _documents(self, texts: Mapping[str, str]) -> Sequence[str]:
+        """Raises CannotBuildError, NothingError."""
         if not kustomization_in(texts, self.path):
-            return await in_thread(versions, list(texts.values()), self.identity)
+            return list(texts.values())
         self.rendered += 1
         if self.rendered > MOST_RENDERED:
             raise NothingError(f"more than {MOST_RENDERED} kustomizations would have to be rendered; revert by hand")
@@ -136,11 +172,20 @@ class RenderedView:
             said = await build(texts, self.path)
         finally:
             self.spent_s += clock() - began
-        return await in_thread(versions, said.split("\n---\n"), self.identity)
+        return said.split("\n---\n")
 
 
 def versions(texts: Sequence[str], identity: Identity) -> tuple[frozenset[str], str]:
     """The names that the Release's version may have, of these files or documents, and why there is none."""
+    found, problem = version_in(texts, identity)
+    try:
+        return frozenset() if found is None else found.names(identity), problem
+    except _ODD:
+        return frozenset(), f"{identity} cannot be read"
+
+
+def version_in(texts: Sequence[str], identity: Identity) -> tuple[Version | None, str]:
+    """That of the Release, of these files or documents, and why there is none."""
     releases, config_maps = [], {}
     for text in texts:
         if "Release" not in text and "ConfigMap" not in text:
@@ -158,25 +203,32 @@ def versions(texts: Sequence[str], identity: Identity) -> tuple[frozenset[str], 
                 releases.append(document)
     releases = [one for one in releases if one.word("apiVersion").startswith(f"{GROUP}/")]
     if len(releases) != 1:
-        return frozenset(), f"it does not have {identity} once"
+        return None, f"it does not have {identity} once"
     try:
-        return _names(releases[0], config_maps, identity)
-    except (UnreadableError, TypeError, KeyError, AttributeError, ValueError):
-        return frozenset(), f"{identity} cannot be read"
+        return _version(releases[0], config_maps)
+    except _ODD:
+        return None, f"{identity} cannot be read"
 
 
-def _names(release: Document, config_maps: Mapping[str, Document], identity: Identity) -> tuple[frozenset[str], str]:
-    where = (identity.cluster, identity.namespace, identity.name)
+def _version(release: Document, config_maps: Mapping[str, Document]) -> tuple[Version | None, str]:
     template: dict[str, Any] = filled(POD_TEMPLATE.schema(NO_KINDS), release.value("spec", "template"))
     ports = release.value("spec", "service", "ports") or []
     named = () if release.word("spec", "configRefs") == "None" else references(template)
     if not named:
-        return frozenset({revision_of(*where, template, ports), first_revision_of(*where, template)}), ""
-    configuration = {}
+        return Version(template, ports), ""
+    if len(named) > MOST_REFERENCES:
+        return None, f"it names {len(named)} ConfigMaps, maximum is {MOST_REFERENCES}"
+    configuration, contents = dict[str, str](), dict[str, Content]()
     for one in named:
         if one.name in config_maps:
             raw = config_maps[one.name].value()
-            configuration[one.name] = LIVE if is_live(raw) else digest_of(content_of(raw, one.keys))
+            if is_live(raw):
+                configuration[one.name] = LIVE
+                continue
+            contents[one.name] = content_of(raw, one.keys)
+            configuration[one.name] = digest_of(contents[one.name])
         elif one.needed:
-            return frozenset(), f"ConfigMap {one.name}, on which the version depends, is not in git"
-    return frozenset({configured_revision_of(*where, template, ports, configuration)}), ""
+            return None, f"ConfigMap {one.name}, on which the version depends, is not in git"
+    if sum(map(size_of, contents.values())) > MOST_CONTENT:
+        return None, f"its ConfigMaps have more than {MOST_CONTENT} bytes"
+    return Version(template, ports, KeptConfiguration(configuration, contents)), ""

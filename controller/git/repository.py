@@ -15,15 +15,14 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.api.text import one_line
-from controller.git import signing
-from controller.git.programs import FailedError, run
-from controller.git.remote import GitError, RefusedError, Remote
-from controller.git.signing import SigningKey
+from controller.git.programs import MOST_OUTPUT, FailedError, run
+from controller.git.remote import GitError, RefusedError, Remote, said_plainly
+from controller.git.signing import SigningKey, signing
 from controller.ports import Resolve
 
 TIMEOUT_S = 120.0
@@ -42,6 +41,8 @@ _OLDEST_GIT = (2, 37)
 _MOST_SAID = 300
 _LIMITS = "ulimit -f 524288; ulimit -v 262144; ulimit -t 120"
 """No file beyond 256 MiB, no more than 256 MiB of addresses, no command beyond two minutes of CPU."""
+_MOST_REFS = 1 << 20
+"""Bytes of a server's answer about one branch."""
 _CONFIG = {
     "core.hooksPath": "/dev/null",
     "core.packedGitLimit": "64m",
@@ -83,6 +84,8 @@ class Repository:
     _env: Mapping[str, str]
     is_signing: bool = False
     most_blob: int = MOST_BLOB
+    most_memory: int | None = None
+    """Bytes that each process of git may write; None: those that it may address."""
     refusal: str = ""
     """What was said to the last push that was not taken."""
     _blobs: OrderedDict[str, str | None] = field(default_factory=OrderedDict)
@@ -105,7 +108,7 @@ class Repository:
     async def remote_commit(self, branch: str) -> str:
         """Empty: there is no such branch."""
         ref = f"refs/heads/{branch}"
-        said = await self._git("ls-remote", "origin", ref)
+        said = await self._git("ls-remote", "origin", ref, most=_MOST_REFS)
         # git compares the ends of names: refs/a/refs/heads/main comes, too, and more people may push that
         lines = (line.partition("\t") for line in said.decode(errors="replace").splitlines())
         return next((commit for commit, _, name in lines if name == ref), "")
@@ -213,11 +216,14 @@ class Repository:
         )
         return made.decode().strip()
 
-    async def push(self, commit: str, branch: str, *, force: bool = False) -> bool:
-        """Whether the branch took it. Never with force but for branches of our own."""
-        ref = f"{'+' if force else ''}{commit}:refs/heads/{branch}"
+    async def push(self, commit: str, branch: str, *, instead_of: str | None = None) -> bool:
+        """Whether the branch took it. `instead_of`: for branches of our own, what it holds now, which is lost; empty:
+        there is none. One that holds another commit by now does not take it.
+        """
+        ref = f"refs/heads/{branch}"
+        force = () if instead_of is None else (f"--force-with-lease={ref}:{instead_of}",)
         try:
-            await self._git("push", "--quiet", "--no-verify", "origin", ref)
+            await self._git("push", "--quiet", "--no-verify", *force, "origin", f"{commit}:{ref}")
         except GitError as error:
             self.refusal = str(error)
             return False
@@ -233,23 +239,31 @@ class Repository:
             return False
         return True
 
-    async def _git(self, *arguments: str, env: Mapping[str, str] | None = None, said: bytes = b"") -> bytes:
-        """What it answers. Raises GitError."""
+    async def _git(
+        self, *arguments: str, env: Mapping[str, str] | None = None, said: bytes = b"", most: int = MOST_OUTPUT
+    ) -> bytes:
+        """What it answers, at `most` so many bytes. Raises GitError."""
         options = [part for name, value in self._config.items() for part in ("-c", f"{name}={value}")]
         command = ("--literal-pathspecs", "--git-dir", str(self.folder), *options, *arguments)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return await run(("git", *command), {**self._env, **(env or {})}, said=said, limits=_LIMITS)
+                return await run(
+                    ("git", *command), {**self._env, **(env or {})}, said=said, limits=self._limits, most=most
+                )
         except TimeoutError as error:
             raise GitError(f"git {_verb(arguments)} took longer than {TIMEOUT_S:g} s") from error
         except FailedError as error:
             raise GitError(f"git {_verb(arguments)}: {self._masked(error.said)}") from error
 
+    @property
+    def _limits(self) -> str:
+        return _LIMITS if self.most_memory is None else f"{_LIMITS}; ulimit -d {self.most_memory >> 10}"
+
     def _masked(self, text: str) -> str:
         for secret in self.remote.credentials.secrets:
             text = text.replace(secret, "[masked]")
         # the same trouble has the same words each time: a new sentence is a write of the status
-        text = re.sub(r" after \d+ m?s\b", "", text.replace(str(self.folder.parent), ""))
+        text = re.sub(r" after \d+ m?s\b", "", said_plainly(text).replace(str(self.folder.parent), ""))
         return one_line(text, _MOST_SAID)
 
 
@@ -301,17 +315,22 @@ async def _check_git() -> None:
 
 @asynccontextmanager
 async def opened(
-    remote: Remote, resolve: Resolve, *, signed: SigningKey | None = None, most_blob: int = MOST_BLOB
+    remote: Remote,
+    resolve: Resolve,
+    *,
+    signed: SigningKey | None = None,
+    most_blob: int = MOST_BLOB,
+    most_memory: int | None = None,
 ) -> AsyncIterator[Repository]:
     """In a temporary directory that is gone afterwards. Raises GitError, RefusedError, and what `resolve` raises."""
     await _check_git()
     await asyncio.to_thread(_clear_left)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+    async with AsyncExitStack() as ends:
+        name = ends.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True))
         secrets, folder = Path(name) / "secrets", Path(name) / "repository"
         secrets.mkdir(mode=0o700)
         config, env = await remote.settings(secrets, resolve)
-        if signed is not None:
-            config = {**config, **await signing.settings(secrets, signed)}
+        signs, signing_env = await ends.enter_async_context(signing(secrets, signed))
         base = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(secrets),
@@ -321,11 +340,11 @@ async def opened(
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
-            **(signing.NO_QUESTIONS if signed is not None else {}),
+            **signing_env,
         }
         allowed = {f"protocol.{remote.scheme}.allow": "always"}
-        settings = {**_CONFIG, **allowed, **config}
-        repository = Repository(folder, remote, settings, {**base, **env}, signed is not None, most_blob)
+        settings = {**_CONFIG, **allowed, **config, **signs}
+        repository = Repository(folder, remote, settings, {**base, **env}, signed is not None, most_blob, most_memory)
         await repository._git("init", "--quiet", "--bare")  # noqa: SLF001 - it is made here
         for key, value in (("url", remote.url), ("promisor", "true"), ("partialclonefilter", "blob:none")):
             await repository._git("config", f"remote.origin.{key}", value)  # noqa: SLF001

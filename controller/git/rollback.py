@@ -19,7 +19,7 @@ from controller.git.plain import PlainView
 from controller.git.rendered import RenderedView
 from controller.git.repository import DEPTHS, Repository
 from controller.git.view import View
-from controller.git.writing import write
+from controller.git.writing import newest_is_ours, write
 
 __all__ = ["Propose", "Retry", "Rollback", "Written", "bring_back", "roll_back"]
 
@@ -57,8 +57,9 @@ async def bring_back(repository: Repository, order: Retry, propose: Propose) -> 
         return await _by_either(repository, order, head, change_by)
 
     written = await write(repository, order, change_of, propose)
-    if written.note and not written.proposed and await _withdrawn(repository, order):
-        return Written(note=f"{written.note}; branch {order.rollback_branch} with the rollback is deleted")
+    withdrawn = await _withdrawn(repository, order) if written.note and not written.proposed else ""
+    if withdrawn:
+        return Written(note=f"{written.note}; branch {withdrawn} with the rollback is deleted")
     return written
 
 
@@ -110,12 +111,12 @@ async def _rollback_commit(repository: Repository, order: Retry, head: str) -> s
     return found
 
 
-async def _withdrawn(repository: Repository, order: Retry) -> bool:
-    """Whether the branch with a rollback that nobody merged is gone. One with commits of people stays."""
-    branch = order.rollback_branch
-    there = await repository.remote_commit(branch)
-    if not there:
-        return False
-    newest = await repository.fetch(branch, 1)
-    is_ours = newest == await repository.with_trailers(newest, order.of_any_attempt)
-    return is_ours and await repository.delete(newest, branch)
+async def _withdrawn(repository: Repository, order: Retry) -> str:
+    """The branch with a rollback that nobody merged, if it is gone. One with commits of people stays."""
+    for branch in order.branches_for(order.rollback_branch):
+        if not await repository.remote_commit(branch):
+            continue
+        newest = await newest_is_ours(repository, branch, order.of_any_attempt)
+        if newest and await repository.delete(newest, branch):
+            return branch
+    return ""

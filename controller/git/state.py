@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import yaml
 
 from controller.api import times
-from controller.api.revision import revision_of
 from controller.api.text import one_line
 from controller.backoff import delay_s
 from controller.git.documents import UnreadableError, documents
 from controller.git.history import MOST_COMMITS
 from controller.git.manifests import Identity
 from controller.git.order import NothingError
-from controller.git.plain import PlainView
+from controller.git.place import Place
 from controller.git.remote import GitError
 from controller.git.repository import DEPTHS, Author, Repository
 from controller.git.threads import in_thread
+from controller.git.version import Version
+from controller.git.view import View
 
 BRANCH = "pointsman/state"
 TRIES = 10
@@ -42,7 +42,7 @@ class Record:
     revision: str
     """Its name in its cluster."""
     content: str
-    """What it is, by `content_of`: the same in each cluster."""
+    """What it is: the same in each cluster."""
     commit: str = ""
     """That brought it; empty: none is known."""
     since: float = 0.0
@@ -61,16 +61,6 @@ class Record:
         return "# Written by Pointsman after each promotion; a cluster that is built anew reads it.\n" + yaml.safe_dump(
             {key: value for key, value in fields.items() if value}, sort_keys=False
         )
-
-
-def content_of(namespace: str, name: str, template: Mapping[str, object], ports: object) -> str:
-    """A version by its template and ports alone: a cluster that is built anew has another identity."""
-    return revision_of("", namespace, name, template, list(ports) if isinstance(ports, list | tuple) else [])
-
-
-def anywhere(identity: Identity) -> Identity:
-    """By which a `PlainView` finds versions by their content."""
-    return Identity("", identity.namespace, identity.name)
 
 
 async def read(repository: Repository, identity: Identity) -> Record | None:
@@ -94,7 +84,7 @@ async def write(repository: Repository, identity: Identity, record: Record, auth
             head = await repository.fetch(BRANCH, 1)
             files = await repository.files(head, [path], lambda _: True)
             texts = await repository.texts(file.blob for file in files.values())
-            known = _parsed(texts[files[path].blob]) if path in files else None
+            known = await in_thread(_parsed, texts[files[path].blob]) if path in files else None
             if known is not None and (known.revision, known.content) == (record.revision, record.content):
                 return
         message = f"{identity} is healthy with {record.revision}\n"
@@ -106,24 +96,38 @@ async def write(repository: Repository, identity: Identity, record: Record, auth
     raise GitError(f"{BRANCH} took none of {TRIES} pushes: {repository.refusal}")
 
 
-async def restored(view: PlainView, record: Record) -> tuple[Mapping[str, object], list[Mapping[str, object]]]:
-    """Template and ports of the recorded version, from its commit. Raises NothingError, GitError."""
+async def restored(where: Place, record: Record) -> Version:
+    """The recorded version, from its commit. Raises NothingError, GitError."""
     if not record.commit:
         raise NothingError(f"the record of {record.revision} names no commit")
-    await _check_is_of_the_branch(view, record.commit)
-    found = await view.manifest(record.commit)
-    if found is None or found.template is None:
-        raise NothingError(f"{record.commit[:12]} does not hold {view.identity}")
-    ports = found.document.value("spec", "service", "ports") or []
-    if content_of(view.identity.namespace, view.identity.name, found.template, ports) != record.content:
-        raise NothingError(f"{record.commit[:12]} does not hold the version that was recorded")
-    return found.template, ports
+    problems = []
+    views: tuple[View, ...] = (where.plain(), where.rendered())
+    for view in views:
+        try:
+            await _check_is_of_the_branch(where, view, record.commit)
+            version = await view.version(record.commit)
+        except NothingError as error:
+            problems.append(error)
+            continue
+        for found in (version, version.plain):
+            if await in_thread(_content, found, where.identity) == record.content:
+                return found
+        problems.append(NothingError(f"{record.commit[:12]} does not hold the version that was recorded"))
+    raise problems[0]
 
 
-async def _check_is_of_the_branch(view: PlainView, commit: str) -> None:
+def _content(version: Version, identity: Identity) -> str:
+    """Empty: it has none."""
+    try:
+        return version.content(identity)
+    except (TypeError, KeyError, AttributeError, ValueError):  # a number of 5,000 digits is no JSON
+        return ""
+
+
+async def _check_is_of_the_branch(where: Place, view: View, commit: str) -> None:
     """A record may name anything; what is deployed has stood on the branch that the cluster follows."""
-    repository = view.repository
-    head = await repository.fetch(view.branch, DEPTHS[0])
+    repository = where.repository
+    head = await repository.fetch(where.branch, DEPTHS[0])
     paths = await view.paths(head)
     for depth in DEPTHS:
         if depth != DEPTHS[0]:
@@ -133,7 +137,7 @@ async def _check_is_of_the_branch(view: PlainView, commit: str) -> None:
             return
         if len(commits) >= MOST_COMMITS or not await repository.is_shallow():
             break
-    raise NothingError(f"{commit[:12]} is not among the last {MOST_COMMITS} commits of {view.branch}")
+    raise NothingError(f"{commit[:12]} is not among the last {MOST_COMMITS} commits of {where.branch}")
 
 
 def _path(identity: Identity) -> str:

@@ -13,6 +13,7 @@ import yaml
 
 from controller.git.documents import Document, Meaning, UnreadableError, by_key, entries, key_of, meaning, nodes
 from controller.git.editing import Editor, LayoutError, end_of, same_column, whole_entry
+from controller.git.threads import check_wanted
 
 Path = tuple[str, ...]
 
@@ -100,6 +101,7 @@ def _merged(
     before: Meaning | None, bad: Meaning | None, now: Meaning | None, only: Collection[str] | None = None
 ) -> Meaning | None:
     """What `now` is without the difference between `before` and `bad`; None: absent."""
+    check_wanted()
     if before in (bad, now):
         return now
     if now == bad and only is None:
@@ -148,9 +150,11 @@ def _merged_entries(
 
 
 def _ordered(before: Sequence[str], now: Sequence[str]) -> list[str]:
-    found = list(now)
-    for index, key in enumerate(before):
-        if key not in found:
-            behind = next((one for one in reversed(before[:index]) if one in found), None)
-            found.insert(0 if behind is None else found.index(behind) + 1, key)
-    return found
+    there, behind = set(now), dict[str | None, list[str]]()
+    last: str | None = None
+    for key in before:
+        if key in there:
+            last = key
+        else:
+            behind.setdefault(last, []).append(key)
+    return [*behind.get(None, ()), *(one for key in now for one in (key, *behind.get(key, ())))]

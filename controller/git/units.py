@@ -14,6 +14,9 @@ from controller.git.undo import MovedOnError, Path, undo
 
 Texts = Mapping[str, str]
 _DATA = ("data", "binaryData")
+_MOST_ENTRIES = 20
+"""Of a ConfigMap, that are taken back one by one: each parses the file anew."""
+MOST_UNITS = 100
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,11 @@ def _changed(name: str, old: Document, new: Document) -> Iterator[tuple[int, Pat
         if one == other:
             continue
         if key in _DATA and isinstance(one, Mapping) and isinstance(other, Mapping):
-            for entry in dict.fromkeys([*one, *other]):
-                if one.get(entry) != other.get(entry):
-                    yield 1, (key, entry), None
+            changed = [entry for entry in dict.fromkeys([*one, *other]) if one.get(entry) != other.get(entry)]
+            if len(changed) > _MOST_ENTRIES:
+                yield 2, (key,), None
+            else:
+                yield from ((1, (key, entry), None) for entry in changed)
         elif is_list_of_named and isinstance(other, tuple) and key_of(one if isinstance(one, tuple) else (), other):
             named = [by_key("name", items) if isinstance(items, tuple) else {} for items in (one, other)]
             for entry in dict.fromkeys([*named[0], *named[1]]):

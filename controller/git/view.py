@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from controller.git.version import Version
+
 
 class View(Protocol):
     """Each method raises NothingError where it cannot say, and GitError."""
@@ -24,6 +26,10 @@ class View(Protocol):
 
     async def wanted(self, commit: str) -> frozenset[str]:
         """The names that the version may have for which a commit asks."""
+        ...
+
+    async def version(self, commit: str) -> Version:
+        """For which a commit asks."""
         ...
 
     async def undone(self, good: str, bad: str, head: str, *, wanted: str) -> Mapping[str, tuple[str, str]]:

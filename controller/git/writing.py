@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from controller.api.git_origin import Write
 from controller.backoff import delay_s
@@ -43,11 +43,15 @@ async def write(
 
 
 async def _proposed(repository: Repository, order: Rollback, commit: str, text: str, propose: Propose) -> Written:
-    branch = order.own_branch
-    refused = repository.refusal
-    there = await repository.remote_commit(branch)
-    known = there == commit or (there and await _holds(repository, order, branch))
-    if not known and not await repository.push(commit, branch, force=True):
+    refused, known = repository.refusal, False
+    for branch in order.branches_for(order.own_branch):
+        there = await repository.remote_commit(branch)
+        known = there == commit or (there != "" and await _holds(repository, order, branch))
+        if known or not there or await newest_is_ours(repository, branch, order.of_its_kind):
+            break
+    else:
+        raise GitError(f"{branch} has commits of others, and not the one that is proposed; merge or delete it")
+    if not known and not await repository.push(commit, branch, instead_of=there):
         raise GitError(repository.refusal or refused)
     title, _, body = text.partition("\n\n")
     url = await propose(branch, title, body)
@@ -58,3 +62,9 @@ async def _proposed(repository: Repository, order: Rollback, commit: str, text: 
 async def _holds(repository: Repository, order: Rollback, branch: str) -> bool:
     """Whether the branch of ours has this commit already, and since then perhaps commits of people."""
     return bool(await repository.with_trailers(await repository.fetch(branch, DEPTHS[0]), order.trailers))
+
+
+async def newest_is_ours(repository: Repository, branch: str, trailers: Mapping[str, str]) -> str:
+    """The newest commit of the branch where it has these trailers; empty: people have written there since."""
+    newest = await repository.fetch(branch, 1)
+    return newest if newest == await repository.with_trailers(newest, trailers) else ""

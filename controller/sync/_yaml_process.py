@@ -12,12 +12,14 @@ from typing import Any
 
 import yaml
 
-_MEMORY = 512 << 20
+_MEMORY = 384 << 20
 _CPU_S = 30
 _MOST_NODES = 400_000
 _MOST_DEPTH = 100
 _MOST_CHARACTERS = 8 << 20
 """An alias repeats a text of megabytes with one character, and what is answered lies in the parent's memory."""
+_MOST_ANSWER = 16 << 20
+"""Bytes of JSON, in which a character may have twelve."""
 _LISTS = 2
 _MOST_KEYS = 20_000
 _TOO_MUCH = "has more values, or deeper ones, than any manifest needs"
@@ -51,12 +53,12 @@ class _Copy:
     """With aliases written out, as JSON can have it."""
 
     def __init__(self) -> None:
-        self._nodes = 0
+        self.nodes = 0
         self._characters = 0
 
     def of(self, value: Any, depth: int = 0) -> Any:
-        self._nodes += 1
-        if self._nodes > _MOST_NODES or depth > _MOST_DEPTH:
+        self.nodes += 1
+        if self.nodes > _MOST_NODES or depth > _MOST_DEPTH:
             raise _RefusedError(_TOO_MUCH)
         if isinstance(value, dict):
             return {self._counted(_key(key)): self.of(item, depth + 1) for key, item in value.items()}
@@ -120,7 +122,7 @@ def _read(text: str) -> dict[str, Any]:
     try:
         copy = _Copy()
         documents = [copy.of(one) for one in yaml.load_all(text, Loader=_Loader)]
-        return {"objects": [one for document in documents for one in _objects(document)]}
+        return {"objects": [one for document in documents for one in _objects(document)], "values": copy.nodes}
     except _RefusedError as error:
         return {"problem": str(error)}
     except yaml.MarkedYAMLError as error:
@@ -135,10 +137,12 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
     for line in sys.stdin:
         try:
-            answer = _read(json.loads(line))
+            answer = json.dumps(_read(json.loads(line)))
         except MemoryError:
-            answer = {"problem": "takes more memory than any manifest needs"}
-        sys.stdout.write(json.dumps(answer) + "\n")
+            answer = json.dumps({"problem": "takes more memory than any manifest needs"})
+        if len(answer) > _MOST_ANSWER:
+            answer = json.dumps({"problem": _TOO_MUCH})
+        sys.stdout.write(answer + "\n")
         sys.stdout.flush()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from controller.kube.client import KubeClient, KubeError
+from controller.kube.client import KubeClient
+from controller.kube.events import Events
 from controller.kube.lease import Lease
 from controller.outward.addresses import Addresses, Network, api_server_of
 from controller.runtime.background import background
@@ -17,6 +17,7 @@ from controller.runtime.controller import Request
 from controller.runtime.event_router import EventRouter
 from controller.runtime.http import Liveness, Telemetry, serve
 from controller.runtime.kinds import until_served
+from controller.runtime.leading import leading, resyncing
 from controller.runtime.listening import listening
 from controller.runtime.settings import Settings
 from controller.runtime.worker import work
@@ -26,8 +27,7 @@ from controller.workqueue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
 LEASE_NAME = "pointsman-sync"
-_RESYNC_S = 300.0
-_RESYNC_AGAIN_S = 30.0
+_LAST_WORDS_S = 3.0
 _MOST_HOOKS = 64
 """Connections of forges."""
 
@@ -40,6 +40,7 @@ class Agent:
     event_router: EventRouter
     controller: RepositoryController
     queue: WorkQueue[Request]
+    events: Events
     telemetry: Telemetry
     leads: bool = False
     ready: bool = False
@@ -49,7 +50,8 @@ class Agent:
         """`networks`: addresses that repositories may have although they are never called otherwise."""
         event_router = EventRouter(kube)
         addresses = Addresses(api_server_of(kube), listed=networks)
-        controller = RepositoryController(kube, addresses.resolve, event_router.add, kube.clock.now)
+        events = Events(kube, component="pointsman-sync")
+        controller = RepositoryController(kube, addresses.resolve, event_router.add, kube.clock.now, events.emit)
         queue = event_router.register(controller)
         telemetry = Telemetry()
         telemetry.queue(controller.kind, queue)
@@ -57,7 +59,7 @@ class Agent:
         telemetry.gauge(
             "pointsman_fetches_active", "Repositories being fetched.", lambda: float(controller.fetches.active)
         )
-        return cls(kube, event_router, controller, queue, telemetry)
+        return cls(kube, event_router, controller, queue, events, telemetry)
 
     @property
     def liveness(self) -> Liveness:
@@ -67,7 +69,8 @@ class Agent:
         """As long as `feed` does."""
         coroutines: list[Coroutine[Any, Any, None]] = [
             *(work(self.queue, self.controller, self._count) for _ in range(settings.workers)),
-            self._resync(settings.only),
+            resyncing(self.event_router, self.controller, settings.only),
+            self.events.run(),
         ]
         try:
             async with background(coroutines):
@@ -75,21 +78,10 @@ class Agent:
         finally:
             self.event_router.close()
             await self.controller.fetches.close()
+            await self.events.flush(_LAST_WORDS_S)
 
     def _count(self, result: str) -> None:
         self.telemetry.reconciles.labels(self.controller.kind, result).inc()
-
-    async def _resync(self, only: str | None) -> None:
-        """Finds what the watch lost."""
-        pause = _RESYNC_S
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await self.event_router.resync(self.controller, only)
-                pause = _RESYNC_S
-            except KubeError as error:
-                pause = max(_RESYNC_AGAIN_S, error.retry_after)
-                _LOG.warning("the resync of ReleaseRepositories could not list: %s", error)
 
 
 async def run(settings: Settings, feed: Feed, *, hook_port: int) -> None:
@@ -103,7 +95,13 @@ async def run(settings: Settings, feed: Feed, *, hook_port: int) -> None:
             lease = Lease(
                 kube, settings.namespace, LEASE_NAME, settings.identity, pod=settings.pod, duration_s=settings.lease_s
             )
-            await _lead(agent, lease, settings, feed)
+            async with leading(lease, agent.telemetry):
+                kube.may_write = lease.is_fresh
+                agent.leads = True
+                try:
+                    await agent.run(settings, feed)
+                finally:
+                    agent.leads = False
     finally:
         await kube.close()
 
@@ -118,17 +116,3 @@ async def _endpoints(agent: Agent, settings: Settings, hook_port: int) -> AsyncI
     async with health, listening(hooks.routes(), settings.address, hook_port, most=_MOST_HOOKS) as port:
         _LOG.info("webhooks are answered at port %d", port)
         yield
-
-
-async def _lead(agent: Agent, lease: Lease, settings: Settings, feed: Feed) -> None:
-    """Raises LeaseLostError in a group."""
-    await lease.acquire()
-    agent.telemetry.leads.set(1)
-    agent.leads = True
-    agent.kube.may_write = lease.is_fresh
-    try:
-        async with background([lease.keep()]):
-            await agent.run(settings, feed)
-    finally:
-        agent.leads = False
-        await lease.release()

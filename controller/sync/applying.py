@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from controller.api.names import COMMIT, FORCE, REPOSITORY_LABEL
-from controller.api.resources import CRDS, HORIZONTAL_POD_AUTOSCALERS, Resource
-from controller.kube.applying import Discovery, Kind, apply, claims_of
+from controller.api.names import COMMIT, FORCE
+from controller.api.resources import Resource
+from controller.kube.applying import Discovery, apply, claims_of
 from controller.kube.client import ConflictError, FencedError, KubeClient, KubeError
+from controller.kube.objects import Key
 from controller.sync import cluster
 from controller.sync.inventory import MANAGER, Entry, Inventory, has_replicas, state_of
-from controller.sync.manifests import Failure, Manifest, ObjectId, Wanted, digest_of, placed, targets_of, unique
+from controller.sync.manifests import Failure, Manifest, ObjectId, Wanted
+from controller.sync.ownership import ForeignError, Leaving, Owners, leaving, refuse_foreign
+from controller.sync.planning import Place, Plan, Source, plan, wants_replicas
 from controller.sync.pruning import prune
 
 _BUDGET_S = 40.0
@@ -22,25 +25,9 @@ _NEW_KINDS_S = 10.0
 """For a CRD to be served."""
 _NEW_KIND_POLL_S = 0.2
 _KINDS_KNOWN_FOR_S = 30.0
-_MOST_LABEL = 63
 _REPLICAS = ".spec.replicas"
 _HANDED_OVER = f"{MANAGER}-replicas"
 """The manager that keeps the replicas for an autoscaler: without any, the API server would make them one."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Of a ReleaseRepository."""
-
-    namespace: str
-    name: str
-    prune: bool
-
-    @property
-    def label(self) -> str:
-        """On all that it applies; a label has 63 characters at most."""
-        whole = f"{self.namespace}.{self.name}"
-        return whole if len(whole) <= _MOST_LABEL else f"{self.name[:40].rstrip('.-')}.{digest_of(whole)}"
 
 
 @dataclass(frozen=True)
@@ -55,22 +42,25 @@ class Report:
     pruned: int = 0
     unfinished: bool = False
     """The pass's time was over."""
+    moved: Collection[Key] = ()
+    """ReleaseRepositories to which objects were left: they can have them now."""
+    awaited: Collection[Key] = ()
+    """Nothing is pruned until they have seen the commit, too: what has gone from here may have moved there."""
 
 
 Announce = Callable[[Inventory], Awaitable[None]]
 """Writes what may be there from now on into the status, before anything is applied."""
 
 
-@dataclass
-class _Plan:
-    wanted: list[Wanted]
-    failures: list[Failure]
-    waiting: list[Manifest]
-    """Their kind is made by a CRD of the same commit."""
-    resources: dict[ObjectId, Resource]
-    live: Mapping[ObjectId, Mapping[str, Any]] = field(default_factory=dict)
-    changed: list[Wanted] = field(default_factory=list)
-    stale: list[ObjectId] = field(default_factory=list)
+@dataclass(frozen=True)
+class Commit:
+    """What is applied."""
+
+    name: str
+    source: Source
+    manifests: Sequence[Manifest]
+    whole: bool
+    """Nothing of it was unreadable; else nothing is deleted."""
 
 
 @dataclass(frozen=True)
@@ -83,25 +73,25 @@ class _Done:
 class Applying:
     """Of one repository, with the rights of its account."""
 
-    def __init__(self, kube: KubeClient, discovery: Discovery, place: Place) -> None:
+    def __init__(self, kube: KubeClient, discovery: Discovery, owners: Owners, place: Place) -> None:
         self._kube = kube
         self._discovery = discovery
+        self._owners = owners
         self._place = place
 
     async def run(
         self,
-        manifests: Sequence[Manifest],
+        commit: Commit,
         inventory: Inventory,
         *,
-        commit: str,
-        whole: bool,
         announce: Announce,
         failed: Sequence[Failure] = (),
+        patient: bool = True,
     ) -> Report:
-        """`whole`: nothing of the commit was unreadable; else nothing is deleted. `failed`: in the passes before this
-        one, whose time was over; they are not tried again, so that the others have their turn. Raises KubeError.
+        """`failed`: in the passes before this one, whose time was over; they are not tried again, so that the others
+        have their turn. `patient`: waits with pruning for the repositories of the same branch. Raises KubeError.
         """
-        plan = await self._plan(manifests, inventory, older_than_s=_KINDS_KNOWN_FOR_S)
+        plan = await self._plan(commit, inventory, _KINDS_KNOWN_FOR_S)
         deadline = asyncio.get_running_loop().time() + _BUDGET_S
         new: dict[ObjectId, Entry] = dict(inventory)
         failures, applied = list[Failure](), 0
@@ -111,112 +101,83 @@ class Applying:
             new = _joined(new, plan.wanted)
             await announce(new)
         if first:
-            done = await self._apply(first, plan, new, commit, deadline)
+            done = await self._apply(first, plan, new, commit.name, deadline)
             failures, applied = done.failures, done.applied
         if plan.waiting or first:
-            plan = await self._plan_again(manifests, new)
+            plan = await self._plan_again(commit, new, plan.waiting)
             new = _joined(new, plan.wanted)
             await announce(new)
         tried |= {str(one.id) for one in first}
-        done = await self._apply([one for one in plan.changed if str(one.id) not in tried], plan, new, commit, deadline)
+        rest = [one for one in plan.changed if str(one.id) not in tried]
+        done = await self._apply(rest, plan, new, commit.name, deadline)
         unfinished, applied = done.left > 0, applied + done.applied
-        names = _names(plan.changed)
+        names = {str(one.id) for one in plan.changed}
         failures += [*done.failures, *(one for one in failed if one.what in names), *plan.failures]
-        kept, pruned = list[ObjectId](), 0
-        is_whole = whole and not failures and not unfinished
+        report = Report(new, tuple(failures), applied=applied, unfinished=unfinished)
+        if not commit.whole or failures or unfinished:
+            return report
+        return await self._left(report, plan, commit, patient=patient)
+
+    async def _left(self, report: Report, plan: Plan, commit: Commit, *, patient: bool) -> Report:
+        """What has gone from the repository."""
+        inventory = dict(report.inventory)
         if not self._place.prune:
-            for key in plan.stale if is_whole else ():
-                new.pop(key, None)
-        elif is_whole and manifests:
-            gone = {key: plan.live.get(key) for key in plan.stale}
-            pruning = await prune(self._kube, plan.resources, gone)
-            for key in pruning.gone:
-                new.pop(key, None)
-            kept, pruned, failures = list(pruning.kept), pruning.deleted, list(pruning.failures)
-        return Report(new, tuple(failures), tuple(kept), applied, pruned, unfinished)
+            for key in plan.stale:
+                inventory.pop(key, None)
+            return replace(report, inventory=inventory, failures=tuple(plan.unread))
+        if not commit.manifests:
+            return report
+        left = Leaving({}, ())
+        if any(key in plan.live for key in plan.stale):
+            try:
+                left = await leaving(self._owners, self._place, plan.stale, commit.source, commit.name)
+            except KubeError as error:
+                why = f"nothing is pruned, as the other ReleaseRepositories cannot be read: {error}"
+                return replace(report, failures=(Failure("prune", why),))
+        if left.awaited and patient:
+            return replace(report, awaited=left.awaited)
+        gone = {key: plan.live.get(key) for key in plan.stale if key not in left.moved}
+        pruning = await prune(self._kube, plan.resources, gone)
+        for key in (*pruning.gone, *left.moved):
+            inventory.pop(key, None)
+        return replace(
+            report,
+            inventory=inventory,
+            failures=(*pruning.failures, *plan.unread),
+            kept=pruning.kept,
+            pruned=pruning.deleted,
+            moved=frozenset(left.moved.values()),
+        )
 
-    # -- what there is to do -------------------------------------------------------------------------------------
+    async def _plan(self, commit: Commit, inventory: Inventory, kinds_older_than_s: float) -> Plan:
+        return await plan(
+            self._kube,
+            self._discovery,
+            self._place,
+            commit.manifests,
+            inventory,
+            kinds_older_than_s=kinds_older_than_s,
+        )
 
-    async def _plan(self, manifests: Sequence[Manifest], inventory: Inventory, *, older_than_s: float) -> _Plan:
-        kinds: dict[tuple[str, str], Kind | None] = {}
-        for version, kind in dict.fromkeys((one.api_version, one.kind) for one in manifests):
-            kinds[version, kind] = await self._discovery.find(self._kube, version, kind, older_than_s=older_than_s)
-        known = [one for one in manifests if kinds[one.api_version, one.kind] is not None]
-        made = set(_made_kinds(manifests))
-        unknown = [one for one in manifests if kinds[one.api_version, one.kind] is None]
-        waiting, failures = list[Manifest](), list[Failure]()
-        for missing in unknown:
-            if (missing.api_version.rpartition("/")[0], missing.kind) in made:
-                waiting.append(missing)
-            else:
-                why = f"{missing.file}: the cluster has no {missing.kind} in {missing.api_version}"
-                failures.append(Failure(f"{missing.kind} {missing.name}", why))
-        scaled = await self._scaled(known)
-        wanted, twice = unique(self._placed(one, kinds[one.api_version, one.kind], scaled) for one in known)
-        plan = _Plan(wanted, failures + twice, waiting, {})
-        for one in wanted:
-            found = kinds[one.manifest.api_version, one.manifest.kind]
-            if found is not None:
-                plan.resources[one.id] = found.resource
-        for key, entry in inventory.items():
-            if key not in plan.resources:
-                version = f"{key.group}/{entry.version}" if key.group else entry.version
-                found = await self._discovery.find(self._kube, version, key.kind, older_than_s=older_than_s)
-                if found is not None:
-                    plan.resources[key] = found.resource
-        plan.live = await cluster.read(self._kube, plan.resources, self._place.label)
-        plan.changed = [one for one in wanted if not _is_as_applied(one, inventory, plan.live)]
-        ids = {one.id for one in wanted} | set(_ids_of(twice, inventory))
-        plan.stale = [key for key in inventory if key not in ids]
-        return plan
-
-    async def _plan_again(self, manifests: Sequence[Manifest], inventory: Inventory) -> _Plan:
+    async def _plan_again(self, commit: Commit, inventory: Inventory, waiting: Sequence[Manifest]) -> Plan:
         """With the kinds that CRDs of the same commit make, once they are served."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _NEW_KINDS_S
-        while True:
-            plan = await self._plan(manifests, inventory, older_than_s=0.0)
-            if not plan.waiting:
-                return plan
+        wanted = {(one.api_version, one.kind) for one in waiting}
+        while None in (await self._discovery.find_all(self._kube, wanted, older_than_s=0.0)).values():
             if loop.time() >= deadline:
-                plan.failures += [
-                    Failure(f"{one.kind} {one.name}", f"{one.file}: its CRD is not served yet") for one in plan.waiting
-                ]
-                return plan
+                break
             await asyncio.sleep(_NEW_KIND_POLL_S)
-
-    def _placed(self, manifest: Manifest, kind: Kind | None, scaled: set[tuple[str, str, str]]) -> Wanted:
-        namespaced = kind is not None and kind.namespaced
-        return placed(
-            manifest,
-            namespaced=namespaced,
-            home=self._place.namespace,
-            repository=self._place.label,
-            scaled=self._target(manifest) in scaled,
-        )
-
-    def _target(self, manifest: Manifest) -> tuple[str, str, str]:
-        group = manifest.api_version.rpartition("/")[0]
-        return self._namespace(manifest), f"{group}/{manifest.kind}", manifest.name
-
-    def _namespace(self, manifest: Manifest) -> str:
-        return str(manifest.raw["metadata"].get("namespace") or self._place.namespace)
-
-    async def _scaled(self, manifests: Sequence[Manifest]) -> set[tuple[str, str, str]]:
-        """What autoscalers of the commit, or of the cluster, set the replicas of."""
-        with_replicas = [one for one in manifests if _wants_replicas(one.raw)]
-        if not with_replicas:
-            return set()
-        found = await cluster.scaled_by(self._kube, (self._namespace(one) for one in with_replicas))
-        for one in manifests:
-            if one.kind == HORIZONTAL_POD_AUTOSCALERS.kind:
-                found |= {(self._namespace(one), kind, name) for kind, name in targets_of(one.raw)}
-        return found
+        plan = await self._plan(commit, inventory, _KINDS_KNOWN_FOR_S)
+        plan.failures += [
+            Failure(f"{one.kind} {one.name}", f"{one.file}: its CRD is not served yet") for one in plan.waiting
+        ]
+        return plan
 
     # -- doing it ------------------------------------------------------------------------------------------------
 
     async def _apply(
-        self, wanted: Sequence[Wanted], plan: _Plan, new: dict[ObjectId, Entry], commit: str, deadline: float
+        self, wanted: Sequence[Wanted], plan: Plan, new: dict[ObjectId, Entry], commit: str, deadline: float
     ) -> _Done:
         """Notes in `new` what was applied. What the time does not suffice for is left as it is."""
         now, left = asyncio.get_running_loop().time, 0
@@ -228,10 +189,12 @@ class Applying:
                 return None
             live = plan.live.get(item.id)
             try:
-                answer = await self._apply_one(item, plan.resources[item.id], live, _commit(item, new, live, commit))
+                answer = await self._apply_one(
+                    item, plan.resources[item.id], live, new, _commit(item, new, live, commit)
+                )
             except FencedError:
                 raise
-            except KubeError as error:
+            except (ForeignError, KubeError) as error:
                 return Failure(str(item.id), f"{item.manifest.file}: {error}")
             new[item.id] = replace(new[item.id], digest=item.digest, state=state_of(answer["metadata"]))
             return None
@@ -240,14 +203,14 @@ class Applying:
         return _Done(failures, len(wanted) - len(failures) - left, left)
 
     async def _apply_one(
-        self, item: Wanted, resource: Resource, live: Mapping[str, Any] | None, commit: str
+        self, item: Wanted, resource: Resource, live: Mapping[str, Any] | None, inventory: Inventory, commit: str
     ) -> dict[str, Any]:
-        """Raises KubeError."""
+        """Raises ForeignError, KubeError."""
         if live is None:
-            await self._refuse_anothers(item, resource)
+            await refuse_foreign(self._kube, self._owners, self._place, item, resource, inventory)
         body = item.at(commit)
         forced = (body["metadata"]["annotations"] or {}).get(FORCE) == "true"
-        if live is not None and has_replicas(live) and not _wants_replicas(body):
+        if live is not None and has_replicas(live) and not wants_replicas(body):
             await self._hand_over_replicas(item, resource)
         try:
             return await apply(self._kube, resource, body, manager=MANAGER, force=forced)
@@ -266,15 +229,6 @@ class Applying:
                 ) from error
             return await apply(self._kube, resource, body, manager=MANAGER, force=True)
 
-    async def _refuse_anothers(self, item: Wanted, resource: Resource) -> None:
-        """Two repositories would write it for ever: they are one manager to the API server. Raises KubeError."""
-        there = await cluster.metadata_of(self._kube, resource, item.id)
-        label = str(((there or {}).get("labels") or {}).get(REPOSITORY_LABEL, ""))
-        if label and label != self._place.label:
-            raise ConflictError(
-                0, "", f"belongs to ReleaseRepository {label}; take it out there, or its label {REPOSITORY_LABEL}"
-            )
-
     async def _hand_over_replicas(self, item: Wanted, resource: Resource) -> None:
         """Before they leave the manifest. Raises KubeError."""
         there = await self._kube.find(resource, item.id.namespace or None, item.id.name)
@@ -286,28 +240,11 @@ class Applying:
         await apply(self._kube, resource, {**body, "spec": {"replicas": replicas}}, manager=_HANDED_OVER, force=False)
 
 
-def _wants_replicas(body: Mapping[str, Any]) -> bool:
-    """A spec may be anything: the API server refuses it for its object alone."""
-    spec = body.get("spec")
-    return isinstance(spec, Mapping) and "replicas" in spec
-
-
-def _names(wanted: Iterable[Wanted]) -> set[str]:
-    return {str(one.id) for one in wanted}
-
-
 def _may_take(manager: str, at: str) -> bool:
     """People's edits give way to the repository, and replicas that no autoscaler sets. Another controller's field does
     not: both would write for ever.
     """
     return manager.startswith("kubectl") or manager in ("before-first-apply", _HANDED_OVER) or at == _REPLICAS
-
-
-def _made_kinds(manifests: Iterable[Manifest]) -> Iterator[tuple[str, str]]:
-    for one in manifests:
-        spec = one.raw.get("spec")
-        if one.kind == CRDS.kind and isinstance(spec, Mapping) and isinstance(spec.get("names"), Mapping):
-            yield str(spec.get("group", "")), str(spec["names"].get("kind", ""))
 
 
 def _joined(inventory: Inventory, wanted: Iterable[Wanted]) -> dict[ObjectId, Entry]:
@@ -321,22 +258,8 @@ def _joined(inventory: Inventory, wanted: Iterable[Wanted]) -> dict[ObjectId, En
     return found
 
 
-def _is_as_applied(one: Wanted, inventory: Inventory, live: Mapping[ObjectId, Mapping[str, Any]]) -> bool:
-    entry, metadata = inventory.get(one.id), live.get(one.id)
-    if entry is None or metadata is None:
-        return False
-    version = one.manifest.api_version.rpartition("/")[2]
-    return (entry.version, entry.digest, entry.state) == (version, one.digest, state_of(metadata))
-
-
 def _commit(one: Wanted, inventory: Inventory, live: Mapping[str, Any] | None, commit: str) -> str:
     """The one that brought it: what somebody else has changed is put back as it was."""
     entry = inventory.get(one.id)
     there = str((live.get("annotations") or {}).get(COMMIT, "")) if live is not None else ""
     return there if there and entry is not None and entry.digest == one.digest else commit
-
-
-def _ids_of(failures: Iterable[Failure], inventory: Inventory) -> Iterator[ObjectId]:
-    """Objects that cannot be applied as they are written have not gone."""
-    names = {failure.what for failure in failures}
-    return (key for key in inventory if str(key) in names)

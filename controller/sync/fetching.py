@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.api.text import one_line
 from controller.git.remote import GitError, RefusedError, Remote
 from controller.git.repository import opened
 from controller.kube.objects import Key
 from controller.ports import Resolve, TargetError
+from controller.sync.planning import Source
 from controller.sync.rendering import MOST_FILE, Rendered, render
 from controller.turns import Turns
 
 _LOG = logging.getLogger(__name__)
 TIMEOUT_S = 300.0
-_AT_ONCE = 32
-_RENDERED_AT_ONCE = 2
-"""Each has a parser's process, with its memory."""
+_ANSWER_S = 20.0
+"""For the server to say what the branch's newest commit is."""
+_AT_ONCE, _OF_ONE_NAMESPACE = 4, 2
+"""Each has up to three processes of git. A namespace whose servers hang keeps no place from the others."""
+GIT_MEMORY = 32 << 20
+"""Bytes that one process of git may write."""
+_RENDERED_AT_ONCE = 1
+"""It has a parser's process or kustomize, with its memory."""
+_MOST_KEPT = 32 << 20
+"""Bytes of renderings that wait for their next comparison with the cluster."""
 _MOST_MESSAGE = 500
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is fetched; another one makes what was fetched before worthless."""
-
-    url: str
-    branch: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ class Outcome:
     at: float
     """When it ended, by the loop's clock."""
     rendered: Rendered | None
-    """Of an earlier fetch where this one failed; None: none has worked yet."""
+    """Of an earlier fetch where this one failed. None: none has worked yet, or there was no room to keep it."""
     problem: str = ""
     number: int = 0
     """Counts the fetches."""
+    commit: str = ""
+    """The newest that was fetched."""
 
 
 class Fetches:
@@ -52,7 +54,7 @@ class Fetches:
         self._wake = wake
         self._tasks: dict[Key, tuple[Source, asyncio.Task[None]]] = {}
         self._outcomes: dict[Key, Outcome] = {}
-        self._places = Turns(_AT_ONCE)
+        self._places = Turns(_AT_ONCE, of_one=_OF_ONE_NAMESPACE)
         self._renderers = Turns(_RENDERED_AT_ONCE)
         self._number = 0
 
@@ -113,11 +115,30 @@ class Fetches:
             problem = f"an unexpected error, which the log of pointsman sync has: {type(error).__name__}"
         self._number += 1
         now = asyncio.get_running_loop().time()
-        self._outcomes[key] = Outcome(source, now, rendered, one_line(problem, _MOST_MESSAGE), self._number)
+        commit = rendered.commit if rendered is not None else before.commit if before is not None else ""
+        self._keep(key, Outcome(source, now, rendered, one_line(problem, _MOST_MESSAGE), self._number, commit))
+
+    def _keep(self, key: Key, outcome: Outcome) -> None:
+        """Where there is no room, the namespace that has the most loses what it fetched first."""
+        self._outcomes.pop(key, None)
+        self._outcomes[key] = outcome
+        sizes = {one: found.rendered.size for one, found in self._outcomes.items() if found.rendered is not None}
+        while sum(sizes.values()) > _MOST_KEPT and len(sizes) > 1:
+            of = Counter[str]()
+            for one, size in sizes.items():
+                of[one.namespace] += size
+            largest = max(of, key=of.__getitem__)
+            oldest = next(one for one in sizes if one.namespace == largest)
+            del sizes[oldest]
+            self._outcomes[oldest] = replace(self._outcomes[oldest], rendered=None)
 
     async def _fetch(self, key: Key, source: Source, remote: Remote, before: Rendered | None) -> Rendered:
-        async with opened(remote, self._resolve, most_blob=MOST_FILE) as repository:
-            newest = await repository.remote_commit(source.branch)
+        async with opened(remote, self._resolve, most_blob=MOST_FILE, most_memory=GIT_MEMORY) as repository:
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    newest = await repository.remote_commit(source.branch)
+            except TimeoutError as error:
+                raise GitError(f"the server did not answer within {_ANSWER_S:g} s") from error
             if not newest:
                 raise GitError(f"there is no branch {source.branch}; push it, or name another one in spec.branch")
             if before is not None and before.commit == newest:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
 from controller.api.release_repository import RepositorySpec
+from controller.kube.admission import TooLargeError, body_of
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
 from controller.kube.secrets import SecretError, secret_value
 from controller.sync.controller import RepositoryController
-from controller.sync.webhook import address_of, is_signed, is_true, push_of
+from controller.sync.webhook import address_of, is_signed, is_true, named_in, push_of
 
 PATH = "/v1/hook"
 _MOST_BODY = 4 << 20
@@ -22,7 +24,7 @@ _MOST_BODY = 4 << 20
 _AT_ONCE = 4
 _BODY_S = 10.0
 _MOST_FOLLOWERS = 20
-"""Of one branch, whose secrets are tried."""
+"""Of one repository, whose secrets are tried."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -32,12 +34,13 @@ class Hooks:
         self._controller = controller
         self._leads = leads
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._parsing = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post(PATH, self.answer)]
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Who sends no true signature learns nothing of which repositories there are."""
+        """Who sends no true signature learns nothing of which repositories there are, and has nothing parsed."""
         if not self._leads():
             return web.Response(
                 status=503, text="this process does not lead; try again\n", headers={"Retry-After": "5"}
@@ -49,30 +52,42 @@ class Hooks:
         async with self._places:
             try:
                 async with asyncio.timeout(_BODY_S):
-                    body = await _body(request)
+                    body = await body_of(request, most=_MOST_BODY)
             except TimeoutError:
                 return web.Response(status=408, text="the body took too long\n")
-            if body is None:
+            except TooLargeError:
                 return web.Response(status=413, text=f"more than {_MOST_BODY} bytes\n")
-            push = await asyncio.to_thread(push_of, body)
-            if push is None:
-                return web.Response(text="nothing to do: no push to a branch\n")
-            found = 0
-            for key, spec in self._followers(push.branch, push.repositories):
-                if is_true(request.headers, body, await self._secret(key, spec)):
-                    self._controller.poke(key)
-                    found += 1
+            true = await self._believing(request.headers, body)
+            if not true:
+                return web.Response(status=403, text="no ReleaseRepository of this url has this secret\n")
+            async with self._parsing:
+                push = await asyncio.to_thread(push_of, body)
+        if push is None:
+            return web.Response(text="nothing to do: no push to a branch\n")
+        meant = [key for key, spec in true if spec.branch == push.branch and address_of(spec.url) in push.repositories]
+        if not meant:
+            return web.Response(text="nothing to do: no ReleaseRepository with this secret follows the branch\n")
+        delivery = hashlib.sha256(body).digest()
+        found = sum(self._controller.poke(key, delivery=delivery, commit=push.commit) for key in meant)
         if not found:
-            return web.Response(status=403, text="no ReleaseRepository of this url and branch has this secret\n")
+            return web.Response(text="nothing to do: it was fetched already\n")
         return web.Response(status=202, text=f"{found} to be fetched\n")
 
-    def _followers(self, branch: str, addresses: frozenset[str]) -> list[tuple[Key, RepositorySpec]]:
-        found = [
+    async def _believing(self, headers: Mapping[str, str], body: bytes) -> list[tuple[Key, RepositorySpec]]:
+        """Followers of any repository that is named, whose secret the sender knows."""
+        addresses = await asyncio.to_thread(named_in, body)
+        named = [
             (key, spec)
             for key, spec in self._controller.followers()
-            if spec.webhook is not None and spec.branch == branch and address_of(spec.url) in addresses
+            if spec.webhook is not None and address_of(spec.url) in addresses
         ]
-        return fairly(found, _MOST_FOLLOWERS)
+        found = []
+        for key, spec in fairly(named, _MOST_FOLLOWERS):
+            secret = await self._secret(key, spec)
+            believed = await asyncio.to_thread(is_true, headers, body, secret)
+            if believed:
+                found.append((key, spec))
+        return found
 
     async def _secret(self, key: Key, spec: RepositorySpec) -> str:
         """Empty: it cannot be read, and nothing is true then."""
@@ -94,13 +109,3 @@ def fairly(found: Sequence[tuple[Key, RepositorySpec]], most: int) -> list[tuple
         earlier[key.namespace] += 1
     order = sorted(range(len(found)), key=ranks.__getitem__)
     return [found[place] for place in order[:most]]
-
-
-async def _body(request: web.Request) -> bytes | None:
-    """None: it has too many bytes."""
-    content = bytearray()
-    async for chunk in request.content.iter_any():
-        content += chunk
-        if len(content) > _MOST_BODY:
-            return None
-    return bytes(content)

@@ -25,6 +25,14 @@ class Entry:
     state: str = UNKNOWN
     """Of the object after that, as `state_of` says it."""
 
+    def api_version_of(self, key: ObjectId) -> str:
+        return f"{key.group}/{self.version}" if key.group else self.version
+
+    @property
+    def is_applied(self) -> bool:
+        """At least once; else it may have been, and may not."""
+        return self.digest != UNKNOWN
+
 
 Inventory = Mapping[ObjectId, Entry]
 

@@ -47,6 +47,10 @@ class Manifest:
         return str(self.raw["apiVersion"])
 
     @property
+    def group(self) -> str:
+        return self.api_version.rpartition("/")[0]
+
+    @property
     def kind(self) -> str:
         return str(self.raw["kind"])
 
@@ -88,8 +92,7 @@ def placed(manifest: Manifest, *, namespaced: bool, home: str, repository: str, 
     body = {key: value for key, value in raw.items() if key != "status"} | {"metadata": metadata}
     if scaled and isinstance(raw.get("spec"), Mapping):
         body["spec"] = {key: value for key, value in raw["spec"].items() if key != "replicas"}
-    group = manifest.api_version.rpartition("/")[0]
-    return Wanted(ObjectId(group, manifest.kind, namespace, manifest.name), manifest, body, digest_of(body))
+    return Wanted(ObjectId(manifest.group, manifest.kind, namespace, manifest.name), manifest, body, digest_of(body))
 
 
 _SERVERS = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})

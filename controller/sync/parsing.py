@@ -20,9 +20,11 @@ _PROGRAM = Path(__file__).with_name("_yaml_process.py")
 _TIMEOUT_S = 60.0
 _FILE_S = 20.0
 _MOST_DEATHS = 5
-_LINE_BYTES = 128 << 20
-_MOST_BYTES = 64 << 20
+_LINE_BYTES = 17 << 20
+MOST_BYTES = 32 << 20
+MOST_VALUES = 600_000
 """Of all answers: what is read lies in this process's memory, and aliases make more of it than the files have."""
+TOO_MUCH_IN_ALL = f"the manifests together have more than {MOST_BYTES >> 20} MiB, or {MOST_VALUES} values"
 _MOST_MESSAGE = 500
 
 
@@ -30,13 +32,16 @@ _MOST_MESSAGE = 500
 class Parsed:
     manifests: tuple[Manifest, ...]
     failures: tuple[Failure, ...]
+    values: Mapping[str, int]
+    """How many each file has."""
 
 
 async def parsed(files: Mapping[str, str]) -> Parsed:
     """One file that cannot be read keeps none of the others."""
     manifests, failures = list[Manifest](), list[Failure]()
     left = list(files)
-    deaths = size = 0
+    values: dict[str, int] = {}
+    deaths = size = counted = 0
     async with contextlib.AsyncExitStack() as stack:
         reader: _Reader | None = None
         deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
@@ -55,11 +60,13 @@ async def parsed(files: Mapping[str, str]) -> Parsed:
                 failures.append(Failure(name, "takes more time or memory than any manifest needs"))
             elif "problem" in answer:
                 failures.append(Failure(name, one_line(str(answer["problem"]), _MOST_MESSAGE)))
-            elif size > _MOST_BYTES:
-                failures.append(Failure(name, f"the manifests together are longer than {_MOST_BYTES >> 20} MiB"))
+            elif size > MOST_BYTES or counted + answer["values"] > MOST_VALUES:
+                failures.append(Failure(name, TOO_MUCH_IN_ALL))
             else:
+                values[name] = answer["values"]
+                counted += answer["values"]
                 manifests += [Manifest(name, raw) for raw in answer["objects"]]
-    return Parsed(tuple(manifests), tuple(failures))
+    return Parsed(tuple(manifests), tuple(failures), values)
 
 
 class _Reader:

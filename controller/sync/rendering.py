@@ -15,13 +15,15 @@ from controller.git.repository import File, Repository
 from controller.sync import kustomize
 from controller.sync.inventory import MOST_OBJECTS
 from controller.sync.manifests import Failure, Manifest
-from controller.sync.parsing import parsed
+from controller.sync.parsing import MOST_BYTES, MOST_VALUES, TOO_MUCH_IN_ALL, parsed
 
 MOST_FILE = 4 << 20
 """Bytes. The CRDs of others are long."""
 _MOST_FILES = 5_000
 _MOST_NAME = 1_000
 _MOST_DEPTH = 30
+_VALUE_BYTES = 100
+"""Of a value in Python, most of which are short texts."""
 _ENDINGS = (".yaml", ".yml", ".json")
 
 
@@ -34,17 +36,33 @@ class Rendered:
     objects: int
     blobs: Mapping[str, str]
     """Of the files that were read without failure, none where a kustomization made something else of them."""
+    values: Mapping[str, int]
+    """How many each file has."""
+    weight: int
+    """Bytes that the manifests take when they are looked at, as far as that can be said."""
     _packed: bytes
 
     @classmethod
     def of(
-        cls, commit: str, manifests: Sequence[Manifest], failures: Iterable[Failure], blobs: Mapping[str, str]
+        cls,
+        commit: str,
+        manifests: Sequence[Manifest],
+        failures: Iterable[Failure],
+        blobs: Mapping[str, str],
+        values: Mapping[str, int],
     ) -> Rendered:
         """Raises RefusedError."""
         if len(manifests) > MOST_OBJECTS:
             raise RefusedError(f"{len(manifests)} objects, maximum is {MOST_OBJECTS}; use several ReleaseRepositories")
-        packed = zlib.compress(json.dumps([[one.file, one.raw] for one in manifests]).encode(), 1)
-        return cls(commit, tuple(failures), len(manifests), blobs, packed)
+        text = json.dumps([[one.file, one.raw] for one in manifests]).encode()
+        if len(text) > MOST_BYTES or sum(values.values()) > MOST_VALUES:
+            raise RefusedError(f"{TOO_MUCH_IN_ALL}; use several ReleaseRepositories")
+        weight = len(text) + _VALUE_BYTES * sum(values.values())
+        return cls(commit, tuple(failures), len(manifests), blobs, values, weight, zlib.compress(text, 1))
+
+    @property
+    def size(self) -> int:
+        return len(self._packed)
 
     @property
     def manifests(self) -> list[Manifest]:
@@ -63,10 +81,11 @@ async def render(repository: Repository, commit: str, path: str, before: Rendere
     kustomized = kustomizations(files)
     if any(posixpath.dirname(name) == path for name in kustomized):
         built = await parsed(await kustomize.build(repository, commit, path))
-        return Rendered.of(commit, built.manifests, built.failures, {})
+        return await asyncio.to_thread(Rendered.of, commit, built.manifests, built.failures, {}, built.values)
     plain = beside(files, kustomized)
     kept = {} if before is None else {name: blob for name, blob in before.blobs.items() if _is_same(plain, name, blob)}
     texts = await read(repository, {name: file for name, file in plain.items() if name not in kept})
+    values = {name: before.values.get(name, 0) for name in kept} if before is not None else {}
     found = await parsed({name: text for name, text in texts.items() if text is not None})
     failures = [_nested(name) for name in kustomized]
     failures += [Failure(name, _UNREAD) for name, text in texts.items() if text is None]
@@ -75,7 +94,7 @@ async def render(repository: Repository, commit: str, path: str, before: Rendere
     manifests = sorted([*old, *found.manifests], key=lambda one: one.file)
     bad = {failure.what for failure in failures}
     blobs = {name: file.blob for name, file in plain.items() if name not in bad}
-    return await asyncio.to_thread(Rendered.of, commit, manifests, failures, blobs)
+    return await asyncio.to_thread(Rendered.of, commit, manifests, failures, blobs, {**values, **found.values})
 
 
 def _is_same(files: Mapping[str, File], name: str, blob: str) -> bool:

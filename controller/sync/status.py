@@ -107,6 +107,9 @@ def short(commit: str) -> str:
 def said_of(report: Report, commit: str, failures: Sequence[Failure]) -> tuple[Condition, ...]:
     if report.unfinished:
         return working("Applying", f"commit {short(commit)}: {report.applied} objects applied so far")
+    if report.awaited:
+        names = ", ".join(map(str, list(report.awaited)[:5]))
+        return working("Applying", f"commit {short(commit)}: nothing is pruned before {names} has seen it, too")
     if failures:
         first = shown(failures[:1])[0]
         more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
