@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from controller.api.choice import Module
@@ -26,6 +26,7 @@ from controller.kube.client import Items
 from controller.kube.pod_logs import Streams
 from controller.kube.secrets import Secrets
 from controller.outward.addresses import Addresses
+from controller.providers.rendering import Renderer
 
 Fields = TypeVar("Fields")
 
@@ -137,6 +138,8 @@ class EffectContext:
     records: Records | None = None
     cluster: str = ""
     """Its identity, a part of each revision's name."""
+    texts: Renderer = field(default_factory=Renderer)
+    """Renders the texts of notifications; whoever makes this closes it."""
 
 
 class EffectModule(Module, Protocol):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from controller.api import times
+from controller.api.configuration import KeptConfiguration
 from controller.api.effect import Effect
 from controller.api.fields import field, record
 from controller.api.git_origin import GitOrigin, Write
 from controller.api.resources import CONTROLLER_REVISIONS, Rule
 from controller.api.shapes import Record, Text
 from controller.effects.carrier import CarriedOut, Carrier, EffectContext, EffectRefusedError, Limits, Owner, payload_of
-from controller.effects.git_work import Work, working
+from controller.effects.git_work import EXAMPLE_ORIGIN, working
 from controller.effects.secret_values import RULE
 from controller.git import state
-from controller.git.commits import commit_that_brought
-from controller.git.order import NothingError
-from controller.git.plain import PlainView
+from controller.git.commits import content_and_commit
 from controller.git.repository import Author
+from controller.git.version import Version
 from controller.kube.objects import child_name
 
 KIND = "gitRecord"
@@ -25,14 +26,7 @@ RULES = (RULE, Rule(CONTROLLER_REVISIONS, ("get",)))
 LIMITS = Limits(at_once=2, per_namespace=1, timeout_s=300.0, first_retry_s=2.0, longest_retry_s=900.0)
 
 EXAMPLE: dict[str, Any] = {
-    "origin": {
-        "url": "https://git.qa/team/shop.git",
-        "branch": "main",
-        "path": "apps",
-        "write": "Push",
-        "secretRef": {"name": "shop-git"},
-        "author": {"name": "Pointsman", "email": "pointsman@shop.qa"},
-    },
+    "origin": EXAMPLE_ORIGIN,
     "revision": "bbbbbbbbbb",
     "at": "2026-11-29T12:00:00.000000Z",
 }
@@ -58,23 +52,21 @@ class GitRecord:
             kept = await self._context.kube.find(CONTROLLER_REVISIONS, owner.namespace, name)
             if kept is None:
                 raise EffectRefusedError(f"ControllerRevision {name} is gone")
-            data = kept["data"]
-            content = state.content_of(owner.namespace, owner.name, data["template"], data.get("ports"))
-            commit = await _commit(work, content)
+            content, commit = await content_and_commit(work.place, _version(kept))
             author = Author(work.source.origin.author.name, work.source.origin.author.email)
             healthy = state.Record(config.revision, content, commit, config.at)
             await state.write(work.repository, work.identity, healthy, author)
         return CarriedOut({"revision": config.revision, "commit": commit})
 
 
-async def _commit(work: Work, content: str) -> str:
-    """That brought it; empty: the manifest in git is not the whole version. Raises GitError."""
-    origin = work.source.origin
-    view = PlainView(work.repository, state.anywhere(work.identity), origin.branch, origin.path)
+def _version(kept: Mapping[str, Any]) -> Version:
+    """Raises EffectRefusedError."""
+    data = kept["data"]
     try:
-        return await commit_that_brought(work.repository, view, origin.branch, content)
-    except NothingError:
-        return ""
+        configuration = KeptConfiguration.from_raw(data["configuration"]) if data.get("configuration") else None
+    except ValueError as error:
+        raise EffectRefusedError(f"ControllerRevision {kept['metadata']['name']}: {error}") from error
+    return Version(data["template"], data.get("ports") or [], configuration)
 
 
 create = GitRecord

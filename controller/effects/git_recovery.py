@@ -16,15 +16,14 @@ from controller.api.git_origin import GitOrigin, Write
 from controller.api.reading import SpecError
 from controller.api.release import ReleaseSpec, parse_release
 from controller.api.resources import CONTROLLER_REVISIONS, RELEASES, Rule
-from controller.api.revision import revision_of
 from controller.api.shapes import Record, Text
 from controller.api.text import one_line
 from controller.effects.carrier import CarriedOut, Carrier, EffectContext, EffectRefusedError, Limits, Owner, payload_of
-from controller.effects.git_work import Work, working
+from controller.effects.git_work import EXAMPLE_ORIGIN, working
 from controller.effects.secret_values import RULE
 from controller.git import state
 from controller.git.order import NothingError
-from controller.git.plain import PlainView
+from controller.git.version import Version
 from controller.kube.client import ConflictError
 from controller.kube.objects import Key, controller_revision, owner_of
 
@@ -34,14 +33,7 @@ LIMITS = Limits(at_once=4, per_namespace=2, timeout_s=300.0, first_retry_s=2.0, 
 _MOST_NOTE = 512
 
 EXAMPLE: dict[str, Any] = {
-    "origin": {
-        "url": "https://git.qa/team/shop.git",
-        "branch": "main",
-        "path": "apps",
-        "write": "Push",
-        "secretRef": {"name": "shop-git"},
-        "author": {"name": "Pointsman", "email": "pointsman@shop.qa"},
-    },
+    "origin": EXAMPLE_ORIGIN,
     "revision": "bbbbbbbbbb",
 }
 
@@ -66,30 +58,31 @@ class GitRecovery:
                 return CarriedOut({"revision": "", "note": ""})
             release = await self._context.kube.get(RELEASES, owner.namespace, owner.name)
             spec = _spec(owner, release)
-            if state.content_of(owner.namespace, owner.name, spec.template, spec.ports) == healthy.content:
+            if Version(spec.template, spec.ports).content(work.identity) == healthy.content:
                 return CarriedOut({"revision": "", "note": ""})  # it was promoted before
             try:
-                revision = await self._kept(work, owner, release, spec, healthy)
+                version = await state.restored(work.place, healthy)
+                revision = version.name(work.identity)
+                if revision != config.revision:  # else it was promoted before, with its ConfigMaps
+                    await self._keep(owner, release, spec, revision, version)
             except NothingError as error:
                 return CarriedOut({"revision": "", "note": one_line(str(error), _MOST_NOTE)})
         return CarriedOut({"revision": revision, "commit": healthy.commit, "note": ""})
 
-    async def _kept(
-        self, work: Work, owner: Owner, release: Mapping[str, Any], spec: ReleaseSpec, healthy: state.Record
-    ) -> str:
-        """Its revision in this cluster, with a ControllerRevision. Raises NothingError, GitError, KubeError."""
-        origin = work.source.origin
-        view = PlainView(work.repository, work.identity, origin.branch, origin.path)
-        template, ports = await state.restored(view, healthy)
-        revision = revision_of(self._context.cluster, owner.namespace, owner.name, template, ports)
+    async def _keep(
+        self, owner: Owner, release: Mapping[str, Any], spec: ReleaseSpec, revision: str, version: Version
+    ) -> None:
+        """In a ControllerRevision. Raises NothingError, KubeError."""
         made = controller_revision(
             Key(owner.namespace, owner.name),
             revision,
             1,
-            template=template,
-            ports=ports,
+            template=version.template,
+            ports=version.ports,
             owner=owner_of(release, spec),
         )
+        if version.configuration is not None:
+            made["data"]["configuration"] = version.configuration.to_raw()
         try:
             await self._context.kube.create(CONTROLLER_REVISIONS, owner.namespace, made)
         except ConflictError:
@@ -98,7 +91,6 @@ class GitRecovery:
             found = await self._context.kube.get(CONTROLLER_REVISIONS, owner.namespace, name)
             if found["data"] != made["data"]:
                 raise NothingError(f"ControllerRevision {name} is there already, and holds something else") from None
-        return revision
 
 
 create = GitRecovery

@@ -27,14 +27,14 @@ from controller.effects.carrier import (
 )
 from controller.effects.git_remote import remote_of
 from controller.effects.git_source import Source, source_of
-from controller.effects.git_work import git_failures
+from controller.effects.git_work import EXAMPLE_ORIGIN, git_failures
 from controller.effects.secret_values import RULE
-from controller.git.commits import commit_that_brought
+from controller.git.commits import found_by_either
 from controller.git.forge import Reports, reports
 from controller.git.forges.calls import Comment, CommitState, CommitStatus
 from controller.git.manifests import Identity
 from controller.git.order import NothingError
-from controller.git.plain import PlainView
+from controller.git.place import Place
 from controller.git.remote import GitError, RefusedError, Remote
 from controller.git.repository import opened
 
@@ -53,16 +53,7 @@ _STATES = {
 }
 
 EXAMPLE: dict[str, Any] = {
-    "origin": {
-        "url": "https://git.qa/team/shop.git",
-        "branch": "main",
-        "path": "apps",
-        "write": "Never",
-        "report": "StatusAndComment",
-        "forge": "Gitea",
-        "secretRef": {"name": "shop-git"},
-        "author": {"name": "Pointsman", "email": "pointsman@shop.qa"},
-    },
+    "origin": {**EXAMPLE_ORIGIN, "write": "Never", "report": "StatusAndComment", "forge": "Gitea"},
     "revision": "bbbbbbbbbb",
     "stable": "aaaaaaaaaa",
     "attempt": 3,
@@ -136,8 +127,7 @@ class GitReport:
         origin, identity = source.origin, Identity(self._context.cluster, owner.namespace, owner.name)
         async with self._copies, opened(remote, self._context.addresses.resolve) as repository:
             try:
-                view = PlainView(repository, identity, origin.branch, origin.path)
-                return await commit_that_brought(repository, view, origin.branch, config.revision)
+                return await found_by_either(Place(repository, identity, origin.branch, origin.path), config.revision)
             except NothingError as error:
                 if source.commit:
                     return source.commit

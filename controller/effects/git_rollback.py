@@ -23,7 +23,7 @@ from controller.effects.carrier import (
     Owner,
     payload_of,
 )
-from controller.effects.git_work import Work, working
+from controller.effects.git_work import EXAMPLE_ORIGIN, Work, working
 from controller.effects.secret_values import RULE
 from controller.git.forge import proposing
 from controller.git.repository import Author
@@ -39,14 +39,7 @@ _MOST_NOTE = 512
 Order = TypeVar("Order", bound=Rollback)
 
 EXAMPLE: dict[str, Any] = {
-    "origin": {
-        "url": "https://git.qa/team/shop.git",
-        "branch": "main",
-        "path": "apps",
-        "write": "Push",
-        "secretRef": {"name": "shop-git"},
-        "author": {"name": "Pointsman", "email": "pointsman@shop.qa"},
-    },
+    "origin": EXAMPLE_ORIGIN,
     "revision": "bbbbbbbbbb",
     "stable": "aaaaaaaaaa",
     "attempt": 3,

@@ -1,7 +1,8 @@
-"""Where the manifest of a Release comes from, where its gitOrigin has no url: Flux or Argo CD knows.
+"""Where the manifest of a Release comes from, where its gitOrigin has no url: whoever applied it knows.
 
 Labels are what anybody may write who may write the Release. So a source counts only where it says itself that it has
-applied this Release: Flux in its inventory, Argo CD in its list of resources. No Secret of another namespace is read.
+applied this Release: `pointsman sync` and Flux in their inventories, Argo CD in its list of resources. No Secret of
+another namespace is read.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.api.git_origin import GitOrigin, GitSecret, parse_git_url
-from controller.api.names import GROUP
+from controller.api.names import GROUP, REPOSITORY_LABEL
 from controller.api.reading import SpecError
-from controller.api.resources import RELEASES, Resource
+from controller.api.resources import RELEASE_REPOSITORIES, RELEASES, Resource
 from controller.api.text import one_line
 from controller.effects.carrier import Cluster, Owner
 from controller.git.remote import GitError
@@ -32,6 +33,8 @@ _COMMIT = re.compile(r"(?:^|[:/])([0-9a-f]{40}|[0-9a-f]{64})$")
 _BRANCH = re.compile(r"[A-Za-z0-9][-._A-Za-z0-9]*(/[A-Za-z0-9][-._A-Za-z0-9]*)*")
 _PATH = re.compile(r"[A-Za-z0-9_][-._A-Za-z0-9]*(/[A-Za-z0-9_][-._A-Za-z0-9]*)*")
 _WAY_OUT = "set gitOrigin.url"
+_INVENTORY_PARTS, _DIGEST, _NO_DIGEST = 4, 2, "-"
+"""Of a line of ReleaseRepository's status.inventory."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Source:
     origin: GitOrigin
     """With its url."""
     commit: str = ""
-    """That Flux or Argo CD has applied last, where it says so."""
+    """That was applied last, where the source says so."""
 
 
 async def source_of(kube: Cluster, owner: Owner, origin: GitOrigin) -> Source:
@@ -49,13 +52,36 @@ async def source_of(kube: Cluster, owner: Owner, origin: GitOrigin) -> Source:
     release = await kube.find(RELEASES, owner.namespace, owner.name)
     metadata = {} if release is None else release["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if REPOSITORY_LABEL in labels:
+        return await _of_sync(kube, owner, origin, labels[REPOSITORY_LABEL])
     if f"{_FLUX}/name" in labels:
         name, namespace = labels[f"{_FLUX}/name"], labels.get(f"{_FLUX}/namespace") or owner.namespace
         return await _of_flux(kube, owner, origin, namespace, name)
     application = annotations.get(_TRACKING, "").partition(":")[0] or labels.get(_INSTANCE, "")
     if application:
         return await _of_argo(kube, owner, origin, application)
-    raise GitError(f"neither Flux nor Argo CD has labelled the Release, and gitOrigin has no url; {_WAY_OUT}")
+    raise GitError(
+        f"neither `pointsman sync` nor Flux nor Argo CD has labelled the Release, and gitOrigin has no url; {_WAY_OUT}"
+    )
+
+
+async def _of_sync(kube: Cluster, owner: Owner, origin: GitOrigin, label: str) -> Source:
+    namespace, _, name = label.partition(".")
+    repository = await _read(kube, RELEASE_REPOSITORIES, namespace, name or namespace)
+    spec, status = _mapping(repository, "spec"), _mapping(repository, "status")
+    applied = f"{GROUP}/{RELEASES.kind}/{owner.namespace}/{owner.name}"
+    if not any(_is_applied(line, applied) for line in status.get("inventory") or ()):
+        raise _not_applied(RELEASE_REPOSITORIES, namespace, name)
+    secret = _text(_mapping(spec, "secretRef"), "name") if namespace == owner.namespace else ""
+    branch = _text(spec, "branch") or origin.branch
+    found = _completed(origin, _text(spec, "url"), branch, _text(spec, "path"), secret=secret)
+    return Source(found, _commit(status.get("appliedCommit")))
+
+
+def _is_applied(line: object, name: str) -> bool:
+    """A line without a digest is of an object that was to be applied, and may belong to somebody else."""
+    parts = line.split(" ") if isinstance(line, str) else []
+    return len(parts) == _INVENTORY_PARTS and parts[0] == name and parts[_DIGEST] != _NO_DIGEST
 
 
 async def _of_flux(kube: Cluster, owner: Owner, origin: GitOrigin, namespace: str, name: str) -> Source:

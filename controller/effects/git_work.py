@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from controller.api.git_origin import GitOrigin
 from controller.effects.carrier import EffectContext, EffectFailedError, EffectRefusedError, Owner
 from controller.effects.git_remote import remote_of, signing_key_of
 from controller.effects.git_source import Source, source_of
 from controller.git.manifests import Identity
+from controller.git.place import Place
 from controller.git.remote import GitError, RefusedError, Remote
 from controller.git.repository import Repository, opened
 from controller.kube.secrets import SecretError
 from controller.ports import TargetError
+
+EXAMPLE_ORIGIN: Mapping[str, Any] = {
+    "url": "https://git.qa/team/shop.git",
+    "branch": "main",
+    "path": "apps",
+    "write": "Push",
+    "secretRef": {"name": "shop-git"},
+    "author": {"name": "Pointsman", "email": "pointsman@shop.qa"},
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,10 @@ class Work:
     source: Source
     remote: Remote
     identity: Identity
+
+    @property
+    def place(self) -> Place:
+        return Place(self.repository, self.identity, self.source.origin.branch, self.source.origin.path)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ A 2xx is delivered; anything else, and no answer, is tried again with back-off. 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import httpx
 from controller import registry
 from controller.api.choice import Choice, OneOf
 from controller.api.effect import Effect
-from controller.api.fields import Place, field, parse, record
+from controller.api.fields import Absent, Place, field, parse, record
 from controller.api.notice import Notice, Notification
 from controller.api.reading import SpecError
 from controller.api.shapes import Open, Record, Text
@@ -28,8 +29,10 @@ from controller.effects.carrier import (
     Limits,
     Owner,
 )
+from controller.effects.mailing import mail
 from controller.effects.posting import post
 from controller.effects.secret_values import RULE, secret_value
+from controller.effects.wording import escapes_of, wording
 from controller.outward.addresses import Addresses
 from controller.ports import NotifierContext
 
@@ -57,12 +60,15 @@ class Config:
     notifier: str = field(Text(63), "The module.")
     config: Mapping[str, Any] = field(Open(), "Its fields.")
     notice: Notice = field(Record(Notice), "What happened.")
+    texts: Mapping[str, str] | None = field(Open(), "Its templates.", default=Absent())
 
 
 class Notify:
     def __init__(self, context: EffectContext) -> None:
         self._context = context
-        self._for_notifiers = NotifierContext(partial(_post, context.addresses), context.clock)
+        self._for_notifiers = NotifierContext(
+            partial(_post, context.addresses), partial(mail, context.addresses), context.clock
+        )
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         payload, target = _read(effect)
@@ -70,8 +76,12 @@ class Notify:
             name: await secret_value(self._context.kube, owner.namespace, ref)
             for name, ref in target.config.secrets().items()
         }
-        notifier = registry.modules("notifiers")[target.kind].create(target.config, secrets, self._for_notifiers)
-        await notifier.send(Notification(effect.id, owner.namespace, owner.name, payload.notice))
+        module = registry.modules("notifiers")[target.kind]
+        notification = Notification(effect.id, owner.namespace, owner.name, payload.notice)
+        if payload.texts:
+            worded = await wording(self._context.texts, notification, payload.texts, escapes_of(module))
+            notification = replace(notification, wording=worded)
+        await module.create(target.config, secrets, self._for_notifiers).send(notification)
         return CarriedOut({})
 
 

@@ -1,7 +1,8 @@
 """`webhook`: asks a gate by HTTP whether a rollout may go on.
 
     POST url
-    Idempotency-Key: the effect's id, unique for Release, attempt and step, the same for every try
+    Idempotency-Key, webhook-id: the effect's id, unique for Release, attempt and step, the same for every try
+    webhook-timestamp, webhook-signature: of each try, as `effects/signing.py` has them
     {"release", "namespace", "stableRevision", "canaryRevision", "attempt", "step", "weight"}
 
 | answer | means |
@@ -41,6 +42,7 @@ from controller.effects.carrier import (
 )
 from controller.effects.posting import MOST_TIMEOUT_S, post
 from controller.effects.secret_values import RULE, secret_value
+from controller.effects.signing import message_headers
 
 KIND = "webhook"
 _MOST_EVERY_S = 1e12  # as long as a duration can be
@@ -70,6 +72,9 @@ class Config:
     token_secret: SecretRef | None = field(
         Record(SecretRef), "Where the bearer token is.", default=Absent(), key="tokenSecretRef"
     )
+    signing_secret: SecretRef | None = field(
+        Record(SecretRef), "Where the key is that signs each call.", default=Absent(), key="signingSecretRef"
+    )
 
 
 class Webhook:
@@ -81,20 +86,23 @@ class Webhook:
         url = httpx.URL(config.url)
         try:
             async with asyncio.timeout(config.timeout_s):
-                headers = {"Idempotency-Key": effect.id} | await self._token(owner, config)
                 body = json.dumps({"release": owner.name, "namespace": owner.namespace, **config.body}).encode()
+                headers = await self._headers(owner, config, effect.id, body)
                 reply = await post(self._context.addresses, url, headers, body, reads=_MOST_ANSWER_BYTES)
                 answer = _meaning(url.host, reply.content)
         except TimeoutError as error:
             raise EffectFailedError(f"{url.host} did not answer within {config.timeout_s:g} s") from error
         return CarriedOut(answer, again_in=config.every_s if answer["result"] == "wait" else None)
 
-    async def _token(self, owner: Owner, config: Config) -> dict[str, str]:
-        """Raises EffectFailedError, KubeError."""
-        if config.token_secret is None:
-            return {}
-        token = await secret_value(self._context.kube, owner.namespace, config.token_secret)
-        return {"Authorization": f"Bearer {token}"}
+    async def _headers(self, owner: Owner, config: Config, call: str, body: bytes) -> dict[str, str]:
+        """Secrets are read for each try: a rotated one counts at once. Raises EffectFailedError, KubeError."""
+        token = await self._secret(owner, config.token_secret)
+        key = await self._secret(owner, config.signing_secret)
+        bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return {"Idempotency-Key": call, **message_headers(call, body, key, self._context.clock()), **bearer}
+
+    async def _secret(self, owner: Owner, ref: SecretRef | None) -> str | None:
+        return None if ref is None else await secret_value(self._context.kube, owner.namespace, ref)
 
 
 create = Webhook

@@ -131,8 +131,7 @@ class Explanation:
         if not self.evidence.looks:
             yield f"AnalysisRun {self.run} has no look yet"
             return
-        looks = "1 look" if self.evidence.looks == 1 else f"{self.evidence.looks} looks"
-        yield f"evidence after {looks} (AnalysisRun {self.run}):"
+        yield f"evidence after {looks_of(self.evidence)} (AnalysisRun {self.run}):"
         for metric in self.evidence.metrics:
             yield from self._of_metric(metric)
         if any(metric.before is not None for metric in self.evidence.metrics):
@@ -152,6 +151,8 @@ class Explanation:
             return
         if metric.limit is not None:
             yield f"    limit: at most {metric.limit:.2%} of the {self._trial}'s may be bad"
+        if metric.advises:
+            yield "    advises: it rolls nothing back, and no step waits for it"
         if metric.verdict is Verdict.REGRESSION:
             yield (
                 f"    regression: {standing.bad} bad on the {self._trial}, boundary {standing.boundary}; "
@@ -159,8 +160,8 @@ class Explanation:
             )
         elif metric.verdict is Verdict.COMMON_CAUSE:
             yield "    common cause: stable exceeds the limit, too"
-        elif metric.advises:
-            yield f"    {metric.advice()}"
+        elif metric.overdispersed:
+            yield f"    {metric.scatter()}"
         elif metric.held_back:
             yield f"    suspicious: {standing.bad} bad on the {self._trial}, too few for a rollback"
         elif metric.proven:
@@ -184,6 +185,7 @@ class Explanation:
                 "boundary": metric.standing.boundary,
                 "p": metric.standing.p,
                 "proven": metric.proven,
+                "mode": "advise" if metric.advises else "judge",
                 **({"beforeSwitch": True} if metric.before is not None else {}),
             }
             for metric in (self.evidence.metrics if self.evidence else ())
@@ -200,6 +202,10 @@ class Explanation:
             "podEvidence": dict(self.pod_evidence),
             "next": next_commands(self.release["metadata"]["namespace"], self.release["metadata"]["name"], status),
         }
+
+
+def looks_of(evidence: Evidence) -> str:
+    return "1 look" if evidence.looks == 1 else f"{evidence.looks} looks"
 
 
 def pods_ready(status: Status) -> tuple[str, str]:
@@ -247,10 +253,12 @@ def _after_switch(metric: MetricEvidence) -> Iterator[str]:
         yield "    not compared: too few looks before the switch had any units"
         return
     edge = f"more than {metric.edge:.2%} bad in two looks in a row"
+    if metric.advises:
+        yield "    advises: it switches nothing back"
     if metric.verdict is Verdict.REGRESSION:
         yield f"    regression: {edge}"
-    elif metric.advises:
-        yield f"    {metric.advice()}"
+    elif metric.overdispersed:
+        yield f"    {metric.scatter()}"
     elif metric.held_back:
         yield f"    suspicious: {edge}, too few for a rollback"
     else:

@@ -14,7 +14,7 @@ from controller.api.phase import Phase
 from controller.api.status import Status
 from controller.rollout.switch import Switch
 from controller.stats.evidence import MetricEvidence, Verdict
-from controller.views.explanation import Explanation, next_commands, pods_ready
+from controller.views.explanation import Explanation, looks_of, next_commands, pods_ready
 from controller.views.strategies import kept_old, new_version, reached_by, strategy_of, switches, work_of
 
 _COLORS = {
@@ -56,7 +56,7 @@ def picture(found: Explanation, width: int, now: float) -> RenderableType:
         rows += [Text(""), Text(found.problem, style="yellow")]
     if found.evidence is not None and found.evidence.metrics:
         when = "so far" if status.canary else "of the last rollout"
-        rows += [Text(""), Text(f"evidence {when}, {found.evidence.looks} looks", style="dim")]
+        rows += [Text(""), Text(f"evidence {when}, {looks_of(found.evidence)}", style="dim")]
         rows.append(
             _evidence(found.evidence.metrics, width, new_version(found.release), fresh_baseline=found.fresh_baseline)
         )
@@ -167,7 +167,8 @@ def _standing(metric: MetricEvidence, width: int) -> Text:
     if metric.verdict is Verdict.NO_DATA:
         return Text("no data", style="yellow")
     if metric.verdict is Verdict.REGRESSION:
-        return Text(f"{standing.bad}/{standing.boundary} regression", style="red")
+        worse, style = ("worse, advises", "yellow") if metric.advises else ("regression", "red")
+        return Text(f"{standing.bad}/{standing.boundary} {worse}", style=style)
     if metric.verdict is Verdict.NO_WORSE:
         return Text("proven no worse", style="green")
     if standing.boundary is None:

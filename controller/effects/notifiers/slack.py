@@ -14,6 +14,8 @@ from controller.ports import NotifierContext
 
 KIND = "slack"
 EXAMPLE: dict[str, Any] = {"urlSecretRef": {"name": "slack-team", "key": "url"}}
+ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("`", "'"))
+"""https://docs.slack.dev/messaging/formatting-message-text: text in < > can mention people."""
 
 
 @record("Post to a Slack channel by an incoming webhook.")
@@ -39,16 +41,18 @@ class Slack:
         self._context = context
 
     async def send(self, notification: Notification) -> None:
-        notice = notification.notice
-        lines = [f"*{_text(notification.title)}*", _text(notice.message)]
-        if notice.evidence and notice.evidence not in notice.message:
-            lines.append(_text(notice.evidence))
+        own = notification.wording
+        lines = [f"*{own.title or _text(notification.title)}*"]
+        lines += notification.lines if own.text else map(_text, notification.lines)
         lines += [f"• `{_text(command)}`" for command in notification.next]
-        body = json.dumps({"text": "\n".join(lines)}).encode()
+        # Slack fetches no page that a message names
+        text = {"text": "\n".join(lines), "unfurl_links": False, "unfurl_media": False}
+        body = json.dumps(text).encode()
         # Slack does not tell repeated messages apart; whoever reads its traffic can
         await self._context.post(self._url, body, {"Idempotency-Key": notification.id})
 
 
 def _text(text: str) -> str:
-    """https://docs.slack.dev/messaging/formatting-message-text: text in < > can mention people."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "'")
+    for special, escape in ESCAPES:
+        text = text.replace(special, escape)
+    return text

@@ -1,16 +1,7 @@
-"""`webhook`: a POST of JSON, signed as https://www.standardwebhooks.com says, so that libraries can verify it.
-
-webhook-id: the same for every try; a receiver that knows it already has this notification
-webhook-timestamp: seconds since the epoch, of this try
-webhook-signature: v1,BASE64(HMAC-SHA256(secret, "ID.TIMESTAMP.BODY"))
-"""
+"""`webhook`: a POST of JSON, with the headers of `effects/signing.py`."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +11,7 @@ from controller.api.notice import Notification
 from controller.api.secret import SecretRef
 from controller.api.shapes import Record
 from controller.api.urls import HTTP_URL
+from controller.effects.signing import message_headers
 from controller.ports import NotifierContext
 
 KIND = "webhook"
@@ -27,7 +19,6 @@ EXAMPLE: dict[str, Any] = {
     "url": "https://hooks.qa/pointsman",
     "signingSecretRef": {"name": "hooks", "key": "signing"},
 }
-_PREFIX = "whsec_"
 
 
 @record("POST the notification as JSON.")
@@ -52,9 +43,9 @@ def create(config: Config, secrets: Mapping[str, str], context: NotifierContext)
 
 
 class Webhook:
-    def __init__(self, url: str, secret: str | None, context: NotifierContext) -> None:
+    def __init__(self, url: str, key: str | None, context: NotifierContext) -> None:
         self._url = url
-        self._secret = secret
+        self._key = key
         self._context = context
 
     async def send(self, notification: Notification) -> None:
@@ -65,23 +56,9 @@ class Webhook:
                 "release": notification.release,
                 "title": notification.title,
                 **notification.notice.to_raw(),
-                "next": notification.next,
+                "next": notification.commands,
+                **({"text": notification.wording.text} if notification.wording.text else {}),
             }
         ).encode()
-        timestamp = f"{self._context.clock():.0f}"
-        headers = {"webhook-id": notification.id, "webhook-timestamp": timestamp}
-        if self._secret is not None:
-            signed = f"{notification.id}.{timestamp}.".encode() + body
-            digest = hmac.digest(_key(self._secret), signed, hashlib.sha256)
-            headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+        headers = message_headers(notification.id, body, self._key, self._context.clock())
         await self._context.post(self._url, body, headers)
-
-
-def _key(secret: str) -> bytes:
-    """What follows `whsec_` is base64; any other secret is taken as it is."""
-    if secret.startswith(_PREFIX):
-        try:
-            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-        except binascii.Error:
-            pass
-    return secret.encode()
