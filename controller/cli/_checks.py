@@ -12,6 +12,7 @@ from controller.api.release import ReleaseSpec
 from controller.cli._callers import callers
 from controller.cli._config_maps import configuration_problems
 from controller.cli._documents import Document
+from controller.cli._notify import notify_problems
 from controller.cli._report import Report
 from controller.cli._single import check_one
 from controller.cli._together import Together
@@ -41,6 +42,8 @@ async def check(documents: Sequence[Document], level: Level | None = None) -> Re
     await Together(parsed, report, level).check()
     releases = [(document, spec) for document, spec in parsed if isinstance(spec, ReleaseSpec)]
     for document, error in (*configuration_problems(releases, documents), *callers(releases, documents)):
+        report.add(document, error)
+    async for document, error in notify_problems(releases, documents):
         report.add(document, error)
     report.problems.sort(key=lambda problem: (problem.file, problem.line))
     return report

@@ -6,8 +6,9 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 STDIN = "-"
@@ -96,13 +97,16 @@ def decoded(file: str, data: bytes) -> str:
         raise UnreadableError(file, line, f"byte {data[error.start]:#04x} is not UTF-8: save it as UTF-8") from error
 
 
-def files_of(paths: list[str], suffixes: tuple[str, ...]) -> Found:
-    """Folders are searched for files with these suffixes, all the way down. Raises UnreadableError."""
+def files_of(paths: list[str], suffixes: tuple[str, ...], *, exclude: Sequence[str] = ()) -> Found:
+    """Folders are searched for files with these suffixes, all the way down. Raises UnreadableError.
+
+    `exclude`: files and folders that are not looked for, by their path or name with * ? [] in it.
+    """
     found = Found()
     for text in dict.fromkeys(paths):
         try:
             if text != STDIN and stat.S_ISDIR(os.stat(text).st_mode):  # noqa: PTH116 - "." stays out of the names
-                _search(text, suffixes, found)
+                _search(text, suffixes, found, [os.path.normpath(pattern) for pattern in exclude])
                 continue
         except (OSError, ValueError) as error:
             raise UnreadableError(text, 1, _why(error)) from error
@@ -121,11 +125,11 @@ def _refuse_way_out(file: str) -> None:
         raise UnreadableError(file, 1, f"is a link that leads out of this folder: name {leads_to} itself")
 
 
-def _search(folder: str, suffixes: tuple[str, ...], found: Found) -> None:
+def _search(folder: str, suffixes: tuple[str, ...], found: Found, exclude: Sequence[str]) -> None:
     """Links are not followed: what they lead to is in the folder anyway, or is none of its files."""
     root = Path(folder).resolve()
     names = []
-    for number, entry in enumerate(_entries(folder), start=1):
+    for number, entry in enumerate(_entries(folder, exclude), start=1):
         if number > _MOST_ENTRIES:
             raise UnreadableError(folder, 1, f"holds more than {_MOST_ENTRIES} files: name the folders in it")
         if entry.is_symlink():
@@ -137,15 +141,23 @@ def _search(folder: str, suffixes: tuple[str, ...], found: Found) -> None:
     found.searched += sorted(names)
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: str, exclude: Sequence[str]) -> Iterator[os.DirEntry[str]]:
     """Of a folder and those in it. Raises OSError."""
     folders = [folder]
     while folders:
         with os.scandir(folders.pop()) as listed:
             for entry in listed:
+                if _is_excluded(entry, exclude):
+                    continue
                 yield entry
                 if entry.is_dir(follow_symlinks=False) and entry.name not in _NOT_SEARCHED:
                     folders.append(entry.path)
+
+
+def _is_excluded(entry: os.DirEntry[str], exclude: Sequence[str]) -> bool:
+    """A pattern with a slash matches the path as problems show it, one without a slash any file or folder name."""
+    path = os.path.normpath(entry.path)
+    return any(fnmatchcase(path if "/" in pattern else entry.name, pattern) for pattern in exclude)
 
 
 def _say_of_link(entry: os.DirEntry[str], root: Path, suffixes: tuple[str, ...], found: Found) -> None:

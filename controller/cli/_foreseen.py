@@ -22,7 +22,7 @@ def evidence_problems(
     spec: ReleaseSpec, templates: Mapping[str, MetricTemplate], level: Level | None
 ) -> Iterator[SpecError]:
     """`templates` are those that are known, by the names of the metrics."""
-    if not spec.analysis.metrics or spec.strategy.switches:
+    if not spec.analysis.judging or spec.strategy.switches:
         return
     silent = list(_silent_steps(spec, templates))
     yield from silent
@@ -50,14 +50,14 @@ def _silent_steps(spec: ReleaseSpec, templates: Mapping[str, MetricTemplate]) ->
             continue
         late = {
             metric.name: template.maturity + (warm_up if template.warm_up else 0.0)
-            for metric in spec.analysis.metrics
+            for metric in spec.analysis.judging
             if (template := templates.get(metric.name)) is not None
         }
         mute = [name for name, seconds in late.items() if step.at_most < seconds + interval]
         if mute:
             needed = max(late[name] for name in mute) + interval
             said = f"{', '.join(mute)} cannot be compared before {needed:g} s (warm-up, or the cohort's maturity)"
-            kind = SpecError if len(mute) == len(spec.analysis.metrics) else UnwiseError
+            kind = SpecError if len(mute) == len(spec.analysis.judging) else UnwiseError
             yield kind(at_most, f"{said}: raise it")
 
 
@@ -78,7 +78,7 @@ def _with_traffic(spec: ReleaseSpec, level: Level) -> Iterator[SpecError]:
 
 
 def _never_proven(spec: ReleaseSpec) -> Iterator[SpecError]:
-    compared = [metric for metric in spec.analysis.metrics if metric.margin is not None]
+    compared = [metric for metric in spec.analysis.judging if metric.margin is not None]
     names = {metric.name for metric in compared}
     provable: set[str] = set()
     analyzed = False

@@ -13,7 +13,7 @@ from controller.cli._report import UnwiseError
 def hang_problems(spec: ReleaseSpec, templates: Mapping[str, MetricTemplate]) -> Iterator[SpecError]:
     """`templates` are those that are known, by the names of the metrics. Of an unknown one nothing is said."""
     rules = getattr(spec.traffic.config, "rules", None)
-    metrics = spec.analysis.metrics
+    metrics = spec.analysis.judging
     if rules is None or not metrics or any(metric.name not in templates for metric in metrics):
         return
     if any(templates[metric.name].in_progress for metric in metrics):

@@ -9,13 +9,16 @@ import signal
 import subprocess
 import tempfile
 
-from controller.cli._files import MOST_BYTES, UnreadableError
+from controller.cli._files import MOST_BYTES, UnreadableError, read_text
+from controller.git.kustomization import CannotBuildError, kustomization_of
+from controller.git.manifests import KUSTOMIZATIONS
 
 _PROGRAMS = (("kustomize", "build"), ("kubectl", "kustomize"))
 _LONGEST_S = 60
 _MOST_MEMORY = 4 * 2**30
 """Of address space, a third of which Go reserves at once."""
 _MOST_SAID = 4_000
+_MOST_FOLDERS = 200
 _NOWHERE = "http://127.0.0.1:9"
 _ENVIRONMENT = {
     "HTTP_PROXY": _NOWHERE,
@@ -32,6 +35,7 @@ def build(folder: str) -> bytes:
     program = next((one for one in _PROGRAMS if shutil.which(one[0])), None)
     if program is None:
         raise UnreadableError(folder, 1, "-k needs `kustomize` or `kubectl`, and neither is there")
+    _refuse_elsewhere(folder)
     with tempfile.TemporaryFile() as made, tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603 - a program of the machine, and a folder that a person names
             [*program, os.path.join(".", folder) if folder.startswith("-") else folder],  # noqa: PTH118 - as written
@@ -57,6 +61,22 @@ def build(folder: str) -> bytes:
     if len(data) > MOST_BYTES:
         raise UnreadableError(folder, 1, f"kustomize makes more than {MOST_BYTES >> 20} MiB of it")
     return data
+
+
+def _refuse_elsewhere(folder: str) -> None:
+    """What pointsman sync and rollbacks refuse, in the folder and those that it names. Raises UnreadableError."""
+    left, seen = [os.path.realpath(folder)], set[str]()
+    while left and len(seen) < _MOST_FOLDERS:
+        here = left.pop()
+        file = next((path for name in KUSTOMIZATIONS if os.path.isfile(path := f"{here}/{name}")), "")  # noqa: PTH113
+        if not file or here in seen:
+            continue
+        seen.add(here)
+        try:
+            found = kustomization_of(file.removeprefix("/"), read_text(file))
+        except CannotBuildError as error:
+            raise UnreadableError(folder, 1, f"is refused: /{error}") from error
+        left += [f"/{entry}" for entry in found.entries]
 
 
 def _limit(pid: int) -> None:

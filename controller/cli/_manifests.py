@@ -14,7 +14,7 @@ from controller.cli._files import STDIN, UnreadableError, decoded, files_of, rea
 
 _KUSTOMIZATIONS = frozenset(("kustomization.yaml", "kustomization.yml"))
 _OF_KUBERNETES = b"apiVersion"
-_READ = CALLERS | {"ConfigMap"}
+_READ = CALLERS | {"ConfigMap", "Secret"}
 """Kinds that say something of a Release."""
 
 
@@ -28,9 +28,12 @@ class Manifests:
     """One sentence each."""
 
 
-def read_manifests(paths: Sequence[str], built: Mapping[str, bytes]) -> Manifests:
-    """Of files and folders, and of what kustomize made, by its folder. Raises UnreadableError, TooMuchError."""
-    found = files_of(list(paths), SUFFIXES)
+def read_manifests(paths: Sequence[str], built: Mapping[str, bytes], *, exclude: Sequence[str] = ()) -> Manifests:
+    """Of files and folders, and of what kustomize made, by its folder. Raises UnreadableError, TooMuchError.
+
+    `exclude`: what is not looked for in folders.
+    """
+    found = files_of(list(paths), SUFFIXES, exclude=exclude)
     result = Manifests(left_out=found.left_out)
     allowance = Allowance()
     for folder, data in built.items():

@@ -72,7 +72,7 @@ def foresee(planned: Planned, *, fresh: bool | None = None) -> list[Row]:
         if step.analyzes and share > 0:
             at = (number, share, step.at_most)
             for metric in method.metrics:
-                if metric.limit is None:
+                if metric.limit is None and not metric.advises:
                     level = planned.level(metric.name)
                     compared = weight + min(weight, 100 - weight) if beside else 100.0
                     compared = compared if not copies else 100.0 + copies  # stable has all of the requests as well
@@ -135,8 +135,11 @@ def _minutes(looks: float, interval: float) -> float | None:
 def advice(rows: list[Row], planned: Planned) -> list[str]:
     """What cannot work, and the way out."""
     said = [*_after_switch(planned), *_limits(planned), *_price_of_fresh(rows, planned)]
+    advises = "it advises, so no step waits for it"
+    advising = [f"{metric.name}: {advises}" for metric in planned.spec.analysis.metrics if metric.advises]
     if not rows and not said:
-        return ["nothing is judged: no step has `analyze` with weight, or there are no metrics"]
+        return ["nothing is judged: no step has `analyze` with weight, or there are no metrics that judge", *advising]
+    said += advising
     for metric in dict.fromkeys(row.metric for row in rows):
         of_it, level = [row for row in rows if row.metric == metric], planned.level(metric)
         if all(row.chance_to_detect["x2"] < _LIKELY for row in of_it):
@@ -187,7 +190,7 @@ def _after_switch(planned: Planned) -> list[str]:
     margins = {metric.name: metric.margin for metric in planned.spec.analysis.metrics}
     for metric in planned.method.metrics:
         margin = margins[metric.metric]
-        if margin is not None:
+        if margin is not None and not metric.advises:
             after, base = margin.after_switch or AFTER_SWITCH, planned.level(metric.name).base
             said.append(
                 f"{metric.name}: about {after.ratio * base + after.slack:.2%} bad in two looks in a row switches back "
@@ -205,7 +208,7 @@ def _limits(planned: Planned) -> list[str]:
         weights += [max(weight, copied(step))] if step.analyzes else []
     most, said = 100.0 if spec.strategy.switches else max(weights), list[str]()
     for metric in method.metrics:
-        if metric.limit is not None and most > 0:
+        if metric.limit is not None and most > 0 and not metric.advises:
             units = planned.level(metric.name).rate * spec.analysis.interval * most / 100
             takes = _minutes(
                 looks_to_detect_above_limit(units, metric.limit, 2, method.alpha_of(metric)), spec.analysis.interval

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from hashlib import sha256
+from urllib.parse import quote
 
 from controller.api.reading import SpecError
 from controller.cli._documents import Document
@@ -22,6 +23,7 @@ class Form(StrEnum):
     JSON = "json"
     GITHUB = "github"
     GITLAB = "gitlab"
+    SARIF = "sarif"
 
 
 class Severity(StrEnum):
@@ -50,6 +52,16 @@ class Problem:
     def sentence(self) -> str:
         grade = "warning: " if self.severity is Severity.WARNING else ""
         return f"{self.path}: {grade}{self.problem}" if self.path else f"{grade}{self.problem}"
+
+    @property
+    def description(self) -> str:
+        """For those who are shown file and line beside it."""
+        return f"{self.object}: {self.sentence}" if self.object else self.sentence
+
+    @property
+    def fingerprint(self) -> str:
+        """The same, on whatever line it stands."""
+        return sha256(f"{self.file}\0{self.object}\0{self.path}\0{self.problem}".encode()).hexdigest()
 
 
 @dataclass
@@ -119,9 +131,9 @@ def _gitlab(report: Report) -> Iterator[str]:
     yield json.dumps(
         [
             {
-                "description": f"{one.object}: {one.sentence}" if one.object else one.sentence,
+                "description": one.description,
                 "check_name": "pointsman-validate",
-                "fingerprint": sha256(f"{one.file}\0{one.object}\0{one.path}\0{one.problem}".encode()).hexdigest(),
+                "fingerprint": one.fingerprint,
                 "severity": "major" if one.severity is Severity.ERROR else "minor",
                 "location": {"path": one.file, "lines": {"begin": one.line}},
             }
@@ -131,9 +143,42 @@ def _gitlab(report: Report) -> Iterator[str]:
     )
 
 
+def _sarif(report: Report) -> Iterator[str]:
+    """SARIF 2.1.0, which code scanning of GitHub reads, and many editors do."""
+    rule = {
+        "id": "pointsman-validate",
+        "shortDescription": {"text": "A manifest that the cluster would refuse, or that does not do what it seems to"},
+    }
+    results = [
+        {
+            "ruleId": rule["id"],
+            "level": str(one.severity),
+            "message": {"text": one.description},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {
+                            "uri": quote(one.file, errors="surrogateescape"),
+                            "uriBaseId": "%SRCROOT%",
+                        },
+                        "region": {"startLine": max(one.line, 1)},
+                    }
+                }
+            ],
+            "partialFingerprints": {"pointsman/v1": one.fingerprint},
+        }
+        for one in report.problems
+    ]
+    driver = {"name": "pointsman validate", "rules": [rule]}
+    run = {"tool": {"driver": driver}, "results": results}
+    schema = "https://json.schemastore.org/sarif-2.1.0.json"
+    yield json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
 _FORMS: Mapping[Form, Callable[[Report], Iterator[str]]] = {
     Form.TEXT: _text,
     Form.JSON: _json,
     Form.GITHUB: _github,
     Form.GITLAB: _gitlab,
+    Form.SARIF: _sarif,
 }

@@ -44,13 +44,13 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 
 class Terminal(Console):
-    """rich writes an escape sequence that stands in a text as it is.
+    """rich writes an escape sequence that stands in a text as it is, and takes `[/x]` in one for markup.
 
     A pipe has no width, so nothing folds for it, unless COLUMNS in the environment says one.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(markup=False, emoji=False)
         if not self.is_terminal and "COLUMNS" not in os.environ:
             self.width = _ALL_COLUMNS
 

@@ -73,6 +73,11 @@ class Together:
                         self._report.add(at, error)
                     except RenderError as error:
                         self._report.add(at, SpecError(f"{path}.parameters", str(error)))
+                for index, gate in enumerate(release.analysis.alerts):
+                    try:
+                        self._check_gate(at, gate.source, f"spec.analysis.alerts[{index}].source")
+                    except SpecError as error:
+                        self._report.add(at, error)
                 for problem in (*evidence_problems(release, used, self._level), *hang_problems(release, used)):
                     self._report.add(at, problem)
         finally:
@@ -140,6 +145,26 @@ class Together:
         if not source[1].serves(at.namespace, own=source[0].namespace):
             said = f"its {source[0].title} does not serve namespace {at.namespace}: see allowedNamespaces"
             raise SpecError(f"{path}.template", said)
+
+    def _check_gate(self, at: Document, name: str, path: str) -> None:
+        """`name`: of the MetricSource that is asked for alerts; empty: they are sent. Raises SpecError."""
+        if not name:
+            return
+        found = _find(self._sources_named, name, at.namespace)
+        if found is None:
+            self._unknown[f"MetricSource {name}"] = None
+            return
+        title, source = found[0].title, found[1]
+        kinds = registry.kinds_with_alerts()
+        if source.kind not in kinds:
+            wanted = " or ".join(kinds)
+            raise SpecError(path, f"{title} is of kind {source.kind}, which has no alerts; name one of kind {wanted}")
+        if not at.namespace or found[0].namespace in ("", at.namespace):
+            return
+        if not source.serves(at.namespace, own=found[0].namespace):
+            raise SpecError(path, f"{title} does not serve namespace {at.namespace}: see allowedNamespaces")
+        if not source.allow_inline:
+            raise SpecError(path, f"{title} takes templates of its own namespace only; set allowInline there")
 
 
 def _check_unit(release: ReleaseSpec, template: metrics.MetricTemplate, path: str) -> None:

@@ -15,6 +15,11 @@ _MODULE_OF = {
     **dict.fromkeys(("approve", "skip", "promote", "abort", "rollback", "pause", "resume", "retry"), "acting"),
     **dict.fromkeys(("crd", "validate"), "offline"),
     "plan": "planning",
+    "adopt": "adopting",
+    "eject": "ejecting",
+    "uninstall": "uninstalling",
+    "board": "board",
+    "notify": "notifying",
     "replay": "replay",
 }
 

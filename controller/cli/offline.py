@@ -48,12 +48,16 @@ def validate(
     kustomize: Annotated[
         list[str] | None, typer.Option("--kustomize", "-k", metavar="DIR", help="What kustomize makes of this folder.")
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Leave these files and folders out: a path or a name, with * ? []."),
+    ] = None,
     output: Annotated[
         Form,
         typer.Option(
             "--output",
             "-o",
-            help="Lines FILE:LINE: FIELD: SENTENCE, one JSON object, or for the CI of GitHub or GitLab.",
+            help="Lines FILE:LINE: FIELD: SENTENCE, one JSON object, SARIF, or for the CI of GitHub or GitLab.",
         ),
     ] = Form.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are problems, too.")] = False,
@@ -74,6 +78,7 @@ def validate(
 
     \b
     pointsman validate deploy/
+    pointsman validate . --exclude deploy/drafts --exclude '*.tmpl.yaml'
     pointsman validate release.yaml gitops/library
     pointsman validate -k overlays/production --output github
     kubectl kustomize overlays/production | pointsman validate -
@@ -85,7 +90,7 @@ def validate(
     try:
         level = read_level(rate, base)
         built = {folder: build(folder) for folder in dict.fromkeys(kustomize or ())}
-        manifests = read_manifests(files or [], built)
+        manifests = read_manifests(files or [], built, exclude=exclude or [])
     except UnreadableError as error:
         echo(f"pointsman validate: {error.file}: {error.problem}", err=True)
         raise typer.Exit(WRONG_USE) from error

@@ -21,7 +21,8 @@ from controller.cli._traces import MOST_LOOKS, Trace, TraceError, read_trace
 from controller.rollout.bake import bake_weight
 from controller.rollout.preview import are_judged_before_work
 from controller.stats.counts import metric_of
-from controller.stats.evidence import Evidence, Judge, MetricEvidence, Verdict
+from controller.stats.evidence import Evidence, MetricEvidence, Verdict
+from controller.stats.judge import Judge
 from controller.stats.method import PREVIEWS_SHARE, AnalysisPlan, MetricPlan
 
 _ALPHA, _RATIO, _PROMOTE, _BAD_UNITS = 0.01, 1.1, 1.5, 5

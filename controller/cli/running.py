@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from typing import Annotated, NoReturn
 
 import typer
 
+from controller.decision_log.sinks import (
+    ANNOTATIONS_TOKEN,
+    DECISIONS_TOKEN,
+    SinkSettingsError,
+    sink_settings,
+)
 from controller.kube.client import KindsGoneError, KubeError
 from controller.kube.lease import LeaseLostError
 from controller.runtime.settings import settings
@@ -52,6 +59,22 @@ def run(
             help="Where MetricSources outside the operator's own namespace may be, besides the internet. Repeatable.",
         ),
     ] = None,
+    decisions_url: Annotated[
+        str,
+        typer.Option(
+            envvar="POINTSMAN_DECISIONS_URL",
+            help=f"The InfluxDB 2 that decisions are written to, for dashboards; the token is in {DECISIONS_TOKEN}.",
+        ),
+    ] = "",
+    decisions_org: Annotated[str, typer.Option(envvar="POINTSMAN_DECISIONS_ORG", help="Its organization.")] = "",
+    decisions_bucket: Annotated[str, typer.Option(envvar="POINTSMAN_DECISIONS_BUCKET", help="The bucket there.")] = "",
+    annotations_url: Annotated[
+        str,
+        typer.Option(
+            envvar="POINTSMAN_ANNOTATIONS_URL",
+            help=f"The Grafana that gets an annotation for each step and verdict; the token is in {ANNOTATIONS_TOKEN}.",
+        ),
+    ] = "",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every request that failed, and more.")] = False,
 ) -> None:
     """Run the operator, in a pod or against KUBECONFIG.
@@ -60,10 +83,21 @@ def run(
     pointsman run
     KUBECONFIG=~/.kube/config pointsman run --namespace pointsman-system --port 0 --ledger-port 0
     pointsman run --source-network 10.20.0.0/16      # tenants' own InfluxDBs
+    pointsman run --decisions-url http://influxdb:8086 --decisions-org example --decisions-bucket metrics
     """  # noqa: D301 - \b keeps the lines of the examples
     # kopf takes a second that no other command should pay
     from controller.runtime import kopf_adapter, operator  # noqa: PLC0415
 
+    try:
+        sinks = sink_settings(
+            decisions_url=decisions_url,
+            decisions_org=decisions_org,
+            decisions_bucket=decisions_bucket,
+            annotations_url=annotations_url,
+            environ=os.environ,
+        )
+    except SinkSettingsError as error:
+        raise typer.BadParameter(str(error)) from None
     set_up_logging(verbose=verbose)
     chosen = settings(
         namespace=namespace,
@@ -74,6 +108,7 @@ def run(
         only=only,
         lease_s=lease,
         source_networks=[network(one, "--source-network") for one in source_network or ()],
+        sinks=sinks,
     )
     try:
         asyncio.run(operator.run(chosen, kopf_adapter.watch))

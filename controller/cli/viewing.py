@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.analysis.record import MalformedRunError, pod_evidence_of
+from controller.analysis.record import MalformedRunError, pod_evidence_of, youngest
 from controller.analysis.runs import RunReader
 from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
@@ -109,22 +109,8 @@ async def explanation_of(kube: KubeClient, namespace: str, name: str, runs: RunR
 
 async def _last_run(kube: KubeClient, namespace: str, name: str) -> str:
     pages = await kube.list(ANALYSIS_RUNS, namespace, labels=f"{RELEASE_LABEL}={name}")
-    first = [page for page in pages if _number(page, "page") == 0]
-    latest = max(first, key=lambda page: (_number(page, "attempt"), _started(page)), default=None)
-    return str(latest["metadata"]["name"]) if latest is not None else ""
-
-
-def _started(page: Mapping[str, Any]) -> str:
-    """A rollout that was judged before its switch has two: the second began later."""
-    spec = page.get("spec")
-    return str(spec.get("startedAt", "")) if isinstance(spec, Mapping) else ""
-
-
-def _number(page: Mapping[str, Any], field: str) -> int:
-    """Of an AnalysisRun's spec; -1 where it is none."""
-    spec = page.get("spec")
-    value = spec.get(field) if isinstance(spec, Mapping) else None
-    return value if isinstance(value, int) else -1
+    last = youngest(Key(namespace, name), pages)
+    return str(last["metadata"]["name"]) if last is not None else ""
 
 
 def wait(

@@ -31,6 +31,7 @@ from controller.kube.errors import (
     error_of,
     foreign_answer,
     object_in,
+    of_no_object,
 )
 
 if TYPE_CHECKING:
@@ -189,8 +190,8 @@ class KubeClient:
             ) from error
         answer, said = object_in(raw), raw[:SHOWN].decode(errors="replace")
         if response.status >= _FIRST_ERROR:
-            shown = {"message": said} if said else {}
-            raise error_of(response.status, shown if answer is None else answer, response.headers)
+            shown = of_no_object(response.status, path, said) if answer is None else answer
+            raise error_of(response.status, shown, response.headers)
         if answer is None:
             raise foreign_answer(f"{method} {path}", said, response.status)
         return answer
@@ -207,8 +208,8 @@ class KubeClient:
         if response.status >= _FIRST_ERROR:
             async with response:
                 raw = await response.read()
-            said = object_in(raw) or {"message": raw[:SHOWN].decode(errors="replace")}
-            raise error_of(response.status, said, response.headers)
+            shown = object_in(raw) or of_no_object(response.status, path, raw[:SHOWN].decode(errors="replace"))
+            raise error_of(response.status, shown, response.headers)
         return response
 
     async def _send(

@@ -49,6 +49,8 @@ SHOWN = 200
 _INVALID = (400, 403, 422)
 _LONGEST_WAIT_S = 300.0
 _NOT_FOUND, _CONFLICT = 404, 409
+_GROUP_AND_PLURAL = 3
+"""Parts of a path that names them: apis, group, version, and what follows."""
 
 
 def error_of(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> KubeError:
@@ -79,6 +81,16 @@ def foreign_answer(what: str, said: str, status: int = 200) -> UnavailableError:
     """A load balancer on the way says 200 to anything, and what it says must not be taken for what there is."""
     message = f"the answer to {what} is not from an API server (HTTP {status}): {said[:SHOWN] or 'nothing'}"
     return UnavailableError(status, "NoObject", message)
+
+
+def of_no_object(status: int, path: str, said: str) -> dict[str, Any]:
+    """A refusal that is no object, as one. `404 page not found` is what is said of a kind that the cluster has not."""
+    _, *parts = path.split("/")
+    if status == _NOT_FOUND and parts[0] == "apis" and len(parts) > _GROUP_AND_PLURAL:
+        _, group, version, *rest = parts
+        plural = rest[2] if rest[0] == "namespaces" and len(rest) > 2 else rest[0]  # noqa: PLR2004
+        return {"message": f"the cluster has no {plural}.{group} ({version}): install the CRDs of {group}"}
+    return {"message": said} if said else {}
 
 
 def _seconds(text: str) -> float:

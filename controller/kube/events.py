@@ -1,4 +1,4 @@
-"""Events on Releases: sent in the background, never in the way of traffic.
+"""Events on Releases and ReleaseRepositories: sent in the background, never in the way of traffic.
 
 An event that repeats within ten minutes counts up the one that is there, as client-go does, and a backlog that
 grows too long loses its oldest: they are for people, and the status has what counts.
@@ -12,11 +12,12 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from controller.api import times
 from controller.api.resources import EVENTS
 from controller.kube.client import KubeClient, KubeError
+from controller.kube.objects import Key
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG = 1000
@@ -25,24 +26,34 @@ _REPEAT_S = 600.0
 _COMPONENT = "pointsman"
 
 
+class Emitted(Protocol):
+    """Learns of each event that is sent."""
+
+    def __call__(self, key: Key, reason: str, message: str, *, warning: bool) -> object: ...
+
+
 class Events:
-    def __init__(self, kube: KubeClient) -> None:
+    def __init__(self, kube: KubeClient, *, component: str = _COMPONENT, emitted: Emitted | None = None) -> None:
         self._kube = kube
+        self._component = component
+        self._emitted = emitted
         self._backlog: deque[dict[str, Any]] = deque(maxlen=_BACKLOG)
         self._arrived = asyncio.Event()
         self._sent: OrderedDict[tuple[str, str, str], tuple[str, int, float]] = OrderedDict()
 
-    def emit(self, release: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
+    def emit(self, subject: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
         now = times.to_seconds_text(time.time())
-        metadata = release["metadata"]
+        metadata = subject["metadata"]
+        if self._emitted is not None:
+            self._emitted(Key(metadata["namespace"], metadata["name"]), reason, message, warning=warning)
         self._backlog.append(
             {
                 "apiVersion": "v1",
                 "kind": "Event",
                 "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{secrets.token_hex(8)}"},
                 "involvedObject": {
-                    "apiVersion": release["apiVersion"],
-                    "kind": release["kind"],
+                    "apiVersion": subject["apiVersion"],
+                    "kind": subject["kind"],
                     "namespace": metadata["namespace"],
                     "name": metadata["name"],
                     "uid": metadata["uid"],
@@ -50,7 +61,7 @@ class Events:
                 "reason": reason,
                 "message": message[:1024],
                 "type": "Warning" if warning else "Normal",
-                "source": {"component": _COMPONENT},
+                "source": {"component": self._component},
                 "firstTimestamp": now,
                 "lastTimestamp": now,
                 "count": 1,

@@ -1,4 +1,5 @@
-"""Who may report to a Release's share ledger: the API server judges by RBAC, and is asked once a minute.
+"""Who may report to a Release's share ledger, or send its alerts: the API server judges by RBAC, and is asked once a
+minute.
 
 Asked only of callers whose token is good, and for ledgers that exist: names can be made up. All pods of a
 service account share an answer. While the API server does not answer, whoever may report goes on for ten minutes, as
@@ -27,8 +28,12 @@ _Access = tuple[Caller, Key]
 
 
 class Reporters:
-    def __init__(self, kube: KubeClient, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kube: KubeClient, subresource: str = SUBRESOURCE, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`subresource`: of Releases; nothing has it, it is what the right is called."""
         self._kube = kube
+        self._subresource = subresource
         self._now = now
         self._answers: dict[bool, OrderedDict[_Access, float]] = {True: OrderedDict(), False: OrderedDict()}
         """The moment of each, by what it was: apart, so that whoever may not report displaces nobody who may."""
@@ -36,7 +41,7 @@ class Reporters:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def may_report(self, caller: Caller, release: Key) -> bool:
-        """Raises KubeError, soon."""
+        """`release` without a name: for all of the namespace. Raises KubeError, soon."""
         access = caller, release
         now, never = self._now(), float("-inf")
         allowed, refused = (now - self._answers[one].get(access, never) for one in (True, False))
@@ -64,7 +69,7 @@ class Reporters:
             "name": release.name,
             "group": GROUP,
             "resource": RELEASES.plural,
-            "subresource": SUBRESOURCE,
+            "subresource": self._subresource,
             "verb": VERB,
         }
         who = {"user": caller.username, "uid": caller.uid, "groups": list(caller.groups)}

@@ -101,6 +101,21 @@ class PointService:
     revision: str
 
 
+@dataclass(frozen=True)
+class TakeAutoscalers:
+    """Autoscalers of the adopted Deployment scale the Release, from the size that the Deployment has now."""
+
+
+@dataclass(frozen=True)
+class RestAdopted:
+    """The adopted Deployment is scaled to 0, and remembers its size."""
+
+
+@dataclass(frozen=True)
+class GiveBack:
+    """What was adopted becomes what it was before."""
+
+
 PROMOTED = "promoted"
 """The verdict on an attempt whose version is stable now."""
 
@@ -145,6 +160,9 @@ Action = (
     | LeaveRouter
     | PutBack
     | PointService
+    | TakeAutoscalers
+    | RestAdopted
+    | GiveBack
     | FinishAnalysis
     | Answer
     | Event

@@ -44,7 +44,7 @@ class Analyze:
         if left > 0:
             return Wait(Reason.ANALYZING, f"{doing} for {self.at_most:g} s", again_in=left)
         few = _too_few(view) if view.approved_by is None else None
-        return few or over(view, f"watched for {self.at_most:g} s ({view.evidence})")
+        return few or over(view, self.at_most, f"watched for {self.at_most:g} s ({view.evidence})")
 
     def _unproven_in_time(self, view: StepView) -> Outcome:
         if view.suspicion is not None:

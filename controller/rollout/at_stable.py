@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
+from controller.rollout import adoption
 from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.traffic import preview_at
@@ -47,7 +48,7 @@ def stable_alone(draft: Draft, summary: Summary, *, unfinished: Summary | None =
     return Desired(
         summary,
         weight=0.0,
-        pods={stable: Pods(draft.seen.spec.replicas, shrink=True)},
+        pods={stable: Pods(adoption.size(draft), shrink=True)},
         service=stable,
         preview=preview_at(draft, -1),
         kept=frozenset({stable}),

@@ -38,4 +38,4 @@ class Bake:
         if left > 0:
             control = f"the old version keeps {100 - self.weight:g} % of the work as the control for {self.seconds:g} s"
             return Wait(Reason.BAKING, control, again_in=left, phase=Phase.BAKING)
-        return over(view, f"baked for {self.seconds:g} s ({view.evidence})")
+        return over(view, self.seconds, f"baked for {self.seconds:g} s ({view.evidence})", phase=Phase.BAKING)

@@ -22,7 +22,9 @@ _WAYS_OUT = "Set spec.strategy.canary.baseline: stable to compare with the pods 
 def follow_spec(draft: Draft) -> None:
     """Names the attempt's baseline, or drops it, as the spec says now. A rollout that compares nothing needs none."""
     spec, status = draft.seen.spec, draft.status
-    compares = any(metric.margin is not None for metric in spec.analysis.metrics)
+    # an edit of a metric's mode or margin counts from the next rollout on: this one is compared to its end
+    compares = draft.attempt.baseline != "" and spec.analysis.metrics != ()
+    compares = compares or any(metric.margin is not None for metric in spec.analysis.judging)
     wanted = spec.strategy.fresh_baseline and compares and spec.replicas > 0
     name = baseline_name(status.stable, status.canary, status.attempts) if wanted else ""
     if name != draft.attempt.baseline:

@@ -21,14 +21,15 @@ from controller.rollout.actions import (
     AddFinalizer,
     EnsureRevision,
     Event,
+    GiveBack,
     PointService,
     PutBack,
     RemoveFinalizer,
-    Retire,
     Scale,
     SetOwners,
     SetPreview,
     SetWeights,
+    TakeAutoscalers,
 )
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
@@ -36,12 +37,11 @@ from controller.rollout.holds import changed_by_hand, not_accepted
 from controller.rollout.manual import no_effect
 from controller.rollout.observation import STRANGE
 from controller.rollout.owing import owe
-from controller.rollout.pod_evidence import seconds_to_wait
-from controller.rollout.preview import Preview
+from controller.rollout.preview import is_mirror
+from controller.rollout.retiring import PREVIEWED_AGAIN_S, retired
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
 from controller.rollout.traffic import (
-    ROUTER_FOLLOWS_S,
     Move,
     move,
     move_to,
@@ -53,7 +53,6 @@ CONFIG_AGAIN_S = 60.0
 """When a ConfigMap that is missing, or may not be read, is looked for again; the watch of them is faster."""
 _GOES_ON = (Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTING, Phase.HEALTHY)
 _RESTORED_AGAIN_S = 1.0
-_PREVIEWED_AGAIN_S = 15.0
 _COPIED_AGAIN_S = 30.0
 """No watch shows that a Gateway cannot copy requests any longer."""
 _NO_EFFECT = "ManualWithoutEffect"
@@ -86,21 +85,26 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         first.append(SetWeights(shares(seen.status, 0.0), hard_stop=True))
     if moved is not None and moved.needed and not (draft.hard_stop and not moved.gives_work):
         (given if moved.gives_work or moved.trusts else first).extend(_write(draft, moved))
+    first.extend(_give_back(draft, desired))
     if draft.closed is not None:
         first.append(draft.closed)
     grown, shrunk = _pods(draft, desired)
     previewed = list(_preview(draft, desired))
     without_work.note(draft, desired)
     back, pointed = _service(draft, desired, [*first, *given])
-    retired, settled = _retired(draft, desired, moved)
+    gone, settled = retired(draft, desired, moved)
     summary = desired.summary
-    if desired.unfinished is not None and (given or retired or not settled):
+    if desired.unfinished is not None and (given or gone or not settled):
         summary = desired.unfinished
         draft.again(0 if settled else None)  # whether it was done is seen by the next decision
     _summarize(draft, desired, summary)
     beside = hand_over.actions(draft, desired)
     # the garbage collector takes what has owners, and what has none has to lose them before the finalizer goes
     owners = [SetOwners()] if seen.owners_differ and not (seen.deleting and seen.owned) else []
+    # written before owners are set, and after they are gone: a policy of the API server lets nothing else go
+    draft.update(deletion_policy="" if seen.owned or seen.owners_differ else "Orphan")
+    if owners:
+        draft.again(0)  # that they are gone is seen by the next decision
     events, kept = ([], []) if seen.deleting else queue_versions(draft)
     on, off = _finalizer(draft, desired)
     draft.again(contention.seconds_to_calm(draft.status.route_edits, draft.now))
@@ -117,8 +121,9 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *on,
         *given,
         *pointed,
+        *_autoscalers(draft, desired),
         *shrunk,
-        *retired,
+        *gone,
         *draft.answers,
         *previewed,
         *_put_back(draft, desired),
@@ -161,6 +166,24 @@ def _write(draft: Draft, moved: Move) -> Iterator[Action]:
         if made == selected(moved.shares):
             return
     yield SetWeights(moved.shares, on_trial=moved.on_trial)
+
+
+def _give_back(draft: Draft, desired: Desired) -> Iterator[GiveBack]:
+    """Versions that have lost their work by it keep their pods until routers have followed."""
+    adoption = draft.seen.adoption
+    if not desired.gives_back or adoption is None:
+        return
+    if adoption.holds or draft.status.weight_since is None:
+        draft.update(weight_since=draft.now)
+    if adoption.holds:
+        yield GiveBack()
+
+
+def _autoscalers(draft: Draft, desired: Desired) -> Iterator[TakeAutoscalers]:
+    """With the work: an autoscaler that still sees the pods that have lost it would take them away."""
+    adoption = draft.seen.adoption
+    if adoption is not None and adoption.autoscaled and desired.weight is not None:
+        yield TakeAutoscalers()
 
 
 def _pods(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
@@ -207,25 +230,21 @@ def _preview(draft: Draft, desired: Desired) -> Iterator[SetPreview]:
     """Before a version goes it leads elsewhere. The status says that there is one until it is seen to be gone."""
     seen, wanted = draft.seen, desired.preview
     # copies end with the work also where nothing can be judged: what they write is written twice
-    ends = _is_mirror(seen.preview) and (desired.finalize or desired.weight is not None)
+    ends = is_mirror(seen.preview) and (desired.finalize or desired.weight is not None)
     if desired.hands_off and wanted is None and not ends:
         return
     if wanted is not None:
         draft.update(previews=True)
-    if _is_mirror(wanted):
+    if is_mirror(wanted):
         draft.again(_COPIED_AGAIN_S)
-    if _is_mirror(seen.preview) and not _is_mirror(wanted) and draft.status.weight <= 0:
+    if is_mirror(seen.preview) and not is_mirror(wanted) and draft.status.weight <= 0:
         draft.update(weight_since=draft.now)  # a router may learn that its pods go before it learns of this
     if seen.preview != wanted:
         # what came of it is seen by the next decision; one that is refused is tried again later
-        draft.again(_PREVIEWED_AGAIN_S if seen.preview_refused else 0)
+        draft.again(PREVIEWED_AGAIN_S if seen.preview_refused else 0)
         yield SetPreview(wanted)
     elif wanted is None:
         draft.update(previews=False)
-
-
-def _is_mirror(preview: Preview | None) -> bool:
-    return preview is not None and preview.reach.mirror > 0
 
 
 def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
@@ -240,62 +259,18 @@ def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
             yield PutBack(revision, _made_of(draft, revision))
 
 
-def _retired(draft: Draft, desired: Desired, moved: Move | None) -> tuple[list[Action], bool]:
-    """What goes now, and whether nothing is left that has to go later.
-
-    A canary waits for the router to follow; an old stable version for the end of its drain; a rejected one until what
-    its pods say was kept. One pod of it may stay, which nothing waits for.
-    """
-    seen, status = draft.seen, draft.status
-    led_to = "" if seen.preview is None else seen.preview.revision
-    unused: list[Action] = [Retire(one) for one in seen.revisions if one in desired.unused and one != led_to]
-    if desired.kept is None:
-        return unused, True
-    others = [one for one in seen.revisions if one not in desired.kept and one not in desired.unused]
-    weights = moved.shares if moved is not None and moved.needed else seen.weights or {}
-    if draft.contended and any(seen.sizing.written and weights.get(one, 0) > 0 for one in others):
-        return unused, False  # another writer sends work there
-    if seen.preview is not None and seen.preview.revision in others and _is_mirror(seen.preview):
-        draft.again(_PREVIEWED_AGAIN_S)
-        return unused, False  # a router may refuse everybody while a version that gets copies is not there
-    left = 0.0
-    if status.weight_since is not None:
-        left = status.weight_since + ROUTER_FOLLOWS_S - draft.now
-    if status.drain_since is not None:
-        left = max(left, _drain_left(draft, status.drain_since))
-    left = max(left, seconds_to_wait(draft, others))
-    kept = kept_pod.find(draft)
-    draft.update(failed_kept_until=None if kept is None else kept.until)
-    shrunk = [] if kept is None else kept_pod.shrinks(draft, kept)
-    if kept is not None:
-        draft.again(kept.until - draft.now)
-        others = [one for one in others if one != kept.revision]
-    if (others or shrunk) and left > 0:
-        draft.again(left)
-        return unused, False
-    if not others and not shrunk:
-        draft.update(drain_since=None)  # with the summary that says so: by itself it would be a status write more
-    return [*unused, *shrunk, *(Retire(one) for one in others)], True
-
-
-def _drain_left(draft: Draft, since: float) -> float:
-    """Seconds until the old version may go: once it got no work for `drain.quiet`, at the latest after `drain.max`.
-
-    Where no metric counts its work, `drain.quiet` after the switch.
-    """
-    drain, passed = draft.seen.spec.drain, draft.now - since
-    return (drain.max if draft.seen.old_is_quiet is False else drain.quiet) - passed
-
-
 def _finalizer(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
     """It is there before the first work moves or is copied, and goes after the last is back, and no copies are made."""
     there = draft.seen.finalizer
-    if desired.finalize:
+    adoption = draft.seen.adoption
+    if desired.gives_back and adoption is not None and (adoption.holds or draft.seen.revisions):
+        return [], []
+    if desired.finalize or desired.gives_back:
         return [], [RemoveFinalizer()] if there else []
     if desired.weight is None:
         return [], []
-    at_stable = not draft.status.stable or draft.status.weight <= 0
-    if at_stable and not _is_mirror(draft.seen.preview) and not _is_mirror(desired.preview):
+    at_stable = adoption is None if not draft.status.stable else draft.status.weight <= 0
+    if at_stable and not is_mirror(draft.seen.preview) and not is_mirror(desired.preview):
         return [], [RemoveFinalizer()] if there else []
     return [] if there else [AddFinalizer()], []
 
@@ -328,10 +303,10 @@ def _summarize(draft: Draft, desired: Desired, summary: Summary) -> None:
     stays = kept_pod.sentence(draft, phase)
     if stays:
         message = f"{message}; {stays}"
-    preview = draft.seen.preview_refused
-    if desired.preview is not None and preview and preview not in message:
+    preview, shown = draft.seen.preview_refused, desired.preview or draft.seen.preview
+    if shown is not None and preview and preview not in message:
         draft.announce("PreviewRefused", preview)
-        message = f"{message}; the {desired.preview.reach.noun}: {preview}"
+        message = f"{message}; the {shown.reach.noun}: {preview}"
     annotation = no_effect(draft)
     if annotation:
         draft.announce(_NO_EFFECT, annotation)

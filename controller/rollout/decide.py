@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
+from controller.rollout import adoption
+from controller.rollout.alerts import keep_alerts
 from controller.rollout.at_stable import at_rest, rolled_back
 from controller.rollout.converge import Decision, converge
 from controller.rollout.desired import Desired, Summary
@@ -18,6 +20,7 @@ from controller.rollout.guards import first_that_decides
 from controller.rollout.lost_status import find_stable_again
 from controller.rollout.observation import Observation
 from controller.rollout.recorded import wait_for_record
+from controller.rollout.rejection import end_attempt
 from controller.rollout.requests import take_requests
 from controller.rollout.traffic import WHOLE
 from controller.rollout.walker import walk
@@ -30,6 +33,10 @@ def decide(seen: Observation, now: float) -> Decision:
     forget_a_lost_stable(draft)
     find_stable_again(draft)
     take_requests(draft)
+    if _are_steps_of_before(draft):
+        _start_anew(draft)
+    keep_alerts(draft)
+    adoption.note(draft)
     if draft.status.attempt is not None:
         draft.update_attempt(awaits_person=False)
     return converge(draft, first_that_decides(draft) or _by_strategy(draft))
@@ -53,7 +60,7 @@ def withdraw(seen: Observation, now: float, problem: str) -> Decision:
 def _by_strategy(draft: Draft) -> Desired:
     status, target = draft.status, draft.seen.target
     if not status.stable:
-        return wait_for_record(draft) or first_deployment(draft)
+        return adoption.rejected(draft) or wait_for_record(draft) or first_deployment(draft)
     if status.is_rejected(target):
         return rolled_back(draft)
     return at_rest(draft) if status.attempt is None else walk(draft)
@@ -64,11 +71,28 @@ def _keep_the_switch_in_its_place(draft: Draft) -> None:
     what is switched might be at a step before that.
     """
     before, left = draft.seen.status, len(draft.seen.spec.steps)
-    if before.full_by or not before.steps or left == before.steps:
+    if before.full_by or not before.steps or left == before.steps or _are_steps_of_before(draft):
         return
     step = left - 1 if before.weight >= WHOLE else 0
     draft.enter_step(step)
     draft.event("StepsChanged", f"{before.canary} is at step {step + 1}: spec has {left} steps now, not {before.steps}")
+
+
+def _are_steps_of_before(draft: Draft) -> bool:
+    """Steps before a switch came or went after it, and the work is back at stable: they judge another time than its."""
+    before, attempt = draft.seen.status, draft.status.attempt
+    changed = before.steps not in (0, len(draft.seen.spec.steps))
+    switched = attempt is not None and attempt.switched and before.weight < WHOLE and not attempt.full_by
+    return changed and switched and draft.seen.spec.strategy.switches
+
+
+def _start_anew(draft: Draft) -> None:
+    """Each attempt has one switch, and one record of each side of it. Requests come first: none is lost by an edit."""
+    canary, left = draft.status.canary, len(draft.seen.spec.steps)
+    message = f"spec has {left} steps now, not {draft.seen.status.steps}, and the work of {canary} is back at stable"
+    draft.replaced = canary
+    draft.event("StepsChanged", f"{canary} starts at the first step again, with an analysis of its own: {message}")
+    end_attempt(draft, "superseded", message)
 
 
 def _enter_a_step_that_is_left(draft: Draft) -> None:

@@ -51,5 +51,7 @@ class Desired:
     """The summary as long as something of this is still to be done: work to be given, a revision to go."""
     hands_off: bool = False
     """The route is not Pointsman's to judge now: another writer of it is not complained about."""
+    gives_back: bool = False
+    """What was adopted becomes what it was before, and nothing of ours stays."""
     finalize: bool = False
     """The Release is being deleted: the finalizer goes."""

@@ -34,6 +34,8 @@ class Draft:
         self.again_in: float | None = None
         self.replaced = ""
         """The canary that lost its work in this decision because another version was asked for."""
+        self.failed_by = ""
+        """The counts that rolled the canary back in this decision; empty: it was not, or something else did."""
         self.hard_stop = False
         """Whether what the canary has already taken is stopped too."""
         self.announced: dict[str, Event] = {}

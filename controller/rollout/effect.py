@@ -7,7 +7,7 @@ effect's id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +59,18 @@ def given_up(result: Result | None, owed_for_s: float, kept_s: float) -> Refused
 
 
 def owed_after(
-    before: Sequence[Owed], wanted: Iterable[Effect], results: Mapping[str, Result], now: float
+    before: Sequence[Owed],
+    wanted: Iterable[Effect],
+    results: Mapping[str, Result],
+    now: float,
+    *,
+    first_to_go: Collection[str] = (),
 ) -> tuple[Owed, ...]:
     """What is owed after a pass: all that is wanted, then what must be delivered and is not yet.
 
-    What is neither is dropped, and the outbox cancels it. Beyond MOST_OWED the oldest of what must be delivered goes:
-    a receiver that is away for days costs its own notifications and nothing else.
+    What is neither is dropped, and the outbox cancels it. Beyond MOST_OWED the oldest of what must be delivered goes,
+    of the kinds `first_to_go` before all others: a receiver that is away for days costs its own notifications and
+    nothing else.
     """
     since = {item.effect.id: item.since for item in before}
     kept = {effect.id: Owed(effect, since.get(effect.id, now)) for effect in wanted}
@@ -76,4 +82,12 @@ def owed_after(
     undelivered.sort(key=lambda item: item.since, reverse=True)
     # in the order in which the next pass finds them: by another one alone the status would be written again
     first = sorted(kept.values(), key=lambda item: item.effect.must_deliver)
-    return (*first, *undelivered)[:MOST_OWED]
+    return _that_fit([*first, *undelivered], first_to_go)
+
+
+def _that_fit(owed: list[Owed], first_to_go: Collection[str]) -> tuple[Owed, ...]:
+    """In their order, without the last ones."""
+    expendable = [item for item in owed if item.effect.kind in first_to_go]
+    most = max(0, MOST_OWED - (len(owed) - len(expendable)))
+    gone = {item.effect.id for item in expendable[most:]}
+    return tuple(item for item in owed if item.effect.id not in gone)[:MOST_OWED]

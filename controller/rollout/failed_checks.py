@@ -1,10 +1,13 @@
-"""What rolls a canary back: the rollback test, all bad at once, too much harm, a Job, a version that cannot run."""
+"""What rolls a canary back: the rollback test, all bad at once, too much harm, an alert, a Job, a version that cannot
+run.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from controller.api.reasons import Reason
+from controller.rollout import alerts
 from controller.rollout.draft import Draft
 from controller.rollout.steps.job import Job
 from controller.stats.evidence import MetricEvidence
@@ -25,7 +28,8 @@ def failed_check(draft: Draft) -> FailedCheck | None:
     """The first check that the canary fails."""
     # who promotes in full has ended the judging; what cannot even run is still rolled back
     judged = draft.status.canary == draft.seen.status.canary and not draft.attempt.full_by
-    found = (_by_its_work(draft) or _by_its_job(draft) or _unused_credits(draft)) if judged else None
+    checks = (_by_its_work, _by_an_alert, _by_its_job, _unused_credits) if judged else ()
+    found = next(filter(None, (check(draft) for check in checks)), None)
     return found or _cannot_run(draft)
 
 
@@ -53,6 +57,11 @@ def _met_by(draft: Draft) -> str:
     return ". Nobody but those who send the header has met it" if status.chosen else ""
 
 
+def _by_an_alert(draft: Draft) -> FailedCheck | None:
+    found = alerts.blaming(draft)
+    return None if found is None else FailedCheck(found.reason, found.message)
+
+
 def _by_its_job(draft: Draft) -> FailedCheck | None:
     """Here and not by its step alone, which is not asked while a person pauses, or metrics are out."""
     status, effects = draft.status, draft.seen.effects
@@ -68,25 +77,39 @@ def _harms_too_many(draft: Draft) -> FailedCheck | None:
     # without looks before a switch there is no rate of stable's to reckon with
     compared = [
         metric
-        for metric in draft.seen.evidence.metrics
+        for metric in draft.seen.evidence.judging
         if metric.limit is None and (metric.before is None or metric.before.total)
     ]
     worst = max(compared, key=_harmed, default=None)
     if most is None or worst is None or _harmed(worst) <= most:
         return None
+    alone, besides = worst.alone, ""
+    if alone.canary_total:
+        besides = (
+            f"; without the baseline {alone.canary_bad}/{alone.canary_total}, and {alone.stable_bad}/"
+            f"{alone.stable_total} on stable meanwhile"
+        )
     return FailedCheck(
         Reason.MAX_HARMED,
         f"{worst.name}: about {_harmed(worst):.0f} more bad units on the {draft.words.trial} than {worst.reference}'s "
-        f"rate would have given (spec.analysis.maxHarmed: {most}; {worst.sentence()})",
+        f"rate would have given (spec.analysis.maxHarmed: {most}; {worst.sentence()}{besides})",
         worst.sentence(),
     )
 
 
 def _harmed(metric: MetricEvidence) -> float:
-    """Bad canary units beyond what stable's rate would have given. Copies harm nobody."""
-    c, copied = metric.counts, metric.copied
+    """Bad canary units beyond what stable's rate would have given. Copies harm nobody.
+
+    While a baseline has no work, a unit is bad as often as on new pods before, or for a cause that stable has now.
+    """
+    c, copied, alone = metric.counts, metric.copied, metric.alone
     bad, total = c.canary_bad - copied.canary_bad, c.canary_total - copied.canary_total
-    return bad - (total * c.stable_bad / c.stable_total if c.stable_total else 0.0)
+    beside, now = _rate(c.stable_bad, c.stable_total), _rate(alone.stable_bad, alone.stable_total)
+    return bad - total * beside + alone.canary_bad - alone.canary_total * (1 - (1 - beside) * (1 - now))
+
+
+def _rate(bad: int, total: int) -> float:
+    return bad / total if total else 0.0
 
 
 def _unused_credits(draft: Draft) -> FailedCheck | None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Attempt, Clock
+from controller.rollout import adoption
 from controller.rollout.actions import PROMOTED
 from controller.rollout.at_stable import at_rest
 from controller.rollout.bake import Bake
@@ -19,6 +20,7 @@ from controller.rollout.desired import Desired, Pods, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.holds import out_of_sight
 from controller.rollout.sizing import Sizing
+from controller.rollout.step import ROUNDING_S
 from controller.rollout.switch import Switch
 from controller.rollout.traffic import WHOLE
 
@@ -46,10 +48,13 @@ def first_deployment(draft: Draft) -> Desired:
     """`judged` says in the end what decided, and where it was readiness alone."""
     if draft.status.canary != draft.seen.target:
         _begin(draft)
+    lost = adoption.lost(draft)
+    if lost is not None:
+        return lost
     waiting = _awaited(draft)
     if waiting is not None:
         return _without_work(draft, waiting)
-    if _serving_before(draft) and draft.status.drain_since is None:
+    if (_serving_before(draft) or adoption.is_adopting(draft)) and draft.status.drain_since is None:
         draft.update(drain_since=draft.now)
     judged = _judged(draft)
     if isinstance(judged, Summary):
@@ -92,7 +97,7 @@ def _base(draft: Draft, summary: Summary, *, weight: float | None, service: str,
     return Desired(
         summary,
         weight=weight,
-        pods={seen.target: Pods(seen.spec.replicas, shrink=True)},
+        pods={seen.target: Pods(adoption.size(draft), shrink=True)},
         service=service,
         kept=frozenset({seen.target}) if drains else None,
         unused=frozenset() if drains else others - frozenset(serving),
@@ -121,7 +126,7 @@ def _named_to_consumers(draft: Draft) -> str:
 def _awaited(draft: Draft) -> Summary | None:
     """The pods that it lacks; None once it can have the work."""
     seen, on_trial = draft.seen, draft.status.on_trial
-    state, wanted = seen.state(seen.target), seen.spec.replicas
+    state, wanted = seen.state(seen.target), adoption.size(draft)
     given = {one for one, share in (seen.weights or {}).items() if share} | ({seen.service} if seen.service else set())
     needed = bool(given - {seen.target}) and not any(seen.state(one).serving for one in given - {seen.target})
     if state.serving >= wanted or ((on_trial or needed) and state.serving > 0):
@@ -153,7 +158,7 @@ def _trial(draft: Draft) -> Bake | Switch | None:
     """What it has to pass, where there is something to judge it by."""
     spec = draft.seen.spec
     last = spec.steps[-1] if spec.steps else None
-    limited = any(metric.limit is not None for metric in spec.analysis.metrics)
+    limited = any(metric.limit is not None for metric in spec.analysis.judging)
     return last if isinstance(last, Bake | Switch) and limited and spec.replicas > 0 else None
 
 
@@ -174,12 +179,15 @@ def _keeps_to_its_limits(draft: Draft, trial: Bake | Switch) -> Reason | Summary
         return out_of_sight(draft, seen.metric_trouble, WHOLE)[1]
     draft.run_clock()
     started = draft.attempt.clock.step_started
-    left = trial.seconds - (draft.now - (draft.now if started is None else started))
-    suspicion = next((metric for metric in seen.evidence.metrics if metric.held_back), None)
+    end = (draft.now if started is None else started) + trial.seconds
+    left = end - draft.now
+    suspicion = seen.evidence.held_back
     if left > 0:
         draft.again(left)
         message = f"{seen.target} must keep to its limits for {trial.seconds:g} s"
         return Summary(Phase.BAKING, Reason.BAKING, message)
+    if seen.looked_until is not None and seen.looked_until < end - ROUNDING_S:
+        return Summary(Phase.BAKING, Reason.ANALYZING, "waiting for the last looks at its limits")
     if suspicion is not None:
         return Summary(Phase.WAITING, Reason.SUSPICIOUS, f"not trusted yet: {suspicion.sentence()}")
     enough = seen.evidence.canary_units >= seen.spec.analysis.advanced.min_units

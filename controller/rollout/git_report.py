@@ -13,6 +13,7 @@ from typing import Any
 from controller.api.effect import Effect, Owed
 from controller.api.git_origin import GitOrigin, Report
 from controller.api.text import one_line
+from controller.api.what_runs import GIT_ORIGIN
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Answered, Refused, Retrying, is_settled
 
@@ -47,7 +48,9 @@ def _ends(draft: Draft) -> Iterator[_Said]:
     old, rollback = before.attempt, after.last_rollback
     known = before.last_rollback
     if rollback is not None and (known is None or (rollback.revision, rollback.at) != (known.revision, known.at)):
-        yield _Said(rollback.revision, before.attempts, "failure", f"rolled back, {rollback.message}", rollback.message)
+        # `errors 12/240 vs 3/4600` is read in a list of checks, and the sentence in the comment
+        why = draft.failed_by or rollback.message
+        yield _Said(rollback.revision, before.attempts, "failure", f"rolled back, {why}", rollback.message)
         if old is not None and old.canary == rollback.revision:
             return
     if old is None or (
@@ -120,6 +123,9 @@ def still_reported(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
     for item in items:
         if item.effect.kind != KIND or draft.seen.deleting:
             yield item
+        elif GIT_ORIGIN in draft.seen.spec.unread:
+            if not _given_up(draft, item):
+                yield item
         elif item in newest and origin is not None and origin.report is not Report.NEVER and not _given_up(draft, item):
             payload = {**item.effect.payload, "origin": origin.to_raw()}
             changed = payload != item.effect.payload

@@ -13,12 +13,14 @@ from typing import Any
 from controller.api import times
 from controller.api.effect import Effect, Owed
 from controller.api.git_origin import GIT, Write, Writing
-from controller.api.status import GitWrite, Rejection
+from controller.api.status import GitWrite, Rejection, Status
+from controller.api.what_runs import GIT_ORIGIN
 from controller.rollout.draft import Draft
-from controller.rollout.effect import Answered, Refused, Retrying
+from controller.rollout.effect import Answered, Refused, Result, Retrying, is_settled
 
 KEPT_S = 7 * 86_400.0
 """What could not be written for so long is given up."""
+FAILING = "GitFailing"
 _MOST_TEXT = 512
 
 
@@ -72,8 +74,8 @@ def not_written(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
 
 def _is_wanted(draft: Draft, item: Owed) -> bool:
     """A version is rolled back, or tried again: what is owed for the other is of the past."""
-    origin = draft.seen.spec.git_origin
-    allowed = origin is not None and origin.write is not Write.NEVER
+    spec = draft.seen.spec
+    allowed = GIT_ORIGIN in spec.unread or (spec.git_origin is not None and spec.git_origin.write is not Write.NEVER)
     return allowed and draft.status.is_rejected(str(item.effect.payload.get("revision"))) is not _is_retry(item)
 
 
@@ -83,36 +85,51 @@ def _is_retry(item: Owed) -> bool:
 
 def _is_settled(draft: Draft, item: Owed) -> bool:
     revision, result = str(item.effect.payload.get("revision")), draft.seen.effects.get(item.effect.id)
+    given_up = isinstance(result, Retrying) and draft.now - item.since > KEPT_S
+    found = _outcome(item, result, given_up=given_up)
+    if found is None:
+        return False
+    _note(draft, revision, found)
+    if isinstance(result, Answered):
+        nothing = not (found.commit or found.branch)
+        # after a retry most branches have the version already
+        draft.event("GitWritten", f"{revision}: {found.sentence}", warning=nothing and not found.retried)
+    elif given_up or isinstance(result, Refused):
+        draft.event("GitNotWritten", f"{revision}: {found.note}", warning=True)
+    else:
+        draft.announce(FAILING, f"{revision}: {found.note}; Pointsman tries again", about=revision)
+    return given_up or is_settled(result)
+
+
+def _outcome(item: Owed, result: Result | None, *, given_up: bool = False) -> GitWrite | None:
+    """None: nothing is known yet."""
     retried = _is_retry(item)
     match result:
-        case Answered():
-            found = replace(_read(result.value), retried=retried)
-            _note(draft, revision, found)
-            nothing = not (found.commit or found.branch)
-            # after a retry most branches have the version already
-            draft.event("GitWritten", f"{revision}: {found.sentence}", warning=nothing and not retried)
-            return True
-        case Refused():
-            _note(draft, revision, GitWrite(note=result.message, retried=retried))
-            draft.event("GitNotWritten", f"{revision}: {result.message}", warning=True)
-            return True
-        case Retrying() if draft.now - item.since > KEPT_S:
-            problem = f"not written within {KEPT_S / 86_400:g} days: {result.message}"
-            _note(draft, revision, GitWrite(note=problem, retried=retried))
-            draft.event("GitNotWritten", f"{revision}: {problem}", warning=True)
-            return True
-        case Retrying():
-            _note(draft, revision, GitWrite(note=result.message, retried=retried))
-            draft.announce("GitFailing", f"{revision}: {result.message}; Pointsman tries again", about=revision)
-            return False
-        case _:
-            return False
+        case Answered(value):
+            return replace(_read(value), retried=retried)
+        case Retrying(message) if given_up:
+            return GitWrite(note=f"not written within {KEPT_S / 86_400:g} days: {message}", retried=retried)
+        case Refused(message) | Retrying(message):
+            return GitWrite(note=message, retried=retried)
+        case None:
+            return None
+
+
+def with_outcome(status: Status, item: Owed, result: Result | None) -> Status:
+    """What is known of it stands beside the rejection, of whatever kind it is."""
+    found = _outcome(item, result) if item.effect.kind == GIT else None
+    return status if found is None else _noted(status, str(item.effect.payload.get("revision")), found)
 
 
 def _note(draft: Draft, revision: str, written: GitWrite) -> None:
-    last = draft.status.last_rollback
-    if last is not None and last.revision == revision and last.git != written:
-        draft.update(last_rollback=replace(last, git=written))
+    draft.status = _noted(draft.status, revision, written)
+
+
+def _noted(status: Status, revision: str, written: GitWrite) -> Status:
+    last = status.last_rollback
+    if last is None or last.revision != revision or last.git == written:
+        return status
+    return status.changed(last_rollback=replace(last, git=written))
 
 
 def _forwarded(draft: Draft, item: Owed) -> Owed:

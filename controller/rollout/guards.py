@@ -13,7 +13,7 @@ from typing import Any
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.status import Attempt, Clock
-from controller.rollout import baseline, manual
+from controller.rollout import adoption, baseline, manual
 from controller.rollout.at_stable import stable_alone
 from controller.rollout.converge import CONFIG_AGAIN_S
 from controller.rollout.desired import Desired, Pods, Summary
@@ -62,6 +62,9 @@ def _deleting(draft: Draft) -> bool | None:
 def _finalize(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test found
     """Everything to stable first, then the finalizer goes, and the garbage collector does the rest."""
     has_route = draft.status.stable != "" and draft.seen.weights is not None
+    if adoption.is_adopting(draft):
+        said = "what was adopted gets its work back; objects are being removed"
+        return adoption.given_back(Summary(Phase.PROGRESSING, Reason.DELETING, said), finalize=True)
     summary = Summary(Phase.PROGRESSING, Reason.DELETING, "traffic is at stable; objects are being removed")
     return Desired(
         summary,
@@ -94,7 +97,8 @@ def _taken(draft: Draft) -> str | None:
 
 def _say_it_is_taken(draft: Draft, taken: str) -> Desired:
     message = (
-        f"{taken} belongs to something else, so nothing is deployed. Rename the Release, or delete or rename {taken}."
+        f"{taken} belongs to something else, so nothing is deployed. Take it over with spec.adopt (`pointsman adopt` "
+        "writes it), or give the Release another name."
     )
     draft.announce(Reason.SERVICE_TAKEN, message)
     draft.again(_TAKEN_AGAIN_S)  # no watch shows that an object of another owner is gone
@@ -120,19 +124,22 @@ def _suspend(draft: Draft, _: bool) -> Desired:  # noqa: FBT001 - what the test 
                 _take_work_away(draft, draft.status.canary)
             draft.stop_clock()
             draft.update_attempt(start_blocked=True)
-    summary = Summary(Phase.PAUSED, Reason.SUSPENDED, "spec.suspend is true: steps and analysis stand still")
+    said = "spec.suspend is true: steps and analysis stand still"
     stable = draft.status.stable
     if not stable:
-        return Desired(summary)
+        return Desired(Summary(Phase.PAUSED, Reason.SUSPENDED, said))
     spec, weight = draft.seen.spec, draft.in_force
     pods = spec.strategy.sizes(draft.seen.sizing, spec.replicas, weight).stable
+    preview = preview_at(draft, draft.status.step)
+    if preview is not None and preview.reach.mirror:
+        said += f"; {preview.revision} still gets copies of {preview.reach.mirror:g} % of the requests, unwatched"
     return Desired(
-        summary,
+        Summary(Phase.PAUSED, Reason.SUSPENDED, said),
         weight=weight,
         baseline=baseline.weight_beside(draft, weight),
         pods={stable: Pods(pods)},
         service=serving(draft, weight),
-        preview=preview_at(draft, draft.status.step),
+        preview=preview,
     )
 
 
@@ -230,6 +237,7 @@ def _failed(draft: Draft) -> FailedCheck | None:
 def _roll_back(draft: Draft, failed: FailedCheck) -> None:
     if failed.evidence:
         draft.update(evidence=failed.evidence)
+        draft.failed_by = failed.evidence
     reject(draft, failed.reason, failed.message)
 
 
@@ -283,6 +291,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("the Release is being deleted", _deleting, _finalize),
     Guard("a person controls the route", manual.left, _leave_the_route),
     Guard("a name is taken", _taken, _say_it_is_taken),
+    Guard("what runs cannot be adopted", adoption.refused, adoption.say_why),
     Guard("a person goes back to an older version", _going_back, manual_rollback),
     Guard("the spec asks for another router", other_router, hand_over),
     Guard("the Release is suspended", _suspended, _suspend),

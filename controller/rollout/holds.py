@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
-from controller.rollout import baseline, contention, without_work
+from controller.rollout import alerts, baseline, contention, without_work
+from controller.rollout.bake import bake_weight
 from controller.rollout.desired import Summary
 from controller.rollout.draft import Draft
 from controller.rollout.observation import MetricTrouble
+from controller.rollout.preview import is_mirror
+from controller.rollout.step import ROUNDING_S
 from controller.rollout.traffic import WHOLE, preview_at
 
 _ANSWERED_WITHIN_S = 10.0
@@ -18,6 +21,7 @@ _ANSWERED_WITHIN_S = 10.0
 _MOST_LOOKS = 24
 """Intervals since the attempt began: the looks before a switch, and some for what comes late."""
 _LACKS_BEFORE = "the switch waits for some looks of stable, which the new version is compared with afterwards"
+_LAST_LOOKS = "the switch waits for the last look at what has reached the new version"
 _LOOKED_AT_AGAIN_S = 15.0
 
 
@@ -37,11 +41,10 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
         # the pause has a clock of its own, which is made up for when it ends
         draft.update_clock(held_since=None)
         return in_force, paused(draft)
-    for reason, find in ((Reason.CHANGED_BY_HAND, changed_by_hand), (Reason.ROUTE_NOT_ACCEPTED, not_accepted)):
-        found = find(draft)
-        if found:
-            draft.stop_clock()
-            return min(in_force, weight), Summary(Phase.WAITING, reason, found)
+    obstacle = _obstacle(draft)
+    if obstacle is not None:
+        draft.stop_clock()
+        return min(in_force, weight), obstacle
     starting = baseline.lacking(draft, weight)
     if starting is not None:
         if attempt.clock.step_entered is not None:
@@ -55,15 +58,78 @@ def held(draft: Draft, weight: float) -> tuple[float, Summary] | None:
     if preview is not None and preview != draft.seen.preview:
         message = f"the {preview.reach.noun} is led to the new version"
         return 0.0, Summary(Phase.PROGRESSING, draft.words.starting, message)
-    left = _time_for_looks(draft) if weight >= WHOLE > in_force and draft.seen.lacks_before else 0.0
-    if left > 0:
-        draft.again(left)
-        return in_force, Summary(Phase.PROGRESSING, Reason.ANALYZING, _LACKS_BEFORE)
+    looks = _looks_awaited(draft) if weight >= WHOLE > in_force else None
+    looks = looks or _end_unseen(draft)
+    if looks is not None:
+        return in_force, looks
     if draft.contended:
         draft.stop_clock()
         sentence = contention.sentence(draft.status.route_edits)
         return in_force, Summary(Phase.PROGRESSING, Reason.ROUTE_CONTENDED, sentence)
     return None
+
+
+def _looks_awaited(draft: Draft) -> Summary | None:
+    """Before all of the work moves."""
+    unseen, left = _preview_unseen(draft), _time_for_looks(draft) if draft.seen.lacks_before else 0.0
+    if unseen is not None or left <= 0:
+        return unseen
+    draft.again(left)
+    return Summary(Phase.PROGRESSING, Reason.ANALYZING, _LACKS_BEFORE)
+
+
+def _preview_unseen(draft: Draft) -> Summary | None:
+    """What reached the new version before its switch is looked at to the end: its record ends with the switch."""
+    seen, attempt = draft.seen, draft.attempt
+    if not seen.spec.strategy.switches or attempt.switched or attempt.full_by or not attempt.run:
+        return None
+    passed = max(attempt.clock.step_entered or 0.0, draft.status.weight_since or 0.0)
+    if seen.awaited_until is not None and seen.awaited_until < passed - ROUNDING_S:
+        return _mirror_stays(draft) or Summary(Phase.PROGRESSING, Reason.ANALYZING, _LAST_LOOKS)
+    suspicion, skipped = seen.evidence.held_back, attempt.step >= len(seen.spec.steps)
+    if suspicion is None or attempt.approved_by or skipped:
+        return None
+    draft.update_attempt(awaits_person=True)
+    return Summary(Phase.WAITING, Reason.SUSPICIOUS, f"not switched: {suspicion.sentence()}")
+
+
+def _end_unseen(draft: Draft) -> Summary | None:
+    """The last step of a canary is looked at to its end. The steps that nobody writes see to that themselves."""
+    seen, attempt, steps = draft.seen, draft.attempt, draft.seen.spec.steps
+    written = steps and not seen.spec.strategy.switches and bake_weight(steps) is None
+    if not written or attempt.step < len(steps) or attempt.full_by:
+        return None
+    passed = attempt.clock.step_entered or 0.0
+    if seen.awaited_until is not None and seen.awaited_until < passed - ROUNDING_S:
+        message = f"all steps are done; waiting for the last look at {attempt.canary}"
+        return Summary(Phase.PROMOTING, Reason.ANALYZING, message)
+    suspicion = seen.evidence.held_back
+    if suspicion is None or attempt.approved_by or any(one.step == len(steps) - 1 for one in draft.status.unproven):
+        return None
+    draft.update_attempt(awaits_person=True)
+    return Summary(Phase.WAITING, Reason.SUSPICIOUS, f"not promoted: {suspicion.sentence()}")
+
+
+def _mirror_stays(draft: Draft) -> Summary | None:
+    """No look can be the last one before the router has ended them."""
+    refused = draft.seen.preview_refused if is_mirror(draft.seen.preview) else ""
+    if not refused:
+        return None
+    draft.announce("PreviewRefused", refused)
+    message = f"the switch waits until the router ends the copies: {refused}"
+    return Summary(Phase.WAITING, Reason.ROUTE_NOT_ACCEPTED, message)
+
+
+def _obstacle(draft: Draft) -> Summary | None:
+    for reason, find in ((Reason.CHANGED_BY_HAND, changed_by_hand), (Reason.ROUTE_NOT_ACCEPTED, not_accepted)):
+        found = find(draft)
+        if found:
+            return Summary(Phase.WAITING, reason, found)
+    alert = alerts.awaited(draft)
+    if alert is None:
+        return None
+    draft.announce(alert.reason, alert.message)
+    return Summary(Phase.WAITING, alert.reason, alert.message)
 
 
 def _time_for_looks(draft: Draft) -> float:

@@ -6,17 +6,22 @@ neither lost nor made twice, and nothing waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from controller.api import times
-from controller.api.effect import Effect, Owed
-from controller.api.notice import MOST_MESSAGE, REASONS_OF_TROUBLE, Notice, Topic
+from controller.api.effect import MOST_OWED, Effect, Owed
+from controller.api.notice import MOST_MESSAGE, REASONS_OF_TROUBLE, Notice, State, Topic
 from controller.api.notify import Notify
+from controller.api.phase import Phase
 from controller.api.reasons import Reason
-from controller.api.status import KEPT, Notified, Rejection
+from controller.api.status import KEPT, Notified
+from controller.api.what_runs import NOTIFY
 from controller.rollout.draft import Draft
-from controller.rollout.effect import Refused, Retrying
+from controller.rollout.effect import Refused, Retrying, is_settled
+from controller.rollout.git_rollback import FAILING
+from controller.rollout.incidents import Announcement, Thing, begin, follow
 
 KIND = "notify"
 KEPT_S = 86_400.0
@@ -25,28 +30,29 @@ QUIET_S = 3_600.0
 """Trouble that comes and goes is notified of once in this time."""
 
 
-@dataclass(frozen=True)
-class _Thing:
-    """What people are notified of once: in an attempt, by `about`; where that is empty, whenever it happens."""
-
-    topic: Topic
-    reason: str
-    message: str
-    revision: str
-    evidence: str = ""
-    about: str = ""
-
-
-def notify(draft: Draft) -> Iterator[Effect]:
-    """Of what this decision has changed. The status is summarized already."""
-    for thing in (*_ends(draft), *_waits(draft)):
-        targets = [target for target in draft.seen.spec.notify if thing.topic in target.topics]
-        if targets and _is_news(draft, thing):
-            yield from (_effect(draft, target, thing) for target in targets)
+def announcements(draft: Draft) -> tuple[Announcement, ...]:
+    """Whom to notify of what. The status is summarized already."""
+    if draft.seen.deleting:
+        # alerts know nothing of the Release, and would stay open for ever
+        return tuple(follow(draft, (), lambda _: False))
+    if NOTIFY in draft.seen.spec.unread:
+        if draft.seen.notify_problem:
+            draft.announce("NotifyUnknown", f"nobody is notified: {draft.seen.notify_problem}")
+        begin(draft, tuple(_lasting(draft)), lambda thing: _is_news(draft, thing))
+        return ()
+    once = [
+        Announcement(target, thing)
+        for thing in _once(draft)
+        for target in draft.seen.spec.notify
+        if thing.topic in target.topics
+    ]
+    return (*once, *follow(draft, tuple(_lasting(draft)), lambda thing: _is_news(draft, thing)))
 
 
 def forward(draft: Draft, owed: Sequence[Owed]) -> Iterator[Owed]:
-    """What is owed from before, with each target's fields as they are now. What has no target any longer goes."""
+    """What is owed from before, with each target's fields as they are now. What has no target any longer goes, but for
+    the end of what it was alerted to.
+    """
     targets = {target.name: target for target in draft.seen.spec.notify}
     for item in owed:
         if item.effect.kind != KIND:
@@ -56,11 +62,32 @@ def forward(draft: Draft, owed: Sequence[Owed]) -> Iterator[Owed]:
         target = targets.get(to)
         if draft.seen.deleting:
             yield item
+        elif NOTIFY in draft.seen.spec.unread or _is_end_elsewhere(item.effect.payload, target):
+            if not _is_given_up(draft, item, to):
+                yield item
         elif target is not None and not _is_given_up(draft, item, to):
-            payload = {**item.effect.payload, "notifier": target.kind, "config": dict(target.raw)}
+            payload = {**item.effect.payload, **_how(target)}
+            if not target.texts:
+                payload.pop("texts", None)
             yield (
                 item if payload == item.effect.payload else replace(item, effect=replace(item.effect, payload=payload))
             )
+
+
+def _is_end_elsewhere(payload: Mapping[str, Any], target: Notify | None) -> bool:
+    """Of an alert of a target that the spec has no longer, or has in another way."""
+    is_end = payload.get("notice", {}).get("state") == State.RESOLVED
+    return is_end and (target is None or target.kind != payload.get("notifier"))
+
+
+def say_dropped(draft: Draft, owed: Iterable[Owed]) -> None:
+    """More are owed than a status holds: the oldest notifications went."""
+    left = {item.effect.id for item in draft.status.owed}
+    for item in owed:
+        settled = is_settled(draft.seen.effects.get(item.effect.id))
+        if item.effect.kind == KIND and item.effect.id not in left and not settled:
+            message = f"{item.effect.payload.get('to', '')}: {MOST_OWED} newer ones are not delivered either"
+            draft.event("NotificationLost", message, warning=True)
 
 
 def _is_given_up(draft: Draft, item: Owed, to: str) -> bool:
@@ -75,73 +102,121 @@ def _is_given_up(draft: Draft, item: Owed, to: str) -> bool:
     return False
 
 
-def _ends(draft: Draft) -> Iterator[_Thing]:
+def _once(draft: Draft) -> Iterator[Thing]:
     before, after = draft.seen.status, draft.status
-    rollback = after.last_rollback
-    if rollback is not None and not _is_same(rollback, before.last_rollback):
-        message = f"{rollback.message}. {after.stable} has all of the traffic"
-        yield _Thing(Topic.ROLLED_BACK, rollback.reason, message, rollback.revision, rollback.evidence)
-    elif after.stable != before.stable:
+    if after.stable != before.stable and not _is_rolled_back_now(draft):
         instead = f" instead of {before.stable}" if before.stable else ", the first version,"
         message = f"{after.stable}{instead} has all of the traffic"
-        yield _Thing(Topic.PROMOTED, after.judged, message, after.stable, before.evidence)
+        yield Thing(Topic.PROMOTED, after.judged, message, after.stable, before.evidence)
+    if after.attempt is not None and after.attempts != before.attempts:
+        beside = f"beside {after.stable}, which stays stable" if after.stable else "as the first version"
+        yield Thing(Topic.STARTED, after.reason, f"{after.canary} comes out {beside}", after.canary)
 
 
-def _is_same(rollback: Rejection, other: Rejection | None) -> bool:
-    """What is noted of it later makes no other one of it."""
-    return other is not None and (rollback.revision, rollback.at) == (other.revision, other.at)
+def _is_rolled_back_now(draft: Draft) -> bool:
+    """What is noted of a rollback later makes no other one of it."""
+    before, after = draft.seen.status.last_rollback, draft.status.last_rollback
+    return after is not None and (before is None or (before.revision, before.at) != (after.revision, after.at))
 
 
-def _waits(draft: Draft) -> Iterator[_Thing]:
+def _lasting(draft: Draft) -> Iterator[Thing]:
+    yield from _rollback(draft)
+    yield from _commits(draft)
+    if draft.status.phase is Phase.INVALID:
+        yield _thing(draft, Topic.INVALID)
+    elif draft.status.attempt is not None:
+        yield from _waits(draft)
+
+
+def _rollback(draft: Draft) -> Iterator[Thing]:
+    """Until the Release is healthy again."""
     status = draft.status
-    if status.attempt is None:
+    rollback = status.last_rollback
+    if rollback is None:
         return
-    if status.attempt.awaits_person or Reason.LIMIT_EXCEEDED in draft.announced:
-        about = f"{Topic.AWAITING_APPROVAL}:{status.step}"
-        yield _Thing(
-            Topic.AWAITING_APPROVAL, status.reason, status.message, status.canary, status.evidence, about=about
-        )
-    for reason, topic in REASONS_OF_TROUBLE.items():
-        event = draft.announced.get(reason)
-        if event is not None and reason not in draft.seen.status.announced:
-            yield _Thing(topic, reason, event.message, status.canary, status.evidence, about=topic)
+    about = f"{Topic.ROLLED_BACK}:{rollback.revision}:{rollback.at:.0f}"
+    lasts = status.phase is not Phase.HEALTHY and any(one.about == about for one in status.incidents)
+    if lasts or _is_rolled_back_now(draft):
+        message = f"{rollback.message}. {status.stable} has all of the traffic"
+        yield Thing(Topic.ROLLED_BACK, rollback.reason, message, rollback.revision, rollback.evidence, about)
 
 
-def _is_news(draft: Draft, thing: _Thing) -> bool:
-    if not thing.about:
+def _commits(draft: Draft) -> Iterator[Thing]:
+    rollback = draft.status.last_rollback
+    if rollback is None:
+        return
+    event = draft.announced.get(f"{FAILING}:{rollback.revision}")
+    if event is not None:
+        about = f"{Topic.COMMIT_OWED}:{rollback.revision}:{rollback.at:.0f}"
+        yield Thing(Topic.COMMIT_OWED, FAILING, event.message, rollback.revision, about=about)
+
+
+def _waits(draft: Draft) -> Iterator[Thing]:
+    status, awaits_person = draft.status, draft.attempt.awaits_person or Reason.LIMIT_EXCEEDED in draft.announced
+    troubles = {
+        topic: Thing(topic, reason, event.message, status.canary, status.evidence, f"{topic}:{status.attempts}")
+        for reason, topic in REASONS_OF_TROUBLE.items()
+        if (event := draft.announced.get(reason)) is not None
+    }
+    yield from troubles.values()
+    if awaits_person:
+        yield _thing(draft, Topic.AWAITING_APPROVAL, f":{status.step}")
+    elif status.phase is Phase.WAITING and not troubles:
+        yield _thing(draft, Topic.WAITING)
+    if draft.seen.evidence.held_back is not None:
+        yield _thing(draft, Topic.SUSPICIOUS)
+
+
+def _thing(draft: Draft, topic: Topic, at: str = "") -> Thing:
+    status = draft.status
+    about = f"{topic}:{status.attempts}{at}"
+    return Thing(topic, status.reason, status.message, status.canary or status.stable, status.evidence, about)
+
+
+def _is_news(draft: Draft, thing: Thing) -> bool:
+    """Waits that come and go in a rollout are told of once in QUIET_S, and a person's step once."""
+    if draft.status.attempt is None or thing.topic in (Topic.ROLLED_BACK, Topic.COMMIT_OWED, Topic.INVALID):
         return True
-    before = draft.attempt.notified
-    known = [item.at for item in before if item.about == thing.about]
     lasts = thing.topic is Topic.AWAITING_APPROVAL
+    about = f"{thing.topic}:{draft.status.step}" if lasts else str(thing.topic)
+    before = draft.attempt.notified
+    known = [item.at for item in before if item.about == about]
     if known and (lasts or draft.now - max(known) < QUIET_S):
         return False
-    others = [item for item in before if item.about != thing.about]
-    draft.update_attempt(notified=(*others, Notified(thing.about, draft.now))[-KEPT:])
+    others = [item for item in before if item.about != about]
+    draft.update_attempt(notified=(*others, Notified(about, draft.now))[-KEPT:])
     return True
 
 
-def _effect(draft: Draft, target: Notify, thing: _Thing) -> Effect:
-    status = draft.status
+def effect_of(draft: Draft, announcement: Announcement) -> Effect:
+    status, target, thing = draft.status, announcement.target, announcement.thing
+    message = thing.message
+    if target.after and announcement.state is State.OPEN:
+        message = f"nobody has acted for {announcement.lasted_s / 60:.0f} min: {message}"
     notice = Notice(
         topic=thing.topic,
         reason=thing.reason,
-        message=thing.message,
+        message=message,
         revision=thing.revision,
         at=times.to_seconds_text(draft.now),
         attempt=status.attempts,
         stable=status.stable,
         evidence=thing.evidence,
+        state=announcement.state,
+        incident=thing.about,
     )
-    name = f"{KIND}.{target.name}.{thing.topic}.{thing.revision}.{status.attempts}.{draft.now:.0f}"
+    state = "" if announcement.state is State.OPEN else f".{announcement.state}"
+    name = f"{KIND}.{target.name}.{thing.topic}.{thing.revision}.{status.attempts}.{draft.now:.0f}{state}"
     longest = MOST_MESSAGE
     while True:
-        payload = {
-            "to": target.name,
-            "notifier": target.kind,
-            "config": dict(target.raw),
-            "notice": notice.to_raw(longest),
-        }
+        payload = {"to": target.name, **_how(target), "notice": notice.to_raw(longest)}
         effect = Effect(name, KIND, payload, must_deliver=True)
         if effect.fits or not longest:
             return effect
         longest //= 2
+
+
+def _how(target: Notify) -> dict[str, Any]:
+    """As the spec has it now."""
+    how = {"notifier": target.kind, "config": dict(target.raw)}
+    return how | ({"texts": dict(target.texts)} if target.texts else {})

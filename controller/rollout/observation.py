@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.api.alerts import FiringAlert
 from controller.api.reasons import Reason
 from controller.api.release import ReleaseSpec
 from controller.api.status import LastSpec, Status, Unversioned
@@ -183,6 +184,8 @@ class Observation:
     """Who wrote the route last beside us, as the API server knows them."""
     taken: str = ""
     """Kind and name of an object of another owner where Service NAME has to be."""
+    adoption: Adoption | None = None
+    """What spec.adopt takes over, until all of it is done."""
     service: str | None = None
     """Revision that Service NAME selects, '' for all of them; None while there is no such Service."""
     router_took_weights: bool = False
@@ -192,6 +195,10 @@ class Observation:
     evidence: Evidence = NO_EVIDENCE
     step_units: int = 0
     """Canary units in looks since the step began."""
+    notify_problem: str = ""
+    """Why it is not known whom the namespace notifies by default, in a sentence."""
+    looked_until: float | None = None
+    """Where the last look ended, in seconds since the epoch; None while nothing is measured."""
     metric_trouble: MetricTrouble | None = None
     disaster: Disaster | None = None
     """From provisional counts, which are in no look."""
@@ -203,6 +210,10 @@ class Observation:
     """What came too late for its look, and the look that was left out, in sentences."""
     cold_start: str = ""
     """With a fresh baseline: that new pods of stable are worse than those that run, in a sentence."""
+    unmeasured: str = ""
+    """Which metrics that only advise cannot be measured now, and why, in sentences."""
+    alerts: tuple[FiringAlert, ...] = ()
+    """Those that fire and that a gate of the spec matches, the oldest first."""
     old_is_quiet: bool | None = None
     """Whether a version that drains got no work for `drain.quiet`; None where nothing counts it."""
     effects: Mapping[str, Result] = field(default_factory=dict)
@@ -245,6 +256,11 @@ class Observation:
         return spec_revision
 
     @property
+    def awaited_until(self) -> float | None:
+        """As `looked_until`; None where nothing that is measured decides, so that nobody waits for its looks."""
+        return self.looked_until if self.evidence.judging else None
+
+    @property
     def cannot_be_made(self) -> ConfigTrouble | None:
         """Why there is no version of the spec, where that would come out now."""
         trouble = self.config_trouble
@@ -262,6 +278,20 @@ class Observation:
 
     def state(self, revision: str) -> RevisionState:
         return self.revisions.get(revision, NOTHING_RUNS)
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What runs already, as it was read."""
+
+    refused: str = ""
+    """Why it cannot be taken over, in a sentence."""
+    replicas: int = 0
+    """Pods that the Deployment is to have now."""
+    autoscaled: bool = False
+    """An autoscaler scales it."""
+    holds: bool = False
+    """Something of it is taken over, and not given back."""
 
 
 NOTHING_RUNS = RevisionState(wanted=0, ready=0, endpoints=0, complete=False)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from controller.api.effect import Owed
+from controller.api.git_origin import GIT
+from controller.api.status import Status
+from controller.rollout import git_report, notices
 from controller.rollout.draft import Draft
-from controller.rollout.effect import owed_after
+from controller.rollout.effect import Result, is_settled, owed_after
 from controller.rollout.git_report import report, still_reported
-from controller.rollout.git_rollback import not_written
+from controller.rollout.git_rollback import not_written, with_outcome
+from controller.rollout.incidents import superseded
 from controller.rollout.jobs import keep_or_delete
-from controller.rollout.notices import forward, notify
+from controller.rollout.notices import announcements, effect_of, forward, say_dropped
 from controller.rollout.pod_evidence import still_owed
 from controller.rollout.recorded import note_recorded, record
+
+_FOLLOWED_BY_NOTHING = {GIT, git_report.KIND, notices.KIND}
+"""What came of the other kinds is for the next decision."""
 
 
 def owe(draft: Draft) -> None:
@@ -18,5 +27,20 @@ def owe(draft: Draft) -> None:
     seen = draft.seen
     owed = not_written(draft, still_owed(draft, forward(draft, seen.status.owed)))
     kept: tuple[Owed, ...] = tuple(keep_or_delete(draft, note_recorded(draft, still_reported(draft, owed))))
-    wanted = (*draft.effects, *notify(draft), *report(draft), *record(draft))
-    draft.update(owed=owed_after(kept, wanted, seen.effects, draft.now))
+    announced = announcements(draft)
+    notes = [effect_of(draft, announcement) for announcement in announced]
+    wanted = (*draft.effects, *notes, *report(draft), *record(draft))
+    before = tuple(superseded(kept, announced))
+    draft.update(owed=owed_after(before, wanted, seen.effects, draft.now, first_to_go={notices.KIND}))
+    say_dropped(draft, (*before, *(Owed(effect, draft.now) for effect in notes)))
+
+
+def as_it_stands(status: Status, results: Mapping[str, Result]) -> Status:
+    """Of a pass that decides nothing: what is owed stays owed, whatever the spec says, until it is carried out."""
+    left = []
+    for item in status.owed:
+        result = results.get(item.effect.id)
+        status = with_outcome(status, item, result)
+        if not (item.effect.kind in _FOLLOWED_BY_NOTHING and item.effect.must_deliver and is_settled(result)):
+            left.append(item)
+    return status.changed(owed=tuple(left))

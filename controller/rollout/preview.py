@@ -32,6 +32,10 @@ class Preview:
     reach: Reach
 
 
+def is_mirror(preview: Preview | None) -> bool:
+    return preview is not None and preview.reach.mirror > 0
+
+
 def reach_of(step: Step) -> Reach | None:
     """Of a step that lets some requests at the canary; others have no such attribute."""
     found: Reach | None = getattr(step, "reach", None)

@@ -14,6 +14,7 @@ from controller.api.effect import Effect, Owed
 from controller.api.git_origin import GitOrigin, Write
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
+from controller.api.what_runs import GIT_ORIGIN
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Answered, Refused, Retrying
@@ -27,9 +28,13 @@ _WAY_OUT = "annotate the Release with pointsman.dev/without-record: allow, to de
 def record(draft: Draft) -> Iterator[Effect]:
     """Of the stable version, until it is written."""
     origin, status = _writable(draft), draft.status
-    if origin is None or not status.stable or status.recorded == status.stable or draft.seen.deleting:
+    if not status.stable or status.recorded == status.stable or draft.seen.deleting:
         return
     known = next((item for item in draft.seen.status.owed if item.effect.id == _name(status.stable)), None)
+    if origin is None:
+        if known is not None and GIT_ORIGIN in draft.seen.spec.unread:
+            yield known.effect
+        return
     at = times.to_text(draft.now if known is None else known.since)
     yield Effect(_name(status.stable), RECORD, {"origin": origin.to_raw(), "revision": status.stable, "at": at})
 

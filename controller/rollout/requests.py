@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from controller.api.names import RETRY
 from controller.api.status import KEPT, ManualRollback, Unproven
+from controller.rollout.adoption import is_adopting
 from controller.rollout.draft import Draft
 from controller.rollout.git_rollback import bring_back_in_git
 from controller.rollout.observation import Request
@@ -136,7 +137,7 @@ def _clear(draft: Draft, revision: str, by: str) -> str:
 def _left_open(draft: Draft) -> str:
     """What nobody has proven, as far as looks have come."""
     seen = draft.seen
-    if not seen.spec.analysis.metrics:
+    if not seen.spec.analysis.judging:
         return "unproven: no metric is compared"
     if seen.evidence.proven:
         return "proven no worse so far"
@@ -168,13 +169,26 @@ def _under_way(draft: Draft, request: Request) -> Reasons:
     yield from _on_trial(draft, request)
 
 
+def _can_abort(draft: Draft, request: Request) -> Reasons:
+    """While the first version takes the work over, there is something to give it back to."""
+    if is_adopting(draft) and draft.status.canary:
+        yield from _is_meant(draft, request)
+    else:
+        yield from _under_way(draft, request)
+
+
 def _on_trial(draft: Draft, request: Request) -> Reasons:
     """Beside stable, or as the first version, which is judged by its limits alone."""
     status = draft.status
     on_trial = status.canary and (status.stable or status.weight > 0)
     yield not on_trial, f"no rollout is in progress (phase {status.phase})"
-    named = f"it is for revision {request.revision}, but the {draft.words.trial} is {status.canary}"
-    yield request.revision != status.canary, named
+    yield from _is_meant(draft, request)
+
+
+def _is_meant(draft: Draft, request: Request) -> Reasons:
+    canary = draft.status.canary
+    named = f"it is for revision {request.revision}, but the {draft.words.trial} is {canary}"
+    yield request.revision != canary, named
 
 
 def _can_stop_hard(draft: Draft, request: Request) -> Reasons:
@@ -195,8 +209,7 @@ def _awaits_approval(draft: Draft, request: Request) -> Reasons:
     del request
     status, attempt = draft.status, draft.attempt
     yield attempt.approved_by != "", f"it is already approved by {attempt.approved_by}"
-    waits = attempt.awaits_person and attempt.step < len(draft.seen.spec.steps)
-    yield not waits, f"nothing waits for approval (phase {status.phase}, reason {status.reason})"
+    yield not attempt.awaits_person, f"nothing waits for approval (phase {status.phase}, reason {status.reason})"
 
 
 def _has_a_step(draft: Draft, request: Request) -> Reasons:
@@ -256,7 +269,7 @@ _KINDS: Mapping[str, _Kind] = {
     "approve": _Kind("", _approve, (_under_way, _not_held, _awaits_approval)),
     "skip": _Kind("Skipped", _skip, (_under_way, _not_held, _has_a_step)),
     "promote": _Kind("FullPromotion", _promote, (_on_trial, _not_held, _no_regression)),
-    "abort": _Kind("", _abort, (_under_way, _can_stop_hard)),
+    "abort": _Kind("", _abort, (_can_abort, _can_stop_hard)),
     "rollback": _Kind("RollbackAsked", _rollback, (_can_roll_back,)),
     "pause": _Kind("PausedByPerson", _pause, (_under_way, _not_paused)),
     "resume": _Kind("Resumed", _resume, (_under_way, _is_paused)),

@@ -17,6 +17,9 @@ from controller.api.reasons import Reason
 from controller.rollout.effect import Result
 from controller.stats.evidence import NO_EVIDENCE, Evidence
 
+ROUNDING_S = 0.01
+"""Of moments in the status, and of looks."""
+
 
 @dataclass(frozen=True)
 class StepView:
@@ -48,6 +51,8 @@ class StepView:
     canary_pods: tuple[int, int] = (0, 0)
     compares: bool = True
     """A metric can convict the canary."""
+    unlooked: float = 0.0
+    """Seconds until now of which no look has come yet; 0 where nothing is measured."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,14 @@ class Fail:
 Outcome = Wait | Done | Fail
 
 
-def over(view: StepView, said: str) -> Outcome:
-    """The end of a time in which the canary was watched. With a suspicion it is promoted only if a person says so.
+def over(view: StepView, seconds: float, said: str, *, phase: Phase = Phase.PROGRESSING) -> Outcome:
+    """The end of `seconds` in which the canary was watched, once the looks at all of them have come. With a suspicion
+    it is promoted only if a person says so.
 
-    `said`: what there is to say without one.
+    `said`: what there is to say without one. `phase`: that of the time itself.
     """
+    if view.elapsed - seconds < view.unlooked - ROUNDING_S:
+        return Wait(Reason.ANALYZING, f"waiting for the last looks ({said})", phase=phase)
     if view.suspicion is None:
         return Done(said)
     if view.approved_by is not None:

@@ -11,6 +11,9 @@ from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.rollout.step import Outcome, StepView, Wait, over
 
+_LEAST_LOOKS = 2
+"""A regression is two bad looks in a row, and metrics that do not come show in two, too."""
+
 
 @dataclass(frozen=True)
 class Switch:
@@ -24,7 +27,11 @@ class Switch:
         left = self.seconds - view.elapsed
         if left > 0:
             return Wait(Reason.KEEPING_OLD, self._kept(view), again_in=left, phase=Phase.BAKING)
-        return over(view, f"{view.stable} was kept for {self.seconds:g} s ({view.evidence})")
+        if 0 < view.judged.looks < _LEAST_LOOKS and view.judged.judging:
+            message = f"waiting for {_LEAST_LOOKS} looks at {view.canary} with all of the work"
+            return Wait(Reason.ANALYZING, message, phase=Phase.BAKING)
+        kept = f"{view.stable} was kept for {self.seconds:g} s ({view.evidence})"
+        return over(view, self.seconds, kept, phase=Phase.BAKING)
 
     def _kept(self, view: StepView) -> str:
         kept = f"{view.stable} is kept for {self.seconds:g} s to take it back"

@@ -22,12 +22,12 @@ from controller.rollout.rejection import reject
 from controller.rollout.sizing import Sizing
 from controller.rollout.step import Done, Fail, Step, StepView, Wait
 from controller.rollout.traffic import WHOLE, move, preview_at, serving
-from controller.stats.evidence import NO_EVIDENCE, Evidence
+from controller.stats.evidence import ADVISES, NO_EVIDENCE, Evidence
 
 
 def walk(draft: Draft) -> Desired:
     seen, status = draft.seen, draft.status
-    if seen.spec.replicas == 0 and (seen.spec.analysis.metrics or _had_pods(draft)):
+    if seen.spec.replicas == 0 and (seen.spec.analysis.judging or _had_pods(draft)):
         return _at_zero(draft)
     baseline.follow_spec(draft)
     _show_evidence(draft)
@@ -163,6 +163,8 @@ def _starts(draft: Draft, weight: float) -> bool:
         clock.unready_since is not None and clock.step_started is not None and clock.step_started <= clock.unready_since
     )
     draft.run_clock()
+    if clock.first_step is None:
+        draft.update_clock(first_step=draft.now)
     if clock.step_entered is None:
         draft.update_clock(step_started=draft.now, step_entered=draft.now)
     beside = baseline.weight_beside(draft, weight)
@@ -175,10 +177,25 @@ def _starts(draft: Draft, weight: float) -> bool:
         moved += f", {beside:g} % on {draft.status.baseline}, its baseline of new pods of {draft.status.stable}"
     if draft.seen.spec.strategy.switches and weight >= WHOLE:
         moved = f"all of the work moves from {draft.status.stable} to {draft.status.canary}"
+        _leave_the_preview(draft)
     draft.event("Weight", f"step {index + 1}/{steps}: {moved}")
     if not goes_on:
         draft.update_clock(step_started=draft.now, step_entered=draft.now)
     return True
+
+
+def _leave_the_preview(draft: Draft) -> None:
+    """The looks that follow are another record's: what a person let pass of the first one stands in the status."""
+    if not draft.attempt.switched:
+        _note_what_was_let_pass(draft, draft.status.step)
+    draft.update_attempt(switched=True, approved_by="")
+
+
+def _note_what_was_let_pass(draft: Draft, step: int) -> None:
+    by, suspicion = draft.attempt.approved_by, draft.seen.evidence.held_back
+    if by and suspicion is not None:
+        said = f"approved by {by}, though {suspicion.sentence()}"
+        draft.update(unproven=(*draft.status.unproven, Unproven(step, said)))
 
 
 def _advance(draft: Draft, steps: tuple[Step, ...], weight: float) -> Summary | None:
@@ -218,12 +235,27 @@ def _show_evidence(draft: Draft) -> None:
         draft.update(evidence=nearest.sentence() if nearest is not None else "")
         if draft.seen.cold_start:
             draft.announce("BaselineWorse", draft.seen.cold_start, warning=False)
+        if draft.status.step < len(draft.seen.spec.steps):  # the pass that promotes says it in its own words
+            _announce_advice(draft)
+
+
+def _announce_advice(draft: Draft) -> None:
+    """Also while a person pauses, or metrics are out: it is news whenever it comes."""
+    seen = draft.seen
+    for metric in seen.evidence.metrics:
+        if metric.overdispersed and not metric.advises:
+            draft.announce("MetricAdvises", metric.scatter(), about=metric.name)
+    for metric in seen.evidence.reported:
+        found = metric.explanation(seen.evidence.looks, draft.words.trial)
+        draft.announce("MetricWorse", f"{found}; {ADVISES}", about=metric.name)
+    if seen.unmeasured:
+        draft.announce("MetricUnmeasured", seen.unmeasured)
 
 
 def _view(draft: Draft) -> StepView:
     seen, status = draft.seen, draft.status
     same = status.attempts == seen.status.attempts
-    held = next((metric for metric in seen.evidence.metrics if metric.held_back), None)
+    held = seen.evidence.held_back
     nearest = seen.evidence.nearest
     started = draft.attempt.clock.step_started
     return StepView(
@@ -245,6 +277,7 @@ def _view(draft: Draft) -> StepView:
         stable_pods=(seen.state(status.stable).serving, seen.spec.replicas),
         canary_pods=(seen.state(status.canary).serving, seen.spec.replicas),
         compares=not seen.evidence.looks or _could_say_no(seen.evidence),
+        unlooked=max(0.0, draft.now - seen.awaited_until) if same and seen.awaited_until is not None else 0.0,
     )
 
 
@@ -259,10 +292,7 @@ def _wait(draft: Draft, outcome: Wait) -> Summary:
         reason = Reason.ROUTER_SLOW
         said.append(seen.share_lag)
         draft.announce(reason, seen.share_lag)
-    for metric in seen.evidence.metrics:
-        if metric.advises:
-            draft.announce("MetricAdvises", metric.advice(), about=metric.name)
-    said += [sentence for sentence in (seen.cold_start, seen.late, seen.evidence.advice) if sentence]
+    said += [sentence for sentence in (seen.cold_start, seen.late, seen.evidence.advice, seen.unmeasured) if sentence]
     draft.again(outcome.again_in)
     draft.effects.extend(outcome.effects)
     return Summary(outcome.phase, reason, f"step {status.step + 1}/{len(seen.spec.steps)}: {'; '.join(said)}")
@@ -275,13 +305,14 @@ def _was_watched(seen: Observation) -> bool:
 
 
 def _could_say_no(evidence: Evidence) -> bool:
-    return any(metric.edge is not None or metric.limit is not None for metric in evidence.metrics)
+    return any(metric.edge is not None or metric.limit is not None for metric in evidence.judging)
 
 
 def _promote(draft: Draft) -> Desired:
     """Full size was reached: the new version is stable, and the old one's drain begins."""
     seen, old, new = draft.seen, draft.status.stable, draft.status.canary
     draft.run_clock()
+    _note_what_was_let_pass(draft, len(seen.spec.steps) - 1)
     if draft.attempt.full_by:
         judged = Reason.PROMOTED_BY_PERSON
     elif seen.evidence.proven and not draft.status.unproven:
@@ -289,8 +320,10 @@ def _promote(draft: Draft) -> Desired:
     elif seen.spec.strategy.switches and _was_watched(seen):
         judged = Reason.SWITCH_KEPT
     else:
-        judged = Reason.UNPROVEN if seen.spec.analysis.metrics else Reason.NO_METRICS
+        judged = Reason.UNPROVEN if seen.spec.analysis.judging else Reason.NO_METRICS
     message = f"{new} took over from {old}; {draft.status.evidence or 'no comparison was made'}"
+    if seen.evidence.reported:
+        message += f"; {seen.evidence.advice}"
     draft.close_run(PROMOTED, message)
     draft.event("Promoted", message)
     draft.update(

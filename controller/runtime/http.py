@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from controller.runtime.listening import listening
@@ -46,11 +46,21 @@ class Telemetry:
         self._queue_active = Gauge(
             "pointsman_queue_active", "Requests being processed.", ["kind"], registry=self.registry
         )
+        self.logged = Counter(
+            "pointsman_decision_log_entries",
+            "Entries of the decision log by what became of them.",
+            ["sink", "fate"],
+            registry=self.registry,
+        )
+        ProcessCollector(registry=self.registry)
         self.leads = Gauge("pointsman_leader", "1 while this process leads.", registry=self.registry)
 
     def queue(self, kind: str, queue: WorkQueue[Any]) -> None:
         self._queue_depth.labels(kind).set_function(lambda: float(len(queue)))
         self._queue_active.labels(kind).set_function(lambda: float(queue.active))
+
+    def count_logged(self, sink: str, fate: str, number: int) -> None:
+        self.logged.labels(sink, fate).inc(number)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(read)

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from controller.api.resources import Resource
+from controller.api.resources import RELEASES, Resource
 from controller.backoff import delay_s
 from controller.kube.client import METADATA_LIST, KubeClient, KubeError, NotFoundError
+from controller.runtime.controller import Event
+from controller.runtime.event_router import EventRouter
 
 _LOG = logging.getLogger(__name__)
 _AGAIN_S = 2.0
 _GONE_WITHIN_S = 15.0
 """While CRDs go, the API server answers with errors, or as if they were there still; longer on a busy machine."""
 
+_UNINSTALLED_WITHIN_S = 30.0
+"""From the first CRD that is gone to the deletion of the next, and of the Releases with theirs."""
+
 
 async def until_served(kube: KubeClient, only: str | None, resources: Sequence[Resource]) -> None:
     """Waits for the CRDs: kopf looks for them once, at its start, and would be deaf to what comes later.
 
-    It ends, and this process with it, when they are deleted. Raises KubeError.
+    Not where a Release waits for its finalizer: it would hold its CRD, and whoever uninstalls, for ever. It ends, and
+    this process with it, when they are deleted. Raises KubeError.
     """
     reported: list[str] = []
-    while missing := await _missing(kube, only, resources):
+    while missing := await missing_kinds(kube, only, resources):
         if missing != reported:
             _LOG.warning("waiting for the CRDs of %s; to install them: kubectl apply -f crds/", ", ".join(missing))
             reported = missing
+        if RELEASES in resources and RELEASES.plural not in missing and await _deleted(kube, only):
+            return
         await asyncio.sleep(_AGAIN_S)
 
 
@@ -35,7 +44,7 @@ async def gone(kube: KubeClient, only: str | None, resources: Sequence[Resource]
     deadline = loop.time() + _GONE_WITHIN_S
     while True:
         try:
-            missing = await _missing(kube, only, resources)
+            missing = await missing_kinds(kube, only, resources)
         except KubeError as error:
             _LOG.info("whether the CRDs exist cannot be read: %s", error)
             missing = []
@@ -45,7 +54,39 @@ async def gone(kube: KubeClient, only: str | None, resources: Sequence[Resource]
         tries += 1
 
 
-async def _missing(kube: KubeClient, only: str | None, resources: Sequence[Resource]) -> list[str]:
+async def until_released(event_router: EventRouter, only: str | None) -> None:
+    """Lets go of Releases that are deleted, which nobody watches any longer, until their CRD is gone or none waits.
+
+    CRDs are deleted one after another, and those of others, which nobody holds, are gone sooner than that of Releases.
+    """
+    loop = asyncio.get_running_loop()
+    quiet_at = loop.time() + _UNINSTALLED_WITHIN_S
+    seen: set[str] = set()
+    while loop.time() < quiet_at:
+        try:
+            deleted = await _deleted(event_router.kube, only)
+        except NotFoundError:
+            return
+        except KubeError as error:
+            _LOG.info("whether Releases wait to be deleted cannot be read: %s", error)
+            deleted = None
+        if deleted != []:
+            quiet_at = loop.time() + _UNINSTALLED_WITHIN_S
+        for release in deleted or ():
+            uid = release["metadata"]["uid"]
+            if uid not in seen:
+                seen.add(uid)
+                event_router.on_event(Event(RELEASES, release))
+        await asyncio.sleep(_AGAIN_S)
+
+
+async def _deleted(kube: KubeClient, only: str | None) -> list[Mapping[str, Any]]:
+    """The Releases that wait for a finalizer. Raises KubeError; NotFoundError where their CRD is gone."""
+    return [release for release in await kube.list(RELEASES, only) if "deletionTimestamp" in release["metadata"]]
+
+
+async def missing_kinds(kube: KubeClient, only: str | None, resources: Sequence[Resource]) -> list[str]:
+    """Those that the API server does not serve. Raises KubeError."""
     return [resource.plural for resource in resources if not await _is_served(kube, resource, only)]
 
 

@@ -15,16 +15,16 @@ import faulthandler
 import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, NoReturn, cast
 
 import kopf
 
-from controller.api.resources import Resource
+from controller.api.resources import RELEASES, Resource
 from controller.kube.client import KindsGoneError
 from controller.runtime.controller import Event
 from controller.runtime.event_router import EventRouter
-from controller.runtime.kinds import gone
+from controller.runtime.kinds import gone, missing_kinds, until_released
 from controller.runtime.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +38,10 @@ _LONGEST_END_S = 30.0
 
 
 async def watch(event_router: EventRouter, settings: Settings) -> None:
-    """Until a signal says to stop. Raises KindsGoneError, or what ended kopf before that."""
+    """Until a signal says to stop. Raises KindsGoneError, KubeError, or what ended kopf before that."""
+    missing = await missing_kinds(event_router.kube, settings.only, event_router.resources)
+    if missing:  # kopf would not say so, and never see them come
+        await _leave(event_router, settings, missing)
     kopfs = _KopfThread(event_router, settings)
     with _signals(kopfs.stop):
         kopfs.start()
@@ -53,10 +56,20 @@ async def watch(event_router: EventRouter, settings: Settings) -> None:
     if ends_by_itself:
         missing = await gone(event_router.kube, settings.only, event_router.resources)
         if missing:
-            raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from error
+            await _leave(event_router, settings, missing, error)
         raise error or RuntimeError("kopf ended unexpectedly")
     if error is not None:
         _LOG.warning("the process ends without kopf: %s", error)
+
+
+async def _leave(
+    event_router: EventRouter, settings: Settings, missing: Sequence[str], cause: Exception | None = None
+) -> NoReturn:
+    if RELEASES in event_router.resources:
+        faulthandler.cancel_dump_traceback_later()  # it may take as long as a deletion takes
+        await until_released(event_router, settings.only)
+        faulthandler.dump_traceback_later(_LONGEST_END_S, exit=True)
+    raise KindsGoneError(f"the CRDs of {', '.join(missing)} were deleted") from cause
 
 
 class _KopfThread:

@@ -21,6 +21,7 @@ from controller.api.resources import (
     SERVICES,
     Resource,
 )
+from controller.kube.adopting import is_adopted, taken_service
 from controller.kube.cache import ObjectCache
 from controller.kube.client import ConflictError, InvalidError, NotFoundError, UnavailableError
 from controller.kube.config_maps import ConfigMaps
@@ -46,14 +47,18 @@ from controller.kube.objects import (
 from controller.rollout.actions import (
     AddFinalizer,
     EnsureRevision,
+    GiveBack,
     KeepTemplate,
     PointService,
     PutBack,
     RemoveFinalizer,
+    RestAdopted,
     Retire,
     Scale,
     SetOwners,
+    TakeAutoscalers,
 )
+from controller.runtime.adopting import AdoptingExecutor
 from controller.runtime.configuration import kept_configuration, read_configuration
 from controller.runtime.copies import ConfigCopies, with_copies
 from controller.runtime.observer import World
@@ -67,7 +72,18 @@ _FORBIDDEN = 403
 _COPIES_WAIT_S = 60.0
 
 ObjectAction = (
-    AddFinalizer | EnsureRevision | KeepTemplate | PointService | PutBack | RemoveFinalizer | Retire | Scale | SetOwners
+    AddFinalizer
+    | EnsureRevision
+    | GiveBack
+    | KeepTemplate
+    | PointService
+    | PutBack
+    | RemoveFinalizer
+    | RestAdopted
+    | Retire
+    | Scale
+    | SetOwners
+    | TakeAutoscalers
 )
 
 
@@ -88,6 +104,7 @@ class ObjectExecutor:
         self._copies = ConfigCopies(kube, config_maps)
         self._copies_refused: dict[tuple[Key, str], float] = {}
         """Since when the copies of a version that leaves cannot be deleted, by the loop's clock."""
+        self._adopting = AdoptingExecutor(kube)
         self._restorer = Restorer(kube, events, self._copies)
 
     async def carry_out(self, world: World, action: ObjectAction) -> None:
@@ -109,6 +126,8 @@ class ObjectExecutor:
                 await self._set_owners(world)
             case PutBack():
                 await self._restorer.restore(world, action.revision, of=action.of)
+            case TakeAutoscalers() | RestAdopted() | GiveBack():
+                await self._adopting.carry_out(world, action)
             case PointService():
                 await self._point_service(world, action.revision)
             case _:
@@ -295,6 +314,8 @@ class ObjectExecutor:
             await self._create(SERVICES, made, field="spec.service")
             return
         patch = service_patch(found, selects, ports, labels=labels_of(world.key))
+        if is_adopted(found["metadata"]) or (world.adopted is not None and world.adopted.takes(found)):
+            patch = taken_service(world.key, found, patch)
         await self._kube.patch(SERVICES, world.key.namespace, world.key.name, patch)
 
     async def _set_owners(self, world: World) -> None:
@@ -309,7 +330,7 @@ class ObjectExecutor:
             for item in await self._kube.list(resource, key.namespace, labels=labels):
                 metadata = item["metadata"]
                 ours = is_page(key, item) if resource == ANALYSIS_RUNS else is_child(key, item)
-                if not ours or has_owners(world.release, metadata, world.owner):
+                if not ours or is_adopted(metadata) or has_owners(world.release, metadata, world.owner):
                     continue
                 wanted = owners(world.release, metadata, world.owner)
                 if resource == CONTROLLER_REVISIONS:

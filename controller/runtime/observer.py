@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller import registry
-from controller.analysis.record import is_page
+from controller.analysis.record import youngest
 from controller.api import times
 from controller.api.names import (
     ALLOW,
@@ -30,6 +30,7 @@ from controller.api.resources import (
 )
 from controller.api.status import Status
 from controller.api.text import one_line
+from controller.kube.adopting import is_adopted
 from controller.kube.cache import ObjectCache
 from controller.kube.config_maps import ConfigMaps
 from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of
@@ -47,6 +48,7 @@ from controller.ports import (
 from controller.rollout.actions import PROMOTED
 from controller.rollout.observation import NOTHING_RUNS, LastRun, Observation, Request
 from controller.rollout.preview import reach_of
+from controller.runtime.adopting import Adopted, read_adopted
 from controller.runtime.children import as_made, lacks_pods, ready_endpoints, selected, state_of
 from controller.runtime.pods import pods_of
 from controller.runtime.versions import Ports, SpecVersion, Versions
@@ -77,6 +79,7 @@ class World:
     """What the spec asks for."""
     beside: Router | None = None
     """The router that is taken into use, or left."""
+    adopted: Adopted | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Observer:
         previewed = await self._previewed(router, spec, status)
         unsupported, in_doubt = await self._lacked(router, spec)
         beside = await self._beside(holding, spec, status, target)
-        taken = await self._unlabelled_service(key, owner, by_name)
+        taken, adopted = await self._service_of_others(key, owner, spec, status, by_name)
         endpoints = ready_endpoints(slices)
         new = [one for one in (status.canary, status.baseline, spec_revision, *status.queued) if one != status.stable]
         pods = await self._pods_of_unready(key, by_revision, new)
@@ -164,7 +167,7 @@ class Observer:
             owners_differ=not all(
                 has_owners(release, item["metadata"], owner)
                 for item in (*by_revision.values(), *by_name.values())
-                if is_child(key, item)
+                if is_child(key, item) and not _is_adopted(item, adopted)
             ),
             spec_router=spec.traffic.kind,
             weights_beside=beside.weights,
@@ -181,6 +184,7 @@ class Observer:
             marked_on_trial=signs.on_trial,
             service=selected(by_name.get(key.name), key.name, ports, status.stable),
             taken=taken,
+            adoption=None if adopted is None else adopted.beside(weights, registry.modules("routers")[holding].SIZING),
             requests=requests,
             retry=str(annotations.get(RETRY, ""))[:253],
             commit=str(annotations.get(COMMIT, ""))[:64],
@@ -204,6 +208,7 @@ class Observer:
             ports=ports,
             wanted=wanted,
             beside=beside.router,
+            adopted=adopted,
         )
 
     def _router(self, kind: str, spec: ReleaseSpec, target: RoutedService) -> Router:
@@ -256,19 +261,27 @@ class Observer:
             return _Beside(router)
         return _Beside(router, weights.shares, not_accepted=weights.signs.refused or weights.signs.unanswered)
 
-    async def _unlabelled_service(
-        self, key: Key, owner: Mapping[str, Any] | None, by_name: dict[str, Mapping[str, Any]]
-    ) -> str:
-        """Service NAME without our label: ours where the Release owns it, and else the name is taken, which is said."""
-        if key.name in by_name:
-            return ""
-        found = await self._kube.find(SERVICES, key.namespace, key.name)
-        if found is None:
-            return ""
-        if is_ours(found["metadata"], key.name, owner):
+    async def _service_of_others(
+        self,
+        key: Key,
+        owner: Mapping[str, Any] | None,
+        spec: ReleaseSpec,
+        status: Status,
+        by_name: dict[str, Mapping[str, Any]],
+    ) -> tuple[str, Adopted | None]:
+        """Service NAME without our label: ours where the Release owns or adopts it, and else the name is taken, which
+        is said.
+        """
+        labelled = by_name.get(key.name)
+        found = labelled or await self._kube.find(SERVICES, key.namespace, key.name)
+        adopted = await read_adopted(self._kube, key, spec, status, found)
+        if found is None or found is labelled:
+            return "", adopted
+        may_be_taken = spec.adopt is not None and spec.adopt.service and adopted is not None
+        if may_be_taken or is_ours(found["metadata"], key.name, owner):
             by_name[key.name] = found
-            return ""
-        return f"Service {key}"
+            return "", adopted
+        return f"Service {key}", adopted
 
     async def _unanswered(self, key: Key, names: Iterable[str]) -> list[dict[str, Any]]:
         found = await asyncio.gather(*(self._kube.find(RELEASE_ACTIONS, key.namespace, name) for name in names))
@@ -291,11 +304,10 @@ class Observer:
 
     async def _last_run(self, key: Key) -> LastRun | None:
         pages = await self._kube.list(ANALYSIS_RUNS, key.namespace, labels=f"{RELEASE_LABEL}={key.name}")
-        first = [page for page in pages if is_page(key, page) and page["spec"]["page"] == 0]
-        youngest = max(first, key=lambda page: str(page["spec"]["startedAt"]), default=None)
-        if youngest is None:
+        last = youngest(key, pages)
+        if last is None:
             return None
-        spec, verdict = youngest["spec"], youngest.get("status", {}).get("verdict", "")
+        spec, verdict = last["spec"], last.get("status", {}).get("verdict", "")
         return LastRun(str(spec.get("stableRevision", "")), str(spec["canaryRevision"]), promoted=verdict == PROMOTED)
 
     async def _pods_of_unready(
@@ -307,6 +319,11 @@ class Observer:
         ]
         lists = await asyncio.gather(*(pods_of(self._kube, key, revision) for revision in short))
         return dict(zip(short, lists, strict=True))
+
+
+def _is_adopted(item: Mapping[str, Any], adopted: Adopted | None) -> bool:
+    """It was there before the Release, which never owns it."""
+    return is_adopted(item["metadata"]) or (adopted is not None and adopted.takes(item))
 
 
 def _request(item: Mapping[str, Any]) -> Request:

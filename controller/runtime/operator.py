@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from controller import registry
+from controller.analysis.alerts import Alerts
 from controller.analysis.controller import AnalysisController
 from controller.analysis.measuring import Measuring
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
 from controller.api.resources import NAMESPACES, RELEASES
+from controller.decision_log.lane import Lane
+from controller.decision_log.log import DecisionLog
+from controller.decision_log.sinks import NOWHERE, SinkSettings
 from controller.effects.carrier import EffectContext
 from controller.effects.outbox import Outbox, kinds
+from controller.gates.http import SUBRESOURCE, AlertApi
+from controller.gates.store import AlertStore
 from controller.kube.cache import ObjectCache
 from controller.kube.callers import Callers
-from controller.kube.client import KubeClient, KubeError
+from controller.kube.client import KubeClient
 from controller.kube.config_maps import ConfigMaps
 from controller.kube.events import Events
 from controller.kube.host_names import HostNames
@@ -31,6 +36,7 @@ from controller.kube.reporters import Reporters
 from controller.kube.watch import ChildWatch
 from controller.outward.addresses import Addresses, Network, api_server_of
 from controller.ports import RouterContext
+from controller.providers.rendering import Renderer
 from controller.queue_share.allocator import Allocators
 from controller.queue_share.http import ShareApi
 from controller.queue_share.ports import LedgerPlace, LedgerStore
@@ -41,18 +47,19 @@ from controller.runtime.event_router import EventRouter
 from controller.runtime.executor import Executor
 from controller.runtime.http import Liveness, Telemetry, serve
 from controller.runtime.kinds import until_served
+from controller.runtime.leading import leading, resyncing
+from controller.runtime.listeners import Listeners
 from controller.runtime.listening import listening
+from controller.runtime.notify_defaults import NotifyDefaults
 from controller.runtime.observer import Observer
 from controller.runtime.reconciler import Reconciler
+from controller.runtime.release_metrics import ReleaseMetrics
 from controller.runtime.releases import ReleaseController, release_request
 from controller.runtime.settings import Settings
 from controller.runtime.sweeping import SweepingController
 from controller.runtime.worker import work
 from controller.workqueue import WorkQueue
 
-_LOG = logging.getLogger(__name__)
-_RESYNC_S = 300.0
-_RESYNC_AGAIN_S = 30.0
 _TIDY_S = 30.0
 _LAST_WORDS_S = 3.0
 _MOST_WORKERS = 2_000
@@ -76,12 +83,14 @@ class Operator:
     analysis: AnalysisController
     outbox: Outbox[Key]
     events: Events
+    log: DecisionLog
     telemetry: Telemetry
     liveness: tuple[Liveness, ...]
     """Of each queue."""
     allocators: Allocators
     ledgers: MemoryLedgers
     """Those that workers report to here."""
+    alerts: AlertStore
     leads: bool = False
     ready: bool = False
 
@@ -93,6 +102,7 @@ class Operator:
         *,
         addresses: Addresses | None = None,
         source_networks: Collection[Network] = (),
+        sinks: SinkSettings = NOWHERE,
     ) -> Operator:
         """Raises KubeError. The cluster's identity is that of its kube-system namespace.
 
@@ -111,14 +121,20 @@ class Operator:
         ledgers = MemoryLedgers()
         clock = kube.clock.now
         allocators = Allocators(partial(_ledgers_of, ledgers), clock=clock)
-        events, runs = Events(kube), RunStore(kube)
+        telemetry = Telemetry()
+        log = DecisionLog([Lane(sink, telemetry.count_logged) for sink in sinks.sinks(cluster)], clock)
+        events, runs = Events(kube, emitted=log.event), RunStore(kube)
         api_server = api_server_of(kube)
         of_sources = Addresses(api_server, listed=source_networks, inside=False)
         sources = Sources(kube, cluster=cluster, own_namespace=own_namespace, resolve=of_sources.resolve)
-        telemetry = Telemetry()
-        analysis = AnalysisController(Measuring(runs, sources, telemetry.look_lag.observe, clock), runs, clock, wake)
-        effects = kinds(EffectContext(kube, addresses or Addresses(api_server), clock, runs, cluster))
-        outbox = Outbox(effects, wake, clock=clock, lost=partial(_emit_lost, events))
+        measuring = Measuring(runs, sources, telemetry.look_lag.observe, clock, log.look)
+        analysis = AnalysisController(measuring, runs, clock, wake)
+        release_metrics = ReleaseMetrics(clock)
+        telemetry.registry.register(release_metrics)
+        texts = Renderer()
+        context = EffectContext(kube, addresses or Addresses(api_server), clock, runs, cluster, texts)
+        outbox = Outbox(kinds(context), wake, clock=clock, lost=partial(_emit_lost, events))
+        alerts = AlertStore(wake, clock)
         reconciler = Reconciler(
             kube=kube,
             cache=cache,
@@ -131,6 +147,9 @@ class Operator:
             clock=clock,
             hosts=hosts,
             config_maps=config_maps,
+            listeners=Listeners((release_metrics, log)),
+            alerts=Alerts(alerts, sources, wake),
+            notify_defaults=NotifyDefaults(kube),
         )
         controllers: tuple[Controller, ...] = (
             ReleaseController(kube, cache, config_maps, reconciler, allocators),
@@ -152,39 +171,27 @@ class Operator:
         telemetry.gauge("pointsman_analysis_active", "Releases being measured.", lambda: float(analysis.active))
         telemetry.gauge("pointsman_effects_owed", "Effects owed by Releases.", lambda: float(len(outbox)))
         telemetry.gauge("pointsman_effects_active", "Effects being carried out.", lambda: float(outbox.active))
+        telemetry.gauge("pointsman_alerts_firing", "Alerts that fire, as senders say.", lambda: float(len(alerts)))
         return cls(
             kube=kube,
             event_router=event_router,
-            runnables=(events, analysis, outbox, allocators),
+            runnables=(events, analysis, outbox, texts, allocators, alerts, log),
             reconciler=reconciler,
             analysis=analysis,
             outbox=outbox,
             events=events,
+            log=log,
             telemetry=telemetry,
             liveness=tuple(liveness),
             allocators=allocators,
             ledgers=ledgers,
+            alerts=alerts,
         )
 
     async def _work(self, controller: Controller, queue: WorkQueue[Request], watches: Sequence[ChildWatch]) -> None:
         """Not before everything there is was listed once: it saves each Release its own reads."""
         await asyncio.gather(*(watch.tried.wait() for watch in watches))
         await work(queue, controller, lambda result: self.telemetry.reconciles.labels(controller.kind, result).inc())
-
-    async def _resync(self, controller: Controller, only: str | None) -> None:
-        """Finds what kopf's watches lost."""
-        pause = _RESYNC_S
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await self.event_router.resync(controller, only)
-                pause = _RESYNC_S
-            except KubeError as error:
-                pause = max(_RESYNC_AGAIN_S, error.retry_after)
-                _LOG.warning("the resync of each %s could not list: %s", controller.kind, error)
-            except Exception:  # noqa: BLE001 - one odd answer must not end the process that leads
-                pause = _RESYNC_AGAIN_S
-                _LOG.exception("the resync of each %s failed unexpectedly, again in %.0f s", controller.kind, pause)
 
     async def _tidy(self) -> None:
         """At rest nothing else would do it."""
@@ -205,14 +212,15 @@ class Operator:
         for controller, queue in self.event_router:
             workers = settings.workers if controller.workers is None else controller.workers
             coroutines += [self._work(controller, queue, watches) for _ in range(workers)]
-            coroutines.append(self._resync(controller, settings.only))
+            coroutines.append(resyncing(self.event_router, controller, settings.only))
         self.event_router.start(settings.only)
         async with background(coroutines):
             self.ready = True
             await feed(self.event_router, settings)
         self.event_router.close()
         self.analysis.close()
-        await self.events.flush(_LAST_WORDS_S)
+        self.reconciler.alerts.close()
+        await asyncio.gather(self.events.flush(_LAST_WORDS_S), self.log.flush(_LAST_WORDS_S))
         await self.reconciler.sources.close()
         await self.allocators.close()
 
@@ -242,7 +250,9 @@ async def run(settings: Settings, feed: Feed) -> None:
     """Stands by, leads, and lets go. Raises LeaseLostError, KindsGoneError, KubeError; also in groups."""
     kube = await KubeClient.connect()
     try:
-        operator = await Operator.assemble(kube, settings.namespace, source_networks=settings.source_networks)
+        operator = await Operator.assemble(
+            kube, settings.namespace, source_networks=settings.source_networks, sinks=settings.sinks
+        )
         async with _endpoints(operator, settings):
             await until_served(kube, settings.only, operator.event_router.resources)
             operator.ready = True
@@ -258,11 +268,19 @@ async def run(settings: Settings, feed: Feed) -> None:
 async def _endpoints(operator: Operator, settings: Settings) -> AsyncIterator[None]:
     """What tenants call has a port of its own: whatever they do to it, probes are answered."""
     kube = operator.kube
+    callers = Callers(kube)
     shares = ShareApi(
         operator.ledgers,
         leads=lambda: operator.leads,
-        caller_of=Callers(kube).caller,
+        caller_of=callers.caller,
         may_report=Reporters(kube).may_report,
+        clock=kube.clock.now,
+    )
+    alerts = AlertApi(
+        operator.alerts,
+        leads=lambda: operator.leads,
+        caller_of=callers.caller,
+        may_send=Reporters(kube, SUBRESOURCE).may_report,
         clock=kube.clock.now,
     )
     async with (
@@ -273,24 +291,21 @@ async def _endpoints(operator: Operator, settings: Settings) -> AsyncIterator[No
             queues=operator.liveness,
             ready=lambda: operator.ready,
         ),
-        listening(shares.routes(), settings.address, settings.ledger_port, most=_MOST_WORKERS),
+        listening([*shares.routes(), *alerts.routes()], settings.address, settings.ledger_port, most=_MOST_WORKERS),
     ):
         yield
 
 
 async def lead(operator: Operator, lease: Lease, settings: Settings, feed: Feed) -> None:
     """Stands by until this process leads, and works as long as it does. Raises LeaseLostError in a group."""
-    await lease.acquire()
-    operator.telemetry.leads.set(1)
-    operator.leads = True
-    operator.kube.may_write = operator.allocators.may_write = operator.outbox.may_act = lease.is_fresh
-    operator.allocators.term = lease.term
-    try:
-        async with background([lease.keep()]):
+    async with leading(lease, operator.telemetry):
+        operator.kube.may_write = operator.allocators.may_write = operator.outbox.may_act = lease.is_fresh
+        operator.allocators.term = lease.term
+        operator.leads = True
+        try:
             await operator.run(settings, feed)
-    finally:
-        operator.leads = False
-        await lease.release()
+        finally:
+            operator.leads = False
 
 
 def _emit_lost(events: Events, key: Key, message: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller import registry
+from controller.analysis.alerts import Alerts
 from controller.analysis.controller import AnalysisController
 from controller.analysis.runs import RunStore
 from controller.analysis.sources import Sources
@@ -20,10 +21,11 @@ from controller.api.conditions import conditions_of, write_conditions
 from controller.api.phase import Phase
 from controller.api.reading import SpecError
 from controller.api.reasons import Reason
-from controller.api.release import parse_release, parse_what_runs
+from controller.api.release import parse_release
 from controller.api.resources import RELEASES
 from controller.api.status import Blocked, Status
 from controller.api.status_format import status_from_raw, status_to_raw
+from controller.api.what_runs import parse_what_runs
 from controller.effects.outbox import Outbox
 from controller.kube.cache import ObjectCache
 from controller.kube.client import KubeClient, KubeError, NotFoundError
@@ -34,9 +36,12 @@ from controller.ports import RouterError
 from controller.rollout.actions import Action, LeaveRouter, SetPreview, SetWeights, TakeOver
 from controller.rollout.converge import Decision
 from controller.rollout.decide import decide, withdraw
+from controller.rollout.owing import as_it_stands
 from controller.runtime.analyzed import analyzed_in, draining_in
 from controller.runtime.blocked import blocked_by, refused_by_router, router_again_in
 from controller.runtime.executor import Executor
+from controller.runtime.listeners import NOBODY, Listeners
+from controller.runtime.notify_defaults import NotifyDefaults
 from controller.runtime.observer import Observer, World
 from controller.runtime.pending_actions import PendingActions
 from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
@@ -67,6 +72,9 @@ class Reconciler:
     clock: Callable[[], float]
     hosts: HostNames
     config_maps: ConfigMaps
+    alerts: Alerts
+    notify_defaults: NotifyDefaults
+    listeners: Listeners = NOBODY
     _pending: PendingActions = field(default_factory=PendingActions)
     _versions: dict[Key, str] = field(default_factory=dict)
     """resourceVersion of each Release as it was last read or written here; the resync compares with it."""
@@ -128,7 +136,7 @@ class Reconciler:
                 release = await self.kube.find(RELEASES, key.namespace, key.name)
                 if release is not None:
                     status = status_from_raw(release.get("status", {}))
-                    await self._write(key, release, status.blocked_by(Blocked(Reason.PASS_FAILED, message)))
+                    await self._end_early(key, release, status.blocked_by(Blocked(Reason.PASS_FAILED, message)))
         except (KubeError, TimeoutError) as problem:
             _LOG.info("%s: the error could not be written to the status: %s", key, problem)
 
@@ -145,6 +153,7 @@ class Reconciler:
             spec = parse_release(key.name, release["spec"], registry.kinds())
         except SpecError as error:
             return await self._withdraw(key, release, status, str(error))
+        spec, notify_problem = await self.notify_defaults.applied(spec, release["spec"], key.namespace)
         pending = self._pending.first(key)
         try:
             world = await self.observer.observe(key, release, spec, status, pending)
@@ -154,23 +163,28 @@ class Reconciler:
         now = self.clock()
         # the last result, at once; what is to be analyzed from now on is said by asking for it
         found = self.analysis.result(key, analyzed_in(world, status), now)
+        alerts = self.alerts.known(key, spec.analysis.alerts, status)
         observation = replace(
             world.observation,
             status=status.judged_by(found.run or status.run),
             preview_refused=world.observation.preview_refused or self._preview_refused.get(key, ""),
             router_took_weights=key in self._took_weights,
             left_beside=self._left.get(key) == status.router_beside != "",
-            analysis_pending=found.pending,
+            analysis_pending=found.pending or alerts.pending,
             evidence=found.evidence,
             step_units=found.step_units,
-            metric_trouble=found.trouble,
+            looked_until=found.looked_until,
+            metric_trouble=found.trouble or alerts.trouble,
             disaster=found.disaster,
             share_lag=found.share_lag,
             late=found.late,
             cold_start=found.cold_start,
+            unmeasured=found.unmeasured,
             lacks_before=found.lacks_before,
+            alerts=alerts.firing,
             old_is_quiet=self.analysis.drains.is_quiet(key, draining_in(world)),
             effects=self.outbox.results(key),
+            notify_problem=notify_problem,
         )
         world = replace(world, observation=observation)
         decision = decide(observation, now)
@@ -183,7 +197,7 @@ class Reconciler:
         if self._has_waited(release):
             await self.executor.delete_anyway(release, error)
             return None
-        await self._write(key, release, status.blocked_by(refused_by_router(error)))
+        await self._end_early(key, release, status.blocked_by(refused_by_router(error)))
         return router_again_in(self._count_blocked(key))
 
     async def _withdraw(self, key: Key, release: dict[str, Any], status: Status, problem: str) -> float | None:
@@ -194,15 +208,24 @@ class Reconciler:
             if "deletionTimestamp" in release["metadata"]:
                 await self.executor.objects.drop_finalizer(release)
                 return None
-            await self._write(key, release, status.changed(phase=Phase.INVALID, reason=Reason.INVALID, message=problem))
+            invalid = status.changed(phase=Phase.INVALID, reason=Reason.INVALID, message=problem)
+            await self._end_early(key, release, invalid)
             return None
+        spec, _ = await self.notify_defaults.applied(spec, release["spec"], key.namespace)
         try:
             world = await self.observer.observe(key, release, spec, status, ())
         except RouterError as error:
             return await self._unreadable(key, release, status, error)
         now = self.clock()
         self.analysis.result(key, None, now)
-        return await self._carry_out(world, withdraw(world.observation, now, problem), now)
+        observation = replace(world.observation, effects=self.outbox.results(key))
+        return await self._carry_out(replace(world, observation=observation), withdraw(observation, now, problem), now)
+
+    async def _end_early(self, key: Key, release: dict[str, Any], status: Status) -> None:
+        """What is owed to the outside needs nothing of what keeps the pass from being finished."""
+        left = as_it_stands(status, self.outbox.results(key))
+        await self._write(key, release, left)
+        self.outbox.submit(key, left.owed)
 
     async def _carry_out(self, world: World, decision: Decision, now: float) -> float | None:
         """Work is taken away, the status is written, and then comes everything else.
@@ -228,7 +251,7 @@ class Reconciler:
                 await self.executor.delete_anyway(world.release, error)
                 return None
             blocked, again_in = blocked_by(world, error, self._count_blocked(world.key))
-            await self._write(world.key, world.release, stored.blocked_by(blocked))
+            await self._end_early(world.key, world.release, stored.blocked_by(blocked))
             return again_in
         self._blocked.pop(world.key, None)
         if before.blocked is not None:
@@ -284,6 +307,7 @@ class Reconciler:
         known = before.get("conditions", [])
         raw["conditions"] = write_conditions(conditions_of(status), known, generation, self.clock())
         if raw == before or (_without_evidence(raw) == _without_evidence(before) and not self._is_due(key)):
+            self.listeners.status(key, status)
             return
         body = {**release, "status": raw}
         try:
@@ -294,6 +318,7 @@ class Reconciler:
         release["metadata"]["resourceVersion"] = self._versions[key] = answer["metadata"]["resourceVersion"]
         release["status"] = raw
         self._written[key] = asyncio.get_running_loop().time()
+        self.listeners.status(key, status)
 
     def _is_due(self, key: Key) -> bool:
         return asyncio.get_running_loop().time() - self._written.get(key, -_QUIET_WRITE_S) >= _QUIET_WRITE_S
@@ -314,6 +339,8 @@ class Reconciler:
         self.sources.forget(key)
         self.outbox.forget(key)
         self.hosts.forget(key)
+        self.listeners.forget(key)
+        self.alerts.forget(key)
 
 
 def _of_known_routers(status: Status) -> Status:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.decision_log.sinks import NOWHERE, SinkSettings
 from controller.outward.addresses import Network
 
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -33,6 +34,7 @@ class Settings:
     """How long a Lease that is not renewed keeps others from leading."""
     source_networks: tuple[Network, ...] = ()
     """Where MetricSources of tenants may be, besides the internet."""
+    sinks: SinkSettings = NOWHERE
 
 
 def settings(
@@ -45,6 +47,7 @@ def settings(
     only: str | None = None,
     lease_s: float = 15.0,
     source_networks: Iterable[Network] = (),
+    sinks: SinkSettings = NOWHERE,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     own = namespace or environ.get("POD_NAMESPACE")
@@ -62,4 +65,5 @@ def settings(
         only=only,
         lease_s=lease_s,
         source_networks=tuple(source_networks),
+        sinks=sinks,
     )

@@ -77,13 +77,13 @@ class Versions:
             known = known or ("" if before is None else plain)
             trouble = ConfigTrouble(found.reason, found.message, stands_in=bool(known))
             return SpecVersion(known or self._configured(found.counted), trouble=trouble, unversioned=unversioned)
-        if before is not None:
+        revision = self._configured(found.configuration)
+        if before is not None and revision != status.stable:  # as it may be, once 0.1 has named the same text again
             digest = digest_of(found.configuration)
             seen = replace(before, configuration=before.configuration or digest)
             unversioned = tuple(seen if one is before else one for one in unversioned)
             if seen.configuration == digest:
                 return SpecVersion(plain, last_spec=LastSpec(plain, plain), unversioned=unversioned)
-        revision = self._configured(found.configuration)
         return SpecVersion(revision, found.configuration, last_spec=LastSpec(plain, revision), unversioned=unversioned)
 
     def _configured(self, configuration: Mapping[str, str | None]) -> str:
@@ -111,13 +111,14 @@ class Versions:
             return change_of(None, after)
 
     async def _without_configuration(self, status: Status) -> str:
-        """One that 0.1 has named keeps its name as long as its ports are these."""
+        """One that 0.1 has named keeps its name as long as its ports are these.
+
+        After a step back to 0.1 and up again one text has both names. Then it is the version that serves, if it does.
+        """
         where = (self._cluster, self._key.namespace, self._key.name)
         name = revision_of(*where, self._spec.template, self._spec.ports)
-        if name in status.named:
-            return name
         first = first_revision_of(*where, self._spec.template)
-        if first not in status.named:
+        if first not in status.named or (name in status.named and first != status.stable):
             return name
         ports = await self._known_ports(first)
         return first if ports is None or same_ports(ports, self._spec.ports) else name

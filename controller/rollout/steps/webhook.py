@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from urllib.parse import urlsplit
 
 from controller.api.effect import Effect
-from controller.api.fields import Absent, field, record
+from controller.api.fields import Absent, Rule, field, record
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.secret import SecretRef
@@ -31,9 +31,22 @@ EXAMPLE: dict[str, Any] = {
         "onTimeout": "rollback",
     }
 }
+_SENT_ALONG = "is the same key as tokenSecretRef, which is sent along: name another key"
 
 
-@record("Call a gate over HTTP until it says yes (continue) or no (roll back). Analysis and rollbacks go on.")
+@record(
+    "Call a gate over HTTP until it says yes (continue) or no (roll back). Analysis and rollbacks go on.",
+    rules=[
+        Rule(
+            _SENT_ALONG,
+            cel="!has(self.tokenSecretRef) || !has(self.signingSecretRef) || "
+            "self.tokenSecretRef.name != self.signingSecretRef.name || "
+            "self.tokenSecretRef.key != self.signingSecretRef.key",
+            test=lambda step: step.signing_secret is None or step.signing_secret != step.token_secret,
+            at="signingSecretRef",
+        )
+    ],
+)
 class Webhook:
     url: str = field(
         HTTP_URL, "Gets a POST. Loopback, link-local and the API server are not called; redirects are not followed."
@@ -53,6 +66,13 @@ class Webhook:
         "Bearer token for the gate, in a Secret of the Release's namespace that the operator may read.",
         default=Absent(),
         key="tokenSecretRef",
+    )
+    signing_secret: SecretRef | None = field(
+        Record(SecretRef),
+        "The key that signs each call (Standard Webhooks), in a Secret of the Release's namespace that the operator "
+        "may read. Default: no signature.",
+        default=Absent(),
+        key="signingSecretRef",
     )
     weight: None = None
     analyzes: bool = False
@@ -113,8 +133,9 @@ class Webhook:
                 "weight": view.weight,
             },
         }
-        if self.token_secret is not None:
-            payload["tokenSecretRef"] = {"name": self.token_secret.name, "key": self.token_secret.key}
+        for key, ref in (("tokenSecretRef", self.token_secret), ("signingSecretRef", self.signing_secret)):
+            if ref is not None:
+                payload[key] = {"name": ref.name, "key": ref.key}
         return Effect(f"webhook.{view.canary}.{view.attempt}.{view.step}.{question:08x}", KIND, payload)
 
 

@@ -28,14 +28,15 @@ class Canary:
     )
     baseline: str = field(
         Word(("stable", "fresh")),
-        "What the canary is compared with. stable: the pods that run. fresh: as many new pods of the stable version, "
-        "with the same weight, so that neither is blamed for a cold start. They cost pods, and proof takes longer.",
-        default="stable",
+        "What the canary is compared with. stable (the default): the pods that run. fresh: as many new pods of the "
+        "stable version, with the same weight, so that neither is blamed for a cold start. They cost pods, and proof "
+        "takes longer.",
+        default=Absent("stable"),
     )
     sticky: Sticky | None = field(
         Record(Sticky),
-        "Keep each client with one version. Metrics have to count clients then (MetricTemplate spec.unit), and the "
-        "weight is the canary's share of new ones.",
+        "Keep each client with one version, by a cookie; no router can do it by a header. Metrics have to count "
+        "clients then (MetricTemplate spec.unit), and the weight is the canary's share of new ones.",
         default=Absent(),
     )
     steps: tuple[Step, ...] = field(

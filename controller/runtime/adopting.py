@@ -1,0 +1,145 @@
+"""Reads what spec.adopt takes over, takes it, and gives it back. Each write carries the version it was decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, assert_never
+
+from controller.api.names import RELEASE_LABEL
+from controller.api.release import ReleaseSpec
+from controller.api.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, PODS, RELEASES, SERVICES
+from controller.api.status import Status
+from controller.kube.adopting import (
+    deployment_refused,
+    is_adopted,
+    returning,
+    scale_target,
+    scales,
+    service_refused,
+    taking,
+)
+from controller.kube.cache import ObjectCache
+from controller.kube.objects import Key
+from controller.ports import Weights
+from controller.rollout.actions import GiveBack, RestAdopted, TakeAutoscalers
+from controller.rollout.observation import Adoption
+from controller.rollout.sizing import Sizing
+from controller.runtime.refusals import NameTakenError
+
+if TYPE_CHECKING:
+    from controller.runtime.observer import World
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """The objects, as they were read."""
+
+    adoption: Adoption
+    deployment: Mapping[str, Any] | None
+    service: Mapping[str, Any] | None
+    """Service NAME, ours or not."""
+    autoscalers: tuple[Mapping[str, Any], ...]
+    """Those of the Deployment, and those that were."""
+
+    def beside(self, weights: Weights | None, sizing: Sizing) -> Adoption:
+        """`weights`: of the router in use. What leads to a version of ours is to be given back as well."""
+        led = sizing is Sizing.BY_WEIGHT and weights is not None and bool(weights.shares)
+        return replace(self.adoption, holds=self.adoption.holds or led)
+
+    def takes(self, service: Mapping[str, Any]) -> bool:
+        """Whether it is Service NAME as it was before the Release."""
+        return service is self.service and RELEASE_LABEL not in (service["metadata"].get("labels") or {})
+
+
+async def read_adopted(
+    kube: ObjectCache, key: Key, spec: ReleaseSpec, status: Status, service: Mapping[str, Any] | None
+) -> Adopted | None:
+    """None where nothing is taken over, or all of it is. Raises KubeError."""
+    adopt = spec.adopt
+    if adopt is None or (status.stable and not status.adopts):
+        return None
+    deployment = await kube.find(DEPLOYMENTS, key.namespace, adopt.deployment)
+    listed = await kube.list(HORIZONTAL_POD_AUTOSCALERS, key.namespace)
+    scaling = [one for one in listed if scales(one, DEPLOYMENTS.kind, adopt.deployment)]
+    taken = [one for one in listed if scales(one, RELEASES.kind, key.name) and is_adopted(one["metadata"])]
+    # once it is ours all of this was looked at
+    ours = service is not None and is_adopted(service["metadata"])
+    refused = "" if ours else deployment_refused(deployment, f"{key.namespace}/{adopt.deployment}")
+    if service is not None and deployment is not None and adopt.service and not ours and not refused:
+        selector = ",".join(f"{label}={value}" for label, value in (service["spec"].get("selector") or {}).items())
+        pods = await kube.list(PODS, key.namespace, labels=selector) if selector else []
+        refused = service_refused(service, deployment, pods, with_ports=bool(spec.ports), release=key.name)
+    adoption = Adoption(
+        refused=refused,
+        replicas=0 if deployment is None else int(deployment["spec"].get("replicas", 1)),
+        autoscaled=bool(scaling),
+        holds=bool(taken) or ours,
+    )
+    return Adopted(adoption, deployment, service, (*scaling, *taken))
+
+
+class AdoptingExecutor:
+    def __init__(self, kube: ObjectCache) -> None:
+        self._kube = kube
+
+    async def carry_out(self, world: World, action: TakeAutoscalers | RestAdopted | GiveBack) -> None:
+        """Raises KubeError, RouterError, NameTakenError."""
+        adopted = world.adopted
+        if adopted is None:
+            return  # only decided where something is adopted
+        match action:
+            case TakeAutoscalers():
+                await self._take_autoscalers(world, adopted)
+            case RestAdopted():
+                await self._rest(world, adopted)
+            case GiveBack():
+                await self._give_back(world, adopted)
+            case _:
+                assert_never(action)
+
+    async def _take_autoscalers(self, world: World, adopted: Adopted) -> None:
+        """The Release's own size first: by it an autoscaler begins."""
+        key, metadata = world.key, world.release["metadata"]
+        if adopted.adoption.replicas > world.spec.replicas:
+            patch = {
+                "metadata": {"resourceVersion": metadata["resourceVersion"]},
+                "spec": {"replicas": adopted.adoption.replicas},
+            }
+            answer = await self._kube.patch(RELEASES, key.namespace, key.name, patch)
+            metadata["resourceVersion"] = answer["metadata"]["resourceVersion"]
+        for one in adopted.autoscalers:
+            if not is_adopted(one["metadata"]):
+                patch = taking(one, {"scaleTargetRef": scale_target(key)})
+                name = one["metadata"]["name"]
+                await self._kube.patch(HORIZONTAL_POD_AUTOSCALERS, key.namespace, name, patch)
+
+    async def _rest(self, world: World, adopted: Adopted) -> None:
+        if adopted.deployment is not None:
+            patch = taking(adopted.deployment, {"replicas": 0})
+            name = adopted.deployment["metadata"]["name"]
+            await self._kube.patch(DEPLOYMENTS, world.key.namespace, name, patch)
+
+    async def _give_back(self, world: World, adopted: Adopted) -> None:
+        """Traffic first."""
+        key = world.key
+        if world.observation.sizing is Sizing.BY_WEIGHT:
+            await world.router.reset("")
+        service = adopted.service
+        if service is not None and is_adopted(service["metadata"]):
+            patch = _returning("Service", service)
+            patch["metadata"]["labels"] = {RELEASE_LABEL: None}
+            await self._kube.patch(SERVICES, key.namespace, key.name, patch)
+        for one in adopted.autoscalers:
+            if is_adopted(one["metadata"]):
+                patch = _returning("HorizontalPodAutoscaler", one)
+                await self._kube.patch(HORIZONTAL_POD_AUTOSCALERS, key.namespace, one["metadata"]["name"], patch)
+
+
+def _returning(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return returning(found)
+    except ValueError as error:
+        where = f"{kind} {found['metadata']['namespace']}/{found['metadata']['name']}"
+        message = f"{where}: annotation pointsman.dev/before-adoption cannot be read ({error}). Repair it."
+        raise NameTakenError(message) from error
