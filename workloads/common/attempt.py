@@ -16,12 +16,25 @@ class RefusedError(Exception):
     """Raised by the work: this job cannot succeed, however often it is tried."""
 
 
+class UnknownKindError(Exception):
+    """Raised by the work: this version does not have the job's kind. One that is newer, or older, may have it."""
+
+
+class LaterError(Exception):
+    """Raised by the work: not before so many seconds are over. The attempt does not count."""
+
+    def __init__(self, seconds: float, why: str) -> None:
+        super().__init__(why)
+        self.seconds = seconds
+
+
 class Work(Protocol):
     async def __call__(self, job: Job, claim: Claim) -> Mapping[str, Any]:
         """Does the job and answers what its row shall hold. Doing it again must have the same effect as once.
 
         Cancelling it must end it: the job is somebody else's by then. RefusedError: no use in trying again.
-        OutageError: something that all depend on is away; the attempt does not count. Anything else is a failure.
+        OutageError: something that all depend on is away; the attempt does not count. LaterError: its time has not
+        come. UnknownKindError: left to another version for as long as `Rules.unknown_kind`. Anything else is a failure.
         """
         ...
 
@@ -46,6 +59,8 @@ class Rules:
     longest_job: float
     first_pause: float = 1.0
     longest_pause: float = 300.0
+    unknown_kind: float = 86400.0
+    """From when a job was sent: so long its kind may be unknown before it is dead-lettered."""
 
     @property
     def beat(self) -> float:

@@ -7,9 +7,8 @@ finish on condition of the fence, delete last. A worker that may have lost its j
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from itertools import count
 from typing import Any, assert_never
 
@@ -17,10 +16,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
-from workloads.common.attempt import Around, RefusedError, Rules, Work, nothing_around
+from workloads.common.attempt import (
+    Around,
+    LaterError,
+    RefusedError,
+    Rules,
+    UnknownKindError,
+    Work,
+    nothing_around,
+)
 from workloads.common.aws import OutageError, patiently
 from workloads.common.aws import code as code_of
 from workloads.common.gate import Gate
+from workloads.common.held import Cut, Held, of
 from workloads.common.job import BadMessageError, Job, parse
 from workloads.common.job_events import (
     Attempted,
@@ -47,25 +55,6 @@ log = logging.getLogger(__name__)
 AWS_TROUBLE = (BotoCoreError, ClientError, OutageError)
 _INVALID = "ValidationException"
 _LONGEST_BARRED_S = 60.0
-
-
-class _Cut(Enum):
-    """Why an attempt is not to go on."""
-
-    LOST = "lost"
-    STOPPED = "stopped"
-
-
-@dataclass(slots=True)
-class _Held:
-    """A claim and until when it is certainly one's own, by the local clock."""
-
-    message: Message
-    claim: Claim
-    epoch: int
-    deadline: float
-    key: int
-    received: float
 
 
 class Attempts:
@@ -142,7 +131,7 @@ class Attempts:
         found, deadline = await patiently(claim, seconds=self._rules.visibility / 2)
         match found:
             case Claim():
-                held = _Held(message, found, epoch, deadline, next(self._keys), received)
+                held = Held(message, found, epoch, deadline, next(self._keys), received)
                 await self._claimed(held, job)
             case Completed():
                 await self._delete(message, job.job_id)
@@ -157,7 +146,7 @@ class Attempts:
             case _:
                 assert_never(found)
 
-    async def _claimed(self, held: _Held, job: Job) -> None:
+    async def _claimed(self, held: Held, job: Job) -> None:
         row = held.claim.row
         self._observer(Stage.CLAIMED, job.job_id)
         if row.attempts == 1 and held.message.receives == 1:
@@ -179,7 +168,7 @@ class Attempts:
                 seconds = self._clock() - held.received
                 self.tell(Attempted(held.key, held.claim.is_first, result, seconds))
 
-    async def _attempt(self, held: _Held, job: Job) -> Result:
+    async def _attempt(self, held: Held, job: Job) -> Result:
         over = asyncio.Event()
         working = asyncio.ensure_future(self._work(job, held.claim))
         beating = asyncio.create_task(self._beat(held, over))
@@ -195,15 +184,18 @@ class Attempts:
             for task in (working, beating, cutting):
                 task.cancel()
             await asyncio.wait({working, beating, cutting})
-        if cut is _Cut.LOST or self._clock() >= held.deadline:
+        if cut is Cut.LOST or self._clock() >= held.deadline:
             self.tell(LeaseLost())
             trace.get_current_span().set_status(StatusCode.ERROR, "the lease was lost")
-            log.warning("a lease is lost and its job left alone", extra=_of(held))
+            log.warning("a lease is lost and its job left alone", extra=of(held))
             return Result.LOST
-        if not ended and (cut is _Cut.STOPPED or self.handing_back.is_set()):
+        if not ended and (cut is Cut.STOPPED or self.handing_back.is_set()):
             return await self._hand_back(held, 0.0)
         if not ended:
             return await self._end_failed(held, f"took longer than {self._rules.longest_job:g} s", final=False)
+        return await self._end(held, working)
+
+    async def _end(self, held: Held, working: asyncio.Future[Mapping[str, Any]]) -> Result:
         match working.exception():
             case None:
                 try:
@@ -213,43 +205,49 @@ class Attempts:
                 return await self._end_done(held, result)
             case RefusedError() as refusal:
                 return await self._end_failed(held, str(refusal), final=True)
+            case UnknownKindError() as unknown:
+                waited = time.time() - held.claim.row.created_at / 1000
+                return await self._end_failed(held, str(unknown), final=waited > self._rules.unknown_kind, spared=True)
             case OutageError() as outage:
-                log.warning("an outage ends an attempt, which does not count", extra=_of(held, why=str(outage)))
+                log.warning("an outage ends an attempt, which does not count", extra=of(held, why=str(outage)))
                 return await self._hand_back(held, self._rules.pause(held.message.receives))
+            case LaterError() as later:
+                log.info("put off", extra=of(held, why=str(later), seconds=round(later.seconds)))
+                return await self._hand_back(held, later.seconds)
             case Exception() as problem:
                 trace.get_current_span().record_exception(problem)
                 return await self._end_failed(held, f"{type(problem).__name__}: {problem}", final=False)
             case problem:
                 raise problem
 
-    async def _beat(self, held: _Held, over: asyncio.Event) -> _Cut | None:
+    async def _beat(self, held: Held, over: asyncio.Event) -> Cut | None:
         """Renews the lease, then the visibility: what is not one's own any more must not stay hidden from others."""
         due = self._clock() + self._rules.beat
         while not await _set_by(over, min(due, held.deadline) - self._clock()):
             if self._gate.is_stopped(held.epoch):
-                return _Cut.STOPPED
+                return Cut.STOPPED
             begun = self._clock()
             if begun >= held.deadline:
-                return _Cut.LOST
+                return Cut.LOST
             due = begun + self._rules.beat
             try:
                 async with asyncio.timeout(held.deadline - begun):
                     if not await self._table.renew(held.claim):
-                        return _Cut.LOST
+                        return Cut.LOST
             except TimeoutError:
-                return _Cut.LOST
+                return Cut.LOST
             except AWS_TROUBLE as problem:
-                log.warning("a lease could not be renewed yet", extra=_of(held, why=str(problem)))
+                log.warning("a lease could not be renewed yet", extra=of(held, why=str(problem)))
                 due = begun + self._rules.beat / 4
                 continue
             held.deadline = begun + self._table.terms.lease
             try:
                 await self._queue.extend(held.message, self._rules.visibility)
             except AWS_TROUBLE as problem:  # then it comes to somebody, who finds it busy
-                log.warning("a message could not be kept hidden", extra=_of(held, why=str(problem)))
+                log.warning("a message could not be kept hidden", extra=of(held, why=str(problem)))
         return None
 
-    async def _end_done(self, held: _Held, result: Mapping[str, Any]) -> Result:
+    async def _end_done(self, held: Held, result: Mapping[str, Any]) -> Result:
         row = held.claim.row
         try:
             if not await self._write(held, lambda: self._table.finish(held.claim, result)):
@@ -262,18 +260,20 @@ class Attempts:
         if held.claim.is_first:
             self.tell(FirstOutcome(row.first_version, failed=False))
         self.tell(Ended(row.first_version, completed=True))
-        log.info("completed", extra=_of(held))
+        log.info("completed", extra=of(held))
         await self._delete(held.message, row.job_id)
         return Result.OK
 
-    async def _end_failed(self, held: _Held, why: str, *, final: bool) -> Result:
-        """A failure of a version that is not trusted yet may be its own, so it never ends a job."""
+    async def _end_failed(self, held: Held, why: str, *, final: bool, spared: bool = False) -> Result:
+        """A failure of a version that is not trusted yet may be its own, so it never ends a job. `spared`: it does not
+        count against the job either way.
+        """
         trace.get_current_span().set_status(StatusCode.ERROR, why)
         row, claim = held.claim.row, held.claim
-        last = not claim.canary and (final or row.counted >= self._rules.max_attempts)
-        if not await self._write(held, lambda: self._table.fail(claim, why, final=last)):
+        last = not claim.canary and (final or (row.counted >= self._rules.max_attempts and not spared))
+        if not await self._write(held, lambda: self._table.fail(claim, why, final=last, spared=spared)):
             return Result.LOST
-        log.warning("dead-lettered" if last else "failed, to be tried again", extra=_of(held, why=why))
+        log.warning("dead-lettered" if last else "failed, to be tried again", extra=of(held, why=why))
         if claim.is_first:
             self.tell(FirstOutcome(row.first_version, failed=True))
         if last:
@@ -285,20 +285,20 @@ class Attempts:
             await self.put_back(held.message, self._rules.pause(failures))
         return Result.FAILED
 
-    async def _hand_back(self, held: _Held, seconds: float) -> Result:
+    async def _hand_back(self, held: Held, seconds: float) -> Result:
         if not await self._write(held, lambda: self._table.hand_back(held.claim)):
             return Result.LOST
-        log.info("handed back", extra=_of(held))
+        log.info("handed back", extra=of(held))
         await self.put_back(held.message, seconds)
         return Result.HANDED_BACK
 
-    async def _write(self, held: _Held, write: Callable[[], Awaitable[bool]]) -> bool:
+    async def _write(self, held: Held, write: Callable[[], Awaitable[bool]]) -> bool:
         """Tries through an outage for as long as the lease lasts. False: somebody else has the job."""
         done = await patiently(write, seconds=max(0.0, held.deadline - self._clock()))
         if not done:
             self.tell(Fenced())
             trace.get_current_span().set_status(StatusCode.ERROR, "fenced: somebody else has the job")
-            log.warning("fenced: somebody else has the job", extra=_of(held))
+            log.warning("fenced: somebody else has the job", extra=of(held))
         return done
 
     async def _bury(self, message: Message, row: Row) -> None:
@@ -344,8 +344,3 @@ async def _set_by(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return event.is_set()
     return True
-
-
-def _of(held: _Held, **fields: object) -> dict[str, object]:
-    row = held.claim.row
-    return {"fields": {"job": row.job_id, "attempt": row.attempts, "fence": row.fence, **fields}}

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 TRACEPARENT = "traceparent"
 _MOST_DELAY_S = 900
-_MOST_VISIBILITY_S = 12 * 3600
+_MOST_VISIBILITY_S = 11 * 3600  # SQS counts its 12 hours from when a message was received, however long ago
 _MOST_MESSAGES = 10
 
 

@@ -117,7 +117,8 @@ class JobTable:
         may += "(#state = :processing AND lease_until < :over)"
         if canary:
             may = f"({may}) AND (attribute_not_exists(failed_by.#revision) OR failed_by.#revision < :tries) AND "
-            # by what is spared, as nobody counts deaths by version
+            # by what is spared, of all versions together, as nobody counts deaths by version: a job that other versions
+            # failed before is put off after fewer deaths, until the trial is over, and never ended by it
             died = "#state = :processing AND version = :revision AND spared >= :tries"
             may += f"(attribute_not_exists(job_id) OR NOT ({died}))"
         if digest:
@@ -178,12 +179,14 @@ class JobTable:
         )
         return done or _is_own(row, claim, {State.COMPLETED})
 
-    async def fail(self, claim: Claim, error: str, *, final: bool) -> bool:
+    async def fail(self, claim: Claim, error: str, *, final: bool, spared: bool = False) -> bool:
         """Notes the failure, for its revision too. False: the claim was lost before."""
         change = "SET #state = :ended, last_error = :error, "
         change += "failed_by.#revision = if_not_exists(failed_by.#revision, :zero) + :one"
         values: dict[str, Any] = {":ended": State.FAILED if final else State.RETRY, ":error": _text(error)}
         values |= {":zero": 0, ":one": 1}
+        if spared and not claim.canary:  # a canary's attempt is spared from its claim on
+            change += ", spared = spared + :one"
         if final:
             change += ", purge_at = :purge"
             values[":purge"] = int(self._now() + self.terms.keep)

@@ -15,6 +15,13 @@ _THERE = frozenset(
 )  # fmt: skip
 
 
+async def jobs(aws: Aws, name: str, *, max_attempts: int, visibility_s: int) -> dict[str, str]:
+    """Queues and the table of jobs: their URLs and name, by the variables that workers and commands read."""
+    made, buried = await queue(aws, name, max_attempts=max_attempts, visibility_s=visibility_s)
+    await table(aws, f"{name}-jobs", "job_id")
+    return {"QUEUE_URL": made, "DEAD_LETTER_QUEUE_URL": buried, "JOBS_TABLE": f"{name}-jobs"}
+
+
 async def queue(aws: Aws, name: str, *, max_attempts: int, visibility_s: int) -> tuple[str, str]:
     """URLs of the queue and of its dead letter queue. What is there stays as it is."""
     buried = await _queue(aws, f"{name}-dead-letters", {"MessageRetentionPeriod": "1209600"})

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -12,6 +11,7 @@ from workloads.common.environment import SettingError
 from workloads.common.json_logs import log_as_json
 from workloads.common.share_settings import gate
 from workloads.common.tracing import ids_now
+from workloads.common.worker import until_told
 from workloads.image_worker.app import serve
 from workloads.image_worker.confinement import keep_from_others, landlock_version
 from workloads.image_worker.settings import Settings, read
@@ -22,12 +22,8 @@ Serving = Callable[..., Coroutine[Any, Any, None]]
 
 
 async def run(settings: Settings, serving: Serving) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     async with gate(os.environ) as share:  # outside: the last report comes after the last job
-        await serving(settings, stop=stop, gate=share)
+        await until_told(lambda stop: serving(settings, stop=stop, gate=share))
 
 
 def main(serving: Serving = serve) -> int:
@@ -35,7 +31,7 @@ def main(serving: Serving = serve) -> int:
     try:
         keep_from_others()
         settings = read(os.environ)
-        log_as_json(settings.identity.tags(), now=ids_now)
+        log_as_json(settings.jobs.identity.tags(), now=ids_now)
         logging.getLogger("botocore").setLevel(logging.WARNING)  # tells of each client where its settings come from
         if not landlock_version():
             log.warning("this kernel has no Landlock: render processes can read what the worker can")

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import os
 import sys
 import uuid
@@ -21,12 +20,14 @@ from workloads.common.environment import SettingError
 from workloads.common.http_metrics import Identity
 from workloads.common.job import BadMessageError, Job
 from workloads.common.job_row import Row
+from workloads.common.jobs import read_body
+from workloads.common.producer import OtherBodyError, Producer
 from workloads.common.tracing import tracing
 from workloads.image_worker import settings
 from workloads.image_worker.kinds import DEFAULT, kind_of
-from workloads.image_worker.producer import OtherBodyError, Producer
 from workloads.image_worker.provision import provision, remove
 from workloads.image_worker.refusal import BadJobError
+from workloads.image_worker.store import Store
 from workloads.image_worker.trial import tried
 
 app = typer.Typer(
@@ -95,6 +96,27 @@ def status(job_id: str, *, as_json: Json = False) -> None:
             print(f"there is no job {job_id!r} (or its row was purged)", file=sys.stderr)
             raise typer.Exit(1)
         say(asdict(row), "\n".join(_lines(row)), as_json=as_json)
+
+    _run(run)
+
+
+@app.command(epilog="Examples:  fetch a1   |   fetch a1 --to cat.png")
+def fetch(
+    job_id: str,
+    *,
+    to: Annotated[Path | None, typer.Option(help="Where to write it; without, the object's own name.")] = None,
+) -> None:
+    """Write a job's image to a file. Exit code 1: there is none yet."""
+
+    async def run(aws: Aws, producer: Producer) -> None:
+        row = await producer.status(job_id)
+        if row is None or "s3_key" not in row.result:
+            print(f"job {job_id!r} has no image: it is {row.state if row else 'not known'}", file=sys.stderr)
+            raise typer.Exit(1)
+        key = row.result["s3_key"]
+        file = to or Path(Path(key).name)
+        file.write_bytes(await Store(aws, settings.places(os.environ).bucket, patience=0).get(key))
+        print(file)
 
     _run(run)
 
@@ -185,13 +207,8 @@ def _read_body(file: Path | None, kind: str) -> dict[str, Any] | None:
         if kind:
             raise typer.BadParameter("give the job's body too", param_hint="--body")
         return None
-    try:
-        body = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text())
-    except (OSError, ValueError) as problem:
-        raise typer.BadParameter(str(problem), param_hint="--body") from None
-    if not isinstance(body, dict):
-        raise typer.BadParameter("must be a JSON object", param_hint="--body")
-    body = {**body, "kind": kind or body.get("kind", DEFAULT)}
+    given = read_body(file)
+    body = {**given, "kind": kind or given.get("kind", DEFAULT)}
     try:
         kind_of(body).read(body)
     except BadJobError as problem:
@@ -225,7 +242,7 @@ def _run(command: Callable[[Aws, Producer], Coroutine[Any, Any, None]]) -> None:
 def _reporting(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         asyncio.run(run())
-    except (SettingError, BadMessageError, OtherBodyError, BotoCoreError, ClientError) as problem:
+    except (SettingError, BadMessageError, OtherBodyError, BotoCoreError, ClientError, OSError) as problem:
         print(f"image worker: {problem}", file=sys.stderr)
         raise typer.Exit(2) from None
 

@@ -3,3 +3,7 @@
 
 class BadJobError(ValueError):
     """Trying again is of no use."""
+
+
+class NoSuchKindError(BadJobError):
+    """This version has no such kind; another may."""

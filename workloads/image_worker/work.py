@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from workloads.common.attempt import RefusedError
+from workloads.common.attempt import RefusedError, UnknownKindError
 from workloads.common.aws import patiently, status
 from workloads.common.job import Job
 from workloads.common.job_table import Claim
@@ -14,7 +14,7 @@ from workloads.common.stages import Observer, Stage, unobserved
 from workloads.image_worker.faults import Misfortune
 from workloads.image_worker.kinds import kind_of
 from workloads.image_worker.near import Near, NearImages
-from workloads.image_worker.refusal import BadJobError
+from workloads.image_worker.refusal import BadJobError, NoSuchKindError
 from workloads.image_worker.renderer import Part, Rendered, Renderer
 from workloads.image_worker.settings import Places
 from workloads.image_worker.store import Store, Stored
@@ -75,6 +75,8 @@ class ImageWork:
     async def _rendered(self, job: Job) -> Rendered:
         try:
             kind = kind_of(job.body)
+        except NoSuchKindError as problem:
+            raise UnknownKindError(str(problem)) from None
         except BadJobError as problem:
             raise RefusedError(str(problem)) from None
         data = await self._upload(job) if kind.takes_upload else b""

@@ -74,7 +74,8 @@ def create(settings: Settings, *, clock: Clock = now_ms) -> FastAPI:
     app.add_middleware(Headless)
     app.add_middleware(Faulty, fates=Fates(settings.faults, settings.seed))
     probes = NO_PROBES if settings.serving.probe_port else PROBES
-    app.add_middleware(Bounded, at_once=settings.serving.at_once, probes=probes)
+    serving = settings.serving
+    app.add_middleware(Bounded, at_once=serving.at_once, begun=serving.begun, wait_s=serving.turn_s, probes=probes)
     # Outside of the bound: a body that does not come must take nobody's place.
     app.add_middleware(Intake, body_bytes=settings.serving.body_bytes, read_s=settings.serving.read_s)
     if settings.serving.origins:
@@ -106,7 +107,7 @@ async def _parts(settings: Settings, telemetry: Telemetry, clock: Clock) -> Asyn
                 test_range=settings.provider is ProviderName.SANDBOX,
                 default_region=settings.default_region,
             ),
-            inviting=Inviting(database, privacy, settings.limits),
+            inviting=Inviting(database, privacy, settings.limits, settings.quiet_hours),
             throttle=Throttle(clock),
             sending=sends,
             readiness=Readiness(database),

@@ -14,6 +14,10 @@ class DatabaseGoneError(Exception):
     """It cannot be reached, or is too busy to answer in time. Nothing is known of a commit that was under way."""
 
 
+class BusyError(DatabaseGoneError):
+    """All connections are in use, and none became free in time. The database may be well."""
+
+
 class LockedError(DatabaseGoneError):
     """Another transaction holds a row for longer than is waited."""
 
@@ -40,6 +44,11 @@ class Rows(Protocol):
 class Database(Protocol):
     @property
     def dialect(self) -> Dialect: ...
+
+    @property
+    def answered(self) -> int:
+        """How many transactions have ended well so far: a sign of life, whoever began them."""
+        ...
 
     async def once(self, sql: str, *args: object) -> list[Mapping[str, Any]]:
         """One statement that is a transaction of its own; cheaper. Raises DatabaseGoneError, ConstraintError."""

@@ -26,6 +26,7 @@ from workloads.invitations.order import (
     QuotaUsedUp,
 )
 from workloads.invitations.privacy import Privacy
+from workloads.invitations.quiet_hours import QuietHours
 from workloads.invitations.settings import Limits
 from workloads.invitations.status import Status
 
@@ -42,7 +43,7 @@ _ADD = f"""
 INSERT INTO invitations ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (invite_code) DO NOTHING
 """  # noqa: S608 - constants
-_ADD_TO_OUTBOX = "INSERT INTO outbox (invitation_id, created_at) VALUES ($1, $2)"
+_ADD_TO_OUTBOX = "INSERT INTO outbox (invitation_id, created_at, due_at) VALUES ($1, $2, $3)"
 
 _QUOTA = quota.taking(
     values="SELECT $2, ARRAY[$1], $10 WHERE $16 = '' OR EXISTS (SELECT FROM key)", since="$13", limit="$14"
@@ -66,8 +67,8 @@ WITH key AS (
   ON CONFLICT (invite_code) DO NOTHING
   RETURNING invitation_id
 ), queued AS (
-  INSERT INTO outbox (invitation_id, created_at)
-  SELECT (SELECT invitation_id FROM invitation), $10 WHERE EXISTS (SELECT FROM key) OR EXISTS (SELECT FROM quota)
+  INSERT INTO outbox (invitation_id, created_at, due_at)
+  SELECT (SELECT invitation_id FROM invitation), $10, $17 WHERE EXISTS (SELECT FROM key) OR EXISTS (SELECT FROM quota)
 )
 SELECT used, oldest FROM quota
 """  # noqa: S608 - constants
@@ -91,6 +92,8 @@ class _Draft:
     now: int
     expires: int
     phone_until: int
+    due: int
+    """When the message may leave."""
     cipher: bytes
     key_id: str
 
@@ -107,6 +110,7 @@ class Inviting:
     database: Database
     privacy: Privacy
     limits: Limits
+    quiet_hours: QuietHours | None = None
     draw: Callable[[], str] = codes.draw
 
     async def invite(self, order: Order, *, now: int) -> Answer:
@@ -130,6 +134,7 @@ class Inviting:
             now=now,
             expires=now + self.limits.expire_ms,
             phone_until=now + self.limits.phone_ms,
+            due=self.quiet_hours.due(order.phone.e164, now=now) if self.quiet_hours else now,
             cipher=sealed.cipher,
             key_id=sealed.key_id,
         )
@@ -137,7 +142,7 @@ class Inviting:
     async def _at_once(self, draft: _Draft) -> Invited | None:
         """None: something is in the way, and nothing was done."""
         code, order = self.draw(), draft.order
-        rest = (quota.oldest_id(draft.now), self.limits.daily, draft.phone_until, order.key)
+        rest = (quota.oldest_id(draft.now), self.limits.daily, draft.phone_until, order.key, draft.due)
         try:
             found = await self.database.once(_AT_ONCE, *draft.row(code), *rest)
         except ConstraintError:  # the phone or the code is taken; or the quota is used up, with a key
@@ -164,7 +169,7 @@ class Inviting:
             taken = await rows.fetch("SELECT until FROM phones WHERE phone_hash = $1", draft.phone_hash)
             _refuse(PhoneTaken(taken[0]["until"]))
         code = await self._add(rows, draft)
-        await rows.execute(_ADD_TO_OUTBOX, draft.invitation_id, now)
+        await rows.execute(_ADD_TO_OUTBOX, draft.invitation_id, now, draft.due)
         return Invited(draft.invitation_id, code, window)
 
     async def _again(self, rows: Rows, draft: _Draft, earlier: idempotency.Note) -> Invited:

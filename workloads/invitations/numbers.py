@@ -78,7 +78,7 @@ def parse(text: str, rules: Rules) -> Phone:
     region = phonenumbers.region_code_for_number(number) or "none"
     if region not in rules.regions:
         allowed = ", ".join(sorted(rules.regions))
-        raise NumberError(f"only numbers of {allowed} can be invited; this one is of {region}")
+        raise NumberError(f"only numbers from {allowed} can be invited; this one is from {region}")
     return Phone(e164, region)
 
 

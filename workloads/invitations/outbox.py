@@ -33,6 +33,10 @@ _LAST_TURN_S = 10.0
 
 # The same text however many there are: each other one would be prepared anew, and drive others out.
 _PLACES = ", ".join(f"${place}" for place in range(2, 2 + _MOST))
+_OLDEST = """
+SELECT CASE WHEN due_at > created_at THEN due_at ELSE created_at END AS since FROM outbox
+WHERE sent_at IS NULL AND due_at <= $1 ORDER BY due_at, position LIMIT 1
+"""
 _NOTE_SENT = f"UPDATE outbox SET sent_at = $1 WHERE position IN ({_PLACES})"  # noqa: S608 - constants
 _NOTE_TAKEN = f"UPDATE outbox SET taken_at = $1 WHERE position IN ({_PLACES})"  # noqa: S608 - constants
 _NOTE_QUEUED = f"""
@@ -59,13 +63,14 @@ class Relay:
         skip = "FOR UPDATE SKIP LOCKED" if database.dialect is Dialect.POSTGRESQL else ""
         self._take_sql = f"""
         UPDATE outbox SET taken_at = $1 WHERE position IN (
-          SELECT position FROM outbox WHERE sent_at IS NULL AND (taken_at IS NULL OR taken_at < $2)
-          ORDER BY position LIMIT {_MOST} {skip}
+          SELECT position FROM outbox
+          WHERE sent_at IS NULL AND due_at <= $1 AND (taken_at IS NULL OR taken_at < $2)
+          ORDER BY due_at, position LIMIT {_MOST} {skip}
         ) RETURNING position, invitation_id,
           (SELECT trace_parent FROM invitations WHERE invitations.invitation_id = outbox.invitation_id) AS trace_parent
         """  # noqa: S608 - constants
         self.lag_s = 0.0
-        """How long the oldest row has waited that was not sent when last looked at."""
+        """How long the oldest row has been due that was not sent when last looked at."""
 
     async def run(self) -> None:
         """Until it is cancelled; a turn under way is ended before. Nothing that is away ends it."""
@@ -110,8 +115,8 @@ class Relay:
     async def _take(self) -> list[_Entry]:
         now = self._clock()
         async with self._database.transaction() as rows:
-            oldest = await rows.fetch("SELECT created_at FROM outbox WHERE sent_at IS NULL ORDER BY position LIMIT 1")
-            self.lag_s = max(0, now - oldest[0]["created_at"]) / 1000 if oldest else 0.0
+            oldest = await rows.fetch(_OLDEST, now)
+            self.lag_s = max(0, now - oldest[0]["since"]) / 1000 if oldest else 0.0
             found = await rows.fetch(self._take_sql, now, now - _TAKEN_MS) if oldest else []
         return sorted(
             (_Entry(row["position"], row["invitation_id"], row["trace_parent"]) for row in found),

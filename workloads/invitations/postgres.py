@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import asyncpg
 
-from workloads.invitations.database import ConstraintError, DatabaseGoneError, Dialect, LockedError, Rows
+from workloads.invitations.database import BusyError, ConstraintError, DatabaseGoneError, Dialect, LockedError, Rows
 
 _GONE = (
     OSError,
@@ -75,6 +75,7 @@ class Postgres:
     def __init__(self, pool: Any, pooling: Pooling) -> None:
         self._pool = pool
         self._pooling = pooling
+        self.answered = 0
 
     @classmethod
     async def connect(cls, url: str, pooling: Pooling) -> "Postgres":
@@ -98,14 +99,32 @@ class Postgres:
 
     async def once(self, sql: str, *args: object) -> list[Mapping[str, Any]]:
         with _translated():
-            async with self._pool.acquire(timeout=self._pooling.acquire) as connection:
-                return cast("list[Mapping[str, Any]]", await connection.fetch(sql, *args))
+            async with self._acquired() as connection:
+                rows = cast("list[Mapping[str, Any]]", await connection.fetch(sql, *args))
+        self.answered += 1
+        return rows
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Rows]:
         with _translated():
-            async with self._pool.acquire(timeout=self._pooling.acquire) as connection, connection.transaction():
+            async with self._acquired() as connection, connection.transaction():
                 yield _Transaction(connection)
+        self.answered += 1
+
+    @contextlib.asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Any]:
+        """Raises BusyError, and what asyncpg raises."""
+        wait = self._pooling.acquire
+        try:
+            connection = await self._pool.acquire(timeout=wait)
+        except TimeoutError as problem:
+            if self._pool.get_size() < self._pooling.connections:
+                raise  # it was one that could not be made
+            raise BusyError(f"{self._pooling.connections} connections were in use for {wait:g} s") from problem
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
 
     async def close(self) -> None:
         """Waits for transactions under way, but not for ever."""

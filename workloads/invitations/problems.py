@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from workloads.invitations import friend_page, trace
-from workloads.invitations.database import DatabaseGoneError
+from workloads.invitations.database import BusyError, DatabaseGoneError
 from workloads.invitations.jwks import KeysGoneError
 from workloads.invitations.tokens import NotAllowedError, TokenError
 
@@ -109,6 +109,8 @@ def _of(problem: Exception) -> ProblemError:
         case NotAllowedError():
             challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
             return ProblemError(Code.FORBIDDEN, str(problem), challenge)
+        case BusyError():
+            return unavailable(f"{problem}; nothing was changed that a repetition would not find")
         case DatabaseGoneError():
             return unavailable("the database does not answer; nothing was changed that a repetition would not find")
         case KeysGoneError():

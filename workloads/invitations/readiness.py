@@ -11,7 +11,11 @@ GOOD_FOR_S = 1.0
 
 
 class Readiness:
-    """Not while the database is away, as another pod may reach it; nor before it is migrated."""
+    """Not while the database is away, as another pod may reach it; nor before it is migrated.
+
+    Who waits in vain for a connection that requests have is busy, and stays ready: its requests would go to other pods,
+    which are as busy, until none is left.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -19,6 +23,7 @@ class Readiness:
         self._asking = Lock()
         self._until = clock()
         self._trouble = ""
+        self._migrated = False
 
     async def trouble(self) -> str:
         """Empty: ready."""
@@ -29,8 +34,11 @@ class Readiness:
             return self._trouble
 
     async def _found(self) -> str:
+        before = self._database.answered
         try:
-            migrated = await schema.is_there(self._database)
+            self._migrated = await schema.is_there(self._database)
         except DatabaseGoneError as problem:
+            if self._migrated and self._database.answered > before:
+                return ""
             return f"the database does not answer: {problem}"
-        return "" if migrated else f"the schema is older than {schema.NEEDED}"
+        return "" if self._migrated else f"the schema is older than {schema.NEEDED}"

@@ -2,7 +2,7 @@
 
 from workloads.invitations.database import Database
 
-NEEDED = "0003"
+NEEDED = "0004"
 """Revision of a migration; they are numbered, so a newer one is greater, and has all that this version needs."""
 
 

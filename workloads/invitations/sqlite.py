@@ -36,6 +36,7 @@ class Sqlite:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
         self._one = asyncio.Lock()
+        self.answered = 0
 
     @classmethod
     async def connect(cls, file: Path) -> "Sqlite":
@@ -61,6 +62,7 @@ class Sqlite:
                     await self._connection.rollback()
                     raise
                 await self._connection.commit()
+                self.answered += 1
         except sqlite3.IntegrityError as problem:
             raise ConstraintError(str(problem)) from problem
         except sqlite3.OperationalError as problem:

@@ -33,8 +33,12 @@ class Settings:
 
 def read(environment: Mapping[str, str]) -> Settings:
     """Raises SettingError. SERVICE, REVISION and POD come from the pod's labels and name (Downward API)."""
-
     variables = Environment(environment)
+    with variables.all_at_once():
+        return _read(variables)
+
+
+def _read(variables: Environment) -> Settings:
     text, number = variables.text, variables.number
     identity = Identity(service=text("SERVICE", "subject"), revision=text("REVISION", "none"), pod=text("POD", "local"))
     return Settings(

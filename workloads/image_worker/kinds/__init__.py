@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workloads.image_worker.kind import Kind
-from workloads.image_worker.refusal import BadJobError
+from workloads.image_worker.refusal import BadJobError, NoSuchKindError
 
 DEFAULT = "render"
 
@@ -27,8 +27,10 @@ def kinds() -> Mapping[str, Kind[Any]]:
 
 
 def kind_of(body: Mapping[str, Any]) -> Kind[Any]:
-    """Raises BadJobError."""
+    """Raises BadJobError, and NoSuchKindError for what another version may have."""
     name = body.get("kind", DEFAULT)
-    if not isinstance(name, str) or name not in kinds():
+    if not isinstance(name, str):
         raise BadJobError(f"kind: {name!r} is none of {', '.join(sorted(kinds()))}")
+    if name not in kinds():
+        raise NoSuchKindError(f"kind: {name!r} is none of {', '.join(sorted(kinds()))}")
     return kinds()[name]

@@ -8,7 +8,7 @@ from workloads.invitations import idempotency
 from workloads.invitations.database import Database
 from workloads.invitations.order import Invited, Order
 from workloads.invitations.problems import RETRY_S, Code, ProblemError
-from workloads.invitations.sending.sender import Ended, Held, Sender
+from workloads.invitations.sending.sender import Ended, Held, PutOff, Sender
 from workloads.invitations.status import Status
 
 
@@ -17,10 +17,10 @@ async def send_at_once(sender: Sender, database: Database, order: Order, invited
     verdict = await sender.deliver(invited.invitation_id, only_now=True)
     async with database.transaction() as rows:
         await rows.execute("UPDATE outbox SET sent_at = $2 WHERE invitation_id = $1", invited.invitation_id, now)
-        if isinstance(verdict, Held) or verdict.status is Status.FAILED:
+        if not isinstance(verdict, Ended) or verdict.status is Status.FAILED:
             await idempotency.forget(rows, order.inviter, order.key, invitation_id=invited.invitation_id)
     match verdict:
-        case Held():
+        case Held() | PutOff():
             raise _not_sent()
         case Ended(Status.FAILED):  # for which reason is the friend's affair
             raise ProblemError(Code.INVALID_PHONE_NUMBER, "phoneNumber: text messages to this number are refused")

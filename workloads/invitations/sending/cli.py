@@ -48,9 +48,8 @@ def setup(
 
     async def run() -> None:
         async with Aws() as aws:
-            queue, buried = await provisioning.queue(aws, name, max_attempts=max_attempts, visibility_s=visibility)
-            await provisioning.table(aws, f"{name}-jobs", "job_id")
-        print(f"export QUEUE_URL={queue}\nexport DEAD_LETTER_QUEUE_URL={buried}\nexport JOBS_TABLE={name}-jobs")
+            made = await provisioning.jobs(aws, name, max_attempts=max_attempts, visibility_s=visibility)
+        print("\n".join(f"export {variable}={value}" for variable, value in made.items()))
 
     _reporting(run)
 

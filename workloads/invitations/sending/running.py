@@ -78,6 +78,7 @@ async def sending(
             provider=provider,
             breaker=Breaker(settings.sending.limits),
             wording=wording,
+            quiet_hours=settings.quiet_hours,
             clock=clock,
             told=hooks.told,
         )

@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never
 
-from workloads.common.attempt import RefusedError
+from workloads.common.attempt import LaterError, RefusedError
 from workloads.common.aws import OutageError
 from workloads.common.job import Job
 from workloads.common.job_table import Claim
 from workloads.invitations.database import Database, DatabaseGoneError, Rows
 from workloads.invitations.inviting import release
+from workloads.invitations.quiet_hours import QuietHours
 from workloads.invitations.sending import attempt_log, ending
 from workloads.invitations.sending.attempt_log import Ending, Note
 from workloads.invitations.sending.breaker import Breaker
@@ -54,7 +55,15 @@ class Held:
     why: str
 
 
-Verdict = Ended | Held
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """It is night where the friend is. Nothing was sent."""
+
+    until: int
+    """Milliseconds since 1970."""
+
+
+Verdict = Ended | Held | PutOff
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ class Sender:
         provider: Provider,
         breaker: Breaker,
         wording: Wording,
+        quiet_hours: QuietHours | None,
         clock: Callable[[], int],
         told: Callable[[Outcome], None],
     ) -> None:
@@ -84,6 +94,7 @@ class Sender:
         self._provider = provider
         self._breaker = breaker
         self._wording = wording
+        self._quiet_hours = quiet_hours
         self._clock = clock
         self._told = told
         self._monotonic = asyncio.get_running_loop().time
@@ -97,6 +108,8 @@ class Sender:
         match verdict:
             case Ended(status):
                 return {"status": status}
+            case PutOff(until):
+                raise LaterError((until - self._clock()) / 1000, "it is night where the friend is")
             case Held(Fault.PROVIDER, why):
                 raise OutageError(why)
             case Held(_, why):
@@ -145,6 +158,9 @@ class Sender:
                 sms = self._wording.sms(invitation)
             except UnreadableError as problem:
                 return await self._hold(rows, trial, Held(Fault.SETUP, str(problem)))
+            # The relay keeps it until the morning; but the queue may have held it up since.
+            if self._quiet_hours and (due := self._quiet_hours.due(sms.to, now=now)) > now:
+                return PutOff(due)
             if trial.ticket is None:
                 why = f"{self._provider.name} failed too often and is left alone for a while"
                 return await self._hold(rows, trial, Held(Fault.PROVIDER, why))

@@ -4,11 +4,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
-from urllib.parse import urlsplit
 
 from workloads.common.attempt import Rules
 from workloads.common.consumer import Capacity
-from workloads.common.environment import Environment, SettingError
+from workloads.common.environment import Environment, parts_of, without_password
 from workloads.common.job_table import Terms
 from workloads.invitations.sending.breaker import Limits
 from workloads.invitations.sending.twilio import Account
@@ -86,10 +85,11 @@ class SenderSettings:
 def provider_name(variables: Environment) -> ProviderName:
     """Raises SettingError."""
     name = variables.required("PROVIDER", "sns or twilio, or sandbox, which sends nothing and says SENT")
-    try:
+    if name in set(ProviderName):
         return ProviderName(name)
-    except ValueError:
-        raise SettingError(f"PROVIDER: {name!r} is none of {', '.join(ProviderName)}") from None
+    if name:
+        variables.refuse(f"PROVIDER: {name!r} is none of {', '.join(ProviderName)}")
+    return ProviderName.SANDBOX
 
 
 def provider(variables: Environment) -> ProviderSettings:
@@ -151,33 +151,39 @@ def _sns(variables: Environment) -> ToSns:
     text = variables.text
     origination, price = text("SNS_ORIGINATION_NUMBER"), text("SNS_MAX_PRICE")
     if origination and not _ORIGINATION.fullmatch(origination):
-        raise SettingError(f"SNS_ORIGINATION_NUMBER: {origination!r} is not a number of yours, such as +12065550100")
+        variables.refuse(f"SNS_ORIGINATION_NUMBER: {origination!r} is not a number of yours, such as +12065550100")
     if price and (not _PRICE.fullmatch(price) or float(price) == 0):
-        raise SettingError(f"SNS_MAX_PRICE: {price!r} is not a price in US dollars, such as 0.05")
-    try:
-        type_ = SnsType(text("SNS_TYPE", SnsType.PROMOTIONAL))
-    except ValueError:
-        raise SettingError(f"SNS_TYPE: {text('SNS_TYPE')!r} is none of {', '.join(SnsType)}") from None
-    return ToSns(text("SNS_SENDER_ID"), type_, origination, price)
+        variables.refuse(f"SNS_MAX_PRICE: {price!r} is not a price in US dollars, such as 0.05")
+    type_ = text("SNS_TYPE", SnsType.PROMOTIONAL)
+    if type_ not in set(SnsType):
+        variables.refuse(f"SNS_TYPE: {type_!r} is none of {', '.join(SnsType)}")
+        type_ = SnsType.PROMOTIONAL
+    return ToSns(text("SNS_SENDER_ID"), SnsType(type_), origination, price)
 
 
 def _twilio(variables: Environment) -> Account:
     sid = variables.required("TWILIO_ACCOUNT_SID", "the sid of the Twilio account (AC…)")
-    if not _SID.fullmatch(sid):
-        raise SettingError(f"TWILIO_ACCOUNT_SID: {sid!r} is not AC and 32 hexadecimal digits")
+    if sid and not _SID.fullmatch(sid):  # not shown: it may be the token, in the wrong place
+        variables.refuse(
+            "TWILIO_ACCOUNT_SID is not AC and 32 hexadecimal digits: give the sid of the account, not of a key"
+        )
     return Account(
         sid=sid,
         token=variables.required("TWILIO_AUTH_TOKEN", "the account's auth token: callbacks are signed with it"),
         sender=variables.required("TWILIO_SENDER", "a number, an alphanumeric sender or a messaging service (MG…)"),
         url=_https(variables, "TWILIO_URL", "https://api.twilio.com"),
-        public_url=_https(variables, "PUBLIC_URL", variables.required("PUBLIC_URL", "where Twilio reaches this API")),
+        public_url=(
+            _https(variables, "PUBLIC_URL", "")
+            if variables.required("PUBLIC_URL", "where Twilio reaches this API")
+            else ""
+        ),
     )
 
 
 def _https(variables: Environment, name: str, default: str) -> str:
     url = variables.text(name, default).rstrip("/")
-    parts = urlsplit(url)
+    parts = parts_of(url)
     is_local = parts.scheme == "http" and parts.hostname in _LOCAL
     if (parts.scheme != "https" and not is_local) or not parts.hostname or parts.query or parts.username:
-        raise SettingError(f"{name}: {url!r} is not an https:// address without user and query")
+        variables.refuse(f"{name}: {without_password(url)!r} is not an https:// address without user and query")
     return url

@@ -11,7 +11,7 @@ _STUCK_S = 60.0
 
 
 class Health:
-    """Ready: queue, tables and bucket were reached, it does not drain, and its clock is right.
+    """Ready: all that it needs was reached, it does not drain, and its clock is right.
     Healthy: no poll hangs."""
 
     def __init__(self, consumer: Consumer, *, wait_s: float) -> None:

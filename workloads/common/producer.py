@@ -12,7 +12,19 @@ from workloads.common.job import Job, parse
 from workloads.common.job_queue import DeadLetters, JobQueue
 from workloads.common.job_row import Row
 from workloads.common.job_table import JobTable, Terms
-from workloads.image_worker.settings import Places
+
+
+class Places(Protocol):
+    """Two queues, by their URLs, and the table of jobs."""
+
+    @property
+    def queue(self) -> str: ...
+
+    @property
+    def dead_letters(self) -> str: ...
+
+    @property
+    def jobs(self) -> str: ...
 
 
 class OtherBodyError(ValueError):
