@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.message import EmailMessage
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from controller.api.alerts import FiringAlert
 from controller.api.choice import Module
+from controller.api.mail import MailServer
 from controller.api.notice import Notification
 from controller.api.notify import NotifierConfig
 from controller.api.resources import Resource, Rule
@@ -240,6 +243,15 @@ class DependsOnCluster(Protocol):
         ...
 
 
+@runtime_checkable
+class AlertSource(Protocol):
+    """A MetricProvider whose system has alerts as well."""
+
+    async def firing(self, labels: Mapping[str, str]) -> Sequence[FiringAlert]:
+        """Those that fire with these labels and are not silenced; none that is pending. Raises as `query` does."""
+        ...
+
+
 class NamedDialect(Protocol):
     """`providers._languages.Dialect`."""
 
@@ -307,11 +319,20 @@ class Post(Protocol):
         ...
 
 
+class Mail(Protocol):
+    async def __call__(self, server: MailServer, message: EmailMessage, /) -> None:
+        """Returns once the server has taken the mail for all of its recipients. The same addresses are called as by
+        `Post`, and the same errors let through.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class NotifierContext:
     """What a notifier may use."""
 
     post: Post
+    mail: Mail
     clock: Callable[[], float]
     """Seconds since the epoch."""
 

@@ -129,3 +129,8 @@ def dialects() -> Mapping[str, Any]:
 
 def languages_of(provider: str) -> tuple[str, ...]:
     return tuple(dialect.name for dialect in modules("providers")[provider].DIALECTS)
+
+
+def kinds_with_alerts() -> tuple[str, ...]:
+    """Providers whose sources can be asked for alerts that fire."""
+    return tuple(kind for kind, module in modules("providers").items() if getattr(module, "ALERTS", False))

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from controller.kube.admission import RefusedError, TooLargeError, admitted, body_of, problem
 from controller.kube.callers import Caller
 from controller.kube.client import KubeError
 from controller.kube.objects import Key
@@ -26,23 +27,6 @@ from controller.queue_share.stores.memory import MemoryLedgers
 
 _MOST_BYTES = 4096
 _BODY_S = 5.0
-_AGAIN_S = "1"
-_BEARER = "Bearer "
-
-
-class _RefusedError(Exception):
-    """Closes the connection: who is refused holds none, and the next one may reach the leader."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self._status = status
-        self._sentence = sentence
-
-    def response(self) -> web.Response:
-        later = self._status == web.HTTPServiceUnavailable.status_code
-        response = _later(self._sentence) if later else _problem(self._status, self._sentence)
-        response.force_close()
-        return response
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,7 @@ class ShareApi:
     async def _read(self, request: web.Request) -> web.Response:
         try:
             await self._admit(request)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             return refused.response()
         return await self._answer(_service_of(request))
 
@@ -72,50 +56,38 @@ class ShareApi:
         try:
             caller = await self._admit(request)
             await self._authorize(caller, request)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             return refused.response()
         try:
             report = _report_of(request.match_info["consumer"], await _body_of(request))
         except TimeoutError:
-            return _problem(408, f"the body did not arrive within {_BODY_S:g} s")
-        except ValueError as problem:
-            return _problem(400, str(problem))
+            return problem(408, f"the body did not arrive within {_BODY_S:g} s")
+        except ValueError as error:
+            return problem(400, str(error))
         if not self.ledgers.take(_service_of(request), report):
-            return _later(f"{_service_of(request)} already has {MOST_CONSUMERS} consumers, the maximum")
+            return problem(503, f"{_service_of(request)} already has {MOST_CONSUMERS} consumers, the maximum")
         return await self._answer(_service_of(request))
 
     async def _admit(self, request: web.Request) -> Caller:
-        """Raises _RefusedError."""
-        if not self.leads():
-            raise _RefusedError(503, "this operator is not the leader; try again")
-        authorization = request.headers.get("Authorization", "")
-        if not authorization.startswith(_BEARER):
-            raise _RefusedError(
-                401, "a service account token is required: Authorization: Bearer TOKEN, audience pointsman"
-            )
-        try:
-            caller = await self.caller_of(authorization.removeprefix(_BEARER), request.remote or "")
-        except KubeError as problem:
-            raise _RefusedError(503, f"the token cannot be verified right now: {problem}") from problem
-        if not caller.namespace:
-            raise _RefusedError(401, "the token is expired, or is not a service account token for audience pointsman")
+        """Raises RefusedError."""
+        caller = await admitted(request, leads=self.leads, caller_of=self.caller_of)
         if caller.namespace != request.match_info["namespace"]:
-            raise _RefusedError(
+            raise RefusedError(
                 403, f"the token is from namespace {caller.namespace}; it is valid for Releases of that namespace only"
             )
         return caller
 
     async def _authorize(self, caller: Caller, request: web.Request) -> None:
-        """Raises _RefusedError. Not asked for a Release without a ledger: there are as many names as anybody likes."""
+        """Raises RefusedError. Not asked for a Release without a ledger: there are as many names as anybody likes."""
         service, release = _service_of(request), Key(request.match_info["namespace"], request.match_info["name"])
         if await self.ledgers.read(service) is None:
             return
         try:
             allowed = await self.may_report(caller, release)
-        except KubeError as problem:
-            raise _RefusedError(503, f"the right to report cannot be verified right now: {problem}") from problem
+        except KubeError as error:
+            raise RefusedError(503, f"the right to report cannot be verified right now: {error}") from error
         if not allowed:
-            raise _RefusedError(
+            raise RefusedError(
                 403,
                 f"{caller.username} may not report to Release {service}: bind ClusterRole {ROLE} to it in namespace "
                 f"{release.namespace}",
@@ -124,7 +96,7 @@ class ShareApi:
     async def _answer(self, service: str) -> web.Response:
         stored = await self.ledgers.read(service)
         if stored is None:
-            return _problem(404, f"no ledger for {service}; its Release may be new, or may use another router")
+            return problem(404, f"no ledger for {service}; its Release may be new, or may use another router")
         return web.json_response({"version": stored.version, **_said(stored.ledger, self.clock())})
 
 
@@ -153,7 +125,9 @@ async def _body_of(request: web.Request) -> Mapping[str, Any]:
     """Raises ValueError, TimeoutError."""
     try:
         async with asyncio.timeout(_BODY_S):
-            raw = await _read(request)
+            raw = await body_of(request, most=_MOST_BYTES)
+    except TooLargeError as error:
+        raise ValueError(str(error)) from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise ValueError(f"the body is cut off: {error}") from error
     try:
@@ -165,26 +139,7 @@ async def _body_of(request: web.Request) -> Mapping[str, Any]:
     return body
 
 
-async def _read(request: web.Request) -> bytes:
-    raw = b""
-    async for piece in request.content.iter_any():
-        raw += piece
-        if len(raw) > _MOST_BYTES:
-            raise ValueError(f"the body is larger than {_MOST_BYTES} bytes")
-    return raw
-
-
 def _report_of(consumer: str, body: Mapping[str, Any]) -> Report:
     """Raises ValueError."""
     said: dict[str, Any] = {"revision": "", "claims": None, "seq": None, "waiting": 0, **body}
     return Report(consumer, said["revision"], said["claims"], said["seq"], said["waiting"])
-
-
-def _later(sentence: str) -> web.Response:
-    problem = _problem(503, sentence)
-    problem.headers["Retry-After"] = _AGAIN_S
-    return problem
-
-
-def _problem(status: int, sentence: str) -> web.Response:
-    return web.json_response({"error": sentence}, status=status)
