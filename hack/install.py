@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from hack.node import aws, images, network
+from hack.node import aws, images
 from hack.node.backend import choose
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
@@ -27,8 +27,6 @@ _TAGS = {
     INVITATIONS: "localhost/invitations:dev",
 }
 _ROLLOUT = "180s"
-_NETWORKS = (network.POD_CIDR, network.SERVICE_CIDR, network.ADDRESS)
-"""Where tenants' InfluxDBs may be: the cluster is its owner's, and so is the machine."""
 
 Say = Callable[[str], None]
 
@@ -62,8 +60,11 @@ def load_images(say: Say, *folders: Path) -> list[str]:
     return [archive.name for archive in archives]
 
 
-def install(cluster: Cluster, say: Say, *workloads: Path) -> None:
-    """CRDs, operator, metric library and metric source, and images; harmless when they are there already."""
+def install(cluster: Cluster, say: Say, *workloads: Path, sync: bool = False, replicas: int = 1) -> None:
+    """CRDs, operator, metric library and metric source, and images; harmless when they are there already.
+
+    `sync`: `pointsman sync`, too. `replicas` of the operator: on one node, a second is lost with the first.
+    """
     built, *_ = load_images(say, _OPERATOR, *workloads)
     kubectl = Kubectl(cluster)
     say("installing Pointsman from crds/ and gitops/")
@@ -73,22 +74,28 @@ def install(cluster: Cluster, say: Say, *workloads: Path) -> None:
     # the Secrets first: the operator reads `aws` as it starts, and starts without it
     make_secret(kubectl, "influxdb", OPERATOR_NAMESPACE, token=cluster.influx.token)
     make_secret(kubectl, "aws", OPERATOR_NAMESPACE, **aws.environment(cluster.in_cluster.aws_url))
-    kubectl.apply("-f", "-", text=_operator(kubectl, built))
+    # tenants' InfluxDBs may be in the cluster and on its machine, which are its owner's
+    networks = [f"--source-network={one}" for one in cluster.networks]
+    kubectl.apply("-f", "-", text=_of(kubectl, "install", built, *networks, replicas=replicas))
+    if sync:
+        kubectl.apply("-f", "-", text=_of(kubectl, "sync", built))
     kubectl.apply("-n", OPERATOR_NAMESPACE, "-k", CHECKOUT / "gitops" / "library")
     kubectl.apply("-f", CHECKOUT / "gitops" / "demo" / "metricsource.yaml")
     say("waiting for the operator")
-    kubectl("-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/pointsman", f"--timeout={_ROLLOUT}")
+    for name in ("pointsman", *(("pointsman-sync",) if sync else ())):
+        kubectl("-n", OPERATOR_NAMESPACE, "rollout", "status", f"deployment/{name}", f"--timeout={_ROLLOUT}")
 
 
-def _operator(kubectl: Kubectl, built: str) -> str:
-    """gitops/install, for this cluster."""
-    objects = list(yaml.safe_load_all(kubectl("kustomize", CHECKOUT / "gitops" / "install")))
+def _of(kubectl: Kubectl, folder: str, built: str, *arguments: str, replicas: int = 1) -> str:
+    """A folder of gitops/ with one Deployment of Pointsman's, for this cluster."""
+    objects = list(yaml.safe_load_all(kubectl("kustomize", CHECKOUT / "gitops" / folder)))
     (deployment,) = (one for one in objects if one["kind"] == "Deployment")
+    deployment["spec"]["replicas"] = replicas
     template = deployment["spec"]["template"]
     # the tag stays the same, so the content has to say that there is something new to run
     template["metadata"].setdefault("annotations", {})["pointsman.dev/built"] = built
     (container,) = template["spec"]["containers"]
-    container["args"] += [f"--source-network={one}" for one in _NETWORKS]
+    container["args"] += arguments
     return yaml.safe_dump_all(objects)
 
 

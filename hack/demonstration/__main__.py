@@ -4,21 +4,21 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from textwrap import dedent, wrap
+from dataclasses import asdict
+from functools import partial
+from textwrap import dedent
 
 from controller.kube.client import KubeError
-from hack.demonstration import service_story, worker_story
 from hack.demonstration.forge import protected
 from hack.demonstration.git_server import serving
-from hack.demonstration.releasing import Outcome
-from hack.demonstration.repository import Host
-from hack.demonstration.service_story import Exposure, ServiceStory, ServiceSummary
-from hack.demonstration.worker_story import WorkerStory, WorkerSummary
+from hack.demonstration.releasing import Named
+from hack.demonstration.service_story import ServiceStory
+from hack.demonstration.story import Story
+from hack.demonstration.telling import Summary, told
+from hack.demonstration.worker_story import WorkerStory
 from hack.install import IMAGE_WORKER, INVITATIONS, install
 from hack.node import paths
-from hack.node.backend import choose
+from hack.node.backend import BACKENDS, choose
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
 
@@ -29,12 +29,12 @@ _EXAMPLES = """\
       hack/demo --worker               a queue worker, on SQS, DynamoDB and S3 of this machine
       hack/demo --blue-green           the API, but all of its work moves in one switch, after a preview
       hack/demo --worker --blue-green  the worker in one switch
-      hack/demo --protected            the branch is protected: each rollback is a pull request on a Gitea, which takes
-                                       five minutes to build, once
+      hack/demo --protected            the branch is protected: each version and each rollback is a pull request on a
+                                       Gitea, which takes five to fifteen minutes to build, once
+      hack/demo --backend kind         on kind, where a Docker engine is used, and without one a private one
       hack/demo --json                 with the summary as JSON on the last line
       hack/demo --down                 remove the cluster and all it left on the machine
 """
-_COLUMNS = 100
 
 
 def main() -> int:
@@ -49,121 +49,52 @@ def main() -> int:
         "--blue-green", action="store_true", help="each version in one switch after a preview, not step by step"
     )
     parser.add_argument(
-        "--protected", action="store_true", help="the branch is protected: each rollback becomes a pull request"
+        "--protected", action="store_true", help="the branch is protected: each rollback is a pull request"
     )
+    parser.add_argument("--backend", choices=BACKENDS, help="default: as `hack/cluster up --help` says")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object on the last line")
     parser.add_argument("--down", action="store_true", help="remove everything the demo made")
     arguments = parser.parse_args()
     try:
         if arguments.down:
-            choose().down()
+            choose(arguments.backend).down()
             return 0
-        host = protected if arguments.protected else serving
-        told = _tell(choose().up(), host, worker=arguments.worker, blue_green=arguments.blue_green)
+        cluster = choose(arguments.backend).up()
+        install(cluster, _say, IMAGE_WORKER if arguments.worker else INVITATIONS, sync=True)
+        story = _story(cluster, arguments)
+        summary = asyncio.run(story.tell())
     except (TroubleError, KubeError) as trouble:
         print(f"hack/demo: {trouble}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("hack/demo: interrupted; run the same again, or `hack/demo --down`", file=sys.stderr)
         return 130
-    _say(told.text)
+    _say(told(summary) + _next(cluster, story.release))
     if arguments.json:
-        _say(json.dumps(asdict(told.summary)))
-    return 0 if told.summary.well else 1
+        _say(json.dumps(asdict(summary)))
+    return 0 if summary.well else 1
 
 
-@dataclass(frozen=True)
-class _Told:
-    summary: ServiceSummary | WorkerSummary
-    text: str
+def _story(cluster: Cluster, arguments: argparse.Namespace) -> Story[Summary]:
+    of: type[Story[Summary]] = WorkerStory if arguments.worker else ServiceStory
+    make = of.of_switches if arguments.blue_green else of.of_steps
+    directory = paths.STATE / ("demo-worker" if arguments.worker else "demo")
+    host = partial(protected if arguments.protected else serving, address=cluster.address)
+    return make(cluster, directory, _say, host=host)
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _tell(cluster: Cluster, host: Host, *, worker: bool, blue_green: bool) -> _Told:
-    install(cluster, _say, IMAGE_WORKER if worker else INVITATIONS)
-    of: type[WorkerStory | ServiceStory] = WorkerStory if worker else ServiceStory
-    make = of.of_switches if blue_green else of.of_steps
-    directory = paths.STATE / ("demo-worker" if worker else "demo")
-    summary = asyncio.run(_end_of(make(cluster, directory, _say, host=host)))
-    about = worker_story if worker else service_story
-    text = _table(summary.releases, _harm(summary), _found(summary)) + _in_git(summary.history)
-    return _Told(summary, text + _next(cluster, about.NAME, about.NAMESPACE))
-
-
-async def _end_of(story: ServiceStory | WorkerStory) -> ServiceSummary | WorkerSummary:
-    return await story.tell()
-
-
-def _harm(summary: ServiceSummary | WorkerSummary) -> dict[str, str]:
-    """Who met each version."""
-    if isinstance(summary, ServiceSummary):
-        return {each.version: _exposure(each) for each in summary.exposures}
-    return {
-        version: f", {count} jobs touched" if count else ", no job has met it"
-        for version, count in summary.touched.items()
-    }
-
-
-def _exposure(found: Exposure) -> str:
-    if not found.answers:
-        return ", no user has met it"
-    return f", {found.answers} answers, {found.failed} failed, gone in {found.seconds} s"
-
-
-def _found(summary: ServiceSummary | WorkerSummary) -> dict[str, object]:
-    if isinstance(summary, ServiceSummary):
-        return {
-            "requests": f"{summary.requests} at {service_story.RATE:g}/s",
-            "failed on good versions": summary.failed_on_good_versions,
-            "invited": summary.invited,
-            "lost, sent twice": f"{summary.lost}, {summary.sent_twice}",
-            **_times(summary, "answer"),
-        }
-    return {
-        "jobs": f"{summary.jobs}, {summary.completed} completed",
-        "lost, made twice, dead-lettered": f"{summary.lost}, {summary.made_twice}, {summary.dead_lettered}",
-        **_times(summary, "job begun"),
-    }
-
-
-def _times(summary: ServiceSummary | WorkerSummary, last: str) -> dict[str, object]:
-    """`last`: by what the end of the other version is seen."""
-    found = {"switch": summary.switch_s, "return": summary.return_s}
-    of_other = f"from the decision to the last {last} of the other version"
-    times: dict[str, object] = {what: f"{s} s {of_other}" for what, s in found.items() if s is not None}
-    exposed = getattr(summary, "exposed_s", None)
-    return times if exposed is None else times | {"exposed": f"{exposed} s, until the regression was switched back"}
-
-
-def _table(releases: Sequence[Outcome], harm: Mapping[str, str], more: Mapping[str, object]) -> str:
-    rows: dict[str, object] = {}
-    for each in releases:
-        fate = str(each.fate) if each.done else f"NOT {each.fate}"
-        rows[each.version] = fate + harm.get(each.version, "")
-    rows |= more
-    width = max(map(len, rows))
-    lines = [f"{name:<{width}}   {value}" for name, value in rows.items()]
-    for each in releases:
-        if not each.good:
-            lines += ["", *wrap(f"{each.version.partition(':')[0]}, {each.evidence}", _COLUMNS)]
-    return "\n" + "\n".join(lines) + "\n"
-
-
-def _in_git(history: Sequence[str]) -> str:
-    return "\nIn git, newest first:\n" + "\n".join(f"  {line}" for line in history) + "\n"
-
-
-def _next(cluster: Cluster, name: str, namespace: str) -> str:
+def _next(cluster: Cluster, release: Named) -> str:
     return dedent(f"""
         Now try:
           {cluster.export}
-          kubectl get releases -n {namespace}
-          kubectl describe release {name} -n {namespace}
-          pointsman explain {name} -n {namespace}
-          kubectl get analysisruns -n {namespace}
+          kubectl get releases -n {release.namespace}
+          kubectl describe release {release.name} -n {release.namespace}
+          pointsman explain {release.name} -n {release.namespace}
+          kubectl get analysisruns -n {release.namespace}
           hack/demo --down""")
 
 

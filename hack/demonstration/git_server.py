@@ -1,32 +1,75 @@
-"""A git server for a demo: one bare repository over HTTPS, by git's own http-backend, with a password.
+"""Where a demo's repository is: a bare one on a server of its own, reached by the cluster's pods as a forge is.
 
-It stands where the cluster's pods reach it, as a forge would. It ends with the demo; the repository stays.
+It ends with the demo; the repository stays.
 """
 
 import base64
+import hashlib
+import hmac
+import json
 import os
 import secrets
 import shutil
-import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import httpx
+
+from hack.git_http import Pushed, git_http
 from hack.node import network
 from hack.node.pki import Authority
 from hack.node.trouble import TroubleError
 
 USER = "pointsman"
 NAME = "shop.git"
-_SECONDS = 60.0
-_MOST = 64 << 20
-"""Bytes of a push."""
+_CALL_S = 10.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a forge shows beside a commit."""
+
+    status: str = ""
+    """Of its release: a word and a few more."""
+    comment: str | None = None
+    """On the pull request that brought the commit; None: none has brought it."""
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.status) and not self.status.startswith("pending") and self.comment != ""
+
+
+class Forge(Protocol):
+    """A git server with pull requests."""
+
+    @property
+    def name(self) -> str:
+        """As `gitOrigin.forge` has it."""
+        ...
+
+    @property
+    def is_protected(self) -> bool:
+        """Nobody pushes to the branch, neither a developer nor Pointsman."""
+        ...
+
+    def takes_push(self) -> bool:
+        """Whether a developer may push once more. From the first time on that this is not so, it is protected."""
+        ...
+
+    def bring(self, branch: str, title: str) -> None:
+        """To the protected branch: opens a pull request, as a developer does, and merges it."""
+        ...
+
+    def merge(self, url: str) -> None:
+        """A pull request, as a developer does who has looked at it."""
+        ...
+
+    def shown(self, commit: str) -> Shown: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +84,9 @@ class GitServer:
     ca: Path
     token: str
     """Of Pointsman."""
-    forge: str = ""
-    """Which one it is, as `gitOrigin.forge` has it."""
-    protect: Callable[[], None] | None = None
-    """From now on Pointsman may not push to the branch."""
-    merge: Callable[[str], None] | None = None
-    """Merges the pull request with this url, as a developer does who has looked at it."""
+    announce: Callable[[str, str], None]
+    """From now on each push is said at this address, signed with this word, as forges do it."""
+    forge: Forge | None = None
 
     @property
     def secret(self) -> Mapping[str, str]:
@@ -100,104 +140,31 @@ def serving(folder: Path, name: str, *, address: str = network.ADDRESS) -> Itera
     authority = Authority(folder / "tls")
     authority.create()
     pair = authority.server("git", names=[name], addresses=[address])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.certificate, pair.key)
-    server = _Server((address, 0), _Handler)
-    server.folder, server.password, server.context = folder, secrets.token_urlsafe(24), context
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
-    thread.start()
-    try:
+    with git_http(folder, user=USER, password=secrets.token_urlsafe(24), address=address, pair=pair) as http:
+        pods_url = f"https://{name}/{NAME}"
+
+        def announce(to: str, word: str) -> None:
+            http.pushed = _said(to, word, pods_url)
+
         yield GitServer(
-            url=f"https://{address}:{server.server_port}/{NAME}",
-            pods_url=f"https://{name}/{NAME}",
+            url=f"{http.url}/{NAME}",
+            pods_url=pods_url,
             user=USER,
-            password=server.password,
+            password=http.password,
             ca=authority.pair.certificate,
-            token=server.password,
+            token=http.password,
+            announce=announce,
         )
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    folder: Path
-    password: str
-    context: ssl.SSLContext
+def _said(to: str, word: str, url: str) -> Pushed:
+    """What Gitea sends of a push, as far as anybody reads it."""
+    body = json.dumps({"ref": "refs/heads/main", "repository": {"clone_url": url}}).encode()
+    signature = hmac.new(word.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "X-Gitea-Signature": signature}
 
-    def get_request(self) -> tuple[ssl.SSLSocket, Any]:
-        """The handshake comes with the first read, in the request's own thread: a silent client holds up nobody."""
-        plain, client = super().get_request()
-        plain.settimeout(_SECONDS)
-        return self.context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), client
+    def pushed(_: str) -> None:
+        with suppress(httpx.HTTPError):  # whoever does not hear it looks at the next interval
+            httpx.post(to, content=body, headers=headers, timeout=_CALL_S, trust_env=False)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away; the demo tells its story on the same terminal."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args: object) -> None:
-        """The demo tells its story on the same terminal."""
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
-        body = self._body()
-        expected = base64.b64encode(f"{USER}:{self.server.password}".encode()).decode()
-        if not secrets.compare_digest(self.headers.get("Authorization", ""), f"Basic {expected}"):
-            self._send(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
-            return
-        done = subprocess.run(
-            ["git", "http-backend"], env=self._variables(len(body)), input=body, capture_output=True, check=False
-        )
-        head, _, content = done.stdout.partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
-        status = int(headers.pop("Status", "200" if done.returncode == 0 else "500").split()[0])
-        self._send(status, headers, content)
-
-    def _send(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _variables(self, length: int) -> dict[str, str]:
-        path, _, query = self.path.partition("?")
-        return {
-            "PATH": os.environ["PATH"],
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_PROJECT_ROOT": str(self.server.folder),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            "REMOTE_USER": USER,
-            "REMOTE_ADDR": self.client_address[0],
-            "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(length),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-        }
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _MOST))
-        body = b""
-        while size := int(self.rfile.readline(), 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-            if len(body) > _MOST:
-                raise ConnectionAbortedError
-        self.rfile.readline()
-        return body
+    return pushed

@@ -3,16 +3,17 @@
 import json
 import secrets
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import asyncpg
+import yaml
 
-from hack.demonstration.beside import apply_beside
-from hack.install import CHECKOUT, Kubectl, make_secret
+from hack.demonstration.repository import GITOPS
+from hack.install import Kubectl, make_secret
 from hack.load import Call
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
@@ -20,7 +21,7 @@ from workloads.common.environment import Environment
 from workloads.invitations import settings
 from workloads.invitations.signing import Signer
 
-FOLDER = Path("gitops/demo/invitations")
+FOLDER = GITOPS / "demo/invitations"
 MANIFEST = FOLDER / "release.yaml"
 _EACH = 5
 """Invitations of one user: half of what a day allows."""
@@ -28,6 +29,7 @@ _VISITS = 5
 """To the page for one invitation."""
 _HOUR_S = 3600.0
 _MIGRATED_S = 120
+_NOT_BESIDE = {"Namespace", "Release"}
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,12 @@ class Invitations:
         self._signer = Signer(settings.trust(Environment({"JWT_SECRET": secret})))
 
     async def prepare(self, kubectl: Kubectl, **values: str) -> None:
-        """An empty database, migrated by the Job, and what stands beside the Release. No pod may use an earlier one.
+        """`open`, and what stands beside the Release; `values` go into the settings of the namespace."""
+        await self.open(kubectl)
+        _apply(kubectl, FOLDER, self._namespace, values)
 
-        `values` go into the settings of the namespace.
-        """
+    async def open(self, kubectl: Kubectl) -> None:
+        """An empty database, migrated by the Job, and the Secrets that lead there. No pod may use an earlier one."""
         await self.remove()
         passwords = {user: secrets.token_urlsafe(24) for user in (self._database, self._owner)}
         async with self._asking() as ask:
@@ -77,12 +81,11 @@ class Invitations:
         make_secret(kubectl, "invitations-migration", self._namespace, **owner)
         make_secret(kubectl, "invitations", self._namespace, DATABASE_URL=urls[self._database], **self._variables)
         self._migrate(kubectl)
-        apply_beside(kubectl, CHECKOUT / FOLDER, self._namespace, values)
 
     def _migrate(self, kubectl: Kubectl) -> None:
         there = f"--namespace={self._namespace}"
         kubectl("delete", "job", "invitations-migration", there, "--ignore-not-found", "--wait")
-        apply_beside(kubectl, CHECKOUT / FOLDER / "migration", self._namespace)
+        _apply(kubectl, FOLDER / "migration", self._namespace)
         try:
             kubectl("wait", "--for=condition=Complete", "job/invitations-migration", there, f"--timeout={_MIGRATED_S}s")
         except TroubleError:
@@ -134,6 +137,17 @@ class Invitations:
 
     def _url_in_cluster(self, user: str, password: str) -> str:
         return f"postgresql://{user}:{password}@{self._cluster.in_cluster.postgres}/{self._database}"
+
+
+def _apply(kubectl: Kubectl, folder: Path, namespace: str, settings: Mapping[str, str] | None = None) -> None:
+    """The objects of a kustomization but for the Release; `settings` go into its ConfigMap."""
+    rendered = list(yaml.safe_load_all(kubectl("kustomize", folder)))
+    beside = [each for each in rendered if each["kind"] not in _NOT_BESIDE]
+    for each in beside:
+        each["metadata"]["namespace"] = namespace
+        if each["kind"] == "ConfigMap":
+            each["data"] |= settings or {}
+    kubectl.apply("-f", "-", text=yaml.safe_dump_all(beside))
 
 
 def _key() -> str:

@@ -4,19 +4,20 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 
 from hack.node.trouble import TroubleError
 from workloads.common import provisioning
 from workloads.common.aws import Aws
 from workloads.common.job_row import Row, State
+from workloads.common.producer import Producer
 from workloads.image_worker import audit
-from workloads.image_worker.producer import Producer
 from workloads.image_worker.provision import provision
 
 NAME, LEDGER = "image-worker", "pointsman-shares"
 _MAX_ATTEMPTS, _VISIBILITY_S = 3, 15
+_WORDS_S = 15.0
 _IMAGE = {"kind": "render", "width": 96, "height": 96}
 
 
@@ -56,14 +57,20 @@ class Jobs:
         found = await audit.rows(self._aws, self._table)
         return [found[name] for name in self._sent if name in found]
 
-    async def ended(self, *, seconds: float) -> list[Row]:
-        """`rows`, once each job is done, failed for good, or the time is over."""
-        deadline = time.monotonic() + seconds
+    async def ended(self, tell: Callable[[str], None], *, seconds: float) -> list[Row]:
+        """`rows`, once each job is done or failed for good, or none has been for so long: a slow machine is behind."""
+        most, since, next_words = 0, time.monotonic(), time.monotonic() + _WORDS_S
         while True:
             rows = await self.rows()
             over = sum(row.state in (State.COMPLETED, State.FAILED) for row in rows)
-            if over == self.sent or time.monotonic() > deadline:
+            now = time.monotonic()
+            if over > most:
+                most, since = over, now
+            if over == self.sent or now - since > seconds:
                 return rows
+            if now > next_words:
+                tell(f"{over} of {self.sent} jobs are done")
+                next_words = now + _WORDS_S
             await asyncio.sleep(1)
 
     async def made_twice(self) -> int:

@@ -43,15 +43,7 @@ class OfWorker:
 
     async def __call__(self, revision: str) -> Found:
         there = (f"--namespace={self.namespace}", f"deployment/{self.name}-{revision}")
-        draw = (
-            "/app/bin/python",
-            "-m",
-            "workloads.image_worker.cli",
-            "try",
-            f"--count={JOBS}",
-            f"--every={_EACH_S}",
-            "--json",
-        )
+        draw = (*_DRAW, f"--count={JOBS}", f"--every={_EACH_S}", "--json")
         code, said = await _run(str(self.cluster.kubectl), ("exec", *there, "--", *draw), self.cluster)
         drawn = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
         if len(drawn) != JOBS:

@@ -2,25 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-import yaml
-
-from controller.api.names import GIT_URLS, RELEASE_LABEL
+from controller.api.names import RELEASE_LABEL
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
 from controller.api.resources import RELEASES
-from controller.api.status import GitWrite, Status
+from controller.api.status import Rejection, Status
 from controller.api.status_format import status_from_raw
 from controller.kube.client import KubeClient
 from controller.views.strategies import words_of_release
-from hack.demonstration import preview
+from hack.demonstration import following, preview
+from hack.demonstration.git_server import Shown
 from hack.demonstration.preview import Tester
-from hack.demonstration.repository import SECRET, Repository
-from hack.install import CHECKOUT, Kubectl, make_secret
+from hack.demonstration.repository import Repository
+from hack.install import Kubectl
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
 
@@ -75,6 +75,8 @@ class Outcome:
     returned_at: float | None = None
     taken_back: str = ""
     """The commit by which Pointsman took it back in git, or its pull request."""
+    shown: Shown | None = None
+    """Beside the commit that brought it, where the git server is a forge."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Releasing:
         self._kubectl = Kubectl(cluster)
         self._release = release
         self._say = say
+        self._in_git: dict[str, str] = {}
+        """By the revision that was rolled back: the commit, or the pull request."""
         self.restart_clock()
 
     def restart_clock(self) -> None:
@@ -102,28 +106,38 @@ class Releasing:
     def tell(self, text: str) -> None:
         self._say(f"{time.monotonic() - self._began:6.1f} s  {text}")
 
-    def forget_earlier(self) -> None:
+    @asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        """From the first commit on the cluster follows the repository; nothing of an earlier demo is left."""
+        namespace, server = self._release.namespace, self._repository.server
+        await asyncio.to_thread(following.forget, self._kubectl, namespace)
+        await asyncio.to_thread(self._forget_earlier)
+        await asyncio.to_thread(following.follow, self._kubectl, namespace, server, self._repository.path)
+        try:
+            yield
+        finally:
+            # the server ends with the demo
+            await asyncio.to_thread(following.suspend, self._kubectl, namespace)
+
+    def _forget_earlier(self) -> None:
         """To the Release of an earlier demo, version 1 would be a new version that waits for traffic."""
         there, name = f"--namespace={self._release.namespace}", self._release.name
         self._kubectl("delete", "release", name, there, "--ignore-not-found")
         made = ("deployments,services,analysisruns,pods", f"--selector={RELEASE_LABEL}={name}")
         self._kubectl("wait", "--for=delete", *made, there, "--timeout=90s")
 
-    def open_repository(self) -> None:
-        """For the operator, which writes rollbacks there."""
-        server, namespace = self._repository.server, self._release.namespace
-        if server is not None:
-            make_secret(self._kubectl, SECRET, namespace, **server.secret)
-            # where it may be sent: whoever writes a Release chooses the server
-            self._kubectl("annotate", "--overwrite", "secret", SECRET, f"{GIT_URLS}={server.pods_url}", "-n", namespace)
-            self._kubectl.apply("-n", namespace, "-f", CHECKOUT / "gitops/demo/git.yaml")
-            self._kubectl.apply("-f", "-", text=yaml.safe_dump_all(server.service(namespace)))
-
-    async def commit(self, message: str, **values: str) -> None:
+    async def commit(self, kube: KubeClient, message: str, **values: str) -> str:
+        """Pushes it, and returns its hash once `pointsman sync` has applied it."""
         commit = await asyncio.to_thread(self._repository.commit, message, **values)
-        pushed = "" if self._repository.server is None else ", pushed"
-        self.tell(f"git commit {commit}{pushed}: {message}")
-        await asyncio.to_thread(self._repository.apply, self._kubectl)
+        forge = self._repository.server.forge
+        how = " (by a pull request)" if forge is not None and forge.is_protected else ""
+        self.tell(f"git push {short(commit)}{how}: {message}")
+        await self._applied(kube, commit)
+        return commit
+
+    async def _applied(self, kube: KubeClient, commit: str) -> None:
+        await following.until_applied(kube, self._release.namespace, commit)
+        self.tell(f"pointsman sync applied {short(commit)}")
 
     async def until_over(self, kube: KubeClient) -> Status:
         """Promoted, rolled back or refused; each change on the way is told."""
@@ -133,13 +147,14 @@ class Releasing:
         said, tried, switched_at = "", "", None
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            release = await kube.get(RELEASES, self._release.namespace, self._release.name)
+            release = await following.read(kube, RELEASES, self._release.namespace, self._release.name)
             status = status_from_raw(release.get("status", {}))
-            line = _line(status, words_of_release(release).trial)
-            if line != said:
-                said = line
-                self.tell(line)
+            await self._tell_rollback(status)
             if _observed(release):
+                line = _line(status, words_of_release(release).trial)
+                if line != said:
+                    said = line
+                    self.tell(line)
                 if status.phase in (Phase.HEALTHY, Phase.ROLLED_BACK, Phase.INVALID):
                     return _Ending(status, switched_at)
                 if status.reason == Reason.KEEPING_OLD:
@@ -149,7 +164,7 @@ class Releasing:
                     await self._try(tried)
             if time.monotonic() > deadline:
                 raise TroubleError(
-                    f"the release is not over after {PATIENCE_S:.0f} s ({line}): see `pointsman explain "
+                    f"the release is not over after {PATIENCE_S:.0f} s ({said}): see `pointsman explain "
                     f"{self._release.name} -n {self._release.namespace}` and `kubectl logs -n pointsman-system "
                     "deploy/pointsman`."
                 )
@@ -169,67 +184,103 @@ class Releasing:
     ) -> tuple[Outcome, ...]:
         """Commits each version once it is over with the one before, and tells what became of it."""
         outcomes = []
-        before = stable.stable
+        before = stable
         for version in versions:
-            await self.commit(f"version {version.message}", **version.values)
+            commit = await self.commit(kube, f"version {version.message}", **version.values)
             ending = await self._followed(kube)
             done = _is(version.fate, ending, before)
             fate = str(version.fate) if done else f"NOT {version.fate}"
-            self.tell(f"version {version.message[0]} is {fate}: {ending.status.message}")
             outcome = _outcome(version, ending, done=done, before=before)
-            if not outcome.good and outcome.done and self._repository.server is not None:
+            why = ending.status.message if version.fate.good else outcome.evidence
+            self.tell(f"version {version.message[0]} is {fate}: {why}")
+            if not outcome.good and outcome.done:
                 outcome = replace(outcome, taken_back=await self._taken_back(kube, outcome.revision))
+            if outcome.done:
+                outcome = replace(outcome, shown=await self._shown(commit))
             outcomes.append(outcome)
-            before = ending.status.stable
+            before = ending.status
         return tuple(outcomes)
 
     async def _taken_back(self, kube: KubeClient, revision: str) -> str:
-        """Once the rollback of this revision is in git; the commit, or the pull request that was merged."""
-        written = await self._written(kube, revision)
-        merge = self._repository.server.merge if self._repository.server is not None else None
-        if written.pull_request and merge is not None:
-            self.tell(f"pull request {written.pull_request} by Pointsman; a developer merges it")
-            await asyncio.to_thread(merge, written.pull_request)
-        await asyncio.to_thread(self._repository.pull)
-        if written.commit:
-            subject, *_ = (await asyncio.to_thread(self._repository.message, written.commit)).splitlines()
-            self.tell(f"git commit {written.commit[:7]} by Pointsman: {subject}")
-        return written.commit or written.pull_request
-
-    async def _written(self, kube: KubeClient, revision: str) -> GitWrite:
+        """Once the rollback of this revision is in git, and the cluster follows; the commit, or the pull request."""
         deadline = time.monotonic() + PATIENCE_S
-        while True:
-            release = await kube.get(RELEASES, self._release.namespace, self._release.name)
-            last = status_from_raw(release.get("status", {})).last_rollback
-            written = last.git if last is not None and last.revision == revision else None
-            if written is not None and (written.commit or written.pull_request):
-                return written
+        while revision not in self._in_git:
+            release = await following.read(kube, RELEASES, self._release.namespace, self._release.name)
+            status = status_from_raw(release.get("status", {}))
+            await self._tell_rollback(status)
             if time.monotonic() > deadline:
-                note = "" if written is None else f" ({written.note})"
+                last = status.last_rollback
+                note = f" ({last.git.note})" if last is not None and last.git is not None else ""
                 raise TroubleError(
                     f"the rollback of {revision} is not in git after {PATIENCE_S:.0f} s{note}: see `kubectl describe "
                     f"release {self._release.name} -n {self._release.namespace}`."
                 )
             await asyncio.sleep(POLL_S)
+        await self._applied(kube, await asyncio.to_thread(self._repository.head))
+        await self._followed(kube)
+        return self._in_git[revision]
+
+    async def _shown(self, commit: str) -> Shown | None:
+        """Once the forge, where there is one, shows how the release of this commit has ended."""
+        forge = self._repository.server.forge
+        if forge is None:
+            return None
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := await asyncio.to_thread(forge.shown, commit)).is_over:
+            if time.monotonic() > deadline:
+                raise TroubleError(
+                    f"{forge.name} does not show the end of {short(commit)} after {PATIENCE_S:.0f} s ({found}): see "
+                    f"`kubectl describe release {self._release.name} -n {self._release.namespace}`."
+                )
+            await asyncio.sleep(POLL_S)
+        self.tell(f"{forge.name} shows beside {short(commit)}: {found.status}")
+        return found
+
+    async def _tell_rollback(self, status: Status) -> None:
+        """As soon as it is in git, which is while the last requests of the bad version still end."""
+        last = status.last_rollback
+        written = None if last is None else last.git
+        if last is None or written is None or last.revision in self._in_git:
+            return
+        if written.pull_request:
+            self.tell(f"pull request by Pointsman: {written.pull_request}")
+            if (forge := self._repository.server.forge) is not None:
+                await asyncio.to_thread(forge.merge, written.pull_request)
+                self.tell("a developer merges it")
+        elif not written.commit:
+            return
+        await asyncio.to_thread(self._repository.pull)
+        if written.commit:
+            subject, *_ = (await asyncio.to_thread(self._repository.message, written.commit)).splitlines()
+            self.tell(f"git push {short(written.commit)} by Pointsman: {subject}")
+        self._in_git[last.revision] = written.commit or written.pull_request
 
 
-def _is(fate: Fate, ending: _Ending, before: str) -> bool:
+def _is(fate: Fate, ending: _Ending, before: Status) -> bool:
+    """One that was taken back may be Healthy by then: git asks for the version before it again."""
     status, switched = ending.status, ending.switched_at is not None
     if fate.good:
-        return status.phase is Phase.HEALTHY and status.stable != before and (switched or fate is Fate.PROMOTED)
-    back = status.phase is Phase.ROLLED_BACK and status.stable == before
+        return status.phase is Phase.HEALTHY and status.stable != before.stable and (switched or fate is Fate.PROMOTED)
+    last = _rollback_since(status, before)
+    if last is None or status.stable != before.stable or status.phase not in (Phase.HEALTHY, Phase.ROLLED_BACK):
+        return False
     match fate:
         case Fate.FOUND:
-            return back and not switched
+            return not switched
         case Fate.RETURNED:
-            return back and switched and status.reason == Reason.REGRESSED
+            return switched and last.reason == Reason.REGRESSED
         case _:
-            return back
+            return True
 
 
-def _outcome(version: Version, ending: _Ending, *, done: bool, before: str) -> Outcome:
+def _rollback_since(status: Status, before: Status) -> Rejection | None:
+    last, known = status.last_rollback, before.last_rollback
+    return None if last is None or (known is not None and known.at == last.at) else last
+
+
+def _outcome(version: Version, ending: _Ending, *, done: bool, before: Status) -> Outcome:
     status = ending.status
-    last = None if version.fate.good else status.last_rollback
+    last = None if version.fate.good else _rollback_since(status, before)
     return Outcome(
         version=f"version {version.message}",
         good=version.fate.good,
@@ -237,7 +288,7 @@ def _outcome(version: Version, ending: _Ending, *, done: bool, before: str) -> O
         revision=last.revision if last else status.stable,
         evidence=last.message if last else status.evidence,
         fate=version.fate,
-        before=before,
+        before=before.stable,
         switched_at=ending.switched_at,
         returned_at=last.at if last and ending.switched_at is not None else None,
     )
@@ -255,3 +306,7 @@ def _line(status: Status, trial: str) -> str:
     if status.evidence:
         parts.append(status.evidence)
     return ", ".join(parts)
+
+
+def short(commit: str) -> str:
+    return commit[:7]

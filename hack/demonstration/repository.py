@@ -1,6 +1,6 @@
-"""A git repository with one Release in it, and commits that change its version: a developer's clone.
+"""A developer's clone: one Release and what stands beside it, and commits that change its version.
 
-Where a server has the repository, commits are pushed to it, and what Pointsman has written there comes first.
+Commits are pushed to a server; what Pointsman has written there comes first.
 """
 
 import re
@@ -9,50 +9,61 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from hack.demonstration.git_server import GitServer, serving
-from hack.install import CHECKOUT, Kubectl
+from hack.install import CHECKOUT
 from hack.node.trouble import TroubleError
 
-_COMMIT = "pointsman.dev/commit"
+GITOPS = CHECKOUT / "gitops"
 _SECONDS = 60.0
 _IDENTITY = ("-c", "user.name=A developer", "-c", "user.email=developer@example.com")
+_POINTSMAN = "^Pointsman "
 SECRET = "git"  # noqa: S105 - its name
 _ORIGIN = """\
   configRefs: None # a version with copies of its ConfigMaps is not taken back in git
   gitOrigin:
     url: {url}
+    path: {path}
     secretRef: {{name: {secret}}}
     write: Push
-{forge}"""
-_KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+"""
+_ON_A_FORGE = """\
+    forge: {forge}
+    report: StatusAndComment
+"""
+_KUSTOMIZATION = "kustomization.yaml"
+_NAMESPACE = "namespace.yaml"
+"""It is the cluster's, and the repository is the namespace's."""
 
 Host = Callable[[Path, str], AbstractContextManager[GitServer]]
 """Serves an empty repository, which it keeps in a folder, under a name that pods call it by."""
 
 
 class Repository:
-    server: GitServer | None = None
+    server: GitServer
 
-    def __init__(self, directory: Path, manifest: Path, patch: Path | None = None, *, host: Host = serving) -> None:
-        """`manifest` is where it begins, in the checkout; `patch` is a merge patch for it, committed beside it."""
+    def __init__(self, directory: Path, folder: Path, patch: Path | None = None, *, host: Host = serving) -> None:
+        """`folder`: a kustomization below gitops/, to begin with; `patch`: one more merge patch of the Release."""
         self._host = host
+        self._folder = folder
+        self._patch = patch
         self.directory = directory
-        self._begins_with = CHECKOUT / manifest
-        self._patch = None if patch is None else CHECKOUT / patch
-        self.manifest = directory / "release.yaml"
+        self.path = str(folder.relative_to(GITOPS))
+        """Of what the cluster follows, in the repository."""
+        self.manifest = directory / self.path / "release.yaml"
 
     @contextmanager
-    def hosted(self) -> Iterator[None]:
+    def hosted(self) -> Iterator[GitServer]:
         """Created on a server, which ends with the block."""
-        namespace = yaml.safe_load(self._begins_with.read_text())["metadata"]["namespace"]
+        namespace = yaml.safe_load((self._folder / self.manifest.name).read_text())["metadata"]["namespace"]
         with self._host(self.directory.with_name(f"{self.directory.name}-server"), f"git.{namespace}") as server:
             self.create(server)
-            yield
+            yield server
 
-    def create(self, server: GitServer | None = None) -> None:
+    def create(self, server: GitServer) -> None:
         """One from an earlier demo is replaced."""
         self.server = server
         if shutil.which("git") is None:
@@ -60,23 +71,17 @@ class Repository:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
-        text = self._begins_with.read_text()
-        if server is not None:
-            self._git("remote", "add", "origin", server.url)
-            forge = f"    forge: {server.forge}\n" if server.forge else ""
-            text += _ORIGIN.format(url=server.pods_url, secret=SECRET, forge=forge)
-        self.manifest.write_text(text)
-        patches = []
+        self._git("remote", "add", "origin", server.url)
+        self._copy(self._folder)
+        origin = _ORIGIN.format(url=server.pods_url, path=self.path, secret=SECRET)
+        if server.forge is not None:
+            origin += _ON_A_FORGE.format(forge=server.forge.name)
+        self.manifest.write_text(self.manifest.read_text() + origin)
         if self._patch is not None:
-            patches = [{"path": self._patch.name, "target": {"kind": "Release"}}]
-            patch = yaml.safe_load(self._patch.read_text())
-            patch["metadata"]["name"] = "any"  # a second file with the Release would leave open which one it is
-            (self.directory / self._patch.name).write_text(yaml.safe_dump(patch, sort_keys=False))
-        kustomization = {**_KUSTOMIZATION, "resources": [self.manifest.name], "patches": patches}
-        (self.directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization, sort_keys=False))
+            self._add(self._patch)
 
     def commit(self, message: str, **values: str) -> str:
-        """Sets environment values of the subject, commits and pushes; returns the short hash."""
+        """Sets environment values of the subject, commits, and pushes or opens a pull request; returns the hash."""
         self.pull()
         text = self.manifest.read_text()
         for name, value in values.items():
@@ -87,35 +92,69 @@ class Repository:
         self.manifest.write_text(text)
         self._git("add", "--all")
         self._git("commit", "--quiet", "--allow-empty", "--message", message)
-        if self.server is not None:
+        self._push(message)
+        return self.head()
+
+    def _push(self, message: str) -> None:
+        """To the branch, or where it is protected beside it."""
+        forge = self.server.forge
+        if forge is None or forge.takes_push():
             self._git("push", "--quiet", "--set-upstream", "origin", "main")
-            if self.server.protect is not None:
-                self.server.protect()
-        return self._git("rev-parse", "--short", "HEAD")
+        else:
+            branch = f"change-{self.head()[:7]}"
+            self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+            forge.bring(branch, message)
 
     def pull(self) -> None:
         """What others have pushed, such as a rollback."""
-        if self.server is not None and self._git("ls-remote", "origin", "main"):
+        if self._git("ls-remote", "origin", "main"):
             self._git("pull", "--quiet", "--rebase", "origin", "main")
+
+    def head(self) -> str:
+        return self._git("rev-parse", "HEAD")
 
     def history(self) -> tuple[str, ...]:
         """Who wrote what, newest first."""
         return tuple(self._git("log", "--format=%h %an: %s").splitlines())
 
+    def rollback(self) -> str:
+        """The newest commit of Pointsman's, as people read it; empty: there is none."""
+        return self._git("log", "-1", f"--author={_POINTSMAN}", "--unified=0", "--patch", "--format=%h %an%n%n%B")
+
     def message(self, commit: str) -> str:
         return self._git("log", "-1", "--format=%B", commit)
 
-    def apply(self, kubectl: Kubectl) -> None:
-        """What a GitOps agent does: the manifest as committed, marked with the commit it comes from."""
-        manifest = yaml.safe_load(kubectl("kustomize", self.directory))
-        commit = self._git("log", "-1", "--format=%h %s")
-        manifest["metadata"].setdefault("annotations", {})[_COMMIT] = commit
-        kubectl.apply("-f", "-", text=yaml.safe_dump(manifest))
+    def _copy(self, folder: Path) -> None:
+        """What its kustomization names, the bases included, in the same places as below gitops/."""
+        into = self.directory / folder.relative_to(GITOPS)
+        into.mkdir(parents=True)
+        kustomization = yaml.safe_load((folder / _KUSTOMIZATION).read_text())
+        resources = [name for name in kustomization["resources"] if name != _NAMESPACE]
+        for name in (*resources, *(patch["path"] for patch in kustomization.get("patches", ()))):
+            if (folder / name).is_dir():
+                self._copy((folder / name).resolve())
+            else:
+                shutil.copyfile(folder / name, into / name)
+        _write(into / _KUSTOMIZATION, {**kustomization, "resources": resources})
+
+    def _add(self, patch: Path) -> None:
+        into = self.directory / self.path
+        content = yaml.safe_load(patch.read_text())
+        content["metadata"]["name"] = "any"  # a second file with the Release would leave open which one it is
+        _write(into / patch.name, content)
+        kustomization = yaml.safe_load((into / _KUSTOMIZATION).read_text())
+        kustomization["patches"] += [{"path": patch.name, "target": {"kind": "Release"}}]
+        _write(into / _KUSTOMIZATION, kustomization)
 
     def _git(self, *arguments: str) -> str:
         command = ["git", "-C", str(self.directory), *_IDENTITY, *arguments]
-        env = None if self.server is None else self.server.environment
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        done = subprocess.run(
+            command, env=self.server.environment, capture_output=True, text=True, check=False, timeout=_SECONDS
+        )
         if done.returncode:
             raise TroubleError(f"`git {' '.join(arguments)}` failed: {done.stderr.strip()}")
         return done.stdout.strip()
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -5,41 +5,55 @@ kept, one that fails is found in the preview by a Job, and one that fails only u
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import aiohttp
 
 from controller.kube.client import KubeClient
-from hack.demonstration.git_server import serving
-from hack.demonstration.invitations import FOLDER, MANIFEST, Invitations, Kept
-from hack.demonstration.releasing import PATIENCE_S, POLL_S, Fate, Named, Outcome, Releasing, Say, Version
-from hack.demonstration.repository import Host, Repository
-from hack.install import CHECKOUT, Kubectl
+from hack.demonstration.invitations import FOLDER, Invitations, Kept
+from hack.demonstration.releasing import PATIENCE_S, POLL_S, Fate, Named, Outcome, Version
+from hack.demonstration.story import Story
+from hack.demonstration.telling import Summary
+from hack.install import Kubectl
 from hack.load import Load, Snapshot, plan_for
-from hack.node.cluster import Cluster
+from hack.load.tally import FIRST_BAD, UNNAMED
 from hack.node.trouble import TroubleError
 
 NAMESPACE, NAME, HOST = "friends", "invitations", "invite.localhost"
-RATE = 50.0
-PATCH = FOLDER / "blue-green/strategy.yaml"
+RATES = (50.0, 25.0, 12.5)
+"""Requests a second. The most that the machine answers in time is sent: cores that others use make any version slow."""
+_TRIAL_S = 4.0
+_IN_TIME_MS = 500.0
+"""From there on the metric `latency` counts a request as bad."""
 GOOD = Version("2: a good one", {"VERSION": "2"}, Fate.PROMOTED)
 FAILING = Version("3: fails 20 % of its requests", {"VERSION": "3", "ERROR_RATE": "0.2"})
 SLOW = Version(
     "4: half of its requests take a second longer",
     {"VERSION": "4", "ERROR_RATE": "0", "EXTRA_LATENCY": "1", "LATENCY_SHARE": "0.5"},
 )
-SWITCHED = (
-    Version("2: a good one", {"VERSION": "2"}, Fate.KEPT),
-    Version("3: fails 20 % of its requests", {"VERSION": "3", "ERROR_RATE": "0.2"}, Fate.FOUND),
-    Version(
-        "4: a pod can do 15 requests a second, and its part of everybody's is 25",
-        {"VERSION": "4", "ERROR_RATE": "0", "ERRORS_ABOVE": "15"},
-        Fate.RETURNED,
-    ),
-)
-"""With `blueGreen`."""
+REPLICAS = 2
+_MUCH_TOO_MUCH = 0.6
+"""The part of everybody's load that a pod of the version can do which only that load shows."""
+
+
+def switched(rate: float) -> tuple[Version, ...]:
+    """With `blueGreen`. The Job asks for 3.3 pages a second: what a pod can do is more than that at each of RATES."""
+    share = rate / REPLICAS
+    most = round(_MUCH_TOO_MUCH * share)
+    return (
+        Version("2: a good one", {"VERSION": "2"}, Fate.KEPT),
+        Version("3: fails 20 % of its requests", {"VERSION": "3", "ERROR_RATE": "0.2"}, Fate.FOUND),
+        Version(
+            f"4: a pod can do {most} requests a second, and its part of everybody's is {share:g}",
+            {"VERSION": "4", "ERROR_RATE": "0", "ERRORS_ABOVE": str(most)},
+            Fate.RETURNED,
+        ),
+    )
+
+
 _QUIET_S = 3.0
 _MADE = "201"
 
@@ -54,82 +68,103 @@ class Exposure:
     seconds: float
     """From its first bad answer, or its first of any kind if none was, to its last."""
 
+    def __str__(self) -> str:
+        if not self.answers:
+            return "no user has met it"
+        return f"{self.answers} answers, {self.failed} failed, gone in {self.seconds} s"
 
-@dataclass(frozen=True)
-class ServiceSummary:
-    releases: tuple[Outcome, ...]
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSummary(Summary):
     exposures: tuple[Exposure, ...]
     requests: int
+    rate: float
     failed_on_good_versions: int
     invited: int
     """Requests that were answered with an invitation."""
     lost: int
     """Of these the database does not know, or has not sent."""
     sent_twice: int
-    history: tuple[str, ...] = ()
-    """Of the repository: who wrote what, newest first."""
-    switch_s: float | None = None
-    """From the decision to the last answer of the version before, at its longest; None without a switch."""
-    return_s: float | None = None
-    """From the decision to the last answer of the version that was switched back."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """On good versions: who said what, and how often."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """What bad answers of any version said, and how often."""
 
     @property
     def well(self) -> bool:
-        return all(each.done for each in self.releases) and not (self.lost or self.sent_twice)
+        return super().well and not (self.lost or self.sent_twice)
+
+    def harm(self) -> Mapping[str, str]:
+        return {each.version: str(each) for each in self.exposures}
+
+    def counts(self) -> Mapping[str, object]:
+        return {
+            "requests": f"{self.requests} at {self.rate:g}/s",
+            "failed on good versions": ", ".join(
+                [str(self.failed_on_good_versions), *(f"{count} × {what}" for what, count in self.failures.items())]
+            ),
+            "invited": self.invited,
+            "lost, sent twice": f"{self.lost}, {self.sent_twice}",
+            **self._times("answer"),
+        }
 
 
-class ServiceStory:
-    def __init__(
-        self,
-        cluster: Cluster,
-        repository: Repository,
-        say: Say,
-        versions: Sequence[Version] = (GOOD, FAILING, SLOW),
-    ) -> None:
-        self._cluster = cluster
-        self._repository = repository
-        self._versions = versions
-        self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say)
-        self._invitations = Invitations(cluster, NAMESPACE)
+@dataclass(frozen=True)
+class Pace:
+    rate: float
+    invited: int
+    """Requests that were answered with an invitation while it was found."""
 
-    @classmethod
-    def of_steps(cls, cluster: Cluster, directory: Path, say: Say, *, host: Host = serving) -> "ServiceStory":
-        """`directory` is for the git repository."""
-        return cls(cluster, Repository(directory, MANIFEST, host=host), say)
 
-    @classmethod
-    def of_switches(cls, cluster: Cluster, directory: Path, say: Say, *, host: Host = serving) -> "ServiceStory":
-        """With `blueGreen`. `directory` is for the git repository."""
-        repository = Repository(directory, MANIFEST, PATCH, host=host)
-        return cls(cluster, repository, say, SWITCHED)
-
-    async def tell(self) -> ServiceSummary:
-        kube = await KubeClient.connect(str(self._cluster.kubeconfig))
-        try:
-            with self._repository.hosted():
-                return await self._tell(kube)
-        finally:
-            await kube.close()
+class ServiceStory(Story[ServiceSummary]):
+    release: ClassVar = Named(NAMESPACE, NAME)
+    folder: ClassVar = FOLDER
+    stepwise: ClassVar = (GOOD, FAILING, SLOW)
+    switched: ClassVar = switched(RATES[0])
 
     async def _tell(self, kube: KubeClient) -> ServiceSummary:
-        releasing = self._releasing
+        releasing, invitations = self._releasing, Invitations(self._cluster, NAMESPACE)
         kubectl = Kubectl(self._cluster)
-        kubectl.apply("-f", CHECKOUT / FOLDER / "namespace.yaml")
-        await asyncio.to_thread(releasing.open_repository)
-        await asyncio.to_thread(releasing.forget_earlier)
-        await self._invitations.prepare(kubectl)
-        await releasing.commit("version 1", VERSION="1")
-        first = await releasing.until_over(kube)
-        await self._until_routed()
-        releasing.restart_clock()
-        plan = plan_for(self._cluster.gateway_url, rate=RATE, host=HOST)
-        async with Load(plan, calls=self._invitations.call) as load:
-            releasing.tell(f"load: {RATE:g} invitations/s through the gateway")
-            await asyncio.sleep(_QUIET_S)
-            outcomes = await releasing.one_after_the_other(kube, self._versions, first)
-            await asyncio.sleep(_QUIET_S)
-            counted = await load.stop()
-        return await self._summary(counted, outcomes)
+        kubectl.apply("-f", FOLDER / "namespace.yaml")
+        async with releasing.followed():
+            await invitations.open(kubectl)
+            await releasing.commit(kube, "version 1", VERSION="1")
+            first = await releasing.until_over(kube)
+            await self._until_routed()
+            found = await self._pace(invitations)
+            rate = found.rate
+            releasing.restart_clock()
+            plan = plan_for(self._cluster.gateway_url, rate=rate, host=HOST)
+            async with Load(plan, calls=invitations.call) as load:
+                busy = "" if rate == RATES[0] else f", as this machine is too busy for {RATES[0]:g}"
+                releasing.tell(f"load: {rate:g} invitations/s through the gateway{busy}")
+                await asyncio.sleep(_QUIET_S)
+                try:
+                    outcomes = await releasing.one_after_the_other(kube, self._at(rate), first)
+                except TroubleError:
+                    counted = await load.stop()
+                    releasing.tell(f"{counted.failed} of {counted.sent} requests had failed: {counted.reasons}")
+                    raise
+                await asyncio.sleep(_QUIET_S)
+                counted = await load.stop()
+        return await self._summary(counted, outcomes, await invitations.kept(), found)
+
+    def _at(self, rate: float) -> Sequence[Version]:
+        """A load that is less than planned would show nothing of what only everybody's load shows."""
+        return switched(rate) if self._versions is self.switched else self._versions
+
+    async def _pace(self, invitations: Invitations) -> Pace:
+        """Found before anything is released; it also warms up what will be compared with."""
+        invited = 0
+        for rate in RATES[:-1]:
+            plan = plan_for(self._cluster.gateway_url, rate=rate, seconds=_TRIAL_S, host=HOST)
+            async with Load(plan, calls=invitations.call) as load:
+                await load.finished()
+                counted = await load.stop()
+            invited += counted.codes.get(_MADE, 0)
+            if is_in_time(counted):
+                return Pace(rate, invited)
+        return Pace(RATES[-1], invited)
 
     async def _until_routed(self) -> None:
         """The router follows a moment after its route is written (0.2 s were seen); until then it answers 404."""
@@ -143,19 +178,21 @@ class ServiceStory:
                     raise TroubleError(f"the gateway does not answer for {HOST}: see `hack/cluster logs traefik`.")
                 await asyncio.sleep(POLL_S)
 
-    async def _summary(self, counted: Snapshot, outcomes: Sequence[Outcome]) -> ServiceSummary:
-        kept = await self._invitations.kept()
+    async def _summary(self, counted: Snapshot, outcomes: Sequence[Outcome], kept: Kept, pace: Pace) -> ServiceSummary:
         exposures = tuple(exposure(each, counted) for each in outcomes if not each.good)
         invited = counted.codes.get(_MADE, 0)
         return ServiceSummary(
             releases=tuple(outcomes),
             exposures=exposures,
             requests=counted.answered + counted.transport_errors,
+            rate=pace.rate,
             failed_on_good_versions=counted.failed - sum(each.failed for each in exposures),
             invited=invited,
-            lost=lost(kept, invited),
+            lost=lost(kept, invited + pace.invited),
             sent_twice=kept.tried_twice,
-            history=await asyncio.to_thread(self._repository.history),
+            reasons=counted.reasons,
+            failures=failures(counted, {each.revision for each in outcomes if not each.good}),
+            **await asyncio.to_thread(self._in_git),
             switch_s=longest(
                 seconds(one.switched_at, counted, one.before) for one in outcomes if one.fate is Fate.KEPT
             ),
@@ -163,9 +200,26 @@ class ServiceStory:
         )
 
 
+def is_in_time(counted: Snapshot) -> bool:
+    """Nothing failed, and next to nothing was slow."""
+    return counted.answered > 0 and not counted.failed and counted.latency_ms["p95"] <= _IN_TIME_MS
+
+
 def lost(kept: Kept, invited: int) -> int:
     """Of so many answers that somebody was invited: those without an invitation, and invitations that were not sent."""
     return kept.missing(invited) + kept.unsent
+
+
+def failures(counted: Snapshot, bad: Iterable[str]) -> dict[str, int]:
+    """But for those that bad versions answered: who said what, and how often."""
+    found, known_bad = Counter[str](), set(bad)
+    for revision, tally in counted.revisions.items():
+        for code, count in tally.codes.items():
+            if int(code) >= FIRST_BAD and revision not in known_bad:
+                found[f"{code} by {'the gateway' if revision == UNNAMED else 'a pod'}"] += count
+    for what, count in counted.transport.items():
+        found[f"no answer ({what})"] += count
+    return dict(found.most_common())
 
 
 def exposure(outcome: Outcome, counted: Snapshot) -> Exposure:

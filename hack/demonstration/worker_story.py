@@ -5,26 +5,25 @@ that fails only when all messages come to it is switched back.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 from controller.kube.client import KubeClient
-from hack.demonstration.beside import apply_beside
-from hack.demonstration.git_server import serving
 from hack.demonstration.jobs import Jobs
 from hack.demonstration.preview import OfWorker, Tester
-from hack.demonstration.releasing import Fate, Named, Outcome, Releasing, Say, Version
-from hack.demonstration.repository import Host, Repository
+from hack.demonstration.releasing import Fate, Named, Outcome, Version
+from hack.demonstration.repository import GITOPS
 from hack.demonstration.service_story import longest
-from hack.install import CHECKOUT, Kubectl, make_secret
+from hack.demonstration.story import Story
+from hack.demonstration.telling import Summary
+from hack.install import Kubectl, make_secret
 from hack.node import aws
-from hack.node.cluster import Cluster
 from workloads.common.job_row import Row, State
 
 NAMESPACE, NAME = "media", "image-worker"
 RATE = 6.0
-MANIFEST, PATCH = Path("gitops/demo/worker/release.yaml"), Path("gitops/demo/worker/blue-green/strategy.yaml")
+FOLDER = GITOPS / "demo/worker"
 VERSIONS = (
     Version("2: a good one", {"VERSION": "2"}, Fate.PROMOTED),
     Version("3: fails half of its jobs", {"VERSION": "3", "ERROR_RATE": "0.5"}),
@@ -44,101 +43,81 @@ _QUIET_S = 5.0
 _DRAIN_S = 90.0
 
 
-@dataclass(frozen=True)
-class WorkerSummary:
-    releases: tuple[Outcome, ...]
-    touched: dict[str, int]
+@dataclass(frozen=True, kw_only=True)
+class WorkerSummary(Summary):
+    touched: Mapping[str, int]
     """Jobs that a version which was rolled back had in its hands, by version."""
     jobs: int
     completed: int
     lost: int
-    """Neither completed nor failed for good, a while after the last was sent."""
+    """Neither completed nor failed for good when no other had been for a while."""
     dead_lettered: int
     made_twice: int
-    history: tuple[str, ...] = ()
-    """Of the repository: who wrote what, newest first."""
-    switch_s: float | None = None
-    """From the decision to the last job that the version before began, at its longest; None without a switch."""
-    return_s: float | None = None
-    """From the decision to the last job that the version which was switched back began."""
     exposed_s: float | None = None
-    """From the first to the last of these."""
+    """From the first to the last job that the version which was switched back began."""
 
     @property
     def well(self) -> bool:
-        return all(each.done for each in self.releases) and not (self.lost or self.made_twice)
+        return super().well and not (self.lost or self.made_twice)
+
+    def harm(self) -> Mapping[str, str]:
+        return {
+            version: f"{count} jobs touched" if count else "no job has met it"
+            for version, count in self.touched.items()
+        }
+
+    def counts(self) -> Mapping[str, object]:
+        exposed = {} if self.exposed_s is None else {"exposed": f"{self.exposed_s} s, until it was switched back"}
+        return {
+            "jobs": f"{self.jobs}, {self.completed} completed",
+            "lost, made twice, dead-lettered": f"{self.lost}, {self.made_twice}, {self.dead_lettered}",
+            **self._times("job begun"),
+            **exposed,
+        }
 
 
-class WorkerStory:
-    def __init__(
-        self,
-        cluster: Cluster,
-        repository: Repository,
-        say: Say,
-        versions: Sequence[Version] = VERSIONS,
-        tester: Tester | None = None,
-    ) -> None:
-        self._cluster = cluster
-        self._repository = repository
-        self._versions = versions
-        self._releasing = Releasing(cluster, repository, Named(NAMESPACE, NAME), say, tester)
+class WorkerStory(Story[WorkerSummary]):
+    release: ClassVar = Named(NAMESPACE, NAME)
+    folder: ClassVar = FOLDER
+    stepwise: ClassVar = VERSIONS
+    switched: ClassVar = SWITCHED
 
-    @classmethod
-    def of_steps(cls, cluster: Cluster, directory: Path, say: Say, *, host: Host = serving) -> "WorkerStory":
-        """`directory` is for the git repository."""
-        return cls(cluster, Repository(directory, MANIFEST, host=host), say)
+    def _tester(self) -> Tester:
+        return OfWorker(self._cluster, NAMESPACE, NAME)
 
-    @classmethod
-    def of_switches(cls, cluster: Cluster, directory: Path, say: Say, *, host: Host = serving) -> "WorkerStory":
-        """With `blueGreen`. `directory` is for the git repository."""
-        repository = Repository(directory, MANIFEST, PATCH, host=host)
-        return cls(cluster, repository, say, SWITCHED, OfWorker(cluster, NAMESPACE, NAME))
+    async def _tell(self, kube: KubeClient) -> WorkerSummary:
+        releasing, kubectl = self._releasing, Kubectl(self._cluster)
+        kubectl.apply("-f", FOLDER / "namespace.yaml")
+        make_secret(kubectl, "aws", NAMESPACE, **aws.environment(self._cluster.in_cluster.aws_url))
+        async with Jobs.flowing(aws.environment(self._cluster.aws_url), rate=RATE) as jobs, releasing.followed():
+            releasing.restart_clock()
+            releasing.tell(f"load: {RATE:g} jobs/s are sent to the queue")
+            await releasing.commit(kube, "version 1", VERSION="1")
+            first = await releasing.until_over(kube)
+            await asyncio.sleep(_QUIET_S)
+            outcomes = await releasing.one_after_the_other(kube, self._versions, first)
+            jobs.raise_if_stuck()
+            await jobs.stop()
+            releasing.tell("no more jobs are sent")
+            rows = await jobs.ended(releasing.tell, seconds=_DRAIN_S)
+            return await self._summary(rows, outcomes, jobs)
 
-    async def tell(self) -> WorkerSummary:
-        kube = await KubeClient.connect(str(self._cluster.kubeconfig))
-        try:
-            with self._repository.hosted():
-                async with Jobs.flowing(aws.environment(self._cluster.aws_url), rate=RATE) as jobs:
-                    return await self._tell(kube, jobs)
-        finally:
-            await kube.close()
-
-    async def _tell(self, kube: KubeClient, jobs: Jobs) -> WorkerSummary:
-        releasing = self._releasing
-        await asyncio.to_thread(self._prepare)
-        releasing.restart_clock()
-        await releasing.commit("version 1", VERSION="1")
-        releasing.tell(f"{RATE:g} jobs/s are sent to the queue")
-        first = await releasing.until_over(kube)
-        await asyncio.sleep(_QUIET_S)
-        outcomes = await releasing.one_after_the_other(kube, self._versions, first)
-        jobs.raise_if_stuck()
-        await jobs.stop()
-        releasing.tell("no more jobs are sent")
-        rows = await jobs.ended(seconds=_DRAIN_S)
+    async def _summary(self, rows: Sequence[Row], outcomes: Sequence[Outcome], jobs: Jobs) -> WorkerSummary:
         return WorkerSummary(
-            releases=outcomes,
+            releases=tuple(outcomes),
             touched={each.version: _touched(rows, each.revision) for each in outcomes if not each.good},
             jobs=jobs.sent,
             completed=_count(rows, State.COMPLETED),
             lost=jobs.sent - _count(rows, State.COMPLETED) - _count(rows, State.FAILED),
             dead_lettered=_count(rows, State.FAILED),
             made_twice=await jobs.made_twice(),
-            history=await asyncio.to_thread(self._repository.history),
+            **await asyncio.to_thread(self._in_git),
             switch_s=longest(
                 _last_begun(rows, one.before, since=one.switched_at) for one in outcomes if one.fate is Fate.KEPT
             ),
             return_s=longest(_last_begun(rows, one.revision, since=one.returned_at) for one in outcomes),
             exposed_s=longest(_exposed(rows, one) for one in outcomes if one.fate is Fate.RETURNED),
         )
-
-    def _prepare(self) -> None:
-        kubectl = Kubectl(self._cluster)
-        kubectl.apply("-f", CHECKOUT / "gitops/demo/worker/namespace.yaml")
-        make_secret(kubectl, "aws", NAMESPACE, **aws.environment(self._cluster.in_cluster.aws_url))
-        self._releasing.open_repository()
-        self._releasing.forget_earlier()
-        apply_beside(kubectl, CHECKOUT / "gitops/demo/worker", NAMESPACE)
 
 
 def _count(rows: Sequence[Row], state: State) -> int:

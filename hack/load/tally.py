@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 UNNAMED = "-"
 """Revision of an answer that names none: the router's own 404, 502 or 503."""
 
-_FIRST_BAD = 400
+FIRST_BAD = 400
 """The first status that is no success."""
 
 _MOST_REASONS = 20
@@ -70,7 +70,7 @@ class _Revision:
         self.first = self.first or at
         self.last = at
         self.codes[code] += 1
-        if code >= _FIRST_BAD:
+        if code >= FIRST_BAD:
             self.bad += 1
             self.first_bad = self.first_bad or at
             self.last_bad = at
@@ -103,7 +103,7 @@ class Ledger:
     def answered(self, *, revision: str, code: int, at: float, ms: float, body: bytes = b"") -> None:
         self.revisions.setdefault(revision or UNNAMED, _Revision()).add(code, at)
         self.latencies[next((edge for edge in _EDGES_MS if ms <= edge), _EDGES_MS[-1])] += 1
-        if code >= _FIRST_BAD:
+        if code >= FIRST_BAD:
             self._complained(code, body)
 
     def _complained(self, code: int, body: bytes) -> None:

@@ -13,7 +13,20 @@ from hack.node import paths
 
 GO = (1, 26)
 KUBERNETES = "1.36.3"
-_VERSION = "k8s.io/component-base/version"
+_MAJOR, _MINOR, _ = KUBERNETES.split(".")
+_STAMP = " ".join(
+    f"-X k8s.io/component-base/version.{name}={value}"
+    for name, value in {"gitVersion": f"v{KUBERNETES}", "gitMajor": _MAJOR, "gitMinor": _MINOR}.items()
+)
+
+# Without a cluster to ask, charts are made for this version of Kubernetes.
+_HELM_STAMP = " ".join(
+    (
+        "-X helm.sh/helm/v3/internal/version.version=v3.22.0",
+        f"-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor={_MAJOR}",
+        f"-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor={_MINOR}",
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +101,7 @@ class Program:
 
 
 def _kubernetes(name: str, seconds: int) -> Program:
-    major, minor, _ = KUBERNETES.split(".")
-    stamp = f"-X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor={major} -X {_VERSION}.gitMinor={minor}"
-    source = GoTool(module="kubernetes", package=f"k8s.io/kubernetes/cmd/{name}", ldflags=stamp)
+    source = GoTool(module="kubernetes", package=f"k8s.io/kubernetes/cmd/{name}", ldflags=_STAMP)
     return Program(name=name, version=KUBERNETES, source=source, seconds=seconds)
 
 
@@ -206,6 +217,17 @@ def _programs() -> Iterator[Program]:
         seconds=10,
     )
     yield Program(
+        name="kapacitord",
+        version="1.7.6",
+        source=GoTool(
+            module="kapacitor",
+            package="github.com/influxdata/kapacitor/cmd/kapacitord",
+            ldflags="-X main.version=1.7.6",
+            libflux=True,
+        ),
+        seconds=240,
+    )
+    yield Program(
         name="traefik-crds",
         version="3.7.13",
         source=GoFiles(
@@ -215,15 +237,51 @@ def _programs() -> Iterator[Program]:
         ),
         seconds=15,
     )
+    yield Program(
+        name="helm",
+        version="3.22.0",
+        source=GoTool(module="helm", package="helm.sh/helm/v3/cmd/helm", ldflags=_HELM_STAMP),
+        seconds=100,
+    )
+    yield Program(
+        name="kubeadm",
+        version=KUBERNETES,
+        source=GoTool(module="kubeadm", package="k8s.io/kubernetes/cmd/kubeadm", ldflags=_STAMP),
+        seconds=60,  # 15 s beside what Kubernetes' other programs have compiled
+    )
+    yield Program(
+        name="kind",
+        version="0.33.0",
+        source=GoTool(module="kind", package="sigs.k8s.io/kind"),
+        seconds=15,
+    )
+    yield Program(
+        name="kind-node-files",  # what kind's own node image is made of, beside packages and programs
+        version="0.33.0",
+        source=GoFiles(module="kind", path="sigs.k8s.io/kind", folder="images/base/files"),
+        seconds=5,
+    )
 
 
 PROGRAMS = {program.name: program for program in _programs()}
 
-TESTED_WITH = frozenset({"gitea", "gitea-files", "kustomize-controller", "kustomize-controller-crds", "argo-cd-rules"})
-"""Only some tests need these; whoever does builds them, so that the first run does not grow."""
-
-# Go is only fetched where the machine has none that is new enough.
-NATIVE = tuple(name for name in PROGRAMS if name != "go" and name not in TESTED_WITH)
+_KUBERNETES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "pause")
+HOSTED = (
+    "influxd",
+    "telegraf",
+    "traefik",
+    "kubectl",
+    "ministack",
+    "gateway-api",
+    "traefik-crds",
+)
+"""What stands beside every cluster, and what is applied to it."""
+KIND = (*HOSTED, "kind")
+"""On a node image of a registry."""
+KIND_NODE = (*_KUBERNETES, "kubectl", "kind-node-files", "kubeadm")
+"""What a node image of our own is made of; CoreDNS stands beside the cluster there."""
+NATIVE = (*_KUBERNETES, "coredns", *HOSTED)
+# What only some tests need, whoever runs them builds, so that the first run does not grow.
 
 
 def folder(program: Program) -> Path:

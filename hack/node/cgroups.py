@@ -1,4 +1,4 @@
-"""The control groups that hold all pods of the node: what is in them is ours to end."""
+"""The control groups that hold all pods of a cluster: what is in them is ours to end."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def hierarchies() -> list[Path]:
     return sorted(path.resolve() for path in _ROOT.iterdir() if path.is_dir() and not path.is_symlink())
 
 
-def create() -> None:
+def create(name: str = NAME) -> None:
     """The kubelet wants its root to exist with every controller.
 
     On a node of its own the programs of the host are one group against all pods. Here each counts for itself (router,
@@ -36,7 +36,7 @@ def create() -> None:
         if available.exists():  # v2: a group has what its parent hands down
             for controller in _CONTROLLERS & set(available.read_text().split()):
                 (hierarchy / "cgroup.subtree_control").write_text(f"+{controller}")
-        group = hierarchy / NAME
+        group = hierarchy / name
         group.mkdir(exist_ok=True)
         for setting in ("cpuset.cpus", "cpuset.mems"):
             inherited = hierarchy / setting
@@ -47,9 +47,13 @@ def create() -> None:
                 (group / setting).write_text(str(_PROGRAMS * of_one))
 
 
-def destroy() -> None:
+def destroy(name: str = NAME) -> None:
     """Ends every process of every pod, then removes the groups."""
-    groups = [group for hierarchy in hierarchies() if (group := hierarchy / NAME).exists()]
+    groups = [group for hierarchy in hierarchies() if (group := hierarchy / name).exists()]
+    for group in groups:
+        for frozen in group.rglob("freezer.state"):  # v1: who is frozen does not even die
+            if frozen.read_text().strip() != "THAWED":
+                frozen.write_text("THAWED")
     deadline = time.monotonic() + _SECONDS
     while members := {pid for group in groups for pid in _members(group)}:
         if time.monotonic() > deadline:

@@ -1,64 +1,90 @@
-"""One native cluster per machine: bridge, ports and firewall tables are the machine's."""
+"""One cluster of each backend per machine: bridge, addresses, ports and firewall tables are the machine's."""
 
 import fcntl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from hack.node import leftovers, mounts
+from hack.node.process import record, running
 from hack.node.trouble import TroubleError
 
-_FOLDER = Path("/run/pointsman")
-_OWNER = _FOLDER / "owner"
-_LOCK = _FOLDER / "lock"
 
+@dataclass(frozen=True)
+class Claim:
+    folder: Path
 
-@contextmanager
-def exclusive() -> Iterator[None]:
-    """Two `hack/cluster` commands that change something go one after the other."""
-    lock = _locked()
-    try:
-        yield
-    finally:
-        if owner() is None:  # nothing runs: leave no trace
-            _LOCK.unlink()
-            with suppress(OSError):  # another command has made its lock there already
-                _FOLDER.rmdir()
-        lock.close()
+    @property
+    def _owner(self) -> Path:
+        return self.folder / "owner"
 
+    @property
+    def _lock(self) -> Path:
+        return self.folder / "lock"
 
-def _locked() -> IO[str]:
-    while True:
-        _FOLDER.mkdir(parents=True, exist_ok=True)
-        lock = _LOCK.open("w")
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Two `hack/cluster` commands that change something go one after the other."""
+        lock = self._locked()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("waiting for another hack/cluster to finish", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if _LOCK.exists() and _LOCK.samefile(f"/proc/self/fd/{lock.fileno()}"):
-            return lock
-        lock.close()  # the one before has removed the file
+            yield
+        finally:
+            if self.owner() is None:  # nothing runs: leave no trace
+                self._lock.unlink()
+                with suppress(OSError):  # another command has made its lock there already
+                    self.folder.rmdir()
+            lock.close()
+
+    def _locked(self) -> IO[str]:
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = self._lock.open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("waiting for another hack/cluster to finish", file=sys.stderr, flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._lock.exists() and self._lock.samefile(f"/proc/self/fd/{lock.fileno()}"):
+                return lock
+            lock.close()  # the one before has removed the file
+
+    def owner(self) -> Path | None:
+        """The state directory of the cluster that this machine runs, if any."""
+        try:
+            return Path(self._owner.read_text())
+        except FileNotFoundError:
+            return None
+
+    def take(self, state: Path) -> None:
+        held = self.owner()
+        if held not in {None, state}:
+            raise TroubleError(
+                f"this machine already runs the cluster of {held.parent}: run `hack/cluster down` there first."
+            )
+        self._owner.write_text(str(state))
+
+    def end(self, state: Path, take_down: Callable[[], None]) -> None:
+        """Takes the cluster of `state` down; where another checkout's runs, what a reboot has left of it here."""
+        with self.exclusive():
+            if self.owner() in {None, state}:
+                take_down()
+            else:
+                mounts.unmount(state)
+                leftovers.remove_folder(state)
+
+    def release(self, state: Path) -> None:
+        if self.owner() == state:
+            self._owner.unlink()
 
 
-def owner() -> Path | None:
-    """The state directory of the cluster that this machine runs, if any."""
-    try:
-        return Path(_OWNER.read_text())
-    except FileNotFoundError:
-        return None
+def is_abandoned(state: Path, parts: Sequence[str]) -> bool:
+    """Its checkout was deleted while it ran, or none of its programs lives, as after the end of a CI job."""
+    deleted = not (state.parent / "hack" / "cluster").exists()
+    return deleted or not any(running(record(state, name)) for name in parts)
 
 
-def take(state: Path) -> None:
-    held = owner()
-    if held not in {None, state}:
-        raise TroubleError(
-            f"this machine already runs the cluster of {held.parent}: run `hack/cluster down` there first."
-        )
-    _OWNER.write_text(str(state))
-
-
-def release(state: Path) -> None:
-    if owner() == state:
-        _OWNER.unlink()
+NATIVE = Claim(Path("/run/pointsman"))
+KIND = Claim(Path("/run/pointsman-kind"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from hack.node import build, images
-from hack.node.backend import choose
+from hack.node.backend import BACKENDS, choose
 from hack.node.binaries import NATIVE
 from hack.node.progress import duration
 from hack.node.trouble import TroubleError
@@ -17,6 +17,8 @@ from hack.node.trouble import TroubleError
 _EXAMPLES = """\
     examples:
       hack/cluster up                    start it, or mend what has died; builds what is missing first
+      hack/cluster up --backend kind --nodes 3
+                                         three nodes, as containers of a Docker engine: the machine's or a private one
       hack/cluster status --json         what runs, for scripts; exit code 1 unless all does
       hack/cluster logs kubelet -f       follow one program's log
       hack/cluster image localhost/web:1 --dockerfile workloads/subject/Dockerfile
@@ -49,7 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, what: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
 
-    command("up", "start it, or what of it does not run").set_defaults(run=_up)
+    up = command("up", "start it, or what of it does not run")
+    up.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        help="default: that of the cluster there is; else kind where a Docker engine answers to root, else native",
+    )
+    up.add_argument("--nodes", type=int, metavar="N", help="of kind: one control plane and N-1 workers; default: 1")
+    up.set_defaults(run=_up)
     command("down", "end it and remove all it left on the machine; the cache stays").set_defaults(run=_down)
 
     status = command("status", "what runs")
@@ -74,12 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(_: argparse.Namespace) -> int:
+def _up(arguments: argparse.Namespace) -> int:
+    if arguments.nodes is not None and arguments.nodes < 1:
+        raise TroubleError(f"--nodes {arguments.nodes}: a cluster has at least one node.")
     began = time.monotonic()
-    cluster = choose().up()
+    cluster = choose(arguments.backend, nodes=arguments.nodes).up()
     print(
         dedent(f"""\
-            The cluster is up after {duration(time.monotonic() - began)}.
+            The cluster ({cluster.backend}) is up after {duration(time.monotonic() - began)}.
               gateway    {cluster.gateway_url} (HTTPRoutes with parentRef gateways/public)
               InfluxDB   {cluster.influx.url} (org {cluster.influx.org}, bucket {cluster.influx.bucket})
               all of it  .cluster/cluster.json

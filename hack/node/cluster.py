@@ -43,6 +43,10 @@ class Cluster:
     postgres_url: str
     """Of its administrator, by a socket of this machine."""
     in_cluster: InCluster
+    address: str
+    """Of this machine, as pods reach what else runs on it."""
+    networks: tuple[str, ...]
+    """Of pods, of Services, and of this machine as pods see it."""
 
     @property
     def export(self) -> str:
@@ -69,6 +73,8 @@ class Cluster:
             aws_url=content["aws_url"],
             postgres_url=content["postgres_url"],
             in_cluster=InCluster(**content["in_cluster"]),
+            address=content["address"],
+            networks=tuple(content["networks"]),
         )
 
 

@@ -108,7 +108,11 @@ class ControlPlane:
         self.start()
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # what did start would stay
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +129,7 @@ class ControlPlane:
         context = ssl.create_default_context(cafile=str(self.authority.pair.certificate))
         admin = self.authority.client("admin", user="admin", group="system:masters")
         context.load_cert_chain(admin.certificate, admin.key)
-        return httpx.Client(base_url=self.url, verify=context, timeout=5, trust_env=False)
+        return httpx.Client(base_url=self.url, verify=context, timeout=30, trust_env=False)
 
     def _record(self, name: str) -> Path:
         return record(self.directory, name)

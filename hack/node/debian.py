@@ -1,6 +1,5 @@
 """The programs that come from Debian: for containers, their network and images; a database and a browser for tests."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hack.node import paths
+from hack.node.alone import alone
 from hack.node.trouble import TroubleError
 
 # What a package is needed for: a file that tells whether it is installed.
@@ -27,6 +27,16 @@ CLUSTER = {
 }
 BROWSER = {"chromium": "/usr/bin/chromium", "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"}
 DATABASE = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
+ENGINE = ("docker.io", "tini")
+"""Not installed: the engine would be the machine's, and packages of Docker's own conflict with Debian's."""
+ENGINE_NEEDS = CLUSTER | {
+    "iptables": "/usr/sbin/iptables",  # for the name server that each container has
+    "libdevmapper1.02.1": "/usr/lib/*/libdevmapper.so.1.02.1",
+    "libsystemd0": "/usr/lib/*/libsystemd.so.0",
+}
+PROMETHEUS = {"prometheus": "/usr/bin/prometheus"}
+ALERTMANAGER = {"prometheus-alertmanager": "/usr/bin/prometheus-alertmanager"}
+INFLUXDB_1 = {"influxdb": "/usr/bin/influxd"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _NO_FIRST_DATABASE = Path("/etc/postgresql-common/createcluster.d/pointsman.conf")
 
@@ -41,7 +51,7 @@ def missing(packages: Mapping[str, str] = CLUSTER) -> list[str]:
 def ensure(needed: Mapping[str, str] = CLUSTER, *, by: str = "the native cluster") -> None:
     """Installs what is missing; raises TroubleError where that is not possible."""
     if missing(needed):
-        with _alone():  # tests run as several processes, of which the others find it installed
+        with alone("debian"):  # tests run as several processes, of which the others find it installed
             _install(missing(needed), by)
 
 
@@ -66,20 +76,43 @@ def _install(packages: Sequence[str], by: str) -> None:
         subprocess.run(["systemctl", "--quiet", "disable", "containerd"], check=True)
 
 
-def _apt(command: Sequence[str]) -> str:
+def unpacked(packages: Sequence[str]) -> Path:
+    """A folder with the packages' files, which are not installed. Fetched once."""
+    place = paths.cache() / "debian" / "+".join(packages)
+    if not place.exists():
+        with alone("debian"):
+            if not place.exists():
+                _unpack(packages, place)
+    return place
+
+
+def _unpack(packages: Sequence[str], place: Path) -> None:
+    if shutil.which("apt-get") is None:
+        raise TroubleError("this needs packages of Debian, and there is no apt-get: start a Docker engine instead.")
+    work = place.with_suffix(".new")
+    shutil.rmtree(work, ignore_errors=True)
+    archives = work / "archives"
+    archives.mkdir(parents=True)
+    command = ["apt-get", "download", "--quiet", *packages]
+    print(f"fetching {' '.join(packages)} from Debian", file=sys.stderr, flush=True)
+    failure = _apt(command, cwd=archives)
+    if failure:
+        failure = _apt(["apt-get", "update"]) or _apt(command, cwd=archives)
+    if failure:
+        raise TroubleError(f"`{' '.join(command)}` failed. It said:\n{failure}")
+    for archive in archives.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "--extract", archive, work / "files"], check=True)
+    (work / "files").rename(place)
+    shutil.rmtree(work)
+
+
+def _apt(command: Sequence[str], *, cwd: Path | None = None) -> str:
     """What it said, if it failed."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     return done.stdout + done.stderr if done.returncode else ""
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    file = paths.cache() / "lock" / "debian"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

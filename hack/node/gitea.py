@@ -1,7 +1,7 @@
 """A Gitea: a forge with git over HTTPS, pull requests, protected branches and webhooks. Tests start their own.
 
 It refuses to run as root. Started by root it runs as `nobody`, below a folder of its own, where that user may look: it
-takes its program and files along. No SSH, no mail, no jobs; a database of SQLite.
+takes its program and files along. SSH where it is given a host key; no mail, no jobs; a database of SQLite.
 """
 
 import os
@@ -19,11 +19,13 @@ from typing import Self
 import httpx
 
 from hack.node import build
+from hack.node.network import SERVICE_CIDR
 from hack.node.process import Daemon, free_port, record, running, stop
 from hack.node.trouble import TroubleError
 
 _NAME = "gitea"
 _PREFIX = "pointsman-gitea-"
+_HOST_KEY = "ssh_host_key"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
 _UNPRIVILEGED = "nobody"
 _READY_SECONDS = 60
@@ -36,9 +38,21 @@ ADMIN = "admin1"  # `admin` is reserved
 class Gitea:
     """`start` after `stop` finds everything again; `remove`, or leaving the block, takes it all away."""
 
-    def __init__(self, *, certificate: Path, key: Path, ca: Path | None = None, address: str = "127.0.0.1") -> None:
-        """`ca`: who signed the certificate; None: it signed itself."""
+    def __init__(
+        self,
+        *,
+        certificate: Path,
+        key: Path,
+        ca: Path | None = None,
+        address: str = "127.0.0.1",
+        root_url: str = "",
+        ssh_key: Path | None = None,
+    ) -> None:
+        """`ca`: who signed the certificate; None: it signed itself. `root_url`: what it calls itself, in links.
+        `ssh_key`: of the host; None: no SSH.
+        """
         self._address = address
+        self._root_url = root_url
         self._ca = ca or certificate
         _clear_left()
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -48,6 +62,8 @@ class Gitea:
         self._certificate = certificate
         self._key = key
         self._port = free_port()
+        self._ssh_key = ssh_key
+        self.ssh_port = free_port() if ssh_key else 0
         self._user = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self.password = secrets.token_urlsafe(16)
 
@@ -98,6 +114,10 @@ class Gitea:
         return self.folder / _NAME
 
     @property
+    def database(self) -> Path:
+        return self._database / "gitea.db"
+
+    @property
     def _config(self) -> Path:
         return self.folder / "app.ini"
 
@@ -110,13 +130,17 @@ class Gitea:
         _place(build.program("gitea"), self._program)
         for name in _FOLDERS:
             shutil.copytree(files / name, self.folder / "files" / name, copy_function=shutil.copyfile)
-        for source, name in ((self._certificate, "tls.crt"), (self._key, "tls.key")):
-            shutil.copyfile(source, self.folder / name)
+        secret = {"tls.crt": self._certificate, "tls.key": self._key, _HOST_KEY: self._ssh_key}
+        for name, source in secret.items():
+            if source is not None:
+                shutil.copyfile(source, self.folder / name)
+                (self.folder / name).chmod(0o600)
         self._config.touch(mode=0o600)
         self._config.write_text(self._settings())
         if os.geteuid() == 0:
-            for path in (self.folder, self._database, self._config, self.folder / "tls.key"):
-                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+            for path in (self.folder, self._database, self._config, *(self.folder / name for name in secret)):
+                if path.exists():
+                    os.chown(path, self._user.pw_uid, self._user.pw_gid)
         self.folder.chmod(0o700)
 
     def _settings(self) -> str:
@@ -128,16 +152,16 @@ WORK_PATH = {self.folder}
 PROTOCOL = https
 HTTP_ADDR = {self._address}
 HTTP_PORT = {self._port}
-ROOT_URL = {self.url}/
+ROOT_URL = {self._root_url or self.url}/
 CERT_FILE = {self.folder / "tls.crt"}
 KEY_FILE = {self.folder / "tls.key"}
 STATIC_ROOT_PATH = {self.folder / "files"}
-DISABLE_SSH = true
+{self._ssh()}
 OFFLINE_MODE = true
 
 [database]
 DB_TYPE = sqlite3
-PATH = {self._database / "gitea.db"}
+PATH = {self.database}
 
 [repository]
 ROOT = {self.folder / "repositories"}
@@ -152,7 +176,7 @@ PASSWORD_HASH_ALGO = pbkdf2$1$20
 DISABLE_REGISTRATION = true
 
 [webhook]
-ALLOWED_HOST_LIST = loopback
+ALLOWED_HOST_LIST = loopback,{SERVICE_CIDR}
 SKIP_TLS_VERIFY = true
 
 [log]
@@ -180,6 +204,20 @@ ENABLED = false
 [cron]
 ENABLED = false
 """
+
+    def _ssh(self) -> str:
+        if self._ssh_key is None:
+            return "DISABLE_SSH = true"
+        return f"""\
+START_SSH_SERVER = true
+BUILTIN_SSH_SERVER_USER = git
+SSH_DOMAIN = {self._address}
+SSH_PORT = {self.ssh_port}
+SSH_LISTEN_HOST = {self._address}
+SSH_LISTEN_PORT = {self.ssh_port}
+SSH_ROOT_PATH = {self.folder / "ssh"}
+SSH_SERVER_HOST_KEYS = {self.folder / _HOST_KEY}
+SSH_CREATE_AUTHORIZED_KEYS_FILE = false"""
 
     def _daemon(self) -> Daemon:
         command = [*self._as_user(), self._program, "web", "--config", self._config]

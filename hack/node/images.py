@@ -4,14 +4,11 @@ An image is built anew when its Dockerfile, what that copies, its arguments or
 the base have changed, and is otherwise taken from the cache.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,11 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hack.node import debian, mounts, paths
+from hack.node.alone import alone
+from hack.node.commands import output_of
 from hack.node.progress import Steps
 from hack.node.trouble import TroubleError
 
 BASE = "localhost/python-base:bookworm"
-_PACKAGES = "ca-certificates,git,openssh-client,python-is-python3,python3,python3-pip"
+_PACKAGES = "ca-certificates,git,gpg,gpg-agent,openssh-client,python-is-python3,python3,python3-pip"
 _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.IGNORECASE)
 _NOT_COPIED = {"__pycache__", ".git", ".venv"}  # caches: they change without the image changing
 _TRUST = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -56,7 +55,7 @@ def build(tag: str, *, dockerfile: Path, context: Path, build_args: Mapping[str,
     archive = folder / f"{re.sub(r'[^a-z0-9.-]+', '_', name)}.{digest[:20]}.tar"
     if archive.exists():
         return archive
-    with _only_one(), Steps() as steps:
+    with alone("images", waiting="waiting for another process that builds an image"), Steps() as steps:
         if archive.exists():  # another process has built it meanwhile
             return archive
         base = _base(steps)
@@ -181,7 +180,7 @@ def _base(steps: Steps) -> Path:
             tempfile.TemporaryDirectory(dir=archive.parent) as work,
         ):
             root, image = Path(work) / "root.tar", Path(work) / "image.tar"
-            _run([*_BOOTSTRAP, str(root)])
+            output_of([*_BOOTSTRAP, str(root)])
             container = _said(buildah, "from", "scratch")
             _said(buildah, "add", container, str(root), "/")
             _said(buildah, "config", "--cmd=python3", container)
@@ -209,24 +208,4 @@ def _storage() -> Iterator[list[str]]:
 
 
 def _said(buildah: list[str], *arguments: str) -> str:
-    return _run([*buildah, *arguments]).strip()
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise TroubleError(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-@contextmanager
-def _only_one() -> Iterator[None]:
-    folder = paths.cache() / "lock"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "images").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("waiting for another process that builds an image", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return output_of([*buildah, *arguments]).strip()

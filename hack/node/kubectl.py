@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hack.node import build, paths
+from hack.node import build, network, paths
+from hack.node.kubelet import CLUSTER_DNS
 from hack.node.trouble import TroubleError
 
 _USED_HERE = [
@@ -33,12 +34,20 @@ class Kubectl:
     def apply_object(self, content: dict[str, Any]) -> None:
         self("apply", *self._apply, "--filename=-", text=json.dumps(content))
 
-    def apply_defaults(self, *, influx_token: str) -> None:
+    def apply_defaults(
+        self, *, influx_token: str, address: str = network.ADDRESS, name_server: str = CLUSTER_DNS
+    ) -> None:
+        """`address`: of the programs beside the cluster. `name_server`: the address of the Service that leads pods to
+        CoreDNS there; empty where the cluster has its own.
+        """
         crds = build.program("gateway-api")
         traefiks = build.program("traefik-crds") / "kubernetes-crd-definition-v1.yml"
         self.apply(crds, traefiks, _MANIFESTS / "namespaces.yaml")
         self("wait", "--for=condition=Established", "--timeout=30s", *_USED_HERE)
-        self.apply(*(_MANIFESTS / f"{name}.yaml" for name in ("dns", "monitoring", "aws", "databases", "gateway")))
+        names = ["monitoring", "aws", "databases", "gateway", *(["dns"] if name_server else [])]
+        texts = [(_MANIFESTS / f"{name}.yaml").read_text() for name in names]
+        text = "\n---\n".join(texts).replace(f'"{network.ADDRESS}"', f'"{address}"').replace(CLUSTER_DNS, name_server)
+        self("apply", *self._apply, "--filename=-", text=text)
         self.apply_object(
             {
                 "apiVersion": "v1",

@@ -1,5 +1,6 @@
 """What a node leaves outside its state directory, and processes whose pid file is lost."""
 
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ _FOLDERS = (
     Path("/run/containerd"),
     Path("/run/mount"),
 )
-_OF_DEBIAN = {"containerd", "containerd-shim-runc-v2", "ctr", "postgres"}
+_OF_DEBIAN = {"containerd", "containerd-shim-runc-v2", "ctr", "docker", "docker-proxy", "dockerd", "postgres"}
 
 
 def end_processes(*folders: Path) -> None:
@@ -71,6 +72,11 @@ def _device_plugin_socket() -> list[Path]:
     """The kubelet makes it below /var/lib whatever its --root-dir; another one would have more there."""
     alone = _KUBELET.exists() and {entry.name for entry in _KUBELET.iterdir()} == {"device-plugins"}
     return [_KUBELET / "device-plugins" / "kubelet.sock"] if alone else []
+
+
+def remove_folder(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def remove(files: list[Path]) -> None:

@@ -6,7 +6,6 @@ finds it whatever was killed before.
 """
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -14,17 +13,31 @@ from pathlib import Path
 
 import httpx
 
-from hack.node import build, cgroups, claim, debian, images, kubelet, leftovers, mounts, network, paths, pause, services
-from hack.node.aws import LocalAws
-from hack.node.backend import Part, Status
+from hack.node import (
+    build,
+    cgroups,
+    debian,
+    hosted,
+    images,
+    kubelet,
+    leftovers,
+    mounts,
+    network,
+    paths,
+    scratch_image,
+    services,
+)
+from hack.node.backend import NATIVE as NAME
+from hack.node.backend import Part, Status, keep
 from hack.node.binaries import NATIVE
-from hack.node.cluster import Cluster, InCluster, Influx, cluster_file, load_cluster
+from hack.node.claim import NATIVE as CLAIM
+from hack.node.claim import is_abandoned
+from hack.node.cluster import Cluster, cluster_file, load_cluster
 from hack.node.containers import PAUSE_IMAGE, Containers
 from hack.node.controlplane import ControlPlane, Ports
-from hack.node.influx import InfluxDB
+from hack.node.hosted import Hosted
 from hack.node.kubectl import Kubectl
-from hack.node.postgres import Listening, Postgres
-from hack.node.process import Daemon, record, running, stop
+from hack.node.process import record, running, stop
 from hack.node.trouble import TroubleError
 
 __all__ = ["Native", "load_cluster"]
@@ -62,50 +75,31 @@ class Native:
             ports=Ports(apiserver=_APISERVER_PORT, etcd=12379, etcd_peer=12380),
         )
         self.containers = Containers(self.state)
-        self.influx = InfluxDB(self.state, address=network.ADDRESS, port=services.INFLUX_PORT)
-        self.aws = LocalAws(self.state, address=network.ADDRESS, port=services.AWS_PORT)
-        self.postgres = Postgres(
-            _POSTGRES,
-            log_in=self.state,
-            listening=Listening(network.ADDRESS, services.POSTGRES_PORT, clients=network.POD_CIDR),
+        self.hosted = Hosted(
+            self.state,
+            address=network.ADDRESS,
+            clients=network.POD_CIDR,
+            database=_POSTGRES,
+            kubeconfig=self.plane.kubeconfig,
+            gateway=services.Gateway(),
         )
 
     def up(self) -> Cluster:
         self._check_machine()
-        with claim.exclusive():
+        with CLAIM.exclusive():
             debian.ensure()  # first: what belongs to whom is asked with programs of Debian's
             self._take_machine()
             programs = build.ensure(*NATIVE)
             self._start()
-            cluster = Cluster(
-                backend="native",
-                kubeconfig=self.plane.kubeconfig,
-                kubectl=programs["kubectl"],
-                gateway_url=f"http://127.0.0.1:{services.GATEWAY_PORT}",
-                retrying_url=f"http://127.0.0.1:{services.RETRYING_PORT}",
-                influx=Influx(
-                    url=self.influx.url, token=self.influx.token, org=self.influx.org, bucket=self.influx.bucket
-                ),
-                aws_url=self.aws.url,
-                postgres_url=self.postgres.url(),
-                in_cluster=InCluster(
-                    influx_url="http://influxdb.monitoring:8086",
-                    telegraf_url="http://telegraf.monitoring:8186",
-                    aws_url="http://aws.aws:4566",
-                    postgres="postgres.databases:5432",
-                ),
+            cluster = self.hosted.described(
+                NAME, kubectl=programs["kubectl"], networks=(network.POD_CIDR, network.SERVICE_CIDR)
             )
             cluster.save(self.state)
             return cluster
 
     def down(self) -> None:
         _check_root()
-        with claim.exclusive():
-            if claim.owner() in {None, self.state}:
-                self._take_down()
-            else:  # another checkout's runs; here may lie what a reboot has left
-                mounts.unmount(self.state)
-                _remove(self.state)
+        CLAIM.end(self.state, self._take_down)
 
     def status(self) -> Status:
         found = {name: running(record(self.state, name)) for name in _PARTS}
@@ -121,7 +115,7 @@ class Native:
 
     def load_image(self, archive: Path) -> None:
         load_cluster(self.state)  # tells if there is none
-        with claim.exclusive():
+        with CLAIM.exclusive():
             if not images.names(archive).items() <= self.containers.images().items():
                 self.containers.load(archive)
 
@@ -134,19 +128,14 @@ class Native:
             raise TroubleError(f"{longest} is too long for a socket's name: move the checkout to a shorter path.")
 
     def _take_machine(self) -> None:
-        owner = claim.owner()
+        owner = CLAIM.owner()
         if owner is None and network.foreign_proxy():
             raise TroubleError(
                 "another Kubernetes keeps its Service rules on this machine (nft table kube-proxy): stop it."
             )
-        if owner is not None and owner != self.state and Native(owner)._is_abandoned():  # noqa: SLF001
+        if owner is not None and owner != self.state and is_abandoned(owner, _PARTS):
             Native(owner)._take_down()  # noqa: SLF001
-        claim.take(self.state)
-
-    def _is_abandoned(self) -> bool:
-        """Its checkout was deleted while it ran, or none of its programs lives, as after the end of a CI job."""
-        deleted = not (self.state.parent / "hack" / "cluster").exists()
-        return deleted or not any(running(record(self.state, name)) for name in _PARTS)
+        CLAIM.take(self.state)
 
     def _start(self) -> None:
         began = time.monotonic()
@@ -154,12 +143,12 @@ class Native:
         def tell(what: str) -> None:
             print(f"{time.monotonic() - began:5.1f} s  {what}", file=sys.stderr, flush=True)
 
-        self.state.mkdir(exist_ok=True)
+        keep(NAME, self.state)
         network.up(self.state, apiserver_port=_APISERVER_PORT)
         cgroups.create()
         self.containers.start()
         tell("containerd runs")
-        self.influx.start()
+        self.hosted.influx.start()
         tell("InfluxDB is set up")
         self.plane.start()
         tell("the API server answers")
@@ -169,32 +158,28 @@ class Native:
         node.start()
         proxy.start()
         kubectl = Kubectl(self.plane.kubeconfig)
-        kubectl.apply_defaults(influx_token=self.influx.token)
+        kubectl.apply_defaults(influx_token=self.hosted.influx.token)
         tell("Gateway API and the cluster's own objects are there")
-        hosted = {
-            services.coredns(self.state, self.plane): services.COREDNS_HEALTH,
-            services.telegraf(self.state, self.influx): services.TELEGRAF_HEALTH,
-            services.traefik(self.state, self.plane, self.influx): services.TRAEFIK_HEALTH,
-            self.aws.daemon(): self.aws.health,
-        }
-        self._wait_for({node: kubelet.KUBELET_HEALTH, proxy: kubelet.PROXY_HEALTH} | hosted)
-        self.postgres.start()
+        dns = services.coredns(self.state, self.plane.kubeconfig)
+        own = {node: kubelet.KUBELET_HEALTH, proxy: kubelet.PROXY_HEALTH, dns: services.Names().health}
+        hosted.start(own | self.hosted.daemons())
+        self.hosted.postgres.start()
         tell("DNS, Telegraf, Traefik, local AWS and PostgreSQL run")
         node.wait_until(self._node_ready, seconds=_READY_SECONDS)
         tell("the node is ready")
         kubectl("wait", "--for=condition=Programmed", "--timeout=30s", "--namespace=gateways", "gateway/public")
         tell("the gateway is ready")
 
-    def _wait_for(self, daemons: Mapping[Daemon, str]) -> None:
-        for daemon in daemons:
-            daemon.start()
-        for daemon, url in daemons.items():
-            daemon.wait_until(lambda url=url: _answers(url), seconds=_READY_SECONDS)  # type: ignore[misc]
-
     def _load_pause(self) -> None:
         if PAUSE_IMAGE not in self.containers.images():
             archive = self.state / "pause.tar"
-            pause.write_image(archive, name=PAUSE_IMAGE, binary=build.program("pause"))
+            scratch_image.write(
+                archive,
+                name=PAUSE_IMAGE,
+                files={"pause": build.program("pause")},
+                entrypoint=["/pause"],
+                user="65535:65535",
+            )
             self.containers.load(archive)
             archive.unlink()
 
@@ -211,32 +196,20 @@ class Native:
         return conditions.get("Ready") == "True" and not tainted
 
     def _take_down(self) -> None:
-        self.postgres.crash()  # it gives its shared memory back, which it cannot when it is killed
+        self.hosted.postgres.crash()  # it gives its shared memory back, which it cannot when it is killed
         for name in reversed(_PARTS):
             stop(record(self.state, name), seconds=0)  # at once: what it would still write goes too
         leftovers.end_processes(self.state, _POSTGRES)
         cgroups.destroy()
         outside = leftovers.outside_files(self.state)
         mounts.unmount(self.state)
-        self.postgres.remove()
+        self.hosted.postgres.remove()
         network.down(self.state)
         leftovers.remove(outside)
-        _remove(self.state)
-        claim.release(self.state)
+        leftovers.remove_folder(self.state)
+        CLAIM.release(self.state)
 
 
 def _check_root() -> None:
     if os.geteuid() != 0:
         raise TroubleError("the native cluster makes network interfaces and mounts: run hack/cluster as root.")
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
-def _remove(state: Path) -> None:
-    if state.exists():
-        shutil.rmtree(state)

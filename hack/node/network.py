@@ -34,25 +34,29 @@ _SETTINGS = (
 
 
 def up(state: Path, *, apiserver_port: int) -> None:
-    _remember(state)
-    _setting("net.ipv4.ip_forward").write_text("1")
+    remember(state)
+    forward()
     if not _exists():
-        _ip("link", "add", BRIDGE, "type", "bridge")
-    _ip("address", "replace", f"{ADDRESS}/{_PREFIX}", "dev", BRIDGE)
-    _ip("link", "set", BRIDGE, "up")
-    _nft("-f", "-", text=_rules(apiserver_port))
+        ip("link", "add", BRIDGE, "type", "bridge")
+    ip("address", "replace", f"{ADDRESS}/{_PREFIX}", "dev", BRIDGE)
+    ip("link", "set", BRIDGE, "up")
+    nft("-f", "-", text=_rules(apiserver_port))
 
 
 def down(state: Path) -> None:
-    _delete_table("inet", _TABLE)
+    delete_table("inet", _TABLE)
     for family, table in _PROXY_TABLES:
-        _delete_table(family, table)
+        delete_table(family, table)
     for interface in pod_interfaces():
-        _ip("link", "delete", interface)
+        ip("link", "delete", interface)
     if _exists():
-        _ip("link", "delete", BRIDGE)
-        _forget_connections()
-    _restore(state)
+        ip("link", "delete", BRIDGE)
+        forget_connections(POD_CIDR, SERVICE_CIDR)
+    restore(state)
+
+
+def forward() -> None:
+    _setting("net.ipv4.ip_forward").write_text("1")
 
 
 def foreign_proxy() -> bool:
@@ -90,15 +94,16 @@ table inet {_TABLE} {{
 """
 
 
-def _forget_connections() -> None:
+def forget_connections(*networks: str) -> None:
     """Otherwise the kernel would remember established ones for days."""
     for option in ("--src", "--dst"):
-        for addresses in (POD_CIDR, SERVICE_CIDR):
+        for addresses in networks:
             # Fails when there are none.
             subprocess.run(["conntrack", "--delete", option, addresses], capture_output=True, check=False)
 
 
-def _remember(state: Path) -> None:
+def remember(state: Path) -> None:
+    """Keeps the kernel settings that a node changes."""
     file = state / "settings.json"
     if not file.exists():
         before = {name: _setting(name).read_text().strip() for name in _SETTINGS if _setting(name).exists()}
@@ -107,7 +112,7 @@ def _remember(state: Path) -> None:
         temporary.rename(file)
 
 
-def _restore(state: Path) -> None:
+def restore(state: Path) -> None:
     file = state / "settings.json"
     if file.exists():
         for name, value in json.loads(file.read_text()).items():
@@ -125,16 +130,16 @@ def _has_table(family: str, table: str) -> bool:
     return f"table {family} {table}" in done.stdout.splitlines()
 
 
-def _delete_table(family: str, table: str) -> None:
+def delete_table(family: str, table: str) -> None:
     if _has_table(family, table):
-        _nft("delete", "table", family, table)
+        nft("delete", "table", family, table)
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
     _checked(["ip", *arguments])
 
 
-def _nft(*arguments: str, text: str | None = None) -> None:
+def nft(*arguments: str, text: str | None = None) -> None:
     _checked(["nft", *arguments], text=text)
 
 

@@ -1,12 +1,12 @@
 """What every cluster offers its workloads: names, a gateway, metrics. All are processes of the host."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hack.node import build
-from hack.node.controlplane import ControlPlane
 from hack.node.influx import InfluxDB
 from hack.node.network import ADDRESS
 from hack.node.process import Daemon
@@ -20,45 +20,80 @@ INFLUX_PORT = 18086
 TELEGRAF_PORT = 18186
 AWS_PORT = 18456
 POSTGRES_PORT = 18432
-_DNS_HEALTH_PORT = 18053
-COREDNS_HEALTH = f"http://127.0.0.1:{_DNS_HEALTH_PORT}/health"
-TELEGRAF_HEALTH = f"http://{ADDRESS}:{TELEGRAF_PORT}/api/v2/ready"
-TRAEFIK_HEALTH = f"http://127.0.0.1:{GATEWAY_ADMIN_PORT}/ping"
+DNS_HEALTH_PORT = 18053
 _RESOLVERS = Path("/etc/resolv.conf")
 
 
-def coredns(state: Path, plane: ControlPlane) -> Daemon:
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Where CoreDNS listens, on a port of its own."""
+
+    address: str = ADDRESS
+    health_port: int = DNS_HEALTH_PORT
+    """Of 127.0.0.1."""
+
+    @property
+    def health(self) -> str:
+        return f"http://127.0.0.1:{self.health_port}/health"
+
+
+def telegraf_health(address: str) -> str:
+    return f"http://{address}:{TELEGRAF_PORT}/api/v2/ready"
+
+
+def traefik_health(gateway: "Gateway") -> str:
+    return f"http://127.0.0.1:{gateway.admin_port}/ping"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """Where Traefik listens: each backend elsewhere, so that two clusters fit on one machine."""
+
+    address: str = "127.0.0.1"
+    admin_port: int = GATEWAY_ADMIN_PORT
+    """Of 127.0.0.1."""
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{GATEWAY_PORT}"
+
+    @property
+    def retrying_url(self) -> str:
+        return f"http://{self.address}:{RETRYING_PORT}"
+
+
+def coredns(state: Path, kubeconfig: Path, names: Names = Names()) -> Daemon:
     upstream = any(line.startswith("nameserver") for line in _RESOLVERS.read_text().splitlines())
     corefile = state / "Corefile"
-    corefile.write_text(dns_config(plane.kubeconfig, upstream=_RESOLVERS if upstream else None))
+    corefile.write_text(dns_config(kubeconfig, names, upstream=_RESOLVERS if upstream else None))
     return Daemon(name="coredns", directory=state, command=[build.program("coredns"), "-conf", corefile])
 
 
-def traefik(state: Path, plane: ControlPlane, influx: InfluxDB) -> Daemon:
+def traefik(state: Path, kubeconfig: Path, influx: InfluxDB, gateway: Gateway) -> Daemon:
     config, middlewares = state / "traefik.yaml", state / "middlewares.yaml"
     middlewares.write_text(yaml.safe_dump(gateway_middlewares()))
-    _private(config, yaml.safe_dump(gateway_config(influx.url, influx.token, middlewares)))
+    _private(config, yaml.safe_dump(gateway_config(influx.url, influx.token, middlewares, gateway)))
     return Daemon(
         name="traefik",
         directory=state,
         command=[build.program("traefik"), f"--configFile={config}"],
-        env={"KUBECONFIG": str(plane.kubeconfig)},
+        env={"KUBECONFIG": str(kubeconfig)},
     )
 
 
-def telegraf(state: Path, influx: InfluxDB) -> Daemon:
+def telegraf(state: Path, influx: InfluxDB, *, address: str) -> Daemon:
     config = state / "telegraf.conf"
-    _private(config, telegraf_config(influx.url, influx.token))
+    _private(config, telegraf_config(influx.url, influx.token, address=address))
     return Daemon(name="telegraf", directory=state, command=[build.program("telegraf"), "--config", config])
 
 
-def dns_config(kubeconfig: Path, *, upstream: Path | None) -> str:
+def dns_config(kubeconfig: Path, names: Names = Names(), *, upstream: Path | None) -> str:
     forward = f"forward . {upstream}" if upstream else ""
     return f"""\
 .:{DNS_PORT} {{
-    bind {ADDRESS}
+    bind {names.address}
     errors
-    health 127.0.0.1:{_DNS_HEALTH_PORT}
+    health 127.0.0.1:{names.health_port}
     kubernetes cluster.local in-addr.arpa ip6.arpa {{
         kubeconfig {kubeconfig}
         pods insecure
@@ -76,22 +111,22 @@ def gateway_middlewares() -> dict[str, Any]:
     return {"http": {"middlewares": {"again": {"retry": {"attempts": 10, "initialInterval": "20ms"}}}}}
 
 
-def gateway_config(influx_url: str, token: str, middlewares: Path) -> dict[str, Any]:
+def gateway_config(influx_url: str, token: str, middlewares: Path, gateway: Gateway = Gateway()) -> dict[str, Any]:
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "INFO"},
         "entryPoints": {
             # A Gateway's listener finds its entry point by the port.
-            "web": {"address": f"127.0.0.1:{GATEWAY_PORT}"},
-            "retrying": {"address": f"127.0.0.1:{RETRYING_PORT}", "http": {"middlewares": ["again@file"]}},
-            "traefik": {"address": f"127.0.0.1:{GATEWAY_ADMIN_PORT}"},
+            "web": {"address": f"{gateway.address}:{GATEWAY_PORT}"},
+            "retrying": {"address": f"{gateway.address}:{RETRYING_PORT}", "http": {"middlewares": ["again@file"]}},
+            "traefik": {"address": f"127.0.0.1:{gateway.admin_port}"},
         },
         "api": {"insecure": True},  # on 127.0.0.1 only
         "ping": {},
         "providers": {
             "providersThrottleDuration": "200ms",  # of 2 s: tests wait for every change of weights
             "file": {"filename": str(middlewares)},
-            "kubernetesGateway": {"throttleDuration": "100ms", "statusAddress": {"ip": "127.0.0.1"}},
+            "kubernetesGateway": {"throttleDuration": "100ms", "statusAddress": {"ip": gateway.address}},
             "kubernetesCRD": {"throttleDuration": "100ms"},
         },
         "metrics": {
@@ -109,7 +144,7 @@ def gateway_config(influx_url: str, token: str, middlewares: Path) -> dict[str, 
     }
 
 
-def telegraf_config(influx_url: str, token: str) -> str:
+def telegraf_config(influx_url: str, token: str, *, address: str = ADDRESS) -> str:
     return f"""\
 [agent]
   flush_interval = "1s"
@@ -120,7 +155,7 @@ def telegraf_config(influx_url: str, token: str) -> str:
   skip_processors_after_aggregators = true
 
 [[inputs.influxdb_v2_listener]]
-  service_address = "{ADDRESS}:{TELEGRAF_PORT}"
+  service_address = "{address}:{TELEGRAF_PORT}"
   use_internal_statistics = true
 
 [[outputs.influxdb_v2]]

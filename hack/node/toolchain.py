@@ -1,4 +1,4 @@
-"""Runs one build command: Go modules, wheels, and the Rust library inside InfluxDB."""
+"""Runs one build command: Go modules, wheels, and the Rust library inside InfluxDB and Kapacitor."""
 
 import os
 import re
@@ -70,7 +70,8 @@ def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> 
         raise TroubleError(f"building {programs[0].name} needs cc, which is not on PATH: install gcc and run it again.")
     env = go_environment(cgo=cgo)
     if first.libflux:
-        env |= _libflux(go, cwd=cwd, into=into, log=log) | {"GOCACHE": str(_libflux_cache())}
+        env |= _libflux(go, name=programs[0].name, cwd=cwd, into=into, log=log)
+        env["GOCACHE"] = str(_libflux_cache(first.module))
     stamps = " ".join(dict.fromkeys(source.ldflags for source in sources if source.ldflags))
     command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {stamps}".strip()]
     command += ["-tags", first.tags] if first.tags else []
@@ -81,25 +82,25 @@ def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> 
         (into / program.key()).mkdir()
         (output / (source.output or program.name)).rename(into / program.key() / program.name)
     if first.libflux:
-        shutil.rmtree(_libflux_cache())
+        shutil.rmtree(_libflux_cache(first.module))
 
 
-def _libflux_cache() -> Path:
+def _libflux_cache(module: str) -> Path:
     """Cargo's folder (1 GB) lies in the compile cache, and Go remembers its path but not its content.
 
-    So they live and go together: without the one the other fails to link.
+    So they live and go together: without the one the other fails to link. Each module has a version of its own.
     """
-    return paths.cache() / "go-build-libflux"
+    return paths.cache() / f"go-build-libflux-{module}"
 
 
-def _libflux(go: str, *, cwd: Path, into: Path, log: Path) -> dict[str, str]:
+def _libflux(go: str, *, name: str, cwd: Path, into: Path, log: Path) -> dict[str, str]:
     for needed, package in (
         ("cargo", "rustup, then `rustup default stable`"),
         ("pkg-config", "pkg-config"),
     ):
         if shutil.which(needed) is None:
             raise TroubleError(
-                f"building influxd needs {needed}, which is not on PATH: install {package} and run it again."
+                f"building {name} needs {needed}, which is not on PATH: install {package} and run it again."
             )
     helper = into / "pkg-config"
     run(
