@@ -19,11 +19,11 @@ def released(repository: Repository) -> tuple[str, Rollback]:
     good, stable = repository.manifest.read_text(), _wanted_by(repository, identity)
     repository.commit("version 3", VERSION="3", ERROR_RATE="0.2")
     rejected = _wanted_by(repository, identity)
-    return good, replace(ORDER, identity=identity, rejected=rejected, stable=stable, path="")
+    return good, replace(ORDER, identity=identity, rejected=rejected, stable=stable, path=repository.path)
 
 
 def _wanted_by(repository: Repository, identity: Identity) -> str:
-    texts = {file.name: file.read_text() for file in repository.directory.glob("*.yaml")}
+    texts = {file.name: file.read_text() for file in repository.manifest.parent.glob("*.yaml")}
     found = find(texts, identity)
     assert found is not None
     return max(revisions(found, identity))

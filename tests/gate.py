@@ -33,6 +33,8 @@ class Request:
     line: str
     headers: dict[str, str]
     body: dict[str, object]
+    content: bytes
+    """The body as it came."""
 
 
 @dataclass
@@ -74,7 +76,7 @@ class Gate:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
             headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)}
             body = await reader.readexactly(int(headers.get("content-length", 0)))
-            self.requests.append(Request(head[0], headers, json.loads(body)))
+            self.requests.append(Request(head[0], headers, json.loads(body), body))
             reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
             if reply == HANG:
                 await reader.read()  # until the caller gives up
@@ -89,9 +91,10 @@ class Gate:
 
 
 @contextlib.asynccontextmanager
-async def gate(*replies: bytes) -> AsyncIterator[Gate]:
+async def gate(*replies: bytes, port: int = 0) -> AsyncIterator[Gate]:
+    """`port`: where it was before; 0: a free one."""
     it = Gate(list(replies) or [YES])
-    server = await asyncio.start_server(it.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(it.serve, "127.0.0.1", port)
     it.port = server.sockets[0].getsockname()[1]
     try:
         yield it

@@ -1,25 +1,24 @@
-"""Bare repositories, and smart HTTP with a password in front of them: git's own `http-backend`."""
+"""Bare repositories that a person works in, and a server in front of them that can hang."""
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import ipaddress
 import os
-import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-BACKEND = "/usr/lib/git-core/git-http-backend"
+from hack.git_http import GitHttp, git_http
+from hack.node.pki import Pair
+
 USER, PASSWORD = "pointsman", "s3cret-of-the-repository"
 _ENV = {
     "PATH": os.environ["PATH"],
@@ -122,100 +121,34 @@ class Certificate:
         return found
 
 
-@dataclass
+@dataclass(slots=True)
 class Served:
-    url: str
-    password: str
+    http: GitHttp
     hanging: threading.Event
     """Set: nothing is answered."""
     released: threading.Event
     requests: list[str]
 
+    @property
+    def url(self) -> str:
+        return self.http.url
+
+    def admit(self, request: str) -> bool:
+        self.requests.append(request)
+        if self.hanging.is_set():
+            self.released.wait()
+            return False
+        return True
+
 
 @contextmanager
 def served(folder: Path, *, certificate: Certificate | None = None) -> Iterator[Served]:
     """All repositories of the folder."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    scheme = "http"
-    if certificate is not None:
-        scheme = "https"
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate.chain, certificate.key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    found = Served(f"{scheme}://127.0.0.1:{server.server_port}", PASSWORD, threading.Event(), threading.Event(), [])
-    server.folder, server.found = folder, found  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield found
-    finally:
-        found.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args: object) -> None:
-        """Tests are silent."""
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
-        found: Served = self.server.found  # type: ignore[attr-defined]
-        found.requests.append(f"{self.command} {self.path}")
-        body = self._body()
-        if found.hanging.is_set():
-            found.released.wait()
-            self.close_connection = True
-            return
-        expected = base64.b64encode(f"{USER}:{found.password}".encode()).decode()
-        if self.headers.get("Authorization") != f"Basic {expected}":
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        path, _, query = self.path.partition("?")
-        env = {
-            **_ENV,
-            "GIT_PROJECT_ROOT": str(self.server.folder),  # type: ignore[attr-defined]
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "REMOTE_USER": USER,
-            "REMOTE_ADDR": "127.0.0.1",
-            "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-        }
-        done = subprocess.run([BACKEND], env=env, input=body, capture_output=True, check=False, timeout=60)
-        head, _, content = done.stdout.partition(b"\r\n\r\n")
-        lines = [line.partition(": ") for line in head.decode().splitlines()]
-        status = next((int(value.split()[0]) for name, _, value in lines if name == "Status"), 200)
-        self.send_response(status)
-        for name, _, value in lines:
-            if name != "Status":
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = b""
-        while size := int(self.rfile.readline(), 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body
+    pair = None if certificate is None else Pair(certificate.chain, certificate.key)
+    with git_http(folder, user=USER, password=PASSWORD, pair=pair) as http:
+        found = Served(http, threading.Event(), threading.Event(), [])
+        http.admit = found.admit
+        try:
+            yield found
+        finally:
+            found.released.set()

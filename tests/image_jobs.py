@@ -14,9 +14,9 @@ from workloads.common.aws import Aws
 from workloads.common.job_queue import DeadLetters, JobQueue
 from workloads.common.job_row import Row, State
 from workloads.common.job_table import JobTable, Terms
+from workloads.common.producer import Producer
 from workloads.image_worker import audit
 from workloads.image_worker.cli import variables
-from workloads.image_worker.producer import Producer
 from workloads.image_worker.provision import provision, remove
 from workloads.image_worker.settings import Places
 

@@ -97,7 +97,7 @@ def count_requests(file: Path) -> None:
 
 def work(plan: Mapping[str, Any]) -> int:
     chosen = settings.read(os.environ)
-    observer: Observer = Chaos(plan, stall_s=chosen.rules.visibility * 1.2 + chosen.terms.skew)
+    observer: Observer = Chaos(plan, stall_s=chosen.jobs.rules.visibility * 1.2 + chosen.jobs.terms.skew)
     return serve(functools.partial(app.serve, observer=observer, **WITHOUT[plan.get("without", "")]))
 
 

@@ -19,4 +19,6 @@ CLUSTER = Cluster(
         aws_url="http://aws.aws:4566",
         postgres="postgres.databases:5432",
     ),
+    address="10.244.0.1",
+    networks=("10.244.0.0/16", "10.96.0.0/16", "10.244.0.1"),
 )

@@ -30,7 +30,7 @@ import yaml
 from controller.analysis.method import method_of
 from controller.api.analysis import Advanced, Analysis, Margin, Metric
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from hack.install import CHECKOUT
 from hack.node import build
 from hack.node.process import Daemon, free_port

@@ -38,7 +38,7 @@ TARGETS: dict[str, Target] = {
 async def run(*, small: bool = False) -> Report:
     figures: dict[str, float] = dict.fromkeys(("raised", "promoted", "promoted_after_outage", "cases"), 0)
     notes, waited, back = [], [], []
-    async with bench("blind") as world, Door(world.cluster.influx.url).opened() as door:
+    async with bench("blind") as world, Door(world.cluster.influx.url, address=world.cluster.address).opened() as door:
         await _use(world, door)
         await world.given(
             {"weight": WEIGHT, "analyze": _STEP}, {"weight": 50, "analyze": _STEP}, interval=f"{LOOK_S:g}s"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta, mannwhitneyu, norm  # type: ignore[attr-defined]
 
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.stats.spending import Spending
 from controller.stats.thresholds import SLOWER

@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from controller.api.resources import RELEASES
 from controller.kube.client import KubeClient
 from hack.node import build
@@ -35,6 +37,9 @@ SMALL = (5,)
 _INTERVAL_S = 5
 _RATE = 50
 _PATIENCE_S = 300.0
+_QUESTIONS = 3
+"""Metrics of a look."""
+_QUERY = re.compile(r'http_api_requests_total\{.*path="(/api/v2)?/query"')
 _BUCKET = re.compile(r'pointsman_look_lag_seconds_bucket\{le="([^"]+)"\}')
 TARGETS: dict[str, Target] = {"releases": (">=", 300), "lag_p99_s": ("<=", LAG_S)}
 
@@ -53,7 +58,7 @@ async def run(*, small: bool = False) -> Report:
                 for size in SMALL if small else SIZES:
                     await _grow(world.kube, made, size)
                     made = size
-                    found = await _measure(world, size, measured_s)
+                    found = await _measure(world, influx, size, measured_s)
                     note = f"{size} Releases: {found}"
                     say(note)
                     notes.append(note)
@@ -66,9 +71,9 @@ async def run(*, small: bool = False) -> Report:
     return Report("looks", figures, {} if small else TARGETS, notes)
 
 
-async def _measure(world: Plane, size: int, measured_s: float) -> dict[str, float]:
+async def _measure(world: Plane, influx: InfluxDB, size: int, measured_s: float) -> dict[str, float]:
     await asyncio.sleep(_FRESH_S if measured_s >= _FRESH_S else _INTERVAL_S)
-    before, cpu, began = await world.metrics(), world.cpu_s(), now()
+    before, cpu, asked, began = await world.metrics(), world.cpu_s(), await _queries(influx), now()
     await asyncio.sleep(measured_s)
     after, seconds = await world.metrics(), now() - began
     lags = _lags(before, after)
@@ -77,9 +82,17 @@ async def _measure(world: Plane, size: int, measured_s: float) -> dict[str, floa
         "looks": lags[-1][1],
         "cpu_percent": round(100 * (world.cpu_s() - cpu) / seconds, 1),
         "rss_mib": round(world.rss_mib(), 1),
-        "influxdb_queries_per_s": round(3 * lags[-1][1] / seconds, 1),
+        "influxdb_queries_per_s": round((await _queries(influx) - asked) / seconds, 1),
+        "questions_per_s": round(_QUESTIONS * lags[-1][1] / seconds, 1),
         "under_analysis": size,
     }
+
+
+async def _queries(influx: InfluxDB) -> float:
+    """That it has been asked so far, as it says."""
+    async with aiohttp.ClientSession() as session, session.get(f"{influx.url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if _QUERY.match(line))
 
 
 def _lags(before: dict[str, float], after: dict[str, float]) -> list[tuple[float, float]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.stats.spending import Spending
 

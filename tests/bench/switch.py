@@ -19,7 +19,7 @@ from typing import Any
 from controller.api.resources import PODS
 from hack.demonstration.invitations import MANIFEST, Invitations
 from hack.demonstration.service_story import NAME
-from hack.install import CHECKOUT, INVITATIONS, Kubectl
+from hack.install import INVITATIONS, Kubectl
 from hack.load.tally import Snapshot
 from tests.bench.edits import edited
 from tests.bench.report import Report, Target
@@ -30,7 +30,8 @@ from tests.e2e.operator_pod import OperatorPod
 from tests.e2e.patience import until
 from tests.e2e.shop import APPROVE, NOT_JUDGED, Shop, pause, weight
 
-RATE = 500.0
+RATE, SMALL_RATE = 500.0, 150.0
+"""Requests a second. The small size has to work on a machine that cannot serve 500."""
 FRESH = 0.2
 ENOUGH = 100_000
 REPLICAS = 4
@@ -52,18 +53,17 @@ TARGETS: dict[str, Target] = {
 async def run(*, small: bool = False) -> Report:
     notes: list[str] = []
     total = failed = skipped = made = rounds = 0
-    switches = Switched()
+    switches, rate = Switched(), SMALL_RATE if small else RATE
     async with bench("switch", workload=INVITATIONS) as world, invited(world) as invitations:
         kube = world.kube
-        manifest = CHECKOUT / MANIFEST
-        shop = Shop(world.cluster, kube, world.namespace, NAME, manifest, invitations.visit)
+        shop = Shop(world.cluster, kube, world.namespace, NAME, MANIFEST, invitations.visit)
         await shop.given(
             weight(10), pause(3), weight(50), APPROVE, replicas=REPLICAS, analysis=NOT_JUDGED,
             drain={"quiet": "3s", "max": "10s"},
         )  # fmt: skip
         while total < (1 if small else ENOUGH):
             rounds += 1
-            counted, found = await _round(shop, OperatorPod(kube), rounds)
+            counted, found = await _round(shop, OperatorPod(kube), rounds, rate)
             switches.add(found)
             p99 = counted.latency_ms["p99"]
             note = f"round {rounds}: {counted.sent} requests, {counted.failed} failed, p99 {p99:g} ms"
@@ -79,8 +79,8 @@ async def run(*, small: bool = False) -> Report:
         notes += edits.notes()
         made += edits.invited
         kept = await invitations.kept()
-        killed = await _kill(shop, retrying=True)
-        plain = await _kill(shop, retrying=False)
+        killed = await _kill(shop, rate, retrying=True)
+        plain = await _kill(shop, rate, retrying=False)
     apart = {"failed_by_kill_without_retries": plain["failed_by_kill"]}
     figures: dict[str, float] = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds}
     figures |= {"invited": made, "lost": kept.missing(made)}
@@ -103,8 +103,8 @@ async def invited(world: Bench) -> AsyncIterator[Invitations]:
         await invitations.remove()
 
 
-async def _round(shop: Shop, operator: OperatorPod, number: int) -> tuple[Snapshot, Switched]:
-    async with shop.load(rate=RATE, fresh=FRESH) as load:
+async def _round(shop: Shop, operator: OperatorPod, number: int, rate: float) -> tuple[Snapshot, Switched]:
+    async with shop.load(rate=rate, fresh=FRESH) as load:
         # promoted, with the operator killed on the way
         await shop.commit(VERSION=f"good-{number}")
         await shop.until_weight(10)
@@ -130,10 +130,10 @@ async def _round(shop: Shop, operator: OperatorPod, number: int) -> tuple[Snapsh
         return await load.stop(), found
 
 
-async def _kill(shop: Shop, *, retrying: bool) -> dict[str, float]:
+async def _kill(shop: Shop, rate: float, *, retrying: bool) -> dict[str, float]:
     stable = (await shop.status())["stableRevision"]
     restarts = 1 + await _restarts(shop, stable)
-    async with shop.load(rate=RATE, fresh=FRESH, retrying=retrying) as load:
+    async with shop.load(rate=rate, fresh=FRESH, retrying=retrying) as load:
         await asyncio.sleep(5)
         pods = await shop.pods(stable)
         before = load.snapshot()  # nothing else runs between this and the kill

@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from controller.api.names import GIT_URLS
 from controller.api.resources import CONFIG_MAPS, RELEASE_REPOSITORIES, SECRETS, Resource
 from controller.kube.client import KubeClient
 from hack.node.process import free_port
@@ -63,6 +64,7 @@ class _Measuring:
     def __init__(self, world: Plane, origin: Origin, server: Served) -> None:
         self._world, self._kube, self._origin, self._server = world, world.kube, origin, server
         self._hooks = free_port()
+        self._sent = 0
 
     async def figures(self, certificate: Certificate, manifests: int, changes: int) -> dict[str, float]:
         first = await asyncio.to_thread(
@@ -142,9 +144,9 @@ class _Measuring:
         return (await self._world.metrics()).get(_DONE, 0.0)
 
     async def _send(self) -> None:
-        body = json.dumps(
-            {"ref": "refs/heads/main", "repository": {"clone_url": f"{self._server.url}/shop.git"}}
-        ).encode()
+        self._sent += 1  # the same once more would fetch nothing
+        repository = {"clone_url": f"{self._server.url}/shop.git"}
+        body = json.dumps({"ref": "refs/heads/main", "repository": repository, "number": self._sent}).encode()
         signature = hmac.new(_WORD.encode(), body, hashlib.sha256).hexdigest()
 
         async def is_taken() -> bool:
@@ -194,7 +196,8 @@ def _manifest(number: int, value: str = "as it was") -> str:
 async def _given(kube: KubeClient, url: str, certificate: Certificate) -> None:
     data = {"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text(), "token": _WORD}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    await kube.create(SECRETS, NAMESPACE, _object("v1", "Secret", "git", data=encoded))
+    marked = {"name": "git", "annotations": {GIT_URLS: url}}
+    await kube.create(SECRETS, NAMESPACE, {**_object("v1", "Secret", "git", data=encoded), "metadata": marked})
     rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
     await kube.create(_ROLES, NAMESPACE, _object(f"{_RBAC}/v1", "Role", "deployer", rules=rules))
     binding = _object(

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from hack.node import network
-
 TRUE, DOWN, EMPTY, NAN, WRONG_TAG = "true", "down", "empty", "nan", "wrong tag"
 LIES = (DOWN, EMPTY, NAN, WRONG_TAG)
 _NUMBERS = ("bad", "total")
@@ -18,7 +16,9 @@ _NUMBERS = ("bad", "total")
 class Door:
     """`tells` may be changed at any time."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, *, address: str) -> None:
+        """`address`: of this machine, where pods can reach it."""
+        self._address = address
         self.tells = TRUE
         self.url = ""
         self._upstream = upstream
@@ -41,15 +41,14 @@ class Door:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Door"]:
-        """On the node's bridge, where pods can reach it."""
         application = web.Application()
         application.router.add_post("/{path:.*}", self._answer)
         runner = web.AppRunner(application, access_log=None)
         async with aiohttp.ClientSession() as self._session:
             await runner.setup()
-            site = web.TCPSite(runner, network.ADDRESS, 0)
+            site = web.TCPSite(runner, self._address, 0)
             await site.start()
-            self.url = f"http://{network.ADDRESS}:{runner.addresses[0][1]}"
+            self.url = f"http://{self._address}:{runner.addresses[0][1]}"
             try:
                 yield self
             finally:

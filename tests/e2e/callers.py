@@ -12,6 +12,15 @@ _EACH_S = 0.05
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
+async def is_answered(url: str) -> bool:
+    """A Service that has pods is not yet one to which kube-proxy leads."""
+    try:
+        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url) as response:
+            return response.ok
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
+
+
 class Callers:
     """Twenty requests a second, each on a connection of its own: a Service chooses a pod per connection."""
 

@@ -8,8 +8,8 @@ import pytest
 
 from controller.api.resources import NAMESPACES
 from controller.kube.client import KubeClient
-from hack.install import IMAGE_WORKER, INVITATIONS, SUBJECT, Kubectl, install
-from hack.node.backend import choose
+from hack.install import Kubectl
+from tests.e2e.installed import installed
 from tests.e2e.operator_pod import OperatorPod
 from tests.e2e.shop import Shop
 
@@ -23,8 +23,7 @@ def cluster(tmp_path_factory):
     """Up, with this checkout's Pointsman installed. It stays; the tests' namespaces must all have gone in the end."""
     with (tmp_path_factory.getbasetemp().parent / "install").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two processes the second finds it all there
-        cluster = choose().up()
-        install(cluster, print, SUBJECT, IMAGE_WORKER, INVITATIONS)
+        cluster = installed()
     yield cluster
     selector = ",".join(f"{key}={value}" for key, value in _OURS.items())
     Kubectl(cluster)("wait", "--for=delete", "namespaces", f"--selector={selector}", "--timeout=120s")

@@ -55,26 +55,26 @@ class Shop:
 
     async def given(self, *steps: dict[str, Any], **spec: Any) -> str:
         """Version 1 of the service is stable and answers through the gateway; returns its revision."""
-        release: dict[str, Any] = yaml.safe_load(self.manifest.read_text())
-        release["metadata"] = {"name": self.name, "namespace": self.namespace}
-        release["spec"]["traffic"]["gatewayAPI"]["hostnames"] = [self.host]
-        release["spec"]["strategy"]["canary"]["steps"] = list(steps)
-        release["spec"] |= spec
+        release = self.wanted(*steps, **spec)
         await self.kube.create(RELEASES, self.namespace, release)
         stable: str = (await self.until_phase("Healthy"))["stableRevision"]
         if "gatewayAPI" in release["spec"]["traffic"]:
             await until(lambda: self.is_routed(self.host), f"the gateway answers for {self.host}")
         return stable
 
+    def wanted(self, *steps: dict[str, Any], **spec: Any) -> dict[str, Any]:
+        """The manifest of version 1."""
+        release: dict[str, Any] = yaml.safe_load(self.manifest.read_text())
+        release["metadata"] = {"name": self.name, "namespace": self.namespace}
+        release["spec"]["traffic"]["gatewayAPI"]["hostnames"] = [self.host]
+        release["spec"]["strategy"]["canary"]["steps"] = list(steps)
+        release["spec"] |= spec
+        return release
+
     async def commit(self, **values: str) -> None:
         """Offers a version that differs in these environment values, as applying a commit does."""
 
-        def offer(release: dict[str, Any]) -> None:
-            for variable in release["spec"]["template"]["spec"]["containers"][0]["env"]:
-                if variable["name"] in values:
-                    variable["value"] = values[variable["name"]]
-
-        await self.edit(offer)
+        await self.edit(lambda release: set_values(release, **values))
 
     async def edit(self, change: Callable[[dict[str, Any]], Any]) -> None:
         while True:
@@ -278,6 +278,13 @@ class Shop:
         async with asyncio.timeout(_COMMAND_S):
             output, _ = await process.communicate()
         return Typed(process.returncode or 0, output.decode())
+
+
+def set_values(release: dict[str, Any], **values: str) -> None:
+    """Of its container's environment."""
+    for variable in release["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] in values:
+            variable["value"] = values[variable["name"]]
 
 
 NOT_JUDGED: dict[str, Any] = {"metrics": []}

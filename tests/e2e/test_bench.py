@@ -5,11 +5,12 @@ import pytest
 from tests.run_bench import small
 
 pytestmark = pytest.mark.alone
-_PATIENCE_S = 480.0
+_PATIENCE_S = 720.0
 """`switch` has the most to tell."""
 FIGURES = {
     "rollback": ["all_bad_median_s", "all_bad_worst_s", "fifth_bad_median_s", "failed_requests_median"],
     "blind": ["raised", "promoted", "promoted_after_outage", "cases", "waiting_s_worst"],
+    "adopt": ["requests", "failed"],
     "switch": [
         *("requests", "failed", "switch_s", "return_s", "service_switch_s", "service_return_s"),
         *("service_failed_by_switch", "requests_during_edits", "failed_by_edits", "failed_by_kill"),
@@ -21,6 +22,7 @@ _SOON_S = 10.0
 HOLDS = {
     "rollback": lambda found: 0 < found["all_bad_median_s"] < 60,
     "blind": lambda found: found["raised"] == found["promoted"] == found["promoted_after_outage"] == 0 < found["cases"],
+    "adopt": lambda found: found["failed"] == 0 < found["requests"],
     "switch": lambda found: (
         min(found["requests"], found["edits"], found["requests_at_service"], found["requests_at_service_by_switch"]) > 0
         and found["switches"] == 2

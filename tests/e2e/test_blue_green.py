@@ -35,6 +35,15 @@ async def until_answered_at(shop, host, revision):
     await until(is_it, f"{revision} answers at {host}")
 
 
+async def until_the_service_leads_to(shop, revision):
+    """It is written after the route, in the same pass."""
+
+    async def is_it():
+        return await shop.service_revision() == revision
+
+    await until(is_it, f"Service {shop.name} leads to {revision}", 5)
+
+
 async def test_a_version_is_previewed_switched_and_returned_and_no_request_is_lost(shop, measured):
     first = await shop.given(strategy=blue_green(shop, APPROVE), analysis=NOT_JUDGED, drain=SHORT_DRAIN)
     await until_answered_at(shop, preview(shop), first)
@@ -46,13 +55,13 @@ async def test_a_version_is_previewed_switched_and_returned_and_no_request_is_lo
         await shop.ask("approve")
         await shop.until(lambda status: status.get("reason") == "KeepingOld")
         switched = await shop.moment_with_shares({second: 10_000})
-        assert await shop.service_revision() == second
+        await until_the_service_leads_to(shop, second)
         await shop.until_answered_by(load, second, 200)
         old = load.snapshot().revisions[first]
         pods = {pod["metadata"]["uid"] for pod in await shop.pods(first)}
         await shop.ask("abort")
         returned = await shop.moment_with_shares({first: 10_000})
-        assert await shop.service_revision() == first
+        await until_the_service_leads_to(shop, first)
         assert {pod["metadata"]["uid"] for pod in await shop.pods(first)} == pods, "no pod had to start"
         answers = load.snapshot().revisions[first].answers
         await shop.until_answered_by(load, first, answers + 200)

@@ -2,32 +2,14 @@
 
 import pytest
 
-from controller.api.resources import ANALYSIS_RUNS, METRIC_SOURCES, SECRETS, Resource
-from hack.install import OPERATOR_NAMESPACE
+from controller.api.resources import ANALYSIS_RUNS
+from tests.e2e.own_source import offer_influxdb
 from tests.e2e.shop import SHORT_DRAIN, weight
-
-_ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
-_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 
 
 @pytest.fixture
-async def own_source(cluster, shop):
-    """The tenant's own: a MetricSource, the token, and leave for the operator to read that one Secret."""
-
-    async def create(resource, name, **content):
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}, **content}
-        await shop.kube.create(resource, shop.namespace, body)
-
-    group = _ROLES.group
-    readers = [{"kind": "ServiceAccount", "name": "pointsman", "namespace": OPERATOR_NAMESPACE}]
-    secret = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["influxdb"], "verbs": ["get"]}
-    where = {"url": cluster.in_cluster.influx_url, "org": cluster.influx.org, "bucket": cluster.influx.bucket}
-    await create(SECRETS, "influxdb", stringData={"token": cluster.influx.token})
-    await create(_ROLES, "pointsman", rules=[secret])
-    await create(
-        _BINDINGS, "pointsman", subjects=readers, roleRef={"apiGroup": group, "kind": "Role", "name": "pointsman"}
-    )
-    await create(METRIC_SOURCES, "default", spec={"influxdb": {**where, "tokenSecretRef": {"name": "influxdb"}}})
+async def own_source(shop):
+    await offer_influxdb(shop)
 
 
 async def test_a_version_that_only_adds_latency_is_rolled_back_for_it(shop, own_source, measured):

@@ -65,7 +65,7 @@ async def test_a_release_is_followed_from_the_terminal(shop):
 
     assert (await pointsman("approve", name)).code == 0
     assert (await pointsman("wait", name, "--timeout", "60s")).code == 0
-    assert (await kubectl(*ready, "--timeout=1s")).code == 0
+    assert (await kubectl(*ready, "--timeout=20s")).code == 0
     await shop.commit(VERSION="3")
     await shop.until_phase("Paused")
     assert (await pointsman("abort", name, "--reason", "customers complain")).code == 0

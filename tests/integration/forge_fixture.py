@@ -1,7 +1,9 @@
 """A real Gitea, once a session: `ana`, a person, owns repositories; `pointsman` may write where nothing forbids it."""
 
 import base64
+import contextlib
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +15,10 @@ import pytest
 
 from hack.node.gitea import Gitea
 from tests.git_server import Certificate, git
+from tests.ssh_keys import SshKey
 
 PERSON, ROBOT = "ana", "pointsman"
-_MAIL = "example.com"
+ADDRESS = f"{ROBOT}@example.com"
 
 
 @dataclass
@@ -27,10 +30,11 @@ class Forge:
     """Of `ana`."""
     token: str = ""
     """Of `pointsman`."""
+    host_key: SshKey = field(default_factory=SshKey.make)
 
     def prepare(self) -> None:
         for name in (PERSON, ROBOT):
-            account = {"username": name, "email": f"{name}@{_MAIL}", "password": self.password}
+            account = {"username": name, "email": ADDRESS.replace(ROBOT, name), "password": self.password}
             self.call("POST", "/admin/users", **account, must_change_password=False)
         wanted = {"name": "tests", "scopes": ["write:repository", "write:issue"]}
         self.token = self.call("POST", f"/users/{ROBOT}/tokens", as_=ROBOT, **wanted)["sha1"]
@@ -49,11 +53,20 @@ class Forge:
         self.call("PUT", f"/repos/{PERSON}/{name}/collaborators/{ROBOT}", permission="write")
         return ForgeRepository(self, name, folder)
 
-    def secret(self) -> dict[str, Any]:
+    def trust_ssh(self, public: str) -> None:
+        """As a signing key of `pointsman`, who has shown that it is theirs: only the web page takes that proof."""
+        key = self.call("POST", "/user/keys", as_=ROBOT, title="signing", key=public)
+        with contextlib.closing(sqlite3.connect(self.gitea.database, timeout=30)) as database, database:
+            database.execute("UPDATE public_key SET verified = 1 WHERE id = ?", (key["id"],))
+
+    def trust_openpgp(self, public: str) -> None:
+        self.call("POST", "/user/gpg_keys", as_=ROBOT, armored_public_key=public)
+
+    def secret(self, name: str = "shop-git", **more: str) -> dict[str, Any]:
         """With what `pointsman` needs, as it lies beside a Release."""
-        data = {"username": ROBOT, "password": self.token, "ca.crt": self.certificate}
+        data = more or {"username": ROBOT, "password": self.token, "ca.crt": self.certificate}
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        metadata = {"name": "shop-git", "annotations": {"pointsman.dev/git-urls": self.gitea.url}}
+        metadata = {"name": name, "annotations": {"pointsman.dev/git-urls": self.gitea.url}}
         return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
 
 
@@ -73,6 +86,10 @@ class ForgeRepository:
     @property
     def url(self) -> str:
         return f"{self.forge.gitea.url}/{PERSON}/{self.name}.git"
+
+    @property
+    def ssh_url(self) -> str:
+        return f"ssh://git@127.0.0.1:{self.forge.gitea.ssh_port}/{PERSON}/{self.name}.git"
 
     def api(self, method: str, path: str, **body: Any) -> Any:
         return self.forge.call(method, f"/repos/{PERSON}/{self.name}{path}", **body)
@@ -129,9 +146,11 @@ class ForgeRepository:
 
 @pytest.fixture(scope="session")
 def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
-    certificate = Certificate.make(tmp_path_factory.mktemp("forge"))
-    with Gitea(certificate=certificate.chain, key=certificate.key) as gitea, gitea.http() as http:
-        forge = Forge(gitea, certificate.chain.read_text(), http)
+    folder = tmp_path_factory.mktemp("forge")
+    certificate, host_key = Certificate.make(folder), SshKey.make()
+    ssh_key = host_key.written(folder / "host_key")
+    with Gitea(certificate=certificate.chain, key=certificate.key, ssh_key=ssh_key) as gitea, gitea.http() as http:
+        forge = Forge(gitea, certificate.chain.read_text(), http, host_key=host_key)
         forge.prepare()
         yield forge
 

@@ -125,9 +125,11 @@ class OperatorInProcess:
         operator = await Operator.assemble(kube, self.key.namespace, addresses=self._addresses)
         operator.reconciler.clock = self.clock
         try:
-            await self._reconcile(operator, kube)
+            async with beside(operator.analysis.run()):
+                await self._reconcile(operator, kube)
         finally:
             await operator.outbox.close()  # its calls end with the process
+            await operator.reconciler.sources.close()
 
     async def _reconcile(self, operator: Operator, kube: MortalClient) -> None:
         while True:
@@ -185,19 +187,3 @@ class Stall(Shop):
 
     async def given(self, release: dict[str, Any]) -> None:
         await super().given({**release, "metadata": {"name": self.name}})
-
-    async def ask(self, action: str, revision: str) -> None:
-        """As `pointsman ACTION` does."""
-        body = {
-            "apiVersion": RELEASE_ACTIONS.api_version,
-            "kind": RELEASE_ACTIONS.kind,
-            "metadata": {"name": f"{self.name}-{action}"},
-            "spec": {
-                "release": self.name,
-                "action": action,
-                "revision": revision,
-                "reason": "a test",
-                "requestedBy": "ana",
-            },
-        }
-        await self.kube.create(RELEASE_ACTIONS, self.namespace, body)

@@ -68,6 +68,21 @@ class Server:
         )
         assert answer.status_code == httpx.codes.NO_CONTENT, answer.text
 
+    def delete(self, measurement: str) -> None:
+        """All that was written of it."""
+        answer = httpx.post(
+            f"{self.influx.url}/api/v2/delete",
+            params={"org": self.influx.org, "bucket": self.influx.bucket},
+            headers={"Authorization": f"Token {self.influx.token}"},
+            json={
+                "start": "1970-01-01T00:00:00Z",
+                "stop": "2100-01-01T00:00:00Z",
+                "predicate": f'_measurement="{measurement}"',
+            },
+            trust_env=False,
+        )
+        assert answer.status_code == httpx.codes.NO_CONTENT, answer.text
+
     @asynccontextmanager
     async def provider(self, *, token: str = "", **changes: Any) -> AsyncIterator[MetricProvider]:
         provider = influxdb.create(replace(self.config, **changes), {"token": token or self.influx.token}, None)

@@ -5,15 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from controller.api.resources import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     HTTP_ROUTES,
+    RELEASE_ACTIONS,
     RELEASES,
     SERVICES,
 )
@@ -26,18 +28,30 @@ _POINTSMAN = Path(sys.executable).parent / "pointsman"
 
 class OperatorProcess:
     def __init__(
-        self, kubeconfig: Path, namespace: str, log: Path, *, lease_s: float | None = None, ledger_port: int = 0
+        self,
+        kubeconfig: Path,
+        namespace: str,
+        log: Path,
+        *,
+        lease_s: float | None = None,
+        port: int = 0,
+        ledger_port: int | None = 0,
+        own: str | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """`lease_s`: None: as long as in production, for a machine may be busy. The log's name is that of the pod: a
-        process that follows a killed one in its pod need not wait for the Lease.
+        process that follows a killed one in its pod need not wait for the Lease. `ledger_port`: None: that
+        of an operator which knows of none. `own`: the operator's own namespace.
         """
         self._command = [
-            str(_POINTSMAN), "run", "--namespace", namespace, "--only-namespace", namespace,
-            "--port", "0", "--ledger-port", str(ledger_port), "--address", "127.0.0.1",
+            str(_POINTSMAN), "run", "--namespace", own or namespace, "--only-namespace", namespace,
+            "--port", str(port), "--address", "127.0.0.1",
         ]  # fmt: skip
+        if ledger_port is not None:
+            self._command += ["--ledger-port", str(ledger_port)]
         if lease_s is not None:
             self._command += ["--lease-seconds", str(lease_s)]
-        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "POD_NAME": log.stem}
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "POD_NAME": log.stem, **environment}
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -176,6 +190,22 @@ class Shop:
             )
             for kind in kinds
         }
+
+    async def ask(self, action: str, revision: str) -> None:
+        """As `pointsman ACTION` does."""
+        body = {
+            "apiVersion": RELEASE_ACTIONS.api_version,
+            "kind": RELEASE_ACTIONS.kind,
+            "metadata": {"name": f"{self.name}-{action}"},
+            "spec": {
+                "release": self.name,
+                "action": action,
+                "revision": revision,
+                "reason": "a test",
+                "requestedBy": "ana",
+            },
+        }
+        await self.kube.create(RELEASE_ACTIONS, self.namespace, body)
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Runs `pointsman ARGUMENTS -n NAMESPACE`: its exit code and what it printed."""

@@ -7,8 +7,9 @@ import ipaddress
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from controller.api.resources import RELEASE_REPOSITORIES, SECRETS, Resource
-from controller.kube.client import KubeClient
+from controller.api.names import GIT_URLS
+from controller.api.resources import EVENTS, RELEASE_REPOSITORIES, SECRETS, Resource
+from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
 from controller.runtime.event_router import EventRouter
 from controller.runtime.settings import Settings, settings
@@ -26,18 +27,27 @@ _BINDINGS = Resource(RBAC, "v1", "rolebindings", "RoleBinding")
 
 
 class CountingClient(KubeClient):
-    """Its writes, those with the rights of accounts included."""
+    """Its writes, those with the rights of accounts included; and answers that are not the API server's."""
 
     writes: list[str]
+    failing: dict[str, KubeError]
+    """By what stands in the path."""
 
     def acting_as(self, namespace: str, account: str) -> KubeClient:
         other = CountingClient(self._api, namespace)
-        other.__dict__ |= {**super().acting_as(namespace, account).__dict__, "writes": self.writes}
+        other.__dict__ |= {
+            **super().acting_as(namespace, account).__dict__,
+            "writes": self.writes,
+            "failing": self.failing,
+        }
         return other
 
     async def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         if method != "GET":
             self.writes.append(f"{method} {path}")
+        error = next((error for part, error in self.failing.items() if part in path), None)
+        if error is not None:
+            raise error
         return await super().request(method, path, **options)
 
 
@@ -53,7 +63,7 @@ class Followed:
     async def running(self) -> AsyncIterator[Agent]:
         """An agent of this namespace; without a Lease, and with a list in place of kopf's watch."""
         client = CountingClient(self.kube._api)
-        client.writes = []
+        client.writes, client.failing = [], {}
         self.client = client
         self.agent = agent = Agent.assemble(client, networks=[LOOPBACK])
         agent.leads = True
@@ -79,14 +89,11 @@ class Followed:
 
     async def given(self, *, name: str = "shop", account: str = ACCOUNT, **spec: Any) -> None:
         """The ReleaseRepository, and the Secret that opens its repository."""
-        await self._secret("git", {"username": USER, "password": PASSWORD, "ca.crt": self._chain})
-        whole = {
-            "url": f"{self.server.url}/shop.git",
-            "serviceAccountName": account,
-            "secretRef": {"name": "git"},
-            "interval": "10s",
-            **spec,
-        }
+        whole = {"serviceAccountName": account, "interval": "10s", **spec}
+        if "url" not in spec or "secretRef" not in spec:
+            data = {"username": USER, "password": PASSWORD, "ca.crt": self._chain}
+            await self._secret("git", data, urls=f"{self.server.url}, {spec.get('url', '')}")
+            whole = {"url": f"{self.server.url}/shop.git", "secretRef": {"name": "git"}, **whole}
         await self.kube.create(
             RELEASE_REPOSITORIES,
             self.namespace,
@@ -98,10 +105,14 @@ class Followed:
             },
         )
 
-    async def _secret(self, name: str, data: Mapping[str, str]) -> None:
-        if await self.kube.find(SECRETS, self.namespace, name) is None:
+    async def _secret(self, name: str, data: Mapping[str, str], *, urls: str = "") -> None:
+        """`urls`: of the repositories that it opens."""
+        metadata = {"name": name, "annotations": {GIT_URLS: urls} if urls else {}}
+        if await self.kube.find(SECRETS, self.namespace, name) is not None:
+            await self.kube.patch(SECRETS, self.namespace, name, {"metadata": metadata})
+        else:
             encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-            body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
+            body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
             await self.kube.create(SECRETS, self.namespace, body)
 
     async def allow(self, *rules: Mapping[str, Any], account: str = ACCOUNT) -> None:
@@ -117,6 +128,21 @@ class Followed:
         }
         await self.kube.create(_ROLES, self.namespace, role)
         await self.kube.create(_BINDINGS, self.namespace, binding)
+
+    async def events(self, name: str = "shop") -> list[tuple[str, str, str]]:
+        """Type, reason and message of each on the ReleaseRepository, oldest first."""
+        items = await self.kube.list(EVENTS, self.namespace)
+        items.sort(key=lambda one: one["metadata"]["creationTimestamp"])
+        return [(one["type"], one["reason"], one["message"]) for one in items if one["involvedObject"]["name"] == name]
+
+    async def until_event(self, reason: str, name: str = "shop") -> tuple[str, str]:
+        """Type and message."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                for kind, found, message in await self.events(name):
+                    if found == reason:
+                        return kind, message
+                await asyncio.sleep(0.05)
 
     async def read(self, name: str = "shop") -> dict[str, Any]:
         return await self.kube.get(RELEASE_REPOSITORIES, self.namespace, name)

@@ -62,4 +62,4 @@ async def test_a_benchmark_works_at_its_small_size(name):
 async def test_every_benchmark_is_named_here_or_needs_pods():
     code, said, _ = await bench()
     assert code == 0
-    assert {line.split()[0] for line in said.splitlines()} == {*FIGURES, "rollback", "blind", "switch"}
+    assert {line.split()[0] for line in said.splitlines()} == {*FIGURES, "adopt", "rollback", "blind", "switch"}

@@ -68,7 +68,15 @@ def _full_status():
         stable="abcdefghij",
         attempt=Attempt(
             "klmnopqrst",
-            Clock(NOW, step_entered=NOW, step_started=NOW, held_since=NOW, unready_since=NOW, paused_since=NOW),
+            Clock(
+                NOW,
+                first_step=NOW,
+                step_entered=NOW,
+                step_started=NOW,
+                held_since=NOW,
+                unready_since=NOW,
+                paused_since=NOW,
+            ),
             step=1,
             approved_by="ann",
             awaits_person=True,

@@ -26,13 +26,13 @@ async def test_pods_that_are_never_ready_are_the_versions_fault(stall):
 
 
 async def test_pods_without_a_node_wait_beyond_the_deadline_and_nothing_is_rejected(stall):
-    await stall.given(release(weight(10), pause(0.1), progressDeadlineSeconds=2))
+    await stall.given(release(weight(10), pause(0.1), progressDeadlineSeconds=6))
     stable = (await stall.status())["stableRevision"]
     stall.node.behave = lambda pod: "ready" if stable in pod["metadata"]["name"] else "unschedulable"
     await stall.commit("2")
     await stall.until(lambda status: status.get("reason") == "NoCapacity")
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(8):
             await stall.until(lambda status: status.get("reason") != "NoCapacity")
     waiting = await stall.status()
     assert (waiting["phase"], waiting["reason"]) == ("Waiting", "NoCapacity")

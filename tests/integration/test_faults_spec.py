@@ -52,7 +52,7 @@ async def test_template_steps_and_replicas_changed_at_once_start_at_step_one(sta
 
 async def test_good_bad_worse_good_within_a_minute(stall):
     stall.node.behave = lambda pod: {"bad": "crash", "worse": "unready"}.get(_version(pod), "ready")
-    await stall.given(release(weight(50), pause(0.2), progressDeadlineSeconds=3, drain={"quiet": "0s"}))
+    await stall.given(release(weight(50), pause(0.2), progressDeadlineSeconds=6, drain={"quiet": "0s"}))
     began = time.monotonic()
     await stall.commit("2")
     good = (await stall.until_phase("Healthy"))["stableRevision"]

@@ -231,13 +231,12 @@ def test_without_kubectl_nothing_is_written_and_that_is_said(shop, monkeypatch):
     assert "no kubectl" in written.note
 
 
-ELSEWHERE = "names what is not in the repository; remote bases are not read"
+FETCHED = "nothing is fetched from elsewhere"
+ELSEWHERE = f"which is not in the repository; {FETCHED}"
 ODD: list[tuple[dict[str, Any], str]] = [
     *(
         ({"resources": ["../base", entry]}, ELSEWHERE)
         for entry in (
-            "https://git.qa/base.yaml",
-            "http://127.0.0.1:9/base.yaml",
             "github.com/team/base?ref=v1",
             "git@git.qa:team/base.git",
             "../../../../etc",
@@ -245,11 +244,17 @@ ODD: list[tuple[dict[str, Any], str]] = [
             "../nothing",
         )
     ),
-    ({"components": ["https://git.qa/component"]}, ELSEWHERE),
-    ({"openapi": {"path": "https://git.qa/openapi.json"}}, ELSEWHERE),
-    ({"configMapGenerator": [{"name": "x", "files": ["a=https://git.qa/x"]}]}, ELSEWHERE),
-    ({"helmCharts": [{"name": "x", "repo": "https://git.qa"}]}, "uses helm"),
-    ({"transformers": ["kind: PatchTransformer\npath: https://git.qa/x\n"]}, "loads from elsewhere"),
+    ({"resources": ["../base", "https://git.qa/base.yaml"]}, FETCHED),
+    ({"resources": ["../base", "HTTP://127.0.0.1:9/base.yaml"]}, FETCHED),
+    ({"components": ["https://git.qa/component"]}, FETCHED),
+    ({"Components": ["https://git.qa/component"]}, "has Components; write components"),
+    ({"openapi": {"path": "https://git.qa/openapi.json"}}, FETCHED),
+    ({"OpenAPI": {"Path": "https://git.qa/openapi.json"}}, FETCHED),
+    ({"crds": ["https://git.qa/crd.json"]}, FETCHED),
+    ({"configMapGenerator": [{"name": "x", "files": ["a=https://git.qa/x"]}]}, FETCHED),
+    ({"helmCharts": [{"name": "x", "repo": "https://git.qa"}]}, "uses helmCharts, which Pointsman does not run"),
+    ({"HelmCharts": [{"name": "x", "repo": "https://git.qa"}]}, "has HelmCharts; write helmCharts"),
+    ({"transformers": ["kind: PatchTransformer\npath: https://git.qa/x\n"]}, "uses transformers"),
     ({"resources": ["../base", "../base"]}, "cannot render it"),
 ]
 

@@ -1,4 +1,4 @@
-"""A Release that Flux or Argo CD has applied, on a real API server: with the shipped rights, and without.
+"""A Release that somebody has applied from git, on a real API server: with the shipped rights, and without.
 
 The kinds are reduced to their names: what is in them is the business of whoever writes them.
 """
@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from controller.api.git_origin import GitAuthor, GitOrigin, Write
-from controller.api.resources import CRDS, RELEASES, Resource
+from controller.api.resources import CRDS, RELEASE_REPOSITORIES, RELEASES, Resource
 from controller.effects.git_source import APPLICATIONS, GIT_REPOSITORIES, KUSTOMIZATIONS, source_of
 from controller.git.remote import GitError
 from controller.kube.client import KubeError, NotFoundError
@@ -99,6 +99,23 @@ async def test_flux_with_the_shipped_rights_and_without(plane, admin):
     await make(admin, KUSTOMIZATIONS, "apps", spec=spec, status=status)
     repository = {"url": "https://git.qa/shop.git", "ref": {"branch": "main"}, "secretRef": {"name": "shop-git"}}
     await make(admin, GIT_REPOSITORIES, "shop", spec=repository)
+    async with connected(plane, "may") as kube:
+        found = await source_of(kube, OWNER, ORIGIN)
+    assert (found.origin.url, found.origin.branch, found.origin.path) == ("https://git.qa/shop.git", "main", "apps")
+    assert found.origin.secret is not None
+    assert found.commit == SHA
+    assert "apply gitops/install/sources" in await refusal(plane, "may-not")
+
+
+async def test_pointsman_sync_with_the_shipped_rights_and_without(plane, admin):
+    await a_release(admin, labels={"pointsman.dev/repository": "default.shop"})
+    spec = {"url": "https://git.qa/shop.git", "path": "apps", "serviceAccountName": "d", "secretRef": {"name": "git"}}
+    await make(admin, RELEASE_REPOSITORIES, "shop", spec=spec)
+    assert "says nothing of having applied" in await refusal(plane, "may")
+    repository = await admin.get(RELEASE_REPOSITORIES, "default", "shop")
+    inventory = ["pointsman.dev/Release/default/web v1alpha1 0f3a 1b2c"]
+    repository["status"] = {"observedGeneration": 1, "appliedCommit": SHA, "inventory": inventory}
+    await admin.replace(RELEASE_REPOSITORIES, repository, "status")
     async with connected(plane, "may") as kube:
         found = await source_of(kube, OWNER, ORIGIN)
     assert (found.origin.url, found.origin.branch, found.origin.path) == ("https://git.qa/shop.git", "main", "apps")

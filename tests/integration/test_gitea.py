@@ -1,35 +1,28 @@
 """Rollbacks on a real forge: pushed, or proposed where the branch does not take them, and merged by a person."""
 
-from functools import partial
-
 import pytest
 import yaml
 
-from controller.api.git_origin import Forge
 from controller.api.resources import RELEASES, SECRETS
-from controller.git.forge import proposing
 from controller.git.forges.calls import Api, PullRequest
 from controller.git.forges.gitea import open_pull_request
-from controller.git.remote import Credentials, GitError, Remote, credentials_of
+from controller.git.remote import Credentials, GitError, Remote
 from controller.views.explanation import Explanation
-from hack.demonstration.forge import protected
-from hack.demonstration.invitations import MANIFEST
-from hack.demonstration.repository import Repository
-from tests.demonstrated import released
-from tests.integration.forge_fixture import ROBOT, ForgeRepository, forge, forged
+from tests.integration.forge_fixture import ADDRESS, ROBOT, ForgeRepository, forge, forged
 from tests.integration.operator_fixture import APPROVE, release, set_version, weight
 from tests.integration.test_notifications import LOOPBACK, bad_version, opens, stall, until
-from tests.unit.git.story import carried_out
+from tests.openpgp import openpgp_key
+from tests.unit.git.test_signing import make_key
 
 __all__ = ["forge", "forged", "opens", "stall"]
 FILE = "apps/web.yaml"
 
 
-async def given(stall, kube, forged: ForgeRepository, write="Push"):
+async def given(stall, kube, forged: ForgeRepository, write="Push", **origin):
     """Version 1 in the cluster and in git, then version 2 in git; the file as it was with version 1."""
     await kube.create(SECRETS, stall.namespace, forged.forge.secret())
     where = {"url": forged.url, "path": "apps", "secretRef": {"name": "shop-git"}, "write": write, "forge": "Gitea"}
-    wanted = release(weight(10), APPROVE, gitOrigin=where)
+    wanted = release(weight(10), APPROVE, gitOrigin={**where, **origin})
     forged.commit("version 1", {FILE: "# ours\n" + yaml.safe_dump(wanted)})
     good = forged.read(FILE)
     set_version(wanted, "2")
@@ -92,6 +85,29 @@ async def test_a_branch_that_takes_signed_commits_alone_gets_a_pull_request(stal
     assert forged.read(FILE) != good
 
 
+@pytest.mark.parametrize("kind", ["OpenPGP", "SSH"])
+async def test_a_branch_that_takes_signed_commits_alone_takes_a_signed_rollback(stall, kube, forged, tmp_path, kind):
+    if kind == "OpenPGP":
+        private, public = openpgp_key(ADDRESS)
+        forged.forge.trust_openpgp(public)
+        secret = {"git.asc": private}
+    else:
+        private, public = make_key(tmp_path)
+        forged.forge.trust_ssh(public)
+        secret = {"identity": private}
+    await kube.create(SECRETS, stall.namespace, forged.forge.secret("signing", **secret))
+    author = {"name": "Pointsman", "email": ADDRESS}
+    good = await given(stall, kube, forged, author=author, signingSecretRef={"name": "signing"})
+    forged.protect(enable_push_whitelist=False, require_signed_commits=True)
+    await bad_version(stall)
+    done = await settled(stall)
+    assert forged.read(FILE) == good
+    written = forged.api("GET", f"/git/commits/{done['lastRollback']['git']['commit']}")
+    assert written["commit"]["verification"]["verified"]
+    assert forged.pulls("all") == []
+    assert not any(len(line) > 20 and line in stall.operator.log.read_text() for line in private.splitlines())
+
+
 async def test_killed_between_any_two_writes_it_opens_one_pull_request(opens, kube, forged):
     async with opens(seed=4) as stall:
         await given(stall, kube, forged, write="PullRequest")
@@ -106,12 +122,12 @@ async def test_the_commit_that_caused_a_release_shows_how_it_goes(stall, kube, f
     await kube.create(SECRETS, stall.namespace, forged.forge.secret())
     where = {"url": forged.url, "path": "apps", "secretRef": {"name": "shop-git"}, "forge": "Gitea"}
     wanted = release(weight(10), APPROVE, gitOrigin={**where, "report": "StatusAndComment"})
-    forged.commit("version 1", {FILE: yaml.safe_dump(wanted)})
+    first = forged.commit("version 1", {FILE: yaml.safe_dump(wanted)})
     await stall.given(wanted)
     set_version(wanted, "2")
     commit = forged.commit_by_pull_request("version 2", FILE, yaml.safe_dump(wanted))
 
-    def shown() -> dict[str, str]:
+    def shown(commit: str = commit) -> dict[str, str]:
         found = forged.api("GET", f"/commits/{commit}/status")["statuses"] or []
         return {one["context"]: f"{one['status']}: {one['description']}" for one in found}
 
@@ -123,6 +139,7 @@ async def test_the_commit_that_caused_a_release_shows_how_it_goes(stall, kube, f
     waiting = await stall.until(lambda status: status["reason"] == "AwaitingApproval")
     context = f"pointsman/{stall.namespace}/web"
     await until(lambda: shown().get(context) == "pending: 10 %, step 2 of 2, waits for a person")
+    assert shown(first)[context] == "success: deployed"
     await stall.ask("abort", waiting["canaryRevision"])
     await stall.until_phase("RolledBack")
     await settled(stall)
@@ -161,21 +178,3 @@ async def test_a_token_that_does_not_open_it_is_said_without_it(forged, proposed
     with pytest.raises(GitError, match="answered 401") as caught:
         await open_pull_request(api(forged, "0123456789abcdef" * 2), proposed)
     assert "0123456789abcdef" not in str(caught.value)
-
-
-async def test_what_a_protected_demo_pushes_is_taken_back_by_a_pull_request(tmp_path):
-    repository = Repository(tmp_path / "git", MANIFEST, host=partial(protected, address="127.0.0.1"))
-    with repository.hosted():
-        good, order = released(repository)
-        server = repository.server
-        assert server is not None
-        assert server.merge is not None
-        credentials = credentials_of(dict(server.secret))
-        propose = proposing(Forge.GITEA, Remote(server.url, credentials), LOOPBACK.resolve, "main")
-        written = await carried_out(server.url, order, propose, credentials)
-        assert written.pull_request, written.note
-        server.merge(written.pull_request)
-        repository.pull()
-        assert repository.manifest.read_text() == good
-        repository.commit("version 4", VERSION="4", ERROR_RATE="0")
-        assert any(f"Pointsman: {order.subject}" in line for line in repository.history())

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -18,14 +19,15 @@ from PIL import Image
 
 from hack.node import process
 from hack.node.aws import LocalAws
+from tests.checkout import checkout_copy
 from tests.e2e.patience import until
 from tests.frozen import frozen
 from tests.image_chaos import CHECKOUT, WORKER, Plan, nest, suffer
 from tests.image_jobs import Jobs
 from tests.integration.between import Between, Trouble
+from workloads.common.job_health import listening
 from workloads.common.job_row import State
 from workloads.common.stages import Stage
-from workloads.image_worker.health import listening
 from workloads.image_worker.store import Store, TakenError
 
 pytest_plugins = ["tests.integration.aws_fixture"]
@@ -51,9 +53,9 @@ class Running:
 
 
 @asynccontextmanager
-async def image_worker(jobs: Jobs, **more: str) -> AsyncIterator[Running]:
+async def image_worker(jobs: Jobs, *, checkout: Path = CHECKOUT, **more: str) -> AsyncIterator[Running]:
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "workloads.image_worker", cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE,
+        sys.executable, "-m", "workloads.image_worker", cwd=checkout, stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **jobs.environment, **WORKER, **more},
     )  # fmt: skip
     running = Running(child)
@@ -222,6 +224,43 @@ async def test_a_job_of_any_kind_is_sent_with_its_body_from_a_file(jobs: Jobs, t
     async with image_worker(jobs):
         await jobs.until_state(State.COMPLETED, "k")
     assert ((await jobs.row("k")).result["width"], (await jobs.row("k")).result["height"]) == (40, 30)
+
+
+async def test_the_readmes_kind_is_done_by_the_version_that_has_it_whatever_the_old_one_sees(
+    jobs: Jobs, tmp_path: Path
+) -> None:
+    """W15, W21, W26: its own commands; the old worker beside the new one gets the job first, again and again."""
+    readme = (CHECKOUT / "workloads/image_worker/README.md").read_text()
+    section = readme.split("## A kind of your own")[1].split("\n## ")[0]
+    [module], [commands] = (
+        re.findall(r"```python\n(.*?)```", section, re.DOTALL),
+        re.findall(r"```\n(echo .*?)```", section, re.DOTALL),
+    )
+    environment = checkout_copy(tmp_path)
+    (tmp_path / "workloads/image_worker/kinds/swatch.py").write_text(module)
+    child = await asyncio.create_subprocess_exec(
+        "bash", "-ec", commands, cwd=tmp_path, stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **jobs.environment, **environment},
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        said, _ = await child.communicate()
+    assert (child.returncode, said.decode()) == (0, "s1  SENT\n")
+    async with image_worker(jobs, MAX_ATTEMPTS="1"):
+
+        async def seen() -> bool:
+            return (await jobs.row("s1")).failed_by.get(WORKER["REVISION"], 0) >= 2
+
+        await until(seen, "the old version got it twice", seconds=20)
+    assert (await jobs.row("s1")).last_error == "kind: 'swatch' is none of ingest, render"
+    async with image_worker(jobs, checkout=tmp_path, REVISION="bbbbbbbbbb"):
+        await jobs.until_state(State.COMPLETED, "s1")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "workloads.image_worker.cli", "fetch", "s1", "--to", str(tmp_path / "s1.png"),
+        cwd=CHECKOUT, env={**os.environ, **jobs.environment},
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        assert await child.wait() == 0
+    assert Image.open(tmp_path / "s1.png").getpixel((9, 9)) == (255, 136, 0)
 
 
 async def test_a_redrive_of_nothing_says_so(jobs: Jobs) -> None:

@@ -1,6 +1,6 @@
 """The renderer and the shipped templates against a real InfluxDB."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +276,107 @@ async def test_client_failures_counts_each_client_of_a_version(running: Server, 
     assert by_revision(result) == {stable: (2, 95), canary: (3, 7)}
 
 
+def pod_container(pod: str, field: str, namespace: str = "shop") -> str:
+    """A point of Telegraf's, without its time."""
+    return f"kubernetes_pod_container,namespace={namespace},pod_name={pod},container_name=main,node_name=n {field}"
+
+
+def seconds(second: float) -> datetime:
+    return T0 + timedelta(seconds=second)
+
+
+def requests(revision: str, count: int) -> str:
+    return f"http.server.requests,service=web,revision={revision},pod=p,route=/,code=200 count={count}i"
+
+
+async def test_restarts_are_counted_among_requests(running: Server, renderer: Renderer) -> None:
+    stable, canary = "restartsta", "restartcan"
+    steady, failing = f"web-{stable}-5d4f-x2x2x", f"web-{canary}-5d4f-x2x2x"
+    for second, count in ((-1, 0), (1, 1), (4, 3), (5, 9)):
+        running.write(pod_container(failing, f"restarts_total={count}i"), at=seconds(second))
+        running.write(pod_container(f"my-{failing}", f"restarts_total={count}i"), at=seconds(second))
+        running.write(pod_container(failing, f"restarts_total={count}i", "bank"), at=seconds(second))
+        running.write(pod_container(steady, "restarts_total=7i"), at=seconds(second))
+    running.write(requests(stable, 90), requests(canary, 7), requests("otherother", 1000))
+    found = await ask(running, renderer, "restarts", between(stable, canary))
+    assert by_revision(found) == {stable: (0, 90), canary: (3, 10)}
+
+
+async def test_cpu_per_request_counts_whole_ticks_that_add_up_over_a_reset(running: Server, renderer: Renderer) -> None:
+    stable, canary = "cpucpucpus", "cpucpucpuc"
+    used = {-1: 10_000, 1: 10_350, 3: 10_990, 4: 120, 6: 470, 9: 1_010}  # milliseconds; the container was made anew
+    for second, milliseconds in used.items():
+        point = pod_container(f"web-{stable}-5d4f-x2x2x", f"cpu_usage_core_nanoseconds={milliseconds * 10**6}i")
+        running.write(point, at=seconds(second))
+    running.write(requests(stable, 90), requests(canary, 7))
+    looks = [LOOK, Window(LOOK.end, seconds(10)), Window(LOOK.start, seconds(10))]
+    found = [
+        by_revision(await ask(running, renderer, "cpu-per-request", between(stable, canary), window=look))
+        for look in looks
+    ]
+    assert [one[stable] for one in found] == [(9 + 1, 100), (3 + 6, 9), (19, 109)]
+    assert found[0][canary] == (0, 7)
+
+
+async def test_http_errors_statsd_counts_what_came_over_telegraf(running: Server, renderer: Renderer) -> None:
+    stable, canary = "statsdstab", "statsdcana"
+
+    def counter(revision: str, code: int, value: float, service: str = "web", name: str = "http_requests") -> str:
+        return f"{name},metric_type=counter,service={service},revision={revision},code={code} value={value}"
+
+    points = [
+        counter(stable, 200, 90),
+        counter(canary, 200, 4),
+        counter(canary, 503, 3),
+        counter(canary, 500, 1000, service="other"),
+    ]
+    running.write(*points, at=LOOK.start)
+    running.write(*points, at=LOOK.end)
+    found = await ask(running, renderer, "http-errors-statsd", between(stable, canary))
+    assert by_revision(found) == {stable: (0, 90), canary: (3, 7)}
+    running.write(counter(stable, 500, 2, name="answers"), counter(stable, 200, 3, name="answers"))
+    parameters = {"measurement": "answers"}
+    found = await ask(running, renderer, "http-errors-statsd", between(stable, canary), parameters=parameters)
+    assert by_revision(found) == {stable: (2, 5)}
+
+
+async def test_log_errors_counts_lines_by_their_level(running: Server, renderer: Renderer) -> None:
+    stable, canary = "loglogstab", "loglogcana"
+
+    def lines(revision: str, level: str, count: int) -> str:
+        return f"log.messages,service=web,revision={revision},level={level} count={count}i"
+
+    running.write(lines(stable, "info", 90), lines(canary, "warning", 4), lines(canary, "Error", 3))
+    running.write(f"log.messages,service=web,revision={stable} count=5i")  # a line without a level
+    found = await ask(running, renderer, "log-errors", between(stable, canary))
+    assert by_revision(found) == {stable: (0, 95), canary: (3, 7)}
+
+
+async def test_sign_ups_counts_those_that_did_not_come(running: Server, renderer: Renderer) -> None:
+    stable, canary = "signupstab", "signupcana"
+    running.write(
+        f"invitation.outcome,service=web,revision={stable} sent=40i,signed_up=9i",
+        f"invitation.outcome,service=web,revision={canary} sent=10i,signed_up=0i",
+    )
+    found = await ask(running, renderer, "examples/sign-ups", between(stable, canary))
+    assert by_revision(found) == {stable: (31, 40), canary: (10, 10)}
+
+
+async def test_a_late_point_is_counted_and_one_that_came_twice_once(running: Server, renderer: Renderer) -> None:
+    stable, canary = "latelatest", "latelateca"
+    running.write(requests(stable, 10), at=seconds(2))
+    running.write(requests(stable, 10), at=seconds(2))
+    running.write(requests(stable, 5), at=seconds(1))
+    found = await ask(running, renderer, "http-errors-app", between(stable, canary))
+    assert by_revision(found) == {stable: (0, 15)}
+
+
 SHIPPED = [
+    "http-errors-statsd",
+    "log-errors",
+    "restarts",
+    "cpu-per-request",
+    "examples/sign-ups",
     "http-errors",
     "http-latency",
     "http-latency-quantiles",

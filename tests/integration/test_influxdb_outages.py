@@ -36,7 +36,7 @@ async def test_a_frozen_server_is_an_outage_after_the_timeout(running: Server, m
             before = time.monotonic()
             with pytest.raises(SourceOutageError, match=r"did not answer within 0\.5 s"):
                 await provider.query(counts(measurement, language), LOOK)
-            assert 0.5 <= time.monotonic() - before < 5
+            assert 0.4 <= time.monotonic() - before < 20
         await _until(lambda: provider.query(counts(measurement, language), LOOK))
 
 

@@ -167,7 +167,7 @@ async def test_a_callback_may_be_faster_than_the_answer(
     server.mood = Mood.SILENT
     invitation = await it.invite()
     sending = asyncio.create_task(it.deliver(invitation))
-    await until(lambda: server.messages, "Twilio has it", seconds=5)
+    await until(lambda: server.messages, "Twilio has it")
     await server.tell(client, server.messages[0], "delivered")
     await sending
     assert await it.status(invitation) == "DELIVERED"

@@ -1,6 +1,8 @@
 """The database port, on a real PostgreSQL and on SQLite."""
 
 import asyncio
+import contextlib
+import itertools
 import sys
 
 import httpx
@@ -11,10 +13,11 @@ from tests.e2e.patience import until
 from tests.invitation_service import environment
 from workloads.invitations import schema
 from workloads.invitations.app import create
-from workloads.invitations.database import Session
+from workloads.invitations.database import BusyError, DatabaseGoneError, Session
 from workloads.invitations.migrating import migrate
 from workloads.invitations.opening import open_database
 from workloads.invitations.postgres import Pooling
+from workloads.invitations.readiness import Readiness
 from workloads.invitations.settings import read
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
@@ -41,6 +44,48 @@ async def test_a_block_that_raises_leaves_nothing(database):
     with pytest.raises(KeyError):
         await fail()
     assert await used(database) == []
+
+
+@contextlib.asynccontextmanager
+async def crowd(database):
+    """Twenty who want a connection for a fifth of a second each, again and again."""
+
+    async def want():
+        while True:
+            try:
+                await database.once("SELECT pg_sleep(0.2)")
+            except BusyError:
+                await asyncio.sleep(0)
+
+    wanting = [asyncio.create_task(want()) for _ in range(20)]
+    yield
+    for task in wanting:
+        task.cancel()
+    await asyncio.gather(*wanting, return_exceptions=True)
+
+
+async def test_a_full_pool_is_no_reason_to_take_a_pod_from_the_gateway(postgres_url):
+    """I24: its part would come upon the other pods, which are as full, until none is left."""
+    database = await open_database(postgres_url, Pooling(connections=2, acquire=0.5))
+    readiness = Readiness(database, clock=itertools.count().__next__)  # each time is a second later
+    assert await readiness.trouble() == ""
+    async with crowd(database):
+        others = await asyncio.gather(*(database.once("SELECT 1") for _ in range(20)), return_exceptions=True)
+        assert [await readiness.trouble() for _ in range(10)] == [""] * 10
+    assert "BusyError('2 connections were in use for 0.5 s')" in map(repr, others)
+    await database.close()
+
+
+async def test_a_full_pool_in_front_of_a_silent_database_is_not_ready(postgres_url):
+    """I24: somebody is waiting for an answer on each connection, and nobody gets one."""
+    database = await open_database(postgres_url, Pooling(connections=2, acquire=0.5, statement=2.0))
+    readiness = Readiness(database, clock=itertools.count().__next__)
+    assert await readiness.trouble() == ""
+    silent = [asyncio.create_task(database.once("SELECT pg_sleep(20)")) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert "2 connections were in use" in await readiness.trouble()
+    assert all(isinstance(one, DatabaseGoneError) for one in await asyncio.gather(*silent, return_exceptions=True))
+    await database.close()
 
 
 async def test_who_is_cancelled_while_the_database_goes_away_is_cancelled():

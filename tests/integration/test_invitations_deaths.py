@@ -26,6 +26,7 @@ class Mortal:
     def __init__(self, database: Session) -> None:
         self._database = database
         self.dialect = database.dialect
+        self.answered = 0
         self.last = 0
         """Which statement is the last one; 0: none."""
         self.arrives = False

@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections import Counter
+from datetime import UTC, datetime
 
 import boto3
 import httpx
@@ -110,6 +111,31 @@ async def test_what_a_dead_relay_took_is_sent_by_another(database, invite, aws, 
     assert await relay.turn() == 1
     assert queue.ids() == [invitation_id]
     assert relay.lag_s == 61
+
+
+async def test_what_is_made_at_night_leaves_in_the_morning_and_holds_up_nobody(
+    database, database_url, aws, queue, watch
+):
+    """21 item 8."""
+    settings = read(environment(database_url, DAILY_LIMIT="1000", QUIET_HOURS="21:00-08:00"))
+    inviting = Inviting(database, Privacy(settings.keys), settings.limits, settings.quiet_hours)
+    night, day = "+12125550123", "+447400123456"  # 3:00 in New York, 8:00 in London
+    watch.now = round(datetime(2026, 11, 30, 8, 0, tzinfo=UTC).timestamp() * 1000)
+
+    async def invite(user, number, key=""):
+        order = Order(inviter=user, inviter_name="Ana", phone=Phone(number, "US"), trace_parent=TRACE, key=key)
+        answer = await inviting.invite(order, now=watch())
+        assert isinstance(answer, Invited)
+        return answer.invitation_id
+
+    waits = await invite("ana", night, "a key")
+    watch.move(hours=1)
+    assert await invite("ana", night, "a key") == waits
+    leaves = await invite("bob", day)
+    relay = Relay(database, aws, queue.url, clock=watch)
+    assert [await relay.turn(), relay.lag_s, await relay.turn(), queue.ids()] == [1, 0, 0, [leaves]]
+    watch.move(hours=4, seconds=7)
+    assert [await relay.turn(), relay.lag_s, queue.ids()] == [1, 7, [waits]]
 
 
 class SlowAws(Aws):

@@ -41,6 +41,8 @@ async def test_probes_have_a_port_that_the_gateway_does_not_know(database_url):
 
 
 class Counting:
+    answered = 0
+
     def __init__(self):
         self.asked = 0
 

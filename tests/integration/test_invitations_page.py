@@ -37,7 +37,7 @@ async def database(service):
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser, service):
     context = await browser.new_context(base_url=str(service.client.base_url), viewport={"width": 800, "height": 900})
-    context.set_default_timeout(5000)
+    context.set_default_timeout(30_000)  # milliseconds
     yield await context.new_page()
     await context.close()
 
@@ -126,6 +126,20 @@ async def test_a_friend_who_types_a_wrong_code_too_often_is_told_until_when(page
     assert (await page.goto("/invite/APP-333333")).status == 404
 
 
+async def test_a_page_that_says_that_the_service_fails_still_looks_like_one(browser, service):
+    """I27: its style is in it, as a second request would fail too."""
+    async with serving({**environment(service.database_url), "ERROR_RATE": "1"}) as failing:
+        page = await browser.new_page(base_url=str(failing.client.base_url), color_scheme="light")
+        said = complaints(page)
+        assert (await page.goto("/invite/APP-222222")).status == 500
+        await expect(page.get_by_role("heading")).to_have_text("We cannot show your invitation now")
+        ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == "rgb(244, 246, 250)"
+        assert (await overflow(page), await barriers(page)) == (0, [])
+        assert not [each for each in said if "Content Security Policy" in each]
+        await page.close()
+
+
 async def test_a_friend_is_invited_by_keyboard_alone_and_focus_is_always_seen(page, service):
     """I27."""
     await page.goto("/")
@@ -191,7 +205,7 @@ async def test_refusals_say_what_to_do_and_keep_the_number(page, service):
     for each in range(10):
         assert (await service.invite("refused", phone(2_100_000 + each))).status_code == 201
     await invite(page, phone(2_000_004))
-    await expect(error).to_contain_text("You have sent all your invitations of 24 hours. You can send the next one in")
+    await expect(error).to_contain_text("You have no invitations left for now. You can send the next one in")
 
 
 async def test_no_answer_is_asked_again_with_the_same_key_and_invites_nobody_twice(page, service):

@@ -13,7 +13,7 @@ from hack.node.process import free_port
 from tests.invitation_sending import sent_by_sns
 from tests.twilio_server import SENDER, Mood, TwilioServer
 from workloads.common.environment import Environment
-from workloads.image_worker.health import listening
+from workloads.common.job_health import listening
 from workloads.invitations.sending.port import (
     Accepted,
     Delivery,

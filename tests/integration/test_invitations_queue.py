@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,26 @@ async def test_a_canary_that_is_set_up_wrong_ends_no_invitation(world: World) ->
         assert await it.status(invitation) == "SENT"
 
 
+async def test_a_message_that_the_queue_held_up_until_the_night_waits_for_the_morning(world: World) -> None:
+    """21 item 8: the attempt does not count, and nothing says that it was made."""
+    async with world.pod(QUIET_HOURS="21:00-08:00", MAX_ATTEMPTS="1") as it:
+        it.watch.now = round(datetime(2026, 11, 30, 8, 0, tzinfo=UTC).timestamp() * 1000)  # 3:00 in Washington
+        invitation = await it.invite()
+        await world.jobs.send(invitation, body={})
+
+        async def handed_back() -> bool:
+            row = (await world.jobs.rows()).get(invitation)
+            return row is not None and row.fence == 1 and row.state is State.PENDING
+
+        await until(handed_back, "it is handed back", seconds=20)
+        assert (await it.attempts(invitation), world.server.asked) == ([], 0)
+        assert await world.jobs.in_dead_letters() == []
+        it.watch.move(hours=5)
+        await world.jobs.send(invitation, body={})
+        await world.jobs.until_state(State.COMPLETED, invitation)
+        assert await it.status(invitation) == "SENT"
+
+
 async def test_a_permanent_refusal_is_an_end_and_no_dead_letter(world: World) -> None:
     """I6"""
     world.server.refuses[FRIEND] = 21211
@@ -219,7 +240,7 @@ async def test_a_database_that_is_gone_when_the_answer_comes_still_learns_of_it(
     async with sends(postgres_url, database, server, PROVIDER_SECONDS="20") as it:
         invitation = await it.invite()
         sending = asyncio.create_task(it.deliver(invitation))
-        await until(lambda: server.asked, "Twilio is asked", seconds=5)
+        await until(lambda: server.asked, "Twilio is asked")
         postgres.stop()
         server.released.set()
         postgres.start()
@@ -267,7 +288,7 @@ async def test_a_process_that_takes_no_jobs_any_more_says_so(world: World) -> No
 
     async def live() -> None:
         async with world.pod(gate=Broken()) as it:
-            told = await until(it.parts.trouble, "it says so", seconds=5)
+            told = await until(it.parts.trouble, "it says so")
             assert told == "nothing takes jobs from the queue any more"
 
     with pytest.raises(KeyError, match="a defect"):

@@ -95,7 +95,7 @@ async def test_headers_that_trickle_in_are_not_waited_for_either(service):
             with contextlib.suppress(ConnectionError):
                 writer.write(b"X: y\r\n")
             await asyncio.wait({ended}, timeout=0.05)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 20
         with contextlib.suppress(ConnectionError):
             assert await ended == b""
 

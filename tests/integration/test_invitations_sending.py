@@ -56,7 +56,7 @@ async def test_the_attempt_is_written_down_before_the_call(it: Sends, server: Tw
     server.mood = Mood.SILENT
     invitation = await it.invite()
     sending = asyncio.create_task(it.deliver(invitation))
-    await until(lambda: server.asked, "Twilio is asked", seconds=5)
+    await until(lambda: server.asked, "Twilio is asked")
     assert (await it.status(invitation), (await it.attempts(invitation))[0]["outcome"]) == ("SENDING", "STARTED")
     assert await sending == Ended(Status.UNKNOWN)
 
@@ -242,6 +242,6 @@ async def test_a_breaker_leaves_a_failing_provider_alone_and_tries_it_again(
         async def delivered() -> bool:
             return await it.deliver(invitations[3]) == Ended(Status.SENT)
 
-        await until(delivered, "a trial is let through", seconds=5)
+        await until(delivered, "a trial is let through")
         assert [await it.deliver(each) for each in invitations[4:]] == [Ended(Status.SENT)] * 2
         assert server.asked == 6

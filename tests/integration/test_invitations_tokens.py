@@ -14,7 +14,8 @@ pytest_plugins = ["tests.integration.invitations_fixture"]
 
 GOOD = {"phoneNumber": "+15551234567"}
 OTHER = "another secret that is at least 32 bytes long"
-SOON = time.time() + 3600
+A_DAY_S = 86_400  # longer than from reading this file to its last test
+SOON = time.time() + A_DAY_S
 UNSIGNED = jwt.encode({"sub": "u1", "exp": SOON}, "", algorithm="none")
 
 
@@ -35,12 +36,12 @@ NOBODY = [
     ("Bearer", "send a token"),
     ("Bearer nonsense", "not valid"),
     (f"Bearer {token('u1', exp=time.time() - 60)}", "expired"),
-    (f"Bearer {token('u1', nbf=time.time() + 600)}", "not valid"),
+    (f"Bearer {token('u1', nbf=time.time() + A_DAY_S)}", "not valid"),
     (f"Bearer {token('u1', secret=OTHER)}", "not valid"),
     (f"Bearer {UNSIGNED}", "not signed with HS256"),
     (f"Bearer {jwt.encode({'sub': 'u1', 'exp': SOON}, KEY, algorithm='RS256')}", "not signed with HS256"),
     (f"Bearer {jwt.encode({'sub': 'u1'}, SECRET, algorithm='HS256')}", "exp"),
-    (f"Bearer {jwt.encode({'exp': time.time() + 600}, SECRET, algorithm='HS256')}", "sub"),
+    (f"Bearer {jwt.encode({'exp': time.time() + A_DAY_S}, SECRET, algorithm='HS256')}", "sub"),
     (f"Bearer {token('')}", "sub"),
     (f"Bearer {token('u' * 129)}", "sub"),
     (f"Bearer {token('u1', pad='x' * 9000)}", "too long"),

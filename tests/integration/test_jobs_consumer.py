@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.patience import until
 from tests.image_jobs import Jobs, names
 from tests.integration.job_worker import PATIENT, RULES, Work, worker
-from workloads.common.attempt import RefusedError
+from workloads.common.attempt import RefusedError, UnknownKindError
 from workloads.common.aws import Aws, OutageError
 from workloads.common.job import Job
 from workloads.common.job_events import Ended, Fenced, FirstOutcome, LeaseLost, NeededMore, Unreadable
@@ -124,7 +124,7 @@ async def test_a_lost_lease_cancels_the_work_and_touches_nothing(jobs: Jobs) -> 
         await until(lambda: work.now, "it has begun")
         assert isinstance(await thief.claim("j", created_at=0, canary=False), Claim)
         stolen = await jobs.row("j")
-        await until(lambda: it.saw(LeaseLost()), "it notices", seconds=5)
+        await until(lambda: it.saw(LeaseLost()), "it notices")
         assert work.cancelled == ["j"]
         assert await jobs.row("j") == stolen
 
@@ -145,7 +145,7 @@ async def test_what_ends_after_somebody_else_took_it_is_fenced_and_not_deleted(j
         await begun.wait()
         assert isinstance(await thief.claim("j", created_at=0, canary=False), Claim)
         go.set()
-        await until(lambda: it.saw(Fenced()), "it is fenced", seconds=5)
+        await until(lambda: it.saw(Fenced()), "it is fenced")
     assert sum((await jobs.queue().depth()).values()) == 1
     assert (await jobs.row("j")).state is State.PROCESSING
 
@@ -163,7 +163,7 @@ async def test_the_local_deadline_stops_the_work_when_no_renewal_gets_through(
     monkeypatch.setattr(table, "renew", away)
     await jobs.send("j")
     async with worker(jobs, work, rules=replace(RULES, visibility=1.5), table=table, drain=0) as it:
-        await until(lambda: it.saw(LeaseLost()), "it gives up", seconds=5)
+        await until(lambda: it.saw(LeaseLost()), "it gives up")
         assert work.cancelled[0] == "j"
 
 
@@ -290,12 +290,39 @@ async def test_a_version_on_trial_that_fails_everything_takes_no_job_down(jobs: 
     async with worker(jobs, bad, revision=B, gate=Share(is_canary=False, is_on_trial=True), rules=two):
         await until(lambda: len(bad.begun) == 8, "it has tried each of them twice", seconds=20)
         await asyncio.sleep(1)  # for a third time, in vain
-        async with worker(jobs, good, revision=A, rules=two):
-            await jobs.until_state(State.COMPLETED, *names("j", 4))
-            await jobs.until_empty()
+    async with worker(jobs, good, revision=A, rules=two):  # the trial is over
+        await jobs.until_state(State.COMPLETED, *names("j", 4))
+        await jobs.until_empty()
     assert sorted(bad.begun) == sorted([*names("j", 4), *names("j", 4)])
     assert sorted(good.begun) == names("j", 4)
     assert await jobs.in_dead_letters() == []
+
+
+async def test_a_kind_that_a_version_does_not_have_is_left_to_one_that_has_it(jobs: Jobs) -> None:
+    """W26: the old version sees a new kind's jobs as long as the canary is small, and they must not end there."""
+    old, new = Work(fails={"j": UnknownKindError("kind: 'swatch' is none of render")}), Work()
+    await jobs.send("j")
+    one = replace(RULES, max_attempts=1)
+    async with worker(jobs, old, revision=A, rules=one) as stable:
+        await until(lambda: len(old.begun) >= 3, "it came to the old version three times", seconds=20)
+    assert stable.saw(FirstOutcome(A, failed=True)) == 1, "as bad as for a canary that lost a kind"
+    assert (await jobs.row("j")).last_error == "kind: 'swatch' is none of render"
+    async with worker(jobs, new, revision=B, gate=Share(), rules=one):
+        await jobs.until_state(State.COMPLETED, "j")
+        await jobs.until_empty()
+    assert await jobs.in_dead_letters() == []
+
+
+async def test_a_kind_that_nobody_has_is_dead_lettered_in_the_end(jobs: Jobs) -> None:
+    """W26"""
+    work = Work(fails={"j": UnknownKindError("kind: 'swatch' is none of render")})
+    await jobs.send("j")
+    async with worker(jobs, work, rules=replace(RULES, unknown_kind=2)):
+        await jobs.until_state(State.FAILED, "j")
+        await jobs.until_empty()
+    [dead] = await jobs.in_dead_letters()
+    assert dead["last_error"] == "kind: 'swatch' is none of render"
+    assert len(work.begun) >= 2
 
 
 async def test_a_job_that_fails_by_itself_is_dead_lettered_after_the_trial_within_its_tries(jobs: Jobs) -> None:
@@ -329,7 +356,7 @@ async def test_a_hard_stop_ends_the_job_at_its_next_heartbeat_and_hands_it_back(
     async with worker(jobs, work, gate=gate, rules=replace(RULES, visibility=1.5)):
         await until(lambda: work.now, "it has begun")
         gate.granted, gate.stopped_before = False, 2
-        await until(lambda: work.cancelled, "it is stopped", seconds=3)
+        await until(lambda: work.cancelled, "it is stopped")
     assert (await jobs.row("j")).state is State.PENDING
 
 

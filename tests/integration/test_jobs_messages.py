@@ -13,7 +13,7 @@ from workloads.common.dead_jobs import Redriven
 from workloads.common.job import Job
 from workloads.common.job_row import State
 from workloads.common.job_table import Claim
-from workloads.image_worker.producer import OtherBodyError
+from workloads.common.producer import OtherBodyError
 
 pytest_plugins = ["tests.integration.aws_fixture"]
 

@@ -11,16 +11,9 @@ import pytest
 from controller.api.resources import ANALYSIS_RUNS, DEPLOYMENTS, METRIC_SOURCES, RELEASES
 from hack.node.influx import InfluxDB
 from tests.e2e.patience import until
-from tests.integration.metric_source import offer, set_token
-from tests.integration.operator_fixture import Shop, release, weight
+from tests.integration.metric_source import ERRORS, judged, offer, set_token
+from tests.integration.operator_fixture import Shop, weight
 from tests.integration.traffic import Traffic
-
-ERRORS = {"name": "errors", "template": "http-errors"}
-
-
-def judged(*steps, drain=None, **analysis):
-    settings = {"interval": "1s", "metrics": [ERRORS], "advanced": {"settle": "700ms", "minUnits": 10}, **analysis}
-    return release(*steps, analysis=settings, **({"drain": drain} if drain else {}))
 
 
 @pytest.fixture
@@ -94,7 +87,8 @@ async def test_a_version_that_is_slow_in_its_tail_alone_is_convicted_at_an_edge_
     last = run["status"]["looks"][-1]
     halves, row = last["halves"]["latency/0.05"], last["rows"]["latency/0.05"]
     assert [halves[0] + halves[2], halves[1] + halves[3]] == row[2:], "both halves of stable's pods"
-    assert halves[1] > 0 < halves[3]
+    split = [look["halves"]["latency/0.05"] for look in run["status"]["looks"] if "halves" in look]
+    assert any(one[1] > 0 < one[3] for one in split), "in a second of its own, one pod may have had nothing"
     assert run["status"]["controls"].keys() == {metric["name"] for metric in method}
     code, text = await shop.command("explain", "web")
     assert code == 0
@@ -265,7 +259,7 @@ async def test_a_killed_operator_goes_on_with_the_same_evidence(shop, traffic):
     stable = (await shop.status())["stableRevision"]
     shop.node.behave = lambda pod: "ready" if stable in pod["metadata"]["name"] else "unready"
     await shop.commit("2")
-    await asyncio.sleep(6)  # in which it is learnt how late the counts are
+    await asyncio.sleep(12)  # in which it is learnt how late the counts are
     shop.node.behave = lambda _: "ready"
     canary = (await shop.until(lambda status: status.get("weight") == 10))["canaryRevision"]
     for _ in range(3):

@@ -5,13 +5,18 @@ import base64
 import itertools
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
-from controller.api.resources import RELEASES, SECRETS
+from controller.api.resources import CONFIG_MAPS, RELEASES, SECRETS
+from controller.cli.main import application
 from controller.kube.client import KubeError
 from controller.outward.addresses import Addresses
 from tests.gate import HANG, LOOPBACK_NETWORK, Gate, answer, gate
 from tests.integration.in_process import Stall
 from tests.integration.operator_fixture import APPROVE, release, weight
+from tests.mail_server import mail_server
+from tests.receivers import PAGERDUTY, ROUTING_KEY, SLACK, receivers
 
 SOON_S = 30.0
 
@@ -171,3 +176,81 @@ async def test_slack_is_told_by_the_url_of_a_secret_which_stands_nowhere_else(st
 async def test_the_api_server_refuses_what_the_operator_would(kube, node, notify):
     with pytest.raises(KubeError):
         await kube.create(RELEASES, node.namespace, release(weight(10), notify=notify))
+
+
+async def secret(kube, namespace, name, **data):
+    raw = {key.replace("_", "-"): base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    await kube.create(
+        SECRETS, namespace, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": raw}
+    )
+
+
+def rota(found, **more):
+    key = {"name": "pagerduty", "key": "routing-key"}
+    return {"name": "rota", "pagerduty": {"url": found.url + PAGERDUTY, "routingKeySecretRef": key}, **more}
+
+
+async def test_an_alert_is_opened_and_resolved_by_one_key_however_often_the_operator_dies(opens, kube, node):
+    await secret(kube, node.namespace, "pagerduty", routing_key=ROUTING_KEY)
+    async with receivers() as found, opens(name="alerted", seed=3) as stall:
+        target = rota(found, topics=["AwaitingApproval"])
+        await stall.given(release(weight(10), APPROVE, notify=[target]))
+        await stall.commit("2")
+        waiting = await stall.until(lambda status: status["reason"] == "AwaitingApproval")
+        await until(lambda: "triggered" in found.alerts.values())
+        await stall.ask("abort", waiting["canaryRevision"])
+        await stall.until(lambda status: status["phase"] == "RolledBack" and "owed" not in status)
+        assert list(found.alerts.values()) == ["resolved"]
+        assert found.actions[-1][0] == "resolve"
+        assert found.refused == []
+        assert stall.operator.kills >= 2
+        assert ROUTING_KEY not in str(await stall.release())
+        assert ROUTING_KEY not in stall.operator.log.read_text()
+
+
+async def test_a_mail_is_handed_in_with_a_text_of_its_own(stall):
+    async with mail_server() as box:
+        config = {"host": "127.0.0.1", "port": box.port, "tls": "none", "from": "p@shop.qa", "to": ["team@shop.qa"]}
+        text = "{{ release }} is back at {{ stable }}"
+        target = {"name": "team", "topics": ["RolledBack"], "text": text, "email": config}
+        await stall.given(release(weight(10), APPROVE, notify=[target]))
+        back = await bad_version(stall)
+        await stall.until(lambda status: "owed" not in status)
+    (mail,) = box.mails
+    assert mail["Subject"].endswith("was rolled back (Aborted)")
+    assert f"web is back at {back['stableRevision']}" in mail.get_content()
+
+
+async def test_a_release_without_targets_notifies_those_of_its_namespace(stall, kube):
+    async with gate(OK) as it:
+        text = yaml.safe_dump(team(it, "RolledBack"))
+        config_map = {"metadata": {"name": "pointsman-notify"}, "data": {"notify": text}}
+        await kube.create(CONFIG_MAPS, stall.namespace, {"apiVersion": "v1", "kind": "ConfigMap", **config_map})
+        try:
+            await stall.given(release(weight(10), APPROVE))
+            await bad_version(stall)
+            await stall.until(lambda status: "owed" not in status)
+            assert topics(it) == ["RolledBack"]
+        finally:
+            await kube.delete(CONFIG_MAPS, stall.namespace, "pointsman-notify")
+
+
+async def test_a_person_can_try_a_target(stall, kube, node, api_server):
+    await secret(kube, node.namespace, "slack-tried", url="http://127.0.0.1:1" + SLACK)
+    slack = {"slack": {"urlSecretRef": {"name": "slack-tried", "key": "url"}}}
+    target = {"name": "team", "title": "{{ release }}!", **slack}
+    await stall.given(release(weight(10), APPROVE, notify=[target]))
+    command = ["notify", "test", "web", "-n", stall.namespace, "--kubeconfig", str(api_server)]
+
+    def run(*more):
+        return CliRunner().invoke(application("notifying"), [*command, *more])
+
+    shown = await asyncio.to_thread(run, "--print", "--topic", "RolledBack")
+    assert shown.exit_code == 0, (shown.output, shown.exception)
+    assert shown.output.splitlines()[:2] == ["team (slack), RolledBack:", "  web!"]
+    sent = await asyncio.to_thread(run)
+    assert sent.exit_code == 1
+    assert "a loopback address, which Pointsman does not call" in sent.output
+    assert "sesame" not in sent.output
+    assert (await asyncio.to_thread(run, "--target", "nobody")).exit_code == 1
+    assert (await asyncio.to_thread(run, "--topic", "Nothing")).exit_code == 2

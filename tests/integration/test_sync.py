@@ -19,8 +19,8 @@ from controller.api.resources import (
 )
 from controller.api.resources import RELEASE_REPOSITORIES as REPOSITORIES
 from controller.kube.applying import Discovery, apply
-from controller.sync.applying import Applying, Place
 from controller.sync.manifests import Manifest
+from controller.sync.planning import Place, plan
 from tests.git_fixture import certificate, server
 from tests.git_server import PASSWORD, Origin
 from tests.integration.sync_fixture import followed, ready
@@ -81,7 +81,7 @@ async def test_a_commit_is_applied_with_the_rights_of_the_account(shop, kube):
 
 
 async def test_an_account_that_may_not_write_writes_nothing(shop, kube):
-    await shop.allow({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]})
+    await shop.allow({"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["get"]})
     shop.origin.commit("one", {"a.yaml": config_map("a")})
     await shop.given()
     status = await shop.until_reason("ApplyFailed")
@@ -308,19 +308,25 @@ async def test_two_repositories_do_not_fight_over_one_object(shop, kube):
     assert (await kube.get(CONFIG_MAPS, shop.namespace, "a"))["data"] == {"key": "1"}
 
 
-async def test_a_server_that_hangs_delays_no_other_repository(shop, kube):
+async def test_servers_that_hang_keep_no_other_repository_from_its_turn(shop, kube, monkeypatch):
     await shop.allow()
     first = shop.origin.commit("one", {"a.yaml": config_map("a")})
     await shop.given()
     await shop.until_applied(first)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
         port = silent.getsockname()[1]
-        for number in range(6):
-            await shop.given(name=f"hanging-{number}", url=f"https://127.0.0.1:{port}/x.git")
+        await shop.given(name="hanging-0", url=f"https://127.0.0.1:{port}/x.git")
         second = await shop.commit("two", {"a.yaml": config_map("a", "2")})
         await shop.until_applied(second)
-        assert shop.agent.controller.fetches.active >= 6
-    assert (await kube.get(CONFIG_MAPS, shop.namespace, "a"))["data"] == {"key": "2"}
+        assert shop.agent.controller.fetches.active >= 1
+        monkeypatch.setattr("controller.sync.fetching._ANSWER_S", 0.5)
+        for number in range(1, 6):
+            await shop.given(name=f"hanging-{number}", url=f"https://127.0.0.1:{port}/x.git")
+        third = await shop.commit("three", {"a.yaml": config_map("a", "3")})
+        await shop.until_applied(third)
+        status = await shop.until_reason("FetchFailed", "hanging-5")
+        assert ready(status)["message"] == "the server did not answer within 0.5 s"
+    assert (await kube.get(CONFIG_MAPS, shop.namespace, "a"))["data"] == {"key": "3"}
 
 
 async def test_a_spec_that_cannot_be_meant_and_a_suspended_one_are_said(shop):
@@ -354,14 +360,14 @@ async def test_a_repository_that_fails_is_said_and_comes_back(shop, kube):
     first = shop.origin.commit("one", {"a.yaml": config_map("a")})
     await shop.given()
     await shop.until_applied(first)
-    right, shop.server.password = shop.server.password, "rotated"
+    right, shop.server.http.password = shop.server.http.password, "rotated"
     await shop.now("with the old password")
     status = await shop.until_reason("FetchFailed")
     assert {one["type"] for one in status["conditions"]} == {"Ready", "Reconciling"}
     assert status["appliedCommit"] == first
     assert right not in str(status)
     assert await kube.find(CONFIG_MAPS, shop.namespace, "a")
-    shop.server.password = right
+    shop.server.http.password = right
     second = await shop.commit("two", {"a.yaml": config_map("a", "2")})
     await shop.until_applied(second)
 
@@ -456,7 +462,7 @@ async def test_an_object_that_can_be_none_keeps_no_other(shop, kube):
 
 
 async def test_names_too_long_for_a_status_are_said(shop, monkeypatch):
-    monkeypatch.setattr("controller.sync.controller.MOST_CHARACTERS", 100)
+    monkeypatch.setattr("controller.sync.writing.MOST_CHARACTERS", 100)
     shop.origin.commit("one", {f"{number}.yaml": config_map(f"a{number}") for number in range(3)})
     await shop.allow()
     await shop.given()
@@ -469,22 +475,24 @@ async def test_thousands_of_objects_whose_crd_is_not_served_do_not_hold_the_loop
     crd["spec"] = {"group": "x.qa", "names": {"kind": "X"}}
     one = {"apiVersion": "x.qa/v1", "kind": "X"}
     some = [Manifest("a.yaml", {**one, "metadata": {"name": f"x{number}"}}) for number in range(5_000)]
-    applying = Applying(kube, Discovery(), Place(namespace, "shop", prune=False))
-    began = time.process_time()
-    plan = await applying._plan([Manifest("crd.yaml", crd), *some], {}, older_than_s=30.0)
+    place, began = Place(namespace, "shop"), time.process_time()
+    found = await plan(kube, Discovery(), place, [Manifest("crd.yaml", crd), *some], {}, kinds_older_than_s=30.0)
     assert time.process_time() - began < 2.0
-    assert (len(plan.waiting), plan.failures) == (5_000, [])
+    assert (len(found.waiting), found.failures) == (5_000, [])
 
 
-async def test_a_secret_that_names_its_servers_is_sent_to_no_other(shop, kube):
+async def test_a_secret_is_sent_to_the_servers_that_it_names_and_to_no_other(shop, kube):
     """Whoever writes a ReleaseRepository need not be allowed to read Secrets."""
     commit = shop.origin.commit("one", {"a.yaml": config_map("a")})
     await shop.allow()
     await shop.given(suspend=True)
-    marked = {"metadata": {"annotations": {GIT_URLS: "https://elsewhere.qa/"}}}
-    await kube.patch(SECRETS, shop.namespace, "git", marked)
-    await kube.patch(REPOSITORIES, shop.namespace, "shop", {"spec": {"suspend": False}})
-    assert "is not marked for" in ready(await shop.until_reason("SecretUnreadable"))["message"]
+    for urls in (None, "https://elsewhere.qa/"):
+        await kube.patch(SECRETS, shop.namespace, "git", {"metadata": {"annotations": {GIT_URLS: urls}}})
+        await kube.patch(REPOSITORIES, shop.namespace, "shop", {"spec": {"suspend": False}})
+        await shop.now(f"for {urls}")
+        said = ready(await shop.until_reason("SecretUnreadable"))["message"]
+        assert f"is not marked for {shop.server.url}/shop.git; annotate it with {GIT_URLS}" in said
+        assert not shop.server.requests
     marked = {"metadata": {"annotations": {GIT_URLS: f"https://elsewhere.qa/, {shop.server.url}"}}}
     await kube.patch(SECRETS, shop.namespace, "git", marked)
     await shop.now("again")

@@ -1,5 +1,7 @@
 """Kustomizations of strangers, built by the real kubectl: within their repository, and nothing else."""
 
+import asyncio
+import multiprocessing
 import resource
 import subprocess
 
@@ -50,8 +52,8 @@ async def test_an_overlay_is_built_with_its_base_outside_of_the_path(origin):
     ("kustomization", "sentence"),
     [
         ("resources: ['https://elsewhere.qa/x.yaml']", "nothing is fetched from elsewhere"),
-        ("resources: [github.com/team/shop]", "prod/github.com/team/shop is not in the repository"),
-        ("resources: ['git@elsewhere.qa:team/shop.git']", "is not in the repository"),
+        ("resources: [github.com/team/shop]", "names prod/github.com/team/shop, which is not in the repository"),
+        ("resources: ['git@elsewhere.qa:team/shop.git']", "which is not in the repository"),
         ("components: ['//elsewhere.qa/x']", "which is not in the repository"),
         ("resources: [../../etc]", "which is not in the repository"),
         ("resources: [/etc/passwd]", "which is not in the repository"),
@@ -67,7 +69,7 @@ async def test_an_overlay_is_built_with_its_base_outside_of_the_path(origin):
         ("a: [", "is not YAML"),
         ("a: &a 1\nb: *a", "has a YAML alias"),
         ("- a", "has to be one YAML document"),
-        ("resources: [gone.yaml]", "prod/gone.yaml is not in the repository"),
+        ("resources: [gone.yaml]", "names prod/gone.yaml, which is not in the repository"),
         ("resources: [{a: b}]", "which is not in the repository"),
         ("resources: 3", "have to be lists"),
         ("patches: [{path: gone.yaml}]", "gone.yaml"),
@@ -88,9 +90,25 @@ async def test_a_kustomization_has_the_memory_of_a_kustomization(origin):
     one = f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: NAME}}\n{laughs}"
     files = {"prod/a.yaml": "".join(one.replace("NAME", f"a{number}") for number in range(30))}
     origin.commit("one", {**files, "prod/kustomization.yaml": "resources: [a.yaml]"})
-    with pytest.raises(RefusedError):
-        await built(origin)
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 600 << 10
+    said = await asyncio.to_thread(most_memory_of_a_child, origin)
+    assert 0 < said < 600 << 10
+
+
+def most_memory_of_a_child(origin):
+    """In KiB, of a process of its own that builds: this one has had other children."""
+    mine, others = multiprocessing.Pipe(duplex=False)
+
+    def build():
+        with pytest.raises(RefusedError):
+            asyncio.run(built(origin))
+        others.send(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+
+    process = multiprocessing.get_context("fork").Process(target=build)
+    process.start()
+    assert mine.poll(200)
+    said = mine.recv()
+    process.join(10)
+    return said
 
 
 async def test_a_name_that_leads_out_of_the_copy_is_not_written(origin, tmp_path):

@@ -15,7 +15,8 @@ import aiohttp
 import pytest
 import yaml
 
-from controller.api.resources import CONFIG_MAPS, LEASES, NAMESPACES, RELEASE_REPOSITORIES, SECRETS, Resource
+from controller.api.names import GIT_URLS
+from controller.api.resources import CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, RELEASE_REPOSITORIES, SECRETS, Resource
 from controller.kube.applying import Discovery, apply
 from hack.node.process import free_port
 from tests.e2e.patience import until
@@ -27,7 +28,7 @@ from tests.integration.test_sync import config_map
 
 __all__ = ["certificate", "server"]
 _POINTSMAN = Path(sys.executable).parent / "pointsman"
-_SYNC = Path(__file__).resolve().parents[2] / "gitops" / "sync"
+SYNC = Path(__file__).resolve().parents[2] / "gitops" / "sync"
 _AGENT = "system:serviceaccount:pointsman-system:pointsman-sync"
 _WORD = "a-word-of-the-forge"
 _ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
@@ -53,7 +54,7 @@ async def admin(plane):
             await admin.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         discovery = Discovery()
         for file in ("roles.yaml", "example/account.yaml"):
-            for document in yaml.safe_load_all((_SYNC / file).read_text()):
+            for document in yaml.safe_load_all((SYNC / file).read_text()):
                 kind = await discovery.find(admin, document["apiVersion"], document["kind"], older_than_s=0)
                 assert kind is not None
                 await apply(admin, kind.resource, document, manager="admin", force=False)
@@ -97,14 +98,37 @@ class Agent:
             return answer.status
 
 
+async def reasons(admin):
+    return {one["reason"] for one in await admin.list(EVENTS, "shop")}
+
+
+async def is_listed(plane, commit):
+    code, output = await command(plane, "admin", "repositories", "-A", "--output", "json")
+    (row,) = json.loads(output)
+    assert (code, row["name"], row["appliedCommit"], row["ready"]) == (0, "shop", commit, True)
+    code, output = await command(plane, "admin", "repositories", "-n", "shop")
+    assert commit[:10] in output
+
+
+async def refuse(agent, push, fetched):
+    """Calls for which nothing is fetched."""
+    assert await agent.hook(push, signed=False) == 401
+    assert await agent.hook(push, word="another") == 403
+    assert await agent.hook({**push, "ref": "refs/heads/other"}) == 200
+    assert await agent.hook({**push, "repository": {"clone_url": "https://git.qa/other.git"}}) == 403
+    assert await agent.hook({**push, "ref": "refs/tags/v1"}) == 200
+    assert await agent.hook({**push, "after": fetched}) == 200
+
+
 async def test_the_process_applies_what_is_pushed_with_the_rights_that_are_shipped(
     plane, admin, origin, server, certificate, tmp_path
 ):
     data = {"username": USER, "password": PASSWORD, "ca.crt": certificate.chain.read_text(), "token": _WORD}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-git"}, "data": encoded}
+    metadata = {"name": "shop-git", "annotations": {GIT_URLS: server.url}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
     await admin.create(SECRETS, "shop", secret)
-    body = yaml.safe_load((_SYNC / "example" / "repository.yaml").read_text())
+    body = yaml.safe_load((SYNC / "example" / "repository.yaml").read_text())
     hook = {"secretRef": {"name": "shop-git", "key": "token"}}
     body["spec"] |= {"url": f"{server.url}/shop.git", "interval": "1h", "webhook": hook}
     await admin.create(RELEASE_REPOSITORIES, "shop", body)
@@ -129,21 +153,17 @@ async def test_the_process_applies_what_is_pushed_with_the_rights_that_are_shipp
 
         second = await asyncio.to_thread(origin.commit, "two", {"apps/a.yaml": config_map("a", "2")})
         requests = len(server.requests)
-        assert await agent.hook(push, signed=False) == 401
-        assert await agent.hook(push, word="another") == 403
-        assert await agent.hook({**push, "ref": "refs/heads/other"}) == 403
-        assert await agent.hook({**push, "repository": {"clone_url": "https://git.qa/other.git"}}) == 403
-        assert await agent.hook({**push, "ref": "refs/tags/v1"}) == 200
+        await refuse(agent, push, first)
         assert len(server.requests) == requests, "none of them fetches"
         assert await agent.hook(push) == 202
         await applied(second)
         assert (await admin.get(CONFIG_MAPS, "shop", "a"))["data"] == {"key": "2"}
+        requests = len(server.requests)
+        assert await agent.hook(push) == 200, "it came before"
+        assert len(server.requests) == requests
+        assert {"Fetched", "Applied"} <= await reasons(admin), "the rights that are shipped suffice for Events"
 
-        code, output = await command(plane, "admin", "repositories", "-A", "--output", "json")
-        (row,) = json.loads(output)
-        assert (code, row["name"], row["appliedCommit"], row["ready"]) == (0, "shop", second, True)
-        code, output = await command(plane, "admin", "repositories", "-n", "shop")
-        assert second[:10] in output
+        await is_listed(plane, second)
 
         await admin.delete(_ROLES, "shop", "pointsman-sync")
         assert await agent.hook(push) == 403, "the webhook's secret cannot be read any more"

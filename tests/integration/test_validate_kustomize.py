@@ -28,19 +28,24 @@ def test_what_is_shipped_is_right_as_kustomize_makes_it(validate, folder):
 
 
 @pytest.mark.parametrize(
-    ("resource", "sentence"),
+    ("kustomization", "sentence"),
     [
-        ("https://example.com/release.yaml", "127.0.0.1:9: connect: connection refused"),
-        ("ssh://git@example.com/team/base?ref=v1", "transport 'ssh' not allowed"),
-        ("../outside.yaml", "is not in or below"),
-        (".", "cycle detected"),
+        ("resources: ['https://example.com/release.yaml']", "is refused: "),
+        ("resources: ['SSH://git@example.com/team/base?ref=v1']", "nothing is fetched from elsewhere"),
+        ("resources: [../base]", "base/kustomization.yaml names https://example.com/x"),
+        ("Components: [https://example.com/x]", "has Components; write components"),
+        ("transformers: [a.yaml]", "uses transformers, which Pointsman does not run"),
+        ("resources: [example.com/team/base]", "kustomize refuses it (remote resources are not fetched): "),
+        ("resources: [../outside.yaml]", "is not in or below"),
+        ("resources: [.]", "cycle detected"),
     ],
 )
-def test_nothing_is_fetched_and_nothing_is_read_from_outside(validate, tmp_path, resource, sentence):
+def test_nothing_is_fetched_and_nothing_is_read_from_outside(validate, tmp_path, kustomization, sentence):
     (tmp_path / "outside.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "kustomization.yaml").write_text("crds: [https://example.com/x]\n")
     (tmp_path / "overlay").mkdir()
-    (tmp_path / "overlay" / "kustomization.yaml").write_text(f"resources: ['{resource}']\n")
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(f"{kustomization}\n")
     result = validate("-k", tmp_path / "overlay")
     assert result.exit_code == 2
-    assert "kustomize refuses it (remote resources are not fetched): " in result.stderr
     assert sentence in result.stderr

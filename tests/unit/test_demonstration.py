@@ -1,14 +1,31 @@
 """What the demo counts, and whom its users invite."""
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import jwt
 import pytest
+import yaml
 
-from hack.demonstration.invitations import MANIFEST, Invitations, Kept
-from hack.demonstration.releasing import Outcome
+from hack.demonstration.git_server import serving
+from hack.demonstration.invitations import FOLDER, Invitations, Kept
+from hack.demonstration.releasing import Fate, Outcome
 from hack.demonstration.repository import Repository
-from hack.demonstration.service_story import PATCH, Exposure, exposure, longest, lost, seconds
+from hack.demonstration.service_story import (
+    RATES,
+    REPLICAS,
+    Exposure,
+    ServiceSummary,
+    exposure,
+    failures,
+    is_in_time,
+    longest,
+    lost,
+    seconds,
+    switched,
+)
+from hack.demonstration.telling import told
 from hack.load.tally import Ledger
 from hack.node.trouble import TroubleError
 from tests.some_cluster import CLUSTER
@@ -65,6 +82,32 @@ def test_a_bad_version_is_there_from_its_first_bad_answer_to_its_last_answer():
     assert of("never-called") == Exposure("version", answers=0, failed=0, seconds=0.0)
 
 
+@pytest.mark.parametrize(
+    ("answers", "in_time"),
+    [
+        ([(201, 20)] * 100, True),
+        ([(201, 20)] * 97 + [(201, 3000)] * 3, True),
+        ([(201, 20)] * 90 + [(201, 3000)] * 10, False),
+        ([(201, 20)] * 99 + [(503, 20)], False),
+        ([], False),
+    ],
+)
+def test_load_is_sent_as_fast_as_a_busy_machine_answers_it(answers, in_time):
+    ledger = Ledger()
+    for code, ms in answers:
+        ledger.answered(revision="good", code=code, at=100.0, ms=ms)
+    assert is_in_time(ledger.frozen(seconds=4)) is in_time
+
+
+def test_what_failed_on_good_versions_is_said_by_who_answered():
+    ledger = Ledger()
+    for revision, code in (("good", 201), ("good", 503), ("", 504), ("", 504), ("bad", 500)):
+        ledger.answered(revision=revision, code=code, at=100.0, ms=1)
+    ledger.lost("TimeoutError", 100.0)
+    found = failures(ledger.frozen(seconds=10), {"bad"})
+    assert found == {"504 by the gateway": 2, "503 by a pod": 1, "no answer (TimeoutError)": 1}
+
+
 def test_a_switch_takes_from_its_decision_to_the_last_answer_of_the_version_before():
     ledger = Ledger()
     for at in (99.0, 100.4):
@@ -78,15 +121,54 @@ def test_a_switch_takes_from_its_decision_to_the_last_answer_of_the_version_befo
     assert longest([None]) is None
 
 
-def test_the_patch_of_a_manifest_is_committed_beside_it_and_named_to_kustomize(tmp_path):
-    repository = Repository(tmp_path / "git", MANIFEST, PATCH)
-    repository.create()
-    repository.commit("version 4", VERSION="4", ERRORS_ABOVE="15")
-    assert {file.name for file in repository.directory.iterdir()} == {
-        ".git",
-        "release.yaml",
-        "strategy.yaml",
-        "kustomization.yaml",
-    }
-    assert "path: strategy.yaml" in (repository.directory / "kustomization.yaml").read_text()
+def test_the_repository_holds_what_the_kustomization_names_and_the_patch_of_the_strategy(tmp_path):
+    patch = FOLDER / "blue-green/strategy.yaml"
+    host = partial(serving, address="127.0.0.1")
+    repository = Repository(tmp_path / "git", FOLDER, patch, host=host)
+    with repository.hosted():
+        repository.commit("version 4", VERSION="4", ERRORS_ABOVE="15")
+        there = {str(file.relative_to(repository.directory)) for file in repository.directory.rglob("*.yaml")}
+    overlay = {"kustomization", "release", "settings", "left-out", "strategy"}
+    assert {name for name in there if name.startswith("demo/")} == {f"demo/invitations/{name}.yaml" for name in overlay}
+    assert any(name.startswith("workloads/invitations/") and name.endswith("/serviceaccount.yaml") for name in there)
+    assert not any("release" in name for name in there if not name.startswith("demo/")), "there is one of each"
+    kustomization = yaml.safe_load((repository.manifest.parent / "kustomization.yaml").read_text())
+    assert {"path": "strategy.yaml", "target": {"kind": "Release"}} in kustomization["patches"]
+    assert "namespace.yaml" not in kustomization["resources"], "it is there before"
     assert 'value: "15"' in repository.manifest.read_text()
+
+
+def test_the_end_of_the_demo_says_who_met_each_version_and_what_git_has():
+    bad = Outcome("version 3: fails", good=False, done=True, revision="r3", evidence="errors: 5 of 26 bad")
+    good = Outcome("version 2: good", good=True, done=True, revision="r2", evidence="", fate=Fate.PROMOTED)
+    summary = ServiceSummary(
+        releases=(good, bad),
+        exposures=(Exposure("version 3: fails", answers=39, failed=5, seconds=6.5),),
+        requests=100,
+        rate=25.0,
+        failed_on_good_versions=0,
+        invited=95,
+        lost=0,
+        sent_twice=0,
+        history=("2c86672 Pointsman: Roll back friends/invitations to r2",),
+    )
+    text = told(summary)
+    assert "version 2: good           promoted\n" in text
+    assert "version 3: fails          rolled back, 39 answers, 5 failed, gone in 6.5 s\n" in text
+    assert "\nversion 3, errors: 5 of 26 bad\n" in text
+    assert text.endswith("In git, newest first:\n  2c86672 Pointsman: Roll back friends/invitations to r2\n")
+    assert summary.well
+    assert not replace(summary, lost=1).well
+    assert not replace(summary, releases=(replace(bad, done=False),)).well
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_what_only_everybodys_load_shows_is_shown_by_a_smaller_load_too_and_not_by_the_job(rate):
+    release = yaml.safe_load((FOLDER / "release.yaml").read_text())
+    patch = yaml.safe_load((FOLDER / "blue-green/strategy.yaml").read_text())
+    assert release["spec"]["replicas"] == REPLICAS
+    (step,) = patch["spec"]["strategy"]["blueGreen"]["steps"]
+    (script,) = step["job"]["template"]["spec"]["containers"][0]["args"]
+    of_job = 1 / float(script.partition("time.sleep(")[2].partition(")")[0])
+    most = int(switched(rate)[-1].values["ERRORS_ABOVE"])
+    assert of_job < most <= 0.7 * rate / REPLICAS

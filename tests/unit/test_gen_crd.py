@@ -152,21 +152,23 @@ def test_the_schemas_defaults_are_the_parsers(file):
 
 
 def test_every_default_of_a_release_is_written_out_by_the_schema():
-    """So that `kubectl get -o yaml` shows what is in force. A margin has to be begun: a limit may be in its place."""
+    """So that `kubectl get -o yaml` shows what is in force. A margin has to be begun: a limit may be in its place.
+
+    Fields that 0.1.0 did not have are left out: its operator refuses what it does not know.
+    """
     metric = {"name": "a", "template": "b", "margin": {}}
     full = filled(field("Release", "spec"), golden.release(analysis={"metrics": [metric]})["spec"])
     full["template"] = {}
     assert full == {
         "replicas": 1,
         "template": {},
-        "configRefs": "Auto",
         "progressDeadlineSeconds": 600,
         "revisionHistoryLimit": 5,
         "onNewVersion": "restart",
         "suspend": False,
         "service": {"ports": [{"port": 80, "protocol": "TCP"}]},
         "traffic": {"replicas": {}},
-        "strategy": {"canary": {"scale": "matchWeight", "baseline": "stable", "steps": []}},
+        "strategy": {"canary": {"scale": "matchWeight", "steps": []}},
         "analysis": {
             "interval": "5s",
             "maxFalseRollback": "1%",
@@ -230,7 +232,7 @@ def test_the_schemas_words_and_bounds_are_the_parsers():
 
 def test_every_field_of_a_release_is_one_the_parser_knows():
     known = "replicas template progressDeadlineSeconds revisionHistoryLimit suspend service traffic strategy analysis"
-    known += " configRefs onNewVersion bake notify keepFailed gitOrigin"
+    known += " configRefs onNewVersion bake notify keepFailed gitOrigin adopt"
     assert set(field("Release", "spec")["properties"]) == {*known.split(), "drain", "deletionPolicy"}
     for name in field("Release", "spec")["properties"]:
         with pytest.raises(ValueError, match=f"spec.{name}"):  # refused for its value, and not as unknown

@@ -106,3 +106,13 @@ def test_argo_cd_gets_the_script_under_the_key_that_it_looks_for():
     assert key == f"resource.customizations.health.{RELEASES.group}_{RELEASES.kind}"
     assert (GITOPS / "argocd" / file).exists()
     assert (generated["name"], generated["behavior"]) == ("argocd-cm", "merge")
+
+
+@pytest.mark.parametrize("kind", registry.modules("steps"))
+def test_each_step_type_has_an_example_that_an_end_to_end_test_runs(kind):
+    release, *_ = yaml.safe_load_all((GITOPS / f"steps/{kind}.yaml").read_text())
+    (strategy,) = release["spec"]["strategy"].values()
+    assert any(kind in step for step in strategy["steps"])
+    assert f"| [`{kind}`]({kind}.yaml) |" in (GITOPS / "steps/README.md").read_text()
+    run = (CHECKOUT / "tests/e2e/test_steps.py").read_text()
+    assert any(f'{word}("{kind}"' in run for word in ("example", "runnable"))

@@ -222,14 +222,14 @@ def test_a_share_that_cannot_be_had_is_said_at_the_start(ledger: str, service: s
 def test_settings_have_defaults_and_the_lease_ends_before_the_visibility() -> None:
     """W9, W20"""
     settings = read(NEEDED)
-    assert settings.terms.lease < settings.rules.visibility
-    assert settings.terms.lease > 2 * settings.rules.beat, "two heartbeats may fail"
-    assert (settings.faults, settings.capacity.slots) == (Faults(), 2)
+    assert settings.jobs.terms.lease < settings.jobs.rules.visibility
+    assert settings.jobs.terms.lease > 2 * settings.jobs.rules.beat, "two heartbeats may fail"
+    assert (settings.faults, settings.jobs.capacity.slots) == (Faults(), 2)
 
 
 def test_a_job_outlives_an_outage_of_minutes_by_default() -> None:
     """W5: three attempts within three seconds outlived no outage of anything that the work calls."""
-    rules = read(NEEDED).rules
+    rules = read(NEEDED).jobs.rules
     pauses = [rules.pause(failures, lambda: 0.0) for failures in range(1, rules.max_attempts)]
     assert sum(pauses) >= 5 * 60
 
@@ -271,11 +271,20 @@ def test_each_command_explains_itself_with_examples(command: list[str]) -> None:
     assert "Examples:" in shown.output
 
 
-def test_a_command_without_settings_names_the_first_that_is_missing() -> None:
+def test_a_command_without_settings_names_all_that_are_missing() -> None:
     """W20, W21"""
     shown = CliRunner().invoke(app, ["status", "x"], env=dict.fromkeys(NEEDED, ""))
     assert shown.exit_code == 2
-    assert "QUEUE_URL is not set: give the URL of the job queue" in shown.output
+    assert "image worker: 5 settings are wrong\n  QUEUE_URL is not set: give the URL of the job queue" in shown.output
+    assert all(f"{name} is not set: give " in shown.output for name in NEEDED)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    """W20"""
+    wrong = {"SLOTS": "two", "WAIT_SECONDS": "21", "KEEP_DAYS": "7", "UPLOADS_PREFIX": "images/in/", "BUCKET": ""}
+    with pytest.raises(SettingError, match=r"^5 settings are wrong") as caught:
+        read({**NEEDED, **wrong})
+    assert all(f"\n  {name}" in str(caught.value) for name in wrong)
 
 
 def test_the_readme_names_each_requirement_and_each_has_a_test() -> None:

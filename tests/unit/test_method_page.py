@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 
 PAGE = Path(__file__).parents[2] / "controller" / "stats" / "METHOD.md"

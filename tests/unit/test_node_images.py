@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from hack.node import images, pause
+from hack.node import images, scratch_image
 from hack.node.trouble import TroubleError
 
 DOCKERFILE = """\
@@ -113,9 +113,15 @@ def _content(tar, name):
     return member.read()
 
 
-def test_the_pause_image_is_whole(tmp_path):
+def test_an_image_of_one_program_is_whole(tmp_path):
     (tmp_path / "pause").write_bytes(b"program")
-    pause.write_image(tmp_path / "pause.tar", name="localhost/pause:1", binary=tmp_path / "pause")
+    scratch_image.write(
+        tmp_path / "pause.tar",
+        name="localhost/pause:1",
+        files={"pause": tmp_path / "pause"},
+        entrypoint=["/pause"],
+        temporary=True,
+    )
     with tarfile.open(tmp_path / "pause.tar") as tar:
         manifest = json.loads(_content(tar, "manifest.json"))[0]
         config = json.loads(_content(tar, manifest["Config"]))
@@ -124,6 +130,7 @@ def test_the_pause_image_is_whole(tmp_path):
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
         assert tar.getmember(config["config"]["Entrypoint"][0].strip("/")).mode & 0o111
+        assert tar.getmember("tmp").isdir()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hack.node import claim, kubelet, mounts, network, paths, services
+from hack.node import kubelet, mounts, network, paths, services
+from hack.node.claim import Claim
 from hack.node.cluster import load_cluster
 from hack.node.containers import PAUSE_IMAGE, Containers
 from hack.node.pki import Authority
@@ -138,15 +139,11 @@ def test_no_cluster_is_told_with_the_way_out(tmp_path):
 
 
 @pytest.fixture
-def machine(tmp_path, monkeypatch):
-    folder = tmp_path / "run"
-    monkeypatch.setattr(claim, "_FOLDER", folder)
-    monkeypatch.setattr(claim, "_OWNER", folder / "owner")
-    monkeypatch.setattr(claim, "_LOCK", folder / "lock")
-    return folder
+def claim(tmp_path):
+    return Claim(tmp_path / "run")
 
 
-def test_a_second_cluster_on_the_machine_is_refused_naming_the_first(machine):
+def test_a_second_cluster_on_the_machine_is_refused_naming_the_first(claim):
     with claim.exclusive():
         claim.take(Path("/one/.cluster"))
         claim.take(Path("/one/.cluster"))
@@ -154,14 +151,14 @@ def test_a_second_cluster_on_the_machine_is_refused_naming_the_first(machine):
             claim.take(Path("/two/.cluster"))
 
 
-def test_a_machine_without_a_cluster_bears_no_trace(machine):
+def test_a_machine_without_a_cluster_bears_no_trace(claim):
     with claim.exclusive():
         claim.take(Path("/one/.cluster"))
     assert claim.owner() == Path("/one/.cluster")
     with claim.exclusive():
         claim.release(Path("/two/.cluster"))
         claim.release(Path("/one/.cluster"))
-    assert not machine.exists()
+    assert not claim.folder.exists()
 
 
 def test_certificates_are_made_once_and_verify(tmp_path):

@@ -99,3 +99,12 @@ def test_rows_are_bounded() -> None:
 
 def test_a_huge_value_is_shown_in_part() -> None:
     assert len(problem(record(bad="x" * 100_000))) < 200
+
+
+def test_of_a_metric_of_which_fewer_is_worse_the_good_units_are_counted() -> None:
+    found = samples([{"revision": "aaaaaaaaaa", "good": 30, "total": 1000}])
+    assert found == Samples((Row("aaaaaaaaaa", 970, 1000),))
+    assert problem({"revision": "aaaaaaaaaa", "good": 3, "total": 2}) == (
+        "columns good and total of revision aaaaaaaaaa are 3 and 2: more good than all"
+    )
+    assert samples([record(good=9)]) == Samples((Row("aaaaaaaaaa", 1, 10),)), "bad is bad"

@@ -216,7 +216,14 @@ GATEWAY = {"gatewayAPI": {"parentRefs": [{"name": "public"}], "hostnames": ["web
         ),
         (
             steps({"weight": 5, "analyze": {"atMost": "1m"}}, metrics=False),
-            f"{STEPS}[0].analyze: there is nothing to analyze: spec.analysis.metrics is empty",
+            f"{STEPS}[0].analyze: there is nothing to analyze: spec.analysis.metrics has no metric that judges",
+        ),
+        (
+            {
+                **steps({"weight": 5, "analyze": {"atMost": "1m"}}),
+                "analysis": {"metrics": [{"name": "errors", "template": "http-errors", "mode": "advise"}]},
+            },
+            f"{STEPS}[0].analyze: there is nothing to analyze: spec.analysis.metrics has no metric that judges",
         ),
         (
             steps({"header": {"name": "x", "value": "1"}, "analyze": {"atMost": "1m"}}),

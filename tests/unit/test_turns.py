@@ -10,8 +10,8 @@ from controller.turns import Turns
 class Door:
     """Who went through, in their order; the first keeps it shut until `open`."""
 
-    def __init__(self, places: int = 1) -> None:
-        self.turns, self.went, self.open = Turns(places), list[str](), asyncio.Event()
+    def __init__(self, places: int = 1, of_one: int | None = None) -> None:
+        self.turns, self.went, self.open = Turns(places, of_one=of_one), list[str](), asyncio.Event()
 
     async def go(self, who: str) -> None:
         async with self.turns.turn(who[0]):
@@ -68,3 +68,11 @@ async def test_so_many_are_in_at_once_as_there_are_places():
     assert door.went == ["a1", "a2"]
     assert await door.end(tasks) == ["a1", "a2", "a3", "b1", "a4"]
     assert await door.end(await door.arrive("c1", "c2")) == ["a1", "a2", "a3", "b1", "a4", "c1", "c2"]
+
+
+async def test_one_group_never_has_all_places():
+    door = Door(3, of_one=2)
+    tasks = await door.arrive("a1", "a2", "a3", "b1", "b2")
+    assert door.went == ["a1", "a2", "b1"]
+    assert await door.end(tasks) == ["a1", "a2", "b1", "a3", "b2"]
+    assert await door.end(await door.arrive("a4", "a5", "a6")) == ["a1", "a2", "b1", "a3", "b2", "a4", "a5", "a6"]

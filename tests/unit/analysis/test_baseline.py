@@ -19,7 +19,8 @@ from controller.ports import Query, Row, Samples
 from controller.rollout.observation import common_cause
 from controller.stats.counts import Counts, Look
 from controller.stats.data_gap import missing
-from controller.stats.evidence import Judge
+from controller.stats.evidence import units_since
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_to_raw
 from controller.stats.share_lag import share_lag
 from controller.stats.share_mismatch import gap
@@ -157,6 +158,94 @@ def test_what_was_compared_with_the_baseline_is_not_said_of_stable():
     assert trouble.message.startswith("floor: the baseline is above the limit of 1.00% as well, so the canary is not")
     judge.add(Look(9, 45.0, 50.0, 5.0, {"errors": Counts(1, 50, 1, 950)}))
     assert " on stable; p = " in judge.evidence().metrics[0].explanation(9), "the spec asks for no baseline any more"
+
+
+async def test_without_its_baseline_stable_stands_beside_the_canary_and_the_audit_asks_for_the_same():
+    sources = Asked()
+    measuring = Measuring(RunStore(NOBODY), sources)
+    run = Run(KEY, "web-1", PLAN, 1000.0, {}, Judge(PLAN), [], [], 0)
+    analysis = Analysis(interval=5.0, advanced=Advanced(settle=1.0))
+    before = Subject(KEY, analysis, status(BASELINE, 10.0, 1000.0, beside=10.0), None, CANARY)
+    questions = await sources.questions(KEY, (), stable=BASELINE, canary=CANARY)
+    await measuring._catch_up(run, before, questions, 1011.0)
+    lost = Subject(KEY, analysis, status(BASELINE, 10.0, 1010.0), None, CANARY).after(before)
+    assert (before.reference, lost.reference) == (BASELINE, STABLE)
+    questions = await sources.questions(KEY, (), stable=STABLE, canary=CANARY)
+    await measuring._catch_up(run, lost, questions, 1050.0)
+    assert [look.baseline for look in run.looks] == [10, 10, *[0] * 7]
+    assert all(look.rows["errors"].stable_total > 0 for look in run.looks)
+    run.audited = 2
+    sources.stables.clear()
+    await measuring._audit(run, lost)
+    assert (sources.stables, run.late, run.audited) == ([STABLE], {}, 7)
+
+
+async def test_when_the_work_is_back_at_stable_a_common_cause_is_seen_to_end():
+    """The canary and its baseline have no work then, so nothing else would show that it is over."""
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("floor", None, limit=0.01),), settle=1.0)
+    looks = [
+        Look(n, 995.0 + 5 * n, 1000.0 + 5 * n, 10.0, {"floor": Counts(50, 50, 50, 50)}, baseline=10.0)
+        for n in range(1, 4)
+    ]
+    run = Run(KEY, "web-1", plan, 1000.0, {}, Judge.over(plan, looks), looks, [], 0)
+    assert run.judge.evidence().common_cause is not None
+    sources = Good()
+    subject = Subject(
+        KEY, Analysis(interval=5.0, advanced=Advanced(settle=1.0)), status(BASELINE, 0.0, 1015.0), None, CANARY
+    )
+    questions = await sources.questions(KEY, (), stable=subject.reference, canary=CANARY)
+    await Measuring(RunStore(NOBODY), sources)._catch_up(run, subject, questions, 1100.0)
+    assert run.judge.evidence().common_cause is None
+
+
+class Good(Sources):
+    """Only stable has work, and does it well."""
+
+    def __init__(self):
+        super().__init__(NOBODY, cluster="", own_namespace="")
+
+    async def questions(self, key, metrics, *, stable, canary):
+        return (Question("floor", Query("flux", ""), Warm(stable), warm_up=False),)
+
+
+class Warm(Source):
+    async def query(self, query, window):
+        return Samples((Row(self.reference, 0, 500),) if self.reference == STABLE else ())
+
+
+def alone(number, canary, stable, name="errors"):
+    start = 5.0 * number
+    return Look(number, start, start + 5.0, 10.0, {name: Counts(*canary, *stable)}, baseline=0.0)
+
+
+def test_what_breaks_stable_too_while_the_baseline_is_gone_is_a_common_cause():
+    plan = AnalysisPlan(0.01, 5, (MetricPlan("floor", None, limit=0.01),))
+    judge = Judge.over(plan, [alone(n, (100, 100), (900, 900), "floor") for n in range(1, 4)])
+    assert judge.evidence().regression is None
+    trouble = common_cause(judge.evidence(), "canary")
+    assert trouble is not None
+    assert trouble.message.startswith("floor: stable is above the limit of 1.00% as well")
+    judge = Judge.over(plan, [alone(n, (100, 100), (0, 900), "floor") for n in range(1, 4)])
+    assert judge.evidence().regression is not None, "its own fault is still seen"
+
+
+def test_bad_units_beside_no_baseline_do_not_complete_a_crossing_that_was_held_back():
+    looks = [
+        Look(n, 5.0 * n, 5.0 * n + 5, 10.0, {"errors": Counts(1, 50, 0, 5000)}, baseline=100.0) for n in range(1, 5)
+    ]
+    judge = Judge.over(PLAN, looks)
+    (held,) = judge.evidence().metrics
+    assert (held.held_back, held.counts.canary_bad) == (True, 4)
+    for number in range(5, 9):
+        judge.add(alone(number, (50, 50), (450, 450)))
+    (found,) = judge.evidence().metrics
+    assert found.held_back, "everything fails, and nothing more is known of the canary"
+    assert (found.counts, found.alone) == (Counts(4, 200, 0, 20_000), Counts(200, 200, 1800, 1800))
+
+
+def test_units_that_were_compared_with_nobody_do_not_count_for_a_step():
+    with_it = Look(1, 0.0, 5.0, 10.0, {"errors": Counts(0, 30, 0, 30)}, baseline=10.0)
+    assert units_since([with_it, alone(2, (0, 500), (0, 4500))], 0.0) == 30
 
 
 class Failing:

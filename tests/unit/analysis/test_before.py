@@ -1,5 +1,7 @@
 """The old version's looks before a switch: asked for beforehand, once each, and again after a restart."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.analysis.before import BeforeSwitch
@@ -102,3 +104,17 @@ async def test_the_method_of_a_switch_holds_rates_against_what_was_before_and_li
     assert wide.before is not None
     assert wide.before.total == 0, "nothing was seen of it"
     assert (floor.limit, floor.before) == (0.02, None)
+
+
+async def test_a_metric_that_only_advises_and_fails_is_asked_in_the_first_windows_alone():
+    class Refusing(Source):
+        async def query(self, query, window):
+            self.windows.append(window)
+            raise SourceOutageError("refused")
+
+    before, source, advising = BeforeSwitch(), Source(), Refusing()
+    both = (*questions(source), replace(questions(advising)[0], name="sign-ups", advises=True))
+    await before.learn(KEY, "1", both, Status(stable=STABLE), canary=CANARY, interval=5.0, until=1000.0)
+    assert len(advising.windows) < LOOKS / 2
+    assert set(before.looks(KEY, "1")) == {"errors"}
+    assert len(before.looks(KEY, "1")["errors"]) == LOOKS

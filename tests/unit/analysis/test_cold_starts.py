@@ -17,7 +17,7 @@ from controller.kube.client import KubeClient
 from controller.kube.objects import Key
 from controller.ports import BrokenMetricError, Query, Row, Samples, SourceOutageError
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 
 NOBODY = cast("KubeClient", None)

@@ -23,7 +23,7 @@ from controller.api.status import Attempt, Clock, Status
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
 from controller.ports import NoData, Query
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 from tests.unit.runtime.fault_world import loop_at
 

@@ -25,7 +25,7 @@ SWITCH, QUIET_S, SETTLE_S = 1000.0, 30.0, 2.0
 
 
 def drain(**changes: Any) -> Drain:
-    analysis = SimpleNamespace(interval=5.0, metrics=("errors",), advanced=SimpleNamespace(settle=SETTLE_S))
+    analysis = SimpleNamespace(interval=5.0, judging=("errors",), advanced=SimpleNamespace(settle=SETTLE_S))
     values = {"key": KEY, "analysis": cast("Analysis", analysis), "stable": STABLE, "old": (OLD,), "since": SWITCH}
     return Drain(**{**values, "quiet": QUIET_S, **changes})
 
@@ -136,7 +136,7 @@ def test_where_nothing_drains_nothing_is_measured(nothing):
 
 
 def test_a_release_without_metrics_has_no_counts_to_wait_for():
-    analysis = SimpleNamespace(interval=5.0, metrics=(), advanced=SimpleNamespace(settle=None))
+    analysis = SimpleNamespace(interval=5.0, judging=(), advanced=SimpleNamespace(settle=None))
 
     async def story(world: World) -> None:
         assert world.watches.is_quiet(KEY, drain(analysis=cast("Analysis", analysis))) is None

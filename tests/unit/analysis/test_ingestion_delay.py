@@ -9,7 +9,7 @@ from controller.analysis.ingestion_delay import MOST_S, IngestionDelay, learn
 from controller.analysis.record import Run
 from controller.kube.objects import Key
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import SETTLE_S, AnalysisPlan, MetricPlan
 
 

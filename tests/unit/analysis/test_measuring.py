@@ -24,7 +24,7 @@ from controller.kube.client import KubeClient
 from controller.kube.objects import Key
 from controller.ports import NoData, Query, Row, Samples, SourceOutageError, Window
 from controller.stats.counts import NOTHING, Counts
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 
 NOBODY = cast("KubeClient", None)

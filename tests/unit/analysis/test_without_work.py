@@ -25,7 +25,7 @@ from controller.kube.client import KubeClient
 from controller.kube.objects import Key
 from controller.ports import Query, Row, Samples
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_to_raw
 from tests.unit.runtime.fake_api import FakeApi
 from tests.unit.runtime.fake_client import FakeClient, Weather
@@ -123,6 +123,7 @@ def test_each_side_of_a_switch_has_its_record():
     assert subject(switches=True, copied=10.0).run == PREVIEW
     assert subject(100.0, switches=True, run=PREVIEW).run == OWN
     assert subject(0.0, switches=True, run=OWN).run == OWN, "the work is back for a moment only"
+    assert subject(0.0, switches=True, run=PREVIEW, switched=True).run == OWN, "before a pass has named its record"
     assert subject(copied=10.0).run == OWN, "a canary has one"
 
 

@@ -8,7 +8,7 @@ from controller.api.phase import Phase
 from controller.api.status import Rejection
 from controller.stats.before import Before
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.views.explanation import next_commands
 from controller.views.picture import line

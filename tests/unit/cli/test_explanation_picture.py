@@ -14,7 +14,7 @@ from controller.cli.watching import lines
 from controller.rollout.steps.pause import Pause
 from controller.rollout.steps.weight import Weight
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.views.explanation import Explanation
 from controller.views.picture import line, picture
@@ -72,6 +72,12 @@ def test_both_rates_the_boundary_the_steps_and_what_to_do_next_are_there():
     bad, convicts = row.split()[-1].split("/")
     assert (bad, int(convicts) > 12) == ("12", True)
     assert "━━━" in row
+
+
+@pytest.mark.parametrize(("looks", "said"), [(1, "1 look\n"), (2, "2 looks\n")])
+def test_one_look_is_no_looks(looks, said):
+    rows = [row.rstrip() + "\n" for row in screen(explanation(looks), 80).splitlines()]
+    assert f"evidence so far, {said}" in rows
 
 
 @pytest.mark.parametrize("width", [120, 80, 60, 40, 30])

@@ -1,7 +1,7 @@
 """`explain` says what is proven, and what is not excluded."""
 
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.views.explanation import Explanation
 

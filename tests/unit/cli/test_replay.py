@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from controller.cli.main import app
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge, Verdict
+from controller.stats.evidence import Verdict
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_to_raw
 from tests.golden import valid as golden
 

@@ -9,6 +9,9 @@ from rich.text import Text
 
 from controller.api.text import printable
 from controller.cli._terminal import Terminal, echo, say
+from controller.views import repositories
+from controller.views.board import Drawn, Panel, Range, load
+from controller.views.board_text import board_text
 from controller.views.fleet import listing
 
 
@@ -33,6 +36,23 @@ def test_a_sentence_and_a_picture_are_escaped_alike(capsys, monkeypatch):
     terminal.print(Text("commit \x1b[31mred", style="bold"))
     assert capsys.readouterr().out == "commit \\x1b[31mred\n"
     assert terminal.file.getvalue() == "commit \\x1b[31mred\n"
+
+
+def test_what_stands_in_an_object_is_no_markup(monkeypatch):
+    """`[/x]` would end the command, and `[link]` be a link."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    said = "[/x] [link=http://evil.qa]up[/link] :skull:"
+    terminal = Terminal()
+    terminal.file = io.StringIO()
+    repository = {"metadata": {"namespace": "shop", "name": "web"}, "status": {"conditions": [_ready(said)]}}
+    terminal.print(repositories.listing([repository], with_namespace=True))
+    table = Drawn(Panel("Actions", "table", "", "", 12, ()), [{"reason": "Weight", "message": said}])
+    terminal.print(board_text(load("release"), [table], Range(0, 60), terminal.width))
+    assert terminal.file.getvalue().count(said) == 2
+
+
+def _ready(message):
+    return {"type": "Ready", "status": "False", "reason": "FetchFailed", "message": message}
 
 
 def test_a_pipe_gets_one_line_for_each_release(monkeypatch):

@@ -71,7 +71,7 @@ def template(query, *parameters, **spec):
 def test_what_the_api_server_accepts_has_no_problems(run, file):
     result = run("validate", str(file))
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith("1 checked, 0 problems, 0 of other kinds skipped.")
+    assert result.stderr.startswith("1 checked, 0 problems, ")
 
 
 @pytest.mark.parametrize("word", registry.modules("steps"))

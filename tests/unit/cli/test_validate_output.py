@@ -38,6 +38,29 @@ def test_without_problems_gitlab_gets_an_empty_report(run, written):
     assert json.loads(run("validate", "-o", "gitlab", "a.yaml").stdout) == []
 
 
+def test_code_scanning_gets_sarif(run, written):
+    written("deploy/a b.yaml", WRONG)
+    said = json.loads(run("validate", "--output", "sarif", "deploy").stdout)
+    assert said["version"] == "2.1.0"
+    (scan,) = said["runs"]
+    (result,) = scan["results"]
+    assert result["ruleId"] == scan["tool"]["driver"]["rules"][0]["id"]
+    assert result["level"] == "error"
+    assert result["message"]["text"] == "Release shop: spec.replicas: -1 is not between 0 and 10000"
+    where = result["locations"][0]["physicalLocation"]
+    assert where["artifactLocation"] == {"uri": "deploy/a%20b.yaml", "uriBaseId": "%SRCROOT%"}
+    assert where["region"] == {"startLine": 16}
+    assert len(result["partialFingerprints"]["pointsman/v1"]) == 64
+
+
+def test_without_problems_sarif_has_no_results(run, written):
+    """Then code scanning closes the alerts of before."""
+    written("a.yaml", golden.release())
+    result = run("validate", "-o", "sarif", "a.yaml")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["runs"][0]["results"] == []
+
+
 @pytest.mark.parametrize("form", ["text", "github"])
 def test_a_key_with_a_line_end_starts_no_line_of_its_own(run, written, form):
     """A runner of GitHub Actions obeys lines that start with `::`."""

@@ -84,7 +84,7 @@ def test_a_template_that_nobody_can_render_is_said_once(run, written):
 def test_a_language_that_nobody_speaks_is_told(run, written):
     written("a.yaml", template("q", language="sql"), SOURCE)
     (line,) = lines(run("validate", "a.yaml"))
-    assert "spec.language: 'sql' is not one of flux, influxql" in line
+    assert "spec.language: 'sql' is not one of cloudwatch, flux, influxql, promql" in line
 
 
 def test_the_template_of_the_own_namespace_comes_first(run, written):
@@ -129,3 +129,53 @@ def test_copies_that_are_compared_by_clients_are_said(run, written, unit, proble
     found = [one for one in lines(run("validate", "a.yaml")) if ": warning: " not in one]
     assert len(found) == problems
     assert all("spec.analysis.metrics[0].template: it counts clients, and copies are requests" in one for one in found)
+
+
+GRAFANA = {
+    "url": "http://grafana.monitoring:3000",
+    "datasource": {"uid": "P1"},
+    "tokenSecretRef": {"name": "grafana", "key": "token"},
+}
+
+
+def gated(source):
+    gate = {"matchLabels": {"alertname": "Errors"}, "source": source}
+    return golden.release(analysis={"alerts": [gate]})
+
+
+def own_source(**spec):
+    return golden.own("MetricSource", "default", spec)
+
+
+def test_a_gate_s_source_that_is_not_given_is_named(run, written):
+    written("a.yaml", gated("elsewhere"), SOURCE)
+    result = run("validate", "a.yaml")
+    assert result.exit_code == 0
+    assert "MetricSource elsewhere" in result.stderr
+
+
+def test_a_gate_s_source_of_a_kind_without_alerts_is_told(run, written):
+    written("a.yaml", within("shop", gated("default")), within("shop", SOURCE))
+    (line,) = lines(run("validate", "a.yaml"))
+    assert line.endswith(
+        "spec.analysis.alerts[0].source: MetricSource shop/default is of kind influxdb, which has no alerts; "
+        "name one of kind grafana"
+    )
+    assert line.startswith("a.yaml:"), "with the line of the field"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "shared", "sentence"),
+    [
+        ("pointsman-system", {}, ""),
+        ("shop", {"allowedNamespaces": ["shop"]}, "takes templates of its own namespace only; set allowInline there"),
+        ("shop", {"allowInline": True, "allowedNamespaces": ["shop"]}, ""),
+        ("shop", {"allowInline": True, "allowedNamespaces": ["bank"]}, "does not serve namespace shop"),
+    ],
+)
+def test_a_gate_s_source_of_another_namespace_has_to_let_it(run, written, namespace, shared, sentence):
+    source = within("pointsman-system", own_source(grafana=GRAFANA, **shared))
+    written("a.yaml", within(namespace, gated("default")), source)
+    found = lines(run("validate", "a.yaml"))
+    assert len(found) == bool(sentence)
+    assert all("spec.analysis.alerts[0].source: " in line and sentence in line for line in found)

@@ -14,7 +14,7 @@ from controller import registry
 from controller.api.choice import OneOf
 from controller.api.effect import Effect
 from controller.api.fields import Place
-from controller.api.notice import TOPICS
+from controller.api.notice import DEFAULT_TOPICS, LASTING, TOPICS
 from controller.api.notify import MOST_TARGETS, NOTIFY
 from controller.api.secret import SecretRef
 from controller.effects import notify
@@ -26,6 +26,8 @@ from tests.unit.effects.calling import NoPods
 
 KINDS = registry.modules("notifiers")
 EVERY = pytest.mark.parametrize("kind", KINDS)
+BY_HTTP = pytest.mark.parametrize("kind", [kind for kind, module in KINDS.items() if "host" not in module.EXAMPLE])
+"""`email` is tried against an SMTP server: tests/unit/effects/test_email.py."""
 SECRET = "top-secret"  # noqa: S105 - of nothing
 EFFECT = "notify.team.RolledBack.bbbbbbbbbb.3.1767225600"
 LONGEST_S = 10.0
@@ -74,7 +76,7 @@ async def failure(kind: str, it: Gate) -> str:
     return said
 
 
-@EVERY
+@BY_HTTP
 @pytest.mark.parametrize("topic", TOPICS)
 async def test_a_notice_says_what_is_and_what_to_do(kind: str, topic: str) -> None:
     async with gate(answer()) as it:
@@ -85,7 +87,7 @@ async def test_a_notice_says_what_is_and_what_to_do(kind: str, topic: str) -> No
     assert "pointsman explain web -n shop" in said
 
 
-@EVERY
+@BY_HTTP
 async def test_every_try_carries_the_same_id(kind: str) -> None:
     async with gate(answer(status=500), answer()) as it:
         await failure(kind, it)
@@ -94,21 +96,21 @@ async def test_every_try_carries_the_same_id(kind: str) -> None:
     assert all(EFFECT in request.headers.values() for request in it.requests)
 
 
-@EVERY
+@BY_HTTP
 @pytest.mark.parametrize("status", [302, 400, 401, 404, 410, 429, 500, 503])
 async def test_another_answer_than_2xx_is_not_delivered(kind: str, status: int) -> None:
     async with gate(answer(status=status)) as it:
         assert str(status) in await failure(kind, it)
 
 
-@EVERY
+@BY_HTTP
 async def test_a_receiver_that_is_down_is_not_delivered(kind: str) -> None:
     async with gate() as it:
         pass
     assert "127.0.0.1 cannot be reached" in await failure(kind, it)
 
 
-@EVERY
+@BY_HTTP
 async def test_a_receiver_that_hangs_can_be_left(kind: str) -> None:
     async with gate(HANG) as it:
         with pytest.raises(TimeoutError):
@@ -116,13 +118,13 @@ async def test_a_receiver_that_hangs_can_be_left(kind: str) -> None:
                 await send(kind, it)
 
 
-@EVERY
+@BY_HTTP
 async def test_a_long_answer_is_not_read(kind: str) -> None:
     async with gate(answer(b"x" * 30_000_000)) as it:
         await send(kind, it)
 
 
-@EVERY
+@BY_HTTP
 async def test_no_secret_is_logged(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with gate(answer(), answer(status=500)) as it:
@@ -143,4 +145,5 @@ def test_a_release_can_use_every_notifier() -> None:
     entries = [{"name": f"target-{index}", kind: module.EXAMPLE} for index, (kind, module) in enumerate(KINDS.items())]
     targets = NOTIFY.parse(entries[:MOST_TARGETS], Place("spec.notify", registry.kinds()))
     assert {target.kind for target in targets} == set(list(KINDS)[:MOST_TARGETS])
-    assert all(target.topics == set(TOPICS) for target in targets)
+    for target in targets:
+        assert target.topics == set(DEFAULT_TOPICS) & set(LASTING) if target.hears_ends else set(DEFAULT_TOPICS)

@@ -13,7 +13,16 @@ from controller.api.choice import OneOf
 from controller.api.fields import Place
 from controller.api.metrics import START_TOKEN, STOP_TOKEN, WINDOW_TOKEN
 from controller.api.secret import SecretRef
-from controller.ports import BrokenMetricError, MetricProvider, Query, Resolve, SourceOutageError, TargetError, Window
+from controller.ports import (
+    AlertSource,
+    BrokenMetricError,
+    MetricProvider,
+    Query,
+    Resolve,
+    SourceOutageError,
+    TargetError,
+    Window,
+)
 from controller.providers._languages import Dialect
 from tests.unit.contract.fakes import Answer, hang, http_server, say
 
@@ -26,9 +35,9 @@ SECRET = "top-secret"  # noqa: S105 - of nothing
 LONGEST_S = 15.0
 
 
-def provider(kind: str, url: str, resolve: Resolve | None = None) -> MetricProvider:
+def provider(kind: str, url: str, resolve: Resolve | None = None, *, language: str = "") -> MetricProvider:
     module = KINDS[kind]
-    example: dict[str, Any] = {**module.EXAMPLE, "url": url}
+    example: dict[str, Any] = {**getattr(module, "EXAMPLES", {}).get(language, module.EXAMPLE), "url": url}
     if "timeout" in example:
         example["timeout"] = "300ms"
     config = OneOf("providers").parse({kind: example}, Place("", registry.kinds())).config
@@ -37,7 +46,7 @@ def provider(kind: str, url: str, resolve: Resolve | None = None) -> MetricProvi
 
 async def asked(kind: str, language: str, url: str, resolve: Resolve | None = None) -> str:
     """What it says of a server that cannot be relied on."""
-    one = provider(kind, url, resolve)
+    one = provider(kind, url, resolve, language=language)
     try:
         async with asyncio.timeout(LONGEST_S):
             for ask in (one.query, one.has_rows):
@@ -95,6 +104,13 @@ def test_a_provider_names_its_secrets_and_its_dialects(kind: str) -> None:
     assert all(isinstance(getattr(config, name), str) for name in config.in_queries)
     assert module.DIALECTS
     assert all(isinstance(dialect, Dialect) for dialect in module.DIALECTS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_provider_that_can_be_asked_for_alerts_says_so(kind: str) -> None:
+    one = provider(kind, "http://metrics.invalid")
+    await one.close()
+    assert isinstance(one, AlertSource) == (kind in registry.kinds_with_alerts())
 
 
 @EVERY

@@ -30,11 +30,20 @@ class Secrets(NoPods):
         }
 
 
-@pytest.fixture
-def forge(monkeypatch):
-    server = StrictForge(Forge.GITEA)
+def strict(monkeypatch, kind):
+    server = StrictForge(kind)
     monkeypatch.setattr(calls, "CheckedTransport", server)
     return server
+
+
+@pytest.fixture
+def forge(monkeypatch):
+    return strict(monkeypatch, Forge.GITEA)
+
+
+@pytest.fixture(params=list(Forge))
+def any_forge(request, monkeypatch):
+    return strict(monkeypatch, request.param)
 
 
 class Clock:
@@ -52,6 +61,28 @@ def carrier(clock=None, secrets=None):
 def effect(state="failure", **changes):
     payload = {**EXAMPLE, "state": state, "message": ENDS[state], "commit": SHA, **changes}
     return Effect("gitReport.bbbbbbbbbb.3", "gitReport", {key: value for key, value in payload.items() if value})
+
+
+async def test_each_forge_shows_a_release_from_its_first_step_to_its_end(any_forge):
+    where = {"origin": {**EXAMPLE["origin"], "forge": str(any_forge.forge)}}
+    on_gitlab = any_forge.forge is Forge.GITLAB
+    words = {"pending": "running", "failure": "failed"} if on_gitlab else {}
+
+    async def shows(state, message, *, shown="", **more):
+        for _ in range(2):  # another leader
+            await carrier().carry_out(OWNER, effect(state, message=message, **where, **more))
+        assert any_forge.shown == (words.get(state, state), shown or message)
+
+    first = "5 %, step 1 of 2"
+    await shows("pending", first)
+    await shows("pending", "50 %, step 2 of 2", shown=first if on_gitlab else "")
+    await shows("success", "promoted")
+    await shows("pending", first, revision="cccccccccc", attempt=4)
+    await shows("failure", "rolled back, errors 12/240 vs 3/4600 (p 7.5e-05)", revision="cccccccccc", attempt=4)
+    assert len(any_forge.statuses) == (4 if on_gitlab else 5)
+    promoted, back = (next(iter(one.values())) for one in any_forge.comments)
+    assert "promoted this commit's version of `shop/web`, `bbbbbbbbbb`" in promoted
+    assert "rolled back this commit's version of `shop/web`, `cccccccccc`" in back
 
 
 async def test_a_rollback_is_a_failure_with_its_counts_and_one_comment(forge):

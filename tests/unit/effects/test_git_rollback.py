@@ -119,7 +119,7 @@ async def test_it_goes_to_the_branch_that_flux_follows(origin, server, secrets):
 
 
 async def test_credentials_that_were_rotated_work_with_the_next_try(origin, server, secrets):
-    server.password = ROTATED
+    server.http.password = ROTATED
     assert "git fetch" in await failure(secrets, f"{server.url}/shop.git")
     secrets.data["password"] = ROTATED
     assert (await carrier(secrets).carry_out(OWNER, effect(f"{server.url}/shop.git"))).value["commit"]

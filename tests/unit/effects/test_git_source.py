@@ -1,11 +1,11 @@
-"""A Release that Flux or Argo CD has applied: where it comes from, and what its labels alone do not open."""
+"""A Release that somebody has applied from git: where it comes from, and what its labels alone do not open."""
 
 import copy
 
 import pytest
 
 from controller.api.git_origin import GitAuthor, GitOrigin, GitSecret, Write
-from controller.api.resources import RELEASES
+from controller.api.resources import RELEASE_REPOSITORIES, RELEASES
 from controller.effects.git_source import APPLICATIONS, GIT_REPOSITORIES, KUSTOMIZATIONS, source_of
 from controller.git.remote import GitError
 from controller.kube.client import InvalidError, NotFoundError
@@ -74,6 +74,26 @@ def argo(**metadata):
     return Cluster(**metadata, objects={(APPLICATIONS, "argocd", "web"): APPLICATION})
 
 
+SYNCED = {
+    "spec": {
+        "url": "https://git.qa/team/shop.git",
+        "branch": "release/1",
+        "path": "apps/web",
+        "secretRef": {"name": "sync-git"},
+        "serviceAccountName": "deployer",
+    },
+    "status": {
+        "appliedCommit": SHA,
+        "inventory": ["/ConfigMap/shop/web v1 a b", "pointsman.dev/Release/shop/web v1alpha1 0f3a 1b2c"],
+    },
+}
+
+
+def sync(namespace="shop"):
+    objects = {(RELEASE_REPOSITORIES, namespace, "apps.web"): SYNCED}
+    return Cluster(labels={"pointsman.dev/repository": f"{namespace}.apps.web"}, objects=objects)
+
+
 def where(source):
     return source.origin.url, source.origin.branch, source.origin.path, source.commit
 
@@ -95,6 +115,13 @@ async def test_flux_says_where_a_release_comes_from():
 )
 async def test_argo_cd_says_where_a_release_comes_from(metadata):
     assert where(await source_of(argo(**metadata), OWNER, ORIGIN)) == WANTED
+
+
+async def test_pointsman_sync_says_where_a_release_comes_from():
+    found = await source_of(sync(), OWNER, ORIGIN)
+    assert where(found) == WANTED
+    assert found.origin.secret == GitSecret("sync-git")
+    assert (await source_of(sync("platform"), OWNER, ORIGIN)).origin.secret is None, "it lies in another namespace"
 
 
 async def test_what_the_spec_gives_in_whole_is_not_looked_up():
@@ -126,6 +153,34 @@ async def test_labels_that_name_a_kustomization_of_somebody_else_open_nothing(en
     assert not any(kind == "GitRepository" for kind, _, _ in cluster.read)
 
 
+@pytest.mark.parametrize(
+    "inventory",
+    [
+        [],
+        ["pointsman.dev/Release/other/web v1alpha1 0f3a 1b2c"],
+        ["pointsman.dev/Release/shop/web v1alpha1 - -"],  # it is to be applied, and was not
+        ["pointsman.dev/Release/shop/web v1alpha1", 7, None],
+    ],
+)
+async def test_a_label_that_names_a_repository_of_somebody_else_opens_nothing(inventory):
+    cluster = sync("other")
+    cluster.objects[RELEASE_REPOSITORIES, "other", "apps.web"]["status"]["inventory"] = inventory
+    with pytest.raises(GitError, match="says nothing of having applied this Release") as other:
+        await source_of(cluster, OWNER, ORIGIN)
+    cluster.objects.clear()
+    with pytest.raises(GitError) as missing:
+        await source_of(cluster, OWNER, ORIGIN)
+    assert str(missing.value) == str(other.value), "nobody learns which there are"
+
+
+@pytest.mark.parametrize("label", ["", "shop", ".", "a.b.c"])
+async def test_a_label_that_names_nothing_is_a_sentence(label):
+    cluster = sync()
+    cluster.metadata["labels"] = {"pointsman.dev/repository": label}
+    with pytest.raises(GitError, match=r"set gitOrigin\.url"):
+        await source_of(cluster, OWNER, ORIGIN)
+
+
 async def test_annotations_that_name_an_application_of_somebody_else_open_nothing():
     cluster = argo()
     cluster.objects[APPLICATIONS, "argocd", "web"]["status"]["resources"][0]["namespace"] = "other"
@@ -133,7 +188,7 @@ async def test_annotations_that_name_an_application_of_somebody_else_open_nothin
         await source_of(cluster, OWNER, ORIGIN)
 
 
-@pytest.mark.parametrize("make", [flux, argo])
+@pytest.mark.parametrize("make", [sync, flux, argo])
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
@@ -149,7 +204,7 @@ async def test_missing_rights_and_kinds_are_a_sentence(make, error, sentence):
 
 
 async def test_a_release_that_nobody_has_labelled_says_so():
-    with pytest.raises(GitError, match="neither Flux nor Argo CD"):
+    with pytest.raises(GitError, match="neither `pointsman sync` nor Flux nor Argo CD"):
         await source_of(Cluster(), OWNER, ORIGIN)
 
 

@@ -83,8 +83,9 @@ async def test_a_redirect_is_not_followed():
         assert not other.requests
 
 
-async def test_a_huge_answer_is_cut_off():
-    assert await failure(answer(b"x" * 1_000_000)) == "127.0.0.1 answered with more than 16384 bytes"
+@pytest.mark.parametrize("size", [1_000_000, 30_000_000])
+async def test_a_huge_answer_is_cut_off(size):
+    assert await failure(answer(b"x" * size)) == "127.0.0.1 answered with more than 16384 bytes"
 
 
 async def test_an_answer_without_end_is_cut_off():
@@ -128,7 +129,7 @@ async def test_a_gate_that_hangs_is_left_after_the_timeout():
 async def test_a_gate_that_drips_is_left_after_the_timeout():
     async with gate(DRIP) as it:
         with pytest.raises(EffectFailedError, match="did not answer within"):
-            await asyncio.wait_for(ask(it.url, timeoutSeconds=0.3), 5)
+            await asyncio.wait_for(ask(it.url, timeoutSeconds=0.3), 20)
 
 
 async def test_retry_after_is_heeded_and_bounded():
@@ -215,9 +216,9 @@ async def test_gates_that_hang_delay_no_other():
         await until(lambda: len(hanging.requests) == 16)
         asked = effect(it.url)
         outbox.submit(WEB, [Owed(asked, 0.0)])
-        await until(lambda: asked.id in outbox.results(WEB), seconds=3)
+        await until(lambda: asked.id in outbox.results(WEB), seconds=20)
         assert len(hanging.requests) == 16
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             await outbox.close()
 
 

@@ -1,6 +1,11 @@
 """The part of each forge's API that shows what a commit has caused, as strict as its documentation."""
 
+import asyncio
 import json
+import ssl
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
@@ -117,3 +122,48 @@ class StrictForge(httpx.AsyncBaseTransport):
         assert set(body) == {key}
         self.comments.append(body)
         return 201, body
+
+
+@contextmanager
+def reachable(forge, certificate):
+    """The url of its server, for another process. It serves one request after the other, each to its end."""
+    server = HTTPServer(("127.0.0.1", 0), _Handler)
+    server.forge = forge  # type: ignore[attr-defined]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 10
+
+    def log_message(self, *args):
+        """Tests are silent."""
+
+    def do_GET(self):
+        asyncio.run(self._answer())
+
+    def do_POST(self):
+        asyncio.run(self._answer())
+
+    async def _answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        content = self.rfile.read(length)
+        if len(content) < length:
+            return  # whoever sent it is dead
+        url = f"https://{self.headers['Host']}{self.path}"
+        request = httpx.Request(self.command, url, headers=dict(self.headers), content=content)
+        response = await self.server.forge.handle_async_request(request)  # type: ignore[attr-defined]
+        body = await response.aread()
+        self.send_response(response.status_code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

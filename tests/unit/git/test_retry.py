@@ -108,3 +108,21 @@ async def test_the_branch_of_a_rollback_that_nobody_merged_goes_unless_people_wr
     left = git(origin.bare, "branch", "--list", branch).strip()
     assert bool(left) is is_edited
     assert ("is deleted" in written.note) is not is_edited
+
+
+@pytest.mark.parametrize("kind", [rollback, retry])
+async def test_another_attempt_leaves_the_branch_of_a_pull_request_that_people_wrote_to(origin, kind):
+    if kind is rollback:
+        origin.commit("bad again", {FILE: BAD})
+    first = await carried_out(origin.url, kind(GOOD, BAD, attempt=6, write=Write.PULL_REQUEST))
+    git(origin.work, "fetch", "-q", "origin", first.proposed)
+    git(origin.work, "checkout", "-q", "FETCH_HEAD")
+    git(origin.work, "commit", "-q", "--allow-empty", "-m", "with a test")
+    git(origin.work, "push", "-q", "origin", f"HEAD:refs/heads/{first.proposed}")
+    forge, again = Forge(), kind(GOOD, BAD, attempt=7, write=Write.PULL_REQUEST)
+    second = await carried_out(origin.url, again, forge)
+    assert origin.subjects(first.proposed)[0] == "with a test"
+    assert second.proposed == f"{first.proposed}-7"
+    assert origin.subjects(second.proposed)[0] == again.subject
+    assert [one[0] for one in forge.asked] == [second.proposed]
+    assert await carried_out(origin.url, again, forge) == second, "as after a crash before the status"

@@ -97,6 +97,19 @@ async def test_rule_4_ten_writers_race_a_rollback_and_no_commit_is_lost(origin, 
     assert sum(one.startswith("Roll back") for one in origin.subjects()) == 1
 
 
+async def test_rule_4_a_branch_on_which_others_are_always_faster_is_tried_five_times(origin):
+    """Then the effect's back-off comes, and no pull request: nobody has refused anything."""
+    origin.commit("bad", {FILE: BAD})
+    outside = "env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY -u GIT_ALTERNATE_OBJECT_DIRECTORIES"
+    commit = f"{outside} git -c user.name=p -c user.email=p@x commit-tree -p main -m faster main^{{tree}}"
+    origin.hook("pre-receive", f"{outside} git update-ref refs/heads/main $({commit})\nexit 1")
+    forge = Forge()
+    with pytest.raises(GitError, match="main took none of 5 pushes"):
+        await carried_out(origin.url, ORDER, forge)
+    assert origin.subjects() == [*["faster"] * 5, "bad", "first"]
+    assert forge.asked == []
+
+
 async def test_rule_4_what_people_have_changed_to_something_else_is_not_touched(origin):
     origin.commit("bad", {FILE: BAD})
     origin.commit("better", {FILE: manifest("shop/web:3")})
@@ -151,10 +164,11 @@ async def test_rule_5_the_same_rollback_never_commits_twice(origin):
     assert sum(one.startswith("Roll back") for one in origin.subjects()) == 1
 
 
-def test_rule_5_however_often_its_process_is_killed_it_is_once_in_the_log(origin):
+@pytest.mark.parametrize(("what", "kills"), [("rollbacks", 16), ("retries", 8), ("records", 8), ("reports", 8)])
+def test_rule_5_however_often_its_process_is_killed_it_is_there_once(tmp_path, what, kills):
     """`python -m tests.unit.git.killed --kills 120` is the same for longer."""
-    found = kill_at_random(origin, 16)
-    assert found.kills >= 16
+    found = kill_at_random(what, tmp_path, kills)
+    assert found.kills >= kills
     assert (found.twice, found.lost) == (0, 0)
 
 

@@ -2,7 +2,11 @@
 
 import asyncio
 import base64
+import os
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,7 @@ from controller.effects.git_secret import covers, git_secret
 from controller.git.remote import GitError
 from controller.git.signing import signing_key
 from controller.kube.secrets import SecretError
+from tests.openpgp import gnupg_home, gpg, openpgp_key
 from tests.unit.git.story import BAD, FILE, GOOD, ORDER, carried_out, rollback
 from tests.unit.git.test_rollback_faults import commands_of_git
 
@@ -97,7 +102,7 @@ async def test_the_key_is_in_no_argument_and_on_no_disk_afterwards(origin, tmp_p
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("not a key", "is no private SSH key"), ("", "needs a private SSH key"), (None, "has a passphrase")],
+    [("not a key", "is no private SSH key"), ("", "needs a private key"), (None, "has a passphrase")],
 )
 async def test_a_key_that_cannot_sign_is_one_sentence_without_it(origin, keys, text, problem):
     origin.commit("bad", {FILE: BAD})
@@ -110,9 +115,90 @@ async def test_a_key_that_cannot_sign_is_one_sentence_without_it(origin, keys, t
     assert origin.subjects()[0] == "bad"
 
 
-def test_a_key_of_another_kind_is_said():
-    with pytest.raises(GitError, match="OpenPGP keys are not used"):
-        signing_key({"git.asc": "-----BEGIN PGP PRIVATE KEY BLOCK-----"}, "shop-signing")
+@pytest.fixture
+def scratch(monkeypatch):
+    """Where copies are made. The path is short: gpg's agent has a socket there."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
+
+
+async def nothing_is_left(scratch):
+    def agents():
+        return [one for one in commands_of_git() if b"gpg-agent" in one and str(scratch).encode() in one]
+
+    async with asyncio.timeout(30):
+        while await asyncio.to_thread(agents):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def openpgp(tmp_path_factory):
+    return {
+        "good": openpgp_key(ADDRESS),
+        "with a passphrase": openpgp_key(ADDRESS, passphrase="of a person"),  # noqa: S106 - of nothing
+        "expired": openpgp_key(ADDRESS, expired=True),
+        "for certificates alone": openpgp_key(ADDRESS, usage="cert"),
+    }
+
+
+async def test_git_verifies_a_commit_that_an_openpgp_key_signed_and_no_agent_is_left(origin, scratch, openpgp):
+    origin.commit("bad", {FILE: BAD})
+    private, public = openpgp["good"]
+    assert (await carried_out(origin.url, ORDER, signed=signing_key({"git.asc": private}, "shop-signing"))).commit
+    assert origin.read(FILE) == GOOD
+    with gnupg_home() as home:
+        gpg(home, "--import", said=public)
+        done = subprocess.run(  # noqa: ASYNC221 - at the end
+            ["git", "verify-commit", "--raw", "main"],
+            cwd=origin.bare,
+            env={"PATH": os.environ["PATH"], "GNUPGHOME": home},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    assert f"<{ADDRESS}>" in next(line for line in done.stderr.splitlines() if "GOODSIG" in line)
+    await nothing_is_left(scratch)
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("with a passphrase", "has a passphrase"),
+        ("expired", "has expired"),
+        ("for certificates alone", "does not sign"),
+        ("public", "has 0 private OpenPGP keys under git.asc"),
+        ("two", "has 2 private OpenPGP keys"),
+        ("none", "has 0 private OpenPGP keys"),
+    ],
+)
+async def test_an_openpgp_key_that_cannot_sign_is_one_sentence_without_it(origin, scratch, openpgp, kind, problem):
+    origin.commit("bad", {FILE: BAD})
+    others = {
+        "public": openpgp["good"][1],
+        "two": openpgp["good"][0] + openpgp["with a passphrase"][0],
+        "none": "not a key",
+    }
+    private = others[kind] if kind in others else openpgp[kind][0]
+    with pytest.raises(GitError, match=problem) as error:
+        await carried_out(origin.url, ORDER, signed=signing_key({"git.asc": private}, "shop-signing"))
+    assert "Secret shop-signing" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not any(len(line) > 20 and line in str(error.value) for line in private.splitlines())
+    assert origin.subjects()[0] == "bad"
+    await nothing_is_left(scratch)
+
+
+async def test_an_image_without_gpg_is_said_in_a_sentence(origin, openpgp, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    for name in ("git", "sh"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(GitError, match="the operator's image has no gpg"):
+        await carried_out(origin.url, ORDER, signed=signing_key({"git.asc": openpgp["good"][0]}, "shop-signing"))
 
 
 @pytest.mark.parametrize(

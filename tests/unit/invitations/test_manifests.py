@@ -23,6 +23,7 @@ from workloads.invitations.settings import Delivery, Role, read
 CHECKOUT = Path(__file__).resolve().parents[3]
 FOLDER = CHECKOUT / "gitops/workloads/invitations"
 DEMO = CHECKOUT / "gitops/demo/invitations"
+NAME_LABEL = "app.kubernetes.io/name"
 PART = {"app.kubernetes.io/part-of": "invitations"}
 SECRET = {"DATABASE_URL": "postgresql://u:p@db/invitations", "PHONE_KEYS": f"k1:{KEY}", "PHONE_HASH_KEY": KEY}
 
@@ -45,7 +46,7 @@ def environment(name):
     """What a pod's settings read, and the entries of its template."""
     (container,) = pod(name)["containers"]
     entries = {entry["name"]: entry for entry in container["env"]}
-    (config,) = documents("settings.yaml")
+    (config,) = documents("beside/settings.yaml")
     assert container["envFrom"] == [{"configMapRef": {"name": "invitations"}}, {"secretRef": {"name": "invitations"}}]
     return {**config["data"], **SECRET, **{key: each.get("value", "") for key, each in entries.items()}}, entries
 
@@ -98,7 +99,7 @@ def test_the_demos_pods_read_their_settings_and_ask_no_queue():
     """I29, I34."""
     (demo,) = yaml.safe_load_all((DEMO / "release.yaml").read_text())
     (container,) = demo["spec"]["template"]["spec"]["containers"]
-    (base,), patch = documents("settings.yaml"), yaml.safe_load((DEMO / "settings.yaml").read_text())
+    (base,), patch = documents("beside/settings.yaml"), yaml.safe_load((DEMO / "settings.yaml").read_text())
     config = {name: value for name, value in (base["data"] | patch["data"]).items() if value is not None}
     assert not [name for name, value in config.items() if "REGION" in value.split(".") or "example.com" in value]
     entries = {entry["name"]: entry.get("value", "") for entry in container["env"]}
@@ -155,23 +156,22 @@ def test_every_pod_fits_the_restricted_standard_and_a_read_only_root():
 
 def test_what_stands_beside_means_the_releases_and_their_pods():
     """I29."""
-    budgets = {each["metadata"]["name"]: each["spec"] for each in documents("disruption.yaml")}
+    budgets = {each["metadata"]["name"]: each["spec"] for each in documents("beside/disruption.yaml")}
     assert {name: each["selector"]["matchLabels"] for name, each in budgets.items()} == {
-        name: {RELEASE_LABEL: name} for name in RELEASES
+        name: {NAME_LABEL: name} for name in RELEASES
     }
     (scaler,) = documents("scaling.yaml")
     assert scaler["spec"]["scaleTargetRef"]["name"] == "invitations"
     assert "replicas" not in release("invitations")["spec"], "two would set them in turn"
-    inward, outward = documents("network.yaml")
-    assert inward["spec"]["podSelector"]["matchLabels"] == {RELEASE_LABEL: "invitations"}
+    inward, outward = documents("beside/network.yaml")
+    assert inward["spec"]["podSelector"]["matchLabels"] == {NAME_LABEL: "invitations"}
     assert outward["spec"]["podSelector"]["matchLabels"] == PART
     assert "Egress" in outward["spec"]["policyTypes"]
     (job,) = documents("migration/job.yaml")
-    assert all(
-        each["metadata"]["labels"] == PART
-        for each in (job["spec"]["template"], *(release(name)["spec"]["template"] for name in RELEASES))
-    )
-    (account,) = documents("serviceaccount.yaml")
+    assert job["spec"]["template"]["metadata"]["labels"] == PART
+    for name in RELEASES:
+        assert release(name)["spec"]["template"]["metadata"]["labels"] == {NAME_LABEL: name, **PART}
+    (account,) = documents("beside/serviceaccount.yaml")
     assert {account["metadata"]["name"]} == {pod(name)["serviceAccountName"] for name in RELEASES}
 
 

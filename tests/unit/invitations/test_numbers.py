@@ -55,8 +55,8 @@ def test_mobile_numbers_are_invited_however_they_are_written(written, e164, regi
         ("+870 773 111 632", "satellite"),
         ("+881 6 2345 6789", "satellite"),
         ("+883 5100 1234 5678", "satellite"),
-        ("+33 6 12 34 56 78", "this one is of FR"),
-        ("+1 876 555 0100", "this one is of JM"),
+        ("+33 6 12 34 56 78", "this one is from FR"),
+        ("+1 876 555 0100", "this one is from JM"),
     ],
 )
 def test_other_numbers_are_refused_with_the_reason(written, why):

@@ -50,3 +50,40 @@ def test_a_wrong_setting_names_itself(name, value, says):
         read({**GOOD, name: value})
     assert says in str(caught.value)
     assert "secret" not in str(caught.value).replace("the secret that", "")
+
+
+def test_all_that_is_wrong_is_said_at_once_and_no_secret_with_it():
+    wrong = {
+        "DATABASE_URL": "mysql://user:hidden@db/x",
+        "JWT_SECRET": "hidden",
+        "PHONE_KEYS": "k1:hidden,hidden",
+        "PHONE_HASH_KEY": "hidden",
+        "PUBLIC_URL": "ftp://user:hidden@app.example.com",
+        "CORS_ORIGINS": "https://user:hidden@app.example.com",
+        "PROVIDER": "twilio",
+        "TWILIO_ACCOUNT_SID": "hidden",
+        "ROLES": "api,cook",
+        "PORT": "x",
+        "DAILY_LIMIT": "1.5",
+        "QUIET_HOURS": "night",
+    }
+    with pytest.raises(SettingError) as caught:
+        read({**GOOD, **wrong})
+    first, *lines = str(caught.value).splitlines()
+    assert first == f"{len(lines)} settings are wrong"
+    named = {line.strip().split(":")[0].split(" ")[0] for line in lines}
+    assert named == {*wrong, "TWILIO_AUTH_TOKEN", "TWILIO_SENDER"} - {"PROVIDER"}
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "CORS_ORIGINS", "SIGN_UP_URL"])
+def test_what_is_no_address_at_all_is_named_too(name):
+    with pytest.raises(SettingError, match=f"^{name}: "):
+        read({**GOOD, name: "https://[x"})
+
+
+def test_with_nothing_set_all_that_is_needed_is_said():
+    with pytest.raises(SettingError) as caught:
+        read({})
+    for name in ("DATABASE_URL", "JWT_SECRET", "PHONE_KEYS", "PHONE_HASH_KEY", "PROVIDER", "QUEUE_URL", "JOBS_TABLE"):
+        assert f"{name} is not set: give " in str(caught.value)

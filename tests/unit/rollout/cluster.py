@@ -85,6 +85,8 @@ class Metrics:
     chosen: float = 5.0
     """Requests of people who choose the canary by a header, in percent of all others."""
     trouble: MetricTrouble | None = None
+    advice: Counts | None = None
+    """What metrics that only advise count in each look; None: the same as all others."""
 
     def go_dark(self, reason: str = "SourceOutage") -> None:
         self.trouble = MetricTrouble(Reason(reason), "the source does not answer")

@@ -77,6 +77,7 @@ def release(
     min_units: int = 50,
     promote_below: float | None = None,
     limits: Mapping[str, float] | None = None,
+    advising: tuple[Metric, ...] = (),
     on_new_version: str = "restart",
     baseline: str = "stable",
 ) -> Given:
@@ -101,6 +102,7 @@ def release(
                 metrics=(
                     *(Metric(name, "http", {}, Margin(1.1, promote_below), "spec") for name in metrics),
                     *(Metric(name, "http", {}, None, "spec", most) for name, most in (limits or {}).items()),
+                    *advising,
                 ),
                 advanced=Advanced(settle=3.0, warm_up=30.0, min_bad_units=5, min_units=min_units),
             ),

@@ -8,7 +8,8 @@ from controller.analysis.method import compared_with_before, metric_plan
 from controller.api.release import ReleaseSpec
 from controller.api.status import Status
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import NO_EVIDENCE, Evidence, Judge
+from controller.stats.evidence import NO_EVIDENCE, Evidence
+from controller.stats.judge import Judge
 from controller.stats.method import PREVIEWS_SHARE, AnalysisPlan
 from controller.stats.share_lag import share_lag
 
@@ -41,11 +42,26 @@ class Run:
         return cls(plan, Judge(plan))
 
     def look(
-        self, start: float, end: float, share: float, counts: Counts, *, copied: float = 0.0, chosen: bool = False
+        self,
+        start: float,
+        end: float,
+        share: float,
+        counts: Counts,
+        *,
+        copied: float = 0.0,
+        chosen: bool = False,
+        baseline: float | None = None,
+        advice: Counts | None = None,
     ) -> None:
-        """Of requests that people choose, only a limit is held against the canary."""
-        rows = {one.name: counts for one in self.plan.metrics if one.limit is not None or not chosen}
-        look = Look(len(self.looks) + 1, start, end, share, rows, copied=copied, chosen=chosen)
+        """Of requests that people choose, only a limit is held against the canary. `advice`: what metrics that only
+        advise count; None: the same.
+        """
+        rows = {
+            one.name: advice if one.advises and advice is not None else counts
+            for one in self.plan.metrics
+            if one.limit is not None or not chosen
+        }
+        look = Look(len(self.looks) + 1, start, end, share, rows, copied=copied, chosen=chosen, baseline=baseline)
         self.looks.append(look)
         self.judge.add(look)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from controller.stats.counts import NOTHING, Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 from controller.stats.spending import Spending
 from controller.stats.xgs import UpperTail

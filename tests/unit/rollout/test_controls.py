@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from controller.api.status import Status
-from controller.rollout import at_stable, converge, decide, guards, pod_evidence, traffic, walker
+from controller.rollout import at_stable, converge, decide, guards, pod_evidence, retiring, traffic, walker
 from controller.rollout.actions import Action, Event
 from controller.rollout.desired import Desired
 from controller.rollout.draft import Draft
 from controller.rollout.traffic import Move
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from tests.unit.rollout import test_crashes, test_outage, test_requests, test_rollback, test_rollout
 from tests.unit.rollout.language import BY_WEIGHT, release
 from tests.unit.rollout.world import World
@@ -78,13 +78,13 @@ def test_without_the_guard_of_handled_requests_one_approval_passes_two_steps(mon
 
 
 def test_without_the_guard_of_the_routers_delay_requests_meet_no_pod(monkeypatch: Patch):
-    monkeypatch.setattr(converge, "ROUTER_FOLLOWS_S", 0.0)
+    monkeypatch.setattr(retiring, "ROUTER_FOLLOWS_S", 0.0)
     monkeypatch.setattr(pod_evidence, "WAIT_S", 0.0)
     fails(test_crashes.test_a_canary_keeps_its_pods_until_the_router_has_followed_also_after_a_lost_status, BY_WEIGHT)
 
 
 def test_without_the_guard_of_the_drain_the_old_version_goes_at_once(monkeypatch: Patch):
-    monkeypatch.setattr(converge, "_drain_left", lambda *_: 0.0)
+    monkeypatch.setattr(retiring, "_drain_left", lambda *_: 0.0)
     fails(test_rollout.test_an_old_version_that_still_gets_work_keeps_its_pods_until_it_is_quiet)
     fails(test_rollout.test_the_old_version_drains_before_it_goes)
 

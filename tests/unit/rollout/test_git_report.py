@@ -1,5 +1,6 @@
 """What the forge hears of a release: of each the newest state, and nothing waits for it."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -65,6 +66,22 @@ def test_a_promotion_and_a_rollback_are_the_last_that_is_said(world):
     assert payload["state"] == "failure"
     assert payload["message"].startswith("rolled back, ")
     assert payload["evidence"] == world.release.last_rollback.message
+
+
+def test_counts_that_rolled_a_version_back_are_shown_in_short(world):
+    given(world, steps=[weight(50), approve()])
+    world.regress("v2")
+    world.until(lambda: world.release.last_rollback is not None)
+    (payload,) = owed(world).values()
+    assert re.fullmatch(r"rolled back, errors \d+/\d+ vs \d+/\d+ \(p .+\)", payload["message"])
+    assert payload["evidence"].startswith("errors: ")
+
+
+def test_the_counts_of_a_version_that_a_person_aborted_are_not_why(world):
+    given(world, steps=[weight(50), approve()])
+    world.advance(minutes=1)
+    world.ask("abort")
+    assert said(world) == [("failure", f"rolled back, {world.release.last_rollback.message}")]
 
 
 def test_the_commit_is_that_with_which_the_release_began(world):

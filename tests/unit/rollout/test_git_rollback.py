@@ -5,10 +5,14 @@ from dataclasses import replace
 import pytest
 
 from controller.api.conditions import conditions_of
-from controller.api.effect import Effect
+from controller.api.effect import MOST_OWED, Effect
 from controller.api.git_origin import GitAuthor, GitOrigin, Write
+from controller.api.notice import TOPICS
+from controller.api.notify import MOST_TARGETS, Notify
 from controller.api.status_format import status_from_raw, status_to_raw
+from controller.api.what_runs import GIT_ORIGIN, NOTIFY
 from controller.rollout import git_rollback
+from controller.rollout.decide import withdraw
 from controller.rollout.effect import Answered, Refused, Retrying
 from tests.unit.rollout.language import release
 
@@ -149,6 +153,35 @@ def test_writing_that_is_forbidden_meanwhile_is_not_done(world, origin):
     world.edit(git_origin=origin)
     world.advance(seconds=10)
     assert owed(world) == []
+
+
+def withdrawn(world, result=None, **readable):
+    """After a pass over a spec that cannot be meant, and of which `readable` is what else could be read."""
+    spec = replace(world.spec, steps=(), **readable)
+    results = {} if result is None else {item.effect.id: result for item in world.release.owed}
+    return withdraw(replace(world.observe(), spec=spec, effects=results), world.cluster.now, "cannot be meant").status
+
+
+UNREAD = {"git_origin": None, "notify": (), "unread": frozenset({GIT_ORIGIN, NOTIFY})}
+
+
+def test_a_spec_that_cannot_be_read_drops_nothing_that_is_owed(world):
+    given(world)
+    world.crash_loop("v2")
+    before = owed(world)
+    kept = withdrawn(world, Retrying("git.qa cannot be reached", 3, 0.0), **UNREAD)
+    assert [item.effect for item in kept.owed if item.effect.kind == "git"] == before
+    assert kept.last_rollback.git.note == "git.qa cannot be reached"
+    done = withdrawn(world, COMMITTED, **UNREAD)
+    assert done.last_rollback.git.commit == "c" * 40
+    assert "git" not in {item.effect.kind for item in done.owed}
+
+
+@pytest.mark.parametrize("origin", [None, replace(ORIGIN, write=Write.NEVER)], ids=["taken out", "never"])
+def test_what_an_unusable_spec_clearly_forbids_is_not_done(world, origin):
+    given(world)
+    world.crash_loop("v2")
+    assert "git" not in {item.effect.kind for item in withdrawn(world, git_origin=origin).owed}
 
 
 def test_a_retry_takes_what_is_owed_with_it(world):
@@ -293,3 +326,22 @@ def test_a_retry_owes_nothing_where_nothing_may_be_written(world, origin):
     world.ask("retry", "v2")
     world.advance(seconds=5)
     assert owed(world) == []
+
+
+def test_notifications_that_nobody_takes_push_no_commit_out(world):
+    """The way out of the cluster is closed, to the forge as to whoever is notified."""
+    given(world)
+    targets = [
+        Notify(f"team-{number}", frozenset(TOPICS), "webhook", {"url": "http://hooks.qa"})
+        for number in range(MOST_TARGETS)
+    ]
+    world.edit(notify=tuple(targets))
+    world.gate = Retrying("no route to host", 3, 0.0)
+    for revision in ("v2", "v3", "v4"):
+        world.commit(revision)
+        world.crash_loop(revision)
+        world.until(lambda: world.release.phase == "RolledBack")
+        world.advance(minutes=5)
+    assert {effect.payload["revision"] for effect in owed(world)} == {"v2", "v3", "v4"}
+    assert len(world.release.owed) == MOST_OWED
+    assert "NotificationLost" in events(world)

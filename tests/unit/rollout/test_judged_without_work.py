@@ -211,7 +211,7 @@ def test_what_copies_find_before_the_switch_rejects_the_version_before_anybody_g
     assert "on the new version" in message
     assert message.endswith("It had copies of 10 % of the requests, and nobody got its answers")
     assert "v2 rejected before it had work: errors" in " ".join(event.message for event in world.cluster.events)
-    assert world.cluster.runs == {"shop-1-preview": "regression"}
+    assert world.cluster.runs == {"shop-v2-1-preview": "regression"}
     world.advance(minutes=1)
     assert (world.cluster.preview, list(world.cluster.deployments)) == (None, ["v1"])
 
@@ -220,14 +220,14 @@ def test_before_and_after_a_switch_are_two_runs_with_half_of_the_budget_each(wor
     world.given(blue_green(copies(10.0), approve(), keep=120.0))
     world.commit("v2")
     world.until(lambda: world.release.reason == "AwaitingApproval", minutes=5)
-    assert world.release.run == "shop-1-preview"
+    assert world.release.run == "shop-v2-1-preview"
     before = len(looks(world))
     world.advance(minutes=1)
     assert len(looks(world)) > before, "looks go on while a person decides"
     world.ask("approve")
     world.until(lambda: world.traffic.of("v2") == 100)
     world.advance(seconds=20)
-    assert world.release.run == "shop-1"
+    assert world.release.run == "shop-v2-1"
     assert all(look.weight == 100 and not look.copied for look in looks(world))
     world.until(lambda: world.release.stable == "v2", minutes=5)
     assert world.release.judged == "SwitchKept"
@@ -257,7 +257,7 @@ def test_steps_that_are_edited_before_the_switch_begin_anew_in_the_same_run(worl
     edited = blue_green(copies(20.0, at_most="20m"), pause("1s"), approve()).spec
     world.edit(strategy=edited.strategy, steps=edited.steps)
     world.advance(seconds=30)
-    assert (world.release.step, world.release.copied, world.release.run) == (0, 20, "shop-1-preview")
+    assert (world.release.step, world.release.copied, world.release.run) == (0, 20, "shop-v2-1-preview")
     assert {look.copied for look in looks(world)} == {10, 20}
 
 

@@ -184,3 +184,14 @@ def test_a_class_that_cannot_be_read_holds_the_steps_and_keeps_the_copies(world)
     world.advance(minutes=1)
     assert (world.release.phase, copies(world)) == ("Waiting", ("v2", 10))
     assert "the mirror: GatewayClass able of Gateway shop/public does not exist" in world.release.message
+
+
+def test_suspended_it_still_gets_copies_as_the_message_says_and_none_once_the_step_is_taken_out(world):
+    until_mirrored(world, approve(), weight(5))
+    world.edit(suspend=True)
+    world.advance(minutes=1)
+    assert copies(world) == ("v2", 10)
+    assert world.release.message.endswith("v2 still gets copies of 10 % of the requests, unwatched")
+    world.edit(steps=(approve(), weight(5)))
+    assert copies(world) is None
+    assert world.release.message == "spec.suspend is true: steps and analysis stand still"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.api.notice import TOPICS
+from controller.api.notice import DEFAULT_TOPICS, TOPICS
 from controller.api.notify import Notify
 from controller.api.reasons import Reason
 from controller.rollout.actions import Event
@@ -15,7 +15,7 @@ from tests.unit.rollout.language import analyze, approve, pause, release, weight
 URL = {"url": "http://hooks.qa/pointsman"}
 
 
-NOT_PROMOTED = [topic for topic in TOPICS if topic != "Promoted"]
+NOT_PROMOTED = [topic for topic in DEFAULT_TOPICS if topic != "Promoted"]
 
 
 def notified(steps=None, *, on=NOT_PROMOTED, **given):

@@ -35,13 +35,13 @@ def test_a_first_deployment_waits_for_the_record_and_nothing_runs_before(fresh):
     assert fresh.cluster.deployments == {}
 
 
-def test_without_a_record_it_is_a_first_deployment_as_ever(fresh):
+def test_record_rule_2_without_a_record_it_is_a_first_deployment_as_ever(fresh):
     fresh.gate = NOTHING
     fresh.until(lambda: fresh.release.stable == "v1")
     assert owed(fresh, recorded.RECOVERY) == []
 
 
-def test_the_version_that_was_healthy_last_comes_first_and_that_of_the_manifest_from_step_one(fresh):
+def test_record_rule_3_the_version_that_was_healthy_last_comes_first_and_the_manifests_from_step_one(fresh):
     fresh.gate = Answered({"revision": "v0", "commit": "c" * 40, "note": ""})
     fresh.until(lambda: fresh.release.stable == "v0")
     assert fresh.release.restored == ""
@@ -50,7 +50,7 @@ def test_the_version_that_was_healthy_last_comes_first_and_that_of_the_manifest_
     assert fresh.release.attempts == 1
 
 
-def test_a_manifest_that_asks_for_the_healthy_version_is_deployed_at_once(fresh):
+def test_record_rule_2_a_manifest_that_asks_for_the_healthy_version_is_deployed_at_once(fresh):
     fresh.gate = Answered({"revision": "v1", "commit": "c" * 40, "note": ""})
     fresh.until(lambda: fresh.release.stable == "v1")
     assert fresh.release.canary == ""

@@ -1,5 +1,7 @@
 """A gate decides whether a rollout goes on; nothing waits for it but its own step."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.api.effect import Effect, Owed, owed_to_raw
@@ -219,10 +221,29 @@ def test_a_token_is_named_and_never_written():
     assert webhook.token_secret == SecretRef("gate", "token")
 
 
+def test_a_signing_key_is_named_and_never_written():
+    webhook = parse(
+        url="https://gate.qa", tokenSecretRef={"name": "gate"}, signingSecretRef={"name": "gate", "key": "b"}
+    )
+    assert webhook.signing_secret == SecretRef("gate", "b")
+
+
+def test_an_edit_of_the_signing_key_calls_again_under_the_same_id(asked):
+    before = owed(asked)[0].effect
+    asked.edit(steps=(weight(5), replace(GATE, signing_secret=SecretRef("gate", "signing")), STEPS[2]))
+    (gate,) = owed(asked)
+    assert gate.effect.id == before.id
+    assert gate.effect.payload == {**before.payload, "signingSecretRef": {"name": "gate", "key": "signing"}}
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({}, "step.webhook.url: is required"),
+        (
+            {"url": "http://gate.qa", "tokenSecretRef": {"name": "gate"}, "signingSecretRef": {"name": "gate"}},
+            "step.webhook.signingSecretRef: is the same key as tokenSecretRef, which is sent along: name another key",
+        ),
         ({"url": "gate.qa"}, "step.webhook.url: is not an http or https url"),
         ({"url": "http://me:secret@gate.qa"}, "step.webhook.url: holds credentials: use tokenSecretRef"),
         ({"url": "http://gate.qa/#a"}, "step.webhook.url: has a fragment"),

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from controller.api.alerts import FiringAlert
 from controller.api.conditions import conditions_of, write_conditions
 from controller.api.reasons import Reason
 from controller.api.status import Clock, Status
@@ -29,11 +30,11 @@ from controller.rollout.strategy import words_of
 from controller.stats.all_bad import Disaster
 from controller.stats.evidence import units_since
 from tests.unit.rollout import rules
-from tests.unit.rollout.cluster import Cluster, Metrics, Traffic, words
-from tests.unit.rollout.happenings import Happenings
+from tests.unit.rollout.cluster import Cluster, Traffic, words
 from tests.unit.rollout.language import Given
+from tests.unit.rollout.looking import Looking
 from tests.unit.rollout.outbox import heard
-from tests.unit.rollout.runs import Run, evidence_of, of_canary
+from tests.unit.rollout.runs import Run, evidence_of
 from tests.unit.rollout.texts import texts_steer_nothing
 
 MISSING, UNKNOWN = "missing", "unknown"
@@ -50,8 +51,7 @@ class BrokenWriteError(Exception):
 
 
 @dataclass
-class World(Happenings):
-    metrics: Metrics = field(default_factory=Metrics)
+class World(Looking):
     log: list[str] = field(default_factory=list)
     """What was carried out, in order, in short words."""
     decisions: int = 0
@@ -67,6 +67,8 @@ class World(Happenings):
     config_change: str = ""
     unused_credits_s: float = 0.0
     """For how long the canary has left credits of its share unused."""
+    alerts: tuple[FiringAlert, ...] = ()
+    """Those that fire, whether a gate matches them or not."""
     old_is_quiet: bool | None = None
     """Whether a version that drains got no work for `drain.quiet`; None: nothing counts it."""
     manual_until: float | None = None
@@ -85,10 +87,9 @@ class World(Happenings):
     unsupported: str = ""
     lacks_before: bool = False
     cold_start: str = ""
+    unmeasured: str = ""
     last_run: LastRun | None = None
     """What AnalysisRuns say where the status is lost."""
-    follows: bool = True
-    """The router does what was written."""
 
     # -- given ---------------------------------------------------------------------------------------------------
 
@@ -98,11 +99,11 @@ class World(Happenings):
         self._keep({"observedGeneration": -1})
         self.conditions: list[dict[str, Any]] = []
         self.requests: list[Request] = []
-        self.attempts: dict[str, Run] = {}
+        self.attempts = {}
         self.deleting = False
         self.retry = ""
         self.without_record = bool(given.serving)
-        self.last_look = self.cluster.now
+        self.last_look = self.looked_until = self.cluster.now
         if given.serving:
             self.advance(minutes=1)
             assert self.release.phase == "Healthy", self.release
@@ -209,10 +210,17 @@ class World(Happenings):
             marked_on_trial=self.cluster.on_trial if self.cluster.sizing is Sizing.BY_CLAIMS else None,
             service=self.cluster.service,
             evidence=evidence_of(run),
-            step_units=units_since(run.looks, status.step_since) if run else 0,
+            step_units=units_since(run.looks, status.step_since, run.plan.judging) if run else 0,
+            looked_until=self.looked_until if run else None,
+            unmeasured=self.unmeasured,
             share_lag=run.share_lag(status) if run else "",
             metric_trouble=self._trouble(run),
             disaster=self.disaster if status.canary else None,
+            alerts=tuple(
+                alert
+                for alert in self.alerts
+                if any(gate.matches(alert.labels, alert.source) for gate in self.spec.analysis.alerts)
+            ),
             old_is_quiet=self.old_is_quiet if status.drain_since is not None else None,
             manual_until=self.manual_until,
             effects=self.effects,
@@ -299,42 +307,6 @@ class World(Happenings):
     def _keep(self, raw: dict[str, Any]) -> None:
         self.raw = raw
         self.release = status_from_raw(raw)
-
-    # -- looks ---------------------------------------------------------------------------------------------------
-
-    def _start_run(self) -> None:
-        """The engine opens an AnalysisRun for an attempt and writes its name into the status. One that switches, and
-        is judged before, has two.
-        """
-        status, own = self.release, f"shop-{self.release.attempts}"
-        switched = not self.spec.strategy.switches or not status.stable or status.weight > 0
-        before = not switched and (status.copied > 0 or status.chosen)
-        name = f"{own}-preview" if before else own
-        if status.run == own or not (switched or before) or (status.run and not switched):
-            return
-        run = Run.of(self.spec, status, before_switch=before)
-        if run is None:
-            return
-        self.attempts.setdefault(name, run)
-        self._keep({**self.raw, "analysisRun": name})
-        self.last_look = self.cluster.now
-
-    def _look(self) -> None:
-        status, run = self.release, self.attempts.get(self.release.run)
-        share = self.cluster.share_of(status.canary) if status.canary else 0
-        start, self.last_look = self.last_look, self.cluster.now
-        reached = share or status.copied or status.chosen
-        if run is None or not reached or self.metrics.trouble or self.spec.suspend:
-            return
-        seen = share if self.follows else 0.0
-        rest = self.cluster.share_of(status.baseline) if status.baseline else None
-        canary, stable = (self.cluster.behavior(one) for one in (status.canary, status.baseline or status.stable))
-        if not share:
-            counts = self.metrics.of_copies(status.copied or self.metrics.chosen, canary, stable)
-            run.look(start, self.cluster.now, 0.0, counts, copied=status.copied, chosen=status.chosen)
-            return
-        counts = self.metrics.counts(seen, canary, stable, rest)
-        run.look(start, self.cluster.now, share, counts if status.stable else of_canary(counts))
 
     def restart(self) -> None:
         """Memory is lost."""

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from controller import registry
-from controller.analysis.sources import Limited, Question
+from controller.analysis.limited import Limited
+from controller.analysis.sources import Question
 from controller.api.analysis import Metric
 from controller.api.metrics import Context, parse_template
 from controller.kube.objects import Key

@@ -27,6 +27,7 @@ GATE: Object = {
     "atMost": "5m",
     "onTimeout": "rollback",
     "tokenSecretRef": {"name": "gate", "key": "token"},
+    "signingSecretRef": {"name": "gate", "key": "signing"},
 }
 SMOKE: Object = {
     "template": {"spec": {"containers": [{"name": "smoke", "image": "smoke:1"}]}},
@@ -54,6 +55,7 @@ CONFIGURED: Object = {
     "containers": [{"name": "web", "image": "web:4", "envFrom": [{"configMapRef": {"name": "prompts"}}]}],
 }
 """It names that ConfigMap."""
+_MAIL = registry.modules(NOTIFIERS)["email"].EXAMPLE
 OPEN: dict[Path, list[Any]] = {
     ("template",): [template(2), template(3), WHOLE, {"spec": CONFIGURED}],
     ("traffic", "gatewayAPI", "rules"): [[{"matches": [{"path": {"value": "/a"}}]}]],
@@ -66,6 +68,10 @@ OPEN: dict[Path, list[Any]] = {
         [{"name": "errors", "template": "http-errors", "parameters": {"code": "5.."}}],
         [{"name": "floor", "template": "http-errors", "limit": {"max": "2%"}}],
         [
+            {"name": "errors", "template": "http-errors"},
+            {"name": "sign-ups", "template": "sign-ups", "mode": "advise"},
+        ],
+        [
             {
                 "name": "errors",
                 "template": "http-errors",
@@ -77,6 +83,11 @@ OPEN: dict[Path, list[Any]] = {
                 },
             }
         ],
+    ],
+    ("progressDeadlineSeconds",): [60, 90],  # with less than pods need, a version is rejected
+    ("analysis", "alerts"): [
+        [{"matchLabels": {"alertname": "Errors", "severity": "page"}}],
+        [{"matchLabels": {"alertname": "Errors"}, "then": "wait"}, {"matchLabels": {"team": "a"}, "source": "a-name"}],
     ],
     ("gitOrigin",): [
         {
@@ -119,10 +130,19 @@ OPEN: dict[Path, list[Any]] = {
     ("notify",): [
         [{"name": "ops", "topics": ["Promoted"], kind: module.EXAMPLE}]
         for kind, module in registry.modules(NOTIFIERS).items()
+        if not getattr(module.Config, "alerts", False)
+    ]
+    + [[{"name": "rota", "after": "30m", kind: module.EXAMPLE}] for kind, module in registry.modules(NOTIFIERS).items()]
+    + [
+        [{"name": "ops", "title": "{{ release }}", "text": "{{ message }}", "email": _MAIL}],
+        [{"name": "ops", "email": {**_MAIL, "port": 2525, "tls": "implicit"}}],
     ],
 }
 """Values for what the schema leaves open, and for what only makes sense together. Each of them is an edit."""
+_TAKES_OVER = "takes over what only some clusters have, and only before there is a stable version: test_adopting"
 NEVER: dict[Path, str] = {
+    ("adopt", "deployment"): _TAKES_OVER,
+    ("adopt", "service"): _TAKES_OVER,
     ("traffic", "gatewayAPI", "rules", 0, "backendRefs"): "refused, whatever it is",
     ("traffic", "traefik", "rules", 0, "backendRefs"): "refused, whatever it is",
     ("strategy", "blueGreen", "steps", 0, "weight"): "refused: a switch has no weights",
@@ -212,7 +232,7 @@ def _text(path: Path) -> str:
 
 EDITED: set[Path] = set()
 """Fields for which a value was found that fits the rest and differs from what was there."""
-LEAVES = list(leaves(release_schema(registry.kinds())))
+LEAVES = [leaf for leaf in leaves(release_schema(registry.kinds())) if leaf[0] not in NEVER]
 
 
 def edited(spec: Object, path: Path, value: Any) -> Object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from controller.api.notify_default import NAME
 from controller.api.resources import CONFIG_MAPS, RELEASES
 from controller.kube.config_maps import ConfigMaps
 from tests.unit.runtime.configured import (
@@ -37,7 +38,7 @@ def names_read(world: World) -> list[str]:
         str(one.place.name)
         for operator in world.operators
         for _, one, _ in operator.kube.log
-        if one.place.collection == CONFIG_MAPS.path() and one.place.name and one.method == "GET"
+        if one.place.collection == CONFIG_MAPS.path() and one.place.name not in (None, NAME) and one.method == "GET"
     ]
 
 

@@ -112,6 +112,35 @@ def test_an_operator_that_is_killed_goes_on_with_the_same_record(when):
         assert judged.judge.evidence().regression is None
 
 
+def test_judged_steps_that_come_when_the_work_is_back_after_a_switch_are_another_attempts():
+    async def story(world: World) -> None:
+        world.gateway_copies()
+        world.create(RELEASES, release("web", metrics=True, strategy={"blueGreen": {"keepOld": "10m"}}))
+        world.start("a")
+        await world.until_phase("web", "Healthy", 1)
+        world.commit("web", 2)
+        await world.until(lambda: world.status("web").get("weight") == 100 and world.status("web").get("analysisRun"))
+        world.cluster.broken.add("web:2")
+        world.cluster.sync("web")
+        await world.until(lambda: world.status("web").get("weight") == 0)
+        world.patch("web", {"spec": {"strategy": SWITCH}})
+        await world.until(lambda: world.status("web").get("attempt") == 2)
+        world.cluster.broken.clear()
+        world.cluster.sync("web")
+        await world.until_reason("web", "AwaitingApproval")
+        world.ask("web", "approve")
+        await world.until_phase("web", "Healthy", 2)
+
+    world = run(story)
+    found = records(world)
+    (first, second, preview) = sorted(found, key=lambda name: (len(name), name))
+    assert preview == f"{second}-preview"
+    verdicts = [found[name]["status"]["verdict"] for name in (first, second, preview)]
+    assert verdicts == ["superseded", "promoted", "switched"]
+    assert {name for name in found if any(look.get("copies") for look in looks(found[name]))} == {preview}
+    assert looks(found[preview])[-1]["to"] <= looks(found[second])[0]["from"]
+
+
 def test_an_abort_and_an_edit_in_the_preview_leave_nothing_behind():
     async def story(world: World) -> None:
         await mirrored(world, SWITCH)

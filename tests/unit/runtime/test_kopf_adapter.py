@@ -16,9 +16,11 @@ from unittest.mock import AsyncMock
 import kopf
 import pytest
 
-from controller.kube.client import KindsGoneError, KubeError, NotFoundError, UnavailableError
+from controller.kube.client import KindsGoneError, KubeClient, KubeError, NotFoundError, UnavailableError
 from controller.runtime import kopf_adapter
+from controller.runtime.controller import Event
 from controller.runtime.event_router import EventRouter
+from controller.runtime.kinds import until_released, until_served
 from controller.runtime.kopf_adapter import registry_of, watch
 from controller.runtime.releases import ReleaseController
 from controller.runtime.settings import settings
@@ -141,11 +143,15 @@ async def test_a_second_watch_that_fails_is_no_last_word(monkeypatch, cuts, capl
     assert len(unasked) == 1, "what is no watch is not kept back"
 
 
+GONE, AWAY = NotFoundError(404, "NotFound", "no such kind"), UnavailableError(429, "TooManyRequests", "initializing")
+
+
 class Unsteady:
     """An API server that lets go of CRDs: it answers with each of `answers`, and with the last one for ever."""
 
     def __init__(self, *answers: KubeError | None) -> None:
-        self.answers = list(answers)
+        self.answers = [*answers]
+        self.releases: list[list[dict[str, Any]] | KubeError] = [GONE]
 
     async def request(self, *_: object, **__: object) -> dict[str, Any]:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -153,8 +159,11 @@ class Unsteady:
             raise answer
         return {}
 
-
-GONE, AWAY = NotFoundError(404, "NotFound", "no such kind"), UnavailableError(429, "TooManyRequests", "initializing")
+    async def list(self, *_: object) -> list[dict[str, Any]]:
+        answer = self.releases.pop(0)
+        if isinstance(answer, KubeError):
+            raise answer
+        return answer
 
 
 def ends(monkeypatch, *answers: KubeError | None) -> BaseException:
@@ -164,7 +173,9 @@ def ends(monkeypatch, *answers: KubeError | None) -> BaseException:
         raise RuntimeError("kopf's own words")
 
     async def story() -> BaseException:
-        router = cast("EventRouter", SimpleNamespace(kube=Unsteady(*answers), resources=ReleaseController.watches))
+        resources = ReleaseController.watches
+        kube = Unsteady(*[None] * len(resources), *answers)
+        router = cast("EventRouter", SimpleNamespace(kube=kube, resources=resources))
         with pytest.raises(Exception) as ended:  # noqa: PT011 - which one it is, is the question
             await watch(router, settings(namespace="shop", environ={}))
         return ended.value
@@ -186,3 +197,72 @@ def test_an_error_in_passing_does_not_hide_that_the_crds_are_gone(monkeypatch, b
 @pytest.mark.usefixtures("cuts")
 def test_an_end_of_kopf_while_the_crds_are_there_stays_an_error(monkeypatch):
     assert str(ends(monkeypatch, None)) == "kopf's own words"
+
+
+class Seen(SimpleNamespace):
+    """An event router that notes what it is shown."""
+
+    def __init__(self, kube: Unsteady) -> None:
+        super().__init__(kube=kube, resources=ReleaseController.watches, events=[])
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event.body["metadata"]["uid"])
+
+
+def deleted(*uids: str) -> list[dict[str, Any]]:
+    return [{"metadata": {"uid": uid, "deletionTimestamp": "2026-11-30T09:33:39Z"}} for uid in uids]
+
+
+QUIET = [[{"metadata": {"uid": "in use"}}]] * 14
+
+
+@pytest.mark.parametrize("last", [QUIET, [GONE]], ids=["none is deleted", "their CRD is gone"])
+@pytest.mark.parametrize("before", [[], QUIET[:4]], ids=["at once", "after the CRDs of others"])
+def test_releases_that_are_deleted_without_a_watch_are_let_go(last, before):
+    """Other CRDs, which nobody holds, go sooner than that of Releases, and kopf ends with the first."""
+    kube = Unsteady(None)
+    kube.releases = [*before, deleted("one"), AWAY, deleted("one", "two"), *last]
+    router = Seen(kube)
+    with asyncio.Runner(loop_factory=loop_at(0.0)) as runner:
+        runner.run(until_released(cast("EventRouter", router), "shop"))
+    assert router.events == ["one", "two"]
+    assert kube.releases == []
+
+
+class WithoutActions(Unsteady):
+    """Serves Releases, and not their actions."""
+
+    async def request(self, *arguments: object, **_: object) -> dict[str, Any]:
+        if "releaseactions" in str(arguments):
+            raise GONE
+        return {}
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_an_operator_that_starts_without_some_crds_lets_go_of_releases_first(held):
+    """It waited for CRDs that were not to come back, and the Release held its own for ever."""
+    kube = WithoutActions(None)
+    kube.releases = [[], [], deleted("one") if held else [], *([[]] * 30)]
+
+    async def goes_on() -> bool:
+        try:
+            async with asyncio.timeout(60):
+                await until_served(cast("KubeClient", kube), "shop", ReleaseController.watches)
+        except TimeoutError:
+            return False
+        return True
+
+    with asyncio.Runner(loop_factory=loop_at(0.0)) as runner:
+        assert runner.run(goes_on()) is held
+
+
+@pytest.mark.usefixtures("cuts")
+def test_kopf_is_not_begun_where_it_could_not_see_all_kinds(monkeypatch):
+    begun: list[object] = []
+    monkeypatch.setattr(kopf, "operator", lambda **given: begun.append(given))
+    kube = WithoutActions(None)
+    kube.releases = [deleted("one"), GONE]
+    router = Seen(kube)
+    with asyncio.Runner(loop_factory=loop_at(0.0)) as runner, pytest.raises(KindsGoneError, match="of releaseactions "):
+        runner.run(watch(cast("EventRouter", router), settings(namespace="shop", environ={})))
+    assert (router.events, begun) == (["one"], [])

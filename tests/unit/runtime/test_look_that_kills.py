@@ -7,7 +7,7 @@ import pytest
 from controller.analysis.large_looks import LARGE_UNITS
 from controller.api.resources import ANALYSIS_RUNS, RELEASES
 from controller.ports import Row, Samples
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from tests.unit.runtime.fake_cluster import Counting
 from tests.unit.runtime.fault_world import World, release, run
 

@@ -194,11 +194,16 @@ def named_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def upgraded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    (before,) = world.operators
+    monkeypatch.undo()
+    await followed(world, "b")
+
+
+async def followed(world: World, name: str) -> None:
+    """Another operator is in the place of the one that ran."""
+    before = world.operators[-1]
     before.may_end = True
     await before.stop()
-    monkeypatch.undo()
-    after = world.start("b")
+    after = world.start(name)
     await world.until(lambda: after.reconciles)
 
 
@@ -247,6 +252,29 @@ def test_ports_edited_after_an_upgrade_are_a_new_version_and_stay_one_when_the_o
         world.patch("web", {"spec": {"replicas": 3}})
         await world.until(lambda: world.status("web").get("readyReplicas") == 3)
         assert world.status("web")["attempt"] == attempts
+
+    run(story)
+
+
+def test_what_a_step_back_has_released_under_its_old_name_is_not_released_again(monkeypatch):
+    async def story(world):
+        await serving(world, *STEPS)
+        first = world.status("web")["stableRevision"]
+        named_as_before(monkeypatch)
+        await followed(world, "b")
+        await world.until(lambda: world.status("web").get("weight") == 20)
+        world.ask("web", "approve")
+        await world.until(lambda: world.status("web")["stableRevision"] != first)
+        await world.until_phase("web", "Healthy")
+        await world.until(lambda: len(world.api.objects(DEPLOYMENTS.path())) == 1)
+        before = world.picture()
+        monkeypatch.undo()
+        await followed(world, "c")
+        world.patch("web", {"spec": {"replicas": 3}})
+        await world.until(lambda: world.status("web").get("readyReplicas") == 3)
+        assert (world.status("web")["previousStable"], world.status("web")["attempt"]) == (first, 1)
+        world.patch("web", {"spec": {"replicas": 2}})
+        await world.until(lambda: world.picture() == before)
 
     run(story)
 

@@ -106,15 +106,20 @@ def fresh(spec: Object) -> Object:
     return objects(run(story))
 
 
+async def begun(world, *, mid_release: bool) -> None:
+    """Release web, stable at rest, or with a new version that has half of the work."""
+    world.create(RELEASES, release("web", *STEPS))
+    world.start()
+    await world.until_phase("web", "Healthy")
+    if mid_release:
+        world.commit("web", 9)
+        await world.until(lambda: world.status("web").get("weight") == 50)
+
+
 def after_edits(specs: list[Object], *, mid_release: bool) -> Object:
     async def story(world):
         world.create(CONFIG_MAPS, CONFIG_MAP)
-        world.create(RELEASES, release("web", *STEPS))
-        world.start()
-        await world.until_phase("web", "Healthy")
-        if mid_release:
-            world.commit("web", 9)
-            await world.until(lambda: world.status("web").get("weight") == 50)
+        await begun(world, mid_release=mid_release)
         for number, spec in enumerate(specs):
             replaced(world, spec)
             if number % 2:
@@ -211,18 +216,37 @@ def test_without_new_owners_a_deletion_policy_does_not_converge(monkeypatch):
 @pytest.mark.parametrize("mid_release", [False, True], ids=["at-rest", "mid-release"])
 def test_orphan_that_is_set_later_keeps_everything(mid_release):
     async def story(world):
-        world.create(RELEASES, release("web", *STEPS))
-        world.start()
-        await world.until_phase("web", "Healthy")
-        if mid_release:
-            world.commit("web", 9)
-            await world.until(lambda: world.status("web").get("weight") == 50)
+        await begun(world, mid_release=mid_release)
         world.patch("web", {"spec": {"deletionPolicy": "Orphan"}})
         await world.until(lambda: not any(one["owned"] for one in objects(world).values()))
         before = objects(world)
         world.delete("web")
         await world.until(lambda: not world.api.objects(RELEASES.path()))
         assert objects(world).keys() == before.keys()
+
+    run(story)
+
+
+@pytest.mark.parametrize("mid_release", [False, True], ids=["at-rest", "mid-release"])
+def test_the_status_says_orphan_at_no_moment_at_which_something_has_an_owner(mid_release):
+    """By it the API server lets the Release go, at whatever moment somebody deletes it."""
+
+    async def story(world):
+        said = []
+
+        def note(_):
+            policies = [one.get("status", {}).get("deletionPolicy") for one in world.api.objects(RELEASES.path())]
+            said.append((policies == ["Orphan"], any(one["owned"] for one in objects(world).values())))
+
+        await begun(world, mid_release=mid_release)
+        world.api.listeners.append(note)
+        for policy in ("Orphan", "Delete", "Orphan"):
+            world.patch("web", {"spec": {"deletionPolicy": policy}})
+            owned = policy == "Delete"
+            await world.until(lambda owned=owned: all(bool(one["owned"]) == owned for one in objects(world).values()))
+            await world.until(lambda owned=owned: (world.status("web").get("deletionPolicy") == "Orphan") != owned)
+        assert (True, False) in said
+        assert (True, True) not in said
 
     run(story)
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.stats.counts import NOTHING, Counts, Look
-from controller.stats.evidence import Judge, Verdict, units_since
+from controller.stats.evidence import Verdict, units_since
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
 from tests.unit.stats.test_xgs import counts
 

@@ -9,7 +9,8 @@ import pytest
 from controller.stats.before import LOOKS, RATIO, SLACK, Before
 from controller.stats.before_after import BeforeAfterTest
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge, Verdict
+from controller.stats.evidence import Verdict
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
 
 ALPHA = 0.008

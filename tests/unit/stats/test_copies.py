@@ -5,7 +5,8 @@ import pytest
 
 from controller.stats.counts import Counts, Look
 from controller.stats.data_gap import missing
-from controller.stats.evidence import Judge, Verdict
+from controller.stats.evidence import Verdict
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan
 
 ALPHA, LOOKS, REQUESTS, RUNS = 0.05, 20, 2000, 300

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge, Verdict
+from controller.stats.evidence import Verdict
+from controller.stats.judge import Judge
 from controller.stats.limits import LimitTest
 from controller.stats.method import AnalysisPlan, MetricPlan
 from tests.unit.rollout.language import analyze, release, weight

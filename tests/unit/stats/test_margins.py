@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge, Verdict
+from controller.stats.evidence import Verdict
+from controller.stats.judge import Judge
 from controller.stats.margins import MarginProof, MarginTest
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
 

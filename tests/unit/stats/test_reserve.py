@@ -5,7 +5,7 @@ import random
 import pytest
 
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge
+from controller.stats.judge import Judge
 from controller.stats.method import BAKES_SHARE, AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
 from controller.stats.spending import Spending
 

@@ -8,7 +8,8 @@ from scipy.stats import binom, hypergeom  # type: ignore[attr-defined]
 
 from controller.analysis.method import controlled
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge, Verdict
+from controller.stats.evidence import Verdict
+from controller.stats.judge import Judge
 from controller.stats.method import AnalysisPlan, MetricPlan, plan_from_raw, plan_to_raw
 from controller.stats.overdispersion import LOOKS, Control
 
@@ -28,7 +29,7 @@ def judge_of(plan, halves, rows):
 
 def verdicts(plan, halves, rows):
     metric = judge_of(plan, halves, rows).evidence().metrics[0]
-    return metric.verdict, metric.held_back, metric.advises
+    return metric.verdict, metric.held_back, metric.overdispersed
 
 
 def test_a_look_counts_as_different_in_the_outer_twentieth_of_the_law():

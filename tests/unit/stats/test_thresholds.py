@@ -4,7 +4,8 @@ import pytest
 
 from controller.analysis.method import method_of
 from controller.stats.counts import Counts, Look
-from controller.stats.evidence import Judge, Verdict
+from controller.stats.evidence import Verdict
+from controller.stats.judge import Judge
 from controller.stats.thresholds import Thresholds, choose
 from tests.unit.rollout.language import release
 

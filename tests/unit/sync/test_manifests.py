@@ -3,9 +3,9 @@
 import pytest
 
 from controller.api.names import COMMIT, REPOSITORY_LABEL
-from controller.sync.applying import Place
 from controller.sync.inventory import UNKNOWN, Entry, from_lines, has_replicas, state_of, to_lines
 from controller.sync.manifests import Manifest, ObjectId, placed, targets_of, unique
+from controller.sync.planning import Place
 
 
 def manifest(file="a.yaml", **metadata):

@@ -95,7 +95,15 @@ async def test_a_text_that_aliases_repeat_takes_no_memory():
 
 
 async def test_many_files_whose_texts_aliases_repeat_have_a_bound_together(monkeypatch):
-    monkeypatch.setattr(parsing, "_MOST_BYTES", 4 << 20)
+    monkeypatch.setattr(parsing, "MOST_BYTES", 4 << 20)
     found = await parsed({f"{number}.yaml": repeated(10) for number in range(4)})
     assert [one.file for one in found.manifests] == ["0.yaml"]
-    assert {one.message for one in found.failures} == {"the manifests together are longer than 4 MiB"}
+    assert {one.message for one in found.failures} == {parsing.TOO_MUCH_IN_ALL}
+
+
+async def test_many_values_have_a_bound_together(monkeypatch):
+    """An empty list is two characters of a file, and 64 bytes of memory."""
+    monkeypatch.setattr(parsing, "MOST_VALUES", 20)
+    found = await parsed({f"{number}.yaml": f"{GOOD}x: [[], [], []]\n" for number in range(3)})
+    assert [one.file for one in found.manifests] == ["0.yaml"]
+    assert [one.message for one in found.failures] == [parsing.TOO_MUCH_IN_ALL] * 2

@@ -10,9 +10,11 @@ import pytest
 from controller.git.remote import RefusedError, Remote
 from controller.git.repository import File, Repository, opened
 from controller.sync import rendering
+from controller.sync.fetching import GIT_MEMORY
 from controller.sync.rendering import MOST_FILE, Rendered, beside, render
 from tests.git_server import Origin, git
 from tests.unit.git.story import TESTED, anywhere
+from tests.unit.sync import zeros
 
 
 @pytest.fixture
@@ -26,7 +28,8 @@ def config_map(name):
 
 @contextlib.asynccontextmanager
 async def copy_of(origin: Origin) -> AsyncIterator[Repository]:
-    async with opened(Remote(origin.url, schemes=TESTED), anywhere, most_blob=MOST_FILE) as repository:
+    remote = Remote(origin.url, schemes=TESTED)
+    async with opened(remote, anywhere, most_blob=MOST_FILE, most_memory=GIT_MEMORY) as repository:
         yield repository
 
 
@@ -63,7 +66,10 @@ async def test_a_path_that_is_not_there_has_nothing(origin):
 
 async def test_links_submodules_hooks_and_filters_have_no_effect(origin, tmp_path):
     bait = tmp_path / "bait"
-    origin.commit("one", {"a.yaml": config_map("a"), ".gitattributes": "* filter=evil\n"})
+    filters = "* filter=evil ident export-subst\n"
+    module = f'[submodule "evil"]\n\tpath = sub.yaml\n\turl = ext::sh -c touch% {bait}\n\tupdate = !touch {bait}\n'
+    origin.commit("one", {"a.yaml": config_map("a"), ".gitmodules": module})
+    origin.commit("filters", {".gitattributes": filters})
     (origin.work / "link.yaml").symlink_to("/etc/passwd")
     (origin.work / "folder").symlink_to("/etc")
     git(origin.work, "config", "filter.evil.smudge", f"touch {bait}")
@@ -85,10 +91,20 @@ async def test_a_file_that_is_too_long_is_a_sentence_and_keeps_no_other(origin):
     assert [(one.what, one.message) for one in found.failures] == [("long.yaml", "is longer than 4 MiB, or no UTF-8")]
 
 
+async def test_a_file_larger_than_all_memory_is_a_sentence_and_keeps_no_other(origin):
+    """4 GiB of zeros, which take little on the way."""
+    origin.commit("one", {"a.yaml": config_map("a")})
+    head = "commit refs/heads/main\ncommitter a <a@shop.qa> 0 +0000\ndata 0\nfrom refs/heads/main^0\n"
+    git(origin.bare, "fast-import", "--quiet", said=f"{head}M 100644 {zeros.put(origin.bare)} huge.yaml\n")
+    found = await rendered(origin)
+    assert names(found) == ["a"]
+    assert [one.what for one in found.failures] == ["huge.yaml"]
+
+
 async def test_too_many_files_are_refused_and_a_folder_beside_them_is_not(origin):
     origin.commit("one", {"apps/a.yaml": config_map("a")})
     blob = git(origin.work, "rev-parse", "HEAD:apps/a.yaml").strip()
-    files = "".join(f"M 100644 {blob} many/{number // 500}/{number}.yaml\n" for number in range(20_000))
+    files = "".join(f"M 100644 {blob} many/{number // 500}/{number}.yaml\n" for number in range(100_000))
     head = "commit refs/heads/main\ncommitter a <a@shop.qa> 0 +0000\ndata 0\nfrom refs/heads/main^0\n"
     git(origin.bare, "fast-import", "--quiet", said=head + files)
     with pytest.raises(RefusedError, match="the repository has more than 5000 files; name a smaller folder"):
@@ -125,8 +141,8 @@ async def test_a_kustomization_in_a_folder_is_named_and_its_files_are_left_alone
 
 async def test_without_kubectl_a_kustomization_is_a_sentence(origin, monkeypatch):
     origin.commit("one", {"apps/kustomization.yaml": "resources: [a.yaml]", "apps/a.yaml": config_map("a")})
-    monkeypatch.setattr("controller.sync.kustomize.program", lambda: None)
-    with pytest.raises(RefusedError, match="apps has a kustomization, which needs kubectl, and this image has none"):
+    monkeypatch.setattr("controller.git.kustomize.program", lambda: None)
+    with pytest.raises(RefusedError, match="apps cannot be built: the image has no kubectl"):
         await rendered(origin, "apps")
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from controller.sync.webhook import address_of, is_true, push_of
+from controller.sync.webhook import address_of, is_true, named_in, push_of
 
 SECRET = "a word of the forge"  # noqa: S105 - of a test
 BODY = b'{"ref": "refs/heads/main"}'
@@ -73,3 +73,16 @@ def test_a_push_names_branch_and_repository():
 )
 def test_what_is_no_push_to_a_branch_is_none(body):
     assert push_of(body) is None
+
+
+def test_addresses_are_found_without_a_parser():
+    body = {
+        "before": "url",
+        "repository": {"clone_url": "https://git.qa/team/shop.git", "ssh_url": "git@git.qa:team/other.git", "url": 3},
+    }
+    wanted = frozenset({"git.qa/team/shop", "git.qa/team/other"})
+    assert named_in(json.dumps(body).encode()) == wanted
+    assert named_in(json.dumps(body, indent=2).encode()) == wanted
+    assert named_in(json.dumps(body).replace("/", "\\/").encode()) == wanted
+    assert named_in(b'url":' + b'"url":"' * 500_000) == frozenset()
+    assert named_in(b"{") == frozenset()

@@ -1,4 +1,4 @@
-"""A real kustomize-controller of Flux on the API server of the tests. The tests are its source-controller.
+"""A real kustomize-controller of Flux, as a process beside an API server. The tests are its source-controller.
 
 That one is not to be had from a package registry: a commit here is a tarball, served on loopback, and a status of the
 GitRepository that names it.
@@ -18,7 +18,6 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
 import yaml
 
 from controller.api.resources import CRDS, Resource
@@ -29,6 +28,8 @@ from hack.node.process import Daemon, free_port
 KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
 GIT_REPOSITORIES = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository")
 _OTHER_SOURCES = {"OCIRepository": "ocirepositories", "Bucket": "buckets", "ExternalArtifact": "externalartifacts"}
+_SHIPPED = Path(__file__).parents[1] / "gitops" / "flux"
+SERVING, PROMOTED = (yaml.safe_load((_SHIPPED / f"{name}.yaml").read_text()) for name in ("serving", "promoted"))
 _OURS = "tests.pointsman.dev/flux"
 _READY_S = 60.0
 DEADLINE_S = 120.0
@@ -50,14 +51,16 @@ class Running:
     log: Path
 
 
-@pytest.fixture(scope="session")
-def flux_controller(api_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder, mark = tmp_path_factory.mktemp("flux"), f"flux-{uuid4().hex[:10]}"
+@contextlib.contextmanager
+def controller(kubeconfig: Path, folder: Path) -> Iterator[Running]:
+    """As administrator of the cluster; a Kustomization keeps its finalizer when it ends."""
+    mark = f"flux-{uuid4().hex[:10]}"
     health = f"127.0.0.1:{free_port()}"
     daemon = Daemon(
         name="kustomize-controller",
         directory=folder,
         command=[
+            *("setpriv", "--pdeathsig=KILL", "--"),  # it ends with a test run that is killed
             build.program("kustomize-controller"),
             f"--health-addr={health}",
             f"--metrics-addr=127.0.0.1:{free_port()}",
@@ -65,9 +68,9 @@ def flux_controller(api_server: Path, tmp_path_factory: pytest.TempPathFactory) 
             "--enable-leader-election=false",
             "--feature-gates=CancelHealthCheckOnNewRevision=true",
         ],
-        env={"KUBECONFIG": str(api_server), "RUNTIME_NAMESPACE": "default", "TMPDIR": str(folder)},
+        env={"KUBECONFIG": str(kubeconfig), "RUNTIME_NAMESPACE": "default", "TMPDIR": str(folder)},
     )
-    asyncio.run(_define(api_server))
+    asyncio.run(_define(kubeconfig))
     with _serving() as served:
         daemon.start()
         try:
@@ -124,6 +127,19 @@ class Flux:
         }
         await self.kube.create(KUSTOMIZATIONS, self.namespace, body)
 
+    async def wait_by(self, kustomization: Mapping[str, Any]) -> None:
+        """As another one of those that are shipped, from now on."""
+        checks = ("healthCheckExprs", "timeout", "wait")
+        patch = {"spec": {name: kustomization["spec"].get(name) for name in checks}}
+        await self.kube.patch(KUSTOMIZATIONS, self.namespace, "shop", patch)
+
+    async def stop(self) -> None:
+        """What it has applied goes."""
+        await self.kube.delete(KUSTOMIZATIONS, self.namespace, "shop")
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.kube.find(KUSTOMIZATIONS, self.namespace, "shop") is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
     async def look_again(self) -> None:
         """As `flux reconcile kustomization` does."""
         patch = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": uuid4().hex}}}
@@ -154,10 +170,19 @@ class Flux:
             )
         )
 
+    async def until_failed_early(self) -> str:
+        """Long before the time-out, as something says that it is stalled; what Flux says of it."""
+        conditions = await self.until(
+            lambda found, _: (
+                found.get("Ready", {}).get("reason") == "HealthCheckFailed" and "stalled" in found["Ready"]["message"]
+            )
+        )
+        return str(conditions["Ready"]["message"])
 
-@pytest.fixture
-def flux(flux_controller: Running, kube: KubeClient, namespace: str) -> Flux:
-    return Flux(kube, namespace, flux_controller)
+    async def applied(self) -> set[str]:
+        """Kinds of what its inventory has."""
+        entries = (await self.kustomization()).get("status", {}).get("inventory", {}).get("entries", [])
+        return {entry["id"].rpartition("_")[2] for entry in entries}
 
 
 def _packed(files: Mapping[str, str]) -> bytes:

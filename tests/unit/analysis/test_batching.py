@@ -1,0 +1,216 @@
+"""Many Releases' counts in one query, and each as if it had asked by itself."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.analysis import batching
+from controller.analysis.batching import Batching
+from controller.analysis.limited import Limited
+from controller.ports import BrokenMetricError, NoData, Query, Row, Samples, SourceOutageError, Window
+from controller.providers.joint import MARKS, JoinableQuery, parted
+from tests.e2e.patience import until
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+LOOK = Window(START, START + timedelta(seconds=5))
+
+
+def revision(number: int) -> str:
+    return "".join("abcdefghij"[int(digit)] for digit in f"{number:010d}")
+
+
+class Source:
+    """Counts by revision. Whoever names one of `hangs` or `broken` makes the whole query so."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[Row, ...]] = {}
+        self.asked: list[list[str]] = []
+        self.ended: list[list[str]] = []
+        self.hangs: set[str] = set()
+        self.broken: set[str] = set()
+        self.most = 1_000
+        self.out = False
+
+    async def query(self, query: Query, window: Window) -> Samples | NoData:
+        del window
+        whose = re.findall(r"[a-j]{10}", query.text)
+        self.asked.append(whose)
+        try:
+            await asyncio.sleep(0)
+            if self.hangs & set(whose):
+                await asyncio.Event().wait()
+        finally:
+            self.ended.append(whose)
+        if self.out:
+            raise SourceOutageError("out")
+        if self.broken & set(whose) or len(whose) > self.most:
+            raise BrokenMetricError("broken")
+        found = tuple(row for name in whose for row in self.rows.get(name, ()))
+        return Samples(found) if found else NoData()
+
+    async def has_rows(self, query: Query, window: Window) -> bool:
+        return isinstance(await self.query(query, window), Samples)
+
+    async def close(self) -> None:
+        return None
+
+    @property
+    def sizes(self) -> list[int]:
+        return sorted(map(len, self.asked))
+
+
+def of_release(number: int, *, stable: str = "", template: str = "q") -> JoinableQuery:
+    before, after = MARKS["alternatives"]
+    query = parted("flux", f"{template} {before}{stable} {revision(number)}{after}")
+    assert isinstance(query, JoinableQuery)
+    return JoinableQuery(query.language, query.text, query.around, query.parts, (stable, revision(number)))
+
+
+@asynccontextmanager
+async def asking() -> AsyncIterator[tuple[Source, Batching]]:
+    source = Source()
+    batched = Batching(Limited(source))
+    yield source, batched
+    async with asyncio.timeout(5):
+        await batched.close()
+    assert len(source.ended) == len(source.asked), "a query outlives its source"
+
+
+async def all_of(batched: Batching, numbers: range, window: Window = LOOK, **options: Any) -> list[Any]:
+    queries = [of_release(number, **options) for number in numbers]
+    return await asyncio.gather(*(batched.query(query, window) for query in queries), return_exceptions=True)
+
+
+async def test_many_ask_once_and_each_gets_its_own_rows():
+    async with asking() as (source, batched):
+        source.rows = {revision(number): (Row(revision(number), number, 100),) for number in range(1, 30)}
+        found = await all_of(batched, range(30))
+        assert found == [NoData(), *(Samples((Row(revision(number), number, 100),)) for number in range(1, 30))]
+        assert source.sizes == [30]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda batched: batched.query(of_release(2, template="other"), LOOK),
+        lambda batched: batched.query(of_release(2), Window(LOOK.start, LOOK.end + timedelta(microseconds=1))),
+        lambda batched: batched.query(of_release(2, stable=revision(1)), LOOK),
+        lambda batched: batched.query(Query("flux", revision(2)), LOOK),
+    ],
+    ids=["another template", "another window", "a revision in common", "no mark"],
+)
+async def test_what_differs_is_asked_apart(second: Callable[[Batching], Any]):
+    async with asking() as (source, batched):
+        await asyncio.gather(batched.query(of_release(1), LOOK), second(batched))
+        assert len(source.asked) == 2
+
+
+async def test_no_batch_grows_beyond_its_bounds():
+    async with asking() as (source, batched):
+        await all_of(batched, range(batching.MOST_RELEASES + 20))
+        assert source.sizes == [20, batching.MOST_RELEASES]
+
+
+async def test_one_that_is_broken_breaks_no_other_and_is_asked_alone_from_then_on():
+    async with asking() as (source, batched):
+        source.broken = {revision(3)}
+        for _ in range(2):
+            found = await all_of(batched, range(10))
+            assert [isinstance(one, BrokenMetricError) for one in found] == [number == 3 for number in range(10)]
+            assert all(one == NoData() for number, one in enumerate(found) if number != 3)
+        assert source.sizes == [1] * 11 + [9, 10]
+
+
+async def test_one_that_hangs_delays_no_other_but_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batching, "PATIENCE_S", 0.1)
+    async with asking() as (source, batched):
+        source.hangs = {revision(3)}
+        for expected in ([1] * 10 + [10], [1] * 11 + [9, 10]):
+            queries = [asyncio.ensure_future(batched.query(of_release(number), LOOK)) for number in range(10)]
+            others = [query for number, query in enumerate(queries) if number != 3]
+            async with asyncio.timeout(10):
+                assert await asyncio.gather(*others) == [NoData()] * 9
+            assert not queries[3].done()
+            queries[3].cancel()
+            await asyncio.wait(queries)
+            assert source.sizes == expected
+
+
+async def test_one_that_is_broken_again_is_asked_alone_for_longer_each_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batching, "APART_S", 0.05)
+    monkeypatch.setattr(batching, "LONGEST_APART_S", 0.2)
+    async with asking() as (source, batched):
+        source.broken = {revision(3)}
+        apart = []
+        for _ in range(4):
+            await all_of(batched, range(3, 10))
+            apart.append(batched._apart.last(("", revision(3))))
+            await asyncio.sleep(0.21)
+        assert apart == [0.05, 0.1, 0.2, 0.2]
+
+
+async def test_a_batch_that_is_too_much_for_the_source_becomes_smaller():
+    async with asking() as (source, batched):
+        source.most = 12
+        for _ in range(4):
+            assert await all_of(batched, range(30)) == [NoData()] * 30
+        batches = [size for size in map(len, source.asked) if size > 1]
+        assert batches == [30, 15, 15, 7, 7, 7, 7, 2, 7, 7, 7, 7, 2]
+
+
+async def test_an_outage_is_everybodys_and_none_is_asked_alone_afterwards():
+    async with asking() as (source, batched):
+        source.out = True
+        assert {str(one) for one in await all_of(batched, range(10))} == {"out"}
+        source.out = False
+        assert await all_of(batched, range(10)) == [NoData()] * 10
+        assert source.sizes == [1] * 10 + [10, 10]
+
+
+async def test_a_row_that_is_nobodys_reaches_nobody():
+    async with asking() as (source, batched):
+        source.rows = {revision(3): (Row("strangerst", 5, 9),)}
+        found = await all_of(batched, range(5))
+        assert found[3] == Samples((Row("strangerst", 5, 9),))  # as it is told apart by itself, and said to be broken
+        assert found[:3] + found[4:] == [NoData()] * 4
+
+
+async def test_who_is_cancelled_takes_nobody_along_and_the_last_one_takes_the_query():
+    async with asking() as (source, batched):
+        source.hangs = {revision(number) for number in range(10)}
+        queries = [asyncio.ensure_future(batched.query(of_release(number), LOOK)) for number in range(10)]
+        await until(lambda: source.asked, "the source is asked")
+        for query in queries[:9]:
+            query.cancel()
+        await asyncio.wait(queries[:9])
+        assert source.ended == []
+        assert not queries[9].done()
+        queries[9].cancel()
+        await asyncio.wait(queries)
+        await until(lambda: len(source.ended) == len(source.asked), "nothing is asked any more")
+
+
+async def test_who_comes_after_all_others_have_gone_is_answered():
+    async with asking() as (source, batched):
+        gone = asyncio.ensure_future(batched.query(of_release(1), LOOK))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+        assert await batched.query(of_release(2), LOOK) == NoData()
+        assert source.asked == [[revision(2)]]
+
+
+async def test_closing_ends_what_is_asked_and_asks_nothing_more():
+    async with asking() as (source, batched):
+        source.hangs = {revision(1)}
+        queries = [asyncio.ensure_future(batched.query(of_release(number), LOOK)) for number in range(2)]
+        await until(lambda: source.asked, "the source is asked")
+        await batched.close()
+        found = await asyncio.gather(*queries, return_exceptions=True)
+        assert [type(one) for one in found] == [SourceOutageError] * 2
+        assert source.sizes == [2]

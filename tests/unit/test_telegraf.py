@@ -1,0 +1,13 @@
+"""What Telegraf's configurations in gitops say that Telegraf's own defaults would undo."""
+
+import tomllib
+from pathlib import Path
+
+NODE = Path(__file__).parents[2] / "gitops/telegraf/node.conf"
+
+
+def test_the_labels_of_versions_become_tags():
+    """`label_exclude` is ["*"] where it is left out, and goes before `label_include`."""
+    (kubelet,) = tomllib.loads(NODE.read_text())["inputs"]["kubernetes"]
+    assert kubelet["label_include"] == ["pointsman.dev/release", "pointsman.dev/revision"]
+    assert kubelet["label_exclude"] == []
