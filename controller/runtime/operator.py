@@ -217,10 +217,18 @@ class Operator:
         async with background(coroutines):
             self.ready = True
             await feed(self.event_router, settings)
+        self._stop()
+        await asyncio.gather(self.events.flush(_LAST_WORDS_S), self.log.flush(_LAST_WORDS_S))
+        await self.close()
+
+    def _stop(self) -> None:
         self.event_router.close()
         self.analysis.close()
         self.reconciler.alerts.close()
-        await asyncio.gather(self.events.flush(_LAST_WORDS_S), self.log.flush(_LAST_WORDS_S))
+
+    async def close(self) -> None:
+        """Ends what asks sources, and closes the connections to them: as a process that dies would, without last words."""
+        self._stop()
         await self.reconciler.sources.close()
         await self.allocators.close()
 

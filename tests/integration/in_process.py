@@ -129,7 +129,7 @@ class OperatorInProcess:
                 await self._reconcile(operator, kube)
         finally:
             await operator.outbox.close()  # its calls end with the process
-            await operator.reconciler.sources.close()
+            await operator.close()
 
     async def _reconcile(self, operator: Operator, kube: MortalClient) -> None:
         while True:
