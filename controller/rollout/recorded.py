@@ -17,9 +17,10 @@ from controller.api.reasons import Reason
 from controller.api.what_runs import GIT_ORIGIN
 from controller.rollout.desired import Desired, Summary
 from controller.rollout.draft import Draft
-from controller.rollout.effect import Answered, Refused, Retrying
+from controller.rollout.effect import Answered, Refused, Result, Retrying
 
 RECORD, RECOVERY = "gitRecord", "gitRecovery"
+_FAILING = "GitRecordFailing"
 WAIT_S = 900.0
 """A repository that does not answer for so long keeps no version from being deployed."""
 _WAY_OUT = "annotate the Release with pointsman.dev/without-record: allow, to deploy it at once"
@@ -40,20 +41,29 @@ def record(draft: Draft) -> Iterator[Effect]:
 
 
 def note_recorded(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
-    """What came of it. A record that cannot be written is said, and tried again: nothing else needs it."""
+    """What came of it. A record that cannot be written is said and stays owed: nothing else needs it.
+
+    One that is refused as it stands is not recorded either: with another origin it is tried again.
+    """
     for item in owed:
-        revision, result = str(item.effect.payload.get("revision")), draft.seen.effects.get(item.effect.id)
-        match result:
-            case Answered() | Refused() if item.effect.kind == RECORD and revision == draft.status.stable:
-                if isinstance(result, Refused):
-                    draft.event("GitRecordFailing", f"{revision}: {result.message}", warning=True)
-                draft.update(recorded=revision)
-            case Retrying() if item.effect.kind == RECORD:
-                message = f"{revision}: {result.message}; Pointsman tries again"
-                draft.announce("GitRecordFailing", message, about=revision)
-            case _:
-                pass
+        if item.effect.kind == RECORD:
+            _note(draft, str(item.effect.payload.get("revision")), draft.seen.effects.get(item.effect.id))
         yield item
+
+
+def _note(draft: Draft, revision: str, result: Result | None) -> None:
+    match result:
+        case Answered():
+            if revision == draft.status.stable:
+                draft.update(recorded=revision)
+        case Retrying(message):
+            draft.announce(_FAILING, f"{revision}: {message}; Pointsman tries again", about=revision)
+        case Refused(message):
+            draft.announce(
+                _FAILING, f"{revision}: {message}; Pointsman tries again once gitOrigin differs", about=revision
+            )
+        case None:
+            pass
 
 
 def wait_for_record(draft: Draft) -> Desired | None:

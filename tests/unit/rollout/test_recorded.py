@@ -119,6 +119,32 @@ def test_a_record_that_cannot_be_written_delays_nothing_and_stays_owed(fresh):
     assert [event.reason for event in fresh.cluster.events].count("GitRecordFailing") == 1
 
 
+def test_a_record_that_is_refused_is_said_once_and_does_not_count_as_written(fresh):
+    fresh.gate = NOTHING
+    fresh.until(lambda: fresh.release.canary == "v1")
+    fresh.gate = Refused("more than 32 MiB of manifests; name a smaller folder as path")
+    fresh.until(lambda: fresh.release.stable == "v1")
+    fresh.advance(minutes=60)
+    assert fresh.release.phase == "Healthy"
+    assert fresh.release.recorded == ""
+    assert [event.reason for event in fresh.cluster.events].count("GitRecordFailing") == 1
+
+
+def test_a_record_that_was_refused_is_written_once_the_origin_is_corrected(fresh):
+    fresh.gate = NOTHING
+    fresh.until(lambda: fresh.release.canary == "v1")
+    fresh.gate = Refused("more than 32 MiB of manifests; name a smaller folder as path")
+    fresh.until(lambda: fresh.release.stable == "v1")
+    fresh.gate = None
+    fresh.edit(git_origin=replace(ORIGIN, path="apps/web"))
+    fresh.settle()
+    (effect,) = owed(fresh, recorded.RECORD)
+    assert effect.payload["origin"]["path"] == "apps/web"
+    fresh.gate = NOTHING
+    fresh.until(lambda: fresh.release.recorded == "v1")
+    assert owed(fresh, recorded.RECORD) == []
+
+
 @pytest.mark.parametrize("origin", [None, replace(ORIGIN, write=Write.NEVER)], ids=["none", "never"])
 def test_without_the_right_to_write_all_is_as_ever(world, origin):
     given = release([weight(10), approve()])
