@@ -107,8 +107,10 @@ class RepositoryController(Controller):
         return (request_of(Key(metadata["namespace"], metadata["name"])),)
 
     async def resync(self, only: str | None) -> Iterable[Request]:
+        """What is followed and was not listed, too: a suspended one has no timer that would find it gone."""
         items = await self._kube.list(RELEASE_REPOSITORIES, only)
-        return [request_of(Key(item["metadata"]["namespace"], item["metadata"]["name"])) for item in items]
+        listed = [Key(item["metadata"]["namespace"], item["metadata"]["name"]) for item in items]
+        return [request_of(key) for key in dict.fromkeys((*listed, *self._known))]
 
     def followers(self) -> list[tuple[Key, RepositorySpec]]:
         """Whose specs were sound when they were last seen."""
