@@ -62,6 +62,8 @@ class ConfigMaps:
         self._copies: dict[Key, dict[str, Copy]] = {}
         self._owners: dict[_Place, Key] = {}
         """The Release whose copy each is."""
+        self._refused: dict[Key, dict[str, float]] = {}
+        """Since when the copies of each version that leaves cannot be deleted, by the loop's clock."""
         self._reading: list[set[_Place]] = []
         """For each read under way, what has changed since it began."""
         self._under_way: dict[_Place, dict[_Keys, asyncio.Task[ConfigMapState | None]]] = {}
@@ -130,6 +132,19 @@ class ConfigMaps:
         if self._owners.get(place) == key:
             self._drop_copy(key, place)
 
+    def deletion_refused(self, key: Key, revision: str) -> float:
+        """The copies of a version that leaves cannot be deleted. For how many seconds they could not so far."""
+        now = asyncio.get_running_loop().time()
+        return now - self._refused.setdefault(key, {}).setdefault(revision, now)
+
+    def refused_no_longer(self, key: Key, revisions: Iterable[str]) -> None:
+        """These copies are deleted, left behind, or wanted again: another refusal begins anew."""
+        refused = self._refused.get(key, {})
+        for revision in revisions:
+            refused.pop(revision, None)
+        if not refused:
+            self._refused.pop(key, None)
+
     def copies(self, key: Key) -> Mapping[str, Copy] | None:
         """Of a Release, by name; None while nothing tells which there are."""
         return dict(self._copies.get(key, {})) if self._watched else None
@@ -162,6 +177,7 @@ class ConfigMaps:
     def forget(self, key: Key) -> None:
         """The Release is gone."""
         self.refer(key, ())
+        self._refused.pop(key, None)
 
     async def state(self, key: Key, reference: Reference) -> ConfigMapState | None:
         """Of a ConfigMap that the Release names, as it is now; None where there is none. Raises KubeError."""

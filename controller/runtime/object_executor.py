@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
@@ -28,7 +27,6 @@ from controller.kube.config_maps import ConfigMaps
 from controller.kube.events import Events
 from controller.kube.made import digest_of, record_of, record_of_copies, without_replicas
 from controller.kube.objects import (
-    Key,
     child_name,
     child_revision,
     controller_revision,
@@ -101,9 +99,8 @@ class ObjectExecutor:
     def __init__(self, kube: ObjectCache, events: Events, config_maps: ConfigMaps) -> None:
         self._kube = kube
         self._events = events
+        self._config_maps = config_maps
         self._copies = ConfigCopies(kube, config_maps)
-        self._copies_refused: dict[tuple[Key, str], float] = {}
-        """Since when the copies of a version that leaves cannot be deleted, by the loop's clock."""
         self._adopting = AdoptingExecutor(kube)
         self._restorer = Restorer(kube, events, self._copies)
 
@@ -152,6 +149,7 @@ class ObjectExecutor:
 
     async def _ensure_revision(self, world: World, action: EnsureRevision) -> None:
         key, revision = world.key, action.revision
+        self._config_maps.refused_no_longer(key, [revision])  # it may have been about to leave
         version = await self._version(world, action.of or revision)
         template, ports, name = version.template, version.ports, child_name(key.name, revision)
         copies: dict[str, str] = {}
@@ -269,17 +267,18 @@ class ObjectExecutor:
         """What lasts, such as an admission that denies or does not answer, keeps no version from leaving: the next one
         that leaves takes its copies along. 403 is at once: the roles of an operator from before.
         """
-        place, now = (world.key, revision), asyncio.get_running_loop().time()
+        leaving = [revision]
         try:
-            await self._copies.delete(world, [revision, *await self._stray(world)])
+            leaving += await self._stray(world)
+            await self._copies.delete(world, leaving)
         except (InvalidError, UnavailableError) as error:
-            since = self._copies_refused.setdefault(place, now)
-            if error.status != _FORBIDDEN and now - since < _COPIES_WAIT_S:
+            refused_s = self._config_maps.deletion_refused(world.key, revision)
+            if error.status != _FORBIDDEN and refused_s < _COPIES_WAIT_S:
                 raise
             message = f"copies of ConfigMaps of {child_name(world.key.name, revision)} cannot be deleted: {error}"
             _LOG.warning("%s: %s", world.key, message)
             self._events.emit(world.release, "CopiesLeft", f"{message}. They go with the next version", warning=True)
-        self._copies_refused.pop(place, None)
+        self._config_maps.refused_no_longer(world.key, leaving)
 
     async def _stray(self, world: World) -> list[str]:
         """Versions that have copies and nothing else: a pass was cut off before their Deployments were made."""
