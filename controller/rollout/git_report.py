@@ -126,10 +126,21 @@ def still_reported(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
         elif GIT_ORIGIN in draft.seen.spec.unread:
             if not _given_up(draft, item):
                 yield item
-        elif item in newest and origin is not None and origin.report is not Report.NEVER and not _given_up(draft, item):
+        elif origin is None or origin.report is Report.NEVER:
+            continue
+        elif item not in newest:
+            _say_dropped(draft, item)
+        elif not _given_up(draft, item):
             payload = {**item.effect.payload, "origin": origin.to_raw()}
             changed = payload != item.effect.payload
             yield replace(item, effect=replace(item.effect, payload=payload)) if changed else item
+
+
+def _say_dropped(draft: Draft, item: Owed) -> None:
+    """Of an end that nobody has heard of; a state in between has a newer one in its place."""
+    if item.effect.must_deliver and not is_settled(draft.seen.effects.get(item.effect.id)):
+        message = f"dropped, because {MOST_OWED} newer ones are still to be reported"
+        draft.event("CommitNotReported", f"{item.effect.payload.get('revision')}: {message}", warning=True)
 
 
 def _given_up(draft: Draft, item: Owed) -> bool:

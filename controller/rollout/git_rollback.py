@@ -61,6 +61,14 @@ def bring_back_in_git(draft: Draft, revision: str, by: str) -> None:
     _note(draft, revision, GitWrite(retried=True))
 
 
+def say_forgotten(draft: Draft, revision: str) -> None:
+    """What is still to be written of a rejection that the status has no room for goes with it."""
+    for item in draft.seen.status.owed:
+        about, result = item.effect.payload.get("revision"), draft.seen.effects.get(item.effect.id)
+        if item.effect.kind == GIT and about == revision and not _is_retry(item) and not is_settled(result):
+            draft.event("GitNotWritten", f"{revision}: dropped, because its rejection is forgotten", warning=True)
+
+
 def not_written(draft: Draft, owed: Iterable[Owed]) -> Iterator[Owed]:
     """What is still to be written, with the repository as the spec has it now. What came of the others is noted."""
     for item in owed:

@@ -6,12 +6,12 @@ neither lost nor made twice, and nothing waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from controller.api import times
-from controller.api.effect import MOST_OWED, Effect, Owed
+from controller.api.effect import Effect, Owed
 from controller.api.notice import MOST_MESSAGE, REASONS_OF_TROUBLE, Notice, State, Topic
 from controller.api.notify import Notify
 from controller.api.phase import Phase
@@ -19,7 +19,7 @@ from controller.api.reasons import Reason
 from controller.api.status import KEPT, Notified
 from controller.api.what_runs import NOTIFY
 from controller.rollout.draft import Draft
-from controller.rollout.effect import Refused, Retrying, is_settled
+from controller.rollout.effect import Refused, Retrying
 from controller.rollout.git_rollback import FAILING
 from controller.rollout.incidents import Announcement, Thing, begin, follow
 
@@ -78,16 +78,6 @@ def _is_end_elsewhere(payload: Mapping[str, Any], target: Notify | None) -> bool
     """Of an alert of a target that the spec has no longer, or has in another way."""
     is_end = payload.get("notice", {}).get("state") == State.RESOLVED
     return is_end and (target is None or target.kind != payload.get("notifier"))
-
-
-def say_dropped(draft: Draft, owed: Iterable[Owed]) -> None:
-    """More are owed than a status holds: the oldest notifications went."""
-    left = {item.effect.id for item in draft.status.owed}
-    for item in owed:
-        settled = is_settled(draft.seen.effects.get(item.effect.id))
-        if item.effect.kind == KIND and item.effect.id not in left and not settled:
-            message = f"{item.effect.payload.get('to', '')}: {MOST_OWED} newer ones are not delivered either"
-            draft.event("NotificationLost", message, warning=True)
 
 
 def _is_given_up(draft: Draft, item: Owed, to: str) -> bool:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from controller.api.effect import Owed
+from controller.api import job
+from controller.api.effect import MOST_OWED, Owed
 from controller.api.git_origin import GIT
 from controller.api.status import Status
-from controller.rollout import git_report, notices
+from controller.rollout import git_report, notices, pod_evidence
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Result, is_settled, owed_after
 from controller.rollout.git_report import report, still_reported
 from controller.rollout.git_rollback import not_written, with_outcome
 from controller.rollout.incidents import superseded
 from controller.rollout.jobs import keep_or_delete
-from controller.rollout.notices import announcements, effect_of, forward, say_dropped
+from controller.rollout.notices import announcements, effect_of, forward
 from controller.rollout.pod_evidence import still_owed
 from controller.rollout.recorded import note_recorded, record
 
 _FOLLOWED_BY_NOTHING = {GIT, git_report.KIND, notices.KIND}
 """What came of the other kinds is for the next decision."""
+_LOST: Mapping[str, tuple[str, str]] = {
+    GIT: ("GitNotWritten", "revision"),
+    git_report.KIND: ("CommitNotReported", "revision"),
+    job.DELETION: ("JobNotDeleted", "job"),
+    notices.KIND: ("NotificationLost", "to"),
+    pod_evidence.KIND: ("EvidenceNotKept", "revision"),
+}
+"""Of each kind that must be delivered: the event that says that it is not, and what of the payload it is about."""
 
 
 def owe(draft: Draft) -> None:
@@ -32,7 +41,19 @@ def owe(draft: Draft) -> None:
     wanted = (*draft.effects, *notes, *report(draft), *record(draft))
     before = tuple(superseded(kept, announced))
     draft.update(owed=owed_after(before, wanted, seen.effects, draft.now, first_to_go={notices.KIND}))
-    say_dropped(draft, (*before, *(Owed(effect, draft.now) for effect in notes)))
+    undelivered = (item for item in before if item.effect.must_deliver)
+    _say_dropped(draft, (*undelivered, *(Owed(effect, draft.now) for effect in wanted)))
+
+
+def _say_dropped(draft: Draft, owed: Iterable[Owed]) -> None:
+    """More is owed than a status holds, and the oldest of it went."""
+    left = {item.effect.id for item in draft.status.owed}
+    for effect in {item.effect.id: item.effect for item in owed}.values():
+        if effect.id in left or is_settled(draft.seen.effects.get(effect.id)):
+            continue
+        reason, about = _LOST.get(effect.kind, ("EffectLost", ""))
+        message = f"{effect.payload.get(about, effect.id)}: dropped, because {MOST_OWED} newer effects are still owed"
+        draft.event(reason, message, warning=True)
 
 
 def as_it_stands(status: Status, results: Mapping[str, Result]) -> Status:

@@ -6,7 +6,7 @@ from controller.api.reasons import Reason
 from controller.api.status import KEPT, Rejection
 from controller.rollout import without_work
 from controller.rollout.draft import Draft
-from controller.rollout.git_rollback import write_to_git
+from controller.rollout.git_rollback import say_forgotten, write_to_git
 from controller.rollout.pod_evidence import keep_evidence
 
 
@@ -44,4 +44,5 @@ def remember(draft: Draft, rejection: Rejection) -> None:
         oldest = next(one for one in rejected if one.revision not in (draft.seen.target, draft.seen.spec_revision))
         rejected.remove(oldest)
         draft.event("RejectionForgotten", f"{oldest.revision} was rejected so long ago that it may come out again")
+        say_forgotten(draft, oldest.revision)
     draft.update(rejected=tuple(rejected))
