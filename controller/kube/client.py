@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ import aiohttp
 from controller.api.names import MANAGED_BY
 from controller.api.resources import LEASES, Resource
 from controller.kube.clock import SteadyClock
+from controller.kube.connection import connection
 from controller.kube.errors import (
     SHOWN,
     ConflictError,
@@ -65,11 +65,6 @@ _LEADING = f"/apis/{LEASES.group}/"
 _FIRST_ERROR = 400
 
 
-def _in_pod() -> bool:
-    """In a pod, and not told to look elsewhere."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
-
-
 Items = list[dict[str, Any]]
 
 
@@ -79,15 +74,6 @@ def _items_of(page: Mapping[str, Any], resource: Resource) -> Items:
     if items is not None and not isinstance(items, list):  # Go writes null for an empty list
         raise foreign_answer(f"GET {resource.plural}", str(page))
     return items or []
-
-
-def _without_cluster(kubeconfig: str | None, error: Exception) -> str:
-    """The loader fails in many ways for a file that is none, and says nothing of one that is missing."""
-    named = kubeconfig or os.environ.get("KUBECONFIG", "")
-    if named and os.pathsep not in named:
-        problem = "cannot be used as a kubeconfig" if Path(named).exists() else "does not exist"
-        return f"no cluster: {named} {problem}; name another file with KUBECONFIG"
-    return f"no cluster: set KUBECONFIG, or run in a pod with a service account ({error})"
 
 
 def _why(error: Exception) -> str:
@@ -118,32 +104,8 @@ class KubeClient:
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> KubeClient:
-        """From a kubeconfig file, from KUBECONFIG or ~/.kube/config, or from within a pod."""
-        # a fifth of a second, which commands without a cluster need not pay
-        from kubernetes.aio import client, config  # noqa: PLC0415
-        from yaml import YAMLError  # noqa: PLC0415
-
-        configuration = client.Configuration()
-        namespace = "default"
-        try:
-            if kubeconfig is None and _in_pod():
-                config.load_incluster_config(client_configuration=configuration)
-            else:
-                await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-                _, context = config.list_kube_config_contexts(config_file=kubeconfig)
-                namespace = context.get("context", {}).get("namespace") or namespace
-        except (
-            config.ConfigException,
-            YAMLError,
-            OSError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            LookupError,
-        ) as error:
-            raise UnavailableError(0, "NoConfig", _without_cluster(kubeconfig, error)) from error
-        configuration.connection_pool_maxsize = 64
-        return cls(client.ApiClient(configuration), namespace)
+        """From a kubeconfig file, from KUBECONFIG or ~/.kube/config, or from within a pod. Raises UnavailableError."""
+        return cls(*await connection(kubeconfig))
 
     @property
     def configuration(self) -> Configuration:
