@@ -1,86 +1,13 @@
 """Effects are carried out beside the passes: each once at a time, again after a failure, and never in another's way."""
 
 import asyncio
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
-import looptime
 
 from controller.api.effect import Effect, Owed
-from controller.effects.carrier import CarriedOut, EffectFailedError, EffectRefusedError, Limits, Owner
-from controller.effects.outbox import Kind, Outbox
+from controller.effects.carrier import CarriedOut, EffectFailedError, EffectRefusedError
 from controller.kube.errors import UnavailableError
 from controller.kube.objects import Key
 from controller.rollout.effect import Answered, Refused, Retrying
-
-WEB = Key("shop", "web")
-LIMITS = Limits(at_once=8, per_namespace=4, timeout_s=30.0, first_retry_s=1.0, longest_retry_s=60.0)
-
-
-@dataclass
-class FakeCarrier:
-    """Does what the payload says, and remembers what it was asked."""
-
-    calls: list[tuple[Owner, str]] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-    script: dict[str, list[Any]] = field(default_factory=dict)
-
-    async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
-        self.calls.append((owner, effect.id))
-        steps = self.script.get(effect.id, [])
-        then = steps.pop(0) if len(steps) > 1 else (steps[0] if steps else CarriedOut({"result": "yes"}))
-        if then == "hang":
-            try:
-                await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                self.cancelled.append(effect.id)
-                raise
-        if isinstance(then, Exception):
-            raise then
-        return then
-
-    def times(self, effect_id: str) -> int:
-        return sum(name == effect_id for _, name in self.calls)
-
-
-class World:
-    def __init__(self, limits: Limits = LIMITS) -> None:
-        self.carrier = FakeCarrier()
-        self.woken: list[Key] = []
-        self.lost: list[tuple[Key, str]] = []
-        self.outbox: Outbox[Key] = Outbox(
-            {"fake": Kind(self.carrier, limits)},
-            self.woken.append,
-            clock=self.now,
-            lost=lambda key, message: self.lost.append((key, message)),
-        )
-
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def owe(self, *ids: str, to: Key = WEB, **payload: Any) -> None:
-        self.outbox.submit(to, [Owed(Effect(name, "fake", payload), 0.0) for name in ids])
-
-    def result(self, name: str, of: Key = WEB) -> Any:
-        return self.outbox.results(of).get(name)
-
-
-def in_leaping_time(story: Callable[[World], Any]) -> Callable[[], None]:
-    @functools.wraps(story)
-    def test() -> None:
-        async def told() -> None:
-            world = World()
-            await story(world)
-            await world.outbox.close()
-            assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-
-        with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(noop_cycles=0)) as runner:
-            runner.run(told())
-
-    del test.__wrapped__  # pytest would take the world for a fixture
-    return test
+from tests.unit.effects.outbox_world import WEB, World, in_leaping_time
 
 
 @in_leaping_time
@@ -206,49 +133,6 @@ async def test_what_waits_for_its_next_try_is_cancelled_too(world):
     await asyncio.sleep(1000)
     assert world.carrier.times("gate") == 1
     assert len(world.outbox) == 0
-
-
-def note(name: str) -> Owed:
-    return Owed(Effect(name, "fake", {}, must_deliver=True), 0.0)
-
-
-@in_leaping_time
-async def test_a_notification_of_a_release_that_is_gone_is_tried_on(world):
-    world.carrier.script["note"] = [EffectFailedError("away"), EffectFailedError("away"), CarriedOut({})]
-    world.outbox.submit(WEB, [note("note")])
-    await asyncio.sleep(0.1)
-    world.outbox.forget(WEB)
-    await asyncio.sleep(1000)
-    assert world.carrier.times("note") == 3
-    assert world.lost == []
-
-
-@in_leaping_time
-async def test_a_notification_of_a_release_that_is_gone_is_given_up_after_a_minute(world):
-    world.carrier.script["note"] = [EffectFailedError("away")]
-    world.outbox.submit(WEB, [note("note")])
-    await asyncio.sleep(0.1)
-    world.outbox.forget(WEB)
-    world.outbox.forget(WEB)  # each wake finds it gone again
-    await asyncio.sleep(61)
-    tried = world.carrier.times("note")
-    assert [key for key, _ in world.lost] == [WEB]
-    assert world.lost[0][1] == "note: not delivered within 60 s after the Release was deleted: away"
-    await asyncio.sleep(1000)
-    assert world.carrier.times("note") == tried
-
-
-@in_leaping_time
-async def test_a_release_made_again_does_not_end_the_last_tries_of_the_one_before(world):
-    world.carrier.script["note"] = [EffectFailedError("away"), CarriedOut({})]
-    world.outbox.submit(WEB, [note("note")])
-    await asyncio.sleep(0.1)
-    world.outbox.forget(WEB)
-    world.outbox.submit(WEB, [note("other")])
-    await asyncio.sleep(1000)
-    assert world.carrier.times("note") == 2
-    assert world.carrier.times("other") == 1
-    assert world.lost == []
 
 
 @in_leaping_time
