@@ -4,8 +4,12 @@ import asyncio
 import base64
 import contextlib
 import ipaddress
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from controller.api.names import GIT_URLS
 from controller.api.resources import EVENTS, RELEASE_REPOSITORIES, SECRETS, Resource
@@ -81,6 +85,11 @@ class Followed:
                     router.add(request_of(Key(self.namespace, name)))
             seen = versions
             await asyncio.sleep(0.1)
+
+    @property
+    def is_busy(self) -> bool:
+        agent = self.agent
+        return agent is not None and bool(agent.controller.fetches.active or len(agent.queue) or agent.queue.active)
 
     @staticmethod
     def _written(item: Mapping[str, Any]) -> Any:
@@ -191,3 +200,35 @@ async def followed(
     found = Followed(kube, namespace, origin, server, certificate.chain.read_text())
     async with found.running():
         yield found
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    return Origin(tmp_path / "git")
+
+
+@pytest.fixture
+async def shop(
+    kube: KubeClient, namespace: str, origin: Origin, server: Served, certificate: Certificate
+) -> AsyncIterator[Followed]:
+    async with followed(kube, namespace, origin, server, certificate) as shop:
+        yield shop
+
+
+async def settled(shop: Followed, fetched: int) -> None:
+    """A fetch was made after so many requests, and its pass."""
+    async with asyncio.timeout(DEADLINE_S):
+        while len(shop.server.requests) == fetched or shop.is_busy:  # noqa: ASYNC110 - no event says it
+            await asyncio.sleep(0.02)
+
+
+def config_map(name: str, value: str = "1", **metadata: Any) -> str:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": {"key": value}}
+    return json.dumps(body)
+
+
+def deployment(name: str, image: str = "registry.qa/web:1", **spec: Any) -> str:
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}}
+    whole = {"selector": {"matchLabels": labels}, "template": template, **spec}
+    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": whole})

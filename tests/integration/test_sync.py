@@ -2,10 +2,6 @@
 
 import asyncio
 import json
-import socket
-import time
-
-import pytest
 
 from controller.api.names import COMMIT, GIT_URLS, REPOSITORY_LABEL
 from controller.api.resources import (
@@ -18,37 +14,12 @@ from controller.api.resources import (
     Resource,
 )
 from controller.api.resources import RELEASE_REPOSITORIES as REPOSITORIES
-from controller.kube.applying import Discovery, apply
-from controller.sync.manifests import Manifest
-from controller.sync.planning import Place, plan
+from controller.kube.applying import apply
 from tests.git_fixture import certificate, server
-from tests.git_server import PASSWORD, Origin
-from tests.integration.sync_fixture import followed, ready
+from tests.git_server import PASSWORD
+from tests.integration.sync_fixture import config_map, deployment, origin, ready, settled, shop
 
-__all__ = ["certificate", "server"]
-
-
-@pytest.fixture
-def origin(tmp_path):
-    return Origin(tmp_path / "git")
-
-
-@pytest.fixture
-async def shop(kube, namespace, origin, server, certificate):
-    async with followed(kube, namespace, origin, server, certificate) as shop:
-        yield shop
-
-
-def config_map(name, value="1", **metadata):
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": {"key": value}}
-    return json.dumps(body)
-
-
-def deployment(name, image="registry.qa/web:1", **spec):
-    labels = {"app": name}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}}
-    whole = {"selector": {"matchLabels": labels}, "template": template, **spec}
-    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": whole})
+__all__ = ["certificate", "origin", "server", "shop"]
 
 
 def release(name, **metadata):
@@ -80,45 +51,6 @@ async def test_a_commit_is_applied_with_the_rights_of_the_account(shop, kube):
     assert PASSWORD not in str(status)
 
 
-async def test_an_account_that_may_not_write_writes_nothing(shop, kube):
-    await shop.allow({"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["get"]})
-    shop.origin.commit("one", {"a.yaml": config_map("a")})
-    await shop.given()
-    status = await shop.until_reason("ApplyFailed")
-    assert status["failures"][0]["what"] == f"ConfigMap {shop.namespace}/a"
-    assert f'system:serviceaccount:{shop.namespace}:deployer" cannot patch' in status["failures"][0]["message"]
-    assert await kube.find(CONFIG_MAPS, shop.namespace, "a") is None
-
-
-async def test_a_secret_that_the_account_may_not_read_opens_nothing(shop):
-    await shop.allow({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]})
-    shop.origin.commit("one", {"a.yaml": config_map("a")})
-    await shop.given()
-    status = await shop.until_reason("SecretUnreadable")
-    assert "allow it with a Role" in ready(status)["message"]
-    assert not shop.server.requests
-
-
-async def test_one_bad_file_of_fifty_keeps_no_other(shop, kube):
-    await shop.allow()
-    files = {f"{number:02}.yaml": config_map(f"map-{number:02}") for number in range(50)}
-    shop.origin.commit("one", {**files, "17.yaml": "a: [", "gone.yaml": config_map("gone")})
-    await shop.given(prune=True)
-    status = await shop.until_reason("ApplyFailed")
-    assert (status["objects"], status["failed"]) == (50, 1)
-    assert status["failures"][0]["what"] == "17.yaml"
-    assert "appliedCommit" not in status
-    assert len(await kube.list(CONFIG_MAPS, shop.namespace, labels=REPOSITORY_LABEL)) == 50
-
-    still = await shop.commit("two", {"gone.yaml": None})
-    await shop.until(lambda status: status["observedCommit"] == still and ready(status)["reason"] == "ApplyFailed")
-    assert await kube.find(CONFIG_MAPS, shop.namespace, "gone"), "nothing is pruned while a file cannot be read"
-    good = await shop.commit("three", {"17.yaml": files["17.yaml"]})
-    status = await shop.until_applied(good)
-    assert await kube.find(CONFIG_MAPS, shop.namespace, "gone") is None
-    assert (status["objects"], status["failed"]) == (50, 0)
-
-
 async def test_what_is_unchanged_costs_no_write(shop, kube):
     await shop.allow()
     files = {f"{number}.yaml": config_map(f"map-{number}") for number in range(30)}
@@ -145,17 +77,6 @@ async def status_of(kube, namespace):
 def key_of(shop):
     (key, _), *_ = shop.agent.controller.followers()
     return key
-
-
-async def settled(shop, fetched):
-    """A fetch was made after so many requests, and its pass."""
-    async with asyncio.timeout(60):
-        while len(shop.server.requests) == fetched or is_busy(shop.agent):  # noqa: ASYNC110 - no event says it
-            await asyncio.sleep(0.02)
-
-
-def is_busy(agent):
-    return bool(agent.controller.fetches.active or len(agent.queue) or agent.queue.active)
 
 
 async def test_what_people_changed_is_put_back_and_keeps_its_commit(shop, kube):
@@ -308,27 +229,6 @@ async def test_two_repositories_do_not_fight_over_one_object(shop, kube):
     assert (await kube.get(CONFIG_MAPS, shop.namespace, "a"))["data"] == {"key": "1"}
 
 
-async def test_servers_that_hang_keep_no_other_repository_from_its_turn(shop, kube, monkeypatch):
-    await shop.allow()
-    first = shop.origin.commit("one", {"a.yaml": config_map("a")})
-    await shop.given()
-    await shop.until_applied(first)
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
-        port = silent.getsockname()[1]
-        await shop.given(name="hanging-0", url=f"https://127.0.0.1:{port}/x.git")
-        second = await shop.commit("two", {"a.yaml": config_map("a", "2")})
-        await shop.until_applied(second)
-        assert shop.agent.controller.fetches.active >= 1
-        monkeypatch.setattr("controller.sync.fetching._ANSWER_S", 0.5)
-        for number in range(1, 6):
-            await shop.given(name=f"hanging-{number}", url=f"https://127.0.0.1:{port}/x.git")
-        third = await shop.commit("three", {"a.yaml": config_map("a", "3")})
-        await shop.until_applied(third)
-        status = await shop.until_reason("FetchFailed", "hanging-5")
-        assert ready(status)["message"] == "the server did not answer within 0.5 s"
-    assert (await kube.get(CONFIG_MAPS, shop.namespace, "a"))["data"] == {"key": "3"}
-
-
 async def test_a_spec_that_cannot_be_meant_and_a_suspended_one_are_said(shop):
     await shop.allow()
     first = shop.origin.commit("one", {"a.yaml": config_map("a")})
@@ -355,23 +255,6 @@ async def test_an_agent_that_starts_anew_writes_nothing(shop):
     assert (await shop.read())["metadata"]["resourceVersion"] == before
 
 
-async def test_a_repository_that_fails_is_said_and_comes_back(shop, kube):
-    await shop.allow()
-    first = shop.origin.commit("one", {"a.yaml": config_map("a")})
-    await shop.given()
-    await shop.until_applied(first)
-    right, shop.server.http.password = shop.server.http.password, "rotated"
-    await shop.now("with the old password")
-    status = await shop.until_reason("FetchFailed")
-    assert {one["type"] for one in status["conditions"]} == {"Ready", "Reconciling"}
-    assert status["appliedCommit"] == first
-    assert right not in str(status)
-    assert await kube.find(CONFIG_MAPS, shop.namespace, "a")
-    shop.server.http.password = right
-    second = await shop.commit("two", {"a.yaml": config_map("a", "2")})
-    await shop.until_applied(second)
-
-
 async def test_a_spec_that_changes_counts_at_once(shop, kube):
     await shop.allow()
     first = shop.origin.commit("one", {"one/a.yaml": config_map("a"), "two/b.yaml": config_map("b")})
@@ -387,98 +270,6 @@ async def test_a_spec_that_changes_counts_at_once(shop, kube):
         while shop.agent.controller.followers():  # noqa: ASYNC110 - no event says it
             await asyncio.sleep(0.05)
     assert await kube.find(CONFIG_MAPS, shop.namespace, "b"), "its objects stay"
-
-
-async def test_more_than_a_pass_has_time_for_goes_on_in_the_next(shop, kube, monkeypatch):
-    monkeypatch.setattr("controller.sync.applying._BUDGET_S", 0.05)
-    await shop.allow()
-    made = shop.origin.commit("one", {f"{number}.yaml": config_map(f"map-{number}") for number in range(60)})
-    await shop.given()
-    status = await shop.until_applied(made)
-    assert status["objects"] == 60
-
-
-async def test_objects_that_fail_keep_no_others_from_their_turn(shop, kube, monkeypatch):
-    monkeypatch.setattr("controller.sync.applying._BUDGET_S", 0.02)
-    await shop.allow()
-    bad = {f"{number:02}.yaml": config_map(f"bad-{number}").replace('"1"', "1") for number in range(60)}
-    shop.origin.commit("one", {**bad, "z.yaml": config_map("z")})
-    await shop.given()
-    status = await shop.until_reason("ApplyFailed")
-    assert status["failed"] == 60
-    assert await kube.find(CONFIG_MAPS, shop.namespace, "z")
-
-
-async def test_whatever_stops_a_pass_is_said(shop, monkeypatch):
-    async def fails(*_, **__):
-        raise RuntimeError("a defect")
-
-    await shop.allow()
-    made = shop.origin.commit("one", {"a.yaml": config_map("a")})
-    with monkeypatch.context() as patched:
-        patched.setattr("controller.sync.applying.Applying.run", fails)
-        await shop.given()
-        status = await shop.until_reason("PassFailed")
-        assert ready(status)["message"] == "unexpected, see the log: RuntimeError"
-    await shop.now("again")
-    await shop.until_applied(made)
-
-
-async def test_an_agent_killed_before_its_last_write_finds_what_it_made(shop, kube):
-    """What was applied is in the inventory before it is there: nothing is lost to pruning."""
-    await shop.allow()
-    shop.origin.commit("one", {"a.yaml": config_map("a")})
-    whole = shop.client.replace
-
-    async def killed(resource, body, *rest, **options):
-        if body["status"].get("appliedCommit"):
-            raise ConnectionError("the process is gone")
-        return await whole(resource, body, *rest, **options)
-
-    shop.client.replace = killed
-    await shop.given(prune=True)
-    async with asyncio.timeout(60):
-        while await kube.find(CONFIG_MAPS, shop.namespace, "a") is None:  # noqa: ASYNC110 - no event says it
-            await asyncio.sleep(0.05)
-    assert any(line.startswith(f"/ConfigMap/{shop.namespace}/a ") for line in (await shop.status())["inventory"])
-    second = await asyncio.to_thread(shop.origin.commit, "two", {"a.yaml": None, "b.yaml": config_map("b")})
-    shop.client.replace = whole
-    await shop.now("again")
-    await shop.until_applied(second)
-    assert await kube.find(CONFIG_MAPS, shop.namespace, "a") is None
-
-
-async def test_an_object_that_can_be_none_keeps_no_other(shop, kube):
-    """Its pass ended without a word in the status, and nothing of the commit was applied."""
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {"name": "r"}}
-    odd = {**json.loads(deployment("odd")), "spec": 5}
-    files = {"a.yaml": config_map("a"), "odd.yaml": json.dumps(odd), "review.yaml": json.dumps(review)}
-    shop.origin.commit("one", files)
-    await shop.allow()
-    await shop.given()
-    status = await shop.until_reason("ApplyFailed")
-    assert {one["what"].split(" ")[0] for one in status["failures"]} == {"Deployment", "SelfSubjectAccessReview"}
-    assert (await kube.get(CONFIG_MAPS, shop.namespace, "a"))["data"] == {"key": "1"}
-
-
-async def test_names_too_long_for_a_status_are_said(shop, monkeypatch):
-    monkeypatch.setattr("controller.sync.writing.MOST_CHARACTERS", 100)
-    shop.origin.commit("one", {f"{number}.yaml": config_map(f"a{number}") for number in range(3)})
-    await shop.allow()
-    await shop.given()
-    assert "use two repositories" in ready(await shop.until_reason("TooLarge"))["message"]
-
-
-async def test_thousands_of_objects_whose_crd_is_not_served_do_not_hold_the_loop(kube, namespace):
-    """Each was compared with all others: half a minute, in which the Lease was lost."""
-    crd = {"apiVersion": CRDS.api_version, "kind": CRDS.kind, "metadata": {"name": "x"}}
-    crd["spec"] = {"group": "x.qa", "names": {"kind": "X"}}
-    one = {"apiVersion": "x.qa/v1", "kind": "X"}
-    some = [Manifest("a.yaml", {**one, "metadata": {"name": f"x{number}"}}) for number in range(5_000)]
-    place, began = Place(namespace, "shop"), time.process_time()
-    found = await plan(kube, Discovery(), place, [Manifest("crd.yaml", crd), *some], {}, kinds_older_than_s=30.0)
-    assert time.process_time() - began < 2.0
-    assert (len(found.waiting), found.failures) == (5_000, [])
 
 
 async def test_a_secret_is_sent_to_the_servers_that_it_names_and_to_no_other(shop, kube):

@@ -14,8 +14,7 @@ from controller.api.resources import (
 )
 from controller.kube.client import InvalidError, UnavailableError
 from tests.git_fixture import certificate, server
-from tests.integration.sync_fixture import ready
-from tests.integration.test_sync import config_map, deployment, origin, settled, shop
+from tests.integration.sync_fixture import config_map, deployment, origin, ready, settled, shop
 
 __all__ = ["certificate", "origin", "server", "shop"]
 _API_SERVICES = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService")

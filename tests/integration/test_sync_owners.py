@@ -9,8 +9,7 @@ from controller.api.names import ADOPT, REPOSITORY_LABEL
 from controller.api.resources import CONFIG_MAPS, RELEASE_REPOSITORIES
 from controller.kube.applying import apply
 from tests.git_fixture import certificate, server
-from tests.integration.sync_fixture import ready
-from tests.integration.test_sync import config_map, origin, shop
+from tests.integration.sync_fixture import config_map, origin, ready, shop
 
 __all__ = ["certificate", "origin", "server", "shop"]
 

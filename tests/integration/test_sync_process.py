@@ -23,8 +23,7 @@ from tests.e2e.patience import until
 from tests.git_fixture import certificate, server
 from tests.git_server import PASSWORD, USER, Origin
 from tests.integration.rights_fixture import command, connected, control_plane
-from tests.integration.sync_fixture import ready
-from tests.integration.test_sync import config_map
+from tests.integration.sync_fixture import config_map, ready
 
 __all__ = ["certificate", "server"]
 _POINTSMAN = Path(sys.executable).parent / "pointsman"
