@@ -52,7 +52,7 @@ def _say_dropped(draft: Draft, owed: Iterable[Owed]) -> None:
         if effect.id in left or is_settled(draft.seen.effects.get(effect.id)):
             continue
         reason, about = _LOST.get(effect.kind, ("EffectLost", ""))
-        message = f"{effect.payload.get(about, effect.id)}: dropped, because {MOST_OWED} newer effects are still owed"
+        message = f"{effect.payload.get(about, effect.id)}: dropped, because {MOST_OWED} other effects are still owed"
         draft.event(reason, message, warning=True)
 
 
