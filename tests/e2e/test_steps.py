@@ -186,7 +186,7 @@ async def test_before_its_switch_a_version_is_judged_by_copies_and_afterwards_by
     }
     first = await shop.given(
         traffic=traefik(shop),
-        strategy={"blueGreen": {**strategy, "keepOld": "5s"}},
+        strategy={"blueGreen": {**strategy, "keepOld": "20s"}},  # looks have to come in that time, on a busy machine too
         analysis=analysis,
         drain=SHORT_DRAIN,
     )
@@ -213,6 +213,7 @@ async def test_before_its_switch_a_version_is_judged_by_copies_and_afterwards_by
     counted_copies = [look["rows"]["errors"][1] for look in copied if look.get("copies") == 50]
     measured("copies", counted_copies)
     assert sum(counted_copies) > 0, "proven by what was copied: the rest of its time it had nothing"
+    measured("looks_after", len(looks[own]))
     assert {look["weight"] for look in looks[own]} == {100}
     assert looks[own][0]["from"] >= copied[-1]["to"], "what the copies showed was looked at to the end"
     measured("message", rejected["message"])
