@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from controller.api.effect import Owed
 from controller.api.notice import Incident, State, Topic
 from controller.api.notify import Notify
+from controller.api.status import Status
 from controller.rollout.draft import Draft
 
 MOST = 10
@@ -67,7 +68,7 @@ def follow(draft: Draft, lasting: Iterable[Thing], is_news: Callable[[Thing], bo
                 incident = replace(incident, notified=(*incident.notified, target.name))
         kept.append(incident)
     for incident in known.values():
-        yield from _ended(draft, incident, hearing)
+        yield from _ended(draft.status, incident, hearing, draft.now)
     notified = {name for incident in kept[-MOST:] for name in incident.notified}
     alerted = [target for target in draft.seen.spec.notify if target.name in notified and target.hears_ends]
     draft.update(incidents=tuple(kept[-MOST:]), alerted=tuple(_as_alerted(target) for target in alerted))
@@ -84,6 +85,13 @@ def begin(draft: Draft, lasting: Iterable[Thing], is_news: Callable[[Thing], boo
         if thing.about not in known
     ]
     draft.update(incidents=(*kept, *new)[:MOST])
+
+
+def ends(status: Status, now: float) -> Iterator[Announcement]:
+    """Of all that lasts, to whoever was notified of it."""
+    hearing = {target.name: target for target in status.alerted}
+    for incident in status.incidents:
+        yield from _ended(status, incident, hearing, now)
 
 
 def superseded(owed: Iterable[Owed], announcements: Iterable[Announcement]) -> Iterator[Owed]:
@@ -117,12 +125,11 @@ def _has_acted(draft: Draft, thing: Thing) -> bool:
     return pushed or any(answer.accepted for answer in draft.answers)
 
 
-def _ended(draft: Draft, incident: Incident, hearing: Mapping[str, Notify]) -> Iterator[Announcement]:
-    status = draft.status
+def _ended(status: Status, incident: Incident, hearing: Mapping[str, Notify], now: float) -> Iterator[Announcement]:
     thing = Thing(incident.topic, status.reason, status.message, incident.revision, about=incident.about)
     for name in incident.notified:
         if name in hearing:
-            yield Announcement(hearing[name], thing, State.RESOLVED, draft.now - incident.since)
+            yield Announcement(hearing[name], thing, State.RESOLVED, now - incident.since)
 
 
 def _hearing(draft: Draft) -> dict[str, Notify]:

@@ -16,7 +16,7 @@ from controller.api.notice import MOST_MESSAGE, REASONS_OF_TROUBLE, Notice, Stat
 from controller.api.notify import Notify
 from controller.api.phase import Phase
 from controller.api.reasons import Reason
-from controller.api.status import KEPT, Notified
+from controller.api.status import KEPT, Notified, Status
 from controller.api.what_runs import NOTIFY
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Refused, Retrying
@@ -33,7 +33,7 @@ QUIET_S = 3_600.0
 def announcements(draft: Draft) -> tuple[Announcement, ...]:
     """Whom to notify of what. The status is summarized already."""
     if draft.seen.deleting:
-        # alerts know nothing of the Release, and would stay open for ever
+        # the status is written with them before it goes; `at_the_end` finds what of it was never decided
         return tuple(follow(draft, (), lambda _: False))
     if NOTIFY in draft.seen.spec.unread:
         if draft.seen.notify_problem:
@@ -178,8 +178,8 @@ def _is_news(draft: Draft, thing: Thing) -> bool:
     return True
 
 
-def effect_of(draft: Draft, announcement: Announcement) -> Effect:
-    status, target, thing = draft.status, announcement.target, announcement.thing
+def effect_of(status: Status, announcement: Announcement, now: float) -> Effect:
+    target, thing = announcement.target, announcement.thing
     message = thing.message
     if target.after and announcement.state is State.OPEN:
         message = f"nobody has acted for {announcement.lasted_s / 60:.0f} min: {message}"
@@ -188,7 +188,7 @@ def effect_of(draft: Draft, announcement: Announcement) -> Effect:
         reason=thing.reason,
         message=message,
         revision=thing.revision,
-        at=times.to_seconds_text(draft.now),
+        at=times.to_seconds_text(now),
         attempt=status.attempts,
         stable=status.stable,
         evidence=thing.evidence,
@@ -196,7 +196,7 @@ def effect_of(draft: Draft, announcement: Announcement) -> Effect:
         incident=thing.about,
     )
     state = "" if announcement.state is State.OPEN else f".{announcement.state}"
-    name = f"{KIND}.{target.name}.{thing.topic}.{thing.revision}.{status.attempts}.{draft.now:.0f}{state}"
+    name = f"{KIND}.{target.name}.{thing.topic}.{thing.revision}.{status.attempts}.{now:.0f}{state}"
     longest = MOST_MESSAGE
     while True:
         payload = {"to": target.name, **_how(target), "notice": notice.to_raw(longest)}

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from controller.api import job
 from controller.api.effect import MOST_OWED, Owed
 from controller.api.git_origin import GIT
+from controller.api.reasons import Reason
 from controller.api.status import Status
 from controller.rollout import git_report, notices, pod_evidence
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Result, is_settled, owed_after
 from controller.rollout.git_report import report, still_reported
 from controller.rollout.git_rollback import not_written, with_outcome
-from controller.rollout.incidents import superseded
+from controller.rollout.incidents import ends, superseded
 from controller.rollout.jobs import keep_or_delete
 from controller.rollout.notices import announcements, effect_of, forward
 from controller.rollout.pod_evidence import still_owed
@@ -37,7 +38,7 @@ def owe(draft: Draft) -> None:
     owed = not_written(draft, still_owed(draft, forward(draft, seen.status.owed)))
     kept: tuple[Owed, ...] = tuple(keep_or_delete(draft, note_recorded(draft, still_reported(draft, owed))))
     announced = announcements(draft)
-    notes = [effect_of(draft, announcement) for announcement in announced]
+    notes = [effect_of(draft.status, announcement, draft.now) for announcement in announced]
     wanted = (*draft.effects, *notes, *report(draft), *record(draft))
     before = tuple(superseded(kept, announced))
     draft.update(owed=owed_after(before, wanted, seen.effects, draft.now, first_to_go={notices.KIND}))
@@ -65,3 +66,15 @@ def as_it_stands(status: Status, results: Mapping[str, Result]) -> Status:
         if not (item.effect.kind in _FOLLOWED_BY_NOTHING and item.effect.must_deliver and is_settled(result)):
             left.append(item)
     return status.changed(owed=tuple(left))
+
+
+def at_the_end(status: Status, now: float) -> tuple[Owed, ...]:
+    """What a Release leaves undelivered when it is gone, however it went. `status`: its last one.
+
+    Alerts know nothing of the Release, and would stay open for ever: their ends come first.
+    """
+    status = status.changed(reason=Reason.DELETING, message="the Release is deleted")
+    announced = tuple(ends(status, now))
+    notes = [Owed(effect_of(status, announcement, now), now) for announcement in announced]
+    left = superseded((item for item in status.owed if item.effect.must_deliver), announced)
+    return (*notes, *left)[:MOST_OWED]

@@ -46,7 +46,8 @@ class EventRouter:
         self._queues[request.kind].add(request)
 
     def on_event(self, event: Event) -> None:
-        if self.kube.is_own_write(event.body["metadata"]):
+        # the end is news also where a write of ours, which took the last finalizer, has brought it about
+        if not event.gone and self.kube.is_own_write(event.body["metadata"]):
             return
         for controller in self._controllers.values():
             if event.resource in controller.watches:

@@ -52,6 +52,7 @@ from controller.runtime.listeners import Listeners
 from controller.runtime.listening import listening
 from controller.runtime.notify_defaults import NotifyDefaults
 from controller.runtime.observer import Observer
+from controller.runtime.open_alerts import OpenAlerts
 from controller.runtime.reconciler import Reconciler
 from controller.runtime.release_metrics import ReleaseMetrics
 from controller.runtime.releases import ReleaseController, release_request
@@ -144,6 +145,7 @@ class Operator:
             runs=runs,
             sources=sources,
             outbox=outbox,
+            open_alerts=OpenAlerts(outbox, clock),
             clock=clock,
             hosts=hosts,
             config_maps=config_maps,

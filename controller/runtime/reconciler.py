@@ -43,6 +43,7 @@ from controller.runtime.executor import Executor
 from controller.runtime.listeners import NOBODY, Listeners
 from controller.runtime.notify_defaults import NotifyDefaults
 from controller.runtime.observer import Observer, World
+from controller.runtime.open_alerts import OpenAlerts
 from controller.runtime.pending_actions import PendingActions
 from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 
@@ -69,6 +70,7 @@ class Reconciler:
     runs: RunStore
     sources: Sources
     outbox: Outbox[Key]
+    open_alerts: OpenAlerts
     clock: Callable[[], float]
     hosts: HostNames
     config_maps: ConfigMaps
@@ -149,6 +151,7 @@ class Reconciler:
         release = {**release, "metadata": dict(release["metadata"])}  # what is cached is not ours to change
         self._versions[key] = release["metadata"]["resourceVersion"]
         status = _of_known_routers(status_from_raw(release.get("status", {})))
+        self.open_alerts.keep(key, release, status)
         try:
             spec = parse_release(key.name, release["spec"], registry.kinds())
         except SpecError as error:
@@ -313,11 +316,13 @@ class Reconciler:
         try:
             answer = await self.cache.replace(RELEASES, body, "status")
         except NotFoundError:
+            self.open_alerts.keep(key, release, status)  # whose ends are handed over by this pass
             return
         # what is written next in this pass is decided on this version
         release["metadata"]["resourceVersion"] = self._versions[key] = answer["metadata"]["resourceVersion"]
         release["status"] = raw
         self._written[key] = asyncio.get_running_loop().time()
+        self.open_alerts.keep(key, release, status)
         self.listeners.status(key, status)
 
     def _is_due(self, key: Key) -> bool:
@@ -337,7 +342,7 @@ class Reconciler:
         self.runs.forget(key)
         self.analysis.forget(key)
         self.sources.forget(key)
-        self.outbox.forget(key)
+        self.open_alerts.gone(key)
         self.hosts.forget(key)
         self.listeners.forget(key)
         self.alerts.forget(key)
