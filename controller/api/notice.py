@@ -13,7 +13,7 @@ from controller.api.text import one_line
 
 MOST_MESSAGE = 1024
 _MOST_REASON = 63
-_MOST_EVIDENCE = 256
+MOST_EVIDENCE = 256
 
 
 class Topic(StrEnum):
@@ -47,7 +47,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Incident:
-    """Something that lasts, and who was notified of it."""
+    """Something that lasts, and who was notified of it; or something that happened while nobody knew whom to notify."""
 
     about: str
     topic: Topic
@@ -59,6 +59,15 @@ class Incident:
     acknowledged: bool = False
     quiet: bool = False
     """People have heard of the same lately: only those who wait for it to last are notified."""
+    reason: str = ""
+    """Of what happened, with the next three: the status says something else by the time it is sent."""
+    message: str = ""
+    evidence: str = ""
+    attempt: int = 0
+
+    @property
+    def lasts(self) -> bool:
+        return self.topic in LASTING
 
 
 _STATES = tuple(str(state) for state in State)
@@ -86,7 +95,7 @@ class Notice:
     at: str = field(Text(40), "When, in RFC 3339.")
     attempt: int = field(Integer(0), "The number of the rollout.", default=Absent(0))
     stable: str = field(Text(_MOST_REASON), "The version that is stable now.", default=Absent(""))
-    evidence: str = field(Text(_MOST_EVIDENCE), "The counts.", default=Absent(""))
+    evidence: str = field(Text(MOST_EVIDENCE), "The counts.", default=Absent(""))
     state: State = field(
         Word(_STATES), "Of what lasts: whether it still does.", default=Absent(State.OPEN), convert=State
     )
@@ -104,7 +113,7 @@ class Notice:
             "at": self.at,
             "attempt": self.attempt,
             "stable": self.stable,
-            "evidence": one_line(self.evidence, min(longest, _MOST_EVIDENCE)),
+            "evidence": one_line(self.evidence, min(longest, MOST_EVIDENCE)),
         } | ({"incident": self.incident, "state": str(self.state)} if self.incident else {})
 
 

@@ -83,6 +83,7 @@ _CLOCK = {
     "paused_since": "pausedSince",
 }
 _GIT = {"commit": "commit", "branch": "branch", "pull_request": "pullRequest", "note": "note"}
+_HAPPENED = ("reason", "message", "evidence", "attempt")
 _AWAITED_PERSON = {"AwaitingApproval", "AwaitingTraffic", "Suspicious", "Unproven"}
 _START_BLOCKED = {"NoCapacity", "ImagePull", "Suspended"}
 
@@ -281,15 +282,16 @@ def _incident_to_raw(item: Incident) -> dict[str, Any]:
         "since": times.to_text(item.since),
         "notified": list(item.notified),
     }
-    return raw | {key: True for key in ("acknowledged", "quiet") if getattr(item, key)}
+    raw |= {key: True for key in ("acknowledged", "quiet") if getattr(item, key)}
+    return raw | {key: getattr(item, key) for key in _HAPPENED if getattr(item, key)}
 
 
 def _incident_from_raw(raw: Mapping[str, Any]) -> Incident:
-    flags = {key: bool(raw.get(key)) for key in ("acknowledged", "quiet")}
+    more: dict[str, Any] = {key: bool(raw.get(key)) for key in ("acknowledged", "quiet")}
+    more |= {key: raw[key] for key in _HAPPENED if key in raw}
     notified = tuple(raw.get("notified", ()))
-    return Incident(
-        raw["about"], Topic(raw["topic"]), raw["revision"], times.from_text(raw["since"]), notified, **flags
-    )
+    since = times.from_text(raw["since"])
+    return Incident(raw["about"], Topic(raw["topic"]), raw["revision"], since, notified, **more)
 
 
 def _number(value: float) -> float | int:

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from controller.api.effect import Owed
-from controller.api.notice import Incident, State, Topic
+from controller.api.notice import MOST_EVIDENCE, MOST_MESSAGE, Incident, State, Topic
 from controller.api.notify import Notify
 from controller.api.status import Status
+from controller.api.text import one_line
 from controller.rollout.draft import Draft
 
 MOST = 10
+KEPT_S = 86_400.0
+"""A notification that could not be sent for so long is given up."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Thing:
     evidence: str = ""
     about: str = ""
     """What it is told apart by while it lasts; empty: it does not last."""
+    at: float | None = None
+    """When it happened, in seconds since the epoch; None: now."""
+    attempt: int | None = None
+    """The number of the rollout; None: of the one under way, or the last one."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,10 @@ def follow(draft: Draft, lasting: Iterable[Thing], is_news: Callable[[Thing], bo
     draft.update(incidents=tuple(kept[-MOST:]), alerted=tuple(_as_alerted(target) for target in alerted))
 
 
-def begin(draft: Draft, lasting: Iterable[Thing], is_news: Callable[[Thing], bool]) -> None:
-    """While nobody knows whom to tell: what begins now is told once that is known, if it lasts until then."""
+def begin(draft: Draft, lasting: Iterable[Thing], happened: Iterable[Thing], is_news: Callable[[Thing], bool]) -> None:
+    """While nobody knows whom to tell: what begins now is told once that is known, if it lasts until then, and so is
+    what happened, for a day. That takes no room from what lasts; beyond MOST the oldest of it goes.
+    """
     things = {thing.about: thing for thing in lasting}
     kept = [one for one in draft.status.incidents if one.notified or one.about in things]
     known = {one.about for one in kept}
@@ -84,7 +93,39 @@ def begin(draft: Draft, lasting: Iterable[Thing], is_news: Callable[[Thing], boo
         for thing in things.values()
         if thing.about not in known
     ]
-    draft.update(incidents=(*kept, *new)[:MOST])
+    going_on = (*kept, *new)[:MOST]
+    waiting = [one for one in draft.status.incidents if not one.lasts]
+    waiting += [_as_happened(draft, thing) for thing in happened]
+    fresh = [one for one in waiting if draft.now - one.since <= KEPT_S]
+    fitting = fresh[max(0, len(fresh) - (MOST - len(going_on))) :]
+    for one in waiting:
+        if one not in fitting:
+            until = "for a day" if one not in fresh else "before newer ones took its place"
+            said = f"{one.topic} of {one.revision}: it was not known {until} whom to notify: {one.message}"
+            draft.event("NotificationLost", said, warning=True)
+    draft.update(incidents=(*going_on, *fitting))
+
+
+def late(draft: Draft) -> Iterator[Thing]:
+    """What happened while nobody knew whom to tell. It is an incident no longer once `follow` has been there."""
+    for one in draft.status.incidents:
+        if not one.lasts:
+            yield Thing(
+                one.topic, one.reason, one.message, one.revision, one.evidence, at=one.since, attempt=one.attempt
+            )
+
+
+def _as_happened(draft: Draft, thing: Thing) -> Incident:
+    return Incident(
+        f"{thing.topic}:{thing.revision}:{draft.status.attempts}",
+        thing.topic,
+        thing.revision,
+        draft.now,
+        reason=str(thing.reason),
+        message=one_line(thing.message, MOST_MESSAGE),
+        evidence=one_line(thing.evidence, MOST_EVIDENCE),
+        attempt=draft.status.attempts,
+    )
 
 
 def ends(status: Status, now: float) -> Iterator[Announcement]:

@@ -21,11 +21,11 @@ from controller.api.what_runs import NOTIFY
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Refused, Retrying
 from controller.rollout.git_rollback import FAILING
-from controller.rollout.incidents import Announcement, Thing, begin, follow
+from controller.rollout.incidents import KEPT_S, Announcement, Thing, begin, follow, late
 
 KIND = "notify"
-KEPT_S = 86_400.0
-"""A notification that could not be delivered for so long is given up."""
+_KNOWN_AGAIN_S = 60.0
+"""No watch shows that the namespace's targets can be read again."""
 QUIET_S = 3_600.0
 """Trouble that comes and goes is notified of once in this time."""
 
@@ -38,11 +38,13 @@ def announcements(draft: Draft) -> tuple[Announcement, ...]:
     if NOTIFY in draft.seen.spec.unread:
         if draft.seen.notify_problem:
             draft.announce("NotifyUnknown", f"nobody is notified: {draft.seen.notify_problem}")
-        begin(draft, tuple(_lasting(draft)), lambda thing: _is_news(draft, thing))
+        begin(draft, tuple(_lasting(draft)), tuple(_once(draft)), lambda thing: _is_news(draft, thing))
+        if draft.seen.notify_problem and draft.status.incidents:
+            draft.again(_KNOWN_AGAIN_S)
         return ()
     once = [
         Announcement(target, thing)
-        for thing in _once(draft)
+        for thing in (*late(draft), *_once(draft))
         for target in draft.seen.spec.notify
         if thing.topic in target.topics
     ]
@@ -180,6 +182,8 @@ def _is_news(draft: Draft, thing: Thing) -> bool:
 
 def effect_of(status: Status, announcement: Announcement, now: float) -> Effect:
     target, thing = announcement.target, announcement.thing
+    at = now if thing.at is None else thing.at
+    attempt = status.attempts if thing.attempt is None else thing.attempt
     message = thing.message
     if target.after and announcement.state is State.OPEN:
         message = f"nobody has acted for {announcement.lasted_s / 60:.0f} min: {message}"
@@ -188,15 +192,15 @@ def effect_of(status: Status, announcement: Announcement, now: float) -> Effect:
         reason=thing.reason,
         message=message,
         revision=thing.revision,
-        at=times.to_seconds_text(now),
-        attempt=status.attempts,
+        at=times.to_seconds_text(at),
+        attempt=attempt,
         stable=status.stable,
         evidence=thing.evidence,
         state=announcement.state,
         incident=thing.about,
     )
     state = "" if announcement.state is State.OPEN else f".{announcement.state}"
-    name = f"{KIND}.{target.name}.{thing.topic}.{thing.revision}.{status.attempts}.{now:.0f}{state}"
+    name = f"{KIND}.{target.name}.{thing.topic}.{thing.revision}.{attempt}.{at:.0f}{state}"
     longest = MOST_MESSAGE
     while True:
         payload = {"to": target.name, **_how(target), "notice": notice.to_raw(longest)}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.api import times
 from controller.api.notify import Notify
 from controller.api.what_runs import NOTIFY
 from controller.rollout.effect import Answered
@@ -16,8 +17,8 @@ def told(world):
     return [item.effect.payload["notice"]["topic"] for item in world.release.owed if item.effect.kind == "notify"]
 
 
-def unknown(given):
-    return replace(given, spec=replace(given.spec, notify=(), unread=frozenset({NOTIFY})))
+def becomes_unknown(world):
+    world.spec = replace(world.spec, notify=(), unread=frozenset({NOTIFY}))
 
 
 def becomes_known(world, *targets):
@@ -36,7 +37,8 @@ def told_once(world, topic):
 
 @pytest.fixture
 def rolled_back(world):
-    world.given(unknown(release().on("v2")))
+    world.given(release().on("v2"))
+    becomes_unknown(world)
     world.crash_loop("v2")
     world.advance(seconds=5)
     assert told(world) == []
@@ -56,7 +58,8 @@ def test_who_does_not_ask_for_it_is_not_told(rolled_back):
 
 
 def test_a_wait_for_a_person_is_told_later_and_once(world):
-    world.given(unknown(release([weight(5), approve()])))
+    world.given(release([weight(5), approve()]))
+    becomes_unknown(world)
     world.commit("v2")
     world.until(lambda: world.release.reason == "AwaitingApproval")
     becomes_known(world, TEAM)
@@ -67,3 +70,83 @@ def test_what_is_over_before_is_told_to_nobody(rolled_back):
     rolled_back.commit("v1")
     rolled_back.until(lambda: rolled_back.release.phase == "Healthy")
     assert rolled_back.release.incidents == ()
+
+
+ALL = replace(TEAM, topics=frozenset({"Started", "Promoted", "AwaitingApproval"}))
+ON_CALL = Notify("rota", frozenset({"AwaitingApproval"}), "pagerduty", {"url": "http://alerts.qa/"}, hears_ends=True)
+
+
+def promote(world, *versions):
+    for version in versions:
+        world.commit(version)
+        world.until(lambda: world.release.stable == world.target and world.release.phase == "Healthy")
+
+
+@pytest.fixture
+def promoted(world):
+    world.given(release([weight(20)], metrics=()))
+    becomes_unknown(world)
+    began = world.cluster.now
+    promote(world, "v2")
+    world.began, world.over = began, world.cluster.now
+    world.advance(minutes=30)
+    assert told(world) == []
+    return world
+
+
+def test_a_start_and_a_promotion_are_told_later_and_once(promoted):
+    promoted.restart()
+    becomes_known(promoted, ALL)
+    notices = [item.effect.payload["notice"] for item in promoted.release.owed if item.effect.kind == "notify"]
+    started, done = sorted(notices, key=lambda notice: notice["at"])
+    assert (started["topic"], done["topic"]) == ("Started", "Promoted")
+    assert done["message"] == "v2 instead of v1 has all of the traffic"
+    assert "incident" not in done, "nothing of it lasts"
+    assert (started["attempt"], done["attempt"]) == (1, 1)
+    happened = [times.from_text(notice["at"]) for notice in (started, done)]
+    assert promoted.began <= happened[0] < happened[1] <= promoted.over
+    deliver(promoted)
+    assert promoted.release.incidents == ()
+
+
+def deliver(world):
+    world.effects |= {item.effect.id: Answered({}) for item in world.release.owed if item.effect.kind == "notify"}
+    world.advance(seconds=5)
+    world.restart()
+    world.advance(seconds=5)
+    assert told(world) == []
+
+
+def test_who_does_not_ask_for_promotions_is_not_told_of_them_later(promoted):
+    becomes_known(promoted, TEAM)
+    assert told(promoted) == []
+    assert promoted.release.incidents == ()
+
+
+def test_after_a_day_it_is_given_up_and_that_is_said(promoted):
+    promoted.advance(minutes=24 * 60)
+    assert promoted.release.incidents == ()
+    lost = [event for event in promoted.cluster.events if event.reason == "NotificationLost"]
+    assert [event.message.partition(":")[0] for event in lost] == ["Started of v2", "Promoted of v2"]
+    becomes_known(promoted, ALL)
+    assert told(promoted) == []
+
+
+def test_it_takes_no_more_room_than_there_is_and_no_alert_loses_its_own(world):
+    found = release([weight(20), approve()], metrics=())
+    world.given(replace(found, spec=replace(found.spec, notify=(ON_CALL,))))
+    world.commit("v2")
+    world.until(lambda: world.release.reason == "AwaitingApproval")
+    deliver(world)
+    open_alert = world.release.incidents[0].about
+    becomes_unknown(world)
+    for number in range(3, 20):
+        world.commit(f"v{number}")
+        world.until(lambda: world.release.reason == "AwaitingApproval" and world.release.canary == world.target)
+        assert len(world.release.incidents) <= 10
+    assert open_alert in {one.about for one in world.release.incidents}
+    assert "v19" in {one.revision for one in world.release.incidents if one.topic == "Started"}
+    assert any(event.reason == "NotificationLost" for event in world.cluster.events)
+    becomes_known(world, ON_CALL)
+    ended = [item.effect.payload["notice"] for item in world.release.owed if item.effect.kind == "notify"]
+    assert (open_alert, "resolved") in {(notice["incident"], notice["state"]) for notice in ended}

@@ -1,0 +1,47 @@
+"""A default that cannot be read loses no notification, and nothing else has to happen once it is mended."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.api.resources import CONFIG_MAPS, RELEASES
+from controller.effects import notify
+from controller.effects.carrier import CarriedOut
+from tests.unit.runtime.fault_world import SHOP, World, release, run
+
+TEXT = "- {name: team, topics: [Started, Promoted, RolledBack], webhook: {url: 'https://hooks.qa/x'}}"
+UNREADABLE = "- {name: team}"
+
+
+def default(text: str) -> dict[str, object]:
+    return {"metadata": {"name": "pointsman-notify", "namespace": SHOP}, "data": {"notify": text}}
+
+
+@pytest.fixture
+def got(monkeypatch):
+    found: list[str] = []
+
+    class Receiver:
+        async def carry_out(self, owner, effect):
+            found.append(effect.payload["notice"]["topic"])
+            return CarriedOut({})
+
+    monkeypatch.setattr(notify, "create", lambda _: Receiver())
+    return found
+
+
+def test_what_happened_meanwhile_is_told_within_two_minutes_of_the_mend(got):
+    async def story(world: World) -> None:
+        world.create(CONFIG_MAPS, default(UNREADABLE))
+        world.create(RELEASES, release("web", {"weight": 20}))
+        world.start()
+        await world.until_phase("web", "Healthy", 1)
+        world.commit("web", 2)
+        await world.until_phase("web", "Healthy", 2)
+        assert got == []
+        answer = world.api.handle("PUT", CONFIG_MAPS.path(SHOP, "pointsman-notify"), {}, default(TEXT))
+        assert answer.status == 200
+        await world.until(lambda: len(got) >= 3, 125)
+        assert sorted(got) == ["Promoted", "Promoted", "Started"], "the first version is no rollout"
+
+    run(story)
