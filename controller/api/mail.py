@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,3 +21,5 @@ class MailServer:
     username: str = ""
     """Empty: no login."""
     password: str = field(default="", repr=False)
+    trust: ssl.SSLContext | None = field(default=None, repr=False)
+    """Whose certificates are believed; None: those of the image."""

@@ -45,6 +45,7 @@ class NotifierConfig(Protocol):
     """What a notifier declares: a `record`, with the secrets that it needs.
 
     With `alerts: ClassVar[bool] = True` it is notified only of what lasts, and of its end.
+    A secret is one line of ASCII, but for those that `as_they_are: ClassVar[tuple[str, ...]]` names.
     """
 
     def secrets(self) -> Mapping[str, SecretRef]:

@@ -11,13 +11,13 @@ import ssl
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
-from functools import cache
 
 import aiosmtplib
 
 from controller.api.mail import MailServer, TlsMode
 from controller.effects.carrier import EffectFailedError
 from controller.outward.addresses import Addresses
+from controller.outward.tls import tls
 from controller.ports import TargetError
 
 _TIMEOUT_S = 10.0
@@ -67,7 +67,7 @@ async def _hand_in(connection: socket.socket, server: MailServer, message: Email
         sock=connection,
         use_tls=server.tls is TlsMode.IMPLICIT,
         start_tls=False,
-        tls_context=_tls(),
+        tls_context=server.trust or tls(),
         timeout=_TIMEOUT_S,
         # RFC 5321, 4.1.3: who has no name says its address
         local_hostname=f"[IPv6:{address}]" if ":" in address else f"[{address}]",
@@ -80,7 +80,7 @@ async def _hand_in(connection: socket.socket, server: MailServer, message: Email
                 raise EffectFailedError(
                     f"{server.host} offers no STARTTLS on port {server.port}; correct port or tls, nothing was sent"
                 )
-            await smtp.starttls(server_hostname=server.host, tls_context=_tls())
+            await smtp.starttls(server_hostname=server.host, tls_context=server.trust or tls())
             await smtp.ehlo()
         if server.username:
             await _log_in(smtp, server)
@@ -129,8 +129,3 @@ def _cause(error: Exception) -> str:
             return error.strerror or type(error).__name__
         case _:
             return type(error).__name__
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()

@@ -31,7 +31,7 @@ from controller.effects.carrier import (
 )
 from controller.effects.mailing import mail
 from controller.effects.posting import post
-from controller.effects.secret_values import RULE, secret_value
+from controller.effects.secret_values import RULE, secret_text, secret_value
 from controller.effects.wording import escapes_of, wording
 from controller.outward.addresses import Addresses
 from controller.ports import NotifierContext
@@ -72,8 +72,9 @@ class Notify:
 
     async def carry_out(self, owner: Owner, effect: Effect) -> CarriedOut:
         payload, target = _read(effect)
+        as_they_are = getattr(target.config, "as_they_are", ())
         secrets = {
-            name: await secret_value(self._context.kube, owner.namespace, ref)
+            name: await (secret_text if name in as_they_are else secret_value)(self._context.kube, owner.namespace, ref)
             for name, ref in target.config.secrets().items()
         }
         module = registry.modules("notifiers")[target.kind]

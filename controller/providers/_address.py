@@ -1,9 +1,7 @@
-"""Where a source is, how long it may take, who asks, and which certificates it is believed: what several kinds have."""
+"""Where a source is, how long it may take, and who asks: what several kinds have."""
 
 from __future__ import annotations
 
-import ssl
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,22 +46,6 @@ WHOLE_LOGIN = Rule(
     says="and passwordSecretRef go together: set both or neither",
 )
 """Of a record with the fields `username` and `password_secret`."""
-
-
-@cache
-def tls() -> ssl.SSLContext:
-    """With the certificates of the image."""
-    return ssl.create_default_context()
-
-
-def tls_of(certificates: str) -> ssl.SSLContext:
-    """Besides those of the image believes these, in PEM. Raises ValueError."""
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(cadata=certificates)
-    except ssl.SSLError as error:
-        raise ValueError("is no certificate in PEM") from error
-    return context
 
 
 def sendable(secret: str) -> str:

@@ -29,6 +29,7 @@ from botocore.exceptions import BotoCoreError
 from controller.api.fields import Absent, Place, Rule, field, record
 from controller.api.secret import SecretRef
 from controller.api.shapes import Duration, Record, Text
+from controller.outward.tls import tls
 from controller.ports import (
     BrokenMetricError,
     MetricProvider,
@@ -39,7 +40,7 @@ from controller.ports import (
     SourceOutageError,
     Window,
 )
-from controller.providers._address import ADDRESS, TIMEOUT, TIMEOUT_SAYS, sendable, tls
+from controller.providers._address import ADDRESS, TIMEOUT, TIMEOUT_SAYS, sendable
 from controller.providers._http import BoundedClient, asking
 from controller.providers._languages import Dialect
 from controller.providers._promql import COLUMNS, MOST_LINES, edges, records_of

@@ -19,6 +19,7 @@ from controller.api.fields import Absent, Rule, field, record
 from controller.api.secret import SecretRef
 from controller.api.shapes import Duration, Integer, Record, Text, Word
 from controller.api.urls import HTTP_URL
+from controller.outward.tls import tls
 from controller.ports import (
     BrokenMetricError,
     MetricProvider,
@@ -30,7 +31,7 @@ from controller.ports import (
     Window,
 )
 from controller.providers import _alerts
-from controller.providers._address import sendable, tls
+from controller.providers._address import sendable
 from controller.providers._frames import FrameShapeError
 from controller.providers._grafana_models import ASKING, Found, Questions, questions
 from controller.providers._http import BoundedClient, asking

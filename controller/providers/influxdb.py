@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from controller.api.fields import field, record
 from controller.api.secret import SecretRef
 from controller.api.shapes import Record, Text
+from controller.outward.tls import tls
 from controller.ports import (
     BrokenMetricError,
     MetricProvider,
@@ -20,7 +21,7 @@ from controller.ports import (
     SourceOutageError,
     Window,
 )
-from controller.providers._address import ADDRESS, TIMEOUT, TIMEOUT_SAYS, sendable, tls
+from controller.providers._address import ADDRESS, TIMEOUT, TIMEOUT_SAYS, sendable
 from controller.providers._flux import FluxClient
 from controller.providers._http import asking
 from controller.providers._influxql import InfluxQLClient

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from controller.api.fields import Absent, field, record
 from controller.api.secret import SecretRef
 from controller.api.shapes import Record, Text
+from controller.outward.tls import tls
 from controller.ports import MetricProvider, NoData, Query, Resolve, Samples, SourceOutageError, Window
-from controller.providers._address import ADDRESS, TIMEOUT, TIMEOUT_SAYS, WHOLE_LOGIN, tls
+from controller.providers._address import ADDRESS, TIMEOUT, TIMEOUT_SAYS, WHOLE_LOGIN
 from controller.providers._http import asking
 from controller.providers._influxql import InfluxQLClient
 from controller.providers._languages import windowed

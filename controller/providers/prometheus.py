@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from controller.api.fields import Absent, Rule, field, record
 from controller.api.secret import SecretRef
 from controller.api.shapes import Record, Text
+from controller.outward.tls import tls, tls_of
 from controller.ports import MetricProvider, NoData, Query, Resolve, Samples, SourceOutageError, Window
-from controller.providers._address import ADDRESS, TIMEOUT, TIMEOUT_SAYS, WHOLE_LOGIN, sendable, tls, tls_of
+from controller.providers._address import ADDRESS, TIMEOUT, TIMEOUT_SAYS, WHOLE_LOGIN, sendable
 from controller.providers._http import BoundedClient, asking, together
 from controller.providers._promql import PROMQL, Answer, Series, counted, lines_of, series_of
 from controller.providers._rows import samples

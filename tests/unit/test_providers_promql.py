@@ -295,10 +295,11 @@ async def test_what_a_refusal_means(status, body, error, sentence):
     assert sentence in str(caught.value)
 
 
-def test_certificates_that_are_none_name_their_secret():
+@pytest.mark.parametrize("wrong", ["nonsense", "", "sésame"])
+def test_certificates_that_are_none_name_their_secret(wrong):
     one = config(caSecretRef={"name": "ca", "key": "ca.crt"})
     with pytest.raises(SourceOutageError, match=r"key ca.crt of Secret ca is no certificate in PEM"):
-        prometheus.create(one, {"certificates": "nonsense"}, None)
+        prometheus.create(one, {"certificates": wrong}, None)
 
 
 def test_a_token_that_no_header_takes_names_its_secret():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from collections.abc import Mapping
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from controller.api import times
 from controller.api.fields import Absent, Rule, field, record
@@ -16,6 +17,8 @@ from controller.api.mail import MailServer, TlsMode
 from controller.api.notice import Notification
 from controller.api.secret import SecretRef
 from controller.api.shapes import Integer, List, Record, Text, Word
+from controller.effects.carrier import EffectFailedError
+from controller.outward.tls import tls_of
 from controller.ports import NotifierContext
 
 KIND = "email"
@@ -28,6 +31,7 @@ EXAMPLE: dict[str, Any] = {
 }
 _PORTS = {TlsMode.STARTTLS: 587, TlsMode.IMPLICIT: 465, TlsMode.NONE: 25}
 _MOST_SUBJECT = 200
+_PASSWORD, _CERTIFICATES = "password", "certificates"
 _ADDRESS = Text(
     254, 3, r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-zA-Z0-9]([a-zA-Z0-9.-]{0,188}[a-zA-Z0-9])?$",
     looks="an address such as team@example.com",
@@ -43,6 +47,11 @@ _ADDRESS = Text(
             test=lambda one: one.password_secret is None or one.tls is not TlsMode.NONE,
         ),
         Rule(
+            "caSecretRef needs tls: starttls or implicit, with none no certificate is looked at",
+            cel="!has(self.caSecretRef) || self.tls != 'none'",
+            test=lambda one: one.ca_secret is None or one.tls is not TlsMode.NONE,
+        ),
+        Rule(
             "username and passwordSecretRef go together",
             cel="has(self.username) == has(self.passwordSecretRef)",
             test=lambda one: bool(one.username) is (one.password_secret is not None),
@@ -50,6 +59,7 @@ _ADDRESS = Text(
     ],
 )
 class Config:
+    as_they_are: ClassVar[tuple[str, ...]] = (_CERTIFICATES,)
     host: str = field(
         Text(253, 1, r"^[a-zA-Z0-9]([-a-zA-Z0-9.:]*[a-zA-Z0-9])?$", looks="a host name"),
         "The SMTP server. Loopback, link-local and the API server are not called.",
@@ -73,16 +83,39 @@ class Config:
         default=Absent(),
         key="passwordSecretRef",
     )
+    ca_secret: SecretRef | None = field(
+        Record(SecretRef),
+        "Certificates, in PEM, that are believed besides the usual ones, in a Secret of the Release's namespace that "
+        "the operator may read.",
+        default=Absent(),
+        key="caSecretRef",
+    )
 
     def secrets(self) -> Mapping[str, SecretRef]:
-        return {} if self.password_secret is None else {"password": self.password_secret}
+        named = {_PASSWORD: self.password_secret, _CERTIFICATES: self.ca_secret}
+        return {name: reference for name, reference in named.items() if reference is not None}
 
 
 def create(config: Config, secrets: Mapping[str, str], context: NotifierContext) -> Email:
+    """Raises EffectFailedError for a Secret without certificates."""
     server = MailServer(
-        config.host, config.port or _PORTS[config.tls], config.tls, config.username, secrets.get("password", "")
+        config.host,
+        config.port or _PORTS[config.tls],
+        config.tls,
+        config.username,
+        secrets.get(_PASSWORD, ""),
+        _trust(config.ca_secret, secrets),
     )
     return Email(config, server, context)
+
+
+def _trust(reference: SecretRef | None, secrets: Mapping[str, str]) -> ssl.SSLContext | None:
+    if reference is None:
+        return None
+    try:
+        return tls_of(secrets[_CERTIFICATES])
+    except ValueError as error:
+        raise EffectFailedError(f"key {reference.key} of Secret {reference.name} {error}") from error
 
 
 class Email:

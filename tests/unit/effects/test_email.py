@@ -1,26 +1,30 @@
 """Mails against a real SMTP server."""
 
 import asyncio
+import base64
 import logging
 import ssl
 
 import pytest
 
 from controller.api.choice import OneOf
+from controller.api.effect import Effect
 from controller.api.fields import Place
 from controller.api.mail import MailServer, TlsMode
 from controller.api.notice import Notice, Notification, Topic
 from controller.api.notify import NOTIFY
 from controller.api.reading import SpecError
-from controller.effects import mailing
-from controller.effects.carrier import EffectFailedError
+from controller.effects import mailing, notify
+from controller.effects.carrier import EffectContext, EffectFailedError
 from controller.effects.notifiers import email
+from controller.kube.objects import Key
 from controller.outward.addresses import Addresses
 from controller.ports import NotifierContext
 from controller.registry import kinds
 from hack.node.pki import Authority
 from tests.gate import LOOPBACK_NETWORK, answer, gate
 from tests.mail_server import PASSWORD, USER, mail_server
+from tests.unit.effects.calling import NoPods
 
 ID = "notify.team.RolledBack.bbbbbbbbbb.3.1767225600"
 
@@ -57,7 +61,7 @@ def server_tls(authority):
 @pytest.fixture
 def believed(authority, monkeypatch):
     """As SSL_CERT_FILE does it for the operator's process."""
-    monkeypatch.setattr(mailing, "_tls", lambda: ssl.create_default_context(cafile=str(authority.pair.certificate)))
+    monkeypatch.setattr(mailing, "tls", lambda: ssl.create_default_context(cafile=str(authority.pair.certificate)))
 
 
 async def send(box, tls="none", *, addresses=LOOPBACK, password="", about=None, **fields):
@@ -145,6 +149,61 @@ async def test_a_certificate_that_nobody_signed_ends_it(mode, server_tls):
     assert box.mails == []
 
 
+class Certificates(NoPods):
+    """The Secret `relay-ca` with one key."""
+
+    def __init__(self, certificates):
+        self._data = {"ca.crt": base64.b64encode(certificates.encode()).decode()}
+
+    async def find(self, resource, namespace, name):
+        assert (resource.plural, namespace, name) == ("secrets", "shop", "relay-ca")
+        return {"data": self._data}
+
+
+async def send_as_owed(box, mode, certificates):
+    """From the payload in the status on: what is in the Secret has to come through."""
+    config = {"host": "127.0.0.1", "port": box.port, "from": "pointsman@shop.qa", "to": ["team@shop.qa"], "tls": mode}
+    if certificates is not None:
+        config["caSecretRef"] = {"name": "relay-ca", "key": "ca.crt"}
+    payload = {"to": "team", "notifier": "email", "config": config, "notice": notify.EXAMPLE["notice"]}
+    carrier = notify.create(EffectContext(Certificates(certificates or ""), LOOPBACK))
+    async with asyncio.timeout(30):
+        await carrier.carry_out(Key("shop", "web"), Effect(ID, "notify", payload))
+
+
+@pytest.mark.parametrize("mode", ["starttls", "implicit"])
+async def test_a_server_of_a_private_authority_gets_mail_with_its_certificate_only(mode, server_tls, authority):
+    certificates = authority.pair.certificate.read_text()
+    async with mail_server(**{mode: server_tls}) as box:
+        with pytest.raises(EffectFailedError, match="did not take the mail: its certificate is not believed"):
+            await send_as_owed(box, mode, None)
+        assert box.mails == []
+        await send_as_owed(box, mode, certificates)
+    assert box.encrypted == [True]
+
+
+@pytest.mark.parametrize("mode", ["starttls", "implicit"])
+async def test_another_authority_is_no_help(mode, server_tls, tmp_path):
+    other = Authority(tmp_path)
+    other.create()
+    async with mail_server(**{mode: server_tls}) as box:
+        with pytest.raises(EffectFailedError, match="its certificate is not believed"):
+            await send_as_owed(box, mode, other.pair.certificate.read_text())
+    assert box.mails == []
+
+
+NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nsesame\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("wrong", ["sesame", "", "sésame", NO_CERTIFICATE])
+async def test_what_is_no_certificate_is_said_and_nothing_is_sent(wrong, server_tls):
+    async with mail_server(starttls=server_tls) as box:
+        with pytest.raises(EffectFailedError) as caught:
+            await send_as_owed(box, "starttls", wrong)
+    assert str(caught.value) == "key ca.crt of Secret relay-ca is no certificate in PEM"
+    assert box.mails == []
+
+
 async def test_a_server_without_starttls_gets_nothing():
     async with mail_server(logins=False) as box:
         said = await failure(box, "starttls", password=PASSWORD)
@@ -209,6 +268,7 @@ async def test_addresses_of_the_operators_own_machine_are_not_called():
     ("fields", "said"),
     [
         ({"tls": "none", "username": "a", "passwordSecretRef": {"name": "a"}}, "passwordSecretRef needs tls: starttls"),
+        ({"tls": "none", "caSecretRef": {"name": "a"}}, "caSecretRef needs tls: starttls"),
         ({"username": "a"}, "username and passwordSecretRef go together"),
         ({"to": ["a\r\nb@c.qa"]}, "to[0]: 'a\\r\\nb@c.qa' is not an address such as"),
         ({"to": ["a@c.qa\n"]}, "to[0]: 'a@c.qa\\n' is not an address such as"),

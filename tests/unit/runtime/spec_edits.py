@@ -136,6 +136,7 @@ OPEN: dict[Path, list[Any]] = {
     + [
         [{"name": "ops", "title": "{{ release }}", "text": "{{ message }}", "email": _MAIL}],
         [{"name": "ops", "email": {**_MAIL, "port": 2525, "tls": "implicit"}}],
+        [{"name": "ops", "email": {**_MAIL, "caSecretRef": {"name": "smtp", "key": "ca.crt"}}}],
     ],
 }
 """Values for what the schema leaves open, and for what only makes sense together. Each of them is an edit."""
