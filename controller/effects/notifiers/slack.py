@@ -6,10 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from controller.api.fields import field, record
+from controller.api.fields import record
 from controller.api.notice import Notification
-from controller.api.secret import SecretRef
-from controller.api.shapes import Record
+from controller.effects.notifiers._secret_url import SecretUrl
 from controller.ports import NotifierContext
 
 KIND = "slack"
@@ -19,15 +18,8 @@ ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("`", "'"))
 
 
 @record("Post to a Slack channel by an incoming webhook.")
-class Config:
-    url_secret: SecretRef = field(
-        Record(SecretRef),
-        "The webhook's URL, in a Secret of the Release's namespace that the operator may read.",
-        key="urlSecretRef",
-    )
-
-    def secrets(self) -> Mapping[str, SecretRef]:
-        return {"url": self.url_secret}
+class Config(SecretUrl):
+    """Nothing but that URL."""
 
 
 def create(config: Config, secrets: Mapping[str, str], context: NotifierContext) -> Slack:

@@ -10,10 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from controller.api.fields import field, record
+from controller.api.fields import record
 from controller.api.notice import Notification
-from controller.api.secret import SecretRef
-from controller.api.shapes import Record
+from controller.effects.notifiers._secret_url import SecretUrl
 from controller.ports import NotifierContext
 
 KIND = "teams"
@@ -21,15 +20,8 @@ EXAMPLE: dict[str, Any] = {"urlSecretRef": {"name": "teams-channel", "key": "url
 
 
 @record("Post a card to a channel of Microsoft Teams, by a webhook of its Workflows app.")
-class Config:
-    url_secret: SecretRef = field(
-        Record(SecretRef),
-        "The webhook's URL, in a Secret of the Release's namespace that the operator may read.",
-        key="urlSecretRef",
-    )
-
-    def secrets(self) -> Mapping[str, SecretRef]:
-        return {"url": self.url_secret}
+class Config(SecretUrl):
+    """Nothing but that URL."""
 
 
 def create(config: Config, secrets: Mapping[str, str], context: NotifierContext) -> Teams:
