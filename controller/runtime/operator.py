@@ -229,7 +229,7 @@ class Operator:
         self.reconciler.alerts.close()
 
     async def close(self) -> None:
-        """Ends what asks sources, and closes the connections to them: as a process that dies would, without last words."""
+        """Ends what asks sources, and closes the connections to them; without last words, as when a process dies."""
         self._stop()
         await self.reconciler.sources.close()
         await self.allocators.close()

@@ -186,7 +186,7 @@ async def test_before_its_switch_a_version_is_judged_by_copies_and_afterwards_by
     }
     first = await shop.given(
         traffic=traefik(shop),
-        strategy={"blueGreen": {**strategy, "keepOld": "20s"}},  # looks have to come in that time, on a busy machine too
+        strategy={"blueGreen": {**strategy, "keepOld": "20s"}},  # on a busy machine too, looks come in that time
         analysis=analysis,
         drain=SHORT_DRAIN,
     )
