@@ -226,6 +226,25 @@ class Previews(Protocol):
         ...
 
 
+@runtime_checkable
+class Borrows(Protocol):
+    """A Router whose route somebody else may keep: it is taken while there is work to split, and given back."""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether something of it is taken; None where the route is Pointsman's. Follows `Router.observe`."""
+        ...
+
+    @property
+    def refused(self) -> str:
+        """Why it cannot be taken, in a sentence; empty where it can. Follows `Router.observe`."""
+        ...
+
+    async def give_back(self) -> None:
+        """As whoever keeps it wrote it: it leads to Service NAME. Idempotent. Raises RouterError."""
+        ...
+
+
 @dataclass(frozen=True)
 class Lack:
     message: str

@@ -116,6 +116,11 @@ class GiveBack:
     """What was adopted becomes what it was before."""
 
 
+@dataclass(frozen=True)
+class ReturnRoute:
+    """A route that somebody else keeps leads to Service NAME, as it did before."""
+
+
 PROMOTED = "promoted"
 """The verdict on an attempt whose version is stable now."""
 
@@ -163,6 +168,7 @@ Action = (
     | TakeAutoscalers
     | RestAdopted
     | GiveBack
+    | ReturnRoute
     | FinishAnalysis
     | Answer
     | Event

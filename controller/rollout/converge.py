@@ -25,6 +25,7 @@ from controller.rollout.actions import (
     PointService,
     PutBack,
     RemoveFinalizer,
+    ReturnRoute,
     Scale,
     SetOwners,
     SetPreview,
@@ -42,7 +43,10 @@ from controller.rollout.retiring import PREVIEWED_AGAIN_S, retired
 from controller.rollout.sizing import Sizing
 from controller.rollout.succession import queue_versions
 from controller.rollout.traffic import (
+    ROUTER_FOLLOWS_S,
+    WHOLE,
     Move,
+    has,
     move,
     move_to,
     selected,
@@ -127,6 +131,7 @@ def converge(draft: Draft, desired: Desired) -> Decision:
         *draft.answers,
         *previewed,
         *_put_back(draft, desired),
+        *_return_route(draft, desired),
         *owners,
         *off,
         *beside,
@@ -259,6 +264,23 @@ def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
             yield PutBack(revision, _made_of(draft, revision))
 
 
+def _return_route(draft: Draft, desired: Desired) -> Iterator[ReturnRoute]:
+    """To whoever keeps it, once Service NAME leads where it does: at rest nothing of ours is left in it."""
+    seen, status = draft.seen, draft.status
+    if seen.route_held is None or desired.gives_back:
+        return
+    if desired.finalize:
+        yield ReturnRoute()
+    at_rest = status.stable and status.attempt is None and desired.weight == 0
+    if not seen.route_held or not at_rest or seen.service != status.stable or not has(seen, {status.stable: WHOLE}):
+        return
+    # who has the Service's address hears of its new pods a moment after its selector has moved
+    left = (status.weight_since or 0.0) + ROUTER_FOLLOWS_S - draft.now
+    draft.again(max(0.0, left))
+    if left <= 0:
+        yield ReturnRoute()
+
+
 def _finalizer(draft: Draft, desired: Desired) -> tuple[list[Action], list[Action]]:
     """It is there before the first work moves or is copied, and goes after the last is back, and no copies are made."""
     there = draft.seen.finalizer
@@ -270,6 +292,8 @@ def _finalizer(draft: Draft, desired: Desired) -> tuple[list[Action], list[Actio
     if desired.weight is None:
         return [], []
     at_stable = adoption is None if not draft.status.stable else draft.status.weight <= 0
+    if draft.seen.route_held is not None:
+        at_stable = at_stable and draft.status.stable != "" and not draft.seen.route_held
     if at_stable and not is_mirror(draft.seen.preview) and not is_mirror(desired.preview):
         return [], [RemoveFinalizer()] if there else []
     return [] if there else [AddFinalizer()], []

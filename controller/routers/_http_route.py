@@ -11,6 +11,7 @@ from controller.api.reach import HOST_NAME
 from controller.api.resources import HTTP_ROUTES, Resource
 from controller.api.service import is_tcp
 from controller.api.shapes import List, Open
+from controller.kube.adopting import is_adopted
 from controller.kube.client import InvalidError
 from controller.kube.host_names import HostNames, RouteName
 from controller.kube.objects import Key, child_metadata, is_ours, labels_of, taken
@@ -39,6 +40,7 @@ _PARENT = Open(
     {"name": {"description": "Of the Gateway.", "type": "string", "minLength": 1, "maxLength": 253}},
     required=("name",),
 )
+PARENTS = List(_PARENT, 32, 1, needs="needs at least one parent, such as {name: public}")
 _RULE = Open(
     {"backendRefs": {"description": "Not to be set.", **List(Open(), 16).schema(NO_KINDS)}},
     rules=(
@@ -52,7 +54,7 @@ class RouteConfig:
     needs_tcp: ClassVar[bool] = True
 
     parent_refs: tuple[Mapping[str, Any], ...] = field(
-        List(_PARENT, 32, 1, needs="needs at least one parent, such as {name: public}"),
+        PARENTS,
         "Gateways (or, in a mesh, Services) the route attaches to, as in an HTTPRoute.",
     )
     hostnames: tuple[str, ...] = field(
@@ -198,7 +200,8 @@ class HttpRouter:
         return changed | {"spec": dict(spec)}
 
     def _is_ours(self, seen: Mapping[str, Any]) -> bool:
-        return is_ours(seen["metadata"], self._target.name, self._target.owner)
+        """One that was there before the Release is none that it made."""
+        return is_ours(seen["metadata"], self._target.name, self._target.owner) and not is_adopted(seen["metadata"])
 
     def _refuse_foreign(self, resource: Resource, seen: Mapping[str, Any]) -> None:
         if not self._is_ours(seen):

@@ -1,6 +1,6 @@
-"""`gatewayAPI`: the weights of an HTTPRoute that Pointsman owns.
+"""`gatewayAPI`: the weights of an HTTPRoute that Pointsman owns, or of one that is there already (`route`).
 
-Git never holds the route, so git and cluster never differ about its weights.
+Git never holds the one that Pointsman owns, so git and cluster never differ about its weights.
 """
 
 from __future__ import annotations
@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from controller.api.fields import record
+from controller.api.fields import Absent, Rule, field, record
 from controller.api.resources import GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES
 from controller.api.resources import Rule as AccessRule
+from controller.api.shapes import NAME, Record, Text
+from controller.kube.adopting import is_adopted
 from controller.kube.client import InvalidError
-from controller.ports import Lack, Previewed, RoutedService, RouterContext, RouterError, Weights
+from controller.ports import Lack, Previewed, RoutedService, Router, RouterContext, RouterError, Weights
 from controller.rollout.preview import Preview, Reach
 from controller.rollout.sizing import Sizing
 from controller.routers import _gateway_features as features
+from controller.routers._existing_route import ExistingRoute
 from controller.routers._http_route import EXAMPLE as EXAMPLE  # noqa: PLC0414 - a module exports it
 from controller.routers._http_route import (
+    PARENTS,
     HttpRouter,
     RouteConfig,
     backends_of,
@@ -39,12 +43,59 @@ RULES = (
 _WAYS_OUT = "Use a GatewayClass that does, or traffic.traefik, or leave the step out"
 
 
-@record("By weights in an HTTPRoute with the Release's name, which Pointsman owns.")
+@record("An HTTPRoute that is there already: see [Adopting](../controller/docs/adopting.md#a-route-of-yours).")
+class NamedRoute:
+    name: str = field(
+        Text(253, 1, NAME, "the name of an HTTPRoute"),
+        "Of an HTTPRoute in the Release's namespace. During a rollout those of its backends that lead to Service NAME "
+        "are split between versions; at rest it is as you wrote it.",
+    )
+
+
+_NEEDS_ONE = "needs at least one parent, such as {name: public}, or route, an HTTPRoute that is there already"
+_ALONE = "stands alone: parentRefs, hostnames and rules are those of the HTTPRoute that it names"
+
+
+@record(
+    "By weights in an HTTPRoute: one with the Release's name, which Pointsman owns, or one of yours (`route`).",
+    rules=[
+        Rule(
+            _NEEDS_ONE,
+            cel="has(self.parentRefs) || has(self.route)",
+            test=lambda config: bool(config.parent_refs or config.route),
+            at="parentRefs",
+        ),
+        Rule(
+            _ALONE,
+            cel="!has(self.route) || !(has(self.parentRefs) || has(self.hostnames) || has(self.rules))",
+            test=lambda config: config.route is None or not config.makes_one,
+            at="route",
+        ),
+    ],
+)
 class Config(RouteConfig):
     can: ClassVar[frozenset[str]] = frozenset({"preview", "threeWay", "mirrorPercent"})
 
+    parent_refs: tuple[Mapping[str, Any], ...] = field(
+        PARENTS,
+        "Gateways (or, in a mesh, Services) the route attaches to, as in an HTTPRoute.",
+        default=Absent(()),
+    )
+    route: NamedRoute | None = field(
+        Record(NamedRoute),
+        "Instead of all other fields: an HTTPRoute that is there already, whose backends are taken over.",
+        default=Absent(None),
+    )
 
-def create(config: Config | None, target: RoutedService, context: RouterContext) -> GatewayRouter:
+    @property
+    def makes_one(self) -> bool:
+        """Some of it says what a route of Pointsman's is like."""
+        return bool(self.parent_refs or self.hostnames or any(self.rules))
+
+
+def create(config: Config | None, target: RoutedService, context: RouterContext) -> Router:
+    if config is not None and config.route is not None:
+        return ExistingRoute(config.route.name, target, context)
     return GatewayRouter(config, target, context)
 
 
@@ -52,10 +103,14 @@ class GatewayRouter(HttpRouter):
     def __init__(self, config: Config | None, target: RoutedService, context: RouterContext) -> None:
         super().__init__(config, target, context)
         self._config = config
+        self._existing = ExistingRoute("", target, context)
+        """One that is split, and that the spec does not name any longer."""
         self._lacks: dict[tuple[str, ...], Lack | None] = {}
 
     async def observe(self) -> Weights | None:
         route = await self._find_route()
+        if self._config is None and (route is None or is_adopted(route["metadata"])):
+            return await self._existing.observe()
         if route is None or self._is_taken_over:
             return None
         weights = self._weights_of(backends_of(route))
@@ -68,6 +123,10 @@ class GatewayRouter(HttpRouter):
     async def ensure(self, weights: Weights) -> bool:
         if self._is_taken_over:
             return False
+        if self._existing.holds:
+            return await self._existing.ensure(weights)
+        if self._config is not None and (self._seen is None or is_adopted(self._seen["metadata"])):
+            await self._leave_existing()
         backends, filters = self._backends(weights), self._filters(weights)
         if self._config is None:
             return await self._lead_alone(backends, filters)
@@ -121,6 +180,24 @@ class GatewayRouter(HttpRouter):
         del stable  # this route serves no traffic by now
         if not self._is_taken_over:
             await self._remove_route()
+        await self._existing.give_back()
+
+    @property
+    def holds(self) -> bool | None:
+        return True if self._existing.holds else None
+
+    @property
+    def refused(self) -> str:
+        return ""
+
+    async def give_back(self) -> None:
+        await self._existing.give_back()
+
+    async def _leave_existing(self) -> None:
+        """The spec named a route that was there already, and wants one of its own."""
+        await self._existing.observe()
+        await self._existing.give_back()
+        await self._find_route()
 
     def _without_trial(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """A router that was about to follow may have left a reference of its own, by which no request goes."""

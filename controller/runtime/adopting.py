@@ -21,7 +21,7 @@ from controller.kube.adopting import (
 )
 from controller.kube.cache import ObjectCache
 from controller.kube.objects import Key
-from controller.ports import Weights
+from controller.ports import Borrows, Router, Weights
 from controller.rollout.actions import GiveBack, RestAdopted, TakeAutoscalers
 from controller.rollout.observation import Adoption
 from controller.rollout.sizing import Sizing
@@ -42,10 +42,13 @@ class Adopted:
     autoscalers: tuple[Mapping[str, Any], ...]
     """Those of the Deployment, and those that were."""
 
-    def beside(self, weights: Weights | None, sizing: Sizing) -> Adoption:
-        """`weights`: of the router in use. What leads to a version of ours is to be given back as well."""
-        led = sizing is Sizing.BY_WEIGHT and weights is not None and bool(weights.shares)
-        return replace(self.adoption, holds=self.adoption.holds or led)
+    def beside(self, router: Router, weights: Weights | None, sizing: Sizing) -> Adoption:
+        """`router`: the one in use, with its `weights`. What leads to a version is to be given back as well."""
+        led, refused = sizing is Sizing.BY_WEIGHT and weights is not None and bool(weights.shares), ""
+        if isinstance(router, Borrows) and router.holds is not None:
+            led, refused = router.holds, router.refused
+        holds = self.adoption.holds or led
+        return replace(self.adoption, holds=holds, refused=self.adoption.refused or ("" if holds else refused))
 
     def takes(self, service: Mapping[str, Any]) -> bool:
         """Whether it is Service NAME as it was before the Release."""

@@ -19,6 +19,7 @@ from controller.rollout.actions import (
     Event,
     FinishAnalysis,
     LeaveRouter,
+    ReturnRoute,
     SetPreview,
     SetWeights,
     TakeOver,
@@ -42,7 +43,7 @@ class Executor:
         was frozen with a decision in hand is answered 409. What it creates is found, and put right, by who leads then.
         """
         match action:
-            case SetWeights() | SetPreview() | TakeOver() | LeaveRouter():
+            case SetWeights() | SetPreview() | TakeOver() | LeaveRouter() | ReturnRoute():
                 await move_traffic(world, action)
             case FinishAnalysis():
                 await self._runs.close(world.key, world.observation.status.run, action.verdict, action.message)

@@ -35,6 +35,7 @@ from controller.kube.cache import ObjectCache
 from controller.kube.config_maps import ConfigMaps
 from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of
 from controller.ports import (
+    Borrows,
     DependsOnCluster,
     Previewed,
     Previews,
@@ -147,12 +148,13 @@ class Observer:
         left = {revision for item in services if (revision := child_revision(key, item))}
         revisions |= dict.fromkeys(left - revisions.keys(), NOTHING_RUNS)
         signs = RouterSigns() if weights is None else weights.signs
+        sizing = registry.modules("routers")[holding].SIZING
         metadata, requests = release["metadata"], tuple(map(_request, unanswered))
         annotations = metadata.get("annotations") or {}
         manual = annotations.get(MANUAL_UNTIL)
         observation = Observation(
             spec=spec,
-            sizing=registry.modules("routers")[holding].SIZING,
+            sizing=sizing,
             spec_revision=spec_revision,
             status=status,
             config_trouble=wanted.trouble,
@@ -170,6 +172,7 @@ class Observer:
                 if is_child(key, item) and not _is_adopted(item, adopted)
             ),
             spec_router=spec.traffic.kind,
+            route_held=router.holds if isinstance(router, Borrows) else None,
             weights_beside=beside.weights,
             trouble_beside=beside.trouble,
             not_accepted_beside=beside.not_accepted,
@@ -184,7 +187,7 @@ class Observer:
             marked_on_trial=signs.on_trial,
             service=selected(by_name.get(key.name), key.name, ports, status.stable),
             taken=taken,
-            adoption=None if adopted is None else adopted.beside(weights, registry.modules("routers")[holding].SIZING),
+            adoption=None if adopted is None else adopted.beside(router, weights, sizing),
             requests=requests,
             retry=str(annotations.get(RETRY, ""))[:253],
             commit=str(annotations.get(COMMIT, ""))[:64],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from controller.kube.client import InvalidError
-from controller.ports import Previews, Router, RouterError, Weights
-from controller.rollout.actions import LeaveRouter, SetPreview, SetWeights, TakeOver
+from controller.ports import Borrows, Previews, Router, RouterError, Weights
+from controller.rollout.actions import LeaveRouter, ReturnRoute, SetPreview, SetWeights, TakeOver
 from controller.runtime.observer import World
 
-TrafficAction = LeaveRouter | SetPreview | SetWeights | TakeOver
+TrafficAction = LeaveRouter | ReturnRoute | SetPreview | SetWeights | TakeOver
 
 
 async def move_traffic(world: World, action: TrafficAction) -> None:
@@ -25,6 +25,9 @@ async def move_traffic(world: World, action: TrafficAction) -> None:
             if not isinstance(world.router, Previews):
                 raise RouterError("the router cannot tell requests apart, as a preview needs")
             await world.router.show(action.preview)
+        case ReturnRoute():
+            if isinstance(world.router, Borrows):
+                await world.router.give_back()
         case LeaveRouter():
             await _beside(world).reset(action.revision)
         case _:

@@ -1,0 +1,192 @@
+"""An HTTPRoute of somebody else whose requests are split between versions: pure, from the objects as they were read.
+
+Only backends that lead to Service NAME are changed. What they were is kept beside, in an annotation and by the same
+write, by what its rule says and not by where that stands: rules may be moved, added or taken away meanwhile.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.names import BEFORE, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
+from controller.kube.adopting import is_adopted, owned_by
+from controller.kube.objects import child_name, revision_named
+
+_CHANGED = ("name", "weight")
+"""Of a backend; everything else of it, such as its port and its filters, stays."""
+_KEPT = "backendRefs"
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    rule: str
+    """Its digest."""
+    backend: Mapping[str, Any]
+    """As it was."""
+
+
+def route_refused(route: Mapping[str, Any], name: str) -> str:
+    """Whose it is, so that it cannot be taken over by the Release `name`; empty where nobody minds."""
+    metadata = route["metadata"]
+    labels, where = metadata.get("labels") or {}, f"HTTPRoute {metadata['namespace']}/{metadata['name']}"
+    other, owner = labels.get(RELEASE_LABEL, ""), owned_by(metadata)
+    if other and other != name and is_adopted(metadata):
+        return f"{where} is split for Release {other} now. This Release waits until that one is at rest."
+    if labels.get(MANAGED_BY_LABEL) == MANAGED_BY:
+        return f"{where} is made by Pointsman for Release {other}. Name another one in spec.traffic.gatewayAPI.route."
+    if owner:
+        return (
+            f"{where} belongs to {owner}, which would put its backends back. Name another one, or take it from {owner}."
+        )
+    return ""
+
+
+def backends_refused(route: Mapping[str, Any], name: str) -> str:
+    """Why it cannot be split between versions of Service `name`; empty where it can."""
+    metadata = route["metadata"]
+    home, where = metadata["namespace"], f"HTTPRoute {metadata['namespace']}/{metadata['name']}"
+    rules = rules_of(route)
+    for number, rule in enumerate(rules, 1):
+        references = rule.get(_KEPT) or []
+        if len(references) > 1 and any(_leads_to(one, home, name) for one in references):
+            return (
+                f"Rule {number} of {where} has other backends beside Service {name}, so its share cannot be split. "
+                f"Give Service {name} a rule of its own."
+            )
+    if not any(is_led(rule, home, name) for rule in rules):
+        return (
+            f"No rule of {where} leads to Service {name}. Give it one whose only backendRef is {name}, or correct "
+            "spec.traffic.gatewayAPI.route.name."
+        )
+    return ""
+
+
+def rules_of(route: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return (route.get("spec") or {}).get("rules") or []
+
+
+def is_led(rule: Mapping[str, Any], home: str, name: str) -> bool:
+    """Whether its requests go to Service `name` alone, or are split between versions of it."""
+    references = rule.get(_KEPT) or []
+    if any(_revision(one, home, name) for one in references):
+        return True
+    return len(references) == 1 and _leads_to(references[0], home, name)
+
+
+def shares_of(rule: Mapping[str, Any], home: str, name: str, selected: str) -> Mapping[str, float]:
+    """Percent by revision, of a rule that `is_led`. `selected`: the revision that Service `name` selects; where it is
+    empty, what goes to that Service goes to no version.
+    """
+    parts: dict[str, int] = {}
+    for one in rule.get(_KEPT) or []:
+        revision = _revision(one, home, name) or (selected if _leads_to(one, home, name) else "")
+        if revision:
+            parts[revision] = parts.get(revision, 0) + _weight(one)
+    total = sum(parts.values())
+    return {revision: part * 100 / total for revision, part in parts.items() if part} if total else {}
+
+
+def split(route: Mapping[str, Any], name: str, parts: Mapping[str, int]) -> dict[str, Any]:
+    """The route with its led rules split between versions. `parts`: weight by revision.
+
+    It carries the label by which it is watched, and remembers what its backends were.
+    """
+    changed = copy.deepcopy(dict(route))
+    metadata, home = changed["metadata"], changed["metadata"]["namespace"]
+    remembered, kept = _remembered(metadata), []
+    for rule in rules_of(changed):
+        if not is_led(rule, home, name):
+            continue
+        before = _before(rule, home, name, remembered)
+        kept.append({"rule": _digest(rule), "backendRef": before})
+        ours = [{**before, "name": child_name(name, revision), "weight": part} for revision, part in parts.items()]
+        rule[_KEPT] = [*ours, *_others(rule, home, name)]
+    metadata["labels"] = {**(metadata.get("labels") or {}), RELEASE_LABEL: name}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), BEFORE: _json({"rules": kept})}
+    return changed
+
+
+def returned(route: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The route with its backends as they were, and without anything of ours."""
+    changed = copy.deepcopy(dict(route))
+    metadata, home = changed["metadata"], changed["metadata"]["namespace"]
+    remembered = _remembered(metadata)
+    for rule in rules_of(changed):
+        if any(_revision(one, home, name) for one in rule.get(_KEPT) or []):
+            rule[_KEPT] = [_before(rule, home, name, remembered), *_others(rule, home, name)]
+    for kind, key in (("labels", RELEASE_LABEL), ("annotations", BEFORE)):
+        left = {word: value for word, value in (metadata.get(kind) or {}).items() if word != key}
+        metadata.pop(kind, None)
+        if left:
+            metadata[kind] = left
+    return changed
+
+
+def ports_led_to(route: Mapping[str, Any], name: str) -> list[int]:
+    """Of Service `name`, by which its led rules send."""
+    home = route["metadata"]["namespace"]
+    led = [rule for rule in rules_of(route) if is_led(rule, home, name)]
+    ours = [one for rule in led for one in rule[_KEPT] if _leads_to(one, home, name) or _revision(one, home, name)]
+    return sorted({int(one["port"]) for one in ours if "port" in one})
+
+
+def _before(rule: Mapping[str, Any], home: str, name: str, remembered: Sequence[_Remembered]) -> dict[str, Any]:
+    """What led to Service `name`. A backend that nobody remembers differs from ours in nothing but name and weight."""
+    ours = next(one for one in rule[_KEPT] if _revision(one, home, name) or _leads_to(one, home, name))
+    if _leads_to(ours, home, name):
+        return dict(ours)
+    same = [one for one in remembered if _unchanged(one.backend) == _unchanged(ours)]
+    same.sort(key=lambda one: one.rule != _digest(rule))
+    return dict(same[0].backend) if same else {**ours, "name": name, "weight": 1}
+
+
+def _digest(rule: Mapping[str, Any]) -> str:
+    """Of all that it says but where it leads."""
+    said = {key: value for key, value in rule.items() if key != _KEPT}
+    return hashlib.sha256(_json(said).encode()).hexdigest()[:16]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _unchanged(reference: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in reference.items() if key not in _CHANGED}
+
+
+def _others(rule: Mapping[str, Any], home: str, name: str) -> list[Any]:
+    """Whom somebody has put beside them."""
+    return [one for one in rule[_KEPT] if not _revision(one, home, name) and not _leads_to(one, home, name)]
+
+
+def _remembered(metadata: Mapping[str, Any]) -> list[_Remembered]:
+    """What somebody has made of the annotation keeps nobody from giving the route back."""
+    try:
+        found = json.loads((metadata.get("annotations") or {}).get(BEFORE, "{}"))
+        return [_Remembered(str(one["rule"]), dict(one["backendRef"])) for one in found.get("rules", [])]
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return []
+
+
+def _leads_to(reference: Mapping[str, Any], home: str, name: str) -> bool:
+    """Without a weight nothing goes there."""
+    return _service(reference, home) == name and _weight(reference) > 0
+
+
+def _revision(reference: Mapping[str, Any], home: str, name: str) -> str:
+    return revision_named(name, _service(reference, home))
+
+
+def _service(reference: Mapping[str, Any], home: str) -> str:
+    """Of the same namespace; empty for any other backend."""
+    is_service = (reference.get("kind") or "Service") == "Service" and not reference.get("group")
+    return str(reference.get("name", "")) if is_service and (reference.get("namespace") or home) == home else ""
+
+
+def _weight(reference: Mapping[str, Any]) -> int:
+    return int(reference.get("weight", 1))
