@@ -115,6 +115,8 @@ def returned(route: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The route with its backends as they were, and without anything of ours."""
     changed = copy.deepcopy(dict(route))
     metadata, home = changed["metadata"], changed["metadata"]["namespace"]
+    if (metadata.get("labels") or {}).get(RELEASE_LABEL, name) != name:
+        return changed
     remembered = _remembered(metadata)
     for rule in rules_of(changed):
         if any(_revision(one, home, name) for one in rule.get(_KEPT) or []):

@@ -63,11 +63,17 @@ class ExistingRoute:
     async def observe(self) -> Weights | None:
         namespace, name = self._target.namespace, self._target.name
         listed = await self._kube.list(HTTP_ROUTES, namespace, labels=f"{RELEASE_LABEL}={name}")
+        # a list may be a moment old, and must not have given back again what another Release has split by now
+        fresh = [await self._kube.find(HTTP_ROUTES, namespace, item["metadata"]["name"]) for item in listed]
         self._labelled = {
-            item["metadata"]["name"]: item for item in listed if self._is_split(item) or (self._name and _is_made(item))
+            item["metadata"]["name"]: item
+            for item in fresh
+            if item is not None and (self._is_split(item) or (self._name and _is_made(item)))
         }
         wanted = self._name or next((each for each, item in self._labelled.items() if self._is_split(item)), "")
-        self._seen = await self._kube.find(HTTP_ROUTES, namespace, wanted) if wanted else None
+        self._seen = self._labelled.get(wanted)
+        if wanted and self._seen is None:
+            self._seen = await self._kube.find(HTTP_ROUTES, namespace, wanted)
         service = await self._kube.find(SERVICES, namespace, name)
         selects = {} if service is None else service["spec"].get("selector") or {}
         revision = str(selects.get(REVISION_LABEL, ""))
@@ -150,13 +156,11 @@ class ExistingRoute:
         for name, item in sorted(self._labelled.items()):
             if name == keep:
                 continue
-            # a list is cached without who has written what; and it was read before this pass wrote anything
-            found = self._seen if self._seen is not None and self._seen["metadata"]["name"] == name else item
             if _is_made(item):
-                await self._kube.delete(HTTP_ROUTES, self._target.namespace, name, seen=found)
+                await self._kube.delete(HTTP_ROUTES, self._target.namespace, name, seen=item)
             else:
-                written = await self._kube.replace(HTTP_ROUTES, returned(found, self._target.name))
-                self._seen = written if found is self._seen else self._seen
+                written = await self._kube.replace(HTTP_ROUTES, returned(item, self._target.name))
+                self._seen = written if self._seen is item else self._seen
             del self._labelled[name]
 
     def _unrouted(self, route: Mapping[str, Any]) -> dict[str, Any]:

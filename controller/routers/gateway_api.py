@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from controller.api.fields import Absent, Rule, field, record
-from controller.api.resources import GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES
+from controller.api.resources import GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, SERVICES
 from controller.api.resources import Rule as AccessRule
 from controller.api.shapes import NAME, Record, Text
 from controller.kube.adopting import is_adopted
@@ -36,6 +36,7 @@ SIZING = Sizing.BY_WEIGHT
 WATCHES = (HTTP_ROUTES,)
 RULES = (
     AccessRule(HTTP_ROUTES, ("get", "list", "watch", "create", "update", "patch", "delete")),
+    AccessRule(SERVICES, ("get",)),
     AccessRule(GATEWAYS, ("get",)),
     AccessRule(GATEWAY_CLASSES, ("get",)),
 )

@@ -144,6 +144,7 @@ _TAKES_OVER = "takes over what only some clusters have, and only before there is
 NEVER: dict[Path, str] = {
     ("adopt", "deployment"): _TAKES_OVER,
     ("adopt", "service"): _TAKES_OVER,
+    ("traffic", "gatewayAPI", "route", "name"): "stands instead of all that is beside it: test_existing_route",
     ("traffic", "gatewayAPI", "rules", 0, "backendRefs"): "refused, whatever it is",
     ("traffic", "traefik", "rules", 0, "backendRefs"): "refused, whatever it is",
     ("strategy", "blueGreen", "steps", 0, "weight"): "refused: a switch has no weights",

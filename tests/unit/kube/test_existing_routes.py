@@ -1,0 +1,149 @@
+"""Backends of somebody else's HTTPRoute: what is led elsewhere, what stays, and how it becomes what it was."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from controller.api.names import BEFORE, RELEASE_LABEL
+from controller.kube.existing_routes import backends_refused, ports_led_to, returned, route_refused, rules_of, split
+from controller.kube.existing_routes import shares_of as shares
+
+Object = dict[str, Any]
+A, B = "a" * 10, "b" * 10
+WEB: Object = {"group": "", "kind": "Service", "name": "web", "port": 80, "weight": 1}
+OLD: Object = {**WEB, "name": "old"}
+PARTS = {A: 7500, B: 2500}
+
+
+def route(*rules: Object, **metadata: Any) -> Object:
+    return {"metadata": {"name": "public", "namespace": "shop", **metadata}, "spec": {"rules": list(rules)}}
+
+
+def rule(*backends: Object, path: str = "/", **more: Any) -> Object:
+    return {"matches": [{"path": {"value": path}}], "backendRefs": list(backends), **more}
+
+
+def parts_of(found: Object) -> list[list[tuple[str, int]]]:
+    return [[(one["name"], one["weight"]) for one in rule["backendRefs"]] for rule in rules_of(found)]
+
+
+def test_a_backend_keeps_all_but_its_name_and_weight():
+    filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x"]}}]
+    before = route(rule({**WEB, "filters": filters, "port": 8080}), rule(OLD))
+    found = split(before, "web", PARTS)
+    expected = {**WEB, "filters": filters, "port": 8080}
+    assert rules_of(found)[0]["backendRefs"] == [
+        {**expected, "name": f"web-{A}", "weight": 7500},
+        {**expected, "name": f"web-{B}", "weight": 2500},
+    ]
+    assert rules_of(found)[1] == rule(OLD)
+    assert returned(found, "web") == before
+
+
+def test_splitting_again_remembers_what_was_there_first():
+    before = route(rule({**WEB, "weight": 5}), rule({**WEB, "weight": 9}, path="/b"), annotations={"team": "a"})
+    found = split(split(before, "web", PARTS), "web", {B: 10_000})
+    assert parts_of(found) == [[(f"web-{B}", 10_000)]] * 2
+    assert split(found, "web", {B: 10_000}) == found
+    assert returned(found, "web") == before
+    assert returned(returned(found, "web"), "web") == before
+
+
+def test_rules_that_are_moved_are_known_by_what_they_say():
+    before = route(rule({**WEB, "weight": 5}), rule({**WEB, "weight": 9}, path="/b"))
+    found = split(before, "web", PARTS)
+    found["spec"]["rules"].reverse()
+    assert parts_of(returned(found, "web")) == [[("web", 9)], [("web", 5)]]
+
+
+@pytest.mark.parametrize("written", [None, "", "[]", "{", '{"rules":[{}]}', '{"rules":1}'])
+def test_a_route_whose_annotation_is_lost_is_given_back_all_the_same(written):
+    found = split(route(rule(WEB)), "web", PARTS)
+    found["metadata"]["annotations"] = {} if written is None else {BEFORE: written}
+    assert returned(found, "web") == route(rule(WEB))
+
+
+def test_what_others_put_beside_stays():
+    found = split(route(rule(WEB)), "web", PARTS)
+    rules_of(found)[0]["backendRefs"].append(OLD)
+    assert parts_of(split(found, "web", {A: 10_000})) == [[(f"web-{A}", 10_000), ("old", 1)]]
+    assert parts_of(returned(found, "web")) == [[("web", 1), ("old", 1)]]
+
+
+def test_what_another_release_has_split_is_left():
+    before = split(route(rule(OLD)), "old", PARTS)
+    assert returned(before, "web") == before
+
+
+ELSEWHERE: dict[str, Object] = {
+    "another name": OLD,
+    "another namespace": {**WEB, "namespace": "eu"},
+    "another kind": {**WEB, "kind": "ServiceImport", "group": "multicluster.x-k8s.io"},
+    "a version's name that is none": {**WEB, "name": "web-api"},
+    "no weight": {**WEB, "weight": 0},
+}
+
+
+@pytest.mark.parametrize("backend", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_backend_of_something_else_is_left(backend):
+    before = route(rule(backend), rule(WEB))
+    assert rules_of(split(before, "web", PARTS))[0] == rule(backend)
+    assert "No rule of HTTPRoute shop/public leads to Service web" in backends_refused(route(rule(backend)), "web")
+    assert not backends_refused(before, "web")
+
+
+def test_a_rule_with_others_beside_is_refused():
+    said = backends_refused(route(rule(OLD), rule(WEB, OLD)), "web")
+    assert said == (
+        "Rule 2 of HTTPRoute shop/public has other backends beside Service web, so its share cannot be split. "
+        "Give Service web a rule of its own."
+    )
+
+
+def test_shares_are_of_what_leads_to_versions():
+    assert shares(rule(WEB), "shop", "web", A) == {A: 100}
+    assert shares(rule(WEB), "shop", "web", "") == {}
+    found = rules_of(split(route(rule(WEB)), "web", PARTS))[0]
+    assert shares(found, "shop", "web", A) == {A: 75, B: 25}
+
+
+def test_ports_are_those_of_the_rules_that_lead_there():
+    before = route(rule({**WEB, "port": 8080}), rule(WEB), rule({**OLD, "port": 9}))
+    assert ports_led_to(before, "web") == [80, 8080]
+    assert ports_led_to(split(before, "web", PARTS), "web") == [80, 8080]
+
+
+OWNER = {"ownerReferences": [{"kind": "Thing", "name": "one", "controller": True, "uid": "u"}]}
+MADE = {"labels": {RELEASE_LABEL: "other", "app.kubernetes.io/managed-by": "pointsman"}}
+SPLIT = {"labels": {RELEASE_LABEL: "other"}, "annotations": {BEFORE: "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        (OWNER, "HTTPRoute shop/public belongs to Thing one, which would put its backends back"),
+        (MADE, "HTTPRoute shop/public is made by Pointsman for Release other"),
+        (SPLIT, "HTTPRoute shop/public is split for Release other now"),
+    ],
+)
+def test_whose_a_route_is_is_said(metadata, said):
+    assert said in route_refused(route(rule(WEB), **metadata), "web")
+
+
+def test_a_route_of_nobody_and_one_that_is_split_for_itself_can_be_taken():
+    assert not route_refused(route(rule(WEB)), "web")
+    assert not route_refused(split(route(rule(WEB)), "web", PARTS), "web")
+
+
+def test_nothing_that_is_given_is_changed():
+    before = route(rule(WEB))
+    kept = copy.deepcopy(before)
+    found = split(before, "web", PARTS)
+    again = copy.deepcopy(found)
+    returned(found, "web")
+    assert (before, found) == (kept, again)
+    assert json.loads(found["metadata"]["annotations"][BEFORE])["rules"][0]["backendRef"] == WEB
