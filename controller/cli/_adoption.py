@@ -11,6 +11,7 @@ from controller.api.names import ADOPT as SYNC_ADOPT
 from controller.api.names import API_VERSION, REPOSITORY_LABEL, RESTARTED_AT
 from controller.cli._translation import Translation
 from controller.kube.adopting import deployment_refused, pod_labels, selected_by, service_refused
+from controller.kube.existing_routes import backends_refused, route_refused
 
 Object = Mapping[str, Any]
 
@@ -29,6 +30,7 @@ _CONTAINER_DEFAULTS: Mapping[str, Any] = {
 _PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
 _STEPS = [{"weight": 10}, {"pause": {"for": "2m"}}, {"weight": 50}, {"pause": {"for": "2m"}}]
 _DEADLINE_S = 600
+_ROUTE = "HTTPRoute "
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def with_words_of(plan: AdoptionPlan, translation: Translation) -> AdoptionPlan:
     if plan.release is None:
         return replace(plan, notes=notes)
     ours = {key: value for key, value in translation.spec.items() if key not in ("template", "replicas", "service")}
-    return replace(plan, release={**plan.release, "spec": {**plan.release["spec"], **ours}}, notes=notes)
+    # a route of the peer's manifest comes in the place of the one that was found
+    steps = tuple(one for one in plan.steps if "traffic" not in ours or not one.startswith(_ROUTE))
+    return replace(plan, release={**plan.release, "spec": {**plan.release["spec"], **ours}}, steps=steps, notes=notes)
 
 
 def plan_translation(translation: Translation, documents: Sequence[Object]) -> AdoptionPlan:
@@ -119,9 +123,10 @@ def plan_adoption(found: Found) -> AdoptionPlan:
             "strategy.type: RollingUpdate."
         )
     autoscalers = [one for one in found.autoscalers if _scales(one, name)]
-    release = _release(deployment, service, autoscaled=bool(autoscalers)) if with_ports else None
-    steps = tuple(_steps(name, service, autoscalers, int(spec.get("replicas", 1))))
-    notes = tuple(_notes(found, service, services, autoscalers))
+    route = _route_to_take(found.routes, front)
+    release = _release(deployment, service, route, autoscaled=bool(autoscalers)) if with_ports else None
+    steps = tuple(_steps(name, service, route, autoscalers, int(spec.get("replicas", 1))))
+    notes = (*_notes_on_routes(found, front, route), *_notes(found, service, services, autoscalers))
     return AdoptionPlan(release, steps, notes, tuple(refused))
 
 
@@ -140,6 +145,18 @@ def _leads_to(route: Object, service: str) -> bool:
     )
 
 
+def _route_to_take(routes: Sequence[Object], service: str) -> str:
+    """Of several none is: a Release moves one."""
+    leading = [one for one in routes if _leads_to(one, service)]
+    if len(leading) != 1 or _route_refused(leading[0], service):
+        return ""
+    return str(leading[0]["metadata"]["name"])
+
+
+def _route_refused(route: Object, service: str) -> str:
+    return route_refused(route, service) or backends_refused(route, service)
+
+
 def _ingress_leads_to(ingress: Object, service: str) -> bool:
     spec = ingress["spec"]
     backends = [spec.get("defaultBackend") or {}]
@@ -156,7 +173,7 @@ def _scales(autoscaler: Object, name: str) -> bool:
 # -- the manifest --------------------------------------------------------------------------------------------------
 
 
-def _release(deployment: Object, service: Object, *, autoscaled: bool) -> dict[str, Any]:
+def _release(deployment: Object, service: Object, route: str, *, autoscaled: bool) -> dict[str, Any]:
     metadata, before = service["metadata"], deployment["spec"]
     spec: dict[str, Any] = {} if autoscaled else {"replicas": int(before.get("replicas", 1))}
     deadline = before.get("progressDeadlineSeconds", _DEADLINE_S)
@@ -167,7 +184,7 @@ def _release(deployment: Object, service: Object, *, autoscaled: bool) -> dict[s
         "adopt": {"deployment": deployment["metadata"]["name"], "service": True},
         "deletionPolicy": "Orphan",
         "service": {"ports": ports},
-        "traffic": {"replicas": {}},
+        "traffic": {"gatewayAPI": {"route": {"name": route}}} if route else {"replicas": {}},
         "strategy": {"canary": {"steps": copy.deepcopy(_STEPS)}},
         "template": _template(before["template"]),
     }
@@ -195,15 +212,49 @@ def _without(written: Object, defaults: Mapping[str, Any]) -> dict[str, Any]:
 # -- what people read ----------------------------------------------------------------------------------------------
 
 
-def _steps(name: str, service: Object, autoscalers: Sequence[Object], replicas: int) -> Iterator[str]:
+def _steps(name: str, service: Object, route: str, autoscalers: Sequence[Object], replicas: int) -> Iterator[str]:
     front, address = service["metadata"]["name"], service["spec"].get("clusterIP", "None")
     kept = "it is headless" if address in ("", "None") else f"its address {address} stays"
     yield f"{replicas} pods of Release {front} start beside those of Deployment {name}."
     yield f"Once all of them serve, Service {front} selects them; {kept}."
+    if route:
+        yield (
+            f"{_ROUTE}{route} leads to the version, and to Service {front} again once that is stable. Rollouts split "
+            "it between two versions; all else of it stays as you wrote it."
+        )
     for one in autoscalers:
         yield f"HorizontalPodAutoscaler {one['metadata']['name']} scales Release {front}, from the size of that moment."
     yield f"Until here `pointsman abort {front} --reason TEXT` gives everything back to Deployment {name}."
     yield f"The version is stable; 30 s later Deployment {name} is scaled to 0, and kept."
+
+
+def _notes_on_routes(found: Found, front: str, taken: str) -> Iterator[str]:
+    leading = [one for one in found.routes if _leads_to(one, front)]
+    for route in leading:
+        name, refused = route["metadata"]["name"], _route_refused(route, front)
+        keeper = _kept_by(route).partition(":")[0]
+        if name != taken:
+            way = refused or "Name one of several in spec.traffic.gatewayAPI.route, for exact shares."
+            yield (
+                f"{_ROUTE}{name} leads to Service {front} and stays as it is: its requests reach both versions, by "
+                f"number of pods. {way}"
+            )
+        elif keeper:
+            yield (
+                f"{_ROUTE}{name} {keeper}: during a rollout its backends are not as they are there. Let these be left "
+                "alone (docs/adopting.md), or they are put back and the rollout waits."
+            )
+    for ingress in found.ingresses:
+        if not _ingress_leads_to(ingress, front):
+            continue
+        leads = f"Ingress {ingress['metadata']['name']} leads to Service {front}"
+        if taken:
+            yield f"{leads} past the route: its requests reach the stable version, and move with the promotion."
+        else:
+            yield (
+                f"{leads} and stays as it is: its requests reach both versions, by number of pods. For exact shares "
+                "let the Release make its own route (spec.traffic.gatewayAPI) once it is Healthy."
+            )
 
 
 def _notes(
@@ -219,13 +270,6 @@ def _notes(
                 f"Service {other['metadata']['name']} selects the same pods and stays as it is: it reaches all "
                 f"versions, by number of pods. Point its callers at Service {front} for exact shares."
             )
-    leading = [f"HTTPRoute {one['metadata']['name']}" for one in found.routes if _leads_to(one, front)]
-    leading += [f"Ingress {one['metadata']['name']}" for one in found.ingresses if _ingress_leads_to(one, front)]
-    for one in leading:
-        yield (
-            f"{one} leads to Service {front} and stays as it is: its requests reach both versions, by number of pods. "
-            "For exact shares let the Release make its own route (spec.traffic.gatewayAPI) once it is Healthy."
-        )
     for budget in found.budgets:
         labels = (budget["spec"].get("selector") or {}).get("matchLabels") or {}
         if labels and labels.items() <= pod_labels(found.deployment).items():

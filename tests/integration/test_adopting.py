@@ -9,6 +9,7 @@ from controller.api.names import BEFORE
 from controller.api.resources import (
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
     RELEASES,
     SERVICES,
 )
@@ -126,3 +127,112 @@ async def test_an_adoption_that_ends_early_leaves_all_as_it_was(running, end):
         await until(gone, "the Release is gone", 120)
     assert await as_they_are(shop) == before
     assert (await shop.objects())["Deployment"] == []
+
+
+FILTERS = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-debug"]}}]
+
+
+@pytest.fixture
+async def routed(running):
+    """As `running`, with an HTTPRoute that leads to the Service by two of its three rules."""
+    backend = {"name": "web", "port": 80}
+    rules = [
+        {
+            "matches": [{"path": {"type": "PathPrefix", "value": "/a"}}],
+            "backendRefs": [{**backend, "filters": FILTERS}],
+        },
+        {"matches": [{"path": {"type": "Exact", "value": "/x"}}], "backendRefs": [{"name": "other", "port": 80}]},
+        {"backendRefs": [{**backend, "weight": 7}], "filters": FILTERS},
+    ]
+    spec = {"parentRefs": [{"name": "gate"}], "hostnames": ["shop.example.com"], "rules": rules}
+    metadata = {"name": "public", "annotations": {"team": "a"}}
+    made = {"apiVersion": HTTP_ROUTES.api_version, "kind": HTTP_ROUTES.kind, "metadata": metadata, "spec": spec}
+    await running.kube.create(HTTP_ROUTES, running.namespace, made)
+    return running
+
+
+async def route_of(shop):
+    item = await shop.kube.get(HTTP_ROUTES, shop.namespace, "public")
+    metadata = {key: item["metadata"].get(key) or {} for key in ("uid", "labels", "annotations", "ownerReferences")}
+    return metadata, item["spec"]
+
+
+async def parts_of(shop):
+    """Names of backends, with their weights, of each rule."""
+    _, spec = await route_of(shop)
+    return [[(one["name"], one["weight"]) for one in rule["backendRefs"]] for rule in spec["rules"]]
+
+
+async def until_route_is(shop, wanted):
+    async def is_so():
+        return await route_of(shop) == wanted
+
+    await until(is_so, "the route is as it was", 60)
+
+
+async def in_mid_release(shop):
+    """Adopted, with half of the work at version 2, which waits for a person."""
+    release = await planned(shop)
+    assert release["spec"]["traffic"] == {"gatewayAPI": {"route": {"name": "public"}}}
+    release["spec"]["strategy"] = {"canary": {"steps": [weight(50), {"approve": {}}]}}
+    await shop.kube.create(RELEASES, shop.namespace, release)
+    await shop.until_phase("Healthy")
+    set_version(release, "2")
+    await shop.commit("2")
+    status = await shop.until(lambda now: now.get("weight") == 50)
+    halves = sorted((f"web-{status[one]}", 5000) for one in ("stableRevision", "canaryRevision"))
+
+    async def is_split():
+        found = await parts_of(shop)
+        return found[0] == found[2] == halves and found[1] == [("other", 1)]
+
+    await until(is_split, "the route is split", 60)
+
+
+async def test_a_route_that_is_there_is_split_in_mid_release_and_as_it_was_at_rest_and_after_ejecting(routed):
+    shop, before = routed, await route_of(routed)
+    await in_mid_release(shop)
+    split, _ = await route_of(shop)
+    assert split["annotations"].keys() == {"team", BEFORE}
+    code, text = await shop.command("approve", "web")
+    assert code == 0, text
+    await shop.until_phase("Healthy")
+    await until_route_is(shop, before)
+    code, text = await shop.command("eject", "web")
+    assert code == 0, text
+    assert await route_of(shop) == before
+
+
+@pytest.mark.parametrize("end", ["abort", "delete"])
+async def test_a_route_is_given_back_whatever_ends_the_rollout(routed, end):
+    shop, before = routed, await route_of(routed)
+    await in_mid_release(shop)
+    if end == "abort":
+        code, text = await shop.command("abort", "web", "--reason", "not today")
+        assert code == 0, text
+        await until_route_is(shop, before)
+        return
+    await shop.kube.delete(RELEASES, shop.namespace, "web")
+
+    async def gone():
+        return await shop.kube.find(RELEASES, shop.namespace, "web") is None
+
+    await until(gone, "the Release is gone", 120)
+    assert await route_of(shop) == before
+
+
+async def test_what_somebody_changes_of_a_route_in_mid_release_stays(routed):
+    shop = routed
+    await in_mid_release(shop)
+    wanted = await parts_of(shop)
+    item = await shop.kube.get(HTTP_ROUTES, shop.namespace, "public")
+    item["spec"]["hostnames"] = ["shop.example.com", "www.example.com"]
+    item["spec"]["rules"][0]["backendRefs"] = [{"name": "web", "port": 80}]
+    await shop.kube.replace(HTTP_ROUTES, item)
+
+    async def is_split_again():
+        return await parts_of(shop) == wanted
+
+    await until(is_split_again, "the route is split again", 60)
+    _, spec = await route_of(shop)
+    assert spec["hostnames"] == ["shop.example.com", "www.example.com"]

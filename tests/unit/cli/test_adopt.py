@@ -143,3 +143,61 @@ REFUSED: dict[str, tuple[AdoptionPlan, str]] = {
 @pytest.mark.parametrize(("plan", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_taken_over_is_said_with_the_way_out(plan, said):
     assert [sentence for sentence in plan.refused if said in sentence]
+
+
+def with_rules(name: str, *rules: Object, **metadata: Any) -> Object:
+    return with_metadata({**route(name, "shop"), "spec": {"rules": list(rules)}}, **metadata)
+
+
+def traffic(plan: AdoptionPlan) -> Object:
+    assert plan.release is not None
+    parse_release("shop", plan.release["spec"], registry.kinds())
+    found: Object = plan.release["spec"]["traffic"]
+    return found
+
+
+def test_the_one_route_that_leads_to_the_service_is_named():
+    plan = planned(routes=[route("public", "shop"), route("other", "search")])
+    assert traffic(plan) == {"gatewayAPI": {"route": {"name": "public"}}}
+    assert [step for step in plan.steps if step.startswith("HTTPRoute public leads to the version")]
+    assert not [note for note in plan.notes if note.startswith("HTTPRoute")]
+
+
+def test_callers_that_pass_no_route_are_said():
+    path = {"backend": {"service": {"name": "shop", "port": {"number": 80}}}}
+    ingress = {"metadata": {"name": "old"}, "spec": {"rules": [{"http": {"paths": [path]}}]}}
+    notes = planned(routes=[route("public", "shop")], ingresses=[ingress]).notes
+    assert [note for note in notes if note.startswith("Ingress old leads to Service shop past the route")]
+
+
+def test_of_several_routes_none_is_taken():
+    plan = planned(routes=[route("public", "shop"), route("inside", "shop")])
+    assert traffic(plan) == {"replicas": {}}
+    for name in ("public", "inside"):
+        assert [note for note in plan.notes if note.startswith(f"HTTPRoute {name} leads to Service shop and stays")]
+
+
+BESIDE = {"backendRefs": [{"name": "shop", "port": 80}, {"name": "old", "port": 80}]}
+MADE = {"labels": {"pointsman.dev/release": "a", "app.kubernetes.io/managed-by": "pointsman"}}
+NOT_TAKEN: dict[str, tuple[Object, str]] = {
+    "others beside": (with_rules("public", BESIDE), "Rule 1 of HTTPRoute eu/public has other backends beside"),
+    "an owner": (with_metadata(route("public", "shop"), **OWNER), "HTTPRoute eu/public belongs to Rollout shop"),
+    "another Release": (with_metadata(route("public", "shop"), **MADE), "is made by Pointsman for Release a"),
+}
+
+
+@pytest.mark.parametrize(("found", "said"), NOT_TAKEN.values(), ids=NOT_TAKEN)
+def test_a_route_that_cannot_be_taken_is_said_with_the_reason(found, said):
+    plan = planned(routes=[found])
+    assert traffic(plan) == {"replicas": {}}
+    assert not plan.refused
+    (note,) = [one for one in plan.notes if "HTTPRoute" in one]
+    assert said in note
+    assert "by number of pods" in note
+
+
+def test_who_writes_the_route_again_is_said():
+    kept = with_metadata(route("public", "shop"), annotations={"argocd.argoproj.io/tracking-id": "x"})
+    plan = planned(routes=[kept])
+    assert traffic(plan) == {"gatewayAPI": {"route": {"name": "public"}}}
+    assert [note for note in plan.notes if note.startswith("HTTPRoute public belongs to Argo CD")]

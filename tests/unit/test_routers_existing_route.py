@@ -1,0 +1,164 @@
+"""The router `gatewayAPI` with `route`: ports, previews and copies, and what it does where it cannot do them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.api.names import BEFORE, RELEASE_LABEL
+from controller.api.resources import HTTP_ROUTES, SERVICES
+from controller.kube.client import ConflictError
+from controller.kube.host_names import HostNames
+from controller.kube.objects import selector
+from controller.ports import RoutedService, RouterContext, RouterError, TakenError, Weights
+from controller.rollout.preview import Preview, Reach
+from controller.routers import gateway_api
+from tests.unit.contract.fakes import FakeKube
+
+STABLE, CANARY = "a" * 10, "b" * 10
+SPLIT = Weights({STABLE: 90.0, CANARY: 10.0})
+BACKEND = {"name": "web", "port": 80, "weight": 1}
+HEADER = Reach(header=("x-preview", "1"))
+
+
+class World:
+    def __init__(self) -> None:
+        self.kube = FakeKube()
+        self.ports: dict[str, tuple[dict[str, Any], ...]] = {one: ({"port": 80},) for one in (STABLE, CANARY)}
+        rules = [{"name": "all", "backendRefs": [BACKEND]}, {"backendRefs": [{"name": "other", "port": 80}]}]
+        spec = {"parentRefs": [{"name": "gate"}], "hostnames": ["shop.example.com"], "rules": rules}
+        self.put(HTTP_ROUTES, "public", spec)
+        self.put(SERVICES, "web", {"selector": selector("web", STABLE)})
+
+    def put(self, resource, name, spec, **metadata):
+        self.kube.put(resource, {"metadata": {"name": name, "namespace": "shop", **metadata}, "spec": spec})
+
+    async def router(self, name: str = "public") -> Any:
+        config = gateway_api.Config(route=gateway_api.NamedRoute(name)) if name else None
+        target = RoutedService("shop", "web", None, ({"port": 80},), self.ports)
+        router = gateway_api.create(config, target, RouterContext(self.kube, (HostNames(),)))
+        self.weights = await router.observe()
+        return router
+
+    @property
+    def route(self):
+        found = self.kube.raw(HTTP_ROUTES, "public")
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+async def test_at_rest_it_leads_where_the_service_does(world):
+    router = await world.router()
+    assert world.weights == Weights({STABLE: 100.0})
+    assert not router.holds
+    assert not router.refused
+
+
+async def test_a_service_that_selects_no_version_leads_to_none(world):
+    world.put(SERVICES, "web", {"selector": {"app": "web"}})
+    await world.router()
+    assert world.weights == Weights({})
+
+
+async def test_it_is_written_once_and_read_as_it_was_written(world):
+    assert await (await world.router()).ensure(SPLIT)
+    router = await world.router()
+    assert world.weights == SPLIT
+    assert router.holds
+    writes = world.kube.writes
+    assert not await router.ensure(SPLIT)
+    assert world.kube.writes == writes
+
+
+async def test_giving_back_twice_writes_once(world):
+    before = world.route["spec"]
+    router = await world.router()
+    await router.ensure(SPLIT)
+    await router.give_back()
+    writes = world.kube.writes
+    await router.give_back()
+    await (await world.router()).give_back()
+    assert world.kube.writes == writes
+    assert world.route["spec"] == before
+
+
+async def test_rules_that_differ_are_as_good_as_weights_that_were_changed(world):
+    await (await world.router()).ensure(SPLIT)
+    route = world.route
+    route["spec"]["rules"].append({"backendRefs": [BACKEND]})
+    world.put(HTTP_ROUTES, "public", route["spec"], labels=route["metadata"]["labels"])
+    await world.router()
+    assert world.weights == Weights({})
+
+
+async def test_a_write_over_what_somebody_wrote_meanwhile_is_refused(world):
+    router = await world.router()
+    spec = world.route["spec"] | {"hostnames": ["www.example.com"]}
+    world.put(HTTP_ROUTES, "public", spec)
+    with pytest.raises(ConflictError):
+        await router.ensure(SPLIT)
+    assert world.route["spec"] == spec
+
+
+async def test_a_version_without_the_port_of_the_route_gets_nothing(world):
+    world.ports[CANARY] = ({"port": 8080},)
+    router, before = await world.router(), world.route
+    with pytest.raises(RouterError, match=r"leads to port 80 of Service web, which revision b{10} does not have"):
+        await router.ensure(SPLIT)
+    assert world.route == before
+    assert await router.ensure(Weights({STABLE: 100.0}))
+
+
+async def test_a_route_that_is_split_for_another_release_is_taken(world):
+    labels, annotations = {RELEASE_LABEL: "other"}, {BEFORE: "{}"}
+    world.put(HTTP_ROUTES, "public", world.route["spec"], labels=labels, annotations=annotations)
+    router = await world.router()
+    with pytest.raises(TakenError, match="split for Release other now"):
+        await router.ensure(SPLIT)
+    await router.give_back()
+    assert world.route["metadata"]["labels"] == labels
+
+
+async def test_a_preview_has_the_rules_that_lead_to_the_service(world):
+    router = await world.router()
+    await router.show(Preview(CANARY, HEADER))
+    (rule,) = (world.kube.raw(HTTP_ROUTES, "web-preview") or {})["spec"]["rules"]
+    assert rule["backendRefs"] == [{"name": f"web-{CANARY}", "port": 80}]
+    assert (await (await world.router()).observe_preview()).preview == Preview(CANARY, HEADER)
+    await (await world.router()).ensure(SPLIT)
+    router = await world.router()
+    assert (await router.observe_preview()).preview == Preview(CANARY, HEADER)
+    await router.reset("")
+    assert world.kube.raw(HTTP_ROUTES, "web-preview") is None
+
+
+async def test_a_preview_by_everybodys_host_name_is_refused(world):
+    router = await world.router()
+    with pytest.raises(RouterError, match=r"shop\.example\.com is everybody's host name, by HTTPRoute shop/public"):
+        await router.show(Preview(CANARY, Reach(hostnames=("shop.example.com",))))
+
+
+async def test_requests_are_not_copied(world):
+    router = await world.router()
+    lack = await router.lacks(Reach(mirror=10.0))
+    assert lack is not None
+    assert lack.is_certain
+    assert await router.lacks(HEADER) is None
+    with pytest.raises(RouterError, match="does not copy requests"):
+        await router.show(Preview(CANARY, Reach(mirror=10.0)))
+
+
+async def test_a_router_that_is_left_finds_what_it_has_split(world):
+    before = world.route["spec"]
+    await (await world.router()).ensure(SPLIT)
+    left = await world.router("")
+    assert world.weights == SPLIT
+    assert await left.ensure(Weights({STABLE: 100.0}))
+    await left.reset(STABLE)
+    assert world.route["spec"] == before
