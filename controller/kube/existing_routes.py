@@ -78,6 +78,12 @@ def is_led(rule: Mapping[str, Any], home: str, name: str) -> bool:
     return len(references) == 1 and _leads_to(references[0], home, name)
 
 
+def leads_to_versions(route: Mapping[str, Any], name: str) -> bool:
+    """Whether some rule names versions of Service `name`, as only `split` writes it."""
+    home = route["metadata"]["namespace"]
+    return any(_revision(one, home, name) for rule in rules_of(route) for one in rule.get(_KEPT) or [])
+
+
 def shares_of(rule: Mapping[str, Any], home: str, name: str, selected: str) -> Mapping[str, float]:
     """Percent by revision, of a rule that `is_led`. `selected`: the revision that Service `name` selects; where it is
     empty, what goes to that Service goes to no version.

@@ -15,6 +15,7 @@ from controller.kube.adopting import is_adopted
 from controller.kube.existing_routes import (
     backends_refused,
     is_led,
+    leads_to_versions,
     ports_led_to,
     returned,
     route_refused,
@@ -57,23 +58,26 @@ class ExistingRoute:
         self._seen: dict[str, Any] | None = None
         self._selected = ""
         """The revision that Service NAME selects."""
-        self._labelled: dict[str, dict[str, Any]] = {}
-        """Routes with the Release's label, by name: split ones, and one that it made itself before."""
+        self._held: dict[str, dict[str, Any]] = {}
+        """By name: routes that are split, and one that the Release made itself before."""
 
     async def observe(self) -> Weights | None:
         namespace, name = self._target.namespace, self._target.name
         listed = await self._kube.list(HTTP_ROUTES, namespace, labels=f"{RELEASE_LABEL}={name}")
         # a list may be a moment old, and must not have given back again what another Release has split by now
         fresh = [await self._kube.find(HTTP_ROUTES, namespace, item["metadata"]["name"]) for item in listed]
-        self._labelled = {
+        self._held = {
             item["metadata"]["name"]: item
             for item in fresh
             if item is not None and (self._is_split(item) or (self._name and _is_made(item)))
         }
-        wanted = self._name or next((each for each, item in self._labelled.items() if self._is_split(item)), "")
-        self._seen = self._labelled.get(wanted)
+        wanted = self._name or next((each for each, item in self._held.items() if self._is_split(item)), "")
+        self._seen = self._held.get(wanted)
         if wanted and self._seen is None:
             self._seen = await self._kube.find(HTTP_ROUTES, namespace, wanted)
+        if self._seen is not None and leads_to_versions(self._seen, name) and not route_refused(self._seen, name):
+            # also where somebody has taken the label from it
+            self._held[wanted] = self._seen
         service = await self._kube.find(SERVICES, namespace, name)
         selects = {} if service is None else service["spec"].get("selector") or {}
         revision = str(selects.get(REVISION_LABEL, ""))
@@ -83,7 +87,8 @@ class ExistingRoute:
         shares = [
             shares_of(rule, namespace, name, self._selected) for rule in rules_of(self._seen) if self._leads(rule)
         ]
-        if not shares:
+        if not shares or (service is None and not any(shares)):
+            # what leads to a Service that is not there leads nowhere: so nothing is split once a Release is gone
             return None
         # rules that differ are as good as weights that somebody has changed
         alike = all(one == shares[0] for one in shares)
@@ -92,7 +97,7 @@ class ExistingRoute:
     @property
     def holds(self) -> bool:
         """Follows `observe`."""
-        return bool(self._labelled)
+        return bool(self._held)
 
     @property
     def refused(self) -> str:
@@ -117,7 +122,7 @@ class ExistingRoute:
         if wrote:
             # with the resourceVersion that was read: what somebody writes meanwhile is answered 409, and never lost
             self._seen = await self._kube.replace(HTTP_ROUTES, wanted, strict=True)
-            self._labelled[wanted["metadata"]["name"]] = self._seen
+            self._held[wanted["metadata"]["name"]] = self._seen
         await self._leave(keep=wanted["metadata"]["name"])
         return wrote
 
@@ -153,7 +158,7 @@ class ExistingRoute:
         await self._preview.show(preview, unrouted, self._port(preview.revision))
 
     async def _leave(self, *, keep: str) -> None:
-        for name, item in sorted(self._labelled.items()):
+        for name, item in sorted(self._held.items()):
             if name == keep:
                 continue
             if _is_made(item):
@@ -161,7 +166,7 @@ class ExistingRoute:
             else:
                 written = await self._kube.replace(HTTP_ROUTES, returned(item, self._target.name))
                 self._seen = written if self._seen is item else self._seen
-            del self._labelled[name]
+            del self._held[name]
 
     def _unrouted(self, route: Mapping[str, Any]) -> dict[str, Any]:
         """Its spec, without where it leads; of its rules those that lead here."""

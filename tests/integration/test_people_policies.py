@@ -123,6 +123,11 @@ async def test_a_host_name_of_somebody_else_is_refused(shop, host):
     assert said in str(refused.value)
 
 
+async def test_a_route_that_is_there_already_has_the_host_names_that_its_writer_was_allowed(shop):
+    body = release(weight(10), traffic={"gatewayAPI": {"route": {"name": "public"}}})
+    await shop.request("POST", RELEASES.path("shop"), body=body, query={"dryRun": "All"})
+
+
 @pytest.mark.parametrize("router", ["gatewayAPI", "traefik"])
 async def test_every_router_that_takes_host_names_is_held_to_the_list(shop, router):
     await _route(shop, router=router, hostnames=["shop.example.com"])

@@ -66,6 +66,15 @@ async def test_a_service_that_selects_no_version_leads_to_none(world):
     assert world.weights == Weights({})
 
 
+async def test_a_service_that_is_not_there_is_no_route(world):
+    await world.kube.delete(SERVICES, "shop", "web")
+    router = await world.router()
+    assert world.weights is None
+    assert await router.ensure(SPLIT)
+    await world.router()
+    assert world.weights == SPLIT
+
+
 async def test_it_is_written_once_and_read_as_it_was_written(world):
     assert await (await world.router()).ensure(SPLIT)
     router = await world.router()
