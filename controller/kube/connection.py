@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.kube.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from kubernetes.aio.client import ApiClient
+    from kubernetes.aio.client import ApiClient, Configuration
+    from kubernetes.aio.client.rest import RESTClientObject
 
 _CONNECTIONS = 64
+LEAVE_IS_AWAITED = sys.version_info < (3, 12, 8) or (3, 13) <= sys.version_info < (3, 13, 1)
+"""By asyncio, where TLS is closed: aiohttp's `enable_cleanup_closed` ends that. https://github.com/python/cpython/pull/118960"""
 
 
 async def connection(kubeconfig: str | None) -> tuple[ApiClient, str]:
@@ -40,7 +44,24 @@ async def connection(kubeconfig: str | None) -> tuple[ApiClient, str]:
     ) as error:
         raise UnavailableError(0, "NoConfig", _without_cluster(kubeconfig, error)) from error
     configuration.connection_pool_maxsize = _CONNECTIONS
-    return client.ApiClient(configuration), namespace
+    api = client.ApiClient(configuration)
+    api.rest_client = _rest_client(configuration)
+    return api, namespace
+
+
+def _rest_client(configuration: Configuration) -> RESTClientObject:
+    import aiohttp  # noqa: PLC0415 - as above
+    from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
+
+    class Rest(RESTClientObject):
+        """Waits for no leave of the server: a request that is given up would keep its socket for up to 30 s."""
+
+        def _create_connector(self) -> aiohttp.TCPConnector:
+            return aiohttp.TCPConnector(
+                limit=self.maxsize, ssl=self.ssl_context, enable_cleanup_closed=LEAVE_IS_AWAITED
+            )
+
+    return Rest(configuration)
 
 
 def _in_pod() -> bool:

@@ -5,7 +5,7 @@ import pytest
 from controller.api.resources import GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES
 from controller.kube.client import InvalidError
 from controller.kube.host_names import HostNames
-from controller.ports import RoutedService, RouterContext, RouterError, Weights
+from controller.ports import DependsOnCluster, RoutedService, RouterContext, RouterError, Weights
 from controller.rollout.preview import Preview, Reach
 from controller.routers import gateway_api
 from tests.unit.contract.fakes import FakeKube
@@ -177,7 +177,9 @@ async def test_a_mesh_cannot_be_known_to_copy(world):
     parents = {"kind": "Service", "group": "", "name": "web"}
     config = gateway_api.Config(parent_refs=({"name": "public"}, parents))
     target = RoutedService("shop", "web", None, ({"port": 80},))
-    lack = await gateway_api.create(config, target, RouterContext(world.kube, (HostNames(),))).lacks(TENTH)
+    router = gateway_api.create(config, target, RouterContext(world.kube, (HostNames(),)))
+    assert isinstance(router, DependsOnCluster)
+    lack = await router.lacks(TENTH)
     assert lack is not None
     assert lack.message.startswith("Service shop/web has no GatewayClass")
 

@@ -1,0 +1,128 @@
+"""Nothing of a connection is left once its client is closed, whatever the server does: for all that speak TLS."""
+
+import asyncio
+import contextlib
+import gc
+import socket
+import ssl
+import threading
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.api.resources import CONFIG_MAPS
+from controller.kube.client import KubeClient
+from controller.outward.tls import tls_of
+from controller.providers._flux import FluxClient
+from controller.providers._http import BoundedClient
+from controller.providers._server import Server
+from hack.node.pki import Authority
+
+Call = Callable[[], Awaitable[Any]]
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Silent:
+    """An API server that begins each answer, goes on with none, and takes no leave when a client does."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = Authority(folder)
+        authority.create()
+        pair = authority.server("api", names=["localhost"], addresses=["127.0.0.1"])
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._tls.load_cert_chain(pair.certificate, pair.key)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ends = threading.Event()
+        self.answers = threading.Semaphore(0)
+        client = authority.client("admin", user="admin")
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.kubeconfig = str(authority.kubeconfig(folder / "kubeconfig", server=self.url, client=client))
+        self._certificates = authority.pair.certificate.read_text()
+
+    def as_source(self) -> Server:
+        return Server(self.url, "here", "token", 10.0, tls_of(self._certificates))
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Silent"]:
+        thread = threading.Thread(target=self._serve)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._ends.set()
+            thread.join()
+
+    def _serve(self) -> None:
+        with self._listener, contextlib.ExitStack() as open_ones:
+            self._listener.settimeout(0.05)
+            while not self._ends.is_set():
+                with contextlib.suppress(TimeoutError):
+                    connection, _ = self._listener.accept()
+                    connection.setblocking(True)  # noqa: FBT003 - socket's own signature
+                    encrypted = open_ones.enter_context(self._tls.wrap_socket(connection, server_side=True))
+                    encrypted.recv(65536)
+                    encrypted.sendall(_HEAD)
+                    self.answers.release()
+
+
+Opened = Callable[[Silent], AbstractAsyncContextManager[Call]]
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[Silent]:
+    with Silent(tmp_path / "pki").running() as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def api_server(silent: Silent) -> AsyncIterator[Call]:
+    kube = await KubeClient.connect(silent.kubeconfig)
+    try:
+        yield lambda: kube.list(CONFIG_MAPS, "shop")
+    finally:
+        await kube.close()
+
+
+@contextlib.asynccontextmanager
+async def flux(silent: Silent) -> AsyncIterator[Call]:
+    client = FluxClient(silent.as_source(), org="shop")
+    try:
+        yield lambda: client.records("buckets()")
+    finally:
+        await client.close()
+
+
+@contextlib.asynccontextmanager
+async def by_httpx(silent: Silent) -> AsyncIterator[Call]:
+    client = BoundedClient(silent.as_source())
+    try:
+        yield lambda: client.post("/query", data=b"")
+    finally:
+        await client.close()
+
+
+async def _give_up(silent: Silent, opened: Opened) -> None:
+    """A call in the middle of its answer, and then the client."""
+    async with opened(silent) as call:
+        task = asyncio.ensure_future(call())
+        assert await asyncio.to_thread(silent.answers.acquire, timeout=10)
+        await asyncio.sleep(0.1)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("opened", [api_server, flux, by_httpx])
+def test_a_call_that_is_given_up_leaves_no_socket_to_a_server_that_takes_no_leave(
+    silent: Silent, opened: Opened
+) -> None:
+    gc.collect()
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always", ResourceWarning)
+        asyncio.run(_give_up(silent, opened))
+        gc.collect()
+    assert [str(one.message) for one in left] == []
