@@ -61,7 +61,8 @@ def test_a_version_is_judged_by_copies_and_then_by_before_and_after_with_half_of
     copied = looks(found[preview])
     assert {(look["weight"], look["copies"]) for look in copied} == {(0, 50)}
     bad, units, _, beside = copied[0]["rows"]["errors"]
-    assert (bad, units * 2) == (0, beside)
+    assert bad == 0
+    assert abs(units * 2 - beside) <= 1, "every second one, and a number of them may be odd"
     assert {(look["weight"], look.get("copies")) for look in looks(found[own])} == {(100, None)}
     assert "usual" in found[own]["spec"]
     assert found[own]["spec"]["usual"]["errors"] == pytest.approx(100, rel=0.05), "copies are nobody's usual traffic"
