@@ -12,6 +12,7 @@ from typing import Any
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, PART_LABEL, RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import HTTP_ROUTES, SERVICES
 from controller.kube.adopting import is_adopted
+from controller.kube.client import InvalidError
 from controller.kube.existing_routes import (
     backends_refused,
     is_led,
@@ -161,12 +162,20 @@ class ExistingRoute:
         for name, item in sorted(self._held.items()):
             if name == keep:
                 continue
-            if _is_made(item):
-                await self._kube.delete(HTTP_ROUTES, self._target.namespace, name, seen=item)
-            else:
-                written = await self._kube.replace(HTTP_ROUTES, returned(item, self._target.name))
-                self._seen = written if self._seen is item else self._seen
+            try:
+                await self._leave_one(name, item)
+            except InvalidError as error:
+                # what is never granted must not hold the deletion of a Release for ever
+                where = f"HTTPRoute {self._target.namespace}/{name}"
+                raise RouterError(f"the API server refuses to give {where} back: {error}") from error
             del self._held[name]
+
+    async def _leave_one(self, name: str, item: dict[str, Any]) -> None:
+        if _is_made(item):
+            await self._kube.delete(HTTP_ROUTES, self._target.namespace, name, seen=item)
+            return
+        written = await self._kube.replace(HTTP_ROUTES, returned(item, self._target.name))
+        self._seen = written if self._seen is item else self._seen
 
     def _unrouted(self, route: Mapping[str, Any]) -> dict[str, Any]:
         """Its spec, without where it leads; of its rules those that lead here."""

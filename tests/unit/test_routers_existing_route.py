@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from controller.api.names import BEFORE, RELEASE_LABEL
-from controller.api.resources import HTTP_ROUTES, SERVICES
-from controller.kube.client import ConflictError
+from controller.api.resources import HTTP_ROUTES, SERVICES, Resource
+from controller.kube.client import ConflictError, InvalidError
 from controller.kube.host_names import HostNames
 from controller.kube.objects import selector
 from controller.ports import RoutedService, RouterContext, RouterError, TakenError, Weights
@@ -22,9 +23,20 @@ BACKEND = {"name": "web", "port": 80, "weight": 1}
 HEADER = Reach(header=("x-preview", "1"))
 
 
+class PolicyKube(FakeKube):
+    """With a policy that lets nobody change a route, for as long as it `refuses`."""
+
+    refuses = False
+
+    async def replace(self, resource: Resource, body: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
+        if self.refuses:
+            raise InvalidError(403, "Forbidden", "denied by a policy")
+        return await super().replace(resource, body, strict=strict)
+
+
 class World:
     def __init__(self) -> None:
-        self.kube = FakeKube()
+        self.kube = PolicyKube()
         self.ports: dict[str, tuple[dict[str, Any], ...]] = {one: ({"port": 80},) for one in (STABLE, CANARY)}
         rules = [{"name": "all", "backendRefs": [BACKEND]}, {"backendRefs": [{"name": "other", "port": 80}]}]
         spec = {"parentRefs": [{"name": "gate"}], "hostnames": ["shop.example.com"], "rules": rules}
@@ -95,6 +107,18 @@ async def test_giving_back_twice_writes_once(world):
     await (await world.router()).give_back()
     assert world.kube.writes == writes
     assert world.route["spec"] == before
+
+
+async def test_a_route_that_may_not_be_given_back_is_said_and_holds_no_deletion_for_ever(world):
+    await (await world.router()).ensure(SPLIT)
+    world.kube.refuses = True
+    router = await world.router()
+    with pytest.raises(RouterError, match=r"refuses to give HTTPRoute shop/public back: denied by a policy"):
+        await router.give_back()
+    assert router.holds
+    world.kube.refuses = False
+    await router.give_back()
+    assert not router.holds
 
 
 async def test_rules_that_differ_are_as_good_as_weights_that_were_changed(world):
