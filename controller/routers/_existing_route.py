@@ -115,8 +115,10 @@ class ExistingRoute:
         if seen is None or refused:
             is_taken = seen is not None and route_refused(seen, name)
             raise TakenError(refused) if is_taken else RouterError(refused)
-        for revision in weights.shares:
-            self._refuse_lost_ports(seen, revision)
+        if weights.shares.keys() != {weights.stable}:
+            # work can always be taken away, also while a rule leads to a port that no version has
+            for revision in weights.shares:
+                self._refuse_lost_ports(seen, revision)
         parts = {revision: round(share * PARTS / 100) for revision, share in sorted(weights.shares.items())}
         wanted = split(seen, name, parts)
         wrote = wanted != seen

@@ -148,6 +148,22 @@ async def test_a_version_without_the_port_of_the_route_gets_nothing(world):
     assert await router.ensure(Weights({STABLE: 100.0}))
 
 
+async def test_a_rule_for_a_port_that_no_version_has_keeps_no_work_at_the_canary(world):
+    await (await world.router()).ensure(SPLIT)
+    route = world.route
+    route["spec"]["rules"].append({"backendRefs": [{**BACKEND, "port": 9}]})
+    marks = {key: route["metadata"][key] for key in ("labels", "annotations")}
+    world.put(HTTP_ROUTES, "public", route["spec"], **marks)
+    router = await world.router()
+    with pytest.raises(RouterError, match="leads to port 9 of Service web"):
+        await router.ensure(SPLIT)
+    assert await router.ensure(Weights({STABLE: 100.0}, stable=STABLE))
+    await world.router()
+    assert world.weights == Weights({STABLE: 100.0})
+    await router.give_back()
+    assert [rule["backendRefs"][0]["name"] for rule in world.route["spec"]["rules"]] == ["web", "other", "web"]
+
+
 async def test_a_route_that_is_split_for_another_release_is_taken(world):
     labels, annotations = {RELEASE_LABEL: "other"}, {BEFORE: "{}"}
     world.put(HTTP_ROUTES, "public", world.route["spec"], labels=labels, annotations=annotations)
