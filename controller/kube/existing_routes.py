@@ -2,6 +2,9 @@
 
 Only backends that lead to Service NAME are changed. What they were is kept beside, in an annotation and by the same
 write, by what its rule says and not by where that stands: rules may be moved, added or taken away meanwhile.
+
+A version is known by its Service's name. `strangers`, where they are given, are Services of somebody else that are
+named as one, such as `shop-management` beside Release `shop`: they are left alone.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +49,7 @@ def route_refused(route: Mapping[str, Any], name: str) -> str:
     return ""
 
 
-def backends_refused(route: Mapping[str, Any], name: str) -> str:
+def backends_refused(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> str:
     """Why it cannot be split between versions of Service `name`; empty where it can."""
     metadata = route["metadata"]
     home, where = metadata["namespace"], f"HTTPRoute {metadata['namespace']}/{metadata['name']}"
@@ -58,7 +61,7 @@ def backends_refused(route: Mapping[str, Any], name: str) -> str:
                 f"Rule {number} of {where} has other backends beside Service {name}, so its share cannot be split. "
                 f"Give Service {name} a rule of its own."
             )
-    if not any(is_led(rule, home, name) for rule in rules):
+    if not any(is_led(rule, home, name, strangers) for rule in rules):
         return (
             f"No rule of {where} leads to Service {name}. Give it one whose only backendRef is {name}, or correct "
             "spec.traffic.gatewayAPI.route.name."
@@ -70,34 +73,45 @@ def rules_of(route: Mapping[str, Any]) -> list[dict[str, Any]]:
     return (route.get("spec") or {}).get("rules") or []
 
 
-def is_led(rule: Mapping[str, Any], home: str, name: str) -> bool:
+def is_led(rule: Mapping[str, Any], home: str, name: str, strangers: Collection[str] = ()) -> bool:
     """Whether its requests go to Service `name` alone, or are split between versions of it."""
     references = rule.get(_KEPT) or []
-    if any(_revision(one, home, name) for one in references):
+    if any(_revision(one, home, name, strangers) for one in references):
         return True
     return len(references) == 1 and _leads_to(references[0], home, name)
 
 
-def leads_to_versions(route: Mapping[str, Any], name: str) -> bool:
+def named_like_versions(route: Mapping[str, Any], name: str) -> set[str]:
+    """The Services that it leads to and that are named as versions of Service `name` are."""
+    home = route["metadata"]["namespace"]
+    references = [one for rule in rules_of(route) for one in rule.get(_KEPT) or []]
+    return {_service(one, home) for one in references if _revision(one, home, name, ())}
+
+
+def leads_to_versions(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> bool:
     """Whether some rule names versions of Service `name`, as only `split` writes it."""
     home = route["metadata"]["namespace"]
-    return any(_revision(one, home, name) for rule in rules_of(route) for one in rule.get(_KEPT) or [])
+    return any(_revision(one, home, name, strangers) for rule in rules_of(route) for one in rule.get(_KEPT) or [])
 
 
-def shares_of(rule: Mapping[str, Any], home: str, name: str, selected: str) -> Mapping[str, float]:
+def shares_of(
+    rule: Mapping[str, Any], home: str, name: str, selected: str, strangers: Collection[str] = ()
+) -> Mapping[str, float]:
     """Percent by revision, of a rule that `is_led`. `selected`: the revision that Service `name` selects; where it is
     empty, what goes to that Service goes to no version.
     """
     parts: dict[str, int] = {}
     for one in rule.get(_KEPT) or []:
-        revision = _revision(one, home, name) or (selected if _leads_to(one, home, name) else "")
+        revision = _revision(one, home, name, strangers) or (selected if _leads_to(one, home, name) else "")
         if revision:
             parts[revision] = parts.get(revision, 0) + _weight(one)
     total = sum(parts.values())
     return {revision: part * 100 / total for revision, part in parts.items() if part} if total else {}
 
 
-def split(route: Mapping[str, Any], name: str, parts: Mapping[str, int]) -> dict[str, Any]:
+def split(
+    route: Mapping[str, Any], name: str, parts: Mapping[str, int], strangers: Collection[str] = ()
+) -> dict[str, Any]:
     """The route with its led rules split between versions. `parts`: weight by revision.
 
     It carries the label by which it is watched, and remembers what its backends were.
@@ -106,18 +120,18 @@ def split(route: Mapping[str, Any], name: str, parts: Mapping[str, int]) -> dict
     metadata, home = changed["metadata"], changed["metadata"]["namespace"]
     remembered, kept = _remembered(metadata), []
     for rule in rules_of(changed):
-        if not is_led(rule, home, name):
+        if not is_led(rule, home, name, strangers):
             continue
-        before = _before(rule, home, name, remembered)
+        before = _before(rule, home, name, remembered, strangers)
         kept.append({"rule": _digest(rule), "backendRef": before})
         ours = [{**before, "name": child_name(name, revision), "weight": part} for revision, part in parts.items()]
-        rule[_KEPT] = [*ours, *_others(rule, home, name)]
+        rule[_KEPT] = [*ours, *_others(rule, home, name, strangers)]
     metadata["labels"] = {**(metadata.get("labels") or {}), RELEASE_LABEL: name}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), BEFORE: _json({"rules": kept})}
     return changed
 
 
-def returned(route: Mapping[str, Any], name: str) -> dict[str, Any]:
+def returned(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> dict[str, Any]:
     """The route with its backends as they were, and without anything of ours."""
     changed = copy.deepcopy(dict(route))
     metadata, home = changed["metadata"], changed["metadata"]["namespace"]
@@ -125,8 +139,9 @@ def returned(route: Mapping[str, Any], name: str) -> dict[str, Any]:
         return changed
     remembered = _remembered(metadata)
     for rule in rules_of(changed):
-        if any(_revision(one, home, name) for one in rule.get(_KEPT) or []):
-            rule[_KEPT] = [_before(rule, home, name, remembered), *_others(rule, home, name)]
+        if any(_revision(one, home, name, strangers) for one in rule.get(_KEPT) or []):
+            before = _before(rule, home, name, remembered, strangers)
+            rule[_KEPT] = [before, *_others(rule, home, name, strangers)]
     for kind, key in (("labels", RELEASE_LABEL), ("annotations", BEFORE)):
         left = {word: value for word, value in (metadata.get(kind) or {}).items() if word != key}
         metadata.pop(kind, None)
@@ -135,17 +150,19 @@ def returned(route: Mapping[str, Any], name: str) -> dict[str, Any]:
     return changed
 
 
-def ports_led_to(route: Mapping[str, Any], name: str) -> list[int]:
+def ports_led_to(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> list[int]:
     """Of Service `name`, by which its led rules send."""
     home = route["metadata"]["namespace"]
-    led = [rule for rule in rules_of(route) if is_led(rule, home, name)]
-    ours = [one for rule in led for one in rule[_KEPT] if _leads_to(one, home, name) or _revision(one, home, name)]
+    led = [one for rule in rules_of(route) if is_led(rule, home, name, strangers) for one in rule[_KEPT]]
+    ours = [one for one in led if _leads_to(one, home, name) or _revision(one, home, name, strangers)]
     return sorted({int(one["port"]) for one in ours if "port" in one})
 
 
-def _before(rule: Mapping[str, Any], home: str, name: str, remembered: Sequence[_Remembered]) -> dict[str, Any]:
+def _before(
+    rule: Mapping[str, Any], home: str, name: str, remembered: Sequence[_Remembered], strangers: Collection[str]
+) -> dict[str, Any]:
     """What led to Service `name`. A backend that nobody remembers differs from ours in nothing but name and weight."""
-    ours = next(one for one in rule[_KEPT] if _revision(one, home, name) or _leads_to(one, home, name))
+    ours = next(one for one in rule[_KEPT] if _revision(one, home, name, strangers) or _leads_to(one, home, name))
     if _leads_to(ours, home, name):
         return dict(ours)
     same = [one for one in remembered if _unchanged(one.backend) == _unchanged(ours)]
@@ -167,9 +184,9 @@ def _unchanged(reference: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in reference.items() if key not in _CHANGED}
 
 
-def _others(rule: Mapping[str, Any], home: str, name: str) -> list[Any]:
+def _others(rule: Mapping[str, Any], home: str, name: str, strangers: Collection[str]) -> list[Any]:
     """Whom somebody has put beside them."""
-    return [one for one in rule[_KEPT] if not _revision(one, home, name) and not _leads_to(one, home, name)]
+    return [one for one in rule[_KEPT] if not _revision(one, home, name, strangers) and not _leads_to(one, home, name)]
 
 
 def _remembered(metadata: Mapping[str, Any]) -> list[_Remembered]:
@@ -186,8 +203,9 @@ def _leads_to(reference: Mapping[str, Any], home: str, name: str) -> bool:
     return _service(reference, home) == name and _weight(reference) > 0
 
 
-def _revision(reference: Mapping[str, Any], home: str, name: str) -> str:
-    return revision_named(name, _service(reference, home))
+def _revision(reference: Mapping[str, Any], home: str, name: str, strangers: Collection[str]) -> str:
+    child = _service(reference, home)
+    return "" if child in strangers else revision_named(name, child)
 
 
 def _service(reference: Mapping[str, Any], home: str) -> str:

@@ -17,6 +17,7 @@ from controller.kube.existing_routes import (
     backends_refused,
     is_led,
     leads_to_versions,
+    named_like_versions,
     ports_led_to,
     returned,
     route_refused,
@@ -25,7 +26,7 @@ from controller.kube.existing_routes import (
     split,
 )
 from controller.kube.host_names import HostNames
-from controller.kube.objects import selector
+from controller.kube.objects import is_ours, revision_named, selector
 from controller.kube.writers import other_writer, written_at
 from controller.ports import (
     Lack,
@@ -61,6 +62,8 @@ class ExistingRoute:
         """The revision that Service NAME selects."""
         self._held: dict[str, dict[str, Any]] = {}
         """By name: routes that are split, and one that the Release made itself before."""
+        self._strangers: frozenset[str] = frozenset()
+        """Services of somebody else that are named as versions are."""
 
     async def observe(self) -> Weights | None:
         namespace, name = self._target.namespace, self._target.name
@@ -76,7 +79,9 @@ class ExistingRoute:
         self._seen = self._held.get(wanted)
         if wanted and self._seen is None:
             self._seen = await self._kube.find(HTTP_ROUTES, namespace, wanted)
-        if self._seen is not None and leads_to_versions(self._seen, name) and not route_refused(self._seen, name):
+        self._strangers = await self._find_strangers()
+        leads = self._seen is not None and leads_to_versions(self._seen, name, self._strangers)
+        if self._seen is not None and leads and not route_refused(self._seen, name):
             # also where somebody has taken the label from it
             self._held[wanted] = self._seen
         service = await self._kube.find(SERVICES, namespace, name)
@@ -86,7 +91,9 @@ class ExistingRoute:
         if self._seen is None or _is_made(self._seen):
             return None
         shares = [
-            shares_of(rule, namespace, name, self._selected) for rule in rules_of(self._seen) if self._leads(rule)
+            shares_of(rule, namespace, name, self._selected, self._strangers)
+            for rule in rules_of(self._seen)
+            if self._leads(rule)
         ]
         if not shares or (service is None and not any(shares)):
             # what leads to a Service that is not there leads nowhere: so nothing is split once a Release is gone
@@ -108,7 +115,7 @@ class ExistingRoute:
             return f"{where} does not exist. Create it, or correct spec.traffic.gatewayAPI.route.name."
         whose = route_refused(self._seen, self._target.name)
         serves = self._is_split(self._seen) and any(map(self._leads, rules_of(self._seen)))
-        return whose or ("" if serves else backends_refused(self._seen, self._target.name))
+        return whose or ("" if serves else backends_refused(self._seen, self._target.name, self._strangers))
 
     async def ensure(self, weights: Weights) -> bool:
         seen, name, refused = self._seen, self._target.name, self.refused
@@ -120,7 +127,7 @@ class ExistingRoute:
             for revision in weights.shares:
                 self._refuse_lost_ports(seen, revision)
         parts = {revision: round(share * PARTS / 100) for revision, share in sorted(weights.shares.items())}
-        wanted = split(seen, name, parts)
+        wanted = split(seen, name, parts, self._strangers)
         wrote = wanted != seen
         if wrote:
             # with the resourceVersion that was read: what somebody writes meanwhile is answered 409, and never lost
@@ -176,7 +183,7 @@ class ExistingRoute:
         if _is_made(item):
             await self._kube.delete(HTTP_ROUTES, self._target.namespace, name, seen=item)
             return
-        written = await self._kube.replace(HTTP_ROUTES, returned(item, self._target.name))
+        written = await self._kube.replace(HTTP_ROUTES, returned(item, self._target.name, self._strangers))
         self._seen = written if self._seen is item else self._seen
 
     def _unrouted(self, route: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +194,17 @@ class ExistingRoute:
         return {"parentRefs": spec.get("parentRefs") or [], "hostnames": spec.get("hostnames") or [], "rules": rules}
 
     def _leads(self, rule: Mapping[str, Any]) -> bool:
-        return is_led(rule, self._target.namespace, self._target.name)
+        return is_led(rule, self._target.namespace, self._target.name, self._strangers)
+
+    async def _find_strangers(self) -> frozenset[str]:
+        """A Service that is not there is none of them: it may be that of a version that has been lost."""
+        routes = [*self._held.values(), *([] if self._seen is None else [self._seen])]
+        home, name = self._target.namespace, self._target.name
+        named = {child for route in routes for child in named_like_versions(route, name)}
+        unknown = [one for one in sorted(named) if revision_named(name, one) not in self._target.ports_by_revision]
+        found = [await self._kube.find(SERVICES, home, child) for child in unknown]
+        others = [one["metadata"] for one in found if one is not None]
+        return frozenset(one["name"] for one in others if not is_ours(one, name, self._target.owner))
 
     def _is_split(self, route: Mapping[str, Any]) -> bool:
         labels = route["metadata"].get("labels") or {}
@@ -204,12 +221,13 @@ class ExistingRoute:
     def _port(self, revision: str) -> int:
         """By which a preview is led."""
         route = self._seen or {"metadata": {"namespace": self._target.namespace}}
-        led = ports_led_to(route, self._target.name)
+        led = ports_led_to(route, self._target.name, self._strangers)
         return led[0] if led else int(self._target.ports_of(revision)[0]["port"])
 
     def _refuse_lost_ports(self, route: Mapping[str, Any], revision: str) -> None:
         given = {int(port["port"]) for port in self._target.ports_of(revision)}
-        lost = [port for port in ports_led_to(route, self._target.name) if port not in given]
+        led = ports_led_to(route, self._target.name, self._strangers)
+        lost = [port for port in led if port not in given]
         if lost:
             where = f"HTTPRoute {self._target.namespace}/{route['metadata']['name']}"
             raise RouterError(

@@ -164,6 +164,32 @@ async def test_a_rule_for_a_port_that_no_version_has_keeps_no_work_at_the_canary
     assert [rule["backendRefs"][0]["name"] for rule in world.route["spec"]["rules"]] == ["web", "other", "web"]
 
 
+async def test_a_service_of_somebody_else_that_is_named_as_a_version_is_left_alone(world):
+    stranger = {"name": "web-management", "port": 80, "weight": 1}
+    spec = {**world.route["spec"]}
+    spec["rules"] = [*spec["rules"], {"name": "admin", "backendRefs": [stranger]}]
+    world.put(HTTP_ROUTES, "public", spec)
+    world.put(SERVICES, "web-management", {"selector": {"app": "management"}})
+    router, before = await world.router(), world.route["spec"]
+    assert world.weights == Weights({STABLE: 100.0})
+    assert not router.holds
+    assert await router.ensure(SPLIT)
+    assert world.route["spec"]["rules"][2]["backendRefs"] == [stranger]
+    router = await world.router()
+    assert world.weights == SPLIT
+    await router.give_back()
+    assert world.route["spec"] == before
+    assert not (await world.router()).holds
+
+
+async def test_a_lost_version_whose_service_is_gone_is_given_back(world):
+    await (await world.router()).ensure(SPLIT)
+    del world.ports[CANARY]
+    router = await world.router()
+    await router.give_back()
+    assert [rule["backendRefs"][0]["name"] for rule in world.route["spec"]["rules"]] == ["web", "other"]
+
+
 async def test_a_route_that_is_split_for_another_release_is_taken(world):
     labels, annotations = {RELEASE_LABEL: "other"}, {BEFORE: "{}"}
     world.put(HTTP_ROUTES, "public", world.route["spec"], labels=labels, annotations=annotations)

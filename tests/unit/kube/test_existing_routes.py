@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from controller.api.names import BEFORE, RELEASE_LABEL
-from controller.kube.existing_routes import backends_refused, ports_led_to, returned, route_refused, rules_of, split
+from controller.kube.existing_routes import (
+    backends_refused,
+    leads_to_versions,
+    named_like_versions,
+    ports_led_to,
+    returned,
+    route_refused,
+    rules_of,
+    split,
+)
 from controller.kube.existing_routes import shares_of as shares
 
 Object = dict[str, Any]
@@ -94,6 +103,17 @@ def test_a_backend_of_something_else_is_left(backend):
     assert rules_of(split(before, "web", PARTS))[0] == rule(backend)
     assert "No rule of HTTPRoute shop/public leads to Service web" in backends_refused(route(rule(backend)), "web")
     assert not backends_refused(before, "web")
+
+
+def test_a_stranger_that_is_named_as_a_version_is_left():
+    stranger = {**WEB, "name": "web-management"}
+    before, strangers = route(rule(WEB), rule(stranger, path="/admin")), {"web-management"}
+    assert named_like_versions(before, "web") == strangers
+    assert not leads_to_versions(before, "web", strangers)
+    found = split(before, "web", PARTS, strangers)
+    assert rules_of(found)[1] == rule(stranger, path="/admin")
+    assert named_like_versions(found, "web") == {*strangers, f"web-{A}", f"web-{B}"}
+    assert returned(found, "web", strangers) == before
 
 
 def test_a_rule_with_others_beside_is_refused():
