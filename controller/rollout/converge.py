@@ -267,9 +267,9 @@ def _put_back(draft: Draft, desired: Desired) -> Iterator[PutBack]:
 def _return_route(draft: Draft, desired: Desired) -> Iterator[ReturnRoute]:
     """To whoever keeps it, once Service NAME leads where it does: at rest nothing of ours is left in it."""
     seen, status = draft.seen, draft.status
-    if seen.route_held is None or desired.gives_back:
+    if desired.gives_back:
         return
-    if desired.finalize:
+    if desired.finalize and (seen.route_held is not None or seen.route_held_beside):
         yield ReturnRoute()
     at_rest = status.stable and status.attempt is None and desired.weight == 0
     if not seen.route_held or not at_rest or seen.service != status.stable or not has(seen, {status.stable: WHOLE}):
@@ -294,6 +294,7 @@ def _finalizer(draft: Draft, desired: Desired) -> tuple[list[Action], list[Actio
     at_stable = adoption is None if not draft.status.stable else draft.status.weight <= 0
     if draft.seen.route_held is not None:
         at_stable = at_stable and draft.status.stable != "" and not draft.seen.route_held
+    at_stable = at_stable and not draft.seen.route_held_beside
     if at_stable and not is_mirror(draft.seen.preview) and not is_mirror(desired.preview):
         return [], [RemoveFinalizer()] if there else []
     return [] if there else [AddFinalizer()], []

@@ -170,6 +170,8 @@ class Observation:
     route_written_at: float = 0.0
     route_held: bool | None = None
     """Whether a route that somebody else keeps is split, and to be given back; None where the router has its own."""
+    route_held_beside: bool = False
+    """The same of the other router, while two are involved."""
     weights_beside: Mapping[str, float] | None = None
     """Percent per revision as the other router has them, while two are involved."""
     trouble_beside: str = ""

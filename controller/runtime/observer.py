@@ -173,6 +173,7 @@ class Observer:
             ),
             spec_router=spec.traffic.kind,
             route_held=router.holds if isinstance(router, Borrows) else None,
+            route_held_beside=isinstance(beside.router, Borrows) and beside.router.holds is True,
             weights_beside=beside.weights,
             trouble_beside=beside.trouble,
             not_accepted_beside=beside.not_accepted,

@@ -26,8 +26,9 @@ async def move_traffic(world: World, action: TrafficAction) -> None:
                 raise RouterError("the router cannot tell requests apart, as a preview needs")
             await world.router.show(action.preview)
         case ReturnRoute():
-            if isinstance(world.router, Borrows):
-                await world.router.give_back()
+            for router in (world.router, world.beside):
+                if isinstance(router, Borrows):
+                    await router.give_back()
         case LeaveRouter():
             await _beside(world).reset(action.revision)
         case _:

@@ -351,6 +351,20 @@ def test_a_route_that_is_not_named_any_longer_is_given_back(traffic):
     run(story)
 
 
+def test_a_release_that_goes_while_its_router_is_left_gives_the_route_back():
+    async def story(world: World) -> None:
+        before = there_is_a_route(world)
+        await in_mid_release(world)
+        world.patch("web", {"spec": {"traffic": TRAFFIC["replicas"]}})
+        await world.until(lambda: world.status("web").get("router") == "replicas")
+        assert route(world) != before
+        world.delete("web")
+        await world.until(lambda: not world.api.objects(RELEASES.path()))
+        assert route(world) == before
+
+    run(story)
+
+
 def test_a_route_of_its_own_goes_once_another_one_is_named():
     async def story(world: World) -> None:
         there_is_a_route(world)
