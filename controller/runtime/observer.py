@@ -172,8 +172,8 @@ class Observer:
                 if is_child(key, item) and not _is_adopted(item, adopted)
             ),
             spec_router=spec.traffic.kind,
-            route_held=router.holds if isinstance(router, Borrows) else None,
-            route_held_beside=isinstance(beside.router, Borrows) and beside.router.holds is True,
+            route_held=_holds(router),
+            route_held_beside=beside.router is not None and _holds(beside.router) is True,
             weights_beside=beside.weights,
             trouble_beside=beside.trouble,
             not_accepted_beside=beside.not_accepted,
@@ -349,3 +349,7 @@ def _manual_until(text: str) -> float | None:
         return times.from_rfc3339(text)
     except ValueError:
         return None
+
+
+def _holds(router: Router) -> bool | None:
+    return router.holds if isinstance(router, Borrows) else None

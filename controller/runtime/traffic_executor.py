@@ -26,7 +26,7 @@ async def move_traffic(world: World, action: TrafficAction) -> None:
                 raise RouterError("the router cannot tell requests apart, as a preview needs")
             await world.router.show(action.preview)
         case ReturnRoute():
-            for router in (world.router, world.beside):
+            for router in [one for one in (world.router, world.beside) if one is not None]:
                 if isinstance(router, Borrows):
                     await router.give_back()
         case LeaveRouter():
