@@ -90,8 +90,7 @@ def named_like_versions(route: Mapping[str, Any], name: str) -> set[str]:
 
 def leads_to_versions(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> bool:
     """Whether some rule names versions of Service `name`, as only `split` writes it."""
-    home = route["metadata"]["namespace"]
-    return any(_revision(one, home, name, strangers) for rule in rules_of(route) for one in rule.get(_KEPT) or [])
+    return bool(named_like_versions(route, name).difference(strangers))
 
 
 def shares_of(
@@ -154,7 +153,7 @@ def ports_led_to(route: Mapping[str, Any], name: str, strangers: Collection[str]
     """Of Service `name`, by which its led rules send."""
     home = route["metadata"]["namespace"]
     led = [one for rule in rules_of(route) if is_led(rule, home, name, strangers) for one in rule[_KEPT]]
-    ours = [one for one in led if _leads_to(one, home, name) or _revision(one, home, name, strangers)]
+    ours = [one for one in led if _leads_here(one, home, name, strangers)]
     return sorted({int(one["port"]) for one in ours if "port" in one})
 
 
@@ -162,7 +161,7 @@ def _before(
     rule: Mapping[str, Any], home: str, name: str, remembered: Sequence[_Remembered], strangers: Collection[str]
 ) -> dict[str, Any]:
     """What led to Service `name`. A backend that nobody remembers differs from ours in nothing but name and weight."""
-    ours = next(one for one in rule[_KEPT] if _revision(one, home, name, strangers) or _leads_to(one, home, name))
+    ours = next(one for one in rule[_KEPT] if _leads_here(one, home, name, strangers))
     if _leads_to(ours, home, name):
         return dict(ours)
     same = [one for one in remembered if _unchanged(one.backend) == _unchanged(ours)]
@@ -186,7 +185,7 @@ def _unchanged(reference: Mapping[str, Any]) -> dict[str, Any]:
 
 def _others(rule: Mapping[str, Any], home: str, name: str, strangers: Collection[str]) -> list[Any]:
     """Whom somebody has put beside them."""
-    return [one for one in rule[_KEPT] if not _revision(one, home, name, strangers) and not _leads_to(one, home, name)]
+    return [one for one in rule[_KEPT] if not _leads_here(one, home, name, strangers)]
 
 
 def _remembered(metadata: Mapping[str, Any]) -> list[_Remembered]:
@@ -196,6 +195,11 @@ def _remembered(metadata: Mapping[str, Any]) -> list[_Remembered]:
         return [_Remembered(str(one["rule"]), dict(one["backendRef"])) for one in found.get("rules", [])]
     except (ValueError, AttributeError, TypeError, KeyError):
         return []
+
+
+def _leads_here(reference: Mapping[str, Any], home: str, name: str, strangers: Collection[str]) -> bool:
+    """It leads to Service `name` or to a version of it."""
+    return _leads_to(reference, home, name) or bool(_revision(reference, home, name, strangers))
 
 
 def _leads_to(reference: Mapping[str, Any], home: str, name: str) -> bool:
