@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from controller.backoff import delay_s, not_before_s
 
 K = TypeVar("K", bound=Hashable)
+_LEAST_S = 1e-3
 
 
 class WorkQueue(Generic[K]):
@@ -70,12 +71,13 @@ class WorkQueue(Generic[K]):
         self._arrived.set()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """The earliest of several timers for a key counts."""
+        """The earliest of several timers for a key counts. Less than a millisecond is one."""
         if seconds <= 0:
             self.add(key)
             return
         loop = asyncio.get_running_loop()
-        due = loop.time() + seconds
+        # what floats lose of a moment leaves 1e-15 s: the clock would not move, and pass follow pass
+        due = loop.time() + max(seconds, _LEAST_S)
         timer = self._timers.get(key)
         if timer is not None and timer.when() <= due:
             return

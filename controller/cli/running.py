@@ -20,6 +20,7 @@ from controller.decision_log.sinks import (
 )
 from controller.kube.client import KindsGoneError, KubeError
 from controller.kube.lease import LeaseLostError
+from controller.runtime.reachability import NETWORK_S
 from controller.runtime.settings import settings
 
 
@@ -52,6 +53,14 @@ def run(
     lease: Annotated[
         float, typer.Option("--lease-seconds", min=1, help="How long a dead operator keeps the next one waiting.")
     ] = 15,
+    network_seconds: Annotated[
+        float,
+        typer.Option(
+            "--network-seconds",
+            min=0,
+            help="How long a version's first ready pod may take to be reached from every node. It gets no work before.",
+        ),
+    ] = NETWORK_S,
     source_network: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,6 +116,7 @@ def run(
         workers=workers,
         only=only,
         lease_s=lease,
+        network_s=network_seconds,
         source_networks=[network(one, "--source-network") for one in source_network or ()],
         sinks=sinks,
     )

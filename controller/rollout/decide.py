@@ -39,6 +39,7 @@ def decide(seen: Observation, now: float) -> Decision:
     adoption.note(draft)
     if draft.status.attempt is not None:
         draft.update_attempt(awaits_person=False)
+    draft.again(min((one.unreached_s for one in seen.revisions.values() if one.unreached_s > 0), default=None))
     return converge(draft, first_that_decides(draft) or _by_strategy(draft))
 
 

@@ -43,7 +43,7 @@ class RevisionState:
     ready: int
     """Pods of this revision's Deployment that are ready."""
     endpoints: int
-    """Addresses that its Service would send to."""
+    """Addresses that its Service sends to, from wherever it is called."""
     complete: bool = True
     """Deployment and Service are both there."""
     trouble: PodTrouble | None = None
@@ -53,6 +53,8 @@ class RevisionState:
     """Its Deployment and Service are known to be as they were made."""
     made_at: float = 0.0
     """When its Deployment was made, in epoch seconds."""
+    unreached_s: float = 0.0
+    """Seconds until its first ready pod counts as reached from everywhere; it has no endpoints meanwhile."""
 
     @property
     def serving(self) -> int:

@@ -30,6 +30,7 @@ def state_of(
     as_made: tuple[bool, str],
     has_service: bool,
     endpoints: int,
+    unreached_s: float,
     pods: list[dict[str, Any]],
 ) -> RevisionState:
     if "deletionTimestamp" in deployment["metadata"]:
@@ -38,6 +39,7 @@ def state_of(
         wanted=int(deployment["spec"].get("replicas", 1)),
         ready=int(deployment.get("status", {}).get("readyReplicas", 0)),
         endpoints=endpoints,
+        unreached_s=unreached_s,
         complete=has_service,
         trouble=trouble_of(pods, deployment),
         as_made=as_made[0],

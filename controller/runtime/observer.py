@@ -49,9 +49,11 @@ from controller.ports import (
 from controller.rollout.actions import PROMOTED
 from controller.rollout.observation import NOTHING_RUNS, LastRun, Observation, Request
 from controller.rollout.preview import reach_of
+from controller.rollout.sizing import Sizing
 from controller.runtime.adopting import Adopted, read_adopted
 from controller.runtime.children import as_made, lacks_pods, ready_endpoints, selected, state_of
 from controller.runtime.pods import pods_of
+from controller.runtime.reachability import Reachability
 from controller.runtime.versions import Ports, SpecVersion, Versions
 
 _SHOWN = 60
@@ -94,12 +96,20 @@ class _Beside:
 
 
 class Observer:
-    def __init__(self, kube: ObjectCache, config_maps: ConfigMaps, cluster: str, context: RouterContext) -> None:
+    def __init__(
+        self,
+        kube: ObjectCache,
+        config_maps: ConfigMaps,
+        cluster: str,
+        context: RouterContext,
+        reachability: Reachability,
+    ) -> None:
         """`context`: what routers may use."""
         self._kube = kube
         self._config_maps = config_maps
         self._cluster = cluster
         self._context = context
+        self._reachability = reachability
 
     async def observe(
         self, key: Key, release: dict[str, Any], spec: ReleaseSpec, status: Status, actions: Iterable[str]
@@ -130,7 +140,11 @@ class Observer:
         unsupported, in_doubt = await self._lacked(router, spec)
         beside = await self._beside(holding, spec, status, target)
         taken, adopted = await self._service_of_others(key, owner, spec, status, by_name)
-        endpoints = ready_endpoints(slices)
+        sizing = registry.modules("routers")[holding].SIZING
+        addresses = ready_endpoints(slices)
+        endpoints = {one: found for one in by_revision if (found := addresses[child_name(key.name, one)])}
+        # only where work is sent to a version's own Service
+        unreached = self._reachability.awaited(key, endpoints) if sizing is Sizing.BY_WEIGHT else {}
         new = [one for one in (status.canary, status.baseline, spec_revision, *status.queued) if one != status.stable]
         pods = await self._pods_of_unready(key, by_revision, new)
         copies = self._config_maps.copies(key)
@@ -139,7 +153,8 @@ class Observer:
                 item,
                 as_made=as_made(key, revision, item, by_name.get(child_name(key.name, revision)), copies),
                 has_service=child_name(key.name, revision) in by_name,
-                endpoints=endpoints[child_name(key.name, revision)],
+                endpoints=0 if revision in unreached else endpoints.get(revision, 0),
+                unreached_s=unreached.get(revision, 0.0),
                 pods=pods.get(revision, []),
             )
             for revision, item in by_revision.items()
@@ -148,7 +163,6 @@ class Observer:
         left = {revision for item in services if (revision := child_revision(key, item))}
         revisions |= dict.fromkeys(left - revisions.keys(), NOTHING_RUNS)
         signs = RouterSigns() if weights is None else weights.signs
-        sizing = registry.modules("routers")[holding].SIZING
         metadata, requests = release["metadata"], tuple(map(_request, unanswered))
         annotations = metadata.get("annotations") or {}
         manual = annotations.get(MANUAL_UNTIL)

@@ -53,6 +53,7 @@ from controller.runtime.listening import listening
 from controller.runtime.notify_defaults import NotifyDefaults
 from controller.runtime.observer import Observer
 from controller.runtime.open_alerts import OpenAlerts
+from controller.runtime.reachability import NETWORK_S, Reachability
 from controller.runtime.reconciler import Reconciler
 from controller.runtime.release_metrics import ReleaseMetrics
 from controller.runtime.releases import ReleaseController, release_request
@@ -104,11 +105,13 @@ class Operator:
         addresses: Addresses | None = None,
         source_networks: Collection[Network] = (),
         sinks: SinkSettings = NOWHERE,
+        network_s: float = NETWORK_S,
     ) -> Operator:
         """Raises KubeError. The cluster's identity is that of its kube-system namespace.
 
         `addresses`: where tenants' webhooks may go; None: nowhere inside of the node, nor to the API server.
         `source_networks`: inside of the cluster, where tenants' MetricSources may be.
+        `network_s`: seconds until a version's first ready pod is reached from every node.
         """
         for folder in registry.FOLDERS:
             registry.modules(folder)  # now: importing a provider takes a second that a leader does not have
@@ -136,10 +139,13 @@ class Operator:
         context = EffectContext(kube, addresses or Addresses(api_server), clock, runs, cluster, texts)
         outbox = Outbox(kinds(context), wake, clock=clock, lost=partial(_emit_lost, events))
         alerts = AlertStore(wake, clock)
+        reachability = Reachability(clock, network_s)
         reconciler = Reconciler(
             kube=kube,
             cache=cache,
-            observer=Observer(cache, config_maps, cluster, RouterContext(cache, (allocators, hosts, kube.clock))),
+            observer=Observer(
+                cache, config_maps, cluster, RouterContext(cache, (allocators, hosts, kube.clock)), reachability
+            ),
             executor=Executor(cache, runs, events, config_maps),
             analysis=analysis,
             runs=runs,
@@ -148,6 +154,7 @@ class Operator:
             open_alerts=OpenAlerts(outbox, clock),
             clock=clock,
             hosts=hosts,
+            reachability=reachability,
             config_maps=config_maps,
             listeners=Listeners((release_metrics, log)),
             alerts=Alerts(alerts, sources, wake),
@@ -261,7 +268,11 @@ async def run(settings: Settings, feed: Feed) -> None:
     kube = await KubeClient.connect()
     try:
         operator = await Operator.assemble(
-            kube, settings.namespace, source_networks=settings.source_networks, sinks=settings.sinks
+            kube,
+            settings.namespace,
+            source_networks=settings.source_networks,
+            sinks=settings.sinks,
+            network_s=settings.network_s,
         )
         async with _endpoints(operator, settings):
             await until_served(kube, settings.only, operator.event_router.resources)

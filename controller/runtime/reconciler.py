@@ -45,6 +45,7 @@ from controller.runtime.notify_defaults import NotifyDefaults
 from controller.runtime.observer import Observer, World
 from controller.runtime.open_alerts import OpenAlerts
 from controller.runtime.pending_actions import PendingActions
+from controller.runtime.reachability import Reachability
 from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLostError
 
 _LOG = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Reconciler:
     open_alerts: OpenAlerts
     clock: Callable[[], float]
     hosts: HostNames
+    reachability: Reachability
     config_maps: ConfigMaps
     alerts: Alerts
     notify_defaults: NotifyDefaults
@@ -344,6 +346,7 @@ class Reconciler:
         self.sources.forget(key)
         self.open_alerts.gone(key)
         self.hosts.forget(key)
+        self.reachability.forget(key)
         self.listeners.forget(key)
         self.alerts.forget(key)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from controller.decision_log.sinks import NOWHERE, SinkSettings
 from controller.outward.addresses import Network
+from controller.runtime.reachability import NETWORK_S
 
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -32,6 +33,8 @@ class Settings:
     """The one namespace whose Releases are worked on; None: all."""
     lease_s: float
     """How long a Lease that is not renewed keeps others from leading."""
+    network_s: float = NETWORK_S
+    """How long a version's first ready pod may take to be reached from every node."""
     source_networks: tuple[Network, ...] = ()
     """Where MetricSources of tenants may be, besides the internet."""
     sinks: SinkSettings = NOWHERE
@@ -46,6 +49,7 @@ def settings(
     workers: int = 8,
     only: str | None = None,
     lease_s: float = 15.0,
+    network_s: float = NETWORK_S,
     source_networks: Iterable[Network] = (),
     sinks: SinkSettings = NOWHERE,
     environ: Mapping[str, str] = os.environ,
@@ -64,6 +68,7 @@ def settings(
         workers=workers,
         only=only,
         lease_s=lease_s,
+        network_s=network_s,
         source_networks=tuple(source_networks),
         sinks=sinks,
     )

@@ -25,6 +25,17 @@ def send(signum: signal.Signals, pods: Iterable[Mapping[str, Any]]) -> list[int]
     return reached
 
 
+def signal_named(signum: signal.Signals, name: str) -> list[int]:
+    """To every process of this name, those of containers included. Returns whom it reached."""
+    reached = []
+    for file in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if file.read_text().strip() == name:
+                os.kill(int(file.parent.name), signum)
+                reached.append(int(file.parent.name))
+    return reached
+
+
 def _control_groups() -> Iterator[tuple[int, str]]:
     for file in Path("/proc").glob("[0-9]*/cgroup"):
         with suppress(FileNotFoundError, ProcessLookupError):

@@ -210,15 +210,23 @@ class Shop:
 
     async def moment_without_endpoints(self, revision: str) -> float:
         """Unix time at which the revision's Service had no ready address any more."""
-        labels = f"kubernetes.io/service-name={self.name}-{revision}"
 
         async def has_none() -> bool:
-            slices = await self.kube.list(ENDPOINT_SLICES, self.namespace, labels=labels)
-            endpoints = [endpoint for piece in slices for endpoint in piece.get("endpoints") or []]
-            return not any(endpoint["conditions"].get("ready", True) for endpoint in endpoints)
+            return not await self._has_endpoints(revision)
 
         await until(has_none, f"{revision} has no ready endpoint")
         return time.time()
+
+    async def moment_with_endpoints(self, revision: str) -> float:
+        """Unix time at which the revision's Service had its first ready address."""
+        await until(lambda: self._has_endpoints(revision), f"{revision} has a ready endpoint")
+        return time.time()
+
+    async def _has_endpoints(self, revision: str) -> bool:
+        labels = f"kubernetes.io/service-name={self.name}-{revision}"
+        slices = await self.kube.list(ENDPOINT_SLICES, self.namespace, labels=labels)
+        endpoints = [endpoint for piece in slices for endpoint in piece.get("endpoints") or []]
+        return any(endpoint["conditions"].get("ready", True) for endpoint in endpoints)
 
     async def moment_with_shares(self, shares: dict[str, int]) -> float:
         """Unix time at which the route had these weights."""

@@ -1,11 +1,15 @@
 """Under load, on fresh connections and on kept ones: every change of who serves, planned or not."""
 
+import asyncio
+import signal
 import time
 
 import pytest
 
 from hack.load.tally import UNNAMED
-from tests.e2e.shop import APPROVE, NOT_JUDGED, SHORT_DRAIN, pause, weight
+from tests.e2e import containers
+from tests.e2e.patience import until
+from tests.e2e.shop import APPROVE, NOT_JUDGED, SHORT_DRAIN, pause, set_values, weight
 
 pytestmark = pytest.mark.alone  # what is lost when cores are short is no fault of whoever switches
 
@@ -44,6 +48,35 @@ async def test_promotion_rollback_and_deletion_lose_no_request(shop, measured):
     assert (promoted.failed, rolled_back.failed, counted.failed) == (0, 0, 0)
     assert counted.skipped == 0
     assert set(counted.revisions) == {first, second, third, fourth}
+
+
+async def test_a_node_that_learns_late_of_a_versions_first_pod_loses_no_request(shop, measured):
+    """kube-proxy knows the Service, and stands still, as on a busy node, until a second after its pod is ready."""
+
+    def starts_slowly(release):
+        set_values(release, VERSION="2")
+        release["spec"]["template"]["spec"]["containers"][0]["startupProbe"]["initialDelaySeconds"] = 5
+
+    parents = [{"name": "public", "namespace": "gateways", "sectionName": "web"}]
+    by_address = {"traefik": {"parentRefs": parents, "hostnames": [shop.host], "nativeLB": True}}
+    first = await shop.given(weight(50), APPROVE, traffic=by_address, analysis=NOT_JUDGED)
+    await until(lambda: shop.is_routed(shop.host), "the gateway answers")
+    async with shop.load(rate=100, fresh=0.3) as load:
+        await shop.until_answered_by(load, first)
+        await shop.edit(starts_slowly)
+        canary = (await shop.until(lambda status: status.get("canaryRevision")))["canaryRevision"]
+        await asyncio.sleep(3)
+        assert containers.signal_named(signal.SIGSTOP, "kube-proxy")
+        try:
+            await shop.moment_with_endpoints(canary)
+            await asyncio.sleep(1)
+        finally:
+            containers.signal_named(signal.SIGCONT, "kube-proxy")
+        await shop.until_answered_by(load, canary, 200)
+        counted = await load.stop()
+    measured("requests", counted.sent)
+    measured("failed", counted.failed)
+    assert counted.failed == 0
 
 
 async def test_a_release_that_takes_all_with_it_finishes_what_was_begun(shop, measured):

@@ -125,6 +125,7 @@ def test_every_value_reaches_the_pods():
         one
         for one in templated(
             "image.repository=registry.example.com/p", f"image.digest=sha256:{'0' * 64}", "workers=3", "verbose=true",
+            "networkSeconds=5",
             "sourceNetworks={10.20.0.0/16,10.30.0.0/16}", "decisions.url=http://influxdb:8086", "decisions.org=example",
             "decisions.bucket=metrics", "decisions.secret=tokens", "env[0].name=AWS_REGION", "env[0].value=eu-west-1",
             "nodeSelector.pool=platform", "tolerations[0].key=platform", "priorityClassName=system-cluster-critical",
@@ -138,7 +139,7 @@ def test_every_value_reaches_the_pods():
     (container,) = pod["containers"]
     assert container["image"] == f"registry.example.com/p@sha256:{'0' * 64}"
     assert container["args"] == [
-        "run", "--only-namespace=shop", "--workers=3", "--verbose",
+        "run", "--only-namespace=shop", "--workers=3", "--network-seconds=5", "--verbose",
         "--source-network=10.20.0.0/16", "--source-network=10.30.0.0/16",
     ]  # fmt: skip
     environment = {one["name"]: one.get("value") for one in container["env"]}

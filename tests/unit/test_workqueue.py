@@ -63,6 +63,19 @@ def test_the_earliest_of_several_timers_counts():
     run(story)
 
 
+def test_what_floats_lose_of_a_moment_is_no_pass_without_end():
+    async def story(queue: WorkQueue[str]) -> None:
+        loop = asyncio.get_running_loop()
+        moment, passes = loop.time() + 0.005, 0
+        while loop.time() < moment:
+            queue.add_after("a", 1e-15)
+            queue.finish(await queue.get())
+            passes += 1
+        assert 1 <= passes <= 6
+
+    run(story)
+
+
 def test_an_event_comes_before_a_timer_and_takes_its_place():
     async def story(queue: WorkQueue[str]) -> None:
         queue.add_after("a", 20)

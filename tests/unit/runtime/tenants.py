@@ -25,6 +25,9 @@ TENANT = "tenant"
 STEPS: tuple[Object, ...] = ({"weight": 20}, {"webhook": {"url": "http://gate.qa/"}}, {"approve": {}}, {"weight": 50})
 JUDGED: tuple[Object, ...] = ({"weight": 20, "analyze": {"atLeast": "60s", "atMost": "10m"}}, {"weight": 50})
 
+_LOOKS_S = 5.0
+"""Looks are cut at multiples of their interval: what is compared begins at one."""
+
 
 @dataclass(frozen=True)
 class Toll:
@@ -37,8 +40,8 @@ class Toll:
     """Calls in the longest step of the event loop, in which nobody else has a turn."""
 
 
-Burden = Callable[["Street"], Awaitable[None]]
-"""What the tenant does. It goes on while the neighbour is watched."""
+Burden = Callable[["Street"], Awaitable[Callable[[], None] | None]]
+"""What the tenant does. It goes on while the neighbour is watched; what is returned is done at that moment."""
 
 
 @dataclass
@@ -105,7 +108,10 @@ def toll_beside(burden: Burden, gates: Gates, weather: Weather | None = None) ->
         world.create(RELEASES, release("judged", *JUDGED, metrics=True))
         operator = world.start()
         await world.until(lambda: all(world.status(name).get("phase") == "Healthy" for name in ("web", "judged")))
-        await burden(street)
+        at_once = await burden(street)
+        await asyncio.sleep(-world.now() % _LOOKS_S)
+        if at_once is not None:
+            at_once()
         try:
             before = len(operator.reconciles)
             with _longest_step() as longest:

@@ -16,6 +16,7 @@ from controller.api.resources import (
     SERVICES,
     Resource,
 )
+from controller.runtime.reachability import NETWORK_S
 from tests.beside import beside
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fault_world import SHOP, World, release, run
@@ -118,7 +119,7 @@ def test_ten_thousand_events_a_second_on_unrelated_objects_cost_no_request_and_n
             assert [str(request) for _, request, _ in operator.kube.log[quiet:] if not _leads(request)] == []
             world.commit("web", 2)
             await world.until_reason("web", "AwaitingApproval")
-        assert asyncio.get_running_loop().time() - began < 5
+        assert asyncio.get_running_loop().time() - began < 5 + NETWORK_S
         assert spins(operator) <= MOST_A_MINUTE
 
     run(story)

@@ -11,6 +11,7 @@ from controller.api.effect import Effect
 from controller.api.resources import HTTP_ROUTES, RELEASES
 from controller.effects import webhook
 from controller.effects.carrier import CarriedOut, Owner
+from controller.runtime.reachability import NETWORK_S
 from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fake_client import Weather
 from tests.unit.runtime.fault_world import SHOP, World, release, run
@@ -91,7 +92,7 @@ def test_gates_that_hang_delay_no_abort_and_no_other_release(gates):
         world.create(RELEASES, release("plain", {"weight": 20}, {"approve": {}}))
         await world.until_phase("plain", "Healthy", seconds=30)
         world.commit("plain", 2)
-        assert await seconds_until(world, lambda: canary_share(world, "plain") == 20) <= 5
+        assert await seconds_until(world, lambda: canary_share(world, "plain") == 20) <= 5 + NETWORK_S
 
     run(story)
 

@@ -5,6 +5,7 @@ take without. With the protection out, they do not.
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -79,13 +80,16 @@ async def absurd_reports(street: Street) -> None:
     street.meanwhile(report())
 
 
-async def thousands_of_actions(street: Street) -> None:
+async def thousands_of_actions(street: Street) -> Callable[[], None]:
     names = street.names(16)
     await street.rest(names, {"weight": 20}, {"approve": {}})
-    for number in range(250):
-        for name in names:
+
+    def create() -> None:
+        for number, name in itertools.product(range(250), names):
             spec = {"release": name, "action": "resume", "revision": "aaaaaaaaaa", "reason": "because"}
             street.world.create(RELEASE_ACTIONS, {"metadata": {"name": f"{name}-{number:04}"}, "spec": spec}, TENANT)
+
+    return create
 
 
 class RefusingTenants(Weather):

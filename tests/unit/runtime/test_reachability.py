@@ -1,0 +1,113 @@
+"""A version gets nothing before the network can have heard of its first ready pod."""
+
+import pytest
+
+from controller.api.resources import ENDPOINT_SLICES, HTTP_ROUTES, RELEASES
+from controller.kube.objects import Key
+from controller.runtime.reachability import NETWORK_S, Reachability
+from tests.unit.runtime.fake_api import Change
+from tests.unit.runtime.fault_world import World, release, run
+
+WEB, API = Key("shop", "web"), Key("shop", "api")
+
+
+@pytest.fixture
+def seconds():
+    return [1000.0]
+
+
+@pytest.fixture
+def reachability(seconds):
+    made = Reachability(lambda: seconds[0], network_s=3.0)
+    made.awaited(WEB, {"one"})
+    return made
+
+
+def test_a_version_is_awaited_from_its_first_ready_pod_on(reachability, seconds):
+    assert reachability.awaited(WEB, {"one", "two"}) == {"two": 3.0}
+    seconds[0] += 2
+    assert reachability.awaited(WEB, {"one", "two"}) == {"two": 1.0}
+    seconds[0] += 1
+    assert reachability.awaited(WEB, {"one", "two"}) == {}
+
+
+def test_one_that_lost_its_pods_is_awaited_again(reachability, seconds):
+    seconds[0] += 60
+    assert reachability.awaited(WEB, set()) == {}
+    assert reachability.awaited(WEB, {"one"}) == {"one": 3.0}
+
+
+def test_what_is_found_after_a_restart_may_have_work_and_keeps_it():
+    assert Reachability(lambda: 1000.0).awaited(WEB, {"one", "two"}) == {}
+
+
+def test_a_release_made_anew_begins_anew(reachability):
+    reachability.forget(WEB)
+    assert reachability.awaited(WEB, {"two"}) == {}
+    assert reachability.awaited(API, set()) == {}
+    assert reachability.awaited(API, {"two"}) == {"two": 3.0}
+
+
+def test_a_network_without_delay_is_not_awaited():
+    quick = Reachability(lambda: 1000.0, network_s=0.0)
+    quick.awaited(WEB, set())
+    assert quick.awaited(WEB, {"one"}) == {}
+
+
+class Seen:
+    """When a version's first pod was ready, and when the route first gave it work, copies or requests by header."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.ready = dict[str, float]()
+        self.given = dict[str, float]()
+        world.api.listeners.append(self._changed)
+
+    def _changed(self, change: Change) -> None:
+        if change.collection == ENDPOINT_SLICES.path() and change.object["endpoints"]:
+            self.ready.setdefault(change.object["metadata"]["name"], self._world.now())
+        if change.collection == HTTP_ROUTES.path():
+            for rule in change.object["spec"]["rules"]:
+                mirrors = [one["requestMirror"]["backendRef"] for one in rule.get("filters") or []]
+                for backend in (*rule["backendRefs"], *mirrors):
+                    if backend.get("weight", 1):
+                        self.given.setdefault(backend["name"], self._world.now())
+
+
+FRESH = {"canary": {"baseline": "fresh", "steps": [{"weight": 20}, {"approve": {}}]}}
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"canary": {"steps": [{"weight": 20}, {"approve": {}}]}},
+        FRESH,
+        {"canary": {"steps": [{"mirror": "50%"}, {"approve": {}}]}},
+        {"canary": {"steps": [{"header": {"name": "X-Canary", "value": "yes"}}, {"approve": {}}]}},
+        {"blueGreen": {"steps": [], "keepOld": "10s"}},
+        {"blueGreen": {"steps": [{"approve": {}}], "keepOld": "10s", "preview": {"hostnames": ["preview.shop"]}}},
+    ],
+    ids=["weight", "baseline", "mirror", "header", "switch", "preview"],
+)
+def test_nobody_is_sent_to_a_version_that_the_network_may_not_know(strategy):
+    seen = list[Seen]()
+
+    async def story(world: World) -> None:
+        world.gateway_copies()
+        seen.append(Seen(world))
+        world.create(RELEASES, release("web", metrics=strategy is FRESH, strategy=strategy))
+        world.start()
+        await world.until_phase("web", "Healthy", version=1)
+        world.commit("web", 2)
+        await world.until(lambda: world.status("web").get("canaryRevision"))
+        if "approve" in str(strategy):
+            await world.until_reason("web", "AwaitingApproval")
+        else:
+            await world.until_phase("web", "Healthy", version=2)
+
+    run(story)
+    (found,) = seen
+    versions = found.given.keys()
+    assert len(versions) == (3 if strategy is FRESH else 2)
+    waited = {name: found.given[name] - found.ready[name] for name in versions}
+    assert all(NETWORK_S <= seconds <= NETWORK_S + 1 for seconds in waited.values()), waited
