@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib
+import inspect
 import json
 import pkgutil
 import signal
@@ -37,6 +38,7 @@ _EXAMPLES = """\
       hack/bench storm --small      a small size, in less than a minute
       hack/bench rollback           a table with figures and targets
       hack/bench rollback --json    the same as one JSON object on the last line
+      hack/bench switch --rate 250  as many requests in all, at a rate that a slower machine can serve
 """
 
 
@@ -54,6 +56,7 @@ def main() -> int:
     parser.add_argument("name", nargs="?", choices=names, help="which one")
     parser.add_argument("--small", action="store_true", help="a small size, without targets for times and rates")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    parser.add_argument("--rate", type=float, metavar="N", help="requests a second, in place of the benchmark's own")
     arguments = parser.parse_args()
     if arguments.name is None:
         for name in names:
@@ -61,8 +64,13 @@ def main() -> int:
             print(f"{name:<12} {_measures(module)}")
         return 0
     module = importlib.import_module(f"tests.bench.{arguments.name}")
+    options = {} if arguments.rate is None else {"rate": arguments.rate}
+    if options and "rate" not in inspect.signature(module.run).parameters:
+        parser.error(f"{arguments.name} has no rate of requests")
+    if arguments.rate is not None and arguments.rate <= 0:
+        parser.error("--rate must be more than 0")
     try:
-        report = asyncio.run(_until_told(module.run(small=arguments.small)))
+        report = asyncio.run(_until_told(module.run(small=arguments.small, **options)))
     except asyncio.CancelledError:
         print("hack/bench: told to stop", file=sys.stderr)
         return 2

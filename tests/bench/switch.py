@@ -50,10 +50,11 @@ TARGETS: dict[str, Target] = {
 }
 
 
-async def run(*, small: bool = False) -> Report:
+async def run(*, small: bool = False, rate: float | None = None) -> Report:
+    """`rate`: requests a second; None: those of its size."""
     notes: list[str] = []
     total = failed = skipped = made = rounds = 0
-    switches, rate = Switched(), SMALL_RATE if small else RATE
+    switches, rate = Switched(), rate or (SMALL_RATE if small else RATE)
     async with bench("switch", workload=INVITATIONS) as world, invited(world) as invitations:
         kube = world.kube
         shop = Shop(world.cluster, kube, world.namespace, NAME, MANIFEST, invitations.visit)
@@ -83,6 +84,7 @@ async def run(*, small: bool = False) -> Report:
         plain = await _kill(shop, rate, retrying=False)
     apart = {"failed_by_kill_without_retries": plain["failed_by_kill"]}
     figures: dict[str, float] = {"requests": total, "failed": failed, "skipped": skipped, "rounds": rounds}
+    figures["rate"] = rate
     figures |= {"invited": made, "lost": kept.missing(made)}
     figures |= switches.figures()
     figures |= {"edits": edits.edits, "requests_during_edits": edits.sent, "failed_by_edits": edits.failed}

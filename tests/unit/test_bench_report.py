@@ -64,3 +64,23 @@ def test_a_benchmark_that_breaks_is_no_missed_target(measured):
     assert code == 2
     assert "KeyError: 'labels'" in said.err
     assert said.out == ""
+
+
+def test_a_rate_of_requests_can_be_chosen_where_a_benchmark_has_one(measured):
+    async def run(*, small, rate=500.0):
+        return Report("storm", {"rate": rate}, {})
+
+    code, said = measured(run, "--json", "--rate", "250")
+    assert code == 0
+    assert json.loads(said.out.splitlines()[-1])["figures"]["rate"] == 250
+
+
+@pytest.mark.parametrize(
+    ("rate", "sentence"), [("250", "storm has no rate of requests"), ("0", "--rate must be more than 0")]
+)
+def test_a_rate_that_cannot_be_is_refused(measured, capsys, rate, sentence):
+    async def with_a_rate(*, small, rate=500.0): ...
+
+    with pytest.raises(SystemExit):
+        measured(found(9) if rate == "250" else with_a_rate, "--rate", rate)
+    assert sentence in capsys.readouterr().err
