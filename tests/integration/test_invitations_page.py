@@ -126,15 +126,66 @@ async def test_a_friend_who_types_a_wrong_code_too_often_is_told_until_when(page
     assert (await page.goto("/invite/APP-333333")).status == 404
 
 
-async def test_a_page_that_says_that_the_service_fails_still_looks_like_one(browser, service):
-    """I27: its style is in it, as a second request would fail too."""
-    async with serving({**environment(service.database_url), "ERROR_RATE": "1"}) as failing:
-        page = await browser.new_page(base_url=str(failing.client.base_url), color_scheme="light")
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_each_page_that_refuses_a_friend_fits_each_width_and_each_reader(browser, tmp_path, width, scheme):
+    """I8, I27: an address that is no page, a link that stops nothing, a number that is gone, an invitation that is over."""
+    url = f"sqlite:///{tmp_path / 'refusing.sqlite'}"
+    await migrate(url)
+    async with serving(environment(url)) as refusing:
+        code = (await refusing.invite("ana", phone(2_400_000 + width))).json()["inviteCode"]
+        page = await browser.new_page(
+            base_url=str(refusing.client.base_url), color_scheme=scheme, viewport={"width": width, "height": 800}
+        )
         said = complaints(page)
-        assert (await page.goto("/invite/APP-222222")).status == 500
+
+        async def shows(status, heading, *, at=None, sends=None):
+            async with page.expect_response("**/invite/**") as answered:
+                await (page.goto(at) if sends is None else page.evaluate(_SEND, sends))
+            assert (await answered.value).status == status
+            await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+            await look_at(page, f"{heading} {width}")
+            assert (await overflow(page), await barriers(page)) == (0, [])
+
+        await shows(405, "This did not work", at=f"/invite/{code}/stop")
+        await page.goto(f"/invite/{code}")
+        await shows(403, "This link stops no invitations", sends=f"/invite/{code}/stop?o={'a' * 22}")
+        session = await open_database(url, Pooling())
+        stop = await stop_link(session, code)
+        async with session.transaction() as rows:
+            await rows.execute("UPDATE invitations SET phone_hash = NULL")
+        await session.close()
+        await page.goto(f"/invite/{code}")
+        await shows(410, "We no longer have your number", sends=stop)
+        refusing.watch.move(days=400)
+        await shows(410, "This invitation is over", at=f"/invite/{code}")
+        assert not [each for each in said if "Content Security Policy" in each]
+        await page.close()
+
+
+_SEND = """(action) => {
+  const form = Object.assign(document.createElement("form"), { method: "post", action });
+  document.body.append(form);
+  form.submit();
+}"""
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+@pytest.mark.parametrize("fails", [500, 503])
+async def test_a_page_that_says_that_the_service_fails_still_looks_like_one(browser, tmp_path, fails, width, scheme):
+    """I27: its style is in it, as a second request would fail too."""
+    url = f"sqlite:///{tmp_path / 'failing.sqlite'}"
+    if fails == 500:
+        await migrate(url)  # else the database is away
+    async with serving(environment(url, ERROR_RATE="1" if fails == 500 else "0")) as failing:
+        page = await browser.new_page(
+            base_url=str(failing.client.base_url), color_scheme=scheme, viewport={"width": width, "height": 800}
+        )
+        said = complaints(page)
+        assert (await page.goto("/invite/APP-222222")).status == fails
         await expect(page.get_by_role("heading")).to_have_text("We cannot show your invitation now")
+        await look_at(page, f"{fails} {width}")
         ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert ground == "rgb(244, 246, 250)"
+        assert ground == {"light": "rgb(244, 246, 250)", "dark": "rgb(17, 21, 29)"}[scheme]
         assert (await overflow(page), await barriers(page)) == (0, [])
         assert not [each for each in said if "Content Security Policy" in each]
         await page.close()
