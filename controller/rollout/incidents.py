@@ -15,6 +15,8 @@ from controller.api.status import Status
 from controller.api.text import one_line
 from controller.rollout.draft import Draft
 
+LOST = "NotificationLost"
+"""The event of a notification that is given up."""
 MOST = 10
 KEPT_S = 86_400.0
 """A notification that could not be sent for so long is given up."""
@@ -101,8 +103,7 @@ def begin(draft: Draft, lasting: Iterable[Thing], happened: Iterable[Thing], is_
     for one in waiting:
         if one not in fitting:
             until = "for a day" if one not in fresh else "before newer ones took its place"
-            said = f"{one.topic} of {one.revision}: it was not known {until} whom to notify: {one.message}"
-            draft.event("NotificationLost", said, warning=True)
+            draft.event(LOST, _unsent(one, until), warning=True)
     draft.update(incidents=(*going_on, *fitting))
 
 
@@ -113,6 +114,17 @@ def late(draft: Draft) -> Iterator[Thing]:
             yield Thing(
                 one.topic, one.reason, one.message, one.revision, one.evidence, at=one.since, attempt=one.attempt
             )
+
+
+def unsent(status: Status) -> Iterator[str]:
+    """Of each thing that happened and is told to nobody, because the Release is deleted: a sentence."""
+    for one in status.incidents:
+        if not one.lasts:
+            yield _unsent(one, "before the Release was deleted")
+
+
+def _unsent(one: Incident, until: str) -> str:
+    return f"{one.topic} of {one.revision}: it was not known {until} whom to notify: {one.message}"
 
 
 def _as_happened(draft: Draft, thing: Thing) -> Incident:

@@ -6,7 +6,7 @@ neither lost nor made twice, and nothing waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from controller.api.what_runs import NOTIFY
 from controller.rollout.draft import Draft
 from controller.rollout.effect import Refused, Retrying
 from controller.rollout.git_rollback import FAILING
-from controller.rollout.incidents import KEPT_S, Announcement, Thing, begin, follow, late
+from controller.rollout.incidents import KEPT_S, LOST, Announcement, Thing, begin, follow, late, unsent
 
 KIND = "notify"
 _KNOWN_AGAIN_S = 60.0
@@ -34,7 +34,11 @@ def announcements(draft: Draft) -> tuple[Announcement, ...]:
     """Whom to notify of what. The status is summarized already."""
     if draft.seen.deleting:
         # the status is written with them before it goes; `at_the_end` finds what of it was never decided
-        return tuple(follow(draft, (), lambda _: False))
+        once = tuple(_to_whom(draft, late(draft)))
+        if NOTIFY in draft.seen.spec.unread:
+            for said in unsent(draft.status):
+                draft.event(LOST, said, warning=True)
+        return (*once, *follow(draft, (), lambda _: False))
     if NOTIFY in draft.seen.spec.unread:
         if draft.seen.notify_problem:
             draft.announce("NotifyUnknown", f"nobody is notified: {draft.seen.notify_problem}")
@@ -42,13 +46,15 @@ def announcements(draft: Draft) -> tuple[Announcement, ...]:
         if draft.seen.notify_problem and draft.status.incidents:
             draft.again(_KNOWN_AGAIN_S)
         return ()
-    once = [
-        Announcement(target, thing)
-        for thing in (*late(draft), *_once(draft))
-        for target in draft.seen.spec.notify
-        if thing.topic in target.topics
-    ]
+    once = tuple(_to_whom(draft, (*late(draft), *_once(draft))))
     return (*once, *follow(draft, tuple(_lasting(draft)), lambda thing: _is_news(draft, thing)))
+
+
+def _to_whom(draft: Draft, things: Iterable[Thing]) -> Iterator[Announcement]:
+    for thing in things:
+        for target in draft.seen.spec.notify:
+            if thing.topic in target.topics:
+                yield Announcement(target, thing)
 
 
 def forward(draft: Draft, owed: Sequence[Owed]) -> Iterator[Owed]:
@@ -85,10 +91,10 @@ def _is_end_elsewhere(payload: Mapping[str, Any], target: Notify | None) -> bool
 def _is_given_up(draft: Draft, item: Owed, to: str) -> bool:
     result = draft.seen.effects.get(item.effect.id)
     if isinstance(result, Refused):
-        draft.event("NotificationLost", f"{to}: {result.message}", warning=True)
+        draft.event(LOST, f"{to}: {result.message}", warning=True)
     elif isinstance(result, Retrying):
         if draft.now - item.since > KEPT_S:
-            draft.event("NotificationLost", f"{to}: not delivered within a day: {result.message}", warning=True)
+            draft.event(LOST, f"{to}: not delivered within a day: {result.message}", warning=True)
             return True
         draft.announce("NotificationFailing", f"{to}: {result.message}; Pointsman tries again", about=to)
     return False

@@ -14,7 +14,7 @@ from controller.rollout.draft import Draft
 from controller.rollout.effect import Result, is_settled, owed_after
 from controller.rollout.git_report import report, still_reported
 from controller.rollout.git_rollback import not_written, with_outcome
-from controller.rollout.incidents import ends, superseded
+from controller.rollout.incidents import LOST, ends, superseded
 from controller.rollout.jobs import keep_or_delete
 from controller.rollout.notices import announcements, effect_of, forward
 from controller.rollout.pod_evidence import still_owed
@@ -26,7 +26,7 @@ _LOST: Mapping[str, tuple[str, str]] = {
     GIT: ("GitNotWritten", "revision"),
     git_report.KIND: ("CommitNotReported", "revision"),
     job.DELETION: ("JobNotDeleted", "job"),
-    notices.KIND: ("NotificationLost", "to"),
+    notices.KIND: (LOST, "to"),
     pod_evidence.KIND: ("EvidenceNotKept", "revision"),
 }
 """Of each kind that must be delivered: the event that says that it is not, and what of the payload it is about."""

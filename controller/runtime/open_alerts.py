@@ -1,4 +1,5 @@
-"""Whom each Release has alerted, for when it goes: its status goes with it, and an alert has no other end.
+"""Whom each Release has alerted, and what nobody was notified of yet, for when it goes: its status goes with it, and an
+alert has no other end.
 
 A Release goes in several ways: its deletion is decided, or goes on without its router, or without a spec that can be
 read; or nothing holds it up. Here all of them are one: it is there no longer.
@@ -12,16 +13,20 @@ from typing import Any
 from controller.api.status import Status
 from controller.effects.outbox import Outbox
 from controller.kube.objects import Key
+from controller.rollout.incidents import unsent
 from controller.rollout.owing import at_the_end
 
 
 class OpenAlerts:
-    """One event loop's. It keeps the statuses of those Releases that have alerts open."""
+    """One event loop's. It keeps the statuses of those Releases that have alerts open, or something unsent."""
 
-    def __init__(self, outbox: Outbox[Key], clock: Callable[[], float]) -> None:
-        """`clock`: seconds since the epoch."""
+    def __init__(self, outbox: Outbox[Key], clock: Callable[[], float], lost: Callable[[Key, str], None]) -> None:
+        """`clock`: seconds since the epoch. `lost` is called with a sentence about each notification that was kept,
+        because nobody knew whom to notify, until its Release was gone.
+        """
         self._outbox = outbox
         self._clock = clock
+        self._lost = lost
         self._known: dict[Key, tuple[str, Status]] = {}
 
     def keep(self, key: Key, release: Mapping[str, Any], status: Status) -> None:
@@ -29,7 +34,7 @@ class OpenAlerts:
         uid = release["metadata"]["uid"]
         if key in self._known and self._known[key][0] != uid:
             self.gone(key)  # it was made anew before anybody saw that it was gone
-        if status.alerted:
+        if status.alerted or any(unsent(status)):
             self._known[key] = (uid, status)
         else:
             self._known.pop(key, None)
@@ -39,4 +44,6 @@ class OpenAlerts:
         if key in self._known:
             _, status = self._known.pop(key)
             self._outbox.submit(key, at_the_end(status, self._clock()))
+            for sentence in unsent(status):
+                self._lost(key, sentence)
         self._outbox.forget(key)

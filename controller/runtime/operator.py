@@ -41,6 +41,7 @@ from controller.queue_share.allocator import Allocators
 from controller.queue_share.http import ShareApi
 from controller.queue_share.ports import LedgerPlace, LedgerStore
 from controller.queue_share.stores.memory import MemoryLedgers
+from controller.rollout.incidents import LOST
 from controller.runtime.background import background
 from controller.runtime.controller import Controller, Request, Runnable
 from controller.runtime.event_router import EventRouter
@@ -137,7 +138,8 @@ class Operator:
         telemetry.registry.register(release_metrics)
         texts = Renderer()
         context = EffectContext(kube, addresses or Addresses(api_server), clock, runs, cluster, texts)
-        outbox = Outbox(kinds(context), wake, clock=clock, lost=partial(_emit_lost, events))
+        lost = partial(_emit_lost, events)
+        outbox = Outbox(kinds(context), wake, clock=clock, lost=lost)
         alerts = AlertStore(wake, clock)
         reachability = Reachability(clock, network_s)
         reconciler = Reconciler(
@@ -151,7 +153,7 @@ class Operator:
             runs=runs,
             sources=sources,
             outbox=outbox,
-            open_alerts=OpenAlerts(outbox, clock),
+            open_alerts=OpenAlerts(outbox, clock, lost),
             clock=clock,
             hosts=hosts,
             reachability=reachability,
@@ -333,4 +335,4 @@ def _emit_lost(events: Events, key: Key, message: str) -> None:
     """On a Release that is gone, so without its UID."""
     metadata = {"namespace": key.namespace, "name": key.name, "uid": ""}
     gone = {"apiVersion": RELEASES.api_version, "kind": RELEASES.kind, "metadata": metadata}
-    events.emit(gone, "NotificationLost", message, warning=True)
+    events.emit(gone, LOST, message, warning=True)

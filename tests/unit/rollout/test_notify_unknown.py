@@ -150,3 +150,26 @@ def test_it_takes_no_more_room_than_there_is_and_no_alert_loses_its_own(world):
     becomes_known(world, ON_CALL)
     ended = [item.effect.payload["notice"] for item in world.release.owed if item.effect.kind == "notify"]
     assert (open_alert, "resolved") in {(notice["incident"], notice["state"]) for notice in ended}
+
+
+def lost(world):
+    return [event.message for event in world.cluster.events if event.reason == "NotificationLost"]
+
+
+def test_what_is_kept_when_its_release_is_deleted_is_said_to_be_lost_once(promoted):
+    promoted.deleting = True
+    promoted.advance(seconds=5)
+    promoted.advance(seconds=5)
+    why = "it was not known before the Release was deleted whom to notify"
+    assert lost(promoted) == [
+        f"Started of v2: {why}: v2 comes out beside v1, which stays stable",
+        f"Promoted of v2: {why}: v2 instead of v1 has all of the traffic",
+    ]
+    assert promoted.cluster.gone, "nothing waits for that"
+
+
+def test_what_is_kept_is_sent_where_its_release_is_deleted_once_it_is_known_to_whom(promoted):
+    promoted.deleting = True
+    becomes_known(promoted, ALL)
+    assert sorted(told(promoted)) == ["Promoted", "Started"]
+    assert lost(promoted) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.api.resources import CONFIG_MAPS, RELEASES
+from controller.api.resources import CONFIG_MAPS, EVENTS, RELEASES
 from controller.effects import notify
 from controller.effects.carrier import CarriedOut
 from tests.unit.runtime.fault_world import SHOP, World, release, run
@@ -43,5 +43,29 @@ def test_what_happened_meanwhile_is_told_within_two_minutes_of_the_mend(got):
         assert answer.status == 200
         await world.until(lambda: len(got) >= 3, 125)
         assert sorted(got) == ["Promoted", "Promoted", "Started"], "the first version is no rollout"
+
+    run(story)
+
+
+def lost(world: World) -> list[str]:
+    events = world.api.objects(EVENTS.path())
+    return sorted(event["message"].partition(":")[0] for event in events if event["reason"] == "NotificationLost")
+
+
+@pytest.mark.parametrize("looks_in_time", [True, False], ids=["deleted", "made anew before anybody looks"])
+def test_what_was_kept_is_said_to_be_lost_where_nothing_holds_up_a_deletion(got, looks_in_time):
+    async def story(world: World) -> None:
+        world.create(CONFIG_MAPS, default(UNREADABLE))
+        world.create(RELEASES, release("web", {"weight": 20}))
+        world.start()
+        await world.until_phase("web", "Healthy", 1)
+        await world.until(lambda: not world.release("web")["metadata"].get("finalizers"))
+        world.delete("web")
+        if not looks_in_time:
+            world.create(RELEASES, release("web", {"weight": 20}))
+        await world.until(lambda: lost(world), 90)
+        assert len(lost(world)) == 1
+        assert lost(world)[0].startswith("Promoted of ")
+        assert got == []
 
     run(story)
