@@ -9,6 +9,8 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from tests.serving import serving
+
 LOOPBACK_NETWORK = ipaddress.ip_network("127.0.0.0/8")
 """Where it is; the operator calls nobody there unless it is listed."""
 HANG = b"hang"
@@ -43,61 +45,32 @@ class Gate:
     """In their order; the last one stays."""
     port: int = 0
     requests: list[Request] = field(default_factory=list)
-    _talks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/check"
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talk = asyncio.create_task(self._talk(reader, writer))
-        self._talks.add(talk)
-        try:
-            await talk
-        finally:
-            self._talks.discard(talk)
-
-    async def end(self) -> None:
-        """Every connection is closed when this returns."""
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._answer(reader, writer)
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-            headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)}
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
-            self.requests.append(Request(head[0], headers, json.loads(body), body))
-            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-            if reply == HANG:
-                await reader.read()  # until the caller gives up
-            elif reply == DRIP:
-                writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 9999\r\n\r\n")
-                while not reader.at_eof():
-                    writer.write(b" ")
-                    await asyncio.sleep(0.02)
-            else:
-                writer.write(reply)
-                await writer.drain()
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.requests.append(Request(head[0], headers, json.loads(body), body))
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if reply == HANG:
+            await reader.read()  # until the caller gives up
+        elif reply == DRIP:
+            writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 9999\r\n\r\n")
+            while not reader.at_eof():
+                writer.write(b" ")
+                await asyncio.sleep(0.02)
+        else:
+            writer.write(reply)
+            await writer.drain()
 
 
 @contextlib.asynccontextmanager
 async def gate(*replies: bytes, port: int = 0) -> AsyncIterator[Gate]:
     """`port`: where it was before; 0: a free one."""
     it = Gate(list(replies) or [YES])
-    server = await asyncio.start_server(it.serve, "127.0.0.1", port)
-    it.port = server.sockets[0].getsockname()[1]
-    try:
+    async with serving(it.answer, port) as it.port:
         yield it
-    finally:
-        server.close()
-        await it.end()

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 
 from controller.ports import NoData, Query, SourceOutageError
 from tests.integration.influx_server import LANGUAGES, LOOK, STABLE, Server, by_revision, counts
+from tests.serving import serving
 
 pytest_plugins = ["tests.integration.influx_fixture"]
 
@@ -67,34 +68,6 @@ async def _until(ask: Callable[[], Awaitable[object]], seconds: float = 20) -> N
             return
 
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def serving(handle: Handler) -> AsyncIterator[str]:
-    """A server whose connections are all closed at the end."""
-    ends: set[asyncio.Task[None]] = set()
-
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        ends.add(task)
-        try:
-            await handle(reader, writer)
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-
-    server = await asyncio.start_server(converse, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with asyncio.timeout(10):
-        await asyncio.gather(*ends)
-
-
 @asynccontextmanager
 async def answering(answer: bytes, *, hold: bool = False, asked: list[bytes] | None = None) -> AsyncIterator[str]:
     """A server that says these bytes to whoever asks, then hangs up or, with `hold`, keeps silent."""
@@ -108,8 +81,8 @@ async def answering(answer: bytes, *, hold: bool = False, asked: list[bytes] | N
         if hold:
             await reader.read()
 
-    async with serving(say) as url:
-        yield url
+    async with serving(say) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 HALF = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n#data\r\n"
@@ -164,8 +137,8 @@ async def test_an_answer_that_only_drips_is_an_outage_after_the_timeout(running:
             await writer.drain()
             await asyncio.sleep(0.05)  # the drip itself
 
-    async with serving(drip) as url, asyncio.timeout(10):
-        sentence = await running.outage(Query(language, "q"), url=url, timeout_s=0.3)
+    async with serving(drip) as port, asyncio.timeout(10):
+        sentence = await running.outage(Query(language, "q"), url=f"http://127.0.0.1:{port}", timeout_s=0.3)
     assert sentence.endswith("did not answer within 0.3 s")
 
 

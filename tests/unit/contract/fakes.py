@@ -10,6 +10,7 @@ from typing import Any
 
 from controller.api.resources import Resource
 from controller.kube.client import ConflictError, UnavailableError
+from tests.serving import serving
 
 
 class FakeKube:
@@ -106,26 +107,10 @@ def say(status: str, body: bytes) -> Answer:
 @asynccontextmanager
 async def http_server(answer: Answer) -> AsyncIterator[str]:
     """The url of a server that answers everything so."""
-    open_connections: set[asyncio.Task[Any]] = set()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        open_connections.add(task)
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            await answer(writer)
-        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        await answer(writer)
 
-    server = await asyncio.start_server(converse, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in open_connections:
-            task.cancel()
-        await asyncio.gather(*open_connections, return_exceptions=True)
-        await server.wait_closed()
+    async with serving(converse) as port:
+        yield f"http://127.0.0.1:{port}"

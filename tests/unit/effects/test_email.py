@@ -24,6 +24,7 @@ from controller.registry import kinds
 from hack.node.pki import Authority
 from tests.gate import LOOPBACK_NETWORK, answer, gate
 from tests.mail_server import PASSWORD, USER, mail_server
+from tests.serving import serving
 from tests.unit.effects.calling import NoPods
 
 ID = "notify.team.RolledBack.bbbbbbbbbb.3.1767225600"
@@ -225,30 +226,21 @@ async def test_what_is_no_mail_server_is_said_without_its_words():
             del reader
             writer.write(b"HTTP/1.1 200 sesame\r\n\r\n")
             await writer.drain()
-            writer.close()
 
-        server = await asyncio.start_server(greet, "127.0.0.1", 0)
-        it.port = server.sockets[0].getsockname()[1]
-        said = await failure(it)
-        server.close()
+        async with serving(greet) as it.port:
+            said = await failure(it)
         assert said.startswith("127.0.0.1 ")
 
 
 async def test_an_endless_answer_is_not_kept():
     async def babble(reader, writer):
         del reader
-        try:
-            while True:
-                writer.write(b"220-" + b"x" * 1000 + b"\r\n")
-                await writer.drain()
-        except ConnectionError:
-            writer.close()
+        while True:
+            writer.write(b"220-" + b"x" * 1000 + b"\r\n")
+            await writer.drain()
 
-    server = await asyncio.start_server(babble, "127.0.0.1", 0)
-    async with gate() as it:
-        it.port = server.sockets[0].getsockname()[1]
+    async with gate() as it, serving(babble) as it.port:
         assert "127.0.0.1 " in await failure(it)
-    server.close()
 
 
 async def test_a_server_that_is_down_is_said():
