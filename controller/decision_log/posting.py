@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from controller.decision_log.entry import SinkDownError, SinkRefusedError
+from controller.outward.leaving import LeavingTransport
 
 _REFUSES = (400, 413, 422)
 """Of what is sent itself. All else may be over with the next try."""
@@ -52,7 +53,7 @@ class Posting:
                 params=self._params,
                 headers=self._headers,
                 timeout=5.0,
-                verify=ssl.create_default_context(),
+                transport=LeavingTransport(ssl.create_default_context(), httpx.Limits()),
                 trust_env=False,
             )
         return self._client

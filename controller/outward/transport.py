@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from controller.outward.leaving import LeavingTransport
 from controller.ports import Resolve
 
 _ADDRESSES_TRIED = 3
@@ -17,7 +18,7 @@ _CONNECT_S = 2.0
 
 def transport(resolve: Resolve | None, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncBaseTransport:
     if resolve is None:
-        return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
+        return LeavingTransport(tls, limits)
     return CheckedTransport(resolve, tls, limits)
 
 
@@ -26,7 +27,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, resolve: Resolve, tls: ssl.SSLContext, limits: httpx.Limits | None = None) -> None:
         self._resolve = resolve
-        self._transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits or httpx.Limits())
+        self._transport = LeavingTransport(tls, limits or httpx.Limits())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url

@@ -1,4 +1,4 @@
-"""Nothing of a connection is left once its client is closed, whatever the server does: for all that speak TLS."""
+"""Nothing of a connection is left once its client is closed, whatever the server does: for all that call outward."""
 
 import asyncio
 import contextlib
@@ -12,24 +12,32 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from controller.api.resources import CONFIG_MAPS
+from controller.effects.posting import post
 from controller.kube.client import KubeClient
+from controller.outward.addresses import Addresses
 from controller.outward.tls import tls_of
 from controller.providers._flux import FluxClient
 from controller.providers._http import BoundedClient
 from controller.providers._server import Server
 from hack.node.pki import Authority
+from tests.gate import HANG, LOOPBACK_NETWORK, answer, gate
 
 Call = Callable[[], Awaitable[Any]]
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Silent:
-    """An API server that begins each answer, goes on with none, and takes no leave when a client does."""
+    """An API server that begins each answer, goes on with none, and takes no leave when a client does.
+
+    Or, where it `greets` nobody, one that accepts connections and never answers the handshake.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.greets = True
         authority = Authority(folder)
         authority.create()
         pair = authority.server("api", names=["localhost"], addresses=["127.0.0.1"])
@@ -63,6 +71,11 @@ class Silent:
                 with contextlib.suppress(TimeoutError):
                     connection, _ = self._listener.accept()
                     connection.setblocking(True)  # noqa: FBT003 - socket's own signature
+                    if not self.greets:
+                        open_ones.enter_context(connection)
+                        connection.recv(65536)
+                        self.answers.release()
+                        continue
                     encrypted = open_ones.enter_context(self._tls.wrap_socket(connection, server_side=True))
                     encrypted.recv(65536)
                     encrypted.sendall(_HEAD)
@@ -105,6 +118,16 @@ async def by_httpx(silent: Silent) -> AsyncIterator[Call]:
         await client.close()
 
 
+@contextlib.asynccontextmanager
+async def to_a_tenants_url(silent: Silent) -> AsyncIterator[Call]:
+    addresses = Addresses(_no_api_server, listed=(LOOPBACK_NETWORK,))
+    yield lambda: post(addresses, httpx.URL(silent.url), {}, b"{}", reads=0)
+
+
+async def _no_api_server() -> frozenset[Any]:
+    return frozenset()
+
+
 async def _give_up(silent: Silent, opened: Opened) -> None:
     """A call in the middle of its answer, and then the client."""
     async with opened(silent) as call:
@@ -116,13 +139,44 @@ async def _give_up(silent: Silent, opened: Opened) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
+@contextlib.contextmanager
+def _leaving_nothing() -> Iterator[None]:
+    gc.collect()
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always", ResourceWarning)
+        yield
+        gc.collect()
+    assert [str(one.message) for one in left] == []
+
+
 @pytest.mark.parametrize("opened", [api_server, flux, by_httpx])
 def test_a_call_that_is_given_up_leaves_no_socket_to_a_server_that_takes_no_leave(
     silent: Silent, opened: Opened
 ) -> None:
-    gc.collect()
-    with warnings.catch_warnings(record=True) as left:
-        warnings.simplefilter("always", ResourceWarning)
+    with _leaving_nothing():
         asyncio.run(_give_up(silent, opened))
-        gc.collect()
-    assert [str(one.message) for one in left] == []
+
+
+@pytest.mark.parametrize("opened", [api_server, flux, by_httpx, to_a_tenants_url])
+def test_a_call_that_is_given_up_in_its_handshake_leaves_no_socket(silent: Silent, opened: Opened) -> None:
+    silent.greets = False
+    with _leaving_nothing():
+        asyncio.run(_give_up(silent, opened))
+
+
+async def _give_up_after(turns: int, reply: bytes) -> None:
+    async with gate(reply) as it:
+        addresses = Addresses(_no_api_server, listed=(LOOPBACK_NETWORK,))
+        task = asyncio.create_task(post(addresses, httpx.URL(it.url), {}, b"{}", reads=0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("reply", [HANG, answer(b"x" * 30_000_000)], ids=["none", "a long one"])
+def test_a_post_that_is_given_up_at_any_moment_leaves_no_socket(reply: bytes) -> None:
+    """Also one that has its answer, of which it reads nothing."""
+    with _leaving_nothing():
+        for turns in range(60):
+            asyncio.run(_give_up_after(turns, reply))
