@@ -71,9 +71,10 @@ def install(cluster: Cluster, say: Say, *workloads: Path, sync: bool = False, re
     kubectl.apply("-f", CHECKOUT / "crds")
     kubectl("wait", "--for=condition=Established", "-f", CHECKOUT / "crds", "--timeout=30s")
     kubectl.apply("-f", CHECKOUT / "gitops" / "install" / "namespace.yaml")
-    # the Secrets first: the operator reads `aws` as it starts, and starts without it
+    # the Secrets first: the operator reads `aws` and `decisions` as it starts, and starts without them
     make_secret(kubectl, "influxdb", OPERATOR_NAMESPACE, token=cluster.influx.token)
     make_secret(kubectl, "aws", OPERATOR_NAMESPACE, **aws.environment(cluster.in_cluster.aws_url))
+    make_secret(kubectl, "decisions", OPERATOR_NAMESPACE, **decisions(cluster))
     # tenants' InfluxDBs may be in the cluster and on its machine, which are its owner's
     networks = [f"--source-network={one}" for one in cluster.networks]
     kubectl.apply("-f", "-", text=_of(kubectl, "install", built, *networks, replicas=replicas))
@@ -84,6 +85,16 @@ def install(cluster: Cluster, say: Say, *workloads: Path, sync: bool = False, re
     say("waiting for the operator")
     for name in ("pointsman", *(("pointsman-sync",) if sync else ())):
         kubectl("-n", OPERATOR_NAMESPACE, "rollout", "status", f"deployment/{name}", f"--timeout={_ROLLOUT}")
+
+
+def decisions(cluster: Cluster) -> dict[str, str]:
+    """Where the operator writes what it decides, for the dashboards."""
+    return {
+        "POINTSMAN_DECISIONS_URL": cluster.in_cluster.influx_url,
+        "POINTSMAN_DECISIONS_ORG": cluster.influx.org,
+        "POINTSMAN_DECISIONS_BUCKET": cluster.influx.bucket,
+        "POINTSMAN_DECISIONS_TOKEN": cluster.influx.token,
+    }
 
 
 def _of(kubectl: Kubectl, folder: str, built: str, *arguments: str, replicas: int = 1) -> str:

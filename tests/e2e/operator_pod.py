@@ -15,6 +15,7 @@ from tests.e2e import containers
 from tests.e2e.patience import until
 
 _MEAN_LIFE_S = 8.0
+_METRICS_PORT = 8081
 
 
 class OperatorPod:
@@ -28,6 +29,11 @@ class OperatorPod:
         lease = await self._kube.find(LEASES, OPERATOR_NAMESPACE, LEASE_NAME)
         return str(lease["spec"].get("holderIdentity") or "") if lease else ""
 
+    async def metrics_url(self) -> str:
+        """Of the one that leads, as this machine reaches it."""
+        pod = await self._pod_of(await self.until_another_leads(""))
+        return f"http://{pod['status']['podIP']}:{_METRICS_PORT}/metrics"
+
     async def until_another_leads(self, before: str) -> str:
         async def another() -> str:
             now = await self.leader()
@@ -38,11 +44,14 @@ class OperatorPod:
 
     async def kill(self, leader: str, *, with_its_pod: bool) -> None:
         """SIGKILL; the container is started again in its place, or another pod in its stead, as when a node dies."""
-        pod = await self._kube.get(PODS, OPERATOR_NAMESPACE, leader.rpartition("_")[0])
+        pod = await self._pod_of(leader)
         assert containers.send(signal.SIGKILL, [pod]), f"no process of {leader} was found"
         if with_its_pod:
             path = PODS.path(OPERATOR_NAMESPACE, pod["metadata"]["name"])
             await self._kube.request("DELETE", path, query={"gracePeriodSeconds": "0"})
+
+    async def _pod_of(self, leader: str) -> dict[str, Any]:
+        return await self._kube.get(PODS, OPERATOR_NAMESPACE, leader.rpartition("_")[0])
 
     @asynccontextmanager
     async def dying_again_and_again(self, seed: int, tell: Callable[[], str]) -> AsyncIterator[list[str]]:

@@ -19,9 +19,15 @@ from hack.demonstration.service_story import FAILING, GOOD, NAME, NAMESPACE, SLO
 from hack.demonstration.worker_story import WorkerStory
 from hack.install import Kubectl
 from tests.e2e.shop import Shop
+from tests.panels import panels_of, scraped
 
 _SEED = int(os.environ.get("E2E_SEED", "20"))
 """Of the moments at which the operator is killed."""
+_WITHOUT_ROWS = {
+    ("fleet", "Waiting for something, or for somebody"): "no version waits for anything but room, if that",
+    ("release", "Latency: units slower than each threshold"): "its latency has one threshold, among the bad units",
+}
+"""Panels that the story on Gitea need not fill, and why."""
 _SOON_S = 5.0
 """A switch, on a machine that runs other tests; the benchmark asks for 2."""
 
@@ -63,13 +69,21 @@ async def forget(cluster, namespace, name):
 
 
 @pytest.fixture
+async def panels(cluster, operator_pod):
+    """Of the invitation API's Release, and of the operator, from now on."""
+    with scraped(cluster.influx, await operator_pod.metrics_url()):
+        async with panels_of(cluster.influx, namespace=NAMESPACE, release=NAME) as found:
+            yield found
+
+
+@pytest.fixture
 def demo_shop(cluster, kube):
     return Shop(cluster, kube, NAMESPACE, NAME)
 
 
 @pytest.mark.timeout(600)  # both stories at once, beside another test: on two busy cores 300 s were too few
 async def test_good_versions_are_promoted_and_bad_ones_rolled_back_of_a_service_on_gitea_and_of_workers(
-    cluster, kube, demo_shop, story_on_gitea, story_of_workers, told, measured, tmp_path
+    demo_shop, story_on_gitea, story_of_workers, told, panels, measured, tmp_path
 ):
     """I34"""
     began = time.monotonic()
@@ -79,9 +93,8 @@ async def test_good_versions_are_promoted_and_bad_ones_rolled_back_of_a_service_
     measured("summary", summary)
     measured("of_workers", of_workers)
     no_job_is_lost(of_workers)
-    listed = await Shop(cluster, kube, worker_story.NAMESPACE, worker_story.NAME).kubectl(
-        "get", "release", worker_story.NAME, "--no-headers"
-    )
+    workers = Shop(demo_shop.cluster, demo_shop.kube, worker_story.NAMESPACE, worker_story.NAME)
+    listed = await workers.kubectl("get", "release", worker_story.NAME, "--no-headers")
     assert re.match(r"image-worker +Healthy ", listed.text), "git asks for what runs, and so the cluster has it"
     no_invitation_is_lost(summary)
     assert weights(told, of="version 2") == [10, 50]
@@ -95,7 +108,7 @@ async def test_good_versions_are_promoted_and_bad_ones_rolled_back_of_a_service_
     assert "Healthy (" in explained.text
     assert f"last rollback: {last.revision} " in explained.text
     assert last.evidence in explained.text
-    commit = await followed(kube)
+    commit = await followed(demo_shop.kube)
     assert commit.startswith(summary.history[0].partition(" ")[0])
     assert f"commit  {commit}" in explained.text, "what the cluster has is named"
     assert waited.code == 0
@@ -104,6 +117,9 @@ async def test_good_versions_are_promoted_and_bad_ones_rolled_back_of_a_service_
     assert is_rolled_back(told, of="version 4", by=("pull request by Pointsman: https://", "a developer merges it"))
     is_on_gitea(summary)
     await judged_again(demo_shop, summary.releases[-1].evidence, tmp_path)
+    await panels.until_rows(but=_WITHOUT_ROWS, seconds=60)
+    shown = [row["message"] for row in panels.rows["release", "Steps, verdicts, what people asked for"]]
+    assert any(last.evidence in message for message in shown), "a board says what the operator saw"
 
 
 def no_job_is_lost(summary):

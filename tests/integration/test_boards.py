@@ -4,25 +4,19 @@ release that is promoted and one that is rolled back.
 
 import asyncio
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
 from controller.cli.main import application
-from controller.providers import influxdb
-from controller.views.board import BOARDS, Range, filled, load
 from hack.node.influx import InfluxDB
 from hack.node.process import free_port
-from tests.beside import beside
-from tests.integration.influx_server import Server
 from tests.integration.metric_source import offer
 from tests.integration.node import Node
 from tests.integration.operator_fixture import APPROVE, OperatorProcess, Shop, release, weight
 from tests.integration.traffic import Traffic
+from tests.panels import panels_of, scraped
 
 METRICS = [
     {"name": "errors", "template": "http-errors"},
@@ -49,84 +43,21 @@ async def shop(api_server, kube, namespace, tmp_path, influx):
     }
     operator = OperatorProcess(api_server, namespace, tmp_path / "operator.log", port=port, environment=environment)
     async with Node(kube, namespace).running() as node:
-        with operator.running():
-            _scrape(influx, f"http://127.0.0.1:{port}/metrics")
+        with operator.running(), scraped(influx, f"http://127.0.0.1:{port}/metrics"):
             yield Shop(kube, namespace, node, operator, api_server)
-
-
-def _scrape(influx: InfluxDB, url: str) -> None:
-    """Each 10 s, into the same bucket, as Telegraf would write it with `metric_version = 1`."""
-    with httpx.Client(
-        base_url=influx.url, headers={"Authorization": f"Token {influx.token}"}, timeout=60, trust_env=False
-    ) as client:
-        bucket = client.get("/api/v2/buckets", params={"name": influx.bucket}).json()["buckets"][0]
-        body = {
-            "name": "operator",
-            "type": "prometheus",
-            "url": url,
-            "orgID": bucket["orgID"],
-            "bucketID": bucket["id"],
-        }
-        client.post("/api/v2/scrapers", json=body).raise_for_status()
-
-
-class Panels:
-    """Which panels, variables and marks have had rows so far."""
-
-    def __init__(self, database: influxdb.InfluxDB, bucket: str, namespace: str) -> None:
-        self._database = database
-        self._bucket = bucket
-        self._values = {"namespace": [namespace], "release": [Shop.name]}
-        self.began = time.time()
-        self.missing = {
-            (name, title): query
-            for name in BOARDS
-            for board in [load(name)]
-            for title, query in (
-                *((panel.title, query) for panel in board.panels for query in panel.queries),
-                *((f"variable {variable.name}", variable.query) for variable in board.variables),
-                *((f"mark {number}", query) for number, query in enumerate(board.marks)),
-            )
-        }
-        self.rows: dict[tuple[str, str], list] = {}
-
-    async def ask(self, query: str) -> list:
-        shown = Range(self.began - 60, time.time())
-        return await self._database.rows(filled(query, self._values, shown, self._bucket))
-
-    async def watch(self) -> None:
-        while True:
-            for name, query in list(self.missing.items()):
-                if rows := await self.ask(query):
-                    self.rows[name] = rows
-                    del self.missing[name]
-            await asyncio.sleep(1)
-
-    async def until_all(self, seconds: float) -> None:
-        await self._until(lambda: not self.missing, seconds)
-
-    async def until_rows(self, board: str, title: str, seconds: float) -> None:
-        await self._until(lambda: (board, title) not in self.missing, seconds)
-
-    async def _until(self, met: Callable[[], bool], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not met():
-            assert time.monotonic() < deadline, f"no rows: {sorted(self.missing)}"
-            await asyncio.sleep(0.5)
 
 
 @pytest.fixture
 async def panels(influx, namespace):
-    database = influxdb.InfluxDB(Server(influx).config, influx.token)
-    yield Panels(database, influx.bucket, namespace)
-    await database.close()
+    async with panels_of(influx, namespace=namespace, release=Shop.name) as found:
+        yield found
 
 
 async def test_every_panel_has_rows_during_a_promotion_and_a_rollback(shop, api_server, influx, panels, tmp_path):
     await offer(shop.kube, shop.namespace, influx, ("http-errors", "http-latency-quantiles"))
     analysis = {"interval": "1s", "metrics": METRICS, "advanced": {"settle": "700ms", "minUnits": 10, "warmUp": "0s"}}
     traffic = Traffic(shop.kube, shop.namespace, shop.name, influx)
-    async with traffic.running(), beside(panels.watch()):
+    async with traffic.running():
         await shop.given(release(weight(10, atMost="4s"), APPROVE, weight(50, atMost="4s"), analysis=analysis))
         stable = (await shop.status())["stableRevision"]
         traffic.slower[stable] = PROMPT
@@ -136,14 +67,13 @@ async def test_every_panel_has_rows_during_a_promotion_and_a_rollback(shop, api_
         good = (await shop.until(lambda status: status.get("canaryRevision")))["canaryRevision"]
         traffic.slower[good], traffic.bad[good] = PROMPT, 0.01
         await shop.until_phase("Paused")
-        await panels.until_rows("fleet", "Waiting for something, or for somebody", 60)  # InfluxDB scrapes every 10 s
         assert (await shop.command("approve", "web"))[0] == 0
         await shop.until_phase("Healthy")
         await shop.commit("3")
         bad = (await shop.until(lambda status: status.get("canaryRevision") not in (None, good)))["canaryRevision"]
         traffic.slower[bad], traffic.bad[bad] = PROMPT, 0.3
         done = await shop.until_phase("RolledBack")
-        await panels.until_all(90)
+        await panels.until_rows(seconds=90)  # InfluxDB scrapes every 10 s
     (row,) = panels.rows["fleet", "Rolled back, or refused"]
     assert (row["release"], row["phase"], row["reason"]) == ("web", "RolledBack", done["reason"])
     code, said = await board(shop, api_server, "--json")
