@@ -91,10 +91,17 @@ class Panels:
 @contextlib.asynccontextmanager
 async def panels_of(influx: Influx, *, namespace: str, release: str) -> AsyncIterator[Panels]:
     """From now on."""
+    async with asking(influx) as database:
+        yield Panels(database, influx.bucket, namespace=namespace, release=release)
+
+
+@contextlib.asynccontextmanager
+async def asking(influx: Influx) -> AsyncIterator[influxdb.InfluxDB]:
+    """By its token."""
     config = influxdb.Config(influx.url, influx.org, influx.bucket, SecretRef("unread", "token"), _TIMEOUT_S)
     database = influxdb.InfluxDB(config, influx.token)
     try:
-        yield Panels(database, influx.bucket, namespace=namespace, release=release)
+        yield database
     finally:
         await database.close()
 

@@ -147,6 +147,19 @@ def _programs() -> Iterator[Program]:
         seconds=40,
     )
     yield Program(
+        name="telegraf-node",  # with what gitops/telegraf/node.conf asks for: Kubernetes' client is half of it
+        version="1.37.2",
+        source=GoTool(
+            module="telegraf-node",
+            package="github.com/influxdata/telegraf/cmd/telegraf",
+            ldflags="-X github.com/influxdata/telegraf/internal.Version=1.37.2",
+            tags="custom,inputs.cpu,inputs.disk,inputs.kube_inventory,inputs.kubernetes,inputs.mem,"
+            "outputs.influxdb_v2,parsers.influx,serializers.influx",
+            output="telegraf",
+        ),
+        seconds=120,
+    )
+    yield Program(
         name="coredns",
         version="1.15.0",
         source=GoTool(module="coredns", package="."),

@@ -59,6 +59,7 @@ def test_wheels_are_pinned_to_the_version_named(program):
         ("etcd", "go.etcd.io/etcd/server/v3"),
         ("influxd", "github.com/influxdata/influxdb/v2"),
         ("telegraf", "github.com/influxdata/telegraf"),
+        ("telegraf-node", "github.com/influxdata/telegraf"),
         ("kapacitord", "github.com/influxdata/kapacitor"),
         ("coredns", "github.com/coredns/coredns"),
         ("gateway-api", "sigs.k8s.io/gateway-api"),
