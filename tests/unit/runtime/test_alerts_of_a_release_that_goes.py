@@ -104,6 +104,23 @@ def test_deleted_anyway_without_its_router(receiver, broken, restarts):
     run(story)
 
 
+def test_deleted_in_a_rollout_while_no_operator_runs(receiver):
+    """The Release waits for the next one."""
+
+    async def story(world: World) -> None:
+        await alerted(world, receiver)
+        await world.operators.pop().stop()
+        world.delete("web")
+        await asyncio.sleep(600)
+        assert receiver.states == ["open"]
+        world.start("b")
+        await world.until(lambda: not world.api.objects(RELEASES.path()), 240)
+        await asyncio.sleep(90)
+        assert receiver.is_told_of_the_end(), receiver.got
+
+    run(story)
+
+
 def test_deleted_with_a_spec_that_cannot_be_read(receiver):
     async def story(world: World) -> None:
         await alerted(world, receiver)
