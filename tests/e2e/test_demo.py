@@ -25,6 +25,7 @@ _SEED = int(os.environ.get("E2E_SEED", "20"))
 """Of the moments at which the operator is killed."""
 _WITHOUT_ROWS = {
     ("fleet", "Waiting for something, or for somebody"): "no version waits for anything but room, if that",
+    ("fleet", "Rolled back, or refused"): "git may have taken a version back before its last pods are gone",
     ("release", "Latency: units slower than each threshold"): "its latency has one threshold, among the bad units",
 }
 """Panels that the story on Gitea need not fill, and why."""
