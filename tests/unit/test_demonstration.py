@@ -8,6 +8,7 @@ import jwt
 import pytest
 import yaml
 
+from controller.decision_log.sinks import sink_settings
 from hack.demonstration.git_server import serving
 from hack.demonstration.invitations import FOLDER, Invitations, Kept
 from hack.demonstration.releasing import Fate, Outcome
@@ -26,6 +27,7 @@ from hack.demonstration.service_story import (
     switched,
 )
 from hack.demonstration.telling import told
+from hack.install import CHECKOUT, decisions
 from hack.load.tally import Ledger
 from hack.node.trouble import TroubleError
 from tests.some_cluster import CLUSTER
@@ -172,3 +174,18 @@ def test_what_only_everybodys_load_shows_is_shown_by_a_smaller_load_too_and_not_
     of_job = 1 / float(script.partition("time.sleep(")[2].partition(")")[0])
     most = int(switched(rate)[-1].values["ERRORS_ABOVE"])
     assert of_job < most <= 0.7 * rate / REPLICAS
+
+
+def test_the_operator_of_a_demo_writes_its_decisions_to_the_influxdb_that_it_asks():
+    environment = decisions(CLUSTER)
+    written = sink_settings(
+        decisions_url=environment["POINTSMAN_DECISIONS_URL"],
+        decisions_org=environment["POINTSMAN_DECISIONS_ORG"],
+        decisions_bucket=environment["POINTSMAN_DECISIONS_BUCKET"],
+        annotations_url="",
+        environ=environment,
+    ).decisions
+    asked = yaml.safe_load((CHECKOUT / "gitops/demo/metricsource.yaml").read_text())["spec"]["influxdb"]
+    assert written is not None
+    assert (written.url, written.org, written.bucket) == (asked["url"], asked["org"], asked["bucket"])
+    assert written.token == CLUSTER.influx.token
