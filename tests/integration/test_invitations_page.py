@@ -128,7 +128,7 @@ async def test_a_friend_who_types_a_wrong_code_too_often_is_told_until_when(page
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 async def test_each_page_that_refuses_a_friend_fits_each_width_and_each_reader(browser, tmp_path, width, scheme):
-    """I8, I27: an address that is no page, a link that stops nothing, a number that is gone, an invitation that is over."""
+    """I8, I27: no page at an address, a link that stops nothing, a number that is gone, an invitation that is over."""
     url = f"sqlite:///{tmp_path / 'refusing.sqlite'}"
     await migrate(url)
     async with serving(environment(url)) as refusing:
