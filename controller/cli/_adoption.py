@@ -12,6 +12,7 @@ from controller.api.names import API_VERSION, REPOSITORY_LABEL, RESTARTED_AT
 from controller.cli._translation import Translation
 from controller.kube.adopting import deployment_refused, pod_labels, selected_by, service_refused
 from controller.kube.existing_routes import backends_refused, route_refused
+from controller.kube.release_backends import ReleaseBackends
 
 Object = Mapping[str, Any]
 
@@ -154,7 +155,8 @@ def _route_to_take(routes: Sequence[Object], service: str) -> str:
 
 
 def _route_refused(route: Object, service: str) -> str:
-    return route_refused(route, service) or backends_refused(route, service)
+    backends = ReleaseBackends(route["metadata"]["namespace"], service)
+    return route_refused(route, service) or backends_refused(route, backends)
 
 
 def _ingress_leads_to(ingress: Object, service: str) -> bool:

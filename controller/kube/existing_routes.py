@@ -2,9 +2,6 @@
 
 Only backends that lead to Service NAME are changed. What they were is kept beside, in an annotation and by the same
 write, by what its rule says and not by where that stands: rules may be moved, added or taken away meanwhile.
-
-A version is known by its Service's name. `strangers`, where they are given, are Services of somebody else that are
-named as one, such as `shop-management` beside Release `shop`: they are left alone.
 """
 
 from __future__ import annotations
@@ -12,13 +9,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from controller.api.names import BEFORE, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_LABEL
 from controller.kube.adopting import is_adopted, owned_by
-from controller.kube.objects import child_name, revision_named
+from controller.kube.objects import child_name
+from controller.kube.release_backends import ReleaseBackends, weight_of
 
 _CHANGED = ("name", "weight")
 """Of a backend; everything else of it, such as its port and its filters, stays."""
@@ -49,19 +47,18 @@ def route_refused(route: Mapping[str, Any], name: str) -> str:
     return ""
 
 
-def backends_refused(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> str:
-    """Why it cannot be split between versions of Service `name`; empty where it can."""
-    metadata = route["metadata"]
-    home, where = metadata["namespace"], f"HTTPRoute {metadata['namespace']}/{metadata['name']}"
+def backends_refused(route: Mapping[str, Any], backends: ReleaseBackends) -> str:
+    """Why it cannot be split between versions; empty where it can."""
+    name, where = backends.name, f"HTTPRoute {route['metadata']['namespace']}/{route['metadata']['name']}"
     rules = rules_of(route)
     for number, rule in enumerate(rules, 1):
         references = rule.get(_KEPT) or []
-        if len(references) > 1 and any(_leads_to(one, home, name) for one in references):
+        if len(references) > 1 and any(map(backends.has_service, references)):
             return (
                 f"Rule {number} of {where} has other backends beside Service {name}, so its share cannot be split. "
                 f"Give Service {name} a rule of its own."
             )
-    if not any(is_led(rule, home, name, strangers) for rule in rules):
+    if not any(is_led(rule, backends) for rule in rules):
         return (
             f"No rule of {where} leads to Service {name}. Give it one whose only backendRef is {name}, or correct "
             "spec.traffic.gatewayAPI.route.name."
@@ -73,74 +70,63 @@ def rules_of(route: Mapping[str, Any]) -> list[dict[str, Any]]:
     return (route.get("spec") or {}).get("rules") or []
 
 
-def is_led(rule: Mapping[str, Any], home: str, name: str, strangers: Collection[str] = ()) -> bool:
-    """Whether its requests go to Service `name` alone, or are split between versions of it."""
+def is_led(rule: Mapping[str, Any], backends: ReleaseBackends) -> bool:
+    """Whether its requests go to the Release's Service alone, or are split between versions of it."""
     references = rule.get(_KEPT) or []
-    if any(_revision(one, home, name, strangers) for one in references):
+    if any(map(backends.revision_of, references)):
         return True
-    return len(references) == 1 and _leads_to(references[0], home, name)
+    return len(references) == 1 and backends.has_service(references[0])
 
 
-def named_like_versions(route: Mapping[str, Any], name: str) -> set[str]:
-    """The Services that it leads to and that are named as versions of Service `name` are."""
-    home = route["metadata"]["namespace"]
+def versions_named(route: Mapping[str, Any], backends: ReleaseBackends) -> set[str]:
+    """Services of versions that some rule names, as only `split` writes it."""
     references = [one for rule in rules_of(route) for one in rule.get(_KEPT) or []]
-    return {_service(one, home) for one in references if _revision(one, home, name, ())}
+    return {backends.service_of(one) for one in references if backends.revision_of(one)}
 
 
-def leads_to_versions(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> bool:
-    """Whether some rule names versions of Service `name`, as only `split` writes it."""
-    return bool(named_like_versions(route, name).difference(strangers))
-
-
-def shares_of(
-    rule: Mapping[str, Any], home: str, name: str, selected: str, strangers: Collection[str] = ()
-) -> Mapping[str, float]:
-    """Percent by revision, of a rule that `is_led`. `selected`: the revision that Service `name` selects; where it is
-    empty, what goes to that Service goes to no version.
+def shares_of(rule: Mapping[str, Any], backends: ReleaseBackends, selected: str) -> Mapping[str, float]:
+    """Percent by revision, of a rule that `is_led`. `selected`: the revision that the Release's Service selects; where
+    it is empty, what goes to that Service goes to no version.
     """
     parts: dict[str, int] = {}
     for one in rule.get(_KEPT) or []:
-        revision = _revision(one, home, name, strangers) or (selected if _leads_to(one, home, name) else "")
+        revision = backends.revision_of(one) or (selected if backends.has_service(one) else "")
         if revision:
-            parts[revision] = parts.get(revision, 0) + _weight(one)
+            parts[revision] = parts.get(revision, 0) + weight_of(one)
     total = sum(parts.values())
     return {revision: part * 100 / total for revision, part in parts.items() if part} if total else {}
 
 
-def split(
-    route: Mapping[str, Any], name: str, parts: Mapping[str, int], strangers: Collection[str] = ()
-) -> dict[str, Any]:
+def split(route: Mapping[str, Any], backends: ReleaseBackends, parts: Mapping[str, int]) -> dict[str, Any]:
     """The route with its led rules split between versions. `parts`: weight by revision.
 
     It carries the label by which it is watched, and remembers what its backends were.
     """
     changed = copy.deepcopy(dict(route))
-    metadata, home = changed["metadata"], changed["metadata"]["namespace"]
+    metadata, name = changed["metadata"], backends.name
     remembered, kept = _remembered(metadata), []
     for rule in rules_of(changed):
-        if not is_led(rule, home, name, strangers):
+        if not is_led(rule, backends):
             continue
-        before = _before(rule, home, name, remembered, strangers)
+        before = _before(rule, backends, remembered)
         kept.append({"rule": _digest(rule), "backendRef": before})
         ours = [{**before, "name": child_name(name, revision), "weight": part} for revision, part in parts.items()]
-        rule[_KEPT] = [*ours, *_others(rule, home, name, strangers)]
+        rule[_KEPT] = [*ours, *_others(rule, backends)]
     metadata["labels"] = {**(metadata.get("labels") or {}), RELEASE_LABEL: name}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), BEFORE: _json({"rules": kept})}
     return changed
 
 
-def returned(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> dict[str, Any]:
+def returned(route: Mapping[str, Any], backends: ReleaseBackends) -> dict[str, Any]:
     """The route with its backends as they were, and without anything of ours."""
     changed = copy.deepcopy(dict(route))
-    metadata, home = changed["metadata"], changed["metadata"]["namespace"]
-    if (metadata.get("labels") or {}).get(RELEASE_LABEL, name) != name:
+    metadata = changed["metadata"]
+    if (metadata.get("labels") or {}).get(RELEASE_LABEL, backends.name) != backends.name:
         return changed
     remembered = _remembered(metadata)
     for rule in rules_of(changed):
-        if any(_revision(one, home, name, strangers) for one in rule.get(_KEPT) or []):
-            before = _before(rule, home, name, remembered, strangers)
-            rule[_KEPT] = [before, *_others(rule, home, name, strangers)]
+        if any(map(backends.revision_of, rule.get(_KEPT) or [])):
+            rule[_KEPT] = [_before(rule, backends, remembered), *_others(rule, backends)]
     for kind, key in (("labels", RELEASE_LABEL), ("annotations", BEFORE)):
         left = {word: value for word, value in (metadata.get(kind) or {}).items() if word != key}
         metadata.pop(kind, None)
@@ -149,24 +135,20 @@ def returned(route: Mapping[str, Any], name: str, strangers: Collection[str] = (
     return changed
 
 
-def ports_led_to(route: Mapping[str, Any], name: str, strangers: Collection[str] = ()) -> list[int]:
-    """Of Service `name`, by which its led rules send."""
-    home = route["metadata"]["namespace"]
-    led = [one for rule in rules_of(route) if is_led(rule, home, name, strangers) for one in rule[_KEPT]]
-    ours = [one for one in led if _leads_here(one, home, name, strangers)]
-    return sorted({int(one["port"]) for one in ours if "port" in one})
+def ports_led_to(route: Mapping[str, Any], backends: ReleaseBackends) -> list[int]:
+    """Of the Release's Service, by which its led rules send."""
+    led = [one for rule in rules_of(route) if is_led(rule, backends) for one in rule[_KEPT]]
+    return sorted({int(one["port"]) for one in led if backends.include(one) and "port" in one})
 
 
-def _before(
-    rule: Mapping[str, Any], home: str, name: str, remembered: Sequence[_Remembered], strangers: Collection[str]
-) -> dict[str, Any]:
-    """What led to Service `name`. A backend that nobody remembers differs from ours in nothing but name and weight."""
-    ours = next(one for one in rule[_KEPT] if _leads_here(one, home, name, strangers))
-    if _leads_to(ours, home, name):
+def _before(rule: Mapping[str, Any], backends: ReleaseBackends, remembered: Sequence[_Remembered]) -> dict[str, Any]:
+    """What led to the Service. A backend that nobody remembers differs from ours in nothing but name and weight."""
+    ours = next(filter(backends.include, rule[_KEPT]))
+    if backends.has_service(ours):
         return dict(ours)
     same = [one for one in remembered if _unchanged(one.backend) == _unchanged(ours)]
     same.sort(key=lambda one: one.rule != _digest(rule))
-    return dict(same[0].backend) if same else {**ours, "name": name, "weight": 1}
+    return dict(same[0].backend) if same else {**ours, "name": backends.name, "weight": 1}
 
 
 def _digest(rule: Mapping[str, Any]) -> str:
@@ -183,9 +165,9 @@ def _unchanged(reference: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in reference.items() if key not in _CHANGED}
 
 
-def _others(rule: Mapping[str, Any], home: str, name: str, strangers: Collection[str]) -> list[Any]:
+def _others(rule: Mapping[str, Any], backends: ReleaseBackends) -> list[Any]:
     """Whom somebody has put beside them."""
-    return [one for one in rule[_KEPT] if not _leads_here(one, home, name, strangers)]
+    return [one for one in rule[_KEPT] if not backends.include(one)]
 
 
 def _remembered(metadata: Mapping[str, Any]) -> list[_Remembered]:
@@ -195,28 +177,3 @@ def _remembered(metadata: Mapping[str, Any]) -> list[_Remembered]:
         return [_Remembered(str(one["rule"]), dict(one["backendRef"])) for one in found.get("rules", [])]
     except (ValueError, AttributeError, TypeError, KeyError):
         return []
-
-
-def _leads_here(reference: Mapping[str, Any], home: str, name: str, strangers: Collection[str]) -> bool:
-    """It leads to Service `name` or to a version of it."""
-    return _leads_to(reference, home, name) or bool(_revision(reference, home, name, strangers))
-
-
-def _leads_to(reference: Mapping[str, Any], home: str, name: str) -> bool:
-    """Without a weight nothing goes there."""
-    return _service(reference, home) == name and _weight(reference) > 0
-
-
-def _revision(reference: Mapping[str, Any], home: str, name: str, strangers: Collection[str]) -> str:
-    child = _service(reference, home)
-    return "" if child in strangers else revision_named(name, child)
-
-
-def _service(reference: Mapping[str, Any], home: str) -> str:
-    """Of the same namespace; empty for any other backend."""
-    is_service = (reference.get("kind") or "Service") == "Service" and not reference.get("group")
-    return str(reference.get("name", "")) if is_service and (reference.get("namespace") or home) == home else ""
-
-
-def _weight(reference: Mapping[str, Any]) -> int:
-    return int(reference.get("weight", 1))

@@ -16,17 +16,17 @@ from controller.kube.client import InvalidError
 from controller.kube.existing_routes import (
     backends_refused,
     is_led,
-    leads_to_versions,
-    named_like_versions,
     ports_led_to,
     returned,
     route_refused,
     rules_of,
     shares_of,
     split,
+    versions_named,
 )
 from controller.kube.host_names import HostNames
 from controller.kube.objects import is_ours, revision_named, selector
+from controller.kube.release_backends import ReleaseBackends
 from controller.kube.writers import other_writer, written_at
 from controller.ports import (
     Lack,
@@ -62,8 +62,8 @@ class ExistingRoute:
         """The revision that Service NAME selects."""
         self._held: dict[str, dict[str, Any]] = {}
         """By name: routes that are split, and one that the Release made itself before."""
-        self._strangers: frozenset[str] = frozenset()
-        """Services of somebody else that are named as versions are."""
+        self._backends = ReleaseBackends(target.namespace, target.name)
+        """Of the Release; what of it is a stranger's is known once it was observed."""
 
     async def observe(self) -> Weights | None:
         namespace, name = self._target.namespace, self._target.name
@@ -79,8 +79,8 @@ class ExistingRoute:
         self._seen = self._held.get(wanted)
         if wanted and self._seen is None:
             self._seen = await self._kube.find(HTTP_ROUTES, namespace, wanted)
-        self._strangers = await self._find_strangers()
-        leads = self._seen is not None and leads_to_versions(self._seen, name, self._strangers)
+        self._backends = ReleaseBackends(namespace, name, await self._find_strangers())
+        leads = self._seen is not None and versions_named(self._seen, self._backends)
         if self._seen is not None and leads and not route_refused(self._seen, name):
             # also where somebody has taken the label from it
             self._held[wanted] = self._seen
@@ -90,11 +90,7 @@ class ExistingRoute:
         self._selected = revision if selects == selector(name, revision) else ""
         if self._seen is None or _is_made(self._seen):
             return None
-        shares = [
-            shares_of(rule, namespace, name, self._selected, self._strangers)
-            for rule in rules_of(self._seen)
-            if self._leads(rule)
-        ]
+        shares = [shares_of(rule, self._backends, self._selected) for rule in rules_of(self._seen) if self._leads(rule)]
         if not shares or (service is None and not any(shares)):
             # what leads to a Service that is not there leads nowhere: so nothing is split once a Release is gone
             return None
@@ -115,7 +111,7 @@ class ExistingRoute:
             return f"{where} does not exist. Create it, or correct spec.traffic.gatewayAPI.route.name."
         whose = route_refused(self._seen, self._target.name)
         serves = self._is_split(self._seen) and any(map(self._leads, rules_of(self._seen)))
-        return whose or ("" if serves else backends_refused(self._seen, self._target.name, self._strangers))
+        return whose or ("" if serves else backends_refused(self._seen, self._backends))
 
     async def ensure(self, weights: Weights) -> bool:
         seen, name, refused = self._seen, self._target.name, self.refused
@@ -127,7 +123,7 @@ class ExistingRoute:
             for revision in weights.shares:
                 self._refuse_lost_ports(seen, revision)
         parts = {revision: round(share * PARTS / 100) for revision, share in sorted(weights.shares.items())}
-        wanted = split(seen, name, parts, self._strangers)
+        wanted = split(seen, self._backends, parts)
         wrote = wanted != seen
         if wrote:
             # with the resourceVersion that was read: what somebody writes meanwhile is answered 409, and never lost
@@ -183,7 +179,7 @@ class ExistingRoute:
         if _is_made(item):
             await self._kube.delete(HTTP_ROUTES, self._target.namespace, name, seen=item)
             return
-        written = await self._kube.replace(HTTP_ROUTES, returned(item, self._target.name, self._strangers))
+        written = await self._kube.replace(HTTP_ROUTES, returned(item, self._backends))
         self._seen = written if self._seen is item else self._seen
 
     def _unrouted(self, route: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,13 +190,13 @@ class ExistingRoute:
         return {"parentRefs": spec.get("parentRefs") or [], "hostnames": spec.get("hostnames") or [], "rules": rules}
 
     def _leads(self, rule: Mapping[str, Any]) -> bool:
-        return is_led(rule, self._target.namespace, self._target.name, self._strangers)
+        return is_led(rule, self._backends)
 
     async def _find_strangers(self) -> frozenset[str]:
         """A Service that is not there is none of them: it may be that of a version that has been lost."""
         routes = [*self._held.values(), *([] if self._seen is None else [self._seen])]
         home, name = self._target.namespace, self._target.name
-        named = {child for route in routes for child in named_like_versions(route, name)}
+        named = {child for route in routes for child in versions_named(route, ReleaseBackends(home, name))}
         unknown = [one for one in sorted(named) if revision_named(name, one) not in self._target.ports_by_revision]
         found = [await self._kube.find(SERVICES, home, child) for child in unknown]
         others = [one["metadata"] for one in found if one is not None]
@@ -221,12 +217,12 @@ class ExistingRoute:
     def _port(self, revision: str) -> int:
         """By which a preview is led."""
         route = self._seen or {"metadata": {"namespace": self._target.namespace}}
-        led = ports_led_to(route, self._target.name, self._strangers)
+        led = ports_led_to(route, self._backends)
         return led[0] if led else int(self._target.ports_of(revision)[0]["port"])
 
     def _refuse_lost_ports(self, route: Mapping[str, Any], revision: str) -> None:
         given = {int(port["port"]) for port in self._target.ports_of(revision)}
-        led = ports_led_to(route, self._target.name, self._strangers)
+        led = ports_led_to(route, self._backends)
         lost = [port for port in led if port not in given]
         if lost:
             where = f"HTTPRoute {self._target.namespace}/{route['metadata']['name']}"

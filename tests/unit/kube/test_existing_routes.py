@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,21 +12,22 @@ import pytest
 from controller.api.names import BEFORE, RELEASE_LABEL
 from controller.kube.existing_routes import (
     backends_refused,
-    leads_to_versions,
-    named_like_versions,
     ports_led_to,
     returned,
     route_refused,
     rules_of,
     split,
+    versions_named,
 )
 from controller.kube.existing_routes import shares_of as shares
+from controller.kube.release_backends import ReleaseBackends
 
 Object = dict[str, Any]
 A, B = "a" * 10, "b" * 10
 WEB: Object = {"group": "", "kind": "Service", "name": "web", "port": 80, "weight": 1}
 OLD: Object = {**WEB, "name": "old"}
 PARTS = {A: 7500, B: 2500}
+OURS = ReleaseBackends("shop", "web")
 
 
 def route(*rules: Object, **metadata: Any) -> Object:
@@ -43,49 +45,49 @@ def parts_of(found: Object) -> list[list[tuple[str, int]]]:
 def test_a_backend_keeps_all_but_its_name_and_weight():
     filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x"]}}]
     before = route(rule({**WEB, "filters": filters, "port": 8080}), rule(OLD))
-    found = split(before, "web", PARTS)
+    found = split(before, OURS, PARTS)
     expected = {**WEB, "filters": filters, "port": 8080}
     assert rules_of(found)[0]["backendRefs"] == [
         {**expected, "name": f"web-{A}", "weight": 7500},
         {**expected, "name": f"web-{B}", "weight": 2500},
     ]
     assert rules_of(found)[1] == rule(OLD)
-    assert returned(found, "web") == before
+    assert returned(found, OURS) == before
 
 
 def test_splitting_again_remembers_what_was_there_first():
     before = route(rule({**WEB, "weight": 5}), rule({**WEB, "weight": 9}, path="/b"), annotations={"team": "a"})
-    found = split(split(before, "web", PARTS), "web", {B: 10_000})
+    found = split(split(before, OURS, PARTS), OURS, {B: 10_000})
     assert parts_of(found) == [[(f"web-{B}", 10_000)]] * 2
-    assert split(found, "web", {B: 10_000}) == found
-    assert returned(found, "web") == before
-    assert returned(returned(found, "web"), "web") == before
+    assert split(found, OURS, {B: 10_000}) == found
+    assert returned(found, OURS) == before
+    assert returned(returned(found, OURS), OURS) == before
 
 
 def test_rules_that_are_moved_are_known_by_what_they_say():
     before = route(rule({**WEB, "weight": 5}), rule({**WEB, "weight": 9}, path="/b"))
-    found = split(before, "web", PARTS)
+    found = split(before, OURS, PARTS)
     found["spec"]["rules"].reverse()
-    assert parts_of(returned(found, "web")) == [[("web", 9)], [("web", 5)]]
+    assert parts_of(returned(found, OURS)) == [[("web", 9)], [("web", 5)]]
 
 
 @pytest.mark.parametrize("written", [None, "", "[]", "{", '{"rules":[{}]}', '{"rules":1}'])
 def test_a_route_whose_annotation_is_lost_is_given_back_all_the_same(written):
-    found = split(route(rule(WEB)), "web", PARTS)
+    found = split(route(rule(WEB)), OURS, PARTS)
     found["metadata"]["annotations"] = {} if written is None else {BEFORE: written}
-    assert returned(found, "web") == route(rule(WEB))
+    assert returned(found, OURS) == route(rule(WEB))
 
 
 def test_what_others_put_beside_stays():
-    found = split(route(rule(WEB)), "web", PARTS)
+    found = split(route(rule(WEB)), OURS, PARTS)
     rules_of(found)[0]["backendRefs"].append(OLD)
-    assert parts_of(split(found, "web", {A: 10_000})) == [[(f"web-{A}", 10_000), ("old", 1)]]
-    assert parts_of(returned(found, "web")) == [[("web", 1), ("old", 1)]]
+    assert parts_of(split(found, OURS, {A: 10_000})) == [[(f"web-{A}", 10_000), ("old", 1)]]
+    assert parts_of(returned(found, OURS)) == [[("web", 1), ("old", 1)]]
 
 
 def test_what_another_release_has_split_is_left():
-    before = split(route(rule(OLD)), "old", PARTS)
-    assert returned(before, "web") == before
+    before = split(route(rule(OLD)), ReleaseBackends("shop", "old"), PARTS)
+    assert returned(before, OURS) == before
 
 
 ELSEWHERE: dict[str, Object] = {
@@ -100,24 +102,27 @@ ELSEWHERE: dict[str, Object] = {
 @pytest.mark.parametrize("backend", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_a_backend_of_something_else_is_left(backend):
     before = route(rule(backend), rule(WEB))
-    assert rules_of(split(before, "web", PARTS))[0] == rule(backend)
-    assert "No rule of HTTPRoute shop/public leads to Service web" in backends_refused(route(rule(backend)), "web")
-    assert not backends_refused(before, "web")
+    assert rules_of(split(before, OURS, PARTS))[0] == rule(backend)
+    assert "No rule of HTTPRoute shop/public leads to Service web" in backends_refused(route(rule(backend)), OURS)
+    assert not backends_refused(before, OURS)
 
 
 def test_a_stranger_that_is_named_as_a_version_is_left():
     stranger = {**WEB, "name": "web-management"}
-    before, strangers = route(rule(WEB), rule(stranger, path="/admin")), {"web-management"}
-    assert named_like_versions(before, "web") == strangers
-    assert not leads_to_versions(before, "web", strangers)
-    found = split(before, "web", PARTS, strangers)
+    before, ours = (
+        route(rule(WEB), rule(stranger, path="/admin")),
+        replace(OURS, strangers=frozenset({"web-management"})),
+    )
+    assert versions_named(before, OURS) == {"web-management"}
+    assert not versions_named(before, ours)
+    found = split(before, ours, PARTS)
     assert rules_of(found)[1] == rule(stranger, path="/admin")
-    assert named_like_versions(found, "web") == {*strangers, f"web-{A}", f"web-{B}"}
-    assert returned(found, "web", strangers) == before
+    assert versions_named(found, ours) == {f"web-{A}", f"web-{B}"}
+    assert returned(found, ours) == before
 
 
 def test_a_rule_with_others_beside_is_refused():
-    said = backends_refused(route(rule(OLD), rule(WEB, OLD)), "web")
+    said = backends_refused(route(rule(OLD), rule(WEB, OLD)), OURS)
     assert said == (
         "Rule 2 of HTTPRoute shop/public has other backends beside Service web, so its share cannot be split. "
         "Give Service web a rule of its own."
@@ -125,16 +130,16 @@ def test_a_rule_with_others_beside_is_refused():
 
 
 def test_shares_are_of_what_leads_to_versions():
-    assert shares(rule(WEB), "shop", "web", A) == {A: 100}
-    assert shares(rule(WEB), "shop", "web", "") == {}
-    found = rules_of(split(route(rule(WEB)), "web", PARTS))[0]
-    assert shares(found, "shop", "web", A) == {A: 75, B: 25}
+    assert shares(rule(WEB), OURS, A) == {A: 100}
+    assert shares(rule(WEB), OURS, "") == {}
+    found = rules_of(split(route(rule(WEB)), OURS, PARTS))[0]
+    assert shares(found, OURS, A) == {A: 75, B: 25}
 
 
 def test_ports_are_those_of_the_rules_that_lead_there():
     before = route(rule({**WEB, "port": 8080}), rule(WEB), rule({**OLD, "port": 9}))
-    assert ports_led_to(before, "web") == [80, 8080]
-    assert ports_led_to(split(before, "web", PARTS), "web") == [80, 8080]
+    assert ports_led_to(before, OURS) == [80, 8080]
+    assert ports_led_to(split(before, OURS, PARTS), OURS) == [80, 8080]
 
 
 OWNER = {"ownerReferences": [{"kind": "Thing", "name": "one", "controller": True, "uid": "u"}]}
@@ -156,14 +161,14 @@ def test_whose_a_route_is_is_said(metadata, said):
 
 def test_a_route_of_nobody_and_one_that_is_split_for_itself_can_be_taken():
     assert not route_refused(route(rule(WEB)), "web")
-    assert not route_refused(split(route(rule(WEB)), "web", PARTS), "web")
+    assert not route_refused(split(route(rule(WEB)), OURS, PARTS), "web")
 
 
 def test_nothing_that_is_given_is_changed():
     before = route(rule(WEB))
     kept = copy.deepcopy(before)
-    found = split(before, "web", PARTS)
+    found = split(before, OURS, PARTS)
     again = copy.deepcopy(found)
-    returned(found, "web")
+    returned(found, OURS)
     assert (before, found) == (kept, again)
     assert json.loads(found["metadata"]["annotations"][BEFORE])["rules"][0]["backendRef"] == WEB
