@@ -1,7 +1,8 @@
 """An HTTPRoute of somebody else whose requests are split between versions: pure, from the objects as they were read.
 
 Only backends that lead to Service NAME are changed. What they were is kept beside, in an annotation and by the same
-write, by what its rule says and not by where that stands: rules may be moved, added or taken away meanwhile.
+write, by what its rule says and not by where that stands: rules may be moved, added or taken away meanwhile. Whose
+spec.rules was is kept there too: the API server gives the field to who has written it last.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from controller.api.names import BEFORE, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_L
 from controller.kube.adopting import is_adopted, owned_by
 from controller.kube.objects import child_name
 from controller.kube.release_backends import ReleaseBackends, weight_of
+from controller.kube.writers import Manager, managers_of, with_managers
 
 _CHANGED = ("name", "weight")
 """Of a backend; everything else of it, such as its port and its filters, stays."""
 _KEPT = "backendRefs"
+_RULES = "rules"
+_OPERATIONS = ("Apply", "Update")
+_MOST_NAME = 128
+"""Characters of a manager's name; the API server refuses an object with a longer one."""
 
 
 @dataclass(frozen=True)
@@ -113,20 +119,32 @@ def split(route: Mapping[str, Any], backends: ReleaseBackends, parts: Mapping[st
         ours = [{**before, "name": child_name(name, revision), "weight": part} for revision, part in parts.items()]
         rule[_KEPT] = [*ours, *_others(rule, backends)]
     metadata["labels"] = {**(metadata.get("labels") or {}), RELEASE_LABEL: name}
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), BEFORE: _json({"rules": kept})}
+    managers = sorted(_managers_before(metadata) | managers_of(metadata, _RULES))
+    before_it = {"rules": kept} | ({"managers": [[one.name, one.operation] for one in managers]} if managers else {})
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), BEFORE: _json(before_it)}
     return changed
 
 
 def returned(route: Mapping[str, Any], backends: ReleaseBackends) -> dict[str, Any]:
-    """The route with its backends as they were, and without anything of ours."""
+    """The route with its backends as they were, and still marked as split: see `without_marks`, which follows."""
     changed = copy.deepcopy(dict(route))
-    metadata = changed["metadata"]
-    if (metadata.get("labels") or {}).get(RELEASE_LABEL, backends.name) != backends.name:
+    if not _may_be_returned(changed, backends):
         return changed
-    remembered = _remembered(metadata)
+    remembered = _remembered(changed["metadata"])
     for rule in rules_of(changed):
         if any(map(backends.revision_of, rule.get(_KEPT) or [])):
             rule[_KEPT] = [_before(rule, backends, remembered), *_others(rule, backends)]
+    return changed
+
+
+def without_marks(route: Mapping[str, Any], backends: ReleaseBackends) -> dict[str, Any]:
+    """The route, `returned` and read since, without anything of ours: no field of it is Pointsman's any longer."""
+    changed = copy.deepcopy(dict(route))
+    metadata = changed["metadata"]
+    if not _may_be_returned(changed, backends):
+        return changed
+    if metadata.get("managedFields"):
+        metadata["managedFields"] = with_managers(changed, _RULES, _managers_before(metadata))
     for kind, key in (("labels", RELEASE_LABEL), ("annotations", BEFORE)):
         left = {word: value for word, value in (metadata.get(kind) or {}).items() if word != key}
         metadata.pop(kind, None)
@@ -170,10 +188,31 @@ def _others(rule: Mapping[str, Any], backends: ReleaseBackends) -> list[Any]:
     return [one for one in rule[_KEPT] if not backends.include(one)]
 
 
+def _may_be_returned(route: Mapping[str, Any], backends: ReleaseBackends) -> bool:
+    """What another Release has split is that one's to return."""
+    return bool((route["metadata"].get("labels") or {}).get(RELEASE_LABEL, backends.name) == backends.name)
+
+
 def _remembered(metadata: Mapping[str, Any]) -> list[_Remembered]:
+    try:
+        return [_Remembered(str(one["rule"]), dict(one["backendRef"])) for one in _noted(metadata, "rules")]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def _managers_before(metadata: Mapping[str, Any]) -> set[Manager]:
+    try:
+        noted = {Manager(str(name), str(operation)) for name, operation in _noted(metadata, "managers")}
+    except (ValueError, TypeError):
+        return set()
+    return {one for one in noted if 0 < len(one.name) <= _MOST_NAME and one.operation in _OPERATIONS}
+
+
+def _noted(metadata: Mapping[str, Any], key: str) -> list[Any]:
     """What somebody has made of the annotation keeps nobody from giving the route back."""
     try:
         found = json.loads((metadata.get("annotations") or {}).get(BEFORE, "{}"))
-        return [_Remembered(str(one["rule"]), dict(one["backendRef"])) for one in found.get("rules", [])]
-    except (ValueError, AttributeError, TypeError, KeyError):
+    except ValueError:
         return []
+    noted = found.get(key) if isinstance(found, dict) else None
+    return noted if isinstance(noted, list) else []

@@ -23,6 +23,7 @@ from controller.kube.existing_routes import (
     shares_of,
     split,
     versions_named,
+    without_marks,
 )
 from controller.kube.host_names import HostNames
 from controller.kube.objects import is_ours, revision_named, selector
@@ -179,8 +180,12 @@ class ExistingRoute:
         if _is_made(item):
             await self._kube.delete(HTTP_ROUTES, self._target.namespace, name, seen=item)
             return
-        written = await self._kube.replace(HTTP_ROUTES, returned(item, self._backends))
-        self._seen = written if self._seen is item else self._seen
+        found = item
+        # a route that leads back and is still marked is found again; what marks it goes last, with whose its fields are
+        for step in (returned, without_marks):
+            wanted = step(found, self._backends)
+            found = found if wanted == found else await self._kube.replace(HTTP_ROUTES, wanted)
+        self._seen = found if self._seen is item else self._seen
 
     def _unrouted(self, route: Mapping[str, Any]) -> dict[str, Any]:
         """Its spec, without where it leads; of its rules those that lead here."""

@@ -24,13 +24,17 @@ HEADER = Reach(header=("x-preview", "1"))
 
 
 class PolicyKube(FakeKube):
-    """With a policy that lets nobody change a route, for as long as it `refuses`."""
+    """With a policy that lets nobody change a route, for as long as it `refuses`; `most` writes are not in vain."""
 
     refuses = False
+    most = 1000
 
     async def replace(self, resource: Resource, body: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
         if self.refuses:
             raise InvalidError(403, "Forbidden", "denied by a policy")
+        if not self.most:
+            raise ConflictError(409, "Conflict", "somebody was faster")
+        self.most -= 1
         return await super().replace(resource, body, strict=strict)
 
 
@@ -107,6 +111,24 @@ async def test_giving_back_twice_writes_once(world):
     await (await world.router()).give_back()
     assert world.kube.writes == writes
     assert world.route["spec"] == before
+
+
+async def test_marks_go_after_the_backends_so_that_what_was_cut_off_between_is_found_again(world):
+    before = world.route["spec"]
+    await (await world.router()).ensure(SPLIT)
+    router = await world.router()
+    world.kube.most = 1
+    with pytest.raises(ConflictError):
+        await router.give_back()
+    assert world.route["spec"] == before
+    assert BEFORE in world.route["metadata"]["annotations"]
+    router, world.kube.most = await world.router(), 1
+    assert world.weights == Weights({STABLE: 100.0})
+    assert router.holds
+    await router.give_back()
+    assert not (await world.router()).holds
+    assert world.route["spec"] == before
+    assert "annotations" not in world.route["metadata"]
 
 
 async def test_a_route_that_may_not_be_given_back_is_said_and_holds_no_deletion_for_ever(world):

@@ -18,6 +18,7 @@ from controller.kube.existing_routes import (
     rules_of,
     split,
     versions_named,
+    without_marks,
 )
 from controller.kube.existing_routes import shares_of as shares
 from controller.kube.release_backends import ReleaseBackends
@@ -42,6 +43,10 @@ def parts_of(found: Object) -> list[list[tuple[str, int]]]:
     return [[(one["name"], one["weight"]) for one in rule["backendRefs"]] for rule in rules_of(found)]
 
 
+def given_back(found: Object, backends: ReleaseBackends = OURS) -> Object:
+    return without_marks(returned(found, backends), backends)
+
+
 def test_a_backend_keeps_all_but_its_name_and_weight():
     filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x"]}}]
     before = route(rule({**WEB, "filters": filters, "port": 8080}), rule(OLD))
@@ -52,7 +57,7 @@ def test_a_backend_keeps_all_but_its_name_and_weight():
         {**expected, "name": f"web-{B}", "weight": 2500},
     ]
     assert rules_of(found)[1] == rule(OLD)
-    assert returned(found, OURS) == before
+    assert given_back(found) == before
 
 
 def test_splitting_again_remembers_what_was_there_first():
@@ -60,34 +65,34 @@ def test_splitting_again_remembers_what_was_there_first():
     found = split(split(before, OURS, PARTS), OURS, {B: 10_000})
     assert parts_of(found) == [[(f"web-{B}", 10_000)]] * 2
     assert split(found, OURS, {B: 10_000}) == found
-    assert returned(found, OURS) == before
-    assert returned(returned(found, OURS), OURS) == before
+    assert given_back(found) == before
+    assert given_back(given_back(found)) == before
 
 
 def test_rules_that_are_moved_are_known_by_what_they_say():
     before = route(rule({**WEB, "weight": 5}), rule({**WEB, "weight": 9}, path="/b"))
     found = split(before, OURS, PARTS)
     found["spec"]["rules"].reverse()
-    assert parts_of(returned(found, OURS)) == [[("web", 9)], [("web", 5)]]
+    assert parts_of(given_back(found)) == [[("web", 9)], [("web", 5)]]
 
 
-@pytest.mark.parametrize("written", [None, "", "[]", "{", '{"rules":[{}]}', '{"rules":1}'])
+@pytest.mark.parametrize("written", [None, "", "[]", "{", '{"rules":[{}]}', '{"rules":1}', '{"managers":[1,["a"]]}'])
 def test_a_route_whose_annotation_is_lost_is_given_back_all_the_same(written):
     found = split(route(rule(WEB)), OURS, PARTS)
     found["metadata"]["annotations"] = {} if written is None else {BEFORE: written}
-    assert returned(found, OURS) == route(rule(WEB))
+    assert given_back(found) == route(rule(WEB))
 
 
 def test_what_others_put_beside_stays():
     found = split(route(rule(WEB)), OURS, PARTS)
     rules_of(found)[0]["backendRefs"].append(OLD)
     assert parts_of(split(found, OURS, {A: 10_000})) == [[(f"web-{A}", 10_000), ("old", 1)]]
-    assert parts_of(returned(found, OURS)) == [[("web", 1), ("old", 1)]]
+    assert parts_of(given_back(found)) == [[("web", 1), ("old", 1)]]
 
 
 def test_what_another_release_has_split_is_left():
     before = split(route(rule(OLD)), ReleaseBackends("shop", "old"), PARTS)
-    assert returned(before, OURS) == before
+    assert given_back(before) == before
 
 
 ELSEWHERE: dict[str, Object] = {
@@ -118,7 +123,7 @@ def test_a_stranger_that_is_named_as_a_version_is_left():
     found = split(before, ours, PARTS)
     assert rules_of(found)[1] == rule(stranger, path="/admin")
     assert versions_named(found, ours) == {f"web-{A}", f"web-{B}"}
-    assert returned(found, ours) == before
+    assert given_back(found, ours) == before
 
 
 def test_a_rule_with_others_beside_is_refused():
@@ -169,6 +174,59 @@ def test_nothing_that_is_given_is_changed():
     kept = copy.deepcopy(before)
     found = split(before, OURS, PARTS)
     again = copy.deepcopy(found)
-    returned(found, OURS)
+    given_back(found)
     assert (before, found) == (kept, again)
     assert json.loads(found["metadata"]["annotations"][BEFORE])["rules"][0]["backendRef"] == WEB
+
+
+def fields(manager: str, operation: str, *of_spec: str, **more: Any) -> Object:
+    """What a manager has of the spec."""
+    kind = {"apiVersion": "gateway.networking.k8s.io/v1", "fieldsType": "FieldsV1"}
+    of: Object = {f"f:{one}": {} for one in of_spec}
+    return {"manager": manager, "operation": operation, **kind, "fieldsV1": {"f:spec": of}, **more}
+
+
+STATUS = fields("traefik", "Update", subresource="status")
+POINTSMAN = fields("pointsman", "Update", "rules")
+
+
+def owned(found: Object, *managed: Object) -> Object:
+    """As the API server keeps it."""
+    return {**found, "apiVersion": POINTSMAN["apiVersion"], "metadata": {**found["metadata"], "managedFields": managed}}
+
+
+def managed_after(before: list[Object], meanwhile: list[Object]) -> list[Object]:
+    """Who has which fields once the route is given back: `before` the split, and while it was split."""
+    first = split(owned(route(rule(WEB)), *before), OURS, PARTS)
+    second = split(owned(first, *meanwhile), OURS, {A: 10_000})
+    found = given_back(owned(second, *meanwhile))
+    assert not found["metadata"].keys() & {"labels", "annotations"}
+    return sorted(found["metadata"]["managedFields"], key=lambda one: (one["manager"], one["operation"]))
+
+
+@pytest.mark.parametrize("operation", ["Apply", "Update"])
+def test_fields_are_theirs_again_whose_they_were(operation):
+    ana, helm = fields("ana", operation, "hostnames", "rules"), fields("helm", "Update", "parentRefs")
+    split_by_us = [fields("ana", operation, "hostnames"), helm, POINTSMAN, STATUS]
+    assert managed_after([ana, helm, STATUS], split_by_us) == [ana, helm, STATUS]
+
+
+def test_one_who_had_nothing_but_the_rules_has_them_again():
+    assert managed_after([fields("ana", "Apply", "rules")], [POINTSMAN]) == [fields("ana", "Apply", "rules")]
+
+
+def test_who_takes_the_rules_in_mid_release_has_them_afterwards():
+    flux = fields("kustomize-controller", "Apply", "rules")
+    assert managed_after([fields("ana", "Update", "rules")], [flux]) == [fields("ana", "Update", "rules"), flux]
+
+
+def test_a_route_of_no_other_manager_has_none_afterwards():
+    found = given_back(owned(split(owned(route(rule(WEB)), POINTSMAN), OURS, PARTS), POINTSMAN))
+    assert found["metadata"]["managedFields"] == [{}], "by an empty list the API server would keep what it has"
+
+
+@pytest.mark.parametrize("noted", [["", "Apply"], ["a" * 129, "Apply"], ["ana", "Nothing"], ["ana"], "ana", 1])
+def test_managers_that_the_api_server_would_refuse_are_left_out(noted):
+    found = owned(split(route(rule(WEB)), OURS, PARTS), STATUS, POINTSMAN)
+    found["metadata"]["annotations"][BEFORE] = json.dumps({"managers": [noted]})
+    assert given_back(found)["metadata"]["managedFields"] == [STATUS]
