@@ -177,6 +177,10 @@ class RoutedService:
 
     cookie: str = ""
     """By which each client is kept with one version; empty: none is."""
+    at_rest: bool = False
+    """The Release has no finalizer, so nothing that somebody else keeps is taken for it now."""
+    deleting: bool = False
+    """The Release is being deleted."""
 
     def ports_of(self, revision: str) -> tuple[Mapping[str, Any], ...]:
         return self.ports_by_revision.get(revision, self.ports)

@@ -61,7 +61,7 @@ def withdraw(seen: Observation, now: float, problem: str) -> Decision:
 def _by_strategy(draft: Draft) -> Desired:
     status, target = draft.status, draft.seen.target
     if not status.stable:
-        return adoption.rejected(draft) or wait_for_record(draft) or first_deployment(draft)
+        return wait_for_record(draft) or first_deployment(draft)
     if status.is_rejected(target):
         return rolled_back(draft)
     return at_rest(draft) if status.attempt is None else walk(draft)

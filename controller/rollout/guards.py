@@ -105,6 +105,12 @@ def _say_it_is_taken(draft: Draft, taken: str) -> Desired:
     return Desired(Summary(Phase.WAITING, Reason.SERVICE_TAKEN, message), hands_off=True)
 
 
+def _give_back(draft: Draft, given_back: Desired) -> Desired:
+    """Before another router is taken: that one waits until the version that was rejected has lost its work."""
+    del draft
+    return given_back
+
+
 def _going_back(draft: Draft) -> str | None:
     return None if draft.status.going_back is None else draft.status.going_back.to
 
@@ -292,6 +298,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("a person controls the route", manual.left, _leave_the_route),
     Guard("a name is taken", _taken, _say_it_is_taken),
     Guard("what runs cannot be adopted", adoption.refused, adoption.say_why),
+    Guard("the first version is rejected, and what was adopted serves again", adoption.rejected, _give_back),
     Guard("a person goes back to an older version", _going_back, manual_rollback),
     Guard("the spec asks for another router", other_router, hand_over),
     Guard("the Release is suspended", _suspended, _suspend),

@@ -7,12 +7,13 @@ split its backends are versions: so what applies it from git finds it changed du
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, PART_LABEL, RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import HTTP_ROUTES, SERVICES
 from controller.kube.adopting import is_adopted
-from controller.kube.client import InvalidError
+from controller.kube.client import InvalidError, NotFoundError
 from controller.kube.existing_routes import (
     backends_refused,
     is_led,
@@ -68,7 +69,9 @@ class ExistingRoute:
 
     async def observe(self) -> Weights | None:
         namespace, name = self._target.namespace, self._target.name
-        listed = await self._kube.list(HTTP_ROUTES, namespace, labels=f"{RELEASE_LABEL}={name}")
+        listed: list[dict[str, Any]] = []
+        with suppress(NotFoundError):  # whoever takes the Gateway API away takes its routes
+            listed = await self._kube.list(HTTP_ROUTES, namespace, labels=f"{RELEASE_LABEL}={name}")
         # a list may be a moment old, and must not have given back again what another Release has split by now
         fresh = [await self._kube.find(HTTP_ROUTES, namespace, item["metadata"]["name"]) for item in listed]
         self._held = {

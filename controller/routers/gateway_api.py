@@ -110,8 +110,9 @@ class GatewayRouter(HttpRouter):
 
     async def observe(self) -> Weights | None:
         route = await self._find_route()
-        if self._config is None and (route is None or is_adopted(route["metadata"])):
-            return await self._existing.observe()
+        held = await self._existing.observe() if self._may_hold(route) else None
+        if self._config is None and (self._existing.holds or route is None or is_adopted(route["metadata"])):
+            return held
         if route is None or self._is_taken_over:
             return None
         weights = self._weights_of(backends_of(route))
@@ -119,19 +120,30 @@ class GatewayRouter(HttpRouter):
         as_written = self._config is None or is_as_written(
             self._without_trial(route["spec"]), self._config.routed(self._backends(weights), self._filters(weights))
         )
-        return Weights(weights.shares if as_written else {}, signs=self._signs(route))
+        is_alone = self._config is None or not self._existing.holds
+        return Weights(weights.shares if as_written and is_alone else {}, signs=self._signs(route))
 
     async def ensure(self, weights: Weights) -> bool:
+        if self._config is None and self._existing.holds:
+            return await self._existing.ensure(weights)
         if self._is_taken_over:
             return False
         if self._existing.holds:
-            return await self._existing.ensure(weights)
-        if self._config is not None and (self._seen is None or is_adopted(self._seen["metadata"])):
-            await self._leave_existing()
+            await self._existing.give_back()
+            await self._find_route()
         backends, filters = self._backends(weights), self._filters(weights)
         if self._config is None:
             return await self._lead_alone(backends, filters)
         return await self._write_route(self._config, backends, filters)
+
+    def _may_hold(self, route: Mapping[str, Any] | None) -> bool:
+        """`route`: the one with the Release's name. The spec may have named another one until now, which no pass has
+        given back: it is a request to look for that.
+        """
+        if self._config is None:
+            return True
+        is_new = route is None or is_adopted(route["metadata"])
+        return not self._target.at_rest and (is_new or self._target.deleting)
 
     async def lacks(self, reach: Reach) -> Lack | None:
         if self._config is None or not reach.mirror:
@@ -193,12 +205,6 @@ class GatewayRouter(HttpRouter):
 
     async def give_back(self) -> None:
         await self._existing.give_back()
-
-    async def _leave_existing(self) -> None:
-        """The spec named a route that was there already, and wants one of its own."""
-        await self._existing.observe()
-        await self._existing.give_back()
-        await self._find_route()
 
     def _without_trial(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """A router that was about to follow may have left a reference of its own, by which no request goes."""

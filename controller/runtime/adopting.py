@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -21,10 +21,10 @@ from controller.kube.adopting import (
 )
 from controller.kube.cache import ObjectCache
 from controller.kube.objects import Key
-from controller.ports import Borrows, Router, Weights
+from controller.ports import Borrows
 from controller.rollout.actions import GiveBack, RestAdopted, TakeAutoscalers
 from controller.rollout.observation import Adoption
-from controller.rollout.sizing import Sizing
+from controller.runtime.observed_routers import ObservedRouter, holds
 from controller.runtime.refusals import NameTakenError
 
 if TYPE_CHECKING:
@@ -42,13 +42,12 @@ class Adopted:
     autoscalers: tuple[Mapping[str, Any], ...]
     """Those of the Deployment, and those that were."""
 
-    def beside(self, router: Router, weights: Weights | None, sizing: Sizing) -> Adoption:
-        """`router`: the one in use, with its `weights`. What leads to a version is to be given back as well."""
-        led, refused = sizing is Sizing.BY_WEIGHT and weights is not None and bool(weights.shares), ""
-        if isinstance(router, Borrows) and router.holds is not None:
-            led, refused = router.holds, router.refused
-        holds = self.adoption.holds or led
-        return replace(self.adoption, holds=holds, refused=self.adoption.refused or ("" if holds else refused))
+    def beside(self, routers: Sequence[ObservedRouter]) -> Adoption:
+        """`routers`: those that may lead to a version, the one in use first. That is to be given back as well."""
+        in_use, held = routers[0].router, holds(routers[0].router)
+        refused = in_use.refused if isinstance(in_use, Borrows) and held is not None else ""
+        taken = self.adoption.holds or any(one.leads for one in routers)
+        return replace(self.adoption, holds=taken, refused=self.adoption.refused or ("" if taken else refused))
 
     def takes(self, service: Mapping[str, Any]) -> bool:
         """Whether it is Service NAME as it was before the Release."""
@@ -126,8 +125,8 @@ class AdoptingExecutor:
     async def _give_back(self, world: World, adopted: Adopted) -> None:
         """Traffic first."""
         key = world.key
-        if world.observation.sizing is Sizing.BY_WEIGHT:
-            await world.router.reset("")
+        for router in world.by_weight:
+            await router.reset("")
         service = adopted.service
         if service is not None and is_adopted(service["metadata"]):
             patch = _returning("Service", service)

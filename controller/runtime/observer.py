@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller import registry
@@ -34,24 +34,14 @@ from controller.kube.adopting import is_adopted
 from controller.kube.cache import ObjectCache
 from controller.kube.config_maps import ConfigMaps
 from controller.kube.objects import Key, child_name, child_revision, has_owners, is_child, is_ours, owner_of
-from controller.ports import (
-    Borrows,
-    DependsOnCluster,
-    Previewed,
-    Previews,
-    RoutedService,
-    Router,
-    RouterContext,
-    RouterError,
-    RouterSigns,
-    Weights,
-)
+from controller.ports import Previewed, Previews, RoutedService, Router, RouterContext, RouterSigns
 from controller.rollout.actions import PROMOTED
 from controller.rollout.observation import NOTHING_RUNS, LastRun, Observation, Request
 from controller.rollout.preview import reach_of
 from controller.rollout.sizing import Sizing
 from controller.runtime.adopting import Adopted, read_adopted
 from controller.runtime.children import as_made, lacks_pods, ready_endpoints, selected, state_of
+from controller.runtime.observed_routers import Beside, holds, lacked, observed, observed_beside
 from controller.runtime.pods import pods_of
 from controller.runtime.reachability import Reachability
 from controller.runtime.versions import Ports, SpecVersion, Versions
@@ -82,17 +72,9 @@ class World:
     """What the spec asks for."""
     beside: Router | None = None
     """The router that is taken into use, or left."""
+    by_weight: tuple[Router, ...] = ()
+    """Those of the two that send work by weight."""
     adopted: Adopted | None = None
-
-
-@dataclass(frozen=True)
-class _Beside:
-    """A second router, as it was read."""
-
-    router: Router | None = None
-    weights: Mapping[str, float] | None = None
-    trouble: str = ""
-    not_accepted: str = ""
 
 
 class Observer:
@@ -132,13 +114,17 @@ class Observer:
         ports = await versions.ports(spec_revision, *status.at_work)
         if status.baseline:
             ports[status.baseline] = ports[status.stable]
+        finalizer = TRAFFIC_FINALIZER in (release["metadata"].get("finalizers") or [])
         target = RoutedService(key.namespace, key.name, owner, spec.ports, ports, spec.strategy.cookie)
+        target = replace(target, at_rest=not finalizer, deleting="deletionTimestamp" in release["metadata"])
         holding = status.router if status.router in registry.modules("routers") else spec.traffic.kind
         router = self._router(holding, spec, target)
-        weights = await self._weights(router, leaves=holding != spec.traffic.kind)
+        holder = await observed(holding, router, leaves=holding != spec.traffic.kind)
+        weights = holder.weights
         previewed = await self._previewed(router, spec, status)
-        unsupported, in_doubt = await self._lacked(router, spec)
+        unsupported, in_doubt = await lacked(router, spec)
         beside = await self._beside(holding, spec, status, target)
+        routers = [one for one in (holder, beside.observed) if one is not None]
         taken, adopted = await self._service_of_others(key, owner, spec, status, by_name)
         sizing = registry.modules("routers")[holding].SIZING
         addresses = ready_endpoints(slices)
@@ -175,10 +161,10 @@ class Observer:
             config_change=await versions.change(wanted, status),
             last_spec=wanted.last_spec,
             unversioned=wanted.unversioned,
-            deleting="deletionTimestamp" in metadata,
-            finalizer=TRAFFIC_FINALIZER in (metadata.get("finalizers") or []),
+            deleting=target.deleting,
+            finalizer=finalizer,
             revisions=revisions,
-            weights=None if weights is None else weights.shares,
+            weights=holder.shares,
             owned=owner is not None,
             owners_differ=not all(
                 has_owners(release, item["metadata"], owner)
@@ -186,9 +172,9 @@ class Observer:
                 if is_child(key, item) and not _is_adopted(item, adopted)
             ),
             spec_router=spec.traffic.kind,
-            route_held=_holds(router),
-            route_held_beside=beside.router is not None and _holds(beside.router) is True,
-            weights_beside=beside.weights,
+            route_held=holds(router),
+            route_held_beside=beside.holds,
+            weights_beside=beside.shares,
             trouble_beside=beside.trouble,
             not_accepted_beside=beside.not_accepted,
             preview=previewed.preview,
@@ -202,7 +188,7 @@ class Observer:
             marked_on_trial=signs.on_trial,
             service=selected(by_name.get(key.name), key.name, ports, status.stable),
             taken=taken,
-            adoption=None if adopted is None else adopted.beside(router, weights, sizing),
+            adoption=None if adopted is None else adopted.beside(routers),
             requests=requests,
             retry=str(annotations.get(RETRY, ""))[:253],
             commit=str(annotations.get(COMMIT, ""))[:64],
@@ -226,22 +212,13 @@ class Observer:
             ports=ports,
             wanted=wanted,
             beside=beside.router,
+            by_weight=tuple(one.router for one in routers if one.is_by_weight),
             adopted=adopted,
         )
 
     def _router(self, kind: str, spec: ReleaseSpec, target: RoutedService) -> Router:
         config = spec.traffic.config if kind == spec.traffic.kind else None
         return registry.modules("routers")[kind].create(config, target, self._context)
-
-    @staticmethod
-    async def _weights(router: Router, *, leaves: bool) -> Weights | None:
-        """A router that is left for another one, and does not answer, keeps nobody from the one in the spec."""
-        try:
-            return await router.observe()
-        except RouterError:
-            if not leaves:
-                raise
-            return None
 
     @staticmethod
     async def _previewed(router: Router, spec: ReleaseSpec, status: Status) -> Previewed:
@@ -251,33 +228,11 @@ class Observer:
             return Previewed()
         return await router.observe_preview()
 
-    @staticmethod
-    async def _lacked(router: Router, spec: ReleaseSpec) -> tuple[str, str]:
-        """What a step needs and the cluster cannot do; and why that is not known, where it is not."""
-        if not isinstance(router, DependsOnCluster):
-            return "", ""
-        in_doubt = ""
-        for index, step in enumerate(spec.steps):
-            reach = reach_of(step)
-            lack = None if reach is None else await router.lacks(reach)
-            if lack is not None and lack.is_certain:
-                return f"spec.strategy.{spec.strategy_kind}.steps[{index}]: {lack.message}", ""
-            in_doubt = in_doubt or ("" if lack is None else lack.message)
-        return "", in_doubt
-
-    async def _beside(self, holding: str, spec: ReleaseSpec, status: Status, target: RoutedService) -> _Beside:
-        """What is wrong there keeps nobody from the router that has the traffic."""
+    async def _beside(self, holding: str, spec: ReleaseSpec, status: Status, target: RoutedService) -> Beside:
         kind = status.router_beside or spec.traffic.kind
         if kind == holding or kind not in registry.modules("routers"):
-            return _Beside()
-        try:
-            router = self._router(kind, spec, target)
-            weights = await router.observe()
-        except RouterError as error:
-            return _Beside(trouble=str(error))
-        if weights is None:
-            return _Beside(router)
-        return _Beside(router, weights.shares, not_accepted=weights.signs.refused or weights.signs.unanswered)
+            return Beside()
+        return await observed_beside(kind, self._router(kind, spec, target))
 
     async def _service_of_others(
         self,
@@ -363,7 +318,3 @@ def _manual_until(text: str) -> float | None:
         return times.from_rfc3339(text)
     except ValueError:
         return None
-
-
-def _holds(router: Router) -> bool | None:
-    return router.holds if isinstance(router, Borrows) else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controller.api.names import BEFORE, RELEASE_LABEL
 from controller.api.resources import HTTP_ROUTES, SERVICES, Resource
-from controller.kube.client import ConflictError, InvalidError
+from controller.kube.client import ConflictError, InvalidError, NotFoundError
 from controller.kube.host_names import HostNames
 from controller.kube.objects import selector
 from controller.ports import RoutedService, RouterContext, RouterError, TakenError, Weights
@@ -28,6 +29,13 @@ class PolicyKube(FakeKube):
 
     refuses = False
     most = 1000
+    has_kind = True
+    """Whether the API server knows HTTPRoutes."""
+
+    async def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[dict[str, Any]]:
+        if not self.has_kind:
+            raise NotFoundError(404, "NotFound", "the server could not find the requested resource")
+        return await super().list(resource, namespace, labels=labels)
 
     async def replace(self, resource: Resource, body: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
         if self.refuses:
@@ -50,9 +58,13 @@ class World:
     def put(self, resource, name, spec, **metadata):
         self.kube.put(resource, {"metadata": {"name": name, "namespace": "shop", **metadata}, "spec": spec})
 
-    async def router(self, name: str = "public") -> Any:
+    async def router(self, name: str = "public", *, at_rest: bool = False, deleting: bool = False) -> Any:
+        """`name`: of the route in the spec; empty: the spec has another router. "web" is the Release's own."""
         config = gateway_api.Config(route=gateway_api.NamedRoute(name)) if name else None
+        if name == "web":
+            config = gateway_api.Config(parent_refs=({"name": "gate"},))
         target = RoutedService("shop", "web", None, ({"port": 80},), self.ports)
+        target = replace(target, at_rest=at_rest, deleting=deleting)
         router = gateway_api.create(config, target, RouterContext(self.kube, (HostNames(),)))
         self.weights = await router.observe()
         return router
@@ -259,3 +271,43 @@ async def test_a_router_that_is_left_finds_what_it_has_split(world):
     assert await left.ensure(Weights({STABLE: 100.0}))
     await left.reset(STABLE)
     assert world.route["spec"] == before
+
+
+async def test_a_route_of_the_releases_own_gives_back_what_was_split_before_it(world):
+    before = world.route["spec"]
+    await (await world.router()).ensure(SPLIT)
+    own = await world.router("web")
+    assert world.weights is None
+    assert own.holds
+    await own.ensure(SPLIT)
+    assert world.route["spec"] == before
+    assert (await world.router("web")).holds is None
+
+
+async def test_of_two_routes_that_are_split_both_are_seen_once_the_release_goes(world):
+    """As where the process ended between two writes of a change that was taken back."""
+    before = world.route["spec"]
+    await (await world.router("web")).ensure(SPLIT)
+    split = {**before, "rules": [{"backendRefs": [{**BACKEND, "name": f"web-{CANARY}"}]}]}
+    world.put(HTTP_ROUTES, "public", split, labels={RELEASE_LABEL: "web"}, annotations={BEFORE: "{}"})
+    own = await world.router("web", deleting=True)
+    assert own.holds
+    assert world.weights == Weights({}), "it is written anew"
+    await own.ensure(SPLIT)
+    assert world.route["spec"]["rules"][0]["backendRefs"] == [BACKEND]
+
+
+async def test_of_a_release_at_rest_nothing_that_is_split_is_looked_for(world):
+    await (await world.router()).ensure(SPLIT)
+    assert (await world.router("web", at_rest=True)).holds is None
+    assert (await world.router("", at_rest=True)).holds
+
+
+@pytest.mark.parametrize("name", ["public", "web", ""])
+async def test_where_there_are_no_routes_any_longer_none_is_given_back_and_a_release_can_go(world, name):
+    await world.kube.delete(HTTP_ROUTES, "shop", "public")
+    world.kube.has_kind = False
+    router = await world.router(name, deleting=True)
+    assert world.weights is None
+    await router.give_back()
+    await router.reset(STABLE)
