@@ -150,6 +150,8 @@ def changed_by_hand(draft: Draft) -> str:
 def not_accepted(draft: Draft) -> str:
     """Why no request follows the route, as its Gateway says, or does not say within seconds."""
     seen = draft.seen
+    if seen.route_refused and seen.route_held is not None:
+        draft.again(_LOOKED_AT_AGAIN_S)  # no watch shows a route of somebody else's that is not split
     if seen.route_refused or not seen.route_unanswered:
         return seen.route_refused
     left = seen.route_written_at + _ANSWERED_WITHIN_S - draft.now

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from controller.api.names import MANAGED_BY, MANAGED_BY_LABEL, PART_LABEL, RELEASE_LABEL, REVISION_LABEL
@@ -34,6 +35,7 @@ from controller.ports import (
     Lack,
     Previewed,
     RoutedService,
+    Router,
     RouterContext,
     RouterError,
     RouterSigns,
@@ -42,7 +44,7 @@ from controller.ports import (
 )
 from controller.rollout.preview import Preview, Reach
 from controller.routers._acceptance import refusal, unanswered
-from controller.routers._http_route import PARTS
+from controller.routers._http_route import PARTS, led_by_another_kind
 from controller.routers._preview_route import PreviewRoute
 
 _NO_COPIES = (
@@ -52,10 +54,14 @@ _NO_COPIES = (
 
 
 class ExistingRoute:
-    """`name`: of the HTTPRoute; empty where the spec names none any longer, and one may still be split."""
+    """`name`: of the HTTPRoute; empty where the spec names none any longer, and one may still be split.
 
-    def __init__(self, name: str, target: RoutedService, context: RouterContext) -> None:
+    `own`: leads by a route of the Release's own, which has the traffic until the named one is accepted.
+    """
+
+    def __init__(self, name: str, target: RoutedService, context: RouterContext, own: Router | None = None) -> None:
         self._name = name
+        self._own = own
         self._target = target
         self._kube = context.kube
         self._preview = PreviewRoute(target, context.kube, context.service(HostNames))
@@ -77,7 +83,7 @@ class ExistingRoute:
         self._held = {
             item["metadata"]["name"]: item
             for item in fresh
-            if item is not None and (self._is_split(item) or (self._name and _is_made(item)))
+            if item is not None and (self._is_split(item) or (self._name and _is_left(item)))
         }
         wanted = self._name or next((each for each, item in self._held.items() if self._is_split(item)), "")
         self._seen = self._held.get(wanted)
@@ -94,6 +100,9 @@ class ExistingRoute:
         self._selected = revision if selects == selector(name, revision) else ""
         if self._seen is None or _is_made(self._seen):
             return None
+        if self._own is not None and self._waits:
+            weights = await self._own.observe()
+            return None if weights is None else replace(weights, signs=self._signs(self._seen))
         shares = [shares_of(rule, self._backends, self._selected) for rule in rules_of(self._seen) if self._leads(rule)]
         if not shares or (service is None and not any(shares)):
             # what leads to a Service that is not there leads nowhere: so nothing is split once a Release is gone
@@ -105,7 +114,7 @@ class ExistingRoute:
     @property
     def holds(self) -> bool:
         """Follows `observe`."""
-        return bool(self._held)
+        return bool(self._held) and not self._waits
 
     @property
     def refused(self) -> str:
@@ -122,6 +131,8 @@ class ExistingRoute:
         if seen is None or refused:
             is_taken = seen is not None and route_refused(seen, name)
             raise TakenError(refused) if is_taken else RouterError(refused)
+        if self._own is not None and self._waits:
+            return await self._own.ensure(weights)
         if weights.shares.keys() != {weights.stable}:
             # work can always be taken away, also while a rule leads to a port that no version has
             for revision in weights.shares:
@@ -133,16 +144,17 @@ class ExistingRoute:
             # with the resourceVersion that was read: what somebody writes meanwhile is answered 409, and never lost
             self._seen = await self._kube.replace(HTTP_ROUTES, wanted, strict=True)
             self._held[wanted["metadata"]["name"]] = self._seen
-        await self._leave(keep=wanted["metadata"]["name"])
+        await self._leave(wanted["metadata"]["name"])
         return wrote
 
     async def give_back(self) -> None:
         """It leads to Service NAME again, as before. Idempotent; follows `observe`. Raises RouterError."""
-        await self._leave(keep="")
+        if not self._waits:
+            await self._leave()
 
     async def reset(self, stable: str) -> None:
         del stable  # it serves no traffic by now
-        await self.give_back()
+        await self._leave()
         await self._preview.remove()
 
     async def lacks(self, reach: Reach) -> Lack | None:
@@ -167,7 +179,8 @@ class ExistingRoute:
             raise RouterError(f"{min(everybodys)} is everybody's host name, by HTTPRoute {where}")
         await self._preview.show(preview, unrouted, self._port(preview.revision))
 
-    async def _leave(self, *, keep: str) -> None:
+    async def _leave(self, keep: str = "") -> None:
+        """All that is held but `keep`."""
         for name, item in sorted(self._held.items()):
             if name == keep:
                 continue
@@ -178,6 +191,14 @@ class ExistingRoute:
                 where = f"HTTPRoute {self._target.namespace}/{name}"
                 raise RouterError(f"the API server refuses to give {where} back: {error}") from error
             del self._held[name]
+
+    @property
+    def _waits(self) -> bool:
+        """There is a route of the Release's own, and no Gateway that follows the one that is named instead."""
+        seen = self._seen
+        if seen is None or self._is_split(seen) or not any(map(_is_made, self._held.values())):
+            return False
+        return bool(refusal(seen) or unanswered(seen))
 
     async def _leave_one(self, name: str, item: dict[str, Any]) -> None:
         if _is_made(item):
@@ -238,6 +259,11 @@ class ExistingRoute:
                 f"{where} leads to port {lost[0]} of Service {self._target.name}, which revision {revision} does not "
                 "have. Keep the port in spec.service.ports, or change the route first."
             )
+
+
+def _is_left(route: Mapping[str, Any]) -> bool:
+    """A route of the Release's own, unless it is that of another router, which is left by itself."""
+    return _is_made(route) and not led_by_another_kind(route)
 
 
 def _is_made(route: Mapping[str, Any]) -> bool:

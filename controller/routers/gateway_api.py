@@ -96,7 +96,7 @@ class Config(RouteConfig):
 
 def create(config: Config | None, target: RoutedService, context: RouterContext) -> Router:
     if config is not None and config.route is not None:
-        return ExistingRoute(config.route.name, target, context)
+        return ExistingRoute(config.route.name, target, context, GatewayRouter(None, target, context))
     return GatewayRouter(config, target, context)
 
 
