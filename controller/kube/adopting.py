@@ -13,6 +13,7 @@ from typing import Any
 from controller.api.names import BEFORE, RELEASE_LABEL
 from controller.api.resources import RELEASES
 from controller.kube.objects import Key
+from controller.kube.writers import without_pointsman
 
 
 def is_adopted(metadata: Mapping[str, Any]) -> bool:
@@ -33,14 +34,29 @@ def taking(found: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def returning(found: Mapping[str, Any]) -> dict[str, Any]:
-    """A merge patch of its spec to what it was. Raises ValueError where what is remembered cannot be read."""
+    """A merge patch of its spec to what it was, and of nothing else: see `without_marks`, which follows. Raises
+    ValueError where what is remembered cannot be read.
+    """
     before = json.loads(found["metadata"]["annotations"][BEFORE])
     if not isinstance(before, dict):
         raise ValueError("it is no object")  # noqa: TRY004 - of what somebody may have written there
     return {
-        "metadata": {"resourceVersion": found["metadata"]["resourceVersion"], "annotations": {BEFORE: None}},
+        "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
         "spec": {key: _instead(found["spec"].get(key), value) for key, value in before.items()},
     }
+
+
+def without_marks(found: Mapping[str, Any], *labels: str) -> dict[str, Any]:
+    """A merge patch of what has been returned: it loses what was remembered, these labels, and Pointsman as the owner
+    of its fields.
+    """
+    metadata = found["metadata"]
+    patch: dict[str, Any] = {"resourceVersion": metadata["resourceVersion"], "annotations": {BEFORE: None}}
+    if labels:
+        patch["labels"] = dict.fromkeys(labels)
+    if metadata.get("managedFields"):
+        patch["managedFields"] = without_pointsman(metadata)
+    return {"metadata": patch}
 
 
 def taken_service(key: Key, found: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

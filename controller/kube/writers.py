@@ -48,23 +48,32 @@ def managers_of(metadata: Mapping[str, Any], field: str) -> set[Manager]:
     return {_manager(entry) for entry in _of_others(metadata) if f"f:{field}" in _spec_fields(entry)}
 
 
-def with_managers(item: Mapping[str, Any], field: str, managers: Iterable[Manager]) -> list[dict[str, Any]]:
-    """Its managedFields, by which nothing of the object is Pointsman's, and the field `field` of its spec is theirs.
+def without_pointsman(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Its managedFields, by which nothing of the object is Pointsman's.
 
     A field stays with who has written it last, and whoever applies the object then is answered a conflict. The API
     server adds to them what the same write changes: so they go with one that changes nothing of the spec.
     """
-    entries: dict[Manager, list[dict[str, Any]]] = {}
-    for entry in _of_others(item["metadata"]):
-        entries.setdefault(_manager(entry), []).append(copy.deepcopy(dict(entry)))
-    for manager in sorted(managers):
-        # one whose last field was taken away has no entry any longer
-        (first, *_) = entries.setdefault(manager, [_entry(manager, item["apiVersion"])])
-        fields = first.setdefault("fieldsV1", {}).setdefault("f:spec", {})
-        fields.setdefault(f"f:{field}", {})
-    kept = [dict(entry) for entry in item["metadata"].get("managedFields") or [] if entry.get("subresource")]
+    entries = metadata.get("managedFields") or []
+    kept: list[dict[str, Any]] = [
+        copy.deepcopy(dict(one)) for one in entries if one.get("manager") != MANAGED_BY or one.get("subresource")
+    ]
     # of an empty list the API server takes what it has itself
-    return [*(one for each in entries.values() for one in each), *kept] or [{}]
+    return kept or [{}]
+
+
+def with_managers(item: Mapping[str, Any], field: str, managers: Iterable[Manager]) -> list[dict[str, Any]]:
+    """As `without_pointsman`, and the field `field` of its spec is theirs."""
+    entries = [entry for entry in without_pointsman(item["metadata"]) if entry]
+    for manager in sorted(managers):
+        theirs = [one for one in entries if _manager(one) == manager and not one.get("subresource")]
+        if not theirs:
+            # one whose last field was taken away has no entry any longer
+            theirs = [_entry(manager, item["apiVersion"])]
+            entries += theirs
+        fields = theirs[0].setdefault("fieldsV1", {}).setdefault("f:spec", {})
+        fields.setdefault(f"f:{field}", {})
+    return entries or [{}]
 
 
 def _of_others(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:

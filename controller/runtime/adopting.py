@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from controller.api.names import RELEASE_LABEL
 from controller.api.release import ReleaseSpec
-from controller.api.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, PODS, RELEASES, SERVICES
+from controller.api.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, PODS, RELEASES, SERVICES, Resource
 from controller.api.status import Status
 from controller.kube.adopting import (
     deployment_refused,
@@ -18,6 +18,7 @@ from controller.kube.adopting import (
     scales,
     service_refused,
     taking,
+    without_marks,
 )
 from controller.kube.cache import ObjectCache
 from controller.kube.objects import Key
@@ -65,6 +66,9 @@ async def read_adopted(
     listed = await kube.list(HORIZONTAL_POD_AUTOSCALERS, key.namespace)
     scaling = [one for one in listed if scales(one, DEPLOYMENTS.kind, adopt.deployment)]
     taken = [one for one in listed if scales(one, RELEASES.kind, key.name) and is_adopted(one["metadata"])]
+    # it has its target again, and not yet all else
+    taken += [one for one in scaling if is_adopted(one["metadata"])]
+    scaling = [one for one in scaling if not is_adopted(one["metadata"])]
     # once it is ours all of this was looked at
     ours = service is not None and is_adopted(service["metadata"])
     refused = "" if ours else deployment_refused(deployment, f"{key.namespace}/{adopt.deployment}")
@@ -124,18 +128,19 @@ class AdoptingExecutor:
 
     async def _give_back(self, world: World, adopted: Adopted) -> None:
         """Traffic first."""
-        key = world.key
         for router in world.by_weight:
             await router.reset("")
-        service = adopted.service
-        if service is not None and is_adopted(service["metadata"]):
-            patch = _returning("Service", service)
-            patch["metadata"]["labels"] = {RELEASE_LABEL: None}
-            await self._kube.patch(SERVICES, key.namespace, key.name, patch)
+        if adopted.service is not None and is_adopted(adopted.service["metadata"]):
+            await self._return(SERVICES, adopted.service, RELEASE_LABEL)
         for one in adopted.autoscalers:
             if is_adopted(one["metadata"]):
-                patch = _returning("HorizontalPodAutoscaler", one)
-                await self._kube.patch(HORIZONTAL_POD_AUTOSCALERS, key.namespace, one["metadata"]["name"], patch)
+                await self._return(HORIZONTAL_POD_AUTOSCALERS, one)
+
+    async def _return(self, resource: Resource, found: Mapping[str, Any], *labels: str) -> None:
+        """What marks it goes last: until then a pass that follows finds it."""
+        namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
+        returned = await self._kube.patch(resource, namespace, name, _returning(resource.kind, found))
+        await self._kube.patch(resource, namespace, name, without_marks(returned, *labels))
 
 
 def _returning(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from controller.api.resources import (
     RELEASES,
     SERVICES,
 )
+from controller.kube.applying import apply
 from tests.e2e.patience import until
 from tests.integration.operator_fixture import pause, set_version, weight
 
@@ -127,6 +128,30 @@ async def test_an_adoption_that_ends_early_leaves_all_as_it_was(running, end):
         await until(gone, "the Release is gone", 120)
     assert await as_they_are(shop) == before
     assert (await shop.objects())["Deployment"] == []
+
+
+async def test_what_was_given_back_can_be_changed_by_a_server_side_apply(running):
+    """Without a conflict: no field of it is Pointsman's."""
+    shop = running
+
+    async def applied(resource, *, force=False, **spec):
+        found = await shop.kube.get(resource, shop.namespace, "web")
+        made = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": {**found["spec"], **spec}}
+        made["metadata"] = {"name": "web", "namespace": shop.namespace}
+        await apply(shop.kube, resource, made, manager="ana", force=force)
+
+    await applied(SERVICES, force=True)
+    await applied(HORIZONTAL_POD_AUTOSCALERS, force=True)
+    limit = {"name": "errors", "template": "none-such", "limit": {"max": "5%"}}
+    judged = {"bake": {"for": "10m", "holdback": "5%"}, "analysis": {"metrics": [limit]}}
+    await shop.kube.create(RELEASES, shop.namespace, await planned(shop, **judged))
+    await shop.until(lambda status: status.get("weight") == 100)
+    code, text = await shop.command("abort", "web", "--reason", "not today")
+    assert code == 0, text
+    await shop.until_phase("RolledBack")
+    await applied(SERVICES, selector={**LABELS, "tier": "front"})
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web-after"}
+    await applied(HORIZONTAL_POD_AUTOSCALERS, scaleTargetRef=target)
 
 
 FILTERS = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-debug"]}}]

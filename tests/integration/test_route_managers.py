@@ -3,6 +3,7 @@ its fields are theirs again, and no apply of theirs is a conflict.
 """
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -13,17 +14,17 @@ from controller.kube.client import ConflictError
 from tests.e2e.patience import until
 from tests.integration.operator_fixture import release, weight
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     {"matches": [{"path": {"type": "PathPrefix", "value": "/a"}}], "backendRefs": [{"name": "web", "port": 80}]},
     {"backendRefs": [{"name": "other", "port": 80}]},
 ]
-ROUTE = {
+ROUTE: dict[str, Any] = {
     "apiVersion": HTTP_ROUTES.api_version,
     "kind": HTTP_ROUTES.kind,
     "metadata": {"name": "public", "labels": {"team": "a"}},
     "spec": {"parentRefs": [{"name": "gate"}], "hostnames": ["shop.example.com"], "rules": RULES},
 }
-STEPS = (weight(50), {"approve": {}})
+STEPS: tuple[dict[str, Any], ...] = (weight(50), {"approve": {}})
 
 
 async def applied(shop, manager="ana", *, force=False, **spec):
