@@ -78,6 +78,40 @@ async def life(world: World) -> None:
         killing.cancel()
 
 
+async def life_with_another_router(world: World) -> None:
+    """Adopted, led to by another router, and aborted before the first one is left."""
+    weather = world.weather
+    assert isinstance(weather, KilledAtRoute)
+    runs_already(world)
+    before = [there_is_a_route(world), *all_of_it(world)]
+    world.create(RELEASES, adopting(**{**LIMITED, "bake": {"for": "10m", "holdback": "5%"}}, traffic=ROUTE))
+    weather.begun = True
+    world.start("a")
+    killing = asyncio.get_running_loop().create_task(next_one_leads(world, weather))
+    try:
+        await world.until_reason("web", "Baking")
+        world.patch("web", {"spec": {"traffic": {"gatewayAPI": None, "traefik": {"parentRefs": [{"name": "gate"}]}}}})
+        await world.until(lambda: world.status("web").get("router") == "traefik", 300)
+        world.ask("web", "abort")
+        await world.until_phase("web", "RolledBack")
+        await world.until_answered()
+        assert [route(world), *all_of_it(world)] == before
+        assert len(world.api.objects(HTTP_ROUTES.path())) == 1
+        if weather.died:
+            await killing
+    finally:
+        killing.cancel()
+
+
+@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
+def test_killed_while_the_router_changes_all_is_given_back(carried_out):
+    calm = KilledAtRoute(0, carried_out)
+    run(life_with_another_router, calm)
+    assert calm.asked > 4
+    for at in range(1, calm.asked + 1):
+        run(life_with_another_router, KilledAtRoute(at, carried_out))
+
+
 @pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
 def test_killed_at_each_write_the_route_ends_as_it_was(carried_out):
     calm = KilledAtRoute(0, carried_out)
