@@ -2,15 +2,19 @@
 its fields are theirs again, and no apply of theirs is a conflict.
 """
 
+import asyncio
 import copy
+import json
+import os
 from typing import Any
 
 import pytest
 
-from controller.api.names import MANAGED_BY
+from controller.api.names import BEFORE, MANAGED_BY
 from controller.api.resources import HTTP_ROUTES
 from controller.kube.applying import Claim, apply, claims_of
 from controller.kube.client import ConflictError
+from hack.node import build
 from tests.e2e.patience import until
 from tests.integration.operator_fixture import release, weight
 
@@ -71,7 +75,7 @@ async def finished(shop):
     await shop.until_phase("Healthy")
 
     async def is_given_back():
-        return not (await found(shop))["metadata"].get("annotations")
+        return BEFORE not in ((await found(shop))["metadata"].get("annotations") or {})
 
     await until(is_given_back, "the route is given back", 60)
 
@@ -112,3 +116,33 @@ async def test_in_mid_release_an_apply_is_a_conflict_or_is_split_again(stall):
     await finished(stall)
     assert fields_of(await found(stall)) == before
     await applied(stall, rules=CHANGED)
+
+
+async def test_kubectl_applies_it_at_any_time(stall, api_server, tmp_path):
+    """Client-side: it never conflicts, and in mid-release the route is split again."""
+
+    async def kubectl_apply(rules=RULES):
+        (tmp_path / "route.json").write_text(json.dumps({**ROUTE, "spec": {**ROUTE["spec"], "rules": rules}}))
+        process = await asyncio.create_subprocess_exec(
+            build.program("kubectl"), "apply", "-n", stall.namespace, "-f", tmp_path / "route.json",
+            env={**os.environ, "KUBECONFIG": str(api_server)},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, output
+        return output.decode().split()[-1]
+
+    assert await kubectl_apply() == "created"
+    before = fields_of(await found(stall))
+    await in_mid_release(stall)
+    wanted = backends(await found(stall))
+    assert await kubectl_apply() == "configured"
+
+    async def is_split_again():
+        return backends(await found(stall)) == wanted
+
+    await until(is_split_again, "the route is split again", 60)
+    await finished(stall)
+    assert fields_of(await found(stall)) == before
+    assert await kubectl_apply(CHANGED) == "configured"
+    assert backends(await found(stall)) == [["web"], ["other"], ["c"]]
