@@ -25,6 +25,10 @@ GATHER_S = 0.05
 """So long a query waits for others: Releases whose windows end together are measured within milliseconds."""
 PATIENCE_S = 1.0
 """After so long each asks for itself as well, and the first answer counts."""
+MOST_PATIENCES = 4
+"""A source that answers nobody faster alone is only slow: it gets up to so many times as long, or what is asked besides
+would keep it slow.
+"""
 APART_S, LONGEST_APART_S = 30.0, 600.0
 """A Release that was the reason is asked for alone for so long at first, and then each time for twice as long."""
 MOST_RELEASES = 50
@@ -54,6 +58,10 @@ class _Batch:
         """Who asked alone, and had an answer before all had."""
         self.slow: set[tuple[str, ...]] = set()
         """Who asked alone, and had none in time, or an error."""
+        self.late = False
+        """Somebody asked alone, because there was no answer in time."""
+        self.took = 0.0
+        """Seconds until it was answered; 0: it was not, or nothing was asked."""
 
     def takes(self, query: JoinableQuery) -> bool:
         """Rows of a revision can go to one query only."""
@@ -79,6 +87,7 @@ class Batching:
         self._closed = False
         self._gathering: dict[_Place, _Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._patiences = 1
         self._apart: _Lately[tuple[str, ...], float] = _Lately()
         """Whose queries made common ones slow, or fail: for how many seconds they are asked alone."""
         self._most: _Lately[tuple[str, ...], int] = _Lately()
@@ -126,7 +135,9 @@ class Batching:
             await asyncio.sleep(GATHER_S)
             self._leave_gathering(batch)
             if len(batch.queries) > 1:
+                began = asyncio.get_running_loop().time()
                 found = shared_out(await self._provider.query(joint(batch.queries), batch.place[2]), batch.queries)
+                batch.took = asyncio.get_running_loop().time() - began
         except (SourceOutageError, BrokenMetricError) as error:
             _LOG.info("a query for %d releases failed, each is asked for alone: %s", len(batch.queries), error)
         finally:
@@ -134,13 +145,14 @@ class Batching:
             batch.answered.set_result(found)
 
     async def _answer(self, query: JoinableQuery, window: Window, batch: _Batch) -> Answer:
-        answered, _ = await asyncio.wait([batch.answered], timeout=GATHER_S + PATIENCE_S)
+        answered, _ = await asyncio.wait([batch.answered], timeout=GATHER_S + self._patiences * PATIENCE_S)
         if answered and (found := batch.answered.result()) is not None:
             return found[query.revisions]
         if self._closed:
             raise SourceOutageError("the MetricSource was changed while it was asked")
         if len(batch.queries) == 1:
             return await self._provider.query(query, window)
+        batch.late = batch.late or not answered
         batch.slow.add(query.revisions)
         began = asyncio.get_running_loop().time()
         own = asyncio.ensure_future(self._provider.query(query, window))
@@ -174,7 +186,10 @@ class Batching:
             for revisions in batch.slow:
                 seconds = min(LONGEST_APART_S, 2 * (self._apart.last(revisions) or APART_S / 2))
                 self._apart.note(revisions, seconds, seconds)
-        # else the source as a whole is slow or out
+        elif batch.late:  # the source as a whole is slow or out
+            self._patiences = min(MOST_PATIENCES, 2 * self._patiences)
+        elif 0 < batch.took <= self._patiences * PATIENCE_S / 2:
+            self._patiences = max(1, self._patiences // 2)
 
 
 _Name = TypeVar("_Name", bound=Hashable)

@@ -35,13 +35,14 @@ class Source:
         self.broken: set[str] = set()
         self.most = 1_000
         self.out = False
+        self.seconds = 0.0
 
     async def query(self, query: Query, window: Window) -> Samples | NoData:
         del window
         whose = re.findall(r"[a-j]{10}", query.text)
         self.asked.append(whose)
         try:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self.seconds)
             if self.hangs & set(whose):
                 await asyncio.Event().wait()
         finally:
@@ -139,6 +140,24 @@ async def test_one_that_hangs_delays_no_other_but_once(monkeypatch: pytest.Monke
             queries[3].cancel()
             await asyncio.wait(queries)
             assert source.sizes == expected
+
+
+async def test_a_source_that_is_only_slow_is_not_made_slower(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batching, "PATIENCE_S", 0.4)
+    async with asking() as (source, batched):
+        source.rows = {revision(number): (Row(revision(number), number, 100),) for number in range(10)}
+        source.seconds = 0.6
+        for expected in ([1] * 10 + [10], [10], [10]):
+            before = len(source.asked)
+            assert all(isinstance(one, Samples) for one in await all_of(batched, range(10)))
+            assert sorted(map(len, source.asked[before:])) == expected
+        source.seconds = 0.0
+        await all_of(batched, range(10))
+        before, source.hangs = len(source.asked), {revision(4)}
+        hanging = asyncio.create_task(all_of(batched, range(10)))
+        await until(lambda: len(source.asked) > before + 1, "each asks alone as soon as at first", seconds=0.75)
+        hanging.cancel()
+        await asyncio.wait([hanging])
 
 
 async def test_one_that_is_broken_again_is_asked_alone_for_longer_each_time(monkeypatch: pytest.MonkeyPatch):
