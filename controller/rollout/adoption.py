@@ -95,7 +95,7 @@ def lost(draft: Draft) -> Desired | None:
     if regression is not None:
         draft.update(evidence=regression.sentence())
         reject(draft, Reason.REGRESSED, regression.explanation(seen.evidence.looks))
-    elif seen.state(canary).serving == 0 and size(draft) > 0:
+    elif seen.state(canary).up == 0 and size(draft) > 0:
         trouble = seen.state(canary).trouble
         why = f": {trouble.message}" if trouble is not None else ""
         reject(draft, Reason.PODS_LOST, f"no pod of {canary} serves{why}")

@@ -25,7 +25,8 @@ def overdue(draft: Draft, weight: float) -> str:
     """What was not ready in time, where the canary had its pods and its chance; empty otherwise."""
     canary, want = _state(draft), _wanted(draft, weight)
     excused = canary.wanted < want or _not_its_fault(canary) or draft.attempt.start_blocked
-    if excused or _time_left(draft) > 0:
+    unreached = canary.unreached_s > 0 and canary.up >= want
+    if excused or unreached or _time_left(draft) > 0:
         return ""
     deadline = f"{draft.seen.spec.progress_deadline:.0f} s (spec.progressDeadlineSeconds)"
     steady = "" if draft.attempt.clock.unready_since is None else ", never steadily"
@@ -47,7 +48,8 @@ def awaited(draft: Draft, weight: float) -> Summary:
     if blocked is not None and blocked.revision == attempt.canary and not canary.complete:
         return Summary(blocked.phase, blocked.reason, blocked.message)
     needs_more = canary.wanted < _wanted(draft, weight)  # then its deadline begins with this decision
-    draft.again(draft.seen.spec.progress_deadline if needs_more else _time_left(draft))
+    left = draft.seen.spec.progress_deadline if needs_more else _time_left(draft)
+    draft.again(left if left > 0 else None)
     found = _found(draft, weight)
     if attempt.clock.unready_since is not None and draft.status.weight == 0:
         return Summary(Phase.WAITING, draft.words.unready, found)

@@ -125,6 +125,6 @@ def _unused_credits(draft: Draft) -> FailedCheck | None:
 
 def _cannot_run(draft: Draft) -> FailedCheck | None:
     state = draft.seen.state(draft.status.canary)
-    if state.trouble is None or not state.trouble.ends_the_trial or state.serving > 0:
+    if state.trouble is None or not state.trouble.ends_the_trial or state.up > 0:
         return None
     return FailedCheck(state.trouble.reason, state.trouble.message)

@@ -128,7 +128,7 @@ def _awaited(draft: Draft) -> Summary | None:
     seen, on_trial = draft.seen, draft.status.on_trial
     state, wanted = seen.state(seen.target), adoption.size(draft)
     given = {one for one, share in (seen.weights or {}).items() if share} | ({seen.service} if seen.service else set())
-    needed = bool(given - {seen.target}) and not any(seen.state(one).serving for one in given - {seen.target})
+    needed = bool(given - {seen.target}) and not any(seen.state(one).up for one in given - {seen.target})
     if state.serving >= wanted or ((on_trial or needed) and state.serving > 0):
         return None
     if on_trial:

@@ -23,18 +23,18 @@ def manual_rollback(draft: Draft, older: str) -> Desired | None:
     seen, leaving, wish = draft.seen, draft.status.stable, draft.status.going_back
     if wish is None:
         return None
-    replicas, serving = seen.spec.replicas, seen.state(older).serving
+    replicas, serving, unreached_s = seen.spec.replicas, seen.state(older).serving, seen.state(older).unreached_s
     found = f"{serving} of {replicas} pods of {older} serve"
-    if serving >= replicas or seen.state(leaving).serving == 0:
+    if serving >= replicas or seen.state(leaving).up == 0:
         _take_over(draft, older, wish)
         return None
     left = wish.since + seen.spec.progress_deadline - draft.now
-    if left <= 0:
+    if left <= 0 and unreached_s <= 0:
         after = f"{found} after {seen.spec.progress_deadline:.0f} s"
         draft.event("RollbackGivenUp", f"{leaving} keeps the work: {after}", warning=True)
         draft.update(going_back=None)
         return None
-    draft.again(left)
+    draft.again(left if left > 0 else None)
     message = f"{found}, then traffic moves there ({wish.why})"
     return Desired(
         Summary(Phase.ROLLING_BACK, Reason.ROLLED_BACK_BY_PERSON, message),

@@ -43,7 +43,7 @@ class RevisionState:
     ready: int
     """Pods of this revision's Deployment that are ready."""
     endpoints: int
-    """Addresses that its Service sends to, from wherever it is called."""
+    """Addresses that its Service would send to."""
     complete: bool = True
     """Deployment and Service are both there."""
     trouble: PodTrouble | None = None
@@ -54,11 +54,16 @@ class RevisionState:
     made_at: float = 0.0
     """When its Deployment was made, in epoch seconds."""
     unreached_s: float = 0.0
-    """Seconds until its first ready pod counts as reached from everywhere; it has no endpoints meanwhile."""
+    """Seconds until its first ready pod counts as reached from everywhere. None of its pods serves before."""
+
+    @property
+    def up(self) -> int:
+        """Pods that did their part: what is still awaited is the network's, and nobody is blamed for it."""
+        return min(self.ready, self.endpoints)
 
     @property
     def serving(self) -> int:
-        return min(self.ready, self.endpoints)
+        return 0 if self.unreached_s > 0 else self.up
 
     @property
     def exists(self) -> bool:

@@ -139,7 +139,7 @@ class Observer:
                 item,
                 as_made=as_made(key, revision, item, by_name.get(child_name(key.name, revision)), copies),
                 has_service=child_name(key.name, revision) in by_name,
-                endpoints=0 if revision in unreached else endpoints.get(revision, 0),
+                endpoints=endpoints.get(revision, 0),
                 unreached_s=unreached.get(revision, 0.0),
                 pods=pods.get(revision, []),
             )

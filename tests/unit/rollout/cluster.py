@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from controller.api.reasons import Reason
 from controller.api.status import Status
+from controller.kube.objects import Key
 from controller.rollout.actions import (
     Action,
     AddFinalizer,
@@ -30,6 +31,7 @@ from controller.rollout.actions import (
 from controller.rollout.observation import MetricTrouble, PodTrouble, RevisionState
 from controller.rollout.preview import Preview
 from controller.rollout.sizing import Sizing
+from controller.runtime.reachability import Reachability
 from controller.stats.counts import Counts
 
 START_S = 10
@@ -37,6 +39,8 @@ START_S = 10
 
 HEALTHY, UNREADY, CRASHING, NO_ROOM, NO_IMAGE = "healthy", "unready", "CrashLoop", "NoCapacity", "ImagePull"
 CANNOT_BE_MADE = "ContainerConfig"
+ONE_READY = "one is ready, the others crash"
+_KEY = Key("shop", "web")
 
 
 @dataclass
@@ -63,8 +67,10 @@ class Deployment:
 
     def state(self, behavior: Behavior, now: float) -> RevisionState:
         running = sum(now - start >= START_S for start in self.started)
-        ready = running if behavior.pods == HEALTHY else 0
+        ready = running if behavior.pods == HEALTHY else min(running, 1) if behavior.pods == ONE_READY else 0
         trouble = None
+        if ready < running and behavior.pods == ONE_READY:
+            trouble = PodTrouble(Reason.CRASH_LOOP, f"pods say {behavior.pods}")
         if ready < self.wanted and behavior.pods in (CRASHING, NO_ROOM, NO_IMAGE, CANNOT_BE_MADE):
             trouble = PodTrouble(Reason(behavior.pods), f"pods say {behavior.pods}")
         return RevisionState(
@@ -113,6 +119,7 @@ class Cluster:
     def __init__(self, sizing: Sizing) -> None:
         self.sizing = sizing
         self.now = 1_700_000_000.0
+        self.reachability = Reachability(lambda: self.now, network_s=0.0)
         self.behaviors: dict[str, Behavior] = {}
         self.deployments: dict[str, Deployment] = {}
         self.templates: dict[str, None] = {}
@@ -142,7 +149,11 @@ class Cluster:
         } | {"retired": self.retired}
 
     def states(self) -> dict[str, RevisionState]:
-        return {name: one.state(self.behavior(name), self.now) for name, one in self.deployments.items()}
+        found = {name: one.state(self.behavior(name), self.now) for name, one in self.deployments.items()}
+        unreached = self.reachability.awaited(_KEY, [name for name, state in found.items() if state.endpoints])
+        if self.sizing is not Sizing.BY_WEIGHT:
+            return found
+        return {name: replace(state, unreached_s=unreached.get(name, 0.0)) for name, state in found.items()}
 
     def weights(self) -> dict[str, float] | None:
         """As the router's `observe` reads them: by pods it is Service NAME's selector and the Deployments."""

@@ -61,7 +61,7 @@ def _goes_back(seen: Observation, decision: Decision) -> bool:
     if left == older or not decision.status.is_rejected(left) or seen.status.is_rejected(left):
         return False
     ready = seen.state(older).serving >= seen.spec.replicas
-    assert ready or seen.state(left).serving == 0, f"{older} gets the work of {left} without its pods"
+    assert ready or seen.state(left).up == 0, f"{older} gets the work of {left} without its pods"
     assert decision.status.last_rollback is not None
     assert decision.status.last_rollback.revision == left
     return True

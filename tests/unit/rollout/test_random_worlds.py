@@ -101,11 +101,13 @@ class Life(RuleBasedStateMachine):
         first=st.booleans(),
         on_timeout=st.sampled_from(("proceed", "wait", "rollback")),
         on_new_version=st.sampled_from(("restart", "finish", "queue")),
+        network_s=st.sampled_from((0.0, 4.0, 20.0)),
     )
-    def begin(self, strategy, replicas, by, first, on_timeout, on_new_version):
+    def begin(self, strategy, replicas, by, first, on_timeout, on_new_version, network_s):
         given = strategy(replicas=replicas, by=by, on_timeout=on_timeout, deadline="2m", on_new_version=on_new_version)
         self.baselines = set()
         self.world = World().given(given.first() if first else given)
+        self.world.cluster.reachability.network_s = network_s
         self.world.settle()
 
     @rule(revision=st.sampled_from(REVISIONS))
