@@ -129,8 +129,9 @@ class Observer:
         sizing = registry.modules("routers")[holding].SIZING
         addresses = ready_endpoints(slices)
         endpoints = {one: found for one in by_revision if (found := addresses[child_name(key.name, one)])}
-        # only where work is sent to a version's own Service
-        unreached = self._reachability.awaited(key, endpoints) if sizing is Sizing.BY_WEIGHT else {}
+        unreached = self._reachability.awaited(key, endpoints)
+        if sizing is not Sizing.BY_WEIGHT:
+            unreached = {}  # no work is sent to a version's own Service
         new = [one for one in (status.canary, status.baseline, spec_revision, *status.queued) if one != status.stable]
         pods = await self._pods_of_unready(key, by_revision, new)
         copies = self._config_maps.copies(key)

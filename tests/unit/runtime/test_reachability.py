@@ -1,5 +1,7 @@
 """A version gets nothing before the network can have heard of its first ready pod."""
 
+import asyncio
+
 import pytest
 
 from controller.api.resources import ENDPOINT_SLICES, HTTP_ROUTES, RELEASES
@@ -111,3 +113,25 @@ def test_nobody_is_sent_to_a_version_that_the_network_may_not_know(strategy):
     assert len(versions) == (3 if strategy is FRESH else 2)
     waited = {name: found.given[name] - found.ready[name] for name in versions}
     assert all(NETWORK_S <= seconds <= NETWORK_S + 1 for seconds in waited.values()), waited
+
+
+def test_a_version_that_came_up_under_another_router_is_known_already():
+    reasons = list[str]()
+
+    async def story(world: World) -> None:
+        by_weight = release("web", {"weight": 50})["spec"]["traffic"]
+        world.create(RELEASES, release("web", {"weight": 50}))
+        world.start()
+        await world.until_phase("web", "Healthy", version=1)
+        world.patch("web", {"spec": {"traffic": {"replicas": {}, "gatewayAPI": None}}})
+        await world.until(lambda: world.status("web")["router"] == "replicas")
+        world.commit("web", 2)
+        await world.until_phase("web", "Healthy", version=2)
+        world.patch("web", {"spec": {"traffic": {"replicas": None, **by_weight}}})
+        await world.until(lambda: world.status("web")["router"] == "gatewayAPI")
+        for _ in range(40):
+            reasons.append(world.status("web")["reason"])
+            await asyncio.sleep(0.25)
+
+    run(story)
+    assert "StableUnready" not in reasons
