@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.rollout.bake import Bake
 from tests.unit.rollout.cluster import ONE_READY, START_S
 from tests.unit.rollout.language import analyze, approve, blue_green, release, weight
 from tests.unit.rollout.test_flapping import flaps
@@ -114,3 +115,16 @@ def test_going_back_is_not_given_up_for_the_nodes(world):
     assert world.release.phase == "RollingBack"
     world.advance(seconds=10)
     assert world.traffic.of("v1") == 100
+
+
+def test_a_first_version_whose_pods_are_back_keeps_the_work_until_the_next_has_all_of_its_pods(world):
+    given(world, release([weight(20), Bake(weight=95, seconds=300)], limits={"floor": 0.02}).first())
+    world.advance(seconds=20)
+    world.pods("v2", ONE_READY)
+    world.commit("v2")
+    world.advance(seconds=START_S)
+    world.unready("v1")
+    world.advance(seconds=5)
+    world.recover("v1")
+    world.advance(seconds=5)
+    assert (world.traffic.of("v1"), world.cluster.states()["v2"].serving) == (100, 1)
