@@ -135,3 +135,74 @@ def test_a_version_that_came_up_under_another_router_is_known_already():
 
     run(story)
     assert "StableUnready" not in reasons
+
+
+class Broken:
+    """A canary with 20 % of the work, whose pods are not ready for as long as this is entered."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __enter__(self) -> None:
+        self._world.cluster.broken.add("web:2")
+        self._world.cluster.sync("web")
+
+    def __exit__(self, *_: object) -> None:
+        self._world.cluster.broken.clear()
+        self._world.cluster.sync("web")
+
+
+def canary_share(world: World) -> int:
+    (name,) = (one for one in world.picture()["routes"])
+    canary = world.status("web").get("canaryRevision", "none")
+    return dict(world.picture()["routes"][name]).get(f"web-{canary}", 0)
+
+
+async def awaiting_approval(world: World) -> None:
+    world.create(RELEASES, release("web", strategy={"canary": {"steps": [{"weight": 20}, {"approve": {}}]}}))
+    world.start()
+    await world.until_phase("web", "Healthy", version=1)
+    world.commit("web", 2)
+    await world.until_reason("web", "AwaitingApproval")
+    assert canary_share(world) > 0
+
+
+def test_a_canary_that_lost_its_pods_has_its_part_again_after_as_long_and_stays():
+    async def story(world: World) -> None:
+        await awaiting_approval(world)
+        with Broken(world):
+            await world.until(lambda: canary_share(world) == 0, 2)
+        back = world.now()
+        await world.until(lambda: canary_share(world) > 0, NETWORK_S + 2)
+        assert world.now() - back >= NETWORK_S
+        for _ in range(240):
+            await asyncio.sleep(0.5)
+            assert canary_share(world) > 0
+
+    run(story)
+
+
+def test_an_abort_meanwhile_waits_for_nothing():
+    async def story(world: World) -> None:
+        await awaiting_approval(world)
+        with Broken(world):
+            await world.until(lambda: canary_share(world) == 0, 2)
+        world.ask("web", "abort")
+        await world.until(lambda: world.status("web").get("rejected"), 1)
+
+    run(story)
+
+
+def test_an_operator_that_starts_meanwhile_leaves_the_work_where_it_may_be():
+    async def story(world: World) -> None:
+        await awaiting_approval(world)
+        before = canary_share(world)
+        await world.operators.pop().stop()
+        with Broken(world):
+            await asyncio.sleep(1)
+        world.start("b")
+        for _ in range(120):
+            await asyncio.sleep(0.5)
+            assert canary_share(world) == before
+
+    run(story)
