@@ -29,11 +29,13 @@ FIELDS = {"cpu_usage_core_nanoseconds", "restarts_total"}
 def token(cluster, tmp_path):
     """A file with that of the ServiceAccount."""
     kubectl, rights = Kubectl(cluster), TELEGRAF / "node-rights.yaml"
-    kubectl.apply("-f", rights)
     file = tmp_path / "token"
-    file.write_text(kubectl("create", "token", ACCOUNT, f"--namespace={HOME}", "--duration=1h").strip())
-    yield file
-    kubectl("delete", "-f", rights, "--ignore-not-found")
+    try:
+        kubectl.apply("-f", rights)
+        file.write_text(kubectl("create", "token", ACCOUNT, f"--namespace={HOME}", "--duration=1h").strip())
+        yield file
+    finally:
+        kubectl("delete", "-f", rights, "--ignore-not-found")
 
 
 @pytest.fixture
