@@ -153,9 +153,9 @@ class Broken:
 
 
 def canary_share(world: World) -> int:
-    (name,) = (one for one in world.picture()["routes"])
+    (shares,) = world.picture()["routes"].values()
     canary = world.status("web").get("canaryRevision", "none")
-    return dict(world.picture()["routes"][name]).get(f"web-{canary}", 0)
+    return int(dict(shares).get(f"web-{canary}", 0))
 
 
 async def awaiting_approval(world: World) -> None:
