@@ -58,6 +58,7 @@ def run(
         typer.Option(
             "--network-seconds",
             min=0,
+            max=600,
             help="How long a version's first ready pod may take to be reached from every node. It gets no work before.",
         ),
     ] = NETWORK_S,
