@@ -8,7 +8,6 @@ needs Linux and root also where an engine answers.
 import json
 import os
 import sys
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +27,7 @@ from hack.node.kind_nodes import NAME as CLUSTER
 from hack.node.kind_nodes import KindNodes
 from hack.node.kubectl import Kubectl
 from hack.node.process import record, running, stop
+from hack.node.progress import stopwatch
 from hack.node.services import Gateway, Names, coredns
 from hack.node.trouble import TroubleError
 
@@ -112,11 +112,7 @@ class Kind:
 
     def _start(self) -> None:
         archive = node_image.ensure() if self._is_private() else None
-        began = time.monotonic()
-
-        def tell(what: str) -> None:
-            print(f"{time.monotonic() - began:5.1f} s  {what}", file=sys.stderr, flush=True)
-
+        tell = stopwatch()
         network.remember(self.state)
         network.forward()
         if archive:
@@ -170,6 +166,8 @@ class Kind:
         return self.state / "log" / f"{name}.log"
 
     def _take_down(self) -> None:
+        tell = stopwatch()
+        tell("the cluster is taken down")
         self.hosted.postgres.crash()  # it gives its shared memory back, which it cannot when it is killed
         followers = [file.stem for file in (self.state / "run").glob(f"{CLUSTER}-*.process")]
         for name in (*followers, *reversed(self._parts())):
@@ -177,8 +175,10 @@ class Kind:
         sockets, places = self.private.sockets(), self.private.places()
         if not self._is_private():
             self.nodes.delete()
+        tell("the cluster's programs have ended")
         leftovers.end_processes(self.state, _DATABASE)
         cgroups.destroy(engines.CGROUP)
+        tell("nodes and pods have ended")
         mounts.unmount(self.state)
         kind_network.down()
         self.hosted.postgres.remove()
@@ -187,6 +187,7 @@ class Kind:
         for folder in (*places, self.state):
             leftovers.remove_folder(folder)
         CLAIM.release(self.state)
+        tell("network, mounts and files are gone")
 
 
 def _check_machine() -> None:

@@ -7,7 +7,6 @@ finds it whatever was killed before.
 
 import os
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from hack.node.controlplane import ControlPlane, Ports
 from hack.node.hosted import Hosted
 from hack.node.kubectl import Kubectl
 from hack.node.process import record, running, stop
+from hack.node.progress import stopwatch
 from hack.node.trouble import TroubleError
 
 __all__ = ["Native", "load_cluster"]
@@ -138,11 +138,7 @@ class Native:
         CLAIM.take(self.state)
 
     def _start(self) -> None:
-        began = time.monotonic()
-
-        def tell(what: str) -> None:
-            print(f"{time.monotonic() - began:5.1f} s  {what}", file=sys.stderr, flush=True)
-
+        tell = stopwatch()
         keep(NAME, self.state)
         network.up(self.state, apiserver_port=_APISERVER_PORT)
         cgroups.create()
@@ -196,11 +192,15 @@ class Native:
         return conditions.get("Ready") == "True" and not tainted
 
     def _take_down(self) -> None:
+        tell = stopwatch()
+        tell("the cluster is taken down")
         self.hosted.postgres.crash()  # it gives its shared memory back, which it cannot when it is killed
         for name in reversed(_PARTS):
             stop(record(self.state, name), seconds=0)  # at once: what it would still write goes too
+        tell("the cluster's programs have ended")
         leftovers.end_processes(self.state, _POSTGRES)
         cgroups.destroy()
+        tell("pods have ended")
         outside = leftovers.outside_files(self.state)
         mounts.unmount(self.state)
         self.hosted.postgres.remove()
@@ -208,6 +208,7 @@ class Native:
         leftovers.remove(outside)
         leftovers.remove_folder(self.state)
         CLAIM.release(self.state)
+        tell("network, mounts and files are gone")
 
 
 def _check_root() -> None:

@@ -7,7 +7,7 @@ which survive in a CI log.
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -70,6 +70,16 @@ class Steps:
                 del self._running[task]
                 self._bars.remove_task(task)
         self.say(f"{name}: done in {duration(time.monotonic() - began)}")
+
+
+def stopwatch() -> Callable[[str], None]:
+    """Prints what has just been done, after the seconds since this call."""
+    began = time.monotonic()
+
+    def tell(what: str) -> None:
+        print(f"{time.monotonic() - began:5.1f} s  {what}", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def duration(seconds: float) -> str:
