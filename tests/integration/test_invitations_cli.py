@@ -70,3 +70,21 @@ async def test_a_token_is_what_the_service_trusts(sqlite_url):
         assert made["link"] == f"http://x/#token={made['token']}"
         answer = await service.client.get("/api/rewards", headers={"Authorization": f"Bearer {made['token']}"})
         assert answer.status_code == 200
+
+
+async def test_the_smoke_test_goes_through_a_gateway_whose_host_name_does_not_resolve():
+    """I32."""
+    hosts: set[str] = set()
+
+    async def answer(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        hosts.update(line.split(": ", 1)[1] for line in head.splitlines() if line.lower().startswith("host: "))
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as gateway:
+        url = f"http://127.0.0.1:{gateway.sockets[0].getsockname()[1]}"
+        code, _, err = await cli("smoke", "--url", url, "--host", "invite.example.com")
+    assert (code, err) == (1, "")
+    assert hosts == {"invite.example.com"}

@@ -96,7 +96,8 @@ def seed(
 
 
 @app.command(
-    epilog="Examples:  smoke   |   smoke --url https://invite.example.com --phone +14155550100 --sent-within 30 --json"
+    epilog="Examples:  smoke   |   smoke --url http://127.0.0.1:18080 --host invite.localhost   |   "
+    "smoke --url https://invite.example.com --phone +14155550100 --sent-within 30 --json"
 )
 def smoke(
     *,
@@ -104,6 +105,10 @@ def smoke(
     given: Token = "",
     phone: Annotated[
         str, typer.Option(help="Whom to invite; without, a test number, which only the sandbox takes.")
+    ] = "",
+    host: Annotated[
+        str,
+        typer.Option(help="The host name to ask for where --url is a gateway's address and DNS does not lead to it."),
     ] = "",
     sent_within: Annotated[float, typer.Option(min=0, help="Seconds for the message to be sent; 0 does not wait.")] = 0,
     as_json: Json = False,
@@ -114,7 +119,7 @@ def smoke(
         user = given or _signer().token(f"smoke-{secrets.token_hex(4)}", name="Smoke test", seconds=600)
         number = phone or f"+1555{secrets.randbelow(900) + 100:03d}{secrets.randbelow(9000) + 1000}"
         wrong = False
-        with _client(url) as client:
+        with _client(url, host) as client:
             for check in Smoke(client, user, number, sent_within).run():
                 wrong = wrong or bool(check.wrong)
                 line = f"{'FAILED' if check.wrong else 'ok':<6}  {check.name}" + (
@@ -131,8 +136,8 @@ def _signer() -> Signer:
     return Signer(settings.trust(Environment(os.environ)))
 
 
-def _client(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=_PATIENCE_S)
+def _client(url: str, host: str = "") -> httpx.Client:
+    return httpx.Client(base_url=url, headers={"Host": host} if host else {}, timeout=_PATIENCE_S)
 
 
 def _reporting(run: Callable[[], None]) -> None:
