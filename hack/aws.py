@@ -1,6 +1,6 @@
 """`python -m hack.aws up|down`: SQS, DynamoDB and S3 on this machine, for trying the workloads without an account.
 
-`up` prints what a shell needs to use it. The data are in memory and gone with `down`.
+`eval "$(python -m hack.aws up)"` gives the shell what it needs. The data are in memory and gone with `down`.
 """
 
 import argparse

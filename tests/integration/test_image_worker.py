@@ -255,11 +255,14 @@ async def test_the_readmes_kind_is_done_by_the_version_that_has_it_whatever_the_
     async with image_worker(jobs, checkout=tmp_path, REVISION="bbbbbbbbbb"):
         await jobs.until_state(State.COMPLETED, "s1")
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "workloads.image_worker.cli", "fetch", "s1", "--to", str(tmp_path / "s1.png"),
-        cwd=CHECKOUT, env={**os.environ, **jobs.environment},
+        "bash", "-ec", 'for to in "$1" -; do "$0" -m workloads.image_worker.cli fetch s1 --to "$to"; done',
+        sys.executable, str(tmp_path / "s1.png"), cwd=CHECKOUT, env={**os.environ, **jobs.environment},
+        stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(60):
-        assert await child.wait() == 0
+        out, _ = await child.communicate()
+    image = (tmp_path / "s1.png").read_bytes()
+    assert (child.returncode, out) == (0, f"{tmp_path / 's1.png'}\n".encode() + image)
     assert Image.open(tmp_path / "s1.png").getpixel((9, 9)) == (255, 136, 0)
 
 

@@ -66,11 +66,23 @@ async def test_setup_makes_what_the_sender_needs_and_dead_letters_can_be_looked_
     assert err.startswith("the dead letter queue is empty")
     code, _, err = await command("dlq", "redrive", JOBS_TABLE="", QUEUE_URL="q", DEAD_LETTER_QUEUE_URL="d")
     assert (code, err) == (2, "invitations: JOBS_TABLE is not set: give the name of the DynamoDB table of jobs\n")
+    assert await command("teardown", "--yes", **variables) == (0, "", "")
+    code, _, err = await command("dlq", "list", **variables)
+    assert code == 2
+    assert "NonExistentQueue" in err
 
 
 def test_every_command_has_examples() -> None:
     for words in ([], ["dlq"]):
         group = CliRunner().invoke(app, [*words, "--help"])
         assert group.exit_code == 0
-    for words in (["setup"], ["lost"], ["was-sent"], ["was-not-sent"], ["dlq", "list"], ["dlq", "redrive"]):
+    for words in (
+        ["setup"],
+        ["teardown"],
+        ["lost"],
+        ["was-sent"],
+        ["was-not-sent"],
+        ["dlq", "list"],
+        ["dlq", "redrive"],
+    ):
         assert "Examples:" in CliRunner().invoke(app, [*words, "--help"]).output

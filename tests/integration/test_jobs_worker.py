@@ -29,8 +29,8 @@ async def shell(line: str, folder: Path, environment: Mapping[str, str]) -> str:
 async def test_the_readmes_worker_does_what_its_commands_send(local_aws: LocalAws, tmp_path: Path) -> None:
     section = README.read_text().split("### A worker of your own")[1].split("\n## ")[0]
     [module] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    [commands] = re.findall(r"```\n(hack/run.*?)```", section, re.DOTALL)
-    _, _, setup, serve, *send, status, _ = commands.splitlines()
+    [commands] = re.findall(r"```\n(eval .*?)```", section, re.DOTALL)
+    _, setup, serve, *send, status, _ = commands.splitlines()
     environment = dict(checkout_copy(tmp_path))
     (tmp_path / "reports.py").write_text(module)
     made = await shell(
@@ -53,6 +53,9 @@ async def test_the_readmes_worker_does_what_its_commands_send(local_aws: LocalAw
             return "COMPLETED" in said and "reports/r1/2026-11.pdf" in said
 
         await until(completed, "the report is made", seconds=60)
+        said = await shell(status, tmp_path, environment)
+        assert re.search(r"^completed_at +20\d\d-\d\d-\d\dT", said, re.MULTILINE), said
+        assert re.search(r"^report +reports/r1/2026-11\.pdf$", said, re.MULTILINE), said
         wrong = "echo '{\"month\": 7}' > report.json; " + send[1].replace("r1", "r2")
         await shell(wrong, tmp_path, environment)
 

@@ -37,10 +37,11 @@ from workloads.common.job_metrics import JobMetrics
 from workloads.common.job_queue import Message
 from workloads.common.job_row import Row, State, typed
 from workloads.common.job_table import Claim
+from workloads.common.jobs import row_lines
 from workloads.common.line_protocol import encode
 from workloads.common.provisioning import SPARE_RECEIVES
 from workloads.common.tracing import tracing
-from workloads.image_worker.cli import _lines, app
+from workloads.image_worker.cli import app
 from workloads.image_worker.faults import Faults, InjectedError, Misfortune
 from workloads.image_worker.settings import read
 
@@ -74,7 +75,8 @@ def test_a_row_is_read_as_it_was_written() -> None:
 
 def test_a_result_does_not_hide_the_rows_own_values_from_who_asks() -> None:
     """W21"""
-    lines = [line.split(maxsplit=1) for line in _lines(Row("j", State.COMPLETED, result={"state": "nice", "width": 3}))]
+    row = Row("j", State.COMPLETED, result={"state": "nice", "width": 3})
+    lines = [line.split(maxsplit=1) for line in row_lines(row)]
     assert {"state": "COMPLETED", "result.state": "nice", "width": "3"}.items() <= dict(lines).items()
 
 

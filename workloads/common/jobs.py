@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from workloads.common.dead_jobs_cli import Json, Most, say, tell_dead, tell_redr
 from workloads.common.environment import Environment, SettingError
 from workloads.common.http_metrics import Identity
 from workloads.common.job import BadMessageError
+from workloads.common.job_row import Row
 from workloads.common.producer import OtherBodyError, Producer
 from workloads.common.tracing import tracing
 
@@ -87,8 +89,7 @@ def status(job_id: str, *, as_json: Json = False) -> None:
         if row is None:
             print(f"there is no job {job_id!r} (or its row was purged)", file=sys.stderr)
             raise typer.Exit(1)
-        values = {name: value for name, value in asdict(row).items() if value}
-        say(asdict(row), "\n".join(f"{name:<16} {value}" for name, value in values.items()), as_json=as_json)
+        say(asdict(row), "\n".join(row_lines(row)), as_json=as_json)
 
     _run(run)
 
@@ -108,6 +109,18 @@ def redrive(
 ) -> None:
     """Send dead jobs again, with all their attempts before them. Exit code 1: some could not be."""
     _run(lambda producer: tell_redriven(producer, most=most, only=job, as_json=as_json))
+
+
+def row_lines(row: Row) -> list[str]:
+    """For people: times as ISO 8601, what the work brought beside the row's own values, and nothing that is empty."""
+    values = {name: value for name, value in asdict(row).items() if value and name != "result"}
+    for name in ("created_at", "started_at", "completed_at", "lease_until", "dead_lettered_at"):
+        if name in values:
+            values[name] = datetime.fromtimestamp(values[name] / 1000, UTC).isoformat(timespec="milliseconds")
+    own = asdict(row)
+    values |= {f"result.{name}" if name in own else name: value for name, value in row.result.items()}
+    width = max(len(name) for name in values)
+    return [f"{name:<{width}}  {value}" for name, value in values.items()]
 
 
 def read_body(file: Path) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Queues and tables as the claim library expects them, for development and tests; production has its own tooling."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,6 +20,14 @@ async def jobs(aws: Aws, name: str, *, max_attempts: int, visibility_s: int) -> 
     made, buried = await queue(aws, name, max_attempts=max_attempts, visibility_s=visibility_s)
     await table(aws, f"{name}-jobs", "job_id")
     return {"QUEUE_URL": made, "DEAD_LETTER_QUEUE_URL": buried, "JOBS_TABLE": f"{name}-jobs"}
+
+
+async def remove(aws: Aws, queues: Sequence[str], tables: Sequence[str]) -> None:
+    """`queues` by their URLs, `tables` by their names, with all in them. Raises ClientError where one is missing."""
+    for url in queues:
+        await aws.call(aws.sqs.delete_queue, QueueUrl=url)
+    for name in tables:
+        await aws.call(aws.dynamodb.delete_table, TableName=name)
 
 
 async def queue(aws: Aws, name: str, *, max_attempts: int, visibility_s: int) -> tuple[str, str]:

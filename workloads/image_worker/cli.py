@@ -7,7 +7,6 @@ import sys
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +18,7 @@ from workloads.common.dead_jobs_cli import Json, Most, say, tell_dead, tell_redr
 from workloads.common.environment import SettingError
 from workloads.common.http_metrics import Identity
 from workloads.common.job import BadMessageError, Job
-from workloads.common.job_row import Row
-from workloads.common.jobs import read_body
+from workloads.common.jobs import read_body, row_lines
 from workloads.common.producer import OtherBodyError, Producer
 from workloads.common.tracing import tracing
 from workloads.image_worker import settings
@@ -95,16 +93,18 @@ def status(job_id: str, *, as_json: Json = False) -> None:
         if row is None:
             print(f"there is no job {job_id!r} (or its row was purged)", file=sys.stderr)
             raise typer.Exit(1)
-        say(asdict(row), "\n".join(_lines(row)), as_json=as_json)
+        say(asdict(row), "\n".join(row_lines(row)), as_json=as_json)
 
     _run(run)
 
 
-@app.command(epilog="Examples:  fetch a1   |   fetch a1 --to cat.png")
+@app.command(epilog="Examples:  fetch a1   |   fetch a1 --to cat.png   |   fetch a1 --to - > cat.png")
 def fetch(
     job_id: str,
     *,
-    to: Annotated[Path | None, typer.Option(help="Where to write it; without, the object's own name.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Where to write it, - for standard output; without, the object's own name.")
+    ] = None,
 ) -> None:
     """Write a job's image to a file. Exit code 1: there is none yet."""
 
@@ -114,8 +114,12 @@ def fetch(
             print(f"job {job_id!r} has no image: it is {row.state if row else 'not known'}", file=sys.stderr)
             raise typer.Exit(1)
         key = row.result["s3_key"]
+        image = await Store(aws, settings.places(os.environ).bucket, patience=0).get(key)
+        if str(to) == "-":
+            sys.stdout.buffer.write(image)
+            return
         file = to or Path(Path(key).name)
-        file.write_bytes(await Store(aws, settings.places(os.environ).bucket, patience=0).get(key))
+        file.write_bytes(image)
         print(file)
 
     _run(run)
@@ -245,17 +249,6 @@ def _reporting(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except (SettingError, BadMessageError, OtherBodyError, BotoCoreError, ClientError, OSError) as problem:
         print(f"image worker: {problem}", file=sys.stderr)
         raise typer.Exit(2) from None
-
-
-def _lines(row: Row) -> list[str]:
-    values = {name: value for name, value in asdict(row).items() if value and name != "result"}
-    for name in ("created_at", "started_at", "completed_at", "lease_until", "dead_lettered_at"):
-        if name in values:
-            values[name] = datetime.fromtimestamp(values[name] / 1000, UTC).isoformat(timespec="milliseconds")
-    own = asdict(row)
-    values |= {f"result.{name}" if name in own else name: value for name, value in row.result.items()}
-    width = max(len(name) for name in values)
-    return [f"{name:<{width}}  {value}" for name, value in values.items()]
 
 
 if __name__ == "__main__":

@@ -28,7 +28,4 @@ async def remove(aws: Aws, places: Places) -> None:
             objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
             await aws.call(aws.s3.delete_objects, Bucket=places.bucket, Delete={"Objects": objects, "Quiet": True})
     await aws.call(aws.s3.delete_bucket, Bucket=places.bucket)
-    for queue in (places.queue, places.dead_letters):
-        await aws.call(aws.sqs.delete_queue, QueueUrl=queue)
-    for table in (places.jobs, places.near):
-        await aws.call(aws.dynamodb.delete_table, TableName=table)
+    await provisioning.remove(aws, (places.queue, places.dead_letters), (places.jobs, places.near))

@@ -31,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Messages that are stuck or lost. It reads the service's own variables: DATABASE_URL, and for `dlq` "
-    "QUEUE_URL, DEAD_LETTER_QUEUE_URL and JOBS_TABLE; `setup` prints those.",
+    "QUEUE_URL, DEAD_LETTER_QUEUE_URL and JOBS_TABLE; `setup` prints those, and `teardown` reads them.",
 )
 dead_letters = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The dead letter queue.")
 app.add_typer(dead_letters, name="dlq")
@@ -50,6 +50,20 @@ def setup(
         async with Aws() as aws:
             made = await provisioning.jobs(aws, name, max_attempts=max_attempts, visibility_s=visibility)
         print("\n".join(f"export {variable}={value}" for variable, value in made.items()))
+
+    _reporting(run)
+
+
+@app.command(epilog='Examples:  eval "$(setup)" && teardown --yes')
+def teardown(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Remove the queues and the table of jobs that the variables name, with all that is in them."""
+    if not yes:
+        typer.confirm("Remove the queues and the table of jobs with everything in them?", abort=True)
+
+    async def run() -> None:
+        queue, dead, jobs = _places()
+        async with Aws() as aws:
+            await provisioning.remove(aws, (queue, dead), (jobs,))
 
     _reporting(run)
 
@@ -129,16 +143,23 @@ async def _database() -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def _dead_jobs() -> AsyncIterator[DeadJobs]:
-    required = Environment(os.environ).required
-    queue = required("QUEUE_URL", "the URL of the queue of invitations")
-    dead = required("DEAD_LETTER_QUEUE_URL", "the URL of the dead letter queue")
-    jobs = required("JOBS_TABLE", "the name of the DynamoDB table of jobs")
+    queue, dead, jobs = _places()
     async with Aws() as aws:
         yield DeadJobs(
             JobTable(aws, jobs, owner="cli", revision="cli", terms=Terms(lease=0)),  # it claims nothing
             JobQueue(aws, queue, dead_letters=dead, wait_s=0, visibility_s=0, renew_after=1),
             DeadLetters(aws, dead),
         )
+
+
+def _places() -> tuple[str, str, str]:
+    """URLs of the queue and of its dead letter queue, and the table. Raises SettingError."""
+    required = Environment(os.environ).required
+    return (
+        required("QUEUE_URL", "the URL of the queue of invitations"),
+        required("DEAD_LETTER_QUEUE_URL", "the URL of the dead letter queue"),
+        required("JOBS_TABLE", "the name of the DynamoDB table of jobs"),
+    )
 
 
 def _reporting(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
