@@ -50,7 +50,8 @@ class Plane:
         self._port = 0
 
     def start_operator(self, namespace: str) -> None:
-        self.start("run", "--namespace", namespace, "--ledger-port", "0")
+        # pods are played here, and there is no network to wait for
+        self.start("run", "--namespace", namespace, "--ledger-port", "0", "--network-seconds", "0")
 
     def start(self, command: str, *options: str) -> None:
         """`pointsman COMMAND`, whose requests and CPU are counted."""

@@ -122,7 +122,7 @@ class OperatorInProcess:
                 await self.between()
 
     async def _work(self, kube: MortalClient) -> None:
-        operator = await Operator.assemble(kube, self.key.namespace, addresses=self._addresses)
+        operator = await Operator.assemble(kube, self.key.namespace, addresses=self._addresses, network_s=0)
         operator.reconciler.clock = self.clock
         try:
             async with beside(operator.analysis.run()):

@@ -48,7 +48,8 @@ class OperatorProcess:
             "--port", str(port), "--address", "127.0.0.1",
         ]  # fmt: skip
         if ledger_port is not None:
-            self._command += ["--ledger-port", str(ledger_port)]
+            # pods are played here, and there is no network to wait for
+            self._command += ["--ledger-port", str(ledger_port), "--network-seconds", "0"]
         if lease_s is not None:
             self._command += ["--lease-seconds", str(lease_s)]
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "POD_NAME": log.stem, **environment}
