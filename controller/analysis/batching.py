@@ -60,8 +60,8 @@ class _Batch:
         """Who asked alone, and had none in time, or an error."""
         self.late = False
         """Somebody asked alone, because there was no answer in time."""
-        self.took = 0.0
-        """Seconds until it was answered; 0: it was not, or nothing was asked."""
+        self.took: float | None = None
+        """Seconds until it was answered; None: it was not, or nothing was asked."""
 
     def takes(self, query: JoinableQuery) -> bool:
         """Rows of a revision can go to one query only."""
@@ -188,7 +188,7 @@ class Batching:
                 self._apart.note(revisions, seconds, seconds)
         elif batch.late:  # the source as a whole is slow or out
             self._patiences = min(MOST_PATIENCES, 2 * self._patiences)
-        elif 0 < batch.took <= self._patiences * PATIENCE_S / 2:
+        elif batch.took is not None and batch.took <= self._patiences * PATIENCE_S / 2:
             self._patiences = max(1, self._patiences // 2)
 
 
