@@ -26,8 +26,8 @@ GATHER_S = 0.05
 PATIENCE_S = 1.0
 """After so long each asks for itself as well, and the first answer counts."""
 MOST_PATIENCES = 4
-"""A source that answers nobody faster alone is only slow: it gets up to so many times as long, or what is asked besides
-would keep it slow.
+"""Where asking alone was no faster, the source as a whole is slow. It gets up to so many times as long then, as more
+queries would only add to its load.
 """
 APART_S, LONGEST_APART_S = 30.0, 600.0
 """A Release that was the reason is asked for alone for so long at first, and then each time for twice as long."""

@@ -117,7 +117,7 @@ def late(draft: Draft) -> Iterator[Thing]:
 
 
 def unsent(status: Status) -> Iterator[str]:
-    """Of each thing that happened and is told to nobody, because the Release is deleted: a sentence."""
+    """A sentence for each event that nobody was notified of before the Release was deleted."""
     for one in status.incidents:
         if not one.lasts:
             yield _unsent(one, "before the Release was deleted")

@@ -58,7 +58,7 @@ class RevisionState:
 
     @property
     def up(self) -> int:
-        """Pods that did their part: what is still awaited is the network's, and nobody is blamed for it."""
+        """Ready pods with an address, known to the network or not: no version is blamed for the network's delay."""
         return min(self.ready, self.endpoints)
 
     @property

@@ -60,9 +60,9 @@ def version(world: World, which: str) -> str:
     return f"web-{world.status('web')[f'{which}Revision']}"
 
 
-async def in_mid_release(world: World) -> None:
+async def in_mid_release(world: World, traffic: Object = ROUTE) -> None:
     """20 % are at version 2."""
-    world.create(RELEASES, release("web", *STEPS, traffic=ROUTE))
+    world.create(RELEASES, release("web", *STEPS, traffic=traffic))
     world.start()
     await world.until_phase("web", "Healthy")
     world.commit("web", 2)

@@ -104,18 +104,10 @@ async def life_with_another_router(world: World) -> None:
 
 
 @pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
-def test_killed_while_the_router_changes_all_is_given_back(carried_out):
+@pytest.mark.parametrize(("story", "writes"), [(life, 8), (life_with_another_router, 4)])
+def test_killed_at_each_write_the_route_ends_as_it_was(story, writes, carried_out):
     calm = KilledAtRoute(0, carried_out)
-    run(life_with_another_router, calm)
-    assert calm.asked > 4
+    run(story, calm)
+    assert calm.asked > writes
     for at in range(1, calm.asked + 1):
-        run(life_with_another_router, KilledAtRoute(at, carried_out))
-
-
-@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
-def test_killed_at_each_write_the_route_ends_as_it_was(carried_out):
-    calm = KilledAtRoute(0, carried_out)
-    run(life, calm)
-    assert calm.asked > 8
-    for at in range(1, calm.asked + 1):
-        run(life, KilledAtRoute(at, carried_out))
+        run(story, KilledAtRoute(at, carried_out))

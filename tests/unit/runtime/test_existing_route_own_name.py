@@ -6,9 +6,9 @@ import pytest
 
 from controller.api.resources import HTTP_ROUTES, RELEASES
 from tests.unit.runtime.fake_api import Object
-from tests.unit.runtime.fault_world import World, release, run
+from tests.unit.runtime.fault_world import World, run
 from tests.unit.runtime.test_adopting import as_it_was, found
-from tests.unit.runtime.test_existing_route import STEPS, leads
+from tests.unit.runtime.test_existing_route import in_mid_release, leads
 from tests.unit.runtime.test_router_changed import ROUTERS, serving, switch
 
 NAMED: Object = {"gatewayAPI": {"route": {"name": "web"}}}
@@ -25,14 +25,6 @@ def there_is_a_route(world: World) -> Object:
 
 def route(world: World) -> Object:
     return {key: value for key, value in as_it_was(found(world, HTTP_ROUTES, "web")).items() if key != "status"}
-
-
-async def in_mid_release(world: World) -> None:
-    world.create(RELEASES, release("web", *STEPS, traffic=NAMED))
-    world.start()
-    await world.until_phase("web", "Healthy")
-    world.commit("web", 2)
-    await world.until_reason("web", "AwaitingApproval")
 
 
 def name_it(world: World) -> None:
@@ -55,7 +47,7 @@ async def gone(world: World) -> None:
 def test_it_is_split_and_given_back_like_any_other(end):
     async def story(world: World) -> None:
         before = there_is_a_route(world)
-        await in_mid_release(world)
+        await in_mid_release(world, NAMED)
         assert route(world) != before
         if end == "delete":
             await gone(world)
@@ -90,7 +82,7 @@ def test_the_releases_own_one_is_refused_and_goes_on_serving(kind):
 def test_it_keeps_the_release_from_making_one_and_is_given_back(kind, at_once):
     async def story(world: World) -> None:
         before = there_is_a_route(world)
-        await in_mid_release(world)
+        await in_mid_release(world, NAMED)
         want_an_own_one(world, kind)
         if not at_once:
             await world.until_reason("web", "RouteTaken")
