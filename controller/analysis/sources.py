@@ -27,6 +27,7 @@ from controller.api.secret import SecretRef
 from controller.kube.client import KubeClient
 from controller.kube.objects import Key
 from controller.kube.secrets import SecretError, secret_value
+from controller.kube.shared_reads import SharedReads
 from controller.ports import (
     BrokenMetricError,
     MetricProvider,
@@ -120,7 +121,7 @@ class Sources:
     """
 
     def __init__(self, kube: KubeClient, *, cluster: str, own_namespace: str, resolve: Resolve | None = None) -> None:
-        self._kube = kube
+        self._reads = SharedReads(kube)
         self._resolve = resolve
         self._cluster = cluster
         self._own = own_namespace
@@ -136,6 +137,7 @@ class Sources:
         """A template or a source of the namespace was written: who may use it resolves anew. One tenant's edits cost no
         other tenant a request.
         """
+        self._reads.forget()
         for key in [key for key in self._resolved if namespace in (key.namespace, self._own)]:
             del self._resolved[key]
 
@@ -231,7 +233,7 @@ class Sources:
 
     async def _find(self, resource: Resource, namespace: str, name: str, path: str) -> tuple[str, Mapping[str, Any]]:
         for home in dict.fromkeys((namespace, self._own)):
-            found = await self._kube.find(resource, home, name)
+            found = await self._reads.find(resource, home, name)
             if found is not None:
                 return home, found
         raise SpecError(path, f"no {resource.kind} {name!r} in namespace {namespace} or {self._own}")
@@ -278,7 +280,7 @@ class Sources:
 
     async def _secret(self, namespace: str, reference: SecretRef) -> str:
         try:
-            return await secret_value(self._kube, namespace, reference)
+            return await secret_value(self._reads, namespace, reference)
         except SecretError as error:
             raise SourceOutageError(str(error)) from error
 
