@@ -66,6 +66,11 @@ class AnalysisController:
         self.drains = DrainWatches(measuring, clock, wake)
 
     @property
+    def releases(self) -> int:
+        """How many are under analysis."""
+        return len(self._entries)
+
+    @property
     def waiting(self) -> int:
         return len(self._queue)
 

@@ -24,6 +24,7 @@ from controller.analysis.record import (
     run_of,
     turns_of,
 )
+from controller.analysis.schedule import quiet_s
 from controller.api import times
 from controller.api.names import API_VERSION, ATTEMPT_LABEL, RELEASE_LABEL
 from controller.api.pod_evidence import RejectedVersion
@@ -34,7 +35,6 @@ from controller.stats.counts import Look
 from controller.stats.method import AnalysisPlan, plan_to_raw
 
 KEPT_RUNS = 5
-_WRITE_EVERY_S = 15.0
 _NOTHING_COMPARED = AnalysisPlan(alpha=0.01, min_bad_units=1, metrics=())
 """An alpha that `replay` takes; nothing is spent of it."""
 
@@ -154,7 +154,7 @@ class RunStore:
         """Writes what is new, when it is time. Raises KubeError; a ConflictError means another one writes too."""
         async with run.writing:
             force = force or "judging" in run.pages[-1].get("status", {})  # judged now, as the record has to say
-            if run.written == len(run.looks) or not (force or now - run.written_at >= _WRITE_EVERY_S):
+            if run.written == len(run.looks) or not (force or now - run.written_at >= quiet_s(len(self._open))):
                 return
             await self._save_pages(run)
             run.written_at = now

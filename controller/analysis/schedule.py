@@ -17,6 +17,7 @@ counts can be asked for together. Not all at one moment, which would make the la
 """
 _LOST = 1e-3
 """Of a tenth: what a float or a text of microseconds may have lost."""
+_QUIET_S, _QUIET_WRITES_PER_S = 15.0, 10.0
 _PATIENCE_LOOKS = 2
 _LEAST_PATIENCE_S = 5.0
 
@@ -64,3 +65,10 @@ def is_fresh(status: Status, now: float) -> bool:
 def patience_s(interval: float) -> float:
     """How long an answer may take before it counts as an outage: no step goes on by its clock meanwhile."""
     return max(_LEAST_PATIENCE_S, _PATIENCE_LOOKS * interval)
+
+
+def quiet_s(releases: int) -> float:
+    """How often it is written what a look alone has changed: with many Releases less often, so that all of them are no
+    load for the API server.
+    """
+    return max(_QUIET_S, releases / _QUIET_WRITES_PER_S)

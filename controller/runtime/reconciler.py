@@ -9,12 +9,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from controller import registry
 from controller.analysis.alerts import Alerts
 from controller.analysis.controller import AnalysisController
 from controller.analysis.runs import RunStore
+from controller.analysis.schedule import quiet_s
 from controller.analysis.sources import Sources
 from controller.api import times
 from controller.api.conditions import conditions_of, write_conditions
@@ -50,8 +52,6 @@ from controller.runtime.refusals import NameTakenError, RefusedError, TemplateLo
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 60.0
-_QUIET_WRITE_S = 15.0
-"""How often a status is written in which only the evidence moved."""
 _SAY_AFTER_S = 10.0
 """A pass that failed for so long is said; most failures are over with the next try."""
 _SAY_S = 5.0
@@ -328,7 +328,9 @@ class Reconciler:
         self.listeners.status(key, status)
 
     def _is_due(self, key: Key) -> bool:
-        return asyncio.get_running_loop().time() - self._written.get(key, -_QUIET_WRITE_S) >= _QUIET_WRITE_S
+        """Where only the evidence has moved."""
+        written = self._written.get(key, -inf)
+        return asyncio.get_running_loop().time() - written >= quiet_s(self.analysis.releases)
 
     def _forget(self, key: Key) -> None:
         self.cache.forget(key.namespace, key.name)

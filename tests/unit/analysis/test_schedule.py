@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.analysis.schedule import next_end
+from controller.analysis.schedule import next_end, quiet_s
 from controller.analysis.subject import WeightChange
 from controller.api import times
 
@@ -47,3 +47,7 @@ def test_a_window_ends_where_the_weight_changes_and_the_next_one_is_whole(starte
         return
     at = next(index for index, end in enumerate(found) if abs(end - changed) < 2e-6)
     assert found[at + 1] - changed >= interval * (1 - 1e-3)
+
+
+def test_records_of_many_releases_are_written_less_often():
+    assert [quiet_s(releases) for releases in (0, 1, 150, 300)] == [15, 15, 15, 30]
