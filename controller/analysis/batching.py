@@ -1,16 +1,22 @@
 """Asks for many Releases' counts in one query where they share source, template, parameters and window.
 
-Most of what a query costs a source does not depend on how many Releases it is about. No Release depends on those beside
-it all the same: where a common query fails, each asks for itself, and where it takes long, each does so beside it. A
-Release that was the reason is asked for alone for a while.
+Most of what a query costs a source does not depend on how many Releases it is about. Few are asked at once, the oldest
+window first, and who comes meanwhile joins: the more a source has to do, the more Releases share a query, and those
+that fell behind catch up with the others. No Release depends on those beside it all the same: where a common query
+fails, each asks for itself, and where it takes long, each does so beside it. A Release that was the reason is asked for
+alone for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import heapq
+import itertools
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from controller.analysis import unawaited
@@ -29,6 +35,10 @@ MOST_PATIENCES = 4
 """Where asking alone was no faster, the source as a whole is slow. It gets up to so many times as long then, as more
 queries would only add to its load.
 """
+AT_ONCE = 4
+"""Common queries at once; and so many Releases at once ask alone what a common query was to answer. If all did, that
+would keep a slow source slow.
+"""
 APART_S, LONGEST_APART_S = 30.0, 600.0
 """A Release that was the reason is asked for alone for so long at first, and then each time for twice as long."""
 MOST_RELEASES = 50
@@ -37,6 +47,7 @@ _REMEMBERED = 1_000
 
 _Place = tuple[str, tuple[str, ...], Window]
 """Language, what is common to its queries, window."""
+_Found = Mapping[tuple[str, ...], Answer | SourceOutageError | BrokenMetricError]
 _Value = TypeVar("_Value")
 
 
@@ -51,8 +62,12 @@ class _Batch:
         self._characters = 0
         self.waiting = 0
         """Those who have no answer yet."""
-        self.answered: asyncio.Future[Mapping[tuple[str, ...], Answer] | None] = asyncio.Future()
+        self.sent: asyncio.Future[None] = asyncio.Future()
+        """Nobody can join any more."""
+        self.answered: asyncio.Future[_Found | None] = asyncio.Future()
         """None: it failed, and each asks for itself."""
+        self.sent_at = 0.0
+        """By the loop's clock."""
         self.task: asyncio.Task[None] | None = None
         self.quick: set[tuple[str, ...]] = set()
         """Who asked alone, and had an answer before all had."""
@@ -61,12 +76,15 @@ class _Batch:
         self.late = False
         """Somebody asked alone, because there was no answer in time."""
         self.took: float | None = None
-        """Seconds until it was answered; None: it was not, or nothing was asked."""
+        """Seconds until it was answered; None: it was not."""
 
     def takes(self, query: JoinableQuery) -> bool:
         """Rows of a revision can go to one query only."""
         fits = len(self.queries) < self.most and self._characters + _characters(query) <= MOST_CHARACTERS
         return not self.queries or (fits and self._revisions.isdisjoint(query.revisions))
+
+    def all_get(self, error: SourceOutageError | BrokenMetricError) -> _Found:
+        return {query.revisions: error for query in self.queries}
 
     def add(self, query: JoinableQuery) -> None:
         self.queries.append(query)
@@ -88,6 +106,7 @@ class Batching:
         self._gathering: dict[_Place, _Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._patiences = 1
+        self._common, self._alone = OldestFirst(AT_ONCE), OldestFirst(AT_ONCE)
         self._apart: _Lately[tuple[str, ...], float] = _Lately()
         """Whose queries made common ones slow, or fail: for how many seconds they are asked alone."""
         self._most: _Lately[tuple[str, ...], int] = _Lately()
@@ -130,45 +149,87 @@ class Batching:
         return batch
 
     async def _ask(self, batch: _Batch) -> None:
-        found: Mapping[tuple[str, ...], Answer] | None = None
+        found: _Found | None = None
+        patience = self._patiences * PATIENCE_S
+        loop = asyncio.get_running_loop()
         try:
             await asyncio.sleep(GATHER_S)
-            self._leave_gathering(batch)
-            if len(batch.queries) > 1:
-                began = asyncio.get_running_loop().time()
-                found = shared_out(await self._provider.query(joint(batch.queries), batch.place[2]), batch.queries)
-                batch.took = asyncio.get_running_loop().time() - began
+            answer, batch.took = await self._asked(self._common, lambda: self._sent(batch), batch.place[2], patience)
+            only = batch.queries[0].revisions
+            found = shared_out(answer, batch.queries) if len(batch.queries) > 1 else {only: answer}
         except (SourceOutageError, BrokenMetricError) as error:
-            _LOG.info("a query for %d releases failed, each is asked for alone: %s", len(batch.queries), error)
+            outage = isinstance(error, SourceOutageError) and loop.time() - batch.sent_at >= patience
+            if outage or len(batch.queries) == 1:  # there was time for each to ask alone
+                found = batch.all_get(error)
+            else:
+                _LOG.info("a query for %d releases failed, each is asked for alone: %s", len(batch.queries), error)
         finally:
-            self._leave_gathering(batch)
+            self._sent(batch)
             batch.answered.set_result(found)
 
+    def _sent(self, batch: _Batch) -> Query:
+        self._leave_gathering(batch)
+        if not batch.sent.done():
+            batch.sent_at = asyncio.get_running_loop().time()
+            batch.sent.set_result(None)
+        return joint(batch.queries)
+
+    async def _asked(
+        self, places: OldestFirst, query: Callable[[], Query], window: Window, patience: float
+    ) -> tuple[Answer, float]:
+        """The answer, and the seconds it took; `query` is called when there is a place. One that hangs keeps it no
+        longer than `patience`.
+        """
+        own: asyncio.Future[Answer] | None = None
+        loop = asyncio.get_running_loop()
+        try:
+            async with places.turn(window.end):
+                began = loop.time()
+                own = asyncio.ensure_future(self._provider.query(query(), window))
+                await asyncio.wait([own], timeout=patience)
+            return await own, loop.time() - began
+        finally:
+            if own is not None:
+                own.cancel()
+                await asyncio.gather(own, return_exceptions=True)
+
     async def _answer(self, query: JoinableQuery, window: Window, batch: _Batch) -> Answer:
-        answered, _ = await asyncio.wait([batch.answered], timeout=GATHER_S + self._patiences * PATIENCE_S)
-        if answered and (found := batch.answered.result()) is not None:
-            return found[query.revisions]
-        if self._closed:
-            raise SourceOutageError("the MetricSource was changed while it was asked")
-        if len(batch.queries) == 1:
-            return await self._provider.query(query, window)
-        batch.late = batch.late or not answered
-        batch.slow.add(query.revisions)
-        began = asyncio.get_running_loop().time()
-        own = asyncio.ensure_future(self._provider.query(query, window))
+        await asyncio.wait([batch.sent])
+        common = len(batch.queries) > 1
+        answered, _ = await asyncio.wait([batch.answered], timeout=self._patiences * PATIENCE_S if common else None)
+        found = batch.answered.result() if answered else None
+        if found is None:
+            if self._closed:
+                raise SourceOutageError("the MetricSource was changed while it was asked")
+            batch.late = batch.late or not answered
+            found = await self._first(query, window, batch)
+        answer = found[query.revisions]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _first(self, query: JoinableQuery, window: Window, batch: _Batch) -> _Found:
+        """What comes first, the common answer or its own."""
+        own = asyncio.ensure_future(self._own(query, window, batch))
         try:
             if not batch.answered.done():
                 either: list[asyncio.Future[Any]] = [own, batch.answered]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             found = None if own.done() else batch.answered.result()
-            answer = await own if found is None else found[query.revisions]
+            return {query.revisions: await own} if found is None else found
         finally:
             own.cancel()
             await asyncio.gather(own, return_exceptions=True)
-        if asyncio.get_running_loop().time() - began <= PATIENCE_S:
+
+    async def _own(self, query: JoinableQuery, window: Window, batch: _Batch) -> Answer:
+        def begun() -> Query:
+            batch.slow.add(query.revisions)
+            return query
+
+        answer, took = await self._asked(self._alone, begun, window, PATIENCE_S)
+        if took <= PATIENCE_S:
             batch.slow.discard(query.revisions)
-            if found is None:
-                batch.quick.add(query.revisions)
+            batch.quick.add(query.revisions)
         return answer
 
     def _leave_gathering(self, batch: _Batch) -> None:
@@ -182,7 +243,7 @@ class Batching:
             batch.task.cancel()
         if len(batch.quick) == len(batch.queries):  # what each could have alone was too much for one query
             self._most.note(batch.place[1], max(1, len(batch.queries) // 2), LONGEST_APART_S)
-        elif len(batch.quick) > len(batch.slow):
+        elif len(batch.quick) > len(batch.slow) and len(batch.quick) + len(batch.slow) == len(batch.queries):
             for revisions in batch.slow:
                 seconds = min(LONGEST_APART_S, 2 * (self._apart.last(revisions) or APART_S / 2))
                 self._apart.note(revisions, seconds, seconds)
@@ -190,6 +251,45 @@ class Batching:
             self._patiences = min(MOST_PATIENCES, 2 * self._patiences)
         elif batch.took is not None and batch.took <= self._patiences * PATIENCE_S / 2:
             self._patiences = max(1, self._patiences // 2)
+
+
+class OldestFirst:
+    """A few places; who wants the oldest comes first."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        """A heap."""
+        self._numbers = itertools.count()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, end: datetime) -> AsyncIterator[None]:
+        await self._take(end)
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    async def _take(self, end: datetime) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        handed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (end, next(self._numbers), handed))
+        try:
+            await handed
+        except asyncio.CancelledError:
+            if not handed.cancelled():
+                self._give_back()  # it was handed over and cancelled in one moment
+            raise
+
+    def _give_back(self) -> None:
+        while self._waiting:
+            *_, handed = heapq.heappop(self._waiting)
+            if not handed.done():
+                handed.set_result(None)
+                return
+        self._free += 1
 
 
 _Name = TypeVar("_Name", bound=Hashable)

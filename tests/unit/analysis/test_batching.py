@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +23,15 @@ LOOK = Window(START, START + timedelta(seconds=5))
 
 def revision(number: int) -> str:
     return "".join("abcdefghij"[int(digit)] for digit in f"{number:010d}")
+
+
+def window_until(seconds: float) -> Window:
+    return Window(START, START + timedelta(seconds=seconds))
+
+
+def by_a_clock_that_jumps(story: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(noop_cycles=0)) as runner:
+        runner.run(story)
 
 
 class Source:
@@ -150,7 +159,7 @@ def test_a_source_that_is_only_slow_is_not_made_slower():
         async with asking() as (source, batched):
             source.rows = {revision(number): (Row(revision(number), number, 100),) for number in range(10)}
             source.seconds = 1.5 * batching.PATIENCE_S
-            for expected in ([1] * 10 + [10], [10], [10]):
+            for expected in ([1] * batching.AT_ONCE + [10], [10], [10]):
                 before = len(source.asked)
                 assert all(isinstance(one, Samples) for one in await all_of(batched, range(10)))
                 assert sorted(map(len, source.asked[before:])) == expected
@@ -164,8 +173,122 @@ def test_a_source_that_is_only_slow_is_not_made_slower():
             hanging.cancel()
             await asyncio.wait([hanging])
 
-    with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(noop_cycles=0)) as runner:
-        runner.run(story())
+    by_a_clock_that_jumps(story())
+
+
+class OneCore(Source):
+    """Its core is shared by all that is asked: 20 ms for a query, and 2 for each whom it is about. No answer within 5 s
+    is an outage.
+    """
+
+    _TICK_S = 0.005
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: dict[asyncio.Future[None], float] = {}
+        self.speed = 1.0
+
+    async def query(self, query: Query, window: Window) -> Samples | NoData:
+        del window
+        whose = re.findall(r"[a-j]{10}", query.text)
+        self.asked.append(whose)
+        done: asyncio.Future[None] = asyncio.Future()
+        self._left[done] = 0.02 + 0.002 * len(whose)
+        try:
+            async with asyncio.timeout(5):
+                await done
+        except TimeoutError as error:
+            raise SourceOutageError("no answer within 5 s") from error
+        finally:
+            self._left.pop(done, None)
+            self.ended.append(whose)
+        return NoData()
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(self._TICK_S)
+            for done in list(self._left):
+                self._left[done] -= self.speed * self._TICK_S / len(self._left)
+                if self._left[done] <= 0 and not done.done():
+                    done.set_result(None)
+
+
+async def release_looks(batched: Batching, number: int, until_s: float, lags: list[tuple[float, float]]) -> None:
+    """Three metrics, looks of 5 s that are all made, one after the other; after an outage it tries again 5 s later."""
+    loop = asyncio.get_running_loop()
+    end = number % 10 / 2
+    while loop.time() < until_s:
+        end += 5.0
+        await asyncio.sleep(max(0.0, end - loop.time()))
+        window = window_until(end)
+        while True:
+            asked = (batched.query(of_release(number, template=name), window) for name in "xyz")
+            if all(one == NoData() for one in await asyncio.gather(*asked, return_exceptions=True)):
+                break
+            await asyncio.sleep(5.0)
+        lags.append((end, loop.time() - end))
+
+
+def test_those_who_are_late_catch_up_together_after_a_source_was_slow():
+    """300 Releases: together half of what it can do, alone four times as much. For half a minute it does a third."""
+
+    async def story() -> None:
+        source = OneCore()
+        core = asyncio.create_task(source.run())
+        batched = Batching(Limited(source))
+        lags: list[tuple[float, float]] = []
+        loop = asyncio.get_running_loop()
+        loop.call_later(20, setattr, source, "speed", 0.3)
+        loop.call_later(50, setattr, source, "speed", 0.8)
+        await asyncio.gather(*(release_looks(batched, number, 120, lags) for number in range(300)))
+        await batched.close()
+        core.cancel()
+        late = [max(lag for end, lag in lags if since <= end < since + 10) for since in (10, 50, 80)]
+        assert late[0] < 1.0
+        assert late[1] > 2.0, "it was not slow"
+        assert late[2] < 1.0, late
+
+    by_a_clock_that_jumps(story())
+
+
+async def test_who_comes_while_others_wait_for_a_place_joins_them():
+    async with asking() as (source, batched):
+        source.seconds = 0.3
+        busy = [
+            asyncio.create_task(all_of(batched, range(2), window_until(5 + other))) for other in range(batching.AT_ONCE)
+        ]
+        await until(lambda: len(source.asked) == batching.AT_ONCE, "no place is free")
+        first = asyncio.create_task(all_of(batched, range(2), window_until(60)))
+        await asyncio.sleep(3 * batching.GATHER_S)
+        await asyncio.gather(first, all_of(batched, range(2, 5), window_until(60)), *busy)
+        assert source.sizes == [2] * batching.AT_ONCE + [5]
+
+
+async def test_the_oldest_window_comes_first():
+    async with asking() as (source, batched):
+        source.seconds = 0.2
+        ends = [*range(1, batching.AT_ONCE + 1), 90, 70, 80]
+        asked = [
+            asyncio.create_task(all_of(batched, range(at, at + 1), window_until(end))) for at, end in enumerate(ends)
+        ]
+        await asyncio.gather(*asked)
+        assert source.asked[batching.AT_ONCE :] == [[revision(5)], [revision(6)], [revision(4)]]
+
+
+async def test_one_that_hangs_keeps_no_other_from_its_place(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batching, "PATIENCE_S", 0.1)
+    async with asking() as (source, batched):
+        source.hangs = {revision(number) for number in range(batching.AT_ONCE)}
+        hanging = [
+            asyncio.create_task(all_of(batched, range(at, at + 1), window_until(1 + at)))
+            for at in range(batching.AT_ONCE)
+        ]
+        await until(lambda: len(source.asked) == batching.AT_ONCE, "no place is free")
+        async with asyncio.timeout(5):
+            assert await all_of(batched, range(10, 12), window_until(60)) == [NoData()] * 2
+        for one in hanging:
+            one.cancel()
+        await asyncio.wait(hanging)
 
 
 async def test_one_that_is_broken_again_is_asked_alone_for_longer_each_time(monkeypatch: pytest.MonkeyPatch):
