@@ -1,4 +1,4 @@
-"""Every change of who serves, under 500 requests/s on kept and on new connections: what fails of 100,000.
+"""Every change of who serves, on kept and on new connections: what fails of 100,000 requests, 500 a second.
 
 The service is the invitation API on PostgreSQL, without its sender: four of five requests look at its page, the fifth
 invites somebody, and each that was answered with an invitation must be in the database afterwards.
