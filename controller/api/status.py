@@ -269,9 +269,19 @@ class Status:
 
     @property
     def serves(self) -> str:
-        """Who has most of the work: by its pods an autoscaler reckons, and by them people are served."""
+        """Who has most of the work, and by whose pods people are served."""
         left = _WHOLE - self.weight - self.baseline_weight
         return self.canary if self.weight > left or not self.stable else self.stable
+
+    @property
+    def share_the_work(self) -> tuple[str, ...]:
+        """All who have a part of it. An autoscaler counts their pods: by those of one it would size for a part alone."""
+        if not self.stable or self.weight >= _WHOLE:
+            parts = {self.canary: _WHOLE}
+        else:
+            left = _WHOLE - self.weight - self.baseline_weight
+            parts = {self.stable: left, self.canary: self.weight, self.baseline: self.baseline_weight}
+        return tuple(revision for revision, part in parts.items() if revision and part > 0)
 
     @property
     def step(self) -> int:

@@ -57,9 +57,15 @@ def selector(name: str, revision: str) -> dict[str, str]:
     return {RELEASE_LABEL: name, REVISION_LABEL: revision}
 
 
-def selector_text(name: str, revision: str) -> str:
-    """As /scale wants it, for an HPA: stable's pods."""
-    return ",".join(f"{key}={value}" for key, value in selector(name, revision).items())
+def selector_text(name: str, revisions: Sequence[str]) -> str:
+    """As /scale wants it, for an autoscaler: the pods of all of them; empty where there are none."""
+    match sorted(revisions):
+        case []:
+            return ""
+        case [revision]:
+            return ",".join(f"{key}={value}" for key, value in selector(name, revision).items())
+        case several:
+            return f"{RELEASE_LABEL}={name},{REVISION_LABEL} in ({','.join(several)})"
 
 
 def owner_of(release: Mapping[str, Any], spec: ReleaseSpec) -> dict[str, Any] | None:

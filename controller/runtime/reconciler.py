@@ -300,8 +300,7 @@ class Reconciler:
 
     @staticmethod
     def _complete(world: World, status: Status) -> Status:
-        revision = status.serves
-        return status.changed(selector=selector_text(world.key.name, revision) if revision else "")
+        return status.changed(selector=selector_text(world.key.name, status.share_the_work))
 
     async def _write(self, key: Key, release: dict[str, Any], status: Status) -> None:
         """Only what changed; raises ConflictError when another writer was faster."""
