@@ -26,6 +26,8 @@ class UnusedCredits:
     epoch: int = -1
     granted: tuple[Mapping[str, int], ...] = ()
     """Running totals as they were left by the last rounds, the oldest first."""
+    consumers: int = 0
+    """The most that the canary has had."""
     claims: int = 0
     """Of all consumers."""
     of_canary: int = 0
@@ -40,15 +42,27 @@ def after_round(before: UnusedCredits, ledger: Ledger, pods: Mapping[str, Pod], 
         before = UnusedCredits(epoch=ledger.epoch)
     granted = (*before.granted, ledger.granted)[-_RIPE_ROUNDS:]
     claims = sum(pod.claims for pod in pods.values())
-    of_canary = sum(pod.claims for pod in pods.values() if pod.revision == ledger.canary)
+    canary = [pod for pod in pods.values() if pod.revision == ledger.canary]
+    of_canary = sum(pod.claims for pod in canary)
     served_at = now if claims > before.claims else before.served_at
     seconds = before.seconds
-    if len(granted) < _RIPE_ROUNDS or _keeps_up(granted[0], pods, took=of_canary > before.of_canary):
+    if (
+        len(granted) < _RIPE_ROUNDS
+        or len(canary) > before.consumers  # it has grown: what it left unused before, it had no slots for
+        or _keeps_up(granted[0], pods, took=of_canary > before.of_canary)
+    ):
         seconds = 0.0
     elif now - served_at <= _CYCLE_S:  # an empty queue starves no consumer
         seconds += min(now - before.at, 2 * ROUND_S)
     return replace(
-        before, seconds=seconds, granted=granted, claims=claims, of_canary=of_canary, at=now, served_at=served_at
+        before,
+        seconds=seconds,
+        granted=granted,
+        consumers=max(before.consumers, len(canary)),
+        claims=claims,
+        of_canary=of_canary,
+        at=now,
+        served_at=served_at,
     )
 
 

@@ -21,6 +21,13 @@ def lacks_pods(draft: Draft, weight: float) -> bool:
     return min(canary.wanted, canary.serving) < want and not (in_force and (holds.caps(draft) or not promoting))
 
 
+def grows(draft: Draft) -> bool:
+    """Pods were asked for, beyond those of the canary that serve, and have their time to come."""
+    scaled_up, deadline = draft.status.scaled_up, draft.seen.spec.progress_deadline
+    in_time = scaled_up is not None and draft.now < scaled_up + deadline
+    return in_time and _state(draft).serving < _wanted(draft, draft.status.weight)
+
+
 def overdue(draft: Draft, weight: float) -> str:
     """What was not ready in time, where the canary had its pods and its chance; empty otherwise."""
     canary, want = _state(draft), _wanted(draft, weight)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.api.reasons import Reason
-from controller.rollout import alerts
+from controller.rollout import alerts, capacity
 from controller.rollout.draft import Draft
 from controller.rollout.steps.job import Job
 from controller.stats.evidence import MetricEvidence
@@ -114,7 +114,7 @@ def _rate(bad: int, total: int) -> float:
 
 def _unused_credits(draft: Draft) -> FailedCheck | None:
     seconds = draft.seen.unused_credits_s
-    if seconds < UNUSED_CREDITS_S:
+    if seconds < UNUSED_CREDITS_S or capacity.grows(draft):
         return None
     return FailedCheck(
         Reason.SHARE_UNUSED,

@@ -60,6 +60,18 @@ def test_a_canary_that_takes_little_and_asks_for_little_is_hungry():
     assert rounds(canary=lambda number: number // 60, waiting=0) > UNUSED_CREDITS_S
 
 
+def test_a_consumer_that_joins_the_canary_has_its_minute():
+    ledger, unused = Ledger("v1", "v2", share=0.5, granted={"c": 9}), UnusedCredits()
+    for number in range(2 * 90):
+        pods = {"s": Pod("v1", 10 * number, 0.0), "c": Pod("v2", 0, 0.0)}
+        unused = after_round(unused, ledger, pods, number / 2)
+    assert unused.seconds > UNUSED_CREDITS_S
+    joined = after_round(unused, ledger, {**pods, "d": Pod("v2", 0, 0.0)}, 90.0)
+    assert joined.seconds == 0.0
+    again = after_round(joined, ledger, {**pods, "s": Pod("v1", 2000, 0.0), "d": Pod("v2", 0, 0.0)}, 90.5)
+    assert again.seconds == 0.5
+
+
 def test_a_new_share_begins_without_unused_credits():
     pods = {"s": Pod("v1", 10, 0.0), "c": Pod("v2", 0, 0.0)}
     unused = after_round(UnusedCredits(seconds=50.0, epoch=3), Ledger("v1", "v2", share=0.5, epoch=4), pods, 9.0)

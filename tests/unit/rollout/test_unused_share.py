@@ -3,6 +3,7 @@
 import pytest
 
 from controller.rollout.failed_checks import UNUSED_CREDITS_S
+from tests.unit.rollout.cluster import ONE_READY, START_S
 from tests.unit.rollout.language import BY_CLAIMS, analyze, approve, release, weight
 from tests.unit.rollout.test_rollout import told
 
@@ -59,6 +60,29 @@ def test_what_one_version_left_lie_is_not_held_against_the_next(shared):
     shared.unused_credits_s = 0.0  # its ledger begins with a new epoch
     shared.settle()
     assert shared.release.canary == "v3"
+
+
+def test_pods_that_an_autoscaler_asks_for_have_their_time_to_come(world):
+    world.given(release([weight(50), approve()], by=BY_CLAIMS).on("v2"))
+    world.until(lambda: world.traffic.canary == 50)
+    world.edit(replicas=20)
+    world.unused_credits_s = UNUSED_CREDITS_S  # stable has its pods already
+    world.settle()
+    assert (world.release.canary, world.traffic.canary) == ("v2", 50)
+    world.advance(seconds=START_S)
+    assert world.release.last_rollback.reason == "ShareUnused"
+
+
+def test_pods_that_do_not_come_are_not_waited_for_beyond_their_deadline(world):
+    world.given(release([weight(50), approve()], by=BY_CLAIMS, deadline="5m").on("v2"))
+    world.until(lambda: world.traffic.canary == 50)
+    world.pods("v2", ONE_READY)
+    world.edit(replicas=20)
+    world.unused_credits_s = UNUSED_CREDITS_S
+    world.advance(minutes=4)
+    assert world.release.canary == "v2"
+    world.advance(minutes=2)
+    assert world.release.last_rollback.reason == "ShareUnused"
 
 
 def test_whoever_promotes_in_full_has_decided(shared):
