@@ -275,7 +275,7 @@ class Status:
 
     @property
     def share_the_work(self) -> tuple[str, ...]:
-        """All who have a part of it. An autoscaler counts their pods: by those of one it would size for a part alone."""
+        """All who have a part of it. An autoscaler counts their pods: by those of one it would size for a part."""
         if not self.stable or self.weight >= _WHOLE:
             parts = {self.canary: _WHOLE}
         else:

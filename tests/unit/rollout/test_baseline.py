@@ -256,7 +256,7 @@ def test_suspended_a_baseline_keeps_its_work_as_long_as_it_serves(started):
     assert started.cluster.weights() == {"v1": 75, "v2": 25}
 
 
-def test_an_autoscaler_reckons_by_the_version_that_has_most_of_the_work(world):
+def test_the_version_that_has_most_of_the_work_serves(world):
     world.given(fresh([weight(30), approve(), weight(40), approve()]))
     world.commit("v2")
     world.until(lambda: world.release.reason == "AwaitingApproval")
