@@ -60,7 +60,7 @@ class Incident:
     quiet: bool = False
     """People have heard of the same lately: only those who wait for it to last are notified."""
     reason: str = ""
-    """Of what happened, with the next three: the status says something else by the time it is sent."""
+    """Of what is kept until it is known whom to notify, with the next three: the status says something else by then."""
     message: str = ""
     evidence: str = ""
     attempt: int = 0

@@ -49,7 +49,7 @@ class Announcement:
 
 def follow(draft: Draft, lasting: Iterable[Thing], is_news: Callable[[Thing], bool]) -> Iterator[Announcement]:
     """Whom to tell now. `lasting` is all that lasts; `is_news` is asked once, when one of it begins."""
-    known = {incident.about: incident for incident in draft.status.incidents}
+    known = {incident.about: _as_it_lasts(incident) for incident in draft.status.incidents}
     hearing = _hearing(draft)
     kept: list[Incident] = []
     for thing in lasting:
@@ -91,13 +91,15 @@ def begin(draft: Draft, lasting: Iterable[Thing], happened: Iterable[Thing], is_
     kept = [one for one in draft.status.incidents if one.notified or one.about in things]
     known = {one.about for one in kept}
     new = [
-        Incident(thing.about, thing.topic, thing.revision, draft.now, quiet=not is_news(thing))
+        _as_kept(draft, thing, thing.about, quiet=not is_news(thing))
         for thing in things.values()
         if thing.about not in known
     ]
     going_on = (*kept, *new)[:MOST]
     waiting = [one for one in draft.status.incidents if not one.lasts]
-    waiting += [_as_happened(draft, thing) for thing in happened]
+    waiting += [
+        _as_kept(draft, thing, f"{thing.topic}:{thing.revision}:{draft.status.attempts}") for thing in happened
+    ]
     fresh = [one for one in waiting if draft.now - one.since <= KEPT_S]
     fitting = fresh[max(0, len(fresh) - (MOST - len(going_on))) :]
     for one in waiting:
@@ -116,10 +118,10 @@ def late(draft: Draft) -> Iterator[Thing]:
             )
 
 
-def unsent(status: Status) -> Iterator[str]:
-    """A sentence for each event that nobody was notified of before the Release was deleted."""
-    for one in status.incidents:
-        if not one.lasts:
+def unsent(incidents: Iterable[Incident]) -> Iterator[str]:
+    """A sentence for each that nobody was notified of before the Release was deleted, as nobody knew whom to notify."""
+    for one in incidents:
+        if not one.lasts or (one.message and not one.quiet):
             yield _unsent(one, "before the Release was deleted")
 
 
@@ -127,17 +129,24 @@ def _unsent(one: Incident, until: str) -> str:
     return f"{one.topic} of {one.revision}: it was not known {until} whom to notify: {one.message}"
 
 
-def _as_happened(draft: Draft, thing: Thing) -> Incident:
+def _as_kept(draft: Draft, thing: Thing, about: str, *, quiet: bool = False) -> Incident:
+    """Until it is known whom to notify, with what it is about."""
     return Incident(
-        f"{thing.topic}:{thing.revision}:{draft.status.attempts}",
+        about,
         thing.topic,
         thing.revision,
         draft.now,
+        quiet=quiet,
         reason=str(thing.reason),
         message=one_line(thing.message, MOST_MESSAGE),
         evidence=one_line(thing.evidence, MOST_EVIDENCE),
         attempt=draft.status.attempts,
     )
+
+
+def _as_it_lasts(incident: Incident) -> Incident:
+    """Once it is known whom to notify."""
+    return replace(incident, reason="", message="", evidence="", attempt=0)
 
 
 def ends(status: Status, now: float) -> Iterator[Announcement]:

@@ -35,9 +35,9 @@ def announcements(draft: Draft) -> tuple[Announcement, ...]:
     if draft.seen.deleting:
         # the status is written with them before it goes; `at_the_end` finds what of it was never decided
         once = tuple(_to_whom(draft, late(draft)))
-        if NOTIFY in draft.seen.spec.unread:
-            for said in unsent(draft.status):
-                draft.event(LOST, said, warning=True)
+        known = NOTIFY not in draft.seen.spec.unread
+        for said in unsent(one for one in draft.status.incidents if one.lasts or not known):
+            draft.event(LOST, said, warning=True)
         return (*once, *follow(draft, (), lambda _: False))
     if NOTIFY in draft.seen.spec.unread:
         if draft.seen.notify_problem:

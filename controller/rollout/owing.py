@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from controller.api import job
 from controller.api.effect import MOST_OWED, Owed
@@ -11,7 +11,7 @@ from controller.api.reasons import Reason
 from controller.api.status import Status
 from controller.rollout import git_report, notices, pod_evidence
 from controller.rollout.draft import Draft
-from controller.rollout.effect import Result, is_settled, owed_after
+from controller.rollout.effect import Result, Retrying, is_settled, owed_after
 from controller.rollout.git_report import report, still_reported
 from controller.rollout.git_rollback import not_written, with_outcome
 from controller.rollout.incidents import LOST, ends, superseded
@@ -41,9 +41,12 @@ def owe(draft: Draft) -> None:
     notes = [effect_of(draft.status, announcement, draft.now) for announcement in announced]
     wanted = (*draft.effects, *notes, *report(draft), *record(draft))
     before = tuple(superseded(kept, announced))
+    if seen.deleting:
+        for said in undelivered(kept, before, seen.effects):
+            draft.event(LOST, said, warning=True)
     draft.update(owed=owed_after(before, wanted, seen.effects, draft.now, first_to_go={notices.KIND}))
-    undelivered = (item for item in before if item.effect.must_deliver)
-    _say_dropped(draft, (*undelivered, *(Owed(effect, draft.now) for effect in wanted)))
+    to_deliver = (item for item in before if item.effect.must_deliver)
+    _say_dropped(draft, (*to_deliver, *(Owed(effect, draft.now) for effect in wanted)))
 
 
 def _say_dropped(draft: Draft, owed: Iterable[Owed]) -> None:
@@ -78,3 +81,14 @@ def at_the_end(status: Status, now: float) -> tuple[Owed, ...]:
     notes = [Owed(effect_of(status, announcement, now), now) for announcement in announced]
     left = superseded((item for item in status.owed if item.effect.must_deliver), announced)
     return (*notes, *left)[:MOST_OWED]
+
+
+def undelivered(owed: Iterable[Owed], left: Iterable[Owed], results: Mapping[str, Result]) -> Iterator[str]:
+    """A sentence for each notification that was owed when its Release was deleted, and is not among those `left`."""
+    tried = {item.effect.id for item in left}
+    for item in owed:
+        effect, result = item.effect, results.get(item.effect.id)
+        if effect.must_deliver and effect.id not in tried and not is_settled(result):
+            to, about = effect.payload.get("to", effect.id), effect.payload.get("notice", {}).get("message", "")
+            why = f" ({result.message})" if isinstance(result, Retrying) else ""
+            yield f"{to}: not delivered before the Release was deleted: {about}{why}"

@@ -14,15 +14,15 @@ from controller.api.status import Status
 from controller.effects.outbox import Outbox
 from controller.kube.objects import Key
 from controller.rollout.incidents import unsent
-from controller.rollout.owing import at_the_end
+from controller.rollout.owing import at_the_end, undelivered
 
 
 class OpenAlerts:
     """One event loop's. It keeps the statuses of those Releases that have alerts open, or something unsent."""
 
     def __init__(self, outbox: Outbox[Key], clock: Callable[[], float], lost: Callable[[Key, str], None]) -> None:
-        """`clock`: seconds since the epoch. `lost` is called with a sentence about each notification that was kept,
-        because nobody knew whom to notify, until its Release was gone.
+        """`clock`: seconds since the epoch. `lost` is called with a sentence about each notification that nobody got
+        before its Release was gone, and that is not tried any longer.
         """
         self._outbox = outbox
         self._clock = clock
@@ -34,7 +34,7 @@ class OpenAlerts:
         uid = release["metadata"]["uid"]
         if key in self._known and self._known[key][0] != uid:
             self.gone(key)  # it was made anew before anybody saw that it was gone
-        if status.alerted or any(unsent(status)):
+        if status.alerted or any(unsent(status.incidents)):
             self._known[key] = (uid, status)
         else:
             self._known.pop(key, None)
@@ -43,7 +43,8 @@ class OpenAlerts:
         """The Release is there no longer. What it owes is tried for the outbox's LAST_TRIES_S."""
         if key in self._known:
             _, status = self._known.pop(key)
-            self._outbox.submit(key, at_the_end(status, self._clock()))
-            for sentence in unsent(status):
+            left = at_the_end(status, self._clock())
+            for sentence in (*unsent(status.incidents), *undelivered(status.owed, left, self._outbox.results(key))):
                 self._lost(key, sentence)
+            self._outbox.submit(key, left)
         self._outbox.forget(key)

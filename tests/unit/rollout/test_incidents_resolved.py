@@ -86,6 +86,9 @@ def test_what_was_not_delivered_when_the_release_is_deleted_does_not_arrive_last
     alerted.advance(seconds=1)
     assert ("rota", "pagerduty", "open") not in told(alerted)
     assert ("rota", "pagerduty", "resolved") in told(alerted)
+    (said,) = [event.message for event in alerted.cluster.events if event.reason == "NotificationLost"]
+    assert said.startswith("rota: not delivered before the Release was deleted: ")
+    assert "(alerts.qa answered 500)" in said
 
 
 def test_a_target_that_is_taken_out_hears_the_end_once(alerted):

@@ -173,3 +173,28 @@ def test_what_is_kept_is_sent_where_its_release_is_deleted_once_it_is_known_to_w
     becomes_known(promoted, ALL)
     assert sorted(told(promoted)) == ["Promoted", "Started"]
     assert lost(promoted) == []
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["never known", "known when it is deleted"])
+def test_what_lasts_when_its_release_is_deleted_is_said_to_be_lost_once(rolled_back, known):
+    rolled_back.restart()
+    rolled_back.deleting = True
+    if known:
+        becomes_known(rolled_back, TEAM)
+    rolled_back.advance(seconds=5)
+    rolled_back.advance(seconds=5)
+    (said,) = lost(rolled_back)
+    assert said.startswith("RolledBack of v2: it was not known before the Release was deleted whom to notify: ")
+    assert "v1 has all of the traffic" in said
+    assert told(rolled_back) == []
+    assert rolled_back.cluster.gone, "nothing waits for that"
+
+
+def test_what_somebody_was_notified_of_before_is_not_said_to_be_lost(rolled_back):
+    becomes_known(rolled_back, TEAM)
+    told_once(rolled_back, "RolledBack")
+    becomes_unknown(rolled_back)
+    rolled_back.advance(seconds=5)
+    rolled_back.deleting = True
+    rolled_back.advance(seconds=5)
+    assert lost(rolled_back) == []

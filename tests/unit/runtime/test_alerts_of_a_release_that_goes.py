@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from controller.api.resources import RELEASES
+from controller.api.resources import EVENTS, RELEASES
 from controller.effects import notify
 from controller.effects.carrier import CarriedOut, EffectFailedError
 from controller.ports import RouterError
@@ -188,5 +188,10 @@ def test_what_was_not_delivered_before_does_not_arrive_last(receiver):
         receiver.away = False
         await asyncio.sleep(90)
         assert receiver.states == ["resolved"]
+        events = world.api.objects(EVENTS.path())
+        said = [event["message"] for event in events if event["reason"] == "NotificationLost"]
+        assert len(said) == 1
+        assert said[0].startswith("rota: not delivered before the Release was deleted: ")
+        assert "(alerts.qa answered 500)" in said[0]
 
     run(story)

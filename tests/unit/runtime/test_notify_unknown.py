@@ -69,3 +69,22 @@ def test_what_was_kept_is_said_to_be_lost_where_nothing_holds_up_a_deletion(got,
         assert got == []
 
     run(story)
+
+
+def test_a_rollback_of_which_nobody_was_notified_is_said_to_be_lost_where_nothing_holds_up_a_deletion(got):
+    async def story(world: World) -> None:
+        world.create(CONFIG_MAPS, default(UNREADABLE))
+        world.create(RELEASES, release("web", {"weight": 20}, {"approve": {}}))
+        world.start()
+        await world.until_phase("web", "Healthy", 1)
+        world.commit("web", 2)
+        await world.until_reason("web", "AwaitingApproval")
+        world.ask("web", "abort")
+        await world.until_phase("web", "RolledBack")
+        await world.until(lambda: not world.release("web")["metadata"].get("finalizers"))
+        world.delete("web")
+        await world.until(lambda: lost(world), 90)
+        assert [one.partition(" ")[0] for one in lost(world)] == ["Promoted", "RolledBack", "Started"]
+        assert got == []
+
+    run(story)
