@@ -57,16 +57,26 @@ class Server:
         assert identity is not None
         return frozen(identity.pid)
 
-    def write(self, *lines: str, at: datetime = T0 + timedelta(seconds=1)) -> None:
+    def write(self, *lines: str, at: datetime = T0 + timedelta(seconds=1), bucket: str = "") -> None:
         body = "\n".join(f"{line} {nanoseconds(at)}" for line in lines)
         answer = httpx.post(
             f"{self.influx.url}/api/v2/write",
-            params={"org": self.influx.org, "bucket": self.influx.bucket, "precision": "ns"},
+            params={"org": self.influx.org, "bucket": bucket or self.influx.bucket, "precision": "ns"},
             headers={"Authorization": f"Token {self.influx.token}"},
             content=body,
             trust_env=False,
         )
         assert answer.status_code == httpx.codes.NO_CONTENT, answer.text
+
+    def keep_for(self, seconds: int, bucket: str) -> None:
+        """Makes a bucket with such a retention."""
+        with httpx.Client(
+            base_url=self.influx.url, headers={"Authorization": f"Token {self.influx.token}"}, trust_env=False
+        ) as client:
+            (org,) = client.get("/api/v2/orgs", params={"org": self.influx.org}).raise_for_status().json()["orgs"]
+            rules = [{"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": seconds}]
+            made = {"orgID": org["id"], "name": bucket, "retentionRules": rules}
+            client.post("/api/v2/buckets", json=made).raise_for_status()
 
     def delete(self, measurement: str) -> None:
         """All that was written of it."""

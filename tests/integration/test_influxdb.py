@@ -14,6 +14,8 @@ from tests.integration.influx_server import CANARY, LANGUAGES, LOOK, STABLE, T0,
 
 pytest_plugins = ["tests.integration.influx_fixture"]
 
+HOUR = timedelta(hours=1)
+
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_both_revisions_come_with_one_query(running: Server, measurement: str, language: str) -> None:
@@ -178,3 +180,27 @@ async def test_many_ask_at_once(running: Server, measurement: str) -> None:
 async def test_a_provider_that_was_never_asked_is_closed_in_peace(running: Server) -> None:
     async with running.provider():
         pass
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_window_of_which_the_retention_has_taken_a_part_has_what_is_left(
+    running: Server, measurement: str, language: str
+) -> None:
+    """What is older than the bucket keeps is refused when it is written."""
+    running.keep_for(3600, measurement)
+    running.write(f"{measurement},revision={STABLE} bad=1i,total=10i", bucket=measurement)
+    with pytest.raises(AssertionError, match="retention"):
+        running.write(f"{measurement},revision={STABLE} bad=1i,total=9i", at=T0 - 2 * HOUR, bucket=measurement)
+    asked = counts(measurement, language)
+    query = Query(language, asked.text.replace(f'bucket: "{InfluxDB.bucket}"', f'bucket: "{measurement}"'))
+    found = await running.ask(query, Window(T0 - 3 * HOUR, LOOK.end), bucket=measurement)
+    assert by_revision(found) == {STABLE: (1, 10)}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_point_of_ten_to_the_fifteenth_is_never_a_look(
+    running: Server, measurement: str, language: str
+) -> None:
+    running.write(f"{measurement},revision={STABLE} bad=0i,total={10**15}i")
+    said = await running.refused(counts(measurement, language))
+    assert "column total is 1000000000000000, which is not between 0 and 10^9" in said

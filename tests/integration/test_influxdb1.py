@@ -143,6 +143,11 @@ OF_TEMPLATES = {
         [(STABLE, "", 50, 1), (CANARY, "", 9, 4)],
         {STABLE: (1, 50), CANARY: (4, 9)},
     ),
+    "job-duration": (
+        "messaging.process.duration,service={service},revision={revision},attempt=first count={total}i,le_1={good}i",
+        [(STABLE, "", 50, 1), (CANARY, "", 9, 4)],
+        {STABLE: (1, 50), CANARY: (4, 9)},
+    ),
     "client-failures": (
         "client.outcome,service={service},revision={revision} total={total}i,bad={bad}i",
         [(STABLE, "", 50, 1), (CANARY, "", 9, 4)],
@@ -155,10 +160,10 @@ OF_TEMPLATES = {
 async def test_the_shipped_templates_count_the_same_here(influx1: InfluxDB1, renderer: Renderer, name: str) -> None:
     line, points, expected = OF_TEMPLATES[name]
     written = [
-        line.format(service="web", revision=revision, code=code, total=total, bad=bad)
+        line.format(service="web", revision=revision, code=code, total=total, bad=bad, good=total - bad)
         for revision, code, total, bad in points
     ]
-    written.append(line.format(service="other", revision=STABLE, code="500", total=1000, bad=1000))
+    written.append(line.format(service="other", revision=STABLE, code="500", total=1000, bad=1000, good=0))
     # at the window's start it counts, at its end it does not, and neither does what was just before
     influx1.write(*(f"{one} {at(0)}" for one in written))
     influx1.write(*(f"{one} {at(5)}" for one in written), *(f"{one} {at(-0.001)}" for one in written))
