@@ -33,6 +33,7 @@ MUTATING_BINDINGS = Resource(_ADMISSION, "v1", "mutatingadmissionpolicybindings"
 _IN_HOME = (
     *((DEPLOYMENTS, name) for name in (_SYNC, _OPERATOR)),
     *((kind, name) for kind in (SERVICES, NETWORK_POLICIES, LEASES) for name in (_OPERATOR, _SYNC)),
+    (SERVICES, "pointsman-metrics"),
     (POD_DISRUPTION_BUDGETS, _OPERATOR),
     *((kind, "pointsman-operator") for kind in (ROLE_BINDINGS, ROLES)),
     *((kind, _SYNC) for kind in (ROLE_BINDINGS, ROLES)),

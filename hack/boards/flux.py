@@ -218,9 +218,10 @@ ALL_EVENTS = events(NAMESPACES, columns=("_time", "namespace", "release", "reaso
 # the operator, as Telegraf or InfluxDB itself scrapes it: a measurement for each metric
 
 
-def gauge(metric: str, series: str = '""', *, tag: str = "", function: str = "max") -> str:
+def gauge(metric: str, series: str = '""', *, tag: str = "") -> str:
+    """The highest of all processes: who stands by knows of no Release."""
     series = f"r.{tag}" if tag else series
-    return points(metric, 'r._field == "gauge"') + by(*((tag,) if tag else ())) + windows(function) + graph(series)
+    return points(metric, 'r._field == "gauge"') + by(*((tag,) if tag else ())) + windows("max") + graph(series)
 
 
 def rate(metric: str, field: str, series: str = '""', *, tag: str = "") -> str:
@@ -243,8 +244,9 @@ def lag_in(start: str, stop: str) -> str:
         '  |> filter(fn: (r) => r._measurement == "pointsman_look_lag_seconds" and r._field != "count" and '
         'r._field != "sum")\n'
         "  |> difference(nonNegative: true)\n"
-        "  |> sum()\n"
-        "  |> map(fn: (r) => ({le: float(v: r._field), _value: r._value}))\n"
+        + by("_field")
+        + "  |> sum()\n"
+        + "  |> map(fn: (r) => ({le: float(v: r._field), _value: r._value}))\n"
         + by()
         + "  |> histogramQuantile(quantile: 0.99)\n"
         + "  |> map(fn: (r) => ({_time: now(), _value: r._value}))\n"
@@ -256,6 +258,8 @@ LAG = (
     + points("pointsman_look_lag_seconds", 'r._field != "count"', 'r._field != "sum"')
     + windows("last")
     + "  |> difference(nonNegative: true)\n"
+    + by("_time", "_field")
+    + "  |> sum()\n"
     + "  |> map(fn: (r) => ({_time: r._time, le: float(v: r._field), _value: r._value}))\n"
     + by("_time")
     + "quantile = (q) => buckets\n"

@@ -25,7 +25,7 @@ def build() -> Dashboard:
                 description="From when a look's counts were complete until it was made.",
             )
         )
-        .with_panel(graph("Releases", flux.gauge("pointsman_releases", tag="phase", function="last"), steps=True))
+        .with_panel(graph("Releases", flux.gauge("pointsman_releases", tag="phase"), steps=True))
         .with_panel(graph("Passes per second", flux.rate("pointsman_reconciles_total", "counter", tag="result")))
         .with_panel(graph("Requests that wait for a worker", flux.gauge("pointsman_queue_depth", tag="kind")))
         .with_panel(

@@ -147,13 +147,13 @@ def _programs() -> Iterator[Program]:
         seconds=40,
     )
     yield Program(
-        name="telegraf-node",  # with what gitops/telegraf/node.conf asks for: Kubernetes' client is half of it
+        name="telegraf-node",  # with what gitops/telegraf asks for: Kubernetes' client is half of it
         version="1.37.2",
         source=GoTool(
             module="telegraf-node",
             package="github.com/influxdata/telegraf/cmd/telegraf",
             ldflags="-X github.com/influxdata/telegraf/internal.Version=1.37.2",
-            tags="custom,inputs.cpu,inputs.disk,inputs.kube_inventory,inputs.kubernetes,inputs.mem,"
+            tags="custom,inputs.cpu,inputs.disk,inputs.kube_inventory,inputs.kubernetes,inputs.mem,inputs.prometheus,"
             "outputs.influxdb_v2,parsers.influx,serializers.influx",
             output="telegraf",
         ),

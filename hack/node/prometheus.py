@@ -28,8 +28,11 @@ Samples = Sequence[tuple[int, float]]
 class Prometheus:
     """`start` and `stop` may be called again and again; data stay in `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, scrapes: Sequence[str] = (), rules: Path | None = None) -> None:
+        """`scrapes`: hosts with their ports, which answer `/metrics`."""
         self.directory = directory.resolve()
+        self._scrapes = scrapes
+        self._rules = rules
         self._listen = f"127.0.0.1:{free_port()}"
         self._authority = Authority(self.directory / "pki")
 
@@ -46,8 +49,7 @@ class Prometheus:
         self._authority.create()
         pair = self._authority.server("prometheus", names=["localhost"], addresses=["127.0.0.1"])
         config, web = self.directory / "prometheus.yml", self.directory / "web.yml"
-        # points may come an hour late
-        config.write_text("global: {scrape_interval: 1s}\nstorage: {tsdb: {out_of_order_time_window: 1h}}\n")
+        config.write_text(self._config())
         web.write_text(
             f"tls_server_config: {{cert_file: {pair.certificate}, key_file: {pair.key}}}\n"
             f"basic_auth_users: {{{USER}: '{_HASH}'}}\n"
@@ -85,6 +87,21 @@ class Prometheus:
         headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
         with self._http() as client:
             client.post("/api/v1/write", content=body, headers=headers).raise_for_status()
+
+    def alerts(self) -> dict[str, str]:
+        """The state of each rule that has one: `pending`, `firing`."""
+        with self._http() as client:
+            found = client.get("/api/v1/alerts").raise_for_status().json()["data"]["alerts"]
+        return {one["labels"]["alertname"]: one["state"] for one in found}
+
+    def _config(self) -> str:
+        scrapes = f"scrape_configs: [{{job_name: one, static_configs: [{{targets: {[*self._scrapes]}}}]}}]\n"
+        return (
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
+            "storage: {tsdb: {out_of_order_time_window: 1h}}\n"  # points may come an hour late
+            + (scrapes if self._scrapes else "")
+            + (f"rule_files: ['{self._rules}']\n" if self._rules else "")
+        )
 
     def _http(self) -> httpx.Client:
         tls = ssl.create_default_context(cadata=self.certificates)

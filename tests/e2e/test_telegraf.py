@@ -2,21 +2,18 @@
 with it, and the library's templates find what they read.
 """
 
-import asyncio
 from pathlib import Path
 
 import pytest
 import yaml
 
 from controller.api.resources import Resource
-from hack.install import CHECKOUT, Kubectl
-from hack.node import build
-from hack.node.process import Daemon
+from hack.install import Kubectl
 from tests.e2e.patience import until
 from tests.e2e.shop import NOT_JUDGED, weight
 from tests.panels import asking
+from tests.telegraf import FOLDER, telegraf
 
-TELEGRAF = CHECKOUT / "gitops/telegraf"
 ACCOUNT, HOME = "telegraf", "monitoring"
 SECRETS = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Of a pod, which it is not here."""
@@ -28,7 +25,7 @@ FIELDS = {"cpu_usage_core_nanoseconds", "restarts_total"}
 @pytest.fixture
 def token(cluster, tmp_path):
     """A file with that of the ServiceAccount."""
-    kubectl, rights = Kubectl(cluster), TELEGRAF / "node-rights.yaml"
+    kubectl, rights = Kubectl(cluster), FOLDER / "node-rights.yaml"
     file = tmp_path / "token"
     try:
         kubectl.apply("-f", rights)
@@ -39,34 +36,17 @@ def token(cluster, tmp_path):
 
 
 @pytest.fixture
-async def telegraf(cluster, kube, token, tmp_path):
+async def daemon(cluster, kube, token, tmp_path):
     node = (await kube.list(NODES))[0]["status"]
     address = next(one["address"] for one in node["addresses"] if one["type"] == "InternalIP")
-    text = (TELEGRAF / "node.conf").read_text()
-    for ours, here in {
+    here = {
         f'"{SECRETS}/token"': f'"{token}"',
         f'tls_ca = "{SECRETS}/ca.crt"': "insecure_skip_verify = true",  # as the file says: the kubelet signs its own
         "https://kubernetes.default.svc": _server(cluster.kubeconfig),
         "$HOSTIP:10250": f"$HOSTIP:{node['daemonEndpoints']['kubeletEndpoint']['Port']}",
-        "http://influxdb.monitoring:8086": cluster.influx.url,
-        'organization = "example"': f'organization = "{cluster.influx.org}"',
-        'bucket = "metrics"': f'bucket = "{cluster.influx.bucket}"',
-        'interval = "10s"': 'interval = "2s"',
-        'flush_interval = "5s"': 'flush_interval = "1s"',
-    }.items():
-        assert ours in text
-        text = text.replace(ours, here)
-    config = tmp_path / "node.conf"
-    config.write_text(text)
-    daemon = Daemon(
-        name="telegraf-node",
-        directory=tmp_path,
-        command=[await asyncio.to_thread(build.program, "telegraf-node"), "--config", config],
-        env={"HOSTIP": address, "INFLUX_TOKEN": cluster.influx.token},
-    )
-    daemon.start()
-    yield daemon
-    await asyncio.to_thread(daemon.stop)
+    }
+    async with telegraf("node", cluster.influx, here, tmp_path, environment={"HOSTIP": address}) as daemon:
+        yield daemon
 
 
 def _server(kubeconfig: Path) -> str:
@@ -75,7 +55,7 @@ def _server(kubeconfig: Path) -> str:
 
 
 @pytest.mark.timeout(600)  # it may have to be built
-async def test_the_pods_of_a_version_are_measured_with_its_labels(cluster, shop, telegraf):
+async def test_the_pods_of_a_version_are_measured_with_its_labels(cluster, shop, daemon):
     stable = await shop.given(weight(20), analysis=NOT_JUDGED)
     measurements = f"""
         import "influxdata/influxdb/schema"
@@ -98,7 +78,7 @@ async def test_the_pods_of_a_version_are_measured_with_its_labels(cluster, shop,
         try:
             rows = await until(measured, "Telegraf has both counters of the pods", 90)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{telegraf.log.read_text()}") from error
+            raise AssertionError(f"{error}\n{daemon.log.read_text()}") from error
         known = {row["_value"] for row in await database.rows(measurements)}
     assert all(row["pod_name"].startswith(f"{shop.name}-{stable}-") and row["container_name"] for row in rows)
     of_kubelet = [row for row in rows if row["_field"] == "cpu_usage_core_nanoseconds"]

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,12 +89,14 @@ async def test_grafana_s_queries_reckon_with_ages(server, name, metric, young):
 
 
 async def test_grafana_s_queries_say_that_looks_are_late(server):
-    def scraped(fast: int, slow: int) -> str:
-        every = fast + slow
-        return f"pointsman_look_lag_seconds 1={fast},5={fast},10={every},+Inf={every},count={every},sum=0"
+    def scraped(fast: int, slow: int) -> Iterator[str]:
+        """Of the one that makes looks, and of the one that stands by."""
+        for address, quick, every in (("a", fast, fast + slow), ("b", 0, 0)):
+            buckets = f"1={quick},5={quick},10={every},+Inf={every},count={every},sum=0"
+            yield f"pointsman_look_lag_seconds,address={address} {buckets}"
 
-    server.write(scraped(100, 0), at=_ago(60))
-    server.write(scraped(200, 0), at=_ago(50))
+    server.write(*scraped(100, 0), at=_ago(60))
+    server.write(*scraped(200, 0), at=_ago(50))
     assert not await _fires(server, "pointsman-looks-behind")
-    server.write(scraped(200, 300), at=_ago(40))
+    server.write(*scraped(200, 300), at=_ago(40))
     assert await _fires(server, "pointsman-looks-behind")
