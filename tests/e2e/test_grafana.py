@@ -3,6 +3,7 @@
 import pytest
 
 from controller.api.resources import ANALYSIS_RUNS
+from tests import real_grafana
 from tests.e2e import own_source
 from tests.e2e.shop import SHORT_DRAIN, weight
 from tests.grafana_server import FLUX_UID, ORGANIZATION, TOKEN, GrafanaServer
@@ -16,10 +17,18 @@ ANALYSIS = {
 
 @pytest.fixture(params=["directly", "through Grafana"])
 async def server(request, shop):
-    """The strict server in Grafana's place; None where InfluxDB itself is asked."""
+    """The strict server in Grafana's place; None where InfluxDB itself, or a real Grafana, is asked."""
     if request.param == "directly":
         await own_source.offer_influxdb(shop)
         yield None
+        return
+    if real_grafana.GIVEN:
+        of_flux = {"flux": real_grafana.of_influxdb(shop.cluster.influx)["flux"]}
+        async with real_grafana.data_sources(of_flux) as uids:
+            source = {"uid": uids["flux"], "type": "influxdb"}
+            spec = {"url": real_grafana.GIVEN, "datasource": source, "bucket": shop.cluster.influx.bucket}
+            await own_source.offer(shop, "grafana", spec, token=real_grafana.TOKEN)
+            yield None
         return
     async with GrafanaServer(shop.cluster.influx, address=shop.cluster.address).running() as server:
         spec = {
