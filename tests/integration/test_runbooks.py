@@ -16,7 +16,8 @@ RUNBOOKS = sorted((Path(__file__).parents[2] / "controller/docs/runbooks").glob(
 
 def first_command(page: Path) -> str:
     section = page.read_text().partition("## First command")[2]
-    return re.findall(r"^```\n(.+?)^```", section, re.MULTILINE | re.DOTALL)[0]
+    found: str = re.findall(r"^```\n(.+?)^```", section, re.MULTILINE | re.DOTALL)[0]
+    return found
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
