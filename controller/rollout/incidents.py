@@ -97,9 +97,7 @@ def begin(draft: Draft, lasting: Iterable[Thing], happened: Iterable[Thing], is_
     ]
     going_on = (*kept, *new)[:MOST]
     waiting = [one for one in draft.status.incidents if not one.lasts]
-    waiting += [
-        _as_kept(draft, thing, f"{thing.topic}:{thing.revision}:{draft.status.attempts}") for thing in happened
-    ]
+    waiting += [_as_kept(draft, thing, f"{thing.topic}:{thing.revision}:{draft.status.attempts}") for thing in happened]
     fresh = [one for one in waiting if draft.now - one.since <= KEPT_S]
     fitting = fresh[max(0, len(fresh) - (MOST - len(going_on))) :]
     for one in waiting:
