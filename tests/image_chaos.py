@@ -100,7 +100,7 @@ async def suffer(plan: Plan, directory: Path, *, seconds: float) -> Aftermath:
             "processes": plan.processes, "random": plan.died, "enough": plan.deaths,
             "stall": plan.stalled, "without": plan.without,
         }  # fmt: skip
-        faults = {"ERROR_RATE": str(plan.failed), "MAX_ATTEMPTS": str(MAX_ATTEMPTS)}
+        faults = {"ALLOW_FAULTS": "true", "ERROR_RATE": str(plan.failed), "MAX_ATTEMPTS": str(MAX_ATTEMPTS)}
         begun = time.monotonic()
         async with nest(jobs, directory, chaos, **faults):
             took = await _until_done(jobs, plan.jobs, begun, seconds)

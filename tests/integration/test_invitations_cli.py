@@ -52,7 +52,7 @@ async def test_a_new_database_is_migrated_seeded_and_passes_the_smoke_test(tmp_p
 
 async def test_the_smoke_test_says_what_is_wrong(sqlite_url):
     """I32."""
-    async with serving(environment(sqlite_url, ERROR_RATE="1")) as service:
+    async with serving(environment(sqlite_url, ALLOW_FAULTS="true", ERROR_RATE="1")) as service:
         code, out, _ = await cli("smoke", "--url", str(service.client.base_url), "--json")
     checks = {each["name"]: each["wrong"] for each in lines(out)}
     assert code == 1

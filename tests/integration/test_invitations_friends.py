@@ -148,7 +148,7 @@ async def test_whatever_refuses_a_friends_request_it_is_a_page(service, method, 
 
 async def test_a_version_that_fails_shows_friends_a_page(sqlite_url):
     """I8."""
-    async with serving(environment(sqlite_url, ERROR_RATE="1")) as service:
+    async with serving(environment(sqlite_url, ALLOW_FAULTS="true", ERROR_RATE="1")) as service:
         answer = await service.client.get("/invite/APP-222222")
     assert "We cannot show your invitation now" in shown(answer, 500)
     assert answer.headers["Retry-After"]

@@ -176,7 +176,7 @@ async def test_a_page_that_says_that_the_service_fails_still_looks_like_one(brow
     url = f"sqlite:///{tmp_path / 'failing.sqlite'}"
     if fails == 500:
         await migrate(url)  # else the database is away
-    async with serving(environment(url, ERROR_RATE="1" if fails == 500 else "0")) as failing:
+    async with serving(environment(url, ALLOW_FAULTS="true", ERROR_RATE="1" if fails == 500 else "0")) as failing:
         page = await browser.new_page(
             base_url=str(failing.client.base_url), color_scheme=scheme, viewport={"width": width, "height": 800}
         )

@@ -198,6 +198,7 @@ def test_nothing_is_traced_without_an_endpoint() -> None:
     [
         ("QUEUE_URL", ""), ("BUCKET", ""), ("SLOTS", "0"), ("VISIBILITY_SECONDS", "1"), ("MAX_ATTEMPTS", "many"),
         ("WAIT_SECONDS", "21"), ("KEEP_DAYS", "7"), ("ERROR_RATE", "2"), ("UPLOADS_PREFIX", "images/in/"),
+        ("ERROR_RATE", "0.1"), ("ERRORS_ABOVE", "5"), ("EXTRA_LATENCY", "1"), ("ALLOW_FAULTS", "yes"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
@@ -257,7 +258,7 @@ def test_a_version_draws_for_trial_without_a_queue_and_says_what_failed() -> Non
     good = CliRunner().invoke(app, ["try", "--count", "2", "--json"], env=NEEDED)
     assert good.exit_code == 0, good.output
     assert [json.loads(line)["wrong"] for line in good.stdout.splitlines()] == ["", ""]
-    bad = CliRunner().invoke(app, ["try", "--count", "2"], env={**NEEDED, "ERROR_RATE": "1"})
+    bad = CliRunner().invoke(app, ["try", "--count", "2"], env={**NEEDED, "ALLOW_FAULTS": "true", "ERROR_RATE": "1"})
     assert bad.exit_code == 1
     assert "try-1  ERROR_RATE is 1" in bad.stdout
     assert "2 of 2 jobs failed" in bad.stderr

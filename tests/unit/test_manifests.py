@@ -263,6 +263,8 @@ def test_an_image_workers_release_and_settings_fit(release: dict[str, Any]) -> N
     (container,) = pod["containers"]
     entries = {entry["name"]: entry for entry in container["env"]}
     chosen = read_worker({**settings, **{name: entry.get("value", "") for name, entry in entries.items()}})
+    in_the_demo = "namespace" in release["metadata"]
+    assert (entries.get("ALLOW_FAULTS", {}).get("value") == "true") is in_the_demo
     assert pod["terminationGracePeriodSeconds"] >= chosen.jobs.capacity.drain + chosen.jobs.wait_s + 10
     assert entries["SERVICE_ID"]["value"] == "$(NAMESPACE)/$(SERVICE)"
     who = consumer({"SERVICE_ID": "media/image-worker", "REVISION": "r", "POD": "p"})
@@ -301,6 +303,13 @@ def test_the_subject_reads_the_environment_of_its_release() -> None:
         "REVISION": f"metadata.labels['{REVISION_LABEL}']",
         "POD": "metadata.name",
     }
+
+
+def test_no_manifest_for_production_lets_a_workload_fail_on_purpose() -> None:
+    files = sorted((GITOPS / "workloads").rglob("*.yaml"))
+    assert len(files) > 20
+    for file in (*files, CHECKOUT / "compose.yaml"):
+        assert not re.search(r"ALLOW_FAULTS|ERROR_RATE|ERRORS_ABOVE|_LATENCY", file.read_text()), file
 
 
 def test_a_version_is_changed_on_a_line_of_its_own() -> None:

@@ -1,5 +1,8 @@
 """How a version of a server misbehaves, for demonstrations and tests only: nothing of it happens unless asked for.
 
+The two workloads also need ALLOW_FAULTS, which no manifest for production has: one variable too many in a manifest must
+not make a service fail.
+
 Pseudo-random, independent from request to request, seeded per pod.
 
 Independent draws, not an even spread (every tenth request fails): an even spread
@@ -11,7 +14,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from workloads.common.environment import Environment
@@ -20,6 +23,7 @@ LONGEST_S = 60.0
 """No request is held longer, whatever the environment says."""
 HIGHEST_RATE = 100_000
 _WINDOW_S = 1.0
+_SWITCH = "ALLOW_FAULTS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,33 @@ def read(variables: Environment) -> Faults:
         cold_seconds=variables.number("COLD_SECONDS", 0, highest=600),
         cold_latency=variables.number("COLD_LATENCY", 0, highest=LONGEST_S),
     )
+
+
+def read_if_allowed(variables: Environment) -> Faults:
+    """Raises SettingError, also for faults without ALLOW_FAULTS."""
+    faults = read(variables)
+    check_allowed(
+        variables,
+        {
+            "ERROR_RATE": faults.error_rate,
+            "ERRORS_ABOVE": faults.errors_above,
+            "EXTRA_LATENCY": faults.extra_latency,
+            "COLD_LATENCY": faults.cold_latency,
+        },
+    )
+    return faults
+
+
+def check_allowed(variables: Environment, faults: Mapping[str, float]) -> None:
+    """`faults` by their variables. Raises SettingError for those that are not 0 where ALLOW_FAULTS is not true."""
+    switch = variables.text(_SWITCH)
+    if switch not in {"", "true"}:
+        variables.refuse(f"{_SWITCH}: {switch!r} is not true: leave it out where the service must not fail on purpose")
+    if switch == "true":
+        return
+    for name, value in faults.items():
+        if value:
+            variables.refuse(f"{name}: faults are for demonstrations and tests. There, set {_SWITCH}=true as well")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 
 from workloads.common.environment import Environment
-from workloads.common.faults import HIGHEST_RATE, Overload
+from workloads.common.faults import HIGHEST_RATE, Overload, check_allowed
 
 _LONGEST_S = 600.0
 _SPREAD = 0.3
@@ -32,11 +32,21 @@ class Faults:
 
 
 def read(variables: Environment) -> Faults:
-    return Faults(
+    """Raises SettingError, also for faults without ALLOW_FAULTS."""
+    faults = Faults(
         error_rate=variables.number("ERROR_RATE", 0, highest=1),
         errors_above=variables.whole("ERRORS_ABOVE", 0, highest=HIGHEST_RATE),
         extra_latency=variables.number("EXTRA_LATENCY", 0, highest=_LONGEST_S),
     )
+    check_allowed(
+        variables,
+        {
+            "ERROR_RATE": faults.error_rate,
+            "ERRORS_ABOVE": faults.errors_above,
+            "EXTRA_LATENCY": faults.extra_latency,
+        },
+    )
+    return faults
 
 
 class Misfortune:

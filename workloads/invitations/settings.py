@@ -188,7 +188,7 @@ def _read(variables: Environment) -> Settings:
             url=text("TELEMETRY_URL"), bucket=text("TELEMETRY_BUCKET", "metrics"), token=text("TELEMETRY_TOKEN")
         ),
         client_s=number("CLIENT_SECONDS", 0, highest=600),
-        faults=faults.read(variables),
+        faults=faults.read_if_allowed(variables),
         seed=text("SEED", f"{identity.revision}/{identity.pod}"),
     )
 

@@ -104,6 +104,7 @@ def test_the_demos_pods_read_their_settings_and_ask_no_queue():
     assert not [name for name, value in config.items() if "REGION" in value.split(".") or "example.com" in value]
     entries = {entry["name"]: entry.get("value", "") for entry in container["env"]}
     chosen = read({**config, **SECRET, "JWT_SECRET": KEY, **entries})
+    assert read({**config, **SECRET, "JWT_SECRET": KEY, **entries, "ERROR_RATE": "0.2"}).faults.error_rate == 0.2
     assert chosen.delivery is Delivery.SYNCHRONOUS
     assert chosen.provider is ProviderName.SANDBOX
     production = release("invitations")["spec"]["template"]["spec"]

@@ -43,6 +43,11 @@ def test_little_must_be_set():
         ("TRUSTED_PROXIES", "11", "TRUSTED_PROXIES: '11' is not a number between 0 and 10"),
         ("PROBE_PORT", "8080", "PROBE_PORT is 8080, as PORT is"),
         ("DAILY_LIMIT", "0", "DAILY_LIMIT: '0' is not a number between 1 and 10000"),
+        ("ERROR_RATE", "0.1", "ERROR_RATE: faults are for demonstrations and tests. There, set ALLOW_FAULTS=true"),
+        ("ERRORS_ABOVE", "5", "ERRORS_ABOVE: faults are for demonstrations"),
+        ("EXTRA_LATENCY", "1", "EXTRA_LATENCY: faults are for demonstrations"),
+        ("COLD_LATENCY", "1", "COLD_LATENCY: faults are for demonstrations"),
+        ("ALLOW_FAULTS", "yes", "ALLOW_FAULTS: 'yes' is not true"),
     ],
 )
 def test_a_wrong_setting_names_itself(name, value, says):
