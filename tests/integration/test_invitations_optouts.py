@@ -1,11 +1,15 @@
 """Who wants no messages says so, and nobody else can: neither for them nor against them."""
 
+import asyncio
+from collections import Counter
+
 import pytest
+from starlette.requests import Request
 
 from tests.invitation_service import environment, opted_out, phone, problem, serving, signed_in, stop_link
 from workloads.invitations.opening import open_database
 from workloads.invitations.postgres import Pooling
-from workloads.invitations.throttle import WINDOW_S
+from workloads.invitations.throttle import WINDOW_S, address_key
 
 pytest_plugins = ["tests.integration.invitations_fixture"]
 
@@ -67,6 +71,61 @@ async def test_codes_are_not_found_by_trying(service):
     assert 0 < int(page.headers["Retry-After"]) <= WINDOW_S
     service.watch.move(seconds=WINDOW_S)
     assert (await service.client.get(f"/invite/{code}")).status_code == 200
+
+
+async def test_guesses_that_come_at_once_are_counted_as_exactly(service):
+    """I7: all of them were let in before the first was found wrong."""
+    codes = [f"APP-{each:06d}".replace("0", "Q").replace("1", "W") for each in range(100)]
+    asked = (service.client.post(f"/api/invitations/{code}/accept", headers=signed_in("guesser")) for code in codes)
+    assert Counter(answer.status_code for answer in await asyncio.gather(*asked)) == {404: 20, 429: 80}
+    service.watch.move(seconds=WINDOW_S)
+    pages = await asyncio.gather(*(service.client.get(f"/invite/{code}") for code in codes))
+    assert Counter(page.status_code for page in pages) == {404: 20, 429: 80}
+
+
+async def test_a_friend_behind_the_address_of_a_guesser_still_sees_the_button(service, database):
+    """I21: many phones share an address."""
+    code = await invited(service)
+    for _ in range(25):
+        await service.client.get("/invite/APP-222222")
+    assert (await service.client.get(f"/invite/{code}")).status_code == 429
+    page = await service.client.get((await stop_link(database, code)).replace("/stop", ""))
+    assert (page.status_code, "Stop invitations to my number" in page.text) == (200, True)
+    for wrong in (f"/invite/{code}?o=x", "/invite/APP-222222?o=x"):
+        assert (await service.client.get(wrong)).status_code == 429
+
+
+async def test_a_secret_is_not_found_by_asking_for_the_page(sqlite_url):
+    """I21: the page with the right one has a button, so each wrong one counts."""
+    async with serving(environment(sqlite_url, TRUSTED_PROXIES="1")) as service:
+        code = await invited(service)
+        page = f"/invite/{code}"
+        answers = []
+        for each in range(30):
+            address = {"X-Forwarded-For": f"198.51.100.{each}"}
+            answers.append(await service.client.get(page, params={"o": f"{each:015d}"}, headers=address))
+        assert [answer.status_code for answer in answers] == [200] * 20 + [429] * 10
+        assert (await service.client.get(page, headers={"X-Forwarded-For": "203.0.113.1"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.7:5012", "192.0.2.7:5013", True),
+        ("[2001:db8::1]:5012", "2001:db8::2", True),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.8", False),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+    ],
+)
+def test_an_address_is_the_same_however_a_proxy_writes_it(one, other, same):
+    """I7: one who guesses must not get more tries by another port, nor use up those of all others."""
+
+    def key(entry):
+        scope = {"type": "http", "headers": [(b"x-forwarded-for", entry.encode())], "client": None}
+        return address_key(Request(scope), proxies=1)
+
+    assert (key(one) == key(other)) is same
 
 
 async def test_guesses_from_one_address_keep_nobody_at_another_from_accepting(sqlite_url):

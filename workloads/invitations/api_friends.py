@@ -41,7 +41,8 @@ async def accept(request: Request, user: Caller, code: InviteCode) -> Invitation
         case Accepted(at):
             return InvitationAccepted(inviteCode=code, acceptedAt=moment(at))
         case Refusal.UNKNOWN:
-            parts.throttle.wrong(*guesser)
+            if wait := parts.throttle.wrong(*guesser):
+                raise _too_many(wait)
             raise ProblemError(Code.NOT_FOUND, answer.value)
         case Refusal.OVER:
             raise ProblemError(Code.GONE, answer.value)
@@ -73,9 +74,7 @@ async def opt_out(request: Request, code: QueryCode, secret: Secret) -> Done:
     invitation_id = await optouts.find(parts.database, parts.privacy, code.upper(), secret)
     if invitation_id is None:
         keys = guessed(request, parts, code)
-        wait = parts.throttle.wait_s(*keys)
-        parts.throttle.wrong(*keys)
-        if wait:
+        if wait := parts.throttle.wrong(*keys):
             raise _too_many(wait)
         raise ProblemError(Code.FORBIDDEN, "secret: it is not that of this code's text message")
     if not await optouts.opt_out(parts.database, invitation_id, now=parts.clock()):

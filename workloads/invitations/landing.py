@@ -59,7 +59,8 @@ async def invited(request: Request, code: LinkedCode, o: Secret = "") -> HTMLRes
     """The page that a referral URL leads to."""
     parts = parts_of(request)
     caller = address_key(request, proxies=parts.settings.serving.proxies)
-    if wait := parts.throttle.wait_s(caller):
+    wait = parts.throttle.wait_s(caller)
+    if wait and not o:
         return _answer(parts, _too_many(wait))
     known = codes.typed(code)
     try:
@@ -67,10 +68,12 @@ async def invited(request: Request, code: LinkedCode, o: Secret = "") -> HTMLRes
     except DatabaseGoneError:
         return _answer(parts, GONE)
     if not found or known is None:
-        parts.throttle.wrong(caller)
-        return _answer(parts, UNKNOWN)
+        wait = parts.throttle.wrong(caller)
+        return _answer(parts, _too_many(wait) if wait else UNKNOWN)
     (row,) = found
     stop = f"/invite/{known}/stop?o={o}" if optouts.is_right(parts.privacy, row["invitation_id"], o) else ""
+    if o and not stop and (wait := parts.throttle.wrong(*guessed(request, parts, known))):
+        return _answer(parts, _too_many(wait))
     if row["status"] == Status.ACCEPTED:
         return _answer(parts, _ACCEPTED, stop=stop)
     if row["status"] in {Status.EXPIRED, Status.FAILED} or row["expires_at"] <= parts.clock():
@@ -96,8 +99,7 @@ async def _stop(request: Request, parts: Parts, code: str, given: str) -> View:
     invitation_id = await optouts.find(parts.database, parts.privacy, known, given) if known else None
     if invitation_id is None:
         keys = guessed(request, parts, code)
-        wait = parts.throttle.wait_s(*keys)
-        parts.throttle.wrong(*keys)
+        wait = parts.throttle.wrong(*keys)
         return _too_many(wait) if wait else _WRONG_LINK
     return _STOPPED if await optouts.opt_out(parts.database, invitation_id, now=parts.clock()) else _FORGOTTEN
 
