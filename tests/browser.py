@@ -7,8 +7,6 @@ from pathlib import Path
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
-BLOCKED = {"serious", "critical"}
-
 
 def complaints(page: Page) -> list[str]:
     """Fills with what the browser's console complains about from now on: errors, refused content, lost files."""
@@ -19,11 +17,9 @@ def complaints(page: Page) -> list[str]:
 
 
 async def barriers(page: Page) -> list[str]:
-    """What axe calls serious or critical, with the elements."""
+    """What axe finds, of whatever impact, with the elements."""
     violations = (await Axe().run(page)).response["violations"]
-    return [
-        f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in violations if each["impact"] in BLOCKED
-    ]
+    return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in violations]
 
 
 async def overflow(page: Page) -> int:

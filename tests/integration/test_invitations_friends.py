@@ -146,6 +146,12 @@ async def test_whatever_refuses_a_friends_request_it_is_a_page(service, method, 
     assert status != 405 or answer.headers["Allow"] == "GET"
 
 
+async def test_a_link_without_its_code_leads_to_a_page(service):
+    """I8: as where a phone cuts the text."""
+    for path in ("/invite", "/invite/"):
+        assert "There is no such invitation" in shown(await service.client.get(path), 404)
+
+
 async def test_a_version_that_fails_shows_friends_a_page(sqlite_url):
     """I8."""
     async with serving(environment(sqlite_url, ALLOW_FAULTS="true", ERROR_RATE="1")) as service:

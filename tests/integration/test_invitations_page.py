@@ -115,12 +115,16 @@ async def test_what_a_friend_sees_fits_each_width_and_each_reader(page, service,
     await shows("There is no such invitation")
 
 
-async def test_a_friend_who_types_a_wrong_code_too_often_is_told_until_when(page, service):
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_a_friend_who_types_a_wrong_code_too_often_is_told_until_when(page, service, width, scheme):
     """I7, I27."""
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.emulate_media(color_scheme=scheme)
     for _ in range(25):
         await page.goto("/invite/APP-333333")
     await expect(page.get_by_role("heading")).to_have_text("Too many wrong codes")
     await expect(page.locator("header p")).to_contain_text("Try again in 10 minutes.")
+    await look_at(page, f"Too many {width}")
     assert (await overflow(page), await barriers(page)) == (0, [])
     service.watch.move(days=1)
     assert (await page.goto("/invite/APP-333333")).status == 404

@@ -133,7 +133,7 @@ def _what_is_malformed(problem: RequestValidationError) -> str:
 def answer(problem: ProblemError, scope: trace.Scope) -> Response:
     """Leaves a note of it for those who count."""
     scope[_NOTE] = problem.code
-    if scope["path"].startswith(friend_page.PATHS):
+    if f"{scope['path']}/".startswith(friend_page.PATHS):  # a link may lose its end
         return friend_page.of_problem(problem.code.status, problem.headers)
     return response(problem, trace.of(scope).trace_id)
 
