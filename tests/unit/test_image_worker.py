@@ -227,6 +227,7 @@ def test_settings_have_defaults_and_the_lease_ends_before_the_visibility() -> No
     settings = read(NEEDED)
     assert settings.jobs.terms.lease < settings.jobs.rules.visibility
     assert settings.jobs.terms.lease > 2 * settings.jobs.rules.beat, "two heartbeats may fail"
+    assert settings.render.cpu_s < settings.render.whole_s < settings.jobs.rules.longest_job, "too slow is final"
     assert (settings.faults, settings.jobs.capacity.slots) == (Faults(), 2)
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import os
 import random
+import signal
 import struct
 import zlib
 
@@ -12,6 +14,7 @@ from PIL import Image, ImageCms
 
 from tests.e2e.patience import until
 from workloads.common.attempt import RefusedError
+from workloads.image_worker import settings
 from workloads.image_worker.kinds import ingest as upload
 from workloads.image_worker.kinds import kind_of, kinds
 from workloads.image_worker.kinds import render as picture
@@ -20,6 +23,8 @@ from workloads.image_worker.perceptual import distance, perceptual_hash
 from workloads.image_worker.refusal import BadJobError
 from workloads.image_worker.renderer import Limits, Renderer
 from workloads.image_worker.scans import MOST_SCANS, scans
+
+_PLACES = ("QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "JOBS_TABLE", "NEAR_TABLE", "BUCKET")
 
 
 def drawn(seed: str = "a", **more: object) -> Image.Image:
@@ -236,6 +241,36 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
 @pytest.mark.parametrize("data", [b"\xff\xd8", b"\xff\xd8\xff\xda\xff", b"\xff\xd8" + b"\xff" * 99, b"PNG", b""])
 def test_scans_are_counted_in_any_bytes(data: bytes) -> None:
     assert scans(data) <= 1
+
+
+async def test_a_job_that_hangs_without_using_the_processor_is_refused() -> None:
+    """W10, W15: as one that is over its processor time."""
+    async with Renderer(Limits(memory_mib=1536, cpu_s=60)) as renderer:
+        await renderer.render("a", {"width": 64, "height": 64})
+        [idle] = renderer._idle
+        os.kill(idle._process.pid, signal.SIGSTOP)
+        renderer._limits = Limits(memory_mib=1536, cpu_s=60, whole_s=0.5)
+        with pytest.raises(RefusedError, match=r"took longer than 0\.5 s"):
+            async with asyncio.timeout(20):
+                await renderer.render("a", {"width": 64, "height": 64})
+        assert not idle.lives
+
+
+@pytest.mark.parametrize("kind", ["photo in WebP", "16 bits in PNG", "progressive CMYK in JPEG"])
+async def test_an_image_of_48_megapixels_fits_into_the_memory_that_there_is_by_default(kind: str) -> None:
+    """W15: 50 are promised, and one in WebP was said to need more memory."""
+    size = (8000, 6000)
+    match kind:
+        case "photo in WebP":
+            data = encoded(Image.linear_gradient("L").resize(size).convert("RGB"), "WEBP", method=0)
+        case "16 bits in PNG":
+            data = encoded(Image.fromarray(np.zeros((size[1], size[0]), np.uint16)), "PNG", compress_level=1)
+        case _:
+            data = encoded(Image.new("CMYK", size, (9, 99, 0, 0)), progressive=True, subsampling=0)
+    by_default = settings.read(dict.fromkeys(_PLACES, "x")).render
+    async with Renderer(by_default) as renderer:
+        rendered = await renderer.render("a", {"kind": "ingest", "source_key": "x"}, data)
+    assert rendered.parts[0].width == 2048
 
 
 async def test_a_job_over_its_processor_time_is_refused_and_the_next_has_its_own() -> None:

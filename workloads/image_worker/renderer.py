@@ -46,10 +46,12 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of a render process: address space, and processor time for each job."""
+    """Of a render process: address space, and for each job processor time and time in all."""
 
     memory_mib: int
     cpu_s: int
+    whole_s: float = 108.0
+    """So that a job that hangs without using the processor ends, too."""
 
 
 class _Process:
@@ -138,7 +140,10 @@ class Renderer:
 
     async def _asked(self, process: _Process, request: Frame) -> Frame:
         try:
-            return await process.ask(request)
+            async with asyncio.timeout(self._limits.whole_s):
+                return await process.ask(request)
+        except TimeoutError:
+            raise RefusedError(f"took longer than {self._limits.whole_s:g} s") from None
         except FrameError as problem:
             if await process.ended() == -signal.SIGXCPU:
                 raise RefusedError(f"took longer than {self._limits.cpu_s} s of processor time") from None

@@ -10,6 +10,11 @@ from workloads.image_worker import faults
 from workloads.image_worker.faults import Faults
 from workloads.image_worker.renderer import Limits
 
+_RENDER_SHARE = 0.9
+"""Of LONGEST_JOB_SECONDS. Drawing that takes so long would take it each time, and is refused; what else is slow, such
+as S3, may be faster the next time.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -52,6 +57,7 @@ def _read(variables: Environment) -> Settings:
         render=Limits(
             memory_mib=whole("RENDER_MEMORY_MIB", 1536, lowest=256, highest=65536),
             cpu_s=whole("RENDER_CPU_SECONDS", 60, lowest=1, highest=6 * 3600),
+            whole_s=jobs.rules.longest_job * _RENDER_SHARE,
         ),
         near_bits=whole("DUPLICATE_BITS", 4, lowest=0, highest=15),
         faults=faults.read(variables),
