@@ -50,6 +50,9 @@ WHO = Identity(service="shop", revision="aaaaaaaaaa", pod="shop-1")
 NEEDED = {"QUEUE_URL": "q", "DEAD_LETTER_QUEUE_URL": "d", "JOBS_TABLE": "j", "NEAR_TABLE": "n", "BUCKET": "b"}
 
 
+_NESTED = '{{"job_id": "j", "a": {}}}'
+
+
 @pytest.mark.parametrize(
     "text", ["", "no", "[]", "{}", '{"job_id": 1}', '{"job_id": ""}', '{"job_id": "../a"}', '{"job_id": "a/b"}']
 )
@@ -59,11 +62,20 @@ def test_a_message_without_a_proper_job_id_is_a_bad_one(text: str) -> None:
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"job_id":' * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"job_id":' * 100_000,
+        _NESTED.format("[" * 200 + "]" * 200),
+        _NESTED.format('{"b":' * 900 + "1" + "}" * 900),
+    ],
+)
 def test_a_body_nested_too_deep_is_a_bad_one_and_no_defect(text: str) -> None:
     """W11"""
     with pytest.raises(BadMessageError, match="nested too deep"):
         parse(text)
+    assert parse(_NESTED.format("[" * 50 + "]" * 50)).digest
 
 
 def test_a_row_is_read_as_it_was_written() -> None:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DEEPEST = 100
+"""Objects and arrays in one another. Near Python's own limit, what is read cannot be written a few calls deeper."""
 
 
 class BadMessageError(ValueError):
@@ -39,6 +41,8 @@ def parse(text: str) -> Job:
         raise BadMessageError(f"the message is not JSON: {problem}") from None
     except RecursionError:
         raise BadMessageError(f"the message is nested too deep: {text[:40]!r}") from None
+    if _is_deeper(body, _DEEPEST):
+        raise BadMessageError(f"the message is nested too deep: {text[:40]!r}")
     if not isinstance(body, dict):
         raise BadMessageError(f"the message is JSON, but not an object: {text[:80]!r}")
     job_id = body.get("job_id")
@@ -47,3 +51,23 @@ def parse(text: str) -> Job:
             f"job_id: {job_id!r} is not an id: 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
         )
     return Job(job_id, body)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Without calling itself."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [inner for outer in layer for inner in _inside(outer) if isinstance(inner, dict | list)]
+        if not layer:
+            return False
+    return True
+
+
+def _inside(value: object) -> Iterable[object]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
