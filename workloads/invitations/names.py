@@ -17,6 +17,8 @@ _JOINT = re.compile(r"\.(?=\w)")
 _KEPT_MARKS = frozenset(" '.-")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"))
 """iPhones type the curly one; it is not of the alphabet of text messages, and makes one cost as two."""
+_VANITY = re.compile(r"(?<!\d)(?:800|833|844|855|866|877|888|900)[ .-]*[a-z][a-z .-]{4,}", re.IGNORECASE)
+"""A number in letters, of those that companies have in North America: `1-800-FLOWERS`."""
 _MOST_DIGITS = 4
 """More are a telephone number, and the sentence one to call: `Your bank 1-800-555-0199`."""
 
@@ -30,7 +32,7 @@ def clean(name: str) -> str:
     text = _HOST.sub(" ", _URL.sub(" ", text))
     text = _JOINT.sub(". ", "".join(filter(_is_kept, text)))
     text = " ".join(text.split()).strip(" '.-,")[:LONGEST].strip()
-    return text or NOBODY
+    return NOBODY if not text or _VANITY.search(text) else text
 
 
 def _is_kept(character: str) -> bool:
