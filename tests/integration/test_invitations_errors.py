@@ -177,3 +177,12 @@ async def test_a_page_that_cannot_be_is_400(service):
     for query in NO_PAGES:
         answer = await service.get(f"/api/invitations?{query}", "u1")
         assert query.split("=")[0] in problem(answer, 400, "MALFORMED_REQUEST")
+
+
+async def test_titles_are_plain_english(service):
+    """I10: what people and logs read first."""
+    refused = await service.invite("u1", "+1 415 555 0100 ext. 5")
+    assert refused.json()["title"] == "This phone number cannot be invited"
+    assert refused.json()["detail"] == "phoneNumber: remove the extension. Text messages cannot be sent to one"
+    unknown = await service.client.get("/api/invitations")
+    assert unknown.json()["title"] == "Authentication required"

@@ -247,7 +247,8 @@ async def test_refusals_say_what_to_do_and_keep_the_number(page, service):
     for given, answer in {
         "": "Enter your friend’s phone number.",
         "555 123 4567": "The number must begin with + and its country code, such as +1 for the USA.",
-        "+1 800 234 5678": "The number is a toll-free number: give a mobile one.",
+        "+1 800 234 5678": "The number is a toll-free number. Give a mobile number.",
+        "+1 415 555 0100 ext. 5": "Remove the extension. Text messages cannot be sent to one.",
     }.items():
         await invite(page, given)
         await expect(error).to_have_text(answer)
@@ -312,7 +313,7 @@ async def test_a_token_lives_in_memory_only(page):
 async def test_a_token_that_is_over_leads_back_to_signing_in(page):
     """I12, I27."""
     await arrive(page, token("expired", exp=1))
-    await expect(page.locator("#sign-in-why")).to_have_text("You are not signed in any more. Sign in again.")
+    await expect(page.locator("#sign-in-why")).to_have_text("Your sign-in has expired. Sign in again.")
     await expect(page.locator("#token")).to_be_focused()
     await expect(page.locator("#signed-in")).to_be_hidden()
 

@@ -115,7 +115,7 @@ async def test_more_than_can_be_answered_is_refused_at_once_and_probes_pass(vari
         await until(lambda: sum(each.done() for each in asked) == 15, "the rest is refused", seconds=10)
         assert (await service.client.get("/healthz")).status_code == 200
         refused = [each.result() for each in asked if each.done()]
-        assert "5 requests are under way" in problem(refused[0], 503, "UNAVAILABLE")
+        assert "5 requests are being processed" in problem(refused[0], 503, "UNAVAILABLE")
         assert {answer.headers["Retry-After"] for answer in refused} == {"2"}
         assert Counter(answer.status_code for answer in await asyncio.gather(*asked)) == {200: 5, 503: 15}
         assert (await service.client.get("/page/icon.svg")).status_code == 200, "there is room again"

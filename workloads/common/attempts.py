@@ -112,7 +112,8 @@ class Attempts:
         except BadMessageError as problem:
             self.tell(Unreadable())
             log.warning(
-                "a message names no job and is left to the redrive policy", extra={"fields": {"why": str(problem)}}
+                "the message has no valid job_id; SQS will move it to the dead letter queue",
+                extra={"fields": {"why": str(problem), "receives": message.receives}},
             )
             return
         self._observer(Stage.RECEIVED, job.job_id)

@@ -13,8 +13,8 @@ from workloads.common.job_table import JobTable
 class Redriven(StrEnum):
     SENT = "sent again"
     COMPLETED = "completed meanwhile, taken off"
-    UNREADABLE = "names no job, left"
-    TAKEN = "its id belongs to a job with another body, left"
+    UNREADABLE = "no valid job_id, left"
+    TAKEN = "its job_id belongs to a job with another body, left"
 
 
 LEFT = frozenset({Redriven.UNREADABLE, Redriven.TAKEN})

@@ -37,11 +37,11 @@ class Accepted:
 class Refusal(Enum):
     UNKNOWN = "no invitation has this code"
     OVER = "the invitation has expired, or could not be sent"
-    OWN = "this is your own invitation: it is for a friend"
+    OWN = "this is your own invitation. Only a friend can accept it"
     TAKEN = "somebody else has accepted this invitation"
-    MEMBER = "only a new user can accept an invitation: this account is older than that"
+    MEMBER = "only a new user can accept an invitation, and this account is not new"
     """It has invited somebody, or the application says so."""
-    NOT_NEW = "you have accepted another invitation before; one brings a user in"
+    NOT_NEW = "you have accepted another invitation before"
 
 
 Answer = Accepted | Refusal

@@ -106,20 +106,20 @@ async def _ask(parts: Parts, asked: Order, *, now: int) -> Invited:
         case PhoneTaken(until):
             raise ProblemError(
                 Code.DUPLICATE_INVITATION,
-                f"this number was invited a short time ago: try again after {_said(until)}",
+                f"this number was invited a short time ago. Try again after {_said(until)}",
                 {"Retry-After": _seconds(until - now)},
             )
         case QuotaUsedUp(window):
             limits = _limits(parts, window, now=now)
             raise ProblemError(
                 Code.RATE_LIMITED,
-                f"at most {parts.settings.limits.daily} invitations in 24 hours: the next one is possible after "
+                f"at most {parts.settings.limits.daily} invitations in 24 hours. Send the next one after "
                 f"{_said(window.frees_at)}",
                 {**limits, "Retry-After": limits["RateLimit-Reset"]},
             )
         case KeyOfAnother():
             raise ProblemError(
-                Code.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key: it came with another number before; take a new key"
+                Code.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key: already used with another number. Use a new key"
             )
         case _:
             assert_never(answer)
@@ -178,7 +178,7 @@ async def invitation(
     parts = parts_of(request)
     row = await listing.one(parts.database, user.id, invitation_id)
     if row is None:
-        raise ProblemError(Code.NOT_FOUND, "you have sent no such invitation")
+        raise ProblemError(Code.NOT_FOUND, "you have not sent this invitation")
     return _seen(row, parts)
 
 

@@ -76,13 +76,13 @@ async def opt_out(request: Request, code: QueryCode, secret: Secret) -> Done:
         keys = guessed(request, parts, code)
         if wait := parts.throttle.wrong(*keys):
             raise _too_many(wait)
-        raise ProblemError(Code.FORBIDDEN, "secret: it is not that of this code's text message")
+        raise ProblemError(Code.FORBIDDEN, "secret: wrong for this code. It is in the text message")
     if not await optouts.opt_out(parts.database, invitation_id, now=parts.clock()):
-        raise ProblemError(Code.GONE, "the phone of this invitation has been cleared away: reply STOP to a message")
+        raise ProblemError(Code.GONE, "the number of this invitation has been deleted. Reply STOP to a message instead")
     return Done()
 
 
 def _too_many(seconds: int) -> ProblemError:
     return ProblemError(
-        Code.TOO_MANY_ATTEMPTS, f"too many wrong codes: try again in {seconds} s", {"Retry-After": str(seconds)}
+        Code.TOO_MANY_ATTEMPTS, f"too many wrong codes. Try again in {seconds} s", {"Retry-After": str(seconds)}
     )

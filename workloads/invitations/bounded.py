@@ -34,7 +34,7 @@ class Bounded:
             await self._app(scope, receive, send)
             return
         if self._under_way >= self._at_once:
-            await _refuse(f"{self._at_once} requests are under way", scope, receive, send)
+            await _refuse(f"{self._at_once} requests are being processed", scope, receive, send)
             return
         self._under_way += 1
         try:
@@ -47,7 +47,7 @@ class Bounded:
             async with asyncio.timeout(self._wait_s):
                 await self._places.acquire()
         except TimeoutError:
-            await _refuse(f"those before it took {self._wait_s:g} s", scope, receive, send)
+            await _refuse(f"the request waited for {self._wait_s:g} s", scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)
@@ -56,5 +56,5 @@ class Bounded:
 
 
 async def _refuse(why: str, scope: Scope, receive: Receive, send: Send) -> None:
-    refusal = problems.unavailable(f"{why}; this one was not begun")
+    refusal = problems.unavailable(f"{why}. It was not processed: try again")
     await problems.answer(refusal, scope)(scope, receive, send)

@@ -52,9 +52,7 @@ def install(app: FastAPI) -> None:
     async def not_allowed(request: Request, problem: Exception) -> Response:
         """Names every method of the path; the router that refused knows those of one route."""
         methods = _methods(document(), request.url.path) or list(getattr(problem, "headers", {}).values())
-        refusal = ProblemError(
-            Code.METHOD_NOT_ALLOWED, f"it can be asked with {', '.join(methods)}", {"Allow": ", ".join(methods)}
-        )
+        refusal = ProblemError(Code.METHOD_NOT_ALLOWED, f"use {' or '.join(methods)}", {"Allow": ", ".join(methods)})
         return answer(refusal, request.scope)
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it

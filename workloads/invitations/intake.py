@@ -34,7 +34,7 @@ class Intake:
             async with asyncio.timeout(self._read_s):
                 body = await self._taken(headers, receive)
         except TimeoutError:
-            refusal = ProblemError(Code.REQUEST_TIMEOUT, f"it must arrive within {self._read_s:g} s", _CLOSE)
+            refusal = ProblemError(Code.REQUEST_TIMEOUT, f"the body must arrive within {self._read_s:g} s", _CLOSE)
         except ProblemError as problem:
             refusal = problem
         else:
@@ -64,7 +64,7 @@ class Intake:
         return b"".join(parts)
 
     def _too_large(self) -> ProblemError:
-        return ProblemError(Code.BODY_TOO_LARGE, f"a body has at most {self._body_bytes} bytes", _CLOSE)
+        return ProblemError(Code.BODY_TOO_LARGE, f"the body must be at most {self._body_bytes} bytes", _CLOSE)
 
 
 def _has_body(headers: Headers) -> bool:

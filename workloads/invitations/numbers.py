@@ -62,29 +62,29 @@ def parse(text: str, rules: Rules) -> Phone:
     except NumberParseException as problem:
         raise NumberError(_unread(written, problem)) from None
     if number.extension or _EXTENSION.search(written):
-        raise NumberError("remove the extension: text messages cannot be sent to one")
+        raise NumberError("remove the extension. Text messages cannot be sent to one")
     if any(each.isalpha() for each in written.removeprefix("tel:")):
-        raise NumberError("write the number in digits: letters are not read")
+        raise NumberError("write the number in digits, without letters")
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if _TEST.fullmatch(e164):
         return _of_test_range(e164, rules)
     if number.country_code in _SATELLITE:
         raise NumberError("numbers of satellite and worldwide networks cannot be invited")
     if not phonenumbers.is_valid_number(number):
-        raise NumberError("there is no such number: check its digits and its country code")
+        raise NumberError("there is no such number. Check its digits and its country code")
     kind = phonenumbers.number_type(number)
     if kind not in _MESSAGED:
-        raise NumberError(f"the number is {_WHAT.get(kind, 'no phone')}: give a mobile one")
+        raise NumberError(f"the number is {_WHAT.get(kind, 'no phone')}. Give a mobile number")
     region = phonenumbers.region_code_for_number(number) or "none"
     if region not in rules.regions:
         allowed = ", ".join(sorted(rules.regions))
-        raise NumberError(f"only numbers from {allowed} can be invited; this one is from {region}")
+        raise NumberError(f"only numbers from {allowed} can be invited (this one is from {region})")
     return Phone(e164, region)
 
 
 def _of_test_range(digits: str, rules: Rules) -> Phone:
     if not rules.test_range:
-        raise NumberError("there is no such number: +1555… is for tests, which this service is not set up for")
+        raise NumberError("there is no such number. +1555… is for tests, and this service does not take test numbers")
     return Phone(digits, _TEST_REGION, test_range=True)
 
 
@@ -93,10 +93,10 @@ def _unread(written: str, problem: NumberParseException) -> str:
         case NumberParseException.INVALID_COUNTRY_CODE if not written.startswith("+"):
             return "the number must begin with + and its country code, such as +1 for the USA"
         case NumberParseException.INVALID_COUNTRY_CODE:
-            return "there is no such country code: check the digits after the +"
+            return "there is no such country code. Check the digits after the +"
         case NumberParseException.TOO_LONG:
             return "the number has too many digits"
         case NumberParseException.TOO_SHORT_NSN | NumberParseException.TOO_SHORT_AFTER_IDD:
             return "the number has too few digits"
         case _:
-            return "this is not a phone number: write it in digits, with + and its country code first"
+            return "this is not a phone number. Write it in digits, with + and its country code first"

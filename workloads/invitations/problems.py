@@ -19,28 +19,30 @@ _NOTE = "invitations.problem"
 RETRY_S = 2
 """What a caller is told to wait for when something is away."""
 
+_AGAIN = "Try again. With the same Idempotency-Key nothing is done twice"
+
 
 class Code(Enum):
     """Each with its status and title. Callers branch on the name, so it never changes."""
 
-    MALFORMED_REQUEST = (400, "The request cannot be read")
+    MALFORMED_REQUEST = (400, "The request is malformed")
     UNAUTHENTICATED = (401, "Authentication required")
-    FORBIDDEN = (403, "This is not allowed")
-    NOT_FOUND = (404, "There is no such thing")
-    METHOD_NOT_ALLOWED = (405, "This cannot be done here")
+    FORBIDDEN = (403, "Not allowed")
+    NOT_FOUND = (404, "Not found")
+    METHOD_NOT_ALLOWED = (405, "Method not allowed")
     REQUEST_TIMEOUT = (408, "The request took too long to arrive")
-    DUPLICATE_INVITATION = (409, "This phone has been invited already")
-    IDEMPOTENCY_KEY_IN_USE = (409, "The same request is still under way")
+    DUPLICATE_INVITATION = (409, "This phone number has already been invited")
+    IDEMPOTENCY_KEY_IN_USE = (409, "The same request is still being processed")
     NOT_ACCEPTABLE_NOW = (409, "The invitation cannot be accepted")
     GONE = (410, "The invitation is over")
     BODY_TOO_LARGE = (413, "The request is too large")
-    UNSUPPORTED_MEDIA_TYPE = (415, "A body of this type is not read")
+    UNSUPPORTED_MEDIA_TYPE = (415, "Unsupported content type")
     INVALID_PHONE_NUMBER = (422, "This phone number cannot be invited")
     IDEMPOTENCY_KEY_REUSED = (422, "The idempotency key belongs to another request")
     RATE_LIMITED = (429, "Too many invitations in 24 hours")
     TOO_MANY_ATTEMPTS = (429, "Too many wrong codes")
-    INTERNAL_ERROR = (500, "This is a defect of the service")
-    UNAVAILABLE = (503, "The service cannot do this at the moment")
+    INTERNAL_ERROR = (500, "Internal error")
+    UNAVAILABLE = (503, "The service is unavailable")
     PROVIDER_FAILED = (503, "The message could not be sent")
 
     @property
@@ -58,7 +60,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(title="Problem", extra="forbid")
 
     type: str = Field(description="Always `about:blank`: `code` says which it is.", examples=["about:blank"])
-    title: str = Field(examples=["This phone has been invited already"])
+    title: str = Field(examples=["This phone number has already been invited"])
     status: int = Field(ge=400, le=599, examples=[409])
     detail: str = Field(description="What is wrong this time, and the way out.")
     success: bool = Field(description="Always false.", examples=[False])
@@ -110,17 +112,17 @@ def _of(problem: Exception) -> ProblemError:
             challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
             return ProblemError(Code.FORBIDDEN, str(problem), challenge)
         case BusyError():
-            return unavailable(f"{problem}; nothing was changed that a repetition would not find")
+            return unavailable(f"{problem}. {_AGAIN}")
         case DatabaseGoneError():
-            return unavailable("the database does not answer; nothing was changed that a repetition would not find")
+            return unavailable(f"the database does not answer. {_AGAIN}")
         case KeysGoneError():
             return unavailable("tokens cannot be checked: their issuer does not answer")
         case HTTPException(status_code=404):
-            return ProblemError(Code.NOT_FOUND, "see /openapi.json for what there is")
+            return ProblemError(Code.NOT_FOUND, "nothing is at this path. /openapi.json lists what there is")
         case HTTPException(status_code=400):
-            return ProblemError(Code.MALFORMED_REQUEST, "body: it cannot be read as JSON")
+            return ProblemError(Code.MALFORMED_REQUEST, "body: is not valid JSON")
         case _:
-            return ProblemError(Code.INTERNAL_ERROR, "it was logged; tell its traceId when asking for help")
+            return ProblemError(Code.INTERNAL_ERROR, "the error was logged. Quote the traceId when you ask for help")
 
 
 def _what_is_malformed(problem: RequestValidationError) -> str:

@@ -64,7 +64,7 @@ async def test_who_waits_too_long_is_refused_before_anything_was_done(work):
         await until(lambda: sum(each.done() for each in answers) == 5)
         refused = [each.result() for each in answers if each.done()]
         assert {each.status_code for each in refused} == {503}
-        assert "those before it took 0.05 s; this one was not begun" in refused[0].json()["detail"]
+        assert "waited for 0.05 s. It was not processed" in refused[0].json()["detail"]
         work.go.set()
         assert Counter([(await each).status_code for each in answers]) == {200: 3, 503: 5}
     assert work.begun == 3

@@ -14,18 +14,18 @@ const span = (seconds) => {
 };
 
 const later = ({ wait }) => (wait ? `in ${span(wait)}` : "in a moment");
-const asking = ({ traceId }) => (traceId ? ` When asking for help, tell them ${traceId}.` : "");
+const asking = ({ traceId }) => (traceId ? ` When you ask for help, quote ${traceId}.` : "");
 
 const PROBLEMS = {
   MALFORMED_REQUEST: ({ detail }) => plainly(detail),
-  UNAUTHENTICATED: () => "You are not signed in any more. Sign in again.",
+  UNAUTHENTICATED: () => "Your sign-in has expired. Sign in again.",
   FORBIDDEN: () => "Your account may not invite friends. Sign in with another one.",
-  NOT_FOUND: () => "There is nothing here any more. Reload the page.",
+  NOT_FOUND: () => "This was not found. Reload the page.",
   METHOD_NOT_ALLOWED: () => "This page is out of date. Reload it.",
   UNSUPPORTED_MEDIA_TYPE: () => "This page is out of date. Reload it.",
   REQUEST_TIMEOUT: () => "Your connection is too slow at the moment. Try again; nobody is invited twice.",
   DUPLICATE_INVITATION: (problem) => `This number was invited a short time ago, by you or somebody else. Try again ${later(problem)}, or another number.`,
-  IDEMPOTENCY_KEY_IN_USE: () => "This invitation is still being made. Try again in a moment; nobody is invited twice.",
+  IDEMPOTENCY_KEY_IN_USE: () => "This invitation is still being processed. Try again in a moment; nobody is invited twice.",
   NOT_ACCEPTABLE_NOW: () => "This invitation cannot be accepted.",
   GONE: () => "This invitation is over.",
   BODY_TOO_LARGE: () => "That is too long for a phone number. Check it.",

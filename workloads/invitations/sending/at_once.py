@@ -23,7 +23,9 @@ async def send_at_once(sender: Sender, database: Database, order: Order, invited
         case Held() | PutOff():
             raise _not_sent()
         case Ended(Status.FAILED):  # for which reason is the friend's affair
-            raise ProblemError(Code.INVALID_PHONE_NUMBER, "phoneNumber: text messages to this number are refused")
+            raise ProblemError(
+                Code.INVALID_PHONE_NUMBER, "phoneNumber: text messages to this number are refused. Invite somebody else"
+            )
 
 
 async def answer_again(database: Database, order: Order, invited: Invited) -> None:
@@ -37,10 +39,16 @@ async def answer_again(database: Database, order: Order, invited: Invited) -> No
 
 
 def key_in_use() -> ProblemError:
-    return ProblemError(Code.IDEMPOTENCY_KEY_IN_USE, "its answer is still being made: ask again", {"Retry-After": "1"})
+    return ProblemError(
+        Code.IDEMPOTENCY_KEY_IN_USE,
+        "the first request with this Idempotency-Key is still being processed. Try again in a second",
+        {"Retry-After": "1"},
+    )
 
 
 def _not_sent() -> ProblemError:
     return ProblemError(
-        Code.PROVIDER_FAILED, "nothing was sent, and nothing is left of it: try again", {"Retry-After": str(RETRY_S)}
+        Code.PROVIDER_FAILED,
+        "the message was not sent, and the invitation does not count. Try again",
+        {"Retry-After": str(RETRY_S)},
     )

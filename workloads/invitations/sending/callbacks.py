@@ -33,7 +33,7 @@ async def twilio_callback(request: Request, invitation_id: str) -> Response:
     if not told.message_id or not told.status:
         raise ProblemError(Code.MALFORMED_REQUEST, "MessageSid and MessageStatus are missing")
     if not await note(parts.database, invitation_id, told, now=parts.clock()):
-        raise ProblemError(Code.NOT_FOUND, "there is no such invitation")
+        raise ProblemError(Code.NOT_FOUND, "this invitation does not exist")
     return Response(status_code=204)
 
 
