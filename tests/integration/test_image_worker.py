@@ -25,6 +25,7 @@ from tests.frozen import frozen
 from tests.image_chaos import CHECKOUT, WORKER, Plan, nest, suffer
 from tests.image_jobs import Jobs
 from tests.integration.between import Between, Trouble
+from tests.telemetry_receivers import receiving
 from workloads.common.job_health import listening
 from workloads.common.job_row import State
 from workloads.common.stages import Stage
@@ -287,3 +288,19 @@ async def test_an_object_of_the_same_job_is_adopted_and_one_of_another_is_not_to
     with pytest.raises(TakenError, match="belongs to job 'a'"):
         await store.put("k", b"three", content_type="image/png", job_id="b", metadata={})
     assert await jobs.uploads() == {"k": 1}
+
+
+async def test_a_processs_spans_show_the_calls_and_the_drawing_of_an_attempt(jobs: Jobs) -> None:
+    """W18, W19: there were none for S3, DynamoDB and the drawing, and no trace in the worker's logs."""
+    async with receiving() as receiver:
+        async with image_worker(jobs, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url) as it:
+            await jobs.send("a")
+            await jobs.until_state(State.COMPLETED, "a")
+            await jobs.until_empty()
+        [attempt] = [span for span in receiver.spans if span.name.startswith("process ")]
+        below = {span.name for span in receiver.spans if span.parent_span_id == attempt.span_id}
+    of_dynamodb = {"DynamoDB/UpdateItem", "DynamoDB/TransactWriteItems"}
+    assert below >= {"render", "S3/PutObject", "SQS/DeleteMessage", *of_dynamodb}
+    completed = it.said("completed")
+    assert completed is not None
+    assert completed["trace_id"] == attempt.trace_id.hex()

@@ -9,7 +9,10 @@ from cfnlint.api import lint_file
 from cfnlint.decode.cfn_yaml import load
 
 from tests.invitation_service import environment
+from workloads.common.emf import EmbeddedMetrics
 from workloads.common.environment import Environment
+from workloads.common.http_metrics import Identity
+from workloads.common.job_events import Attempted, Dequeued, Ended, Result
 from workloads.common.provisioning import SPARE_RECEIVES
 from workloads.image_worker.settings import read as read_worker
 from workloads.invitations.sending.settings import sender
@@ -63,3 +66,34 @@ def test_data_outlive_the_stack_and_rows_end(folder: str) -> None:
     ends = {"AttributeName": "purge_at", "Enabled": True}
     assert [each["TimeToLiveSpecification"] for each in tables] == [ends] * len(tables), "as setup makes them"
     assert {each["DeletionPolicy"] for each in kept} == {each["UpdateReplacePolicy"] for each in kept} == {"Retain"}
+
+
+def test_the_dashboard_asks_for_metrics_that_the_worker_writes() -> None:
+    resources = template("image_worker")["Resources"]
+    widgets = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])["widgets"]
+    shown = {
+        line[1]
+        for widget in widgets
+        for own in (any(each[0] == "ImageWorker" for each in widget["properties"]["metrics"]),)
+        for line in widget["properties"]["metrics"]
+        if own
+    }
+    metrics = EmbeddedMetrics(Identity("image-worker", "r", "p"), "ImageWorker")
+    for event in (
+        Dequeued(1.0),
+        Attempted(1, first=True, result=Result.FAILED, seconds=1.0),
+        Ended("r", completed=True),
+        Ended("r", completed=False),
+    ):
+        metrics.note(event)
+    [written] = [json.loads(line) for line in metrics.lines(now_ms=0)]
+    assert shown
+    assert shown <= set(written)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_dead_letter_is_an_alarm(folder: str) -> None:
+    alarm = template(folder)["Resources"]["DeadLetterAlarm"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetters", "QueueName"]}}]
