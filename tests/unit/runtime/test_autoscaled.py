@@ -8,7 +8,7 @@ from controller.api.names import RELEASE_LABEL, REVISION_LABEL
 from controller.api.resources import RELEASES
 from tests.unit.runtime.fault_world import World, release, run
 
-STEPS = ({"weight": 20}, {"approve": {}})
+STEPS: tuple[dict[str, object], ...] = ({"weight": 20}, {"approve": {}})
 LOOK = {"analyze": {"atLeast": "10s", "atMost": "1m"}}
 
 
