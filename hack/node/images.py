@@ -27,39 +27,52 @@ _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+)
 _NOT_COPIED = {"__pycache__", ".git", ".venv"}  # caches: they change without the image changing
 _TRUST = Path("/etc/ssl/certs/ca-certificates.crt")
 
-# As in the usual Python images: `python` and `pip install` just work.
+LEFT_OUT = ("usr/share/man/", "usr/share/doc/", "usr/share/locale/")
+"""What no package brings into the base."""
+
+# As in the usual Python images: `python` and `pip install` just work. Scripts of packages compile Python's modules, and
+# would put them below a folder of this checkout.
 _BOOTSTRAP = (
+    "env",
+    "--unset=PYTHONPYCACHEPREFIX",
     "mmdebstrap",
     "--quiet",
     "--variant=minbase",
     f"--include={_PACKAGES}",
     "--aptopt=Acquire::Languages none",
-    "--dpkgopt=path-exclude=/usr/share/man/*",
-    "--dpkgopt=path-exclude=/usr/share/doc/*",
-    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    *(f"--dpkgopt=path-exclude=/{folder}*" for folder in LEFT_OUT),
     '--customize-hook=rm "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
     "bookworm",
 )
 
 
-def build(tag: str, *, dockerfile: Path, context: Path, build_args: Mapping[str, str] | None = None) -> Path:
+def build(
+    tag: str,
+    *,
+    dockerfile: Path,
+    context: Path,
+    build_args: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+) -> Path:
     """An OCI archive of the image, whose name within is `full_name(tag)`.
 
+    `cache`: where archives, base and layers are kept, instead of the user's cache: a new one has today's Debian.
     Raises TroubleError with what the build said if it fails.
     """
     _refuse_registries(dockerfile)
     arguments = {"BASE": BASE, **(build_args or {})}
     name = full_name(tag)
     digest = content_digest(dockerfile, context, arguments)
-    folder = paths.cache() / "images"
+    cache = cache or paths.cache()
+    folder = cache / "images"
     archive = folder / f"{re.sub(r'[^a-z0-9.-]+', '_', name)}.{digest[:20]}.tar"
     if archive.exists():
         return archive
     with alone("images", waiting="waiting for another process that builds an image"), Steps() as steps:
         if archive.exists():  # another process has built it meanwhile
             return archive
-        base = _base(steps)
-        with steps.step(f"image {tag}", seconds=30), _storage() as buildah:
+        base = _base(steps, cache)
+        with steps.step(f"image {tag}", seconds=30), _storage(cache) as buildah:
             if _said(buildah, "images", "--quiet", "--filter", f"reference={BASE}") == "":
                 _said(buildah, "pull", f"oci-archive:{base}")
             _build(buildah, name, dockerfile=dockerfile, context=context, arguments=arguments)
@@ -170,13 +183,13 @@ def _build(
     _said(buildah, *command, f"--file={dockerfile}", str(context))
 
 
-def _base(steps: Steps) -> Path:
-    archive = paths.cache() / "images" / f"python-base-{base_key()}.tar"
+def _base(steps: Steps, cache: Path) -> Path:
+    archive = cache / "images" / f"python-base-{base_key()}.tar"
     if not archive.exists():
         archive.parent.mkdir(parents=True, exist_ok=True)
         with (
             steps.step("base image of Debian and Python", seconds=60),
-            _storage() as buildah,
+            _storage(cache) as buildah,
             tempfile.TemporaryDirectory(dir=archive.parent) as work,
         ):
             root, image = Path(work) / "root.tar", Path(work) / "image.tar"
@@ -185,15 +198,17 @@ def _base(steps: Steps) -> Path:
             _said(buildah, "add", container, str(root), "/")
             _said(buildah, "config", "--cmd=python3", container)
             _said(buildah, "commit", "--disable-compression", container, f"oci-archive:{image}:{BASE}")
+            if _said(buildah, "images", "--quiet", "--filter", f"reference={BASE}"):
+                _said(buildah, "rmi", "--force", BASE)  # of another recipe
             image.rename(archive)
     return archive
 
 
 @contextmanager
-def _storage() -> Iterator[list[str]]:
+def _storage(cache: Path) -> Iterator[list[str]]:
     """buildah with a storage of its own, whose layers make the next build quick."""
     debian.ensure()
-    folder = paths.cache() / "buildah"
+    folder = cache / "buildah"
     folder.mkdir(parents=True, exist_ok=True)
     # It makes these although it needs neither: its networks' lock and a cache of registries' answers.
     made = [place for place in (Path("/etc/cni"), Path("/var/lib/containers")) if not place.exists()]
