@@ -257,6 +257,12 @@ def _programs() -> Iterator[Program]:
         seconds=100,
     )
     yield Program(
+        name="crane",  # pushes images of a release; a registry for tests, too
+        version="0.22.1",
+        source=GoTool(module="crane", package="github.com/google/go-containerregistry/cmd/crane"),
+        seconds=20,
+    )
+    yield Program(
         name="kubeadm",
         version=KUBERNETES,
         source=GoTool(module="kubeadm", package="k8s.io/kubernetes/cmd/kubeadm", ldflags=_STAMP),

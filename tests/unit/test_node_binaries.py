@@ -65,6 +65,7 @@ def test_wheels_are_pinned_to_the_version_named(program):
         ("gateway-api", "sigs.k8s.io/gateway-api"),
         ("kubeadm", "k8s.io/kubernetes"),
         ("kind", "sigs.k8s.io/kind"),
+        ("crane", "github.com/google/go-containerregistry"),
         ("kind-node-files", "sigs.k8s.io/kind"),
         ("gitea", "code.gitea.io/gitea"),
         ("gitea-files", "code.gitea.io/gitea"),
