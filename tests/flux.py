@@ -140,10 +140,12 @@ class Flux:
             while await self.kube.find(KUSTOMIZATIONS, self.namespace, "shop") is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
-    async def look_again(self) -> None:
-        """As `flux reconcile kustomization` does."""
-        patch = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": uuid4().hex}}}
+    async def look_again(self) -> str:
+        """As `flux reconcile kustomization` does; what its status says once that is done."""
+        wanted = uuid4().hex
+        patch = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": wanted}}}
         await self.kube.patch(KUSTOMIZATIONS, self.namespace, "shop", patch)
+        return wanted
 
     async def kustomization(self) -> dict[str, Any]:
         return await self.kube.get(KUSTOMIZATIONS, self.namespace, "shop")
