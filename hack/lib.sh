@@ -24,7 +24,7 @@ export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache" UV_COMPILE_BYTECODE=1
 [ -d .venv ] || echo "making the Python environment in .venv, once" >&2
 # Brought by a test that needs them, so that the first run of a demo does not grow.
 integration_programs=(etcd kube-apiserver kube-controller-manager kubectl gateway-api influxd gitea gitea-files
-  kustomize-controller kustomize-controller-crds argo-cd-rules helm kapacitord telegraf-node crane)
+  kustomize-controller kustomize-controller-crds argo-cd-rules argo-cd-compare helm kapacitord telegraf-node crane)
 # beside the cluster's own
 e2e_programs=(gitea gitea-files kustomize-controller kustomize-controller-crds telegraf-node)
 run() { uv run --locked --quiet "$@"; }

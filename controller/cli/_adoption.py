@@ -243,8 +243,8 @@ def _notes_on_routes(found: Found, front: str, taken: str) -> Iterator[str]:
             )
         elif keeper:
             yield (
-                f"{_ROUTE}{name} {keeper}: during a rollout its backends are not as they are there. Let these be left "
-                "alone (docs/adopting.md), or they are put back and the rollout waits."
+                f"{_ROUTE}{name} {keeper}: during a rollout its backends are not as they are there. docs/adopting.md "
+                "has the setting that Argo CD needs for that, and what comes of it without one."
             )
     for ingress in found.ingresses:
         if not _ingress_leads_to(ingress, front):

@@ -230,6 +230,12 @@ def _programs() -> Iterator[Program]:
         seconds=10,
     )
     yield Program(
+        name="argo-cd-compare",  # what it leaves out of a comparison for `managedFieldsManagers`
+        version="3.1.9",
+        source=GoTool(module="argo-cd", package=".", output="argo-cd"),
+        seconds=20,
+    )
+    yield Program(
         name="kapacitord",
         version="1.7.6",
         source=GoTool(

@@ -71,6 +71,7 @@ def test_wheels_are_pinned_to_the_version_named(program):
         ("gitea-files", "code.gitea.io/gitea"),
         ("kustomize-controller", "github.com/fluxcd/kustomize-controller"),
         ("argo-cd-rules", "github.com/argoproj/argo-cd/v3"),
+        ("argo-cd-compare", "github.com/argoproj/argo-cd/v3"),
         ("kustomize-controller-crds", "github.com/fluxcd/kustomize-controller"),
     ],
 )
