@@ -53,6 +53,11 @@ def route_refused(route: Mapping[str, Any], name: str) -> str:
     return ""
 
 
+def is_split_for(route: Mapping[str, Any], manager: str) -> bool:
+    """Whether its rules are Pointsman's now, and at rest those of this manager again, which applies them."""
+    return is_adopted(route["metadata"]) and Manager(manager, "Apply") in _managers_before(route["metadata"])
+
+
 def backends_refused(route: Mapping[str, Any], backends: ReleaseBackends) -> str:
     """Why it cannot be split between versions; empty where it can."""
     name, where = backends.name, f"HTTPRoute {route['metadata']['namespace']}/{route['metadata']['name']}"

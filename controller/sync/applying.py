@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from controller.api.names import COMMIT, FORCE
-from controller.api.resources import Resource
-from controller.kube.applying import Discovery, apply, claims_of
+from controller.api.names import COMMIT, FORCE, MANAGED_BY
+from controller.api.resources import HTTP_ROUTES, Resource
+from controller.kube.applying import Claim, Discovery, apply, claims_of
 from controller.kube.client import ConflictError, FencedError, KubeClient, KubeError
+from controller.kube.existing_routes import is_split_for
 from controller.kube.objects import Key
 from controller.sync import cluster
 from controller.sync.inventory import MANAGER, Entry, Inventory, has_replicas, state_of
@@ -28,6 +29,7 @@ _KINDS_KNOWN_FOR_S = 30.0
 _REPLICAS = ".spec.replicas"
 _HANDED_OVER = f"{MANAGER}-replicas"
 """The manager that keeps the replicas for an autoscaler: without any, the API server would make them one."""
+_SPLIT = Claim(MANAGED_BY, ".spec.rules")
 
 
 @dataclass(frozen=True)
@@ -216,9 +218,14 @@ class Applying:
             return await apply(self._kube, resource, body, manager=MANAGER, force=forced)
         except ConflictError as error:
             claims = claims_of(error)
-            others = sorted({claim.manager for claim in claims if not _may_take(claim.manager, claim.field)})
+            taken = {claim for claim in claims if not _may_take(claim.manager, claim.field)}
+            others = sorted({claim.manager for claim in taken})
             if not claims:
                 raise
+            if taken == {_SPLIT} and await self._is_split(item, resource):
+                # at rest they are ours again: then its fields are not as they were applied, and it is applied once more
+                rest = {**body, "spec": {key: value for key, value in body["spec"].items() if key != "rules"}}
+                return await apply(self._kube, resource, rest, manager=MANAGER, force=len(claims) > 1)
             if others:
                 fields = ", ".join(sorted({claim.field for claim in claims if claim.manager in others})[:5])
                 raise ConflictError(
@@ -228,6 +235,13 @@ class Applying:
                     f'{FORCE}: "true"',
                 ) from error
             return await apply(self._kube, resource, body, manager=MANAGER, force=True)
+
+    async def _is_split(self, item: Wanted, resource: Resource) -> bool:
+        """A route whose rules Pointsman has for as long as a rollout lasts. Raises KubeError."""
+        if (resource.group, resource.kind) != (HTTP_ROUTES.group, HTTP_ROUTES.kind):
+            return False
+        route = await self._kube.find(resource, item.id.namespace or None, item.id.name)
+        return route is not None and is_split_for(route, MANAGER)
 
     async def _hand_over_replicas(self, item: Wanted, resource: Resource) -> None:
         """Before they leave the manifest. Raises KubeError."""
