@@ -78,6 +78,7 @@ class ControlPlane:
         self._port = ports.apiserver or free_port()
         self.url = f"https://127.0.0.1:{self._port}"
         self.authority = Authority(self.directory / "pki")
+        self._front = Authority(self.directory / "pki" / "front-proxy")
 
     @property
     def kubeconfig(self) -> Path:
@@ -136,6 +137,7 @@ class ControlPlane:
 
     def _write_credentials(self) -> None:
         self.authority.create()
+        self._front.create()
         self.client_kubeconfig("admin", user="admin", group="system:masters")
         if self._with_controller_manager:
             self.client_kubeconfig("controller-manager", user="system:kube-controller-manager")
@@ -178,6 +180,7 @@ class ControlPlane:
             "apiserver", names=_NAMES, addresses=["127.0.0.1", _API_SERVICE, self._advertise or _NOWHERE]
         )
         kubelet = self.authority.client("apiserver-kubelet", user="apiserver-kubelet", group="system:masters")
+        front = self._front.client("front-proxy-client", user="front-proxy-client")
         accounts = self.authority.signing_key("accounts")
         command: list[str | Path] = [
             build.program("kube-apiserver"),
@@ -191,6 +194,14 @@ class ControlPlane:
             f"--tls-private-key-file={serving.key}",
             f"--kubelet-client-certificate={kubelet.certificate}",
             f"--kubelet-client-key={kubelet.key}",
+            # other API servers, such as metrics-server, know by this certificate on whose behalf they are asked
+            f"--requestheader-client-ca-file={self._front.pair.certificate}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={front.certificate}",
+            f"--proxy-client-key-file={front.key}",
             # exec and logs would otherwise look the node's name up
             "--kubelet-preferred-address-types=InternalIP",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
@@ -230,6 +241,7 @@ class ControlPlane:
             # The default of 20 requests a second makes it take 5 s to start instead of 1 s.
             "--kube-api-qps=1000",
             "--kube-api-burst=1000",
+            "--horizontal-pod-autoscaler-sync-period=5s",  # of 15 s: tests wait for it
         ]
         if self._gates:
             command.append(f"--feature-gates={self._gates}")
