@@ -154,7 +154,9 @@ class Batching:
         loop = asyncio.get_running_loop()
         try:
             await asyncio.sleep(GATHER_S)
-            answer, batch.took = await self._asked(self._common, lambda: self._sent(batch), batch.place[2], patience)
+            answer, batch.took = await self._query_in_turn(
+                self._common, lambda: self._sent(batch), batch.place[2], patience
+            )
             only = batch.queries[0].revisions
             found = shared_out(answer, batch.queries) if len(batch.queries) > 1 else {only: answer}
         except (SourceOutageError, BrokenMetricError) as error:
@@ -174,7 +176,7 @@ class Batching:
             batch.sent.set_result(None)
         return joint(batch.queries)
 
-    async def _asked(
+    async def _query_in_turn(
         self, places: OldestFirst, query: Callable[[], Query], window: Window, patience: float
     ) -> tuple[Answer, float]:
         """The answer, and the seconds it took; `query` is called when there is a place. One that hangs keeps it no
@@ -226,7 +228,7 @@ class Batching:
             batch.slow.add(query.revisions)
             return query
 
-        answer, took = await self._asked(self._alone, begun, window, PATIENCE_S)
+        answer, took = await self._query_in_turn(self._alone, begun, window, PATIENCE_S)
         if took <= PATIENCE_S:
             batch.slow.discard(query.revisions)
             batch.quick.add(query.revisions)
