@@ -10,7 +10,10 @@ _PATIENCE_S = 720.0
 FIGURES = {
     "rollback": ["all_bad_median_s", "all_bad_worst_s", "fifth_bad_median_s", "failed_requests_median"],
     "blind": ["raised", "promoted", "promoted_after_outage", "cases", "waiting_s_worst"],
-    "adopt": ["requests", "failed"],
+    "adopt": [
+        *("requests", "failed", "requests_route", "requests_replicas", "splits", "reapplied"),
+        *("split_percent_least", "split_percent_most", "inside_by_canary"),
+    ],
     "switch": [
         *("requests", "failed", "switch_s", "return_s", "service_switch_s", "service_return_s"),
         *("service_failed_by_switch", "requests_during_edits", "failed_by_edits", "failed_by_kill"),
@@ -22,7 +25,10 @@ _SOON_S = 10.0
 HOLDS = {
     "rollback": lambda found: 0 < found["all_bad_median_s"] < 60,
     "blind": lambda found: found["raised"] == found["promoted"] == found["promoted_after_outage"] == 0 < found["cases"],
-    "adopt": lambda found: found["failed"] == 0 < found["requests"],
+    "adopt": lambda found: (
+        found["failed"] == found["inside_by_canary"] == 0 < min(found["requests_route"], found["requests_replicas"])
+        and min(found["splits"], found["reapplied"]) >= 2
+    ),
     "switch": lambda found: (
         min(found["requests"], found["edits"], found["requests_at_service"], found["requests_at_service_by_switch"]) > 0
         and found["switches"] == 2
