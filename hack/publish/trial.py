@@ -22,6 +22,9 @@ failed = {}
 for name in json.loads(sys.argv[1]):
     try:
         importlib.import_module(name)
+    except ModuleNotFoundError as error:  # PIL has a part for tkinter, which the image does without
+        if (error.name or name).partition(".")[0] == name.partition(".")[0]:
+            failed[name] = f"{type(error).__name__}: {error}"
     except Exception as error:
         failed[name] = f"{type(error).__name__}: {error}"
 print(json.dumps(failed))
