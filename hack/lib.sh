@@ -26,6 +26,5 @@ export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache" UV_COMPILE_BYTECODE=1
 integration_programs=(etcd kube-apiserver kube-controller-manager kubectl gateway-api influxd gitea gitea-files
   kustomize-controller kustomize-controller-crds argo-cd-rules argo-cd-compare helm kapacitord telegraf-node crane)
 # beside the cluster's own
-e2e_programs=(gitea gitea-files kustomize-controller kustomize-controller-crds telegraf-node metrics-server keda-operator
-  keda-adapter keda-crds)
+e2e_programs=(gitea gitea-files kustomize-controller kustomize-controller-crds telegraf-node metrics-server)
 run() { uv run --locked --quiet "$@"; }
