@@ -58,9 +58,10 @@ def install(requirements: Sequence[Path], *, machine: Machine, python: str, into
     Raises TroubleError where one has no wheel for it, or none whose hash is locked.
     """
     command = [
+        *("env", "-u", "UV_COMPILE_BYTECODE"),  # which hack/lib.sh sets: another Python's byte code is of no use
         *(os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(into)),
         *("--python-version", python, "--python-platform", machine.wheels),
-        *("--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile-bytecode", "--link-mode", "copy"),
+        *("--only-binary", ":all:", "--require-hashes", "--no-deps", "--link-mode", "copy"),
     ]
     output_of([*command, *(part for file in requirements for part in ("-r", str(file)))])
     return tree.of_folder(into)
