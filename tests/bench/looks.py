@@ -32,8 +32,9 @@ NAMESPACE = "looks"
 LAG_S = 1.0
 MEASURED_S, SMALL_MEASURED_S = 60.0, 10.0
 _FRESH_S = 60.0
-"""The first half minute of a weight asks more often. It is left out, and as long again, in which a hundred Releases that
-came out together catch up; but of the small size."""
+"""The first half minute of a weight asks more often. It is left out, and as long again, in which a hundred Releases
+that came out together catch up; but of the small size.
+"""
 SMALL = (5,)
 _INTERVAL_S = 5
 _RATE = 50

@@ -66,13 +66,13 @@ async def test_servers_that_hang_keep_no_other_repository_from_its_turn(shop, ku
         second = await shop.commit("two", {"a.yaml": config_map("a", "2")})
         await shop.until_applied(second)
         assert shop.agent.controller.fetches.active >= 1
-        monkeypatch.setattr("controller.sync.fetching._ANSWER_S", 0.5)
+        monkeypatch.setattr("controller.sync.fetching._ANSWER_S", 3.0)  # which a busy machine keeps for ours
         for number in range(1, 6):
             await shop.given(name=f"hanging-{number}", url=f"https://127.0.0.1:{port}/x.git")
         third = await shop.commit("three", {"a.yaml": config_map("a", "3")})
         await shop.until_applied(third)
         status = await shop.until_reason("FetchFailed", "hanging-5")
-        assert ready(status)["message"] == "the server did not answer within 0.5 s"
+        assert ready(status)["message"] == "the server did not answer within 3 s"
     assert (await kube.get(CONFIG_MAPS, shop.namespace, "a"))["data"] == {"key": "3"}
 
 
