@@ -155,7 +155,7 @@ class Batching:
         try:
             await asyncio.sleep(GATHER_S)
             answer, batch.took = await self._query_in_turn(
-                self._common, lambda: self._sent(batch), batch.place[2], patience
+                self._common, lambda: self._to_send(batch), batch.place[2], patience
             )
             only = batch.queries[0].revisions
             found = shared_out(answer, batch.queries) if len(batch.queries) > 1 else {only: answer}
@@ -166,14 +166,15 @@ class Batching:
             else:
                 _LOG.info("a query for %d releases failed, each is asked for alone: %s", len(batch.queries), error)
         finally:
-            self._sent(batch)
+            if not batch.sent.done():  # it was closed while it waited for a place
+                self._leave_gathering(batch)
+                batch.sent.set_result(None)
             batch.answered.set_result(found)
 
-    def _sent(self, batch: _Batch) -> Query:
+    def _to_send(self, batch: _Batch) -> Query:
         self._leave_gathering(batch)
-        if not batch.sent.done():
-            batch.sent_at = asyncio.get_running_loop().time()
-            batch.sent.set_result(None)
+        batch.sent_at = asyncio.get_running_loop().time()
+        batch.sent.set_result(None)
         return joint(batch.queries)
 
     async def _query_in_turn(
