@@ -275,6 +275,17 @@ def release(
 Story = Callable[[World], Awaitable[None]]
 
 
+async def rolled_back(world: World, **spec: Any) -> None:
+    """Version 2 of Release web was at 20 %, and somebody aborted it."""
+    world.create(RELEASES, release("web", {"weight": 20}, {"approve": {}}, **spec))
+    world.start()
+    await world.until_phase("web", "Healthy", 1)
+    world.commit("web", 2)
+    await world.until_reason("web", "AwaitingApproval")
+    world.ask("web", "abort")
+    await world.until_phase("web", "RolledBack")
+
+
 def run(story: Story, weather: Weather | None = None) -> World:
     """Minutes in milliseconds: the loop's clock jumps when nothing is left to do at a moment."""
     logger = logging.getLogger("controller")

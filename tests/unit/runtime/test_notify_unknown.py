@@ -7,7 +7,7 @@ import pytest
 from controller.api.resources import CONFIG_MAPS, EVENTS, RELEASES
 from controller.effects import notify
 from controller.effects.carrier import CarriedOut
-from tests.unit.runtime.fault_world import SHOP, World, release, run
+from tests.unit.runtime.fault_world import SHOP, World, release, rolled_back, run
 
 TEXT = "- {name: team, topics: [Started, Promoted, RolledBack], webhook: {url: 'https://hooks.qa/x'}}"
 UNREADABLE = "- {name: team}"
@@ -74,13 +74,7 @@ def test_what_was_kept_is_said_to_be_lost_where_nothing_holds_up_a_deletion(got,
 def test_a_rollback_of_which_nobody_was_notified_is_said_to_be_lost_where_nothing_holds_up_a_deletion(got):
     async def story(world: World) -> None:
         world.create(CONFIG_MAPS, default(UNREADABLE))
-        world.create(RELEASES, release("web", {"weight": 20}, {"approve": {}}))
-        world.start()
-        await world.until_phase("web", "Healthy", 1)
-        world.commit("web", 2)
-        await world.until_reason("web", "AwaitingApproval")
-        world.ask("web", "abort")
-        await world.until_phase("web", "RolledBack")
+        await rolled_back(world)
         await world.until(lambda: not world.release("web")["metadata"].get("finalizers"))
         world.delete("web")
         await world.until(lambda: lost(world), 90)

@@ -4,11 +4,10 @@ import asyncio
 
 import pytest
 
-from controller.api.resources import RELEASES
 from controller.effects import git_record, git_recovery, git_report, git_rollback
 from controller.effects.carrier import CarriedOut, EffectFailedError
 from controller.ports import RouterError
-from tests.unit.runtime.fault_world import World, release, run
+from tests.unit.runtime.fault_world import World, rolled_back, run
 
 ORIGIN = {"url": "https://git.qa/team/shop.git", "path": "apps", "write": "Push", "report": "Status", "forge": "Gitea"}
 UNREADABLE = {
@@ -43,14 +42,8 @@ def git(monkeypatch):
     return git
 
 
-async def rolled_back(world: World):
-    world.create(RELEASES, release("web", {"weight": 20}, {"approve": {}}, gitOrigin=ORIGIN))
-    world.start()
-    await world.until_phase("web", "Healthy", 1)
-    world.commit("web", 2)
-    await world.until_reason("web", "AwaitingApproval")
-    world.ask("web", "abort")
-    await world.until_phase("web", "RolledBack")
+async def owes_a_rollback(world: World):
+    await rolled_back(world, gitOrigin=ORIGIN)
     assert {one["kind"] for one in world.status("web")["owed"]} >= {"git", "gitReport"}
 
 
@@ -67,7 +60,7 @@ async def back_in_git(world: World, git: Git):
 @pytest.mark.parametrize("broken", UNREADABLE)
 def test_a_spec_that_cannot_be_read_drops_no_rollback(git, broken, restarts):
     async def story(world: World) -> None:
-        await rolled_back(world)
+        await owes_a_rollback(world)
         world.patch("web", {"spec": UNREADABLE[broken]})
         await world.until_phase("web", "Invalid")
         if restarts:
@@ -81,7 +74,7 @@ def test_a_spec_that_cannot_be_read_drops_no_rollback(git, broken, restarts):
 
 def test_a_repository_that_is_gone_for_an_hour_delays_the_commit_and_nothing_else(git):
     async def story(world: World) -> None:
-        await rolled_back(world)
+        await owes_a_rollback(world)
         began = world.now()
         world.commit("web", 3)
         await world.until_reason("web", "AwaitingApproval")
@@ -100,7 +93,7 @@ def test_a_router_that_cannot_be_read_drops_no_rollback(git):
         raise RouterError("the ledger's table is gone")
 
     async def story(world: World) -> None:
-        await rolled_back(world)
+        await owes_a_rollback(world)
         await world.operators.pop().stop()
         running = world.start("b")
         await world.until(lambda: running.operator)
@@ -114,7 +107,7 @@ def test_a_router_that_cannot_be_read_drops_no_rollback(git):
 
 def test_an_origin_that_forbids_it_beside_another_fault_is_heard(git):
     async def story(world: World) -> None:
-        await rolled_back(world)
+        await owes_a_rollback(world)
         never = {**ORIGIN, "write": "Never"}
         world.patch("web", {"spec": {**UNREADABLE["a field of another part"], "gitOrigin": never}})
         await world.until_phase("web", "Invalid")
