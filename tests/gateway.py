@@ -6,10 +6,15 @@ from typing import Any
 
 from controller.api.names import RELEASE_LABEL
 from controller.api.resources import HTTP_ROUTES
-from controller.kube.client import ConflictError, KubeClient, NotFoundError
+from controller.kube.client import KubeClient, KubeError, UnavailableError
 from controller.kube.watch import Change, ChildWatch
 
 _WRITERS = 4
+_REFUSED_FOR_NOW = (
+    403,  # by admission, until an API server that was started again knows what it needs ("not yet ready")
+    404,  # gone
+    409,  # changed since
+)
 CONTROLLER = "example.com/gateway"
 
 
@@ -35,6 +40,11 @@ def is_answered(route: Mapping[str, Any]) -> bool:
     """Whether each of its present parents has said something."""
     answered = [one["parentRef"] for one in (route.get("status") or {}).get("parents") or []]
     return answered == (route["spec"].get("parentRefs") or [])
+
+
+def passes(error: KubeError) -> bool:
+    """Whether who plays a part of the cluster goes on after this answer: the next one may be another."""
+    return isinstance(error, UnavailableError) or error.status in _REFUSED_FOR_NOW
 
 
 class Gateway:
@@ -63,5 +73,10 @@ class Gateway:
             try:
                 patch = {"status": accepted(route)}
                 await self._kube.patch(HTTP_ROUTES, metadata["namespace"], metadata["name"], patch, "status")
-            except (ConflictError, NotFoundError):
-                continue  # it is written anew, or gone: an event of it follows
+            except KubeError as error:
+                if not passes(error):
+                    raise
+                if error.status in (404, 409):
+                    continue  # it is gone, or written anew: an event of it follows
+                await asyncio.sleep(0.1)
+                self._asked.put_nowait(route)

@@ -10,9 +10,9 @@ from typing import Any
 
 from controller.api.names import REVISION_LABEL
 from controller.api.resources import PODS, Resource
-from controller.kube.client import KubeClient, KubeError, UnavailableError
+from controller.kube.client import KubeClient, KubeError
 from tests.beside import beside
-from tests.gateway import Gateway
+from tests.gateway import Gateway, passes
 
 _NODES = Resource("", "v1", "nodes", "Node")
 
@@ -73,7 +73,7 @@ class Node:
                 for pod in await self._kube.list(PODS, self.namespace):
                     await self._tend(pod)
             except KubeError as error:
-                if not isinstance(error, UnavailableError) and error.status not in (404, 409):
+                if not passes(error):
                     raise
             await asyncio.sleep(0.1)
 
