@@ -27,4 +27,5 @@ integration_programs=(etcd kube-apiserver kube-controller-manager kubectl gatewa
   kustomize-controller kustomize-controller-crds argo-cd-rules argo-cd-compare helm kapacitord telegraf-node crane)
 # beside the cluster's own
 e2e_programs=(gitea gitea-files kustomize-controller kustomize-controller-crds telegraf-node metrics-server)
+keda_programs=(keda-operator keda-adapter keda-crds)
 run() { uv run --locked --quiet "$@"; }

@@ -1,13 +1,14 @@
-"""What a real autoscaler asks, as a process beside a cluster: metrics-server.
+"""Real autoscalers, as processes beside a cluster: metrics-server, and KEDA's operator and adapter.
 
-HorizontalPodAutoscalers find what it serves at the API server, which asks it by a Service whose only endpoint is
+HorizontalPodAutoscalers find what they serve at the API server, which asks them by a Service whose only endpoint is
 this machine.
 """
 
 import contextlib
 import json
+import shutil
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import httpx
 from hack.install import Kubectl
 from hack.node import build
 from hack.node.cluster import Cluster
+from hack.node.pki import Authority
 from hack.node.process import Daemon, free_port
 
 _ENDS_WITH_THE_TESTS = ("setpriv", "--pdeathsig=KILL", "--")
@@ -48,6 +50,55 @@ def metrics_server(cluster: Cluster, folder: Path, *, namespace: str) -> Iterato
         yield daemon
 
 
+@contextlib.contextmanager
+def keda(cluster: Cluster, folder: Path, *, namespace: str, environment: Mapping[str, str]) -> Iterator[Daemon]:
+    """KEDA for one namespace, as administrator: it serves external.metrics.k8s.io. `environment`: where AWS is."""
+    port, asked, health = free_port(), f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    of_operator, of_adapter = _certificates(folder / "certificates")
+    shared = {
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "WATCH_NAMESPACE": namespace,
+        "POD_NAMESPACE": namespace,
+        "KEDA_CLUSTER_OBJECT_NAMESPACE": namespace,
+    }
+    operator = Daemon(
+        name="keda-operator",
+        directory=folder,
+        command=[
+            *_ENDS_WITH_THE_TESTS,
+            build.program("keda-operator"),
+            "--leader-elect=false",
+            "--enable-prometheus-metrics=false",
+            f"--cert-dir={of_operator}",
+            f"--health-probe-bind-address={health}",
+            f"--metrics-service-bind-address={asked}",
+        ],
+        env={**shared, **environment},
+    )
+    adapter = Daemon(
+        name="keda-adapter",
+        directory=folder,
+        command=[
+            *_ENDS_WITH_THE_TESTS,
+            build.program("keda-adapter"),
+            *_serving(cluster, of_adapter, port),
+            f"--lister-kubeconfig={cluster.kubeconfig}",
+            f"--metrics-service-address={asked}",
+            f"--port={free_port()}",
+        ],
+        env=shared,
+    )
+    kubectl, definitions = Kubectl(cluster), build.program("keda-crds")
+    kubectl.apply("-f", definitions)
+    kubectl("wait", "--for=condition=Established", "-f", definitions, f"--timeout={_READY_S:.0f}s")
+    with (
+        _running(operator, f"http://{health}/readyz"),
+        _running(adapter, f"https://{cluster.address}:{port}/livez"),
+        _api(cluster, "external.metrics.k8s.io", port, namespace=namespace),
+    ):
+        yield operator
+
+
 def _serving(cluster: Cluster, certificates: Path, port: int) -> tuple[str, ...]:
     """Of any API server. It signs a certificate of its own where `certificates` has no apiserver.crt."""
     return (
@@ -57,6 +108,26 @@ def _serving(cluster: Cluster, certificates: Path, port: int) -> tuple[str, ...]
         f"--secure-port={port}",
         f"--cert-dir={certificates}",
     )
+
+
+def _certificates(folder: Path) -> tuple[Path, Path]:
+    """Folders with ca.crt, tls.crt and tls.key: KEDA's two programs know each other by them."""
+    authority = Authority(folder)
+    authority.create()
+    operator = authority.server("operator", names=["localhost"], addresses=["127.0.0.1"])
+    adapter = authority.client("adapter", user="keda-adapter")
+    made = []
+    for name, pair in (("for-operator", operator), ("for-adapter", adapter)):
+        place = folder / name
+        place.mkdir()
+        for source, target in (
+            (authority.pair.certificate, "ca.crt"),
+            (pair.certificate, "tls.crt"),
+            (pair.key, "tls.key"),
+        ):
+            shutil.copy(source, place / target)
+        made.append(place)
+    return made[0], made[1]
 
 
 @contextlib.contextmanager

@@ -230,6 +230,24 @@ def _programs() -> Iterator[Program]:
         seconds=90,
     )
     yield Program(
+        name="keda-operator",
+        version="2.18.1",
+        source=GoTool(module="keda", package="github.com/kedacore/keda/v2/cmd/operator", output="operator"),
+        seconds=300,
+    )
+    yield Program(
+        name="keda-adapter",  # whom the API server asks for external metrics
+        version="2.18.1",
+        source=GoTool(module="keda", package="github.com/kedacore/keda/v2/cmd/adapter", output="adapter"),
+        seconds=10,
+    )
+    yield Program(
+        name="keda-crds",
+        version="2.18.1",
+        source=GoFiles(module="keda", path="github.com/kedacore/keda/v2", folder="config/crd/bases"),
+        seconds=5,
+    )
+    yield Program(
         name="argo-cd-rules",  # by which it tells the health of what it knows
         version="3.1.9",
         source=GoFiles(module="argo-cd", path="github.com/argoproj/argo-cd/v3", folder="resource_customizations"),

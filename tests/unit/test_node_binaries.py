@@ -74,6 +74,9 @@ def test_wheels_are_pinned_to_the_version_named(program):
         ("argo-cd-compare", "github.com/argoproj/argo-cd/v3"),
         ("kustomize-controller-crds", "github.com/fluxcd/kustomize-controller"),
         ("metrics-server", "sigs.k8s.io/metrics-server"),
+        ("keda-operator", "github.com/kedacore/keda/v2"),
+        ("keda-adapter", "github.com/kedacore/keda/v2"),
+        ("keda-crds", "github.com/kedacore/keda/v2"),
     ],
 )
 def test_go_modules_are_pinned_to_the_version_named(name, module):
