@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from kubernetes.aio.client.rest import RESTClientObject
 
 _CONNECTIONS = 64
-LEAVE_IS_AWAITED = sys.version_info < (3, 12, 8) or (3, 13) <= sys.version_info < (3, 13, 1)
-"""By asyncio, where TLS is closed: aiohttp's `enable_cleanup_closed` ends that. https://github.com/python/cpython/pull/118960"""
 
 
 async def connection(kubeconfig: str | None) -> tuple[ApiClient, str]:
@@ -53,16 +50,13 @@ async def connection(kubeconfig: str | None) -> tuple[ApiClient, str]:
 
 
 def _rest_client(configuration: Configuration) -> RESTClientObject:
-    import aiohttp  # noqa: PLC0415 - as above
-    from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
+    from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415 - as above
+
+    from controller.kube.connector import Connector  # noqa: PLC0415 - as above
 
     class Rest(RESTClientObject):
-        """Waits for no leave of the server: a request that is given up would keep its socket for up to 30 s."""
-
-        def _create_connector(self) -> aiohttp.TCPConnector:
-            return aiohttp.TCPConnector(
-                limit=self.maxsize, ssl=self.ssl_context, enable_cleanup_closed=LEAVE_IS_AWAITED
-            )
+        def _create_connector(self) -> Connector:
+            return Connector(limit=self.maxsize, ssl=self.ssl_context)
 
     return Rest(configuration)
 

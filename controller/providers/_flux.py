@@ -22,7 +22,7 @@ from influxdb_client.client.flux_csv_parser import (
 )
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 
-from controller.kube.connection import LEAVE_IS_AWAITED
+from controller.kube.connector import Connector
 from controller.outward.transport import CheckedResolver
 from controller.ports import BrokenMetricError
 from controller.providers._rows import MAX_ROWS
@@ -107,12 +107,7 @@ class FluxClient:
 
     def _session(self, **options: Any) -> aiohttp.ClientSession:
         """With a connector of our own, since that of the library takes no resolver."""
-        connector = aiohttp.TCPConnector(
-            limit=_CONNECTIONS,
-            ssl=self._server.tls,
-            resolver=self._resolver,
-            enable_cleanup_closed=LEAVE_IS_AWAITED,
-        )
+        connector = Connector(limit=_CONNECTIONS, ssl=self._server.tls, resolver=self._resolver)
         return aiohttp.ClientSession(**{**options, "connector": connector, "cookie_jar": aiohttp.DummyCookieJar()})
 
     def _parsed(self, body: bytes) -> list[Mapping[str, object]]:

@@ -5,7 +5,9 @@ import contextlib
 import gc
 import socket
 import ssl
+import struct
 import threading
+import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -45,6 +47,7 @@ class Silent:
         self._tls.load_cert_chain(pair.certificate, pair.key)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends = threading.Event()
+        self._answered: list[ssl.SSLSocket] = []
         self.answers = threading.Semaphore(0)
         client = authority.client("admin", user="admin")
         self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -79,7 +82,14 @@ class Silent:
                     encrypted = open_ones.enter_context(self._tls.wrap_socket(connection, server_side=True))
                     encrypted.recv(65536)
                     encrypted.sendall(_HEAD)
+                    self._answered.append(encrypted)
                     self.answers.release()
+
+    def reset(self) -> None:
+        """Cuts the connection that was answered last, as the kernel does with those of a process that is killed."""
+        connection = self._answered.pop()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
 
 
 Opened = Callable[[Silent], AbstractAsyncContextManager[Call]]
@@ -155,6 +165,29 @@ def test_a_call_that_is_given_up_leaves_no_socket_to_a_server_that_takes_no_leav
 ) -> None:
     with _leaving_nothing():
         asyncio.run(_give_up(silent, opened))
+
+
+async def _give_up_as_it_is_cut(silent: Silent, opened: Opened) -> None:
+    async with opened(silent) as call:
+        for turns in range(12):
+            task = asyncio.ensure_future(call())
+            assert await asyncio.to_thread(silent.answers.acquire, timeout=10)
+            await asyncio.sleep(0.05)
+            assert not task.done()
+            silent.reset()
+            time.sleep(0.02)  # noqa: ASYNC251 - the loop finds the cut in its next turn
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("opened", [api_server, flux, by_httpx])
+def test_a_call_that_is_given_up_in_the_moment_in_which_it_is_cut_leaves_nothing(
+    silent: Silent, opened: Opened
+) -> None:
+    with _leaving_nothing():
+        asyncio.run(_give_up_as_it_is_cut(silent, opened))
 
 
 @pytest.mark.parametrize("opened", [api_server, flux, by_httpx, to_a_tenants_url])
