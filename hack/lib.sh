@@ -28,4 +28,5 @@ integration_programs=(etcd kube-apiserver kube-controller-manager kubectl gatewa
 # beside the cluster's own
 e2e_programs=(gitea gitea-files kustomize-controller kustomize-controller-crds telegraf-node metrics-server)
 keda_programs=(keda-operator keda-adapter keda-crds)
+kind_programs=(kind kind-node-files kubeadm)
 run() { uv run --locked --quiet "$@"; }
