@@ -9,14 +9,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import ClassVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
 class Steps:
-    """Several may run at once, each in a thread of its own."""
+    """Several may run at once, each in a thread of its own. Who enters while others are within joins them: a terminal
+    has one set of bars.
+    """
+
+    _joining: ClassVar = threading.Lock()
+    _within: ClassVar["Steps | None"] = None
+    _entered: ClassVar = 0
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -31,13 +37,28 @@ class Steps:
         self._end = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Steps":  # noqa: PYI034  (those that are joined)
+        with Steps._joining:
+            if Steps._within is None:
+                Steps._within = self
+                self._start()
+            Steps._entered += 1
+            return Steps._within
+
+    def __exit__(self, *_: object) -> None:
+        with Steps._joining:
+            Steps._entered -= 1
+            within = Steps._within
+            if within and not Steps._entered:
+                Steps._within = None
+                within.finish()
+
+    def _start(self) -> None:
         if self._bars:
             self._bars.start()
             self._ticker.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def finish(self) -> None:
         self._end.set()
         if self._bars:
             self._ticker.join()
