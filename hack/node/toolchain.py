@@ -1,4 +1,4 @@
-"""Runs one build command: Go modules, wheels, and the Rust library inside InfluxDB and Kapacitor."""
+"""Runs one build command: of Go modules, of wheels, and of the Rust library within InfluxDB and Kapacitor."""
 
 import os
 import re
@@ -7,14 +7,15 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import dedent
 
-from hack.node import paths
+from hack.node import libflux, paths
 from hack.node.binaries import GO, CgoTool, GoFiles, GoTool, Program, Wheel
 from hack.node.trouble import TroubleError
 
 _LOG_LINES = 30
 _GO_CACHE_LIMIT = 10 * 1024**3
+_MUCH_MEMORY = 15 * 1024**3  # 16 GiB, less what the kernel keeps
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def run(
@@ -57,24 +58,45 @@ def go_environment(*, cgo: bool = False) -> dict[str, str]:
         "GOFLAGS": "-mod=readonly",
         "GOTOOLCHAIN": "local",  # a newer toolchain would have to be downloaded
         "GOWORK": "off",
+        **collecting(_MEMORY),
     }
+
+
+def collecting(memory: int) -> dict[str, str]:
+    """Of the compiler and the linker, on a machine with so many bytes. Four may run at once."""
+    return {"GOGC": "400", "GOMEMLIMIT": str(memory // 6)} if memory >= _MUCH_MEMORY else {}
+
+
+def fetch_go(go: str, programs: Sequence[Program], *, log: Path) -> None:
+    """The modules that hold the programs' packages, which `go build` would fetch before it compiles the first."""
+    sources = _go_sources(programs)
+    command = [go, "list", "-deps", "-f", "{{if .Error}}{{.ImportPath}}{{end}}", "-tags", go_tags(sources[0])]
+    cwd = paths.NODE / "go" / sources[0].module
+    run([*command, *(s.package for s in sources)], cwd=cwd, env=go_environment(cgo=_uses_c(sources[0])), log=log)
+
+
+def go_tags(source: GoTool) -> str:
+    """With those that keep C out of the standard library: it is compiled once, for programs with C and without."""
+    return ",".join(filter(None, ("netgo", "osusergo", source.tags)))
 
 
 def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> None:
     """One `go build` for all of one module: 30 s less for Kubernetes than one after the other."""
-    sources = [program.source for program in programs if isinstance(program.source, GoTool)]
+    sources = _go_sources(programs)
     first = sources[0]
     cwd = paths.NODE / "go" / first.module
-    cgo = first.libflux or isinstance(first, CgoTool)
+    cgo = _uses_c(first)
     if cgo and shutil.which("cc") is None:
         raise TroubleError(f"building {programs[0].name} needs cc, which is not on PATH: install gcc and run it again.")
     env = go_environment(cgo=cgo)
+    if cgo:
+        env["CGO_CFLAGS"] = libflux.C_FLAGS
     if first.libflux:
-        env |= _libflux(go, name=programs[0].name, cwd=cwd, into=into, log=log)
-        env["GOCACHE"] = str(_libflux_cache(first.module))
+        build_libflux(go, programs[0], log=log)
+        env |= libflux.environment(libflux.folder(first.module), go=go)
     stamps = " ".join(dict.fromkeys(source.ldflags for source in sources if source.ldflags))
     command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {stamps}".strip()]
-    command += ["-tags", first.tags] if first.tags else []
+    command += ["-gcflags=all=-dwarf=false", "-tags", go_tags(first)]  # not written only to be stripped
     output = into / "out"
     output.mkdir()
     run([*command, "-o", f"{output}/", *(source.package for source in sources)], cwd=cwd, env=env, log=log)
@@ -82,48 +104,28 @@ def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> 
         (into / program.key()).mkdir()
         (output / (source.output or program.name)).rename(into / program.key() / program.name)
     if first.libflux:
-        shutil.rmtree(_libflux_cache(first.module))
+        shutil.rmtree(libflux.folder(first.module))
 
 
-def _libflux_cache(module: str) -> Path:
-    """Cargo's folder (1 GB) lies in the compile cache, and Go remembers its path but not its content.
+def build_libflux(go: str, program: Program, *, log: Path) -> None:
+    """All of the library, by the program that `go build` would run for it; nothing where that was done before."""
+    (source,) = _go_sources([program])
+    libflux.check(program.name)
+    cwd, place = paths.NODE / "go" / source.module, libflux.folder(source.module)
+    helper = place / "helper"
+    command = [go, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-tags", go_tags(source)]
+    run([*command, "-o", helper, "github.com/influxdata/pkg-config"], cwd=cwd, env=go_environment(), log=log)
+    libflux.write_scripts(place, helper=helper)
+    env = go_environment(cgo=True) | libflux.environment(place, go=go)
+    run([place / "pkg-config", "--cflags", "flux"], cwd=cwd, env=env, log=log)
 
-    So they live and go together: without the one the other fails to link. Each module has a version of its own.
-    """
-    return paths.cache() / f"go-build-libflux-{module}"
+
+def _go_sources(programs: Sequence[Program]) -> list[GoTool]:
+    return [program.source for program in programs if isinstance(program.source, GoTool)]
 
 
-def _libflux(go: str, *, name: str, cwd: Path, into: Path, log: Path) -> dict[str, str]:
-    for needed, package in (
-        ("cargo", "rustup, then `rustup default stable`"),
-        ("pkg-config", "pkg-config"),
-    ):
-        if shutil.which(needed) is None:
-            raise TroubleError(
-                f"building {name} needs {needed}, which is not on PATH: install {package} and run it again."
-            )
-    helper = into / "pkg-config"
-    run(
-        [go, "build", "-trimpath", "-buildvcs=false", "-o", helper, "github.com/influxdata/pkg-config"],
-        cwd=cwd,
-        env=go_environment(),
-        log=log,
-    )
-    # libflux denies warnings that compilers newer than its pinned 1.72 give.
-    wrapper = into / "rustc"
-    wrapper.write_text(
-        dedent("""\
-            #!/bin/sh
-            rustc="$1"; shift
-            exec "$rustc" "$@" --cap-lints warn
-        """)
-    )
-    wrapper.chmod(0o755)
-    return {
-        "PKG_CONFIG": str(helper),
-        "RUSTC_WRAPPER": str(wrapper),
-        "RUSTUP_TOOLCHAIN": os.environ.get("RUSTUP_TOOLCHAIN", "stable"),
-    }
+def _uses_c(source: GoTool) -> bool:
+    return source.libflux or isinstance(source, CgoTool)
 
 
 def install_wheel(program: Program, *, into: Path, log: Path) -> None:
