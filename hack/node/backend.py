@@ -36,6 +36,9 @@ class Status:
 
 
 class Backend(Protocol):
+    def check(self) -> None:
+        """Raises TroubleError where this machine cannot have such a cluster."""
+
     def up(self) -> Cluster:
         """Starts what does not run; harmless when all does."""
 

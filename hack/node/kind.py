@@ -53,10 +53,13 @@ class Kind:
             gateway=_GATEWAY,
         )
 
-    def up(self) -> Cluster:
+    def check(self) -> None:
         _check_machine()
+
+    def up(self) -> Cluster:
+        self.check()
         with CLAIM.exclusive():
-            debian.ensure()
+            debian.ensure(debian.CLUSTER_AND_BESIDE)
             self._take_machine()
             keep(NAME, self.state)
             self._choose_engine()

@@ -8,6 +8,7 @@ finds it whatever was killed before.
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -28,6 +29,7 @@ from hack.node import (
 )
 from hack.node.backend import NATIVE as NAME
 from hack.node.backend import Part, Status, keep
+from hack.node.beside import beside
 from hack.node.binaries import NATIVE
 from hack.node.claim import NATIVE as CLAIM
 from hack.node.claim import is_abandoned
@@ -85,10 +87,13 @@ class Native:
         )
 
     def up(self) -> Cluster:
-        self._check_machine()
+        self.check()
         with CLAIM.exclusive():
-            debian.ensure()  # first: what belongs to whom is asked with programs of Debian's
-            self._take_machine()
+            # A machine without Debian's programs has no cluster that could be in the way.
+            fresh = debian.missing(debian.CLUSTER_AND_BESIDE)
+            with beside(build.ensure, *NATIVE) if fresh else nullcontext():
+                debian.ensure(debian.CLUSTER_AND_BESIDE)
+                self._take_machine()  # what belongs to whom is asked with programs of Debian's
             programs = build.ensure(*NATIVE)
             self._start()
             cluster = self.hosted.described(
@@ -119,7 +124,7 @@ class Native:
             if not images.names(archive).items() <= self.containers.images().items():
                 self.containers.load(archive)
 
-    def _check_machine(self) -> None:
+    def check(self) -> None:
         if sys.platform != "linux":
             raise TroubleError("the native cluster needs Linux: run hack/cluster within a Linux machine, as root.")
         _check_root()
