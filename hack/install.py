@@ -19,9 +19,9 @@ SUBJECT, IMAGE_WORKER, INVITATIONS = (
     Path("workloads/image_worker"),
     Path("workloads/invitations"),
 )
-_OPERATOR = Path("controller")
+OPERATOR = Path("controller")
 _TAGS = {
-    _OPERATOR: "localhost/pointsman:dev",
+    OPERATOR: "localhost/pointsman:dev",
     SUBJECT: "localhost/subject:dev",
     IMAGE_WORKER: "localhost/image-worker:dev",
     INVITATIONS: "localhost/invitations:dev",
@@ -52,12 +52,17 @@ def load_images(say: Say, *folders: Path) -> list[str]:
     """Builds what has changed and loads it; answers the content name of each, by the folder of its Dockerfile."""
     say(f"building the images of {', '.join(folder.name for folder in folders)} (from the cache when nothing changed)")
     backend = choose()
-    archives = [
-        images.build(_TAGS[folder], dockerfile=CHECKOUT / folder / "Dockerfile", context=CHECKOUT) for folder in folders
-    ]
+    archives = build_images(*folders)
     for archive in archives:
         backend.load_image(archive)
     return [archive.name for archive in archives]
+
+
+def build_images(*folders: Path) -> list[Path]:
+    """Their archives, by the folder of each one's Dockerfile."""
+    return [
+        images.build(_TAGS[folder], dockerfile=CHECKOUT / folder / "Dockerfile", context=CHECKOUT) for folder in folders
+    ]
 
 
 def install(cluster: Cluster, say: Say, *workloads: Path, sync: bool = False, replicas: int = 1) -> None:
@@ -65,7 +70,7 @@ def install(cluster: Cluster, say: Say, *workloads: Path, sync: bool = False, re
 
     `sync`: `pointsman sync`, too. `replicas` of the operator: on one node, a second is lost with the first.
     """
-    built, *_ = load_images(say, _OPERATOR, *workloads)
+    built, *_ = load_images(say, OPERATOR, *workloads)
     kubectl = Kubectl(cluster)
     say("installing Pointsman from crds/ and gitops/")
     kubectl.apply("-f", CHECKOUT / "crds")

@@ -16,16 +16,17 @@ from hack.demonstration.service_story import ServiceStory
 from hack.demonstration.story import Story
 from hack.demonstration.telling import Summary, told
 from hack.demonstration.worker_story import WorkerStory
-from hack.install import IMAGE_WORKER, INVITATIONS, install
+from hack.install import IMAGE_WORKER, INVITATIONS, OPERATOR, build_images, install
 from hack.node import paths
 from hack.node.backend import BACKENDS, choose
+from hack.node.beside import beside
 from hack.node.cluster import Cluster
 from hack.node.trouble import TroubleError
 
 _EXAMPLES = """\
     examples:
-      hack/demo                        an HTTP API on PostgreSQL; everything from nothing: three minutes, and once 20
-                                       to 30 more
+      hack/demo                        an HTTP API on PostgreSQL; everything from nothing: three minutes, and once ten
+                                       to fifteen more
       hack/demo --worker               a queue worker, on SQS, DynamoDB and S3 of this machine
       hack/demo --blue-green           the API, but all of its work moves in one switch, after a preview
       hack/demo --worker --blue-green  the worker in one switch
@@ -59,8 +60,12 @@ def main() -> int:
         if arguments.down:
             choose(arguments.backend).down()
             return 0
-        cluster = choose(arguments.backend).up()
-        install(cluster, _say, IMAGE_WORKER if arguments.worker else INVITATIONS, sync=True)
+        workload = IMAGE_WORKER if arguments.worker else INVITATIONS
+        backend = choose(arguments.backend)
+        backend.check()
+        with beside(build_images, OPERATOR, workload):  # downloads and a disk, while the compiler has the cores
+            cluster = backend.up()
+        install(cluster, _say, workload, sync=True)
         story = _story(cluster, arguments)
         summary = asyncio.run(story.tell())
     except (TroubleError, KubeError) as trouble:
