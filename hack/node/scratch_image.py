@@ -3,12 +3,12 @@
 import hashlib
 import io
 import json
-import platform
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+from hack.node.architecture import architecture
+
 _PATH = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -24,7 +24,7 @@ def write(
     """Writes an archive as `docker save` makes it. `files`: by their path within. `temporary`: with a /tmp."""
     layer = _layer(files, temporary=temporary)
     config = {
-        "architecture": _MACHINES.get(platform.machine(), platform.machine()),
+        "architecture": architecture(),
         "os": "linux",
         "config": {"Entrypoint": list(entrypoint), "User": user, "Env": [_PATH]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},

@@ -1,7 +1,8 @@
 """The two kinds of machine that images are released for, by the names that each registry has for them."""
 
-import platform
 from dataclasses import dataclass
+
+from hack.node.architecture import architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,12 @@ ARM64 = Machine(
     wheels="aarch64-manylinux_2_36",
     variant="v8",
 )
-_HERE = {"x86_64": AMD64, "aarch64": ARM64, "arm64": ARM64}
+_RELEASED = {machine.architecture: machine for machine in (AMD64, ARM64)}
 
 
 def here() -> Machine:
     """This machine; KeyError on one that no image is released for."""
-    return _HERE[platform.machine()]
+    return _RELEASED[architecture()]
 
 
 def other(machine: Machine) -> Machine:

@@ -6,6 +6,7 @@ import tarfile
 import pytest
 
 from hack.node import images, scratch_image
+from hack.node.architecture import architecture
 from hack.node.trouble import TroubleError
 
 DOCKERFILE = """\
@@ -127,10 +128,18 @@ def test_an_image_of_one_program_is_whole(tmp_path):
         config = json.loads(_content(tar, manifest["Config"]))
         layer = _content(tar, manifest["Layers"][0])
     assert manifest["RepoTags"] == ["localhost/pause:1"]
+    assert config["architecture"] == architecture()
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
         assert tar.getmember(config["config"]["Entrypoint"][0].strip("/")).mode & 0o111
         assert tar.getmember("tmp").isdir()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "oci"), [("x86_64", "amd64"), ("aarch64", "arm64"), ("arm64", "arm64"), ("riscv64", "riscv64")]
+)
+def test_an_architecture_has_the_name_that_registries_know(kernel, oci):
+    assert architecture(kernel) == oci
 
 
 @pytest.mark.parametrize(
