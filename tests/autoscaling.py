@@ -18,9 +18,8 @@ from hack.install import Kubectl
 from hack.node import build
 from hack.node.cluster import Cluster
 from hack.node.pki import Authority
-from hack.node.process import Daemon, free_port
+from hack.node.process import Daemon, ending_with_starter, free_port
 
-_ENDS_WITH_THE_TESTS = ("setpriv", "--pdeathsig=KILL", "--")
 _READY_S = 60.0
 
 
@@ -32,7 +31,7 @@ def metrics_server(cluster: Cluster, folder: Path, *, namespace: str) -> Iterato
         name="metrics-server",
         directory=folder,
         command=[
-            *_ENDS_WITH_THE_TESTS,
+            *ending_with_starter(),
             build.program("metrics-server"),
             *_serving(cluster, folder / "served", port),
             f"--kubeconfig={cluster.kubeconfig}",
@@ -65,7 +64,7 @@ def keda(cluster: Cluster, folder: Path, *, namespace: str, environment: Mapping
         name="keda-operator",
         directory=folder,
         command=[
-            *_ENDS_WITH_THE_TESTS,
+            *ending_with_starter(),
             build.program("keda-operator"),
             "--leader-elect=false",
             "--enable-prometheus-metrics=false",
@@ -79,7 +78,7 @@ def keda(cluster: Cluster, folder: Path, *, namespace: str, environment: Mapping
         name="keda-adapter",
         directory=folder,
         command=[
-            *_ENDS_WITH_THE_TESTS,
+            *ending_with_starter(),
             build.program("keda-adapter"),
             *_serving(cluster, of_adapter, port),
             f"--lister-kubeconfig={cluster.kubeconfig}",

@@ -23,7 +23,7 @@ import yaml
 from controller.api.resources import CRDS, Resource
 from controller.kube.client import ConflictError, KubeClient
 from hack.node import build
-from hack.node.process import Daemon, free_port
+from hack.node.process import Daemon, ending_with_starter, free_port
 
 KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
 GIT_REPOSITORIES = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository")
@@ -60,7 +60,7 @@ def controller(kubeconfig: Path, folder: Path) -> Iterator[Running]:
         name="kustomize-controller",
         directory=folder,
         command=[
-            *("setpriv", "--pdeathsig=KILL", "--"),  # it ends with a test run that is killed
+            *ending_with_starter(),
             build.program("kustomize-controller"),
             f"--health-addr={health}",
             f"--metrics-addr=127.0.0.1:{free_port()}",

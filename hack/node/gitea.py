@@ -20,7 +20,7 @@ import httpx
 
 from hack.node import build
 from hack.node.network import SERVICE_CIDR
-from hack.node.process import Daemon, free_port, record, running, stop
+from hack.node.process import Daemon, ending_with_starter, free_port, record, running, stop
 from hack.node.trouble import TroubleError
 
 _NAME = "gitea"
@@ -246,9 +246,8 @@ SSH_CREATE_AUTHORIZED_KEYS_FILE = false"""
         return {"HOME": str(self.folder), "USER": self._user.pw_name}
 
     def _as_user(self) -> Sequence[str | Path]:
-        """It ends with who has started it, also with one that is killed."""
         user = [f"--reuid={self._user.pw_uid}", f"--regid={self._user.pw_gid}", "--clear-groups"]
-        return ["setpriv", "--pdeathsig=KILL", *(user if os.geteuid() == 0 else ()), "--"]
+        return ending_with_starter(*(user if os.geteuid() == 0 else ()))
 
 
 def _clear_left() -> None:

@@ -35,6 +35,14 @@ exec "$@"
 _RECORD = re.compile(r"pid=(\d+),started=(\d+),boot=(\S+)\n")
 
 
+def ending_with_starter(*options: str) -> tuple[str, ...]:
+    """Before a command: the kernel kills it when who has started it ends, also by being killed itself.
+
+    For what tests start; a cluster's daemons outlive the command. `options`: more of setpriv(1)'s.
+    """
+    return ("setpriv", "--pdeathsig=KILL", *options, "--")
+
+
 @dataclass(frozen=True)
 class Identity:
     pid: int

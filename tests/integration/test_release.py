@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from hack.node import build
-from hack.node.process import Daemon, free_port
+from hack.node.process import Daemon, ending_with_starter, free_port
 from hack.publish import layout
 from hack.publish.machines import ARM64
 from hack.publish.release import DOCKERFILES, labels
@@ -34,9 +34,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         name="registry",
         directory=tmp_path_factory.mktemp("registry"),
         command=[
-            "setpriv",
-            "--pdeathsig=KILL",
-            "--",
+            *ending_with_starter(),
             build.program("crane"),
             "registry",
             "serve",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hack.node.process import Daemon, Identity, free_port, gone, running, stop
+from hack.node.process import Daemon, Identity, ending_with_starter, free_port, gone, running, stop
 from hack.node.trouble import TroubleError
 
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text()
@@ -168,6 +168,40 @@ def test_daemons_do_not_see_the_callers_kubeconfig_or_proxies(directory, monkeyp
     assert "KEPT=yes" in said
     assert "KUBECONFIG" not in said
     assert "PROXY" not in said
+
+
+STARTER = """\
+import sys, time
+from pathlib import Path
+from hack.node.process import Daemon, ending_with_starter
+for name, before in (("bound", ending_with_starter()), ("free", ())):
+    Daemon(name=name, command=[*before, "sleep", "60"], directory=Path(sys.argv[1])).start()
+time.sleep(60)
+"""
+
+
+def test_a_daemon_that_ends_with_its_starter_ends_also_where_that_is_killed(directory):
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, directory])
+    bound, free = (sleeper(directory, name=name) for name in ("bound", "free"))
+    try:
+        for daemon in (bound, free):
+            daemon.wait_until(lambda daemon=daemon: _command(daemon)[-2:] == ["sleep", "60"], seconds=20)
+        identity = bound.identity()
+    finally:
+        starter.kill()
+        starter.wait()
+    assert gone(identity, seconds=5)
+    assert free.identity()
+
+
+def _command(daemon):
+    """Of the process that has its record, once that runs the program itself."""
+    identity = daemon.identity()
+    return Path(f"/proc/{identity.pid}/cmdline").read_text().split("\0")[:-1] if identity else []
+
+
+def test_options_of_the_user_stand_before_the_program():
+    assert ending_with_starter("--reuid=7") == ("setpriv", "--pdeathsig=KILL", "--reuid=7", "--")
 
 
 def test_stopping_what_never_ran_is_fine(directory):
