@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from hack.publish import wheels
 from hack.publish.packages import Package
 
 
@@ -17,10 +18,14 @@ def sbom(
     version: str,
     architecture: str,
     requirements: Sequence[Path],
+    installed: Collection[tuple[str, str]],
     debian: Sequence[Package] = (),
     debian_version: str = "",
 ) -> dict[str, Any]:
-    """The same bytes for the same packages: no time and no random number is in it."""
+    """The same bytes for the same packages: no time and no random number is in it.
+
+    `installed`: those of the image, by `wheels.key`. `requirements` lock others, for another Python or system.
+    """
     said = subprocess.run(
         [
             *(sys.executable, "-m", "cyclonedx_py", "requirements", "-"),
@@ -38,12 +43,15 @@ def sbom(
         "licenses": [{"license": {"id": "Apache-2.0"}}],
         "properties": [{"name": "architecture", "value": architecture}],
     }
-    document["components"] += [_of_debian(package, debian_version) for package in debian]
+    listed = [each for each in document["components"] if wheels.key(each["name"], each["version"]) in installed]
+    left_out = {each["bom-ref"] for each in document["components"]} - {each["bom-ref"] for each in listed}
+    document["components"] = listed + [_of_debian(package, debian_version) for package in debian]
     described = document["metadata"]["component"]["bom-ref"]
-    document.setdefault("dependencies", []).insert(
-        0, {"ref": described, "dependsOn": [each["bom-ref"] for each in document["components"]]}
-    )
-    document["dependencies"] += [{"ref": _url(package, debian_version)} for package in debian]
+    document["dependencies"] = [
+        {"ref": described, "dependsOn": [each["bom-ref"] for each in document["components"]]},
+        *(each for each in document.get("dependencies", ()) if each["ref"] not in left_out),
+        *({"ref": _url(package, debian_version)} for package in debian),
+    ]
     return document
 
 

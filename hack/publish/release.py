@@ -124,6 +124,7 @@ class Release:
             version=self._version,
             architecture=architecture,
             requirements=requirements(DOCKERFILES[name]),
+            installed={one.key for one in wheels.distributions(files)},
             debian=packages.installed(files),
             debian_version=_debian_version(files),
         )

@@ -20,6 +20,11 @@ _INFO = ".dist-info"
 _SITE = "site-packages"
 
 
+def key(name: str, version: str) -> tuple[str, str]:
+    """Name and version of a distribution, however the name is spelled."""
+    return name.lower().replace("-", "_").replace(".", "_"), version
+
+
 @dataclass(frozen=True)
 class Distribution:
     """A Python distribution that is installed in an image."""
@@ -31,9 +36,9 @@ class Distribution:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Name and version."""
+        """As `key` has it."""
         name, _, version = posixpath.basename(self.folder).removesuffix(_INFO).rpartition("-")
-        return name.lower().replace("-", "_").replace(".", "_"), version
+        return key(name, version)
 
     def compiled(self) -> bool:
         return any(line.startswith("Tag:") and not line.endswith("-any") for line in self.text.splitlines())
