@@ -38,8 +38,9 @@ class Picture:
 _KEPT = (
     "phase", "stableRevision", "canaryRevision", "previousStable", "attempt", "step", "steps", "weight", "progress",
     "judged", "rejected", "lastRollback", "handledActions", "queuedRevisions", "unproven", "analysisRun", "canarySince",
-    "approvedBy", "pausedBy", "selector",
+    "approvedBy", "pausedBy",
 )  # fmt: skip
+"""Without `selector`: autoscalers count the pods of all versions that share the work, and in 0.1.0 stable's alone."""
 
 
 class Upgrade:
