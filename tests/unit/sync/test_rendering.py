@@ -92,7 +92,7 @@ async def test_a_file_that_is_too_long_is_a_sentence_and_keeps_no_other(origin):
 
 
 async def test_a_file_larger_than_all_memory_is_a_sentence_and_keeps_no_other(origin):
-    """4 GiB of zeros, which take little on the way."""
+    """Zeros, which take little on the way."""
     origin.commit("one", {"a.yaml": config_map("a")})
     head = "commit refs/heads/main\ncommitter a <a@shop.qa> 0 +0000\ndata 0\nfrom refs/heads/main^0\n"
     git(origin.bare, "fast-import", "--quiet", said=f"{head}M 100644 {zeros.put(origin.bare)} huge.yaml\n")

@@ -1,6 +1,7 @@
-"""A file of 4 GiB of zeros in a repository, within a second and in 4 MiB: git would hash and pack it for a minute.
+"""A file of 384 MiB of zeros in a repository, at once and in half a MiB: git would hash and pack it for seconds.
 
-Whoever fetches it has all of it to unpack and to hash.
+Whoever fetches it has all of it to unpack and to hash. It is larger than all addresses that our git may have, and
+smaller than what git by itself, without our setting for it, would not take into memory whole.
 """
 
 import hashlib
@@ -8,8 +9,8 @@ import struct
 import zlib
 from pathlib import Path
 
-SIZE = 4 << 30
-NAME = "451971a31ea5a207a10b391df2d5949910133565"
+SIZE = 384 << 20
+NAME = "3870db6038ba4af73ac4a66f97ab18f10deb7829"
 """Its hash, which git checks as it fetches."""
 _BLOCK = 1 << 24
 _BLOB = 3
