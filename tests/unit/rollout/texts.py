@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any
 
 from controller.rollout.converge import Decision
@@ -59,14 +61,17 @@ def texts_steer_nothing(seen: Observation, now: float, decision: Decision) -> No
 
 
 def _scrub(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        kept = ("reason",) if isinstance(value, TYPED) else ()
+    """What holds no text is given back as it is: it is shared by most decisions, and most of what is looked at."""
+    kind = type(value)
+    names = _names_of(kind)
+    if names is not None:
         changes = {}
-        for one in fields(value):
-            inner = getattr(value, one.name)
-            is_text = one.name in TEXTS and one.name not in kept and isinstance(inner, str)
-            changes[one.name] = (inner and "another text") if is_text else _scrub(inner)
-        return replace(value, **changes)
+        for name, is_text in names:
+            before = getattr(value, name)
+            after = (before and "another text") if is_text and isinstance(before, str) else _scrub(before)
+            if after is not before:
+                changes[name] = after
+        return replace(value, **changes) if changes else value
     if isinstance(value, Mapping):
         # a notice, as it is owed, holds the texts of what it is about
         return {
@@ -74,5 +79,15 @@ def _scrub(value: Any) -> Any:
             for key, inner in value.items()
         }
     if isinstance(value, tuple):
-        return tuple(_scrub(inner) for inner in value)
+        found = [_scrub(inner) for inner in value]
+        return tuple(found) if any(map(operator.is_not, found, value)) else value
     return value
+
+
+@cache
+def _names_of(kind: type) -> tuple[tuple[str, bool], ...] | None:
+    """Of the fields of a dataclass, and whether each is a text; None: it is no dataclass."""
+    if not is_dataclass(kind):
+        return None
+    kept = ("reason",) if issubclass(kind, TYPED) else ()
+    return tuple((one.name, one.name in TEXTS and one.name not in kept) for one in fields(kind))
