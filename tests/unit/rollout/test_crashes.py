@@ -198,7 +198,7 @@ LIVES: dict[str, tuple[Given, Callable[[World], None]]] = {
 
 
 def _live(given: Given, life: Callable[[World], None], crash: tuple[int, int] | None) -> World:
-    world = World().given(given)
+    world = World(checked=crash is None).given(given)  # up to its crash a life is the calm one, of which all is checked
     world.crash_at = crash
     life(world)
     assert world.crash_at is None or crash is None, "the life has not come to that decision"

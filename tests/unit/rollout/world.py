@@ -60,6 +60,7 @@ class World(Looking):
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """Each decision that did something, and the places in it where the operator can stop."""
     checked: bool = True
+    """False: nothing is held of its decisions, until one of them is cut off by a crash."""
     disaster: Disaster | None = None
     """What provisional counts say of the canary under way."""
     configuration: str = ""
@@ -278,6 +279,7 @@ class World(Looking):
     def _crash(self, done: int) -> None:
         if self.crash_at == (self.decisions, done):
             self.crash_at, self.router_took_weights = None, False
+            self.checked = True
             raise CrashError
 
     def _carry_out(self, action: Action, seen: Observation) -> None:
