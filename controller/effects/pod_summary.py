@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from controller.api.pod_evidence import MOST_BYTES
@@ -73,11 +74,11 @@ def evidence(
     found: dict[str, Any] = {
         "at": at,
         "pods": len(pods),
-        "exits": [exit_ for pod in pods for exit_ in _exits(pod)][:_MOST_EXITS],
+        "exits": list(islice(chain.from_iterable(map(_exits, pods)), _MOST_EXITS)),
         "events": _events(events),
         "errors": _top_errors(line for log in lines.values() for line in log),
         "logs": [_kept(log, said) for log, said in lines.items() if said],
-        "notKept": [printable(masked(note))[:_MOST_SENTENCE] for note in (*not_kept, *empty)][:_MOST_NOTES],
+        "notKept": [printable(masked(note))[:_MOST_SENTENCE] for note in islice(chain(not_kept, empty), _MOST_NOTES)],
     }
     return {name: value for name, value in _bounded(found).items() if value not in ([], "")}
 
