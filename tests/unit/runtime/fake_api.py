@@ -146,10 +146,11 @@ class FakeApi:
         return found
 
     def _list(self, place: Place, query: Mapping[str, str]) -> Object:
+        selector = query.get("labelSelector", "")
         wanted = [
             (key, item)
-            for key, item in sorted(self._objects.get(place.collection, {}).items())
-            if place.namespace in (None, key[0]) and selects(query.get("labelSelector", ""), item)
+            for key, item in self._may_select(place.collection, selector)
+            if place.namespace in (None, key[0]) and selects(selector, item)
         ]
         version, after = self.version, ("", "")
         if "continue" in query:
@@ -163,6 +164,13 @@ class FakeApi:
         if len(page) < len(rest):
             metadata["continue"] = json.dumps([version, *page[-1][0]])
         return {"metadata": metadata, "items": [item for _, item in page]}
+
+    def _may_select(self, collection: str, selector: str) -> list[tuple[tuple[str, str], Object]]:
+        """In the order of a list. Of hundreds of Releases each asks for its own objects alone."""
+        known = self._objects.get(collection, {})
+        name, _, value = selector.partition(",")[0].partition("=")
+        keys = self._of_release.get((collection, value), {}) if name == RELEASE_LABEL and value else known
+        return [(key, known[key]) for key in sorted(keys) if key in known]
 
     def _create(self, place: Place, body: Object) -> Object:
         metadata = {**body["metadata"], "namespace": place.namespace} if place.namespace else dict(body["metadata"])
