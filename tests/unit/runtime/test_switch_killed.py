@@ -31,7 +31,7 @@ class KilledAt(Weather):
     async def serve(self, request: Request, execute: Callable[[], Answer]) -> Answer:
         if request.client == "a" and self.died:
             await asyncio.Event().wait()
-        if request.client == "a" and self.begun and request.place.collection not in _NONE_OF_IT:
+        if request.client == "a" and self.begun and self._counts(request):
             self.asked += 1
             if self.asked == self.at:
                 self.died = str(request)
@@ -39,6 +39,10 @@ class KilledAt(Weather):
                     execute()
                 await asyncio.Event().wait()
         return execute()
+
+    def _counts(self, request: Request) -> bool:
+        """What is read leaves nothing behind, whether it is carried out or not: before is enough."""
+        return (request.is_write or not self.carried_out) and request.place.collection not in _NONE_OF_IT
 
 
 def nothing_is_lost(world: World) -> None:
