@@ -86,6 +86,21 @@ def test_go_modules_are_pinned_to_the_version_named(name, module):
     assert re.search(rf"{re.escape(module)} v{re.escape(program.version)}( |$)", pins, re.MULTILINE)
 
 
+def test_coredns_is_made_of_the_packages_of_kubernetes():
+    """Of another version each would be compiled twice."""
+
+    def pins(module):
+        text = (paths.NODE / "go" / module / "go.mod").read_text()
+        return dict(re.findall(r"^\t(\S+) (v\S+)(?: // indirect)?$", text.partition("exclude (")[0], re.MULTILINE))
+
+    kubernetes, coredns = pins("kubernetes"), pins("coredns")
+    beneath = ("k8s.io/", "sigs.k8s.io/", "github.com/go-openapi/", "go.yaml.in/", "google.golang.org/protobuf")
+    beneath += tuple(f"golang.org/x/{name}" for name in ("net", "oauth2", "sys", "term", "text", "time"))
+    both = {name for name in coredns.keys() & kubernetes.keys() if name.startswith(beneath)}
+    assert {"k8s.io/api", "k8s.io/client-go", "golang.org/x/net"} <= both
+    assert {name: coredns[name] for name in both} == {name: kubernetes[name] for name in both}
+
+
 def test_a_program_is_cached_once_it_is_in_its_place(elsewhere):
     program = PROGRAMS["etcd"]
     assert cached(program) is None
