@@ -62,7 +62,7 @@ def texts_steer_nothing(seen: Observation, now: float, decision: Decision) -> No
 
 def _scrub(value: Any) -> Any:
     """What holds no text is given back as it is: it is shared by most decisions, and most of what is looked at."""
-    kind = type(value)
+    kind: Any = type(value)  # a type is hashable, which mypy does not know
     names = _names_of(kind)
     if names is not None:
         changes = {}
