@@ -10,7 +10,8 @@ from tests.unit.runtime.fake_api import Object
 from tests.unit.runtime.fault_world import SHOP, World, release, run
 from tests.unit.runtime.hanging import HANGS, TwoSources, passes_wait_for_answers
 
-MANY = 300
+MANY, SOON_S = 150, 0.5
+"""With 300 Releases an abort may take a second. Here it is half of both, and a third of the CPU."""
 STEPS: tuple[Object, ...] = ({"weight": 20, "analyze": {"atLeast": "60s", "atMost": "10m"}}, {"weight": 50})
 
 
@@ -106,8 +107,8 @@ def seconds_beside(count: int, *, hang: bool) -> dict[str, float]:
 @pytest.mark.parametrize("count", [2, MANY])
 def test_a_source_that_hangs_delays_nothing_but_what_it_is_asked_for(count):
     took, alone = seconds_beside(count, hang=True), seconds_beside(2, hang=False)
-    assert took["abort"] <= 1.0
-    assert took["endpoints"] <= 1.0
+    assert took["abort"] <= SOON_S
+    assert took["endpoints"] <= SOON_S
     assert took["canary"] <= 1.2 * alone["canary"], "a Release without metrics"
     assert took["rollback"] <= 1.2 * alone["rollback"], "a Release on another source"
 
