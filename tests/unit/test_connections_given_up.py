@@ -14,12 +14,14 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
 from controller.api.resources import CONFIG_MAPS
 from controller.effects.posting import post
 from controller.kube.client import KubeClient
+from controller.kube.connector import LEAVE_IS_AWAITED, Connector
 from controller.outward.addresses import Addresses
 from controller.outward.tls import tls_of
 from controller.providers._flux import FluxClient
@@ -188,6 +190,29 @@ def test_a_call_that_is_given_up_in_the_moment_in_which_it_is_cut_leaves_nothing
 ) -> None:
     with _leaving_nothing():
         asyncio.run(_give_up_as_it_is_cut(silent, opened))
+
+
+class Closed(asyncio.Transport):
+    """One that was given up; `lost`: and cut in the same moment."""
+
+    def __init__(self, *, lost: bool) -> None:
+        super().__init__()
+        self._lost = lost
+        self.is_aborted = False
+
+    def abort(self) -> None:
+        if self._lost:
+            raise AttributeError("'NoneType' object has no attribute '_abort'")
+        self.is_aborted = True
+
+
+async def test_what_cannot_be_aborted_keeps_no_other_connection() -> None:
+    async with aiohttp.ClientSession(connector=Connector()) as session:
+        other = Closed(lost=False)
+        connector: Any = session.connector
+        connector._cleanup_closed_transports += [Closed(lost=LEAVE_IS_AWAITED), other]
+        connector._cleanup_closed()
+        assert other.is_aborted
 
 
 @pytest.mark.parametrize("opened", [api_server, flux, by_httpx, to_a_tenants_url])
