@@ -25,8 +25,8 @@ from hack.node.trouble import TroubleError
 
 _EXAMPLES = """\
     examples:
-      hack/demo                        an HTTP API on PostgreSQL; everything from nothing: three minutes, and once ten
-                                       to fifteen more
+      hack/demo                        an HTTP API on PostgreSQL; everything from nothing: three minutes, and once
+                                       12 more to build it
       hack/demo --worker               a queue worker, on SQS, DynamoDB and S3 of this machine
       hack/demo --blue-green           the API, but all of its work moves in one switch, after a preview
       hack/demo --worker --blue-green  the worker in one switch

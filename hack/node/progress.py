@@ -34,6 +34,7 @@ class Steps:
         )
         self._bars = Progress(*columns, console=console) if console.is_terminal else None
         self._running: dict[TaskID, float] = {}
+        self._changing = threading.Lock()
         self._end = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
@@ -66,8 +67,9 @@ class Steps:
 
     def _tick(self) -> None:
         while self._bars and not self._end.wait(0.5):
-            for task, since in list(self._running.items()):
-                self._bars.update(task, completed=time.monotonic() - since)
+            with self._changing:
+                for task, since in self._running.items():
+                    self._bars.update(task, completed=time.monotonic() - since)
 
     def say(self, sentence: str) -> None:
         if self._bars:
@@ -80,16 +82,18 @@ class Steps:
         began = time.monotonic()
         task = None
         if self._bars:
-            task = self._bars.add_task(name, total=seconds, estimate=duration(seconds))
-            self._running[task] = began
+            with self._changing:
+                task = self._bars.add_task(name, total=seconds, estimate=duration(seconds))
+                self._running[task] = began
         else:
             self.say(f"{name} … (about {duration(seconds)})")
         try:
             yield
         finally:
             if self._bars and task is not None:
-                del self._running[task]
-                self._bars.remove_task(task)
+                with self._changing:
+                    del self._running[task]
+                    self._bars.remove_task(task)
         self.say(f"{name}: done in {duration(time.monotonic() - began)}")
 
 

@@ -14,8 +14,8 @@ from hack.node.trouble import TroubleError
 
 _LOG_LINES = 30
 _GO_CACHE_LIMIT = 10 * 1024**3
-_MUCH_MEMORY = 15 * 1024**3  # 16 GiB, less what the kernel keeps
-_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+_COMPILERS = 2 * (os.cpu_count() or 2)  # of two builds at once
+_MUCH_MEMORY = 5 * 1024**3 // 2
 
 
 def run(
@@ -58,13 +58,23 @@ def go_environment(*, cgo: bool = False) -> dict[str, str]:
         "GOFLAGS": "-mod=readonly",
         "GOTOOLCHAIN": "local",  # a newer toolchain would have to be downloaded
         "GOWORK": "off",
-        **collecting(_MEMORY),
+        **garbage_collection(_memory() // (_COMPILERS + 2)),
     }
 
 
-def collecting(memory: int) -> dict[str, str]:
-    """Of the compiler and the linker, on a machine with so many bytes. Four may run at once."""
-    return {"GOGC": "400", "GOMEMLIMIT": str(memory // 6)} if memory >= _MUCH_MEMORY else {}
+def garbage_collection(memory: int) -> dict[str, str]:
+    """Of a compiler or linker that may have so many bytes."""
+    return {"GOGC": "400", "GOMEMLIMIT": str(memory)} if memory >= _MUCH_MEMORY else {}
+
+
+def _memory() -> int:
+    """Bytes that this machine has, or a container may use."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return physical
+    return min(physical, int(limit)) if limit.isdecimal() else physical
 
 
 def fetch_go(go: str, programs: Sequence[Program], *, log: Path) -> None:
@@ -86,8 +96,6 @@ def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> 
     first = sources[0]
     cwd = paths.NODE / "go" / first.module
     cgo = _uses_c(first)
-    if cgo and shutil.which("cc") is None:
-        raise TroubleError(f"building {programs[0].name} needs cc, which is not on PATH: install gcc and run it again.")
     env = go_environment(cgo=cgo)
     if cgo:
         env["CGO_CFLAGS"] = libflux.C_FLAGS
@@ -104,20 +112,30 @@ def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> 
         (into / program.key()).mkdir()
         (output / (source.output or program.name)).rename(into / program.key() / program.name)
     if first.libflux:
-        shutil.rmtree(libflux.folder(first.module))
+        libflux.folder(first.module).rename(into / "libflux")  # it goes with the rest, also after an interruption
 
 
 def build_libflux(go: str, program: Program, *, log: Path) -> None:
     """All of the library, by the program that `go build` would run for it; nothing where that was done before."""
     (source,) = _go_sources([program])
-    libflux.check(program.name)
     cwd, place = paths.NODE / "go" / source.module, libflux.folder(source.module)
     helper = place / "helper"
     command = [go, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-tags", go_tags(source)]
     run([*command, "-o", helper, "github.com/influxdata/pkg-config"], cwd=cwd, env=go_environment(), log=log)
     libflux.write_scripts(place, helper=helper)
+    libflux.drop_interrupted_copies(place)
     env = go_environment(cgo=True) | libflux.environment(place, go=go)
     run([place / "pkg-config", "--cflags", "flux"], cwd=cwd, env=env, log=log)
+
+
+def check(programs: Sequence[Program]) -> None:
+    """Raises TroubleError where the machine lacks what one of them is built with: before minutes of compiling."""
+    for program in programs:
+        match program.source:
+            case GoTool(libflux=True):
+                libflux.check(program.name)
+            case CgoTool():
+                libflux.require("cc", of=program.name, package="gcc")
 
 
 def _go_sources(programs: Sequence[Program]) -> list[GoTool]:

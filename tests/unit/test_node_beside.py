@@ -32,6 +32,24 @@ def test_work_beside_has_ended_with_the_block():
     assert done == ["images"]
 
 
+def test_an_error_beside_is_said_at_once(capsys):
+    def fails():
+        raise TroubleError("no image")
+
+    said = []
+
+    def looks():
+        time.sleep(0.05)
+        said.append(capsys.readouterr().err)
+
+    with pytest.raises(TroubleError, match="no image"), beside(fails):
+        looks()
+    assert said == ["no image\nWaiting for what else is under way.\n"]
+    with pytest.raises(TroubleError, match="no cluster"), beside(time.sleep, 0.05):
+        raise TroubleError("no cluster")
+    assert capsys.readouterr().err == "no cluster\nWaiting for what else is under way.\n"
+
+
 def test_an_error_beside_is_raised_after_the_block():
     def fails():
         raise TroubleError("no image")

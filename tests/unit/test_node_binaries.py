@@ -94,8 +94,10 @@ def test_coredns_is_made_of_the_packages_of_kubernetes():
         return dict(re.findall(r"^\t(\S+) (v\S+)(?: // indirect)?$", text.partition("exclude (")[0], re.MULTILINE))
 
     kubernetes, coredns = pins("kubernetes"), pins("coredns")
-    beneath = ("k8s.io/", "sigs.k8s.io/", "github.com/go-openapi/", "go.yaml.in/", "google.golang.org/protobuf")
-    beneath += tuple(f"golang.org/x/{name}" for name in ("net", "oauth2", "sys", "term", "text", "time"))
+    beneath = (
+        *("k8s.io/", "sigs.k8s.io/", "github.com/go-openapi/", "go.yaml.in/", "google.golang.org/protobuf"),
+        *(f"golang.org/x/{name}" for name in ("net", "oauth2", "sys", "term", "text", "time")),
+    )
     both = {name for name in coredns.keys() & kubernetes.keys() if name.startswith(beneath)}
     assert {"k8s.io/api", "k8s.io/client-go", "golang.org/x/net"} <= both
     assert {name: coredns[name] for name in both} == {name: kubernetes[name] for name in both}

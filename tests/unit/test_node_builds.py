@@ -7,9 +7,9 @@ from textwrap import dedent
 
 import pytest
 
-from hack.node import build, libflux
+from hack.node import build, libflux, toolchain
 from hack.node.binaries import NATIVE, PROGRAMS, GoTool
-from hack.node.toolchain import collecting, go_tags
+from hack.node.toolchain import garbage_collection, go_tags
 from hack.node.trouble import TroubleError
 
 GO = """\
@@ -64,6 +64,7 @@ def native():
 
 def test_a_small_program_comes_before_the_cluster_and_the_largest_next():
     first, others = build.in_order(native())
+    assert first
     assert first[0].name == "telegraf"
     assert [members[0].group for members in others] == ["kubernetes", "influxd", "coredns", "pause"]
 
@@ -114,8 +115,25 @@ def test_the_standard_library_is_the_same_for_all(program):
 
 
 def test_the_compiler_collects_seldom_only_where_memory_is_plenty():
-    assert collecting(6 * 1024**3) == {}
-    assert collecting(24 * 1024**3) == {"GOGC": "400", "GOMEMLIMIT": str(4 * 1024**3)}
+    assert garbage_collection(2 * 1024**3) == {}
+    assert garbage_collection(4 * 1024**3) == {"GOGC": "400", "GOMEMLIMIT": str(4 * 1024**3)}
+
+
+def test_an_interrupted_copy_of_the_library_is_made_again(tmp_path):
+    copies = tmp_path / "cargo/pkgconfig/github.com/influxdata"
+    for version, inside in (("v1", "libflux/src"), ("v2", "libflux/target")):
+        (copies / f"flux@{version}" / inside).mkdir(parents=True)
+    libflux.drop_interrupted_copies(tmp_path)
+    assert [copy.name for copy in copies.iterdir()] == ["flux@v2"]
+
+
+def test_what_a_program_is_built_with_is_missed_before_anything_is_compiled(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    toolchain.check([PROGRAMS["etcd"]])
+    with pytest.raises(TroubleError, match="building influxd needs cc, which is not on PATH: install gcc"):
+        toolchain.check([PROGRAMS["etcd"], PROGRAMS["influxd"]])
+    with pytest.raises(TroubleError, match="building gitea needs cc"):
+        toolchain.check([PROGRAMS["gitea"]])
 
 
 def test_cargo_makes_one_library_for_this_machine(tmp_path):
