@@ -4,6 +4,7 @@ and no change of it; today's policy of the API server refuses a deletion until O
 """
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -144,7 +145,7 @@ async def test_a_release_of_before_that_is_deleted_in_mid_release_obeys_its_poli
         assert not await upgrade.kube.delete(RELEASES, upgrade.namespace, shop.name)
     await apply_current(upgrade)
     for shop in (kept, late):
-        await until(lambda shop=shop: refused(upgrade, shop), f"the deletion of {shop.name} is refused")
+        await until(partial(refused, upgrade, shop), f"the deletion of {shop.name} is refused")
     upgrade.current.start()
     await gone(upgrade, caught, fallen)
     await upgrade.taken_over(kept, late, owned, returned, plain)
@@ -195,7 +196,7 @@ async def test_one_version_down_and_up_again_a_release_obeys_its_policy(upgrade)
     assert [name for name in new_made if name.startswith("ConfigMap")]
     await set_policy(late, "Orphan")
     for shop in (kept, left, late, new_left):
-        await until(lambda shop=shop: refused(upgrade, shop), f"the deletion of {shop.name} is refused")
+        await until(partial(refused, upgrade, shop), f"the deletion of {shop.name} is refused")
     for shop in (left, new_left):
         await kube.request("DELETE", RELEASES.path(namespace, shop.name), body=CASCADE_ORPHAN)
     await gone(upgrade, left, new_left)
