@@ -30,5 +30,6 @@ e2e_programs=(gitea gitea-files kustomize-controller kustomize-controller-crds t
 keda_programs=(keda-operator keda-adapter keda-crds)
 kind_programs=(kind kind-node-files kubeadm)
 run() { uv run --locked --quiet "$@"; }
-# Without what only tests and checks need, a gigabyte: a demo's first run is short. What is there already stays.
-run_lean() { run --no-dev --group worker --group invitations "$@"; }
+# Without what only tests and checks need, a gigabyte, and compiled as it is imported: a demo's first run is short. What is
+# there already stays.
+run_lean() { UV_COMPILE_BYTECODE=0 run --no-dev --group worker --group invitations "$@"; }
