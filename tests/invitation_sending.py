@@ -23,7 +23,7 @@ from workloads.invitations.sending.sender import Verdict
 from workloads.invitations.settings import Settings, read
 
 FRIEND = "+12025550123"
-FAST = {"PROVIDER_SECONDS": "0.3", "BREAKER_FAILURES": "1000", "RECONCILE_SECONDS": "3600"}
+FAST = {"PROVIDER_SECONDS": "2", "BREAKER_FAILURES": "1000", "RECONCILE_SECONDS": "3600"}
 
 
 @dataclass

@@ -42,7 +42,7 @@ async def server() -> AsyncIterator[TwilioServer]:
 
 @asynccontextmanager
 async def twilio(server: TwilioServer, **more: str) -> AsyncIterator[Provider]:
-    variables = {**server.environment, "PROVIDER_SECONDS": "0.3", **more}
+    variables = {**server.environment, "PROVIDER_SECONDS": "2", **more}
     async with opened(provider(Environment(variables)), calls=2) as found:
         yield found
 
