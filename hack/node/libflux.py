@@ -13,6 +13,8 @@ from pathlib import Path
 from hack.node import paths
 from hack.node.trouble import TroubleError
 
+PACKAGE = "github.com/influxdata/flux/libflux/go/libflux"
+"""Who is linked with it."""
 C_FLAGS = "-O1"
 """SQLite holds little in any of these programs, and takes half the time to compile."""
 _MACROS = (

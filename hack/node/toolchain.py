@@ -125,7 +125,9 @@ def build_libflux(go: str, program: Program, *, log: Path) -> None:
     libflux.write_scripts(place, helper=helper)
     libflux.drop_interrupted_copies(place)
     env = go_environment(cgo=True) | libflux.environment(place, go=go)
-    run([place / "pkg-config", "--cflags", "flux"], cwd=cwd, env=env, log=log)
+    # where `go build` runs the helper: Kapacitor's is too old to read our own go.mod
+    package = run([go, "list", "-f", "{{.Dir}}", libflux.PACKAGE], cwd=cwd, env=env, log=log).strip()
+    run([place / "pkg-config", "--cflags", "flux"], cwd=Path(package), env=env, log=log)
 
 
 def check(programs: Sequence[Program]) -> None:
