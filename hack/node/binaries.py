@@ -1,7 +1,7 @@
 """Which programs a native cluster is made of, their versions, and how each is had from package registries alone.
 
-A program's key holds a hash of its recipe, so a changed flag or pin is a new
-program and never a stale one. Estimates are cold builds on two cores.
+A program's key holds a hash of its recipe, so a changed flag or pin here is a new program and never a stale one. How
+toolchain.py compiles is no part of it. Estimates are cold builds on two cores.
 """
 
 import hashlib

@@ -28,7 +28,7 @@ CLUSTER = {
 BROWSER = {"chromium": "/usr/bin/chromium", "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"}
 DATABASE = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
 CLUSTER_AND_BESIDE = CLUSTER | DATABASE
-"""What a cluster needs, and what stands beside it: one installation, which takes half as long as two."""
+"""Of a cluster and its database, in one installation: two take twice as long."""
 ENGINE = ("docker.io", "tini")
 """Not installed: the engine would be the machine's, and packages of Docker's own conflict with Debian's."""
 ENGINE_NEEDS = CLUSTER | {

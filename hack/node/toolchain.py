@@ -103,8 +103,7 @@ def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> 
         build_libflux(go, programs[0], log=log)
         env |= libflux.environment(libflux.folder(first.module), go=go)
     stamps = " ".join(dict.fromkeys(source.ldflags for source in sources if source.ldflags))
-    command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {stamps}".strip()]
-    command += ["-gcflags=all=-dwarf=false", "-tags", go_tags(first)]  # not written only to be stripped
+    command = [*_go_build(go, first), "-ldflags", f"-s -w {stamps}".strip()]
     output = into / "out"
     output.mkdir()
     run([*command, "-o", f"{output}/", *(source.package for source in sources)], cwd=cwd, env=env, log=log)
@@ -115,13 +114,18 @@ def build_go(go: str, programs: Sequence[Program], *, into: Path, log: Path) -> 
         libflux.folder(first.module).rename(into / "libflux")  # it goes with the rest, also after an interruption
 
 
+def _go_build(go: str, source: GoTool) -> list[str | Path]:
+    """With the same flags for all, which share packages then. Without debugging data, which would be stripped."""
+    return [go, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-tags", go_tags(source)]
+
+
 def build_libflux(go: str, program: Program, *, log: Path) -> None:
     """All of the library, by the program that `go build` would run for it; nothing where that was done before."""
     (source,) = _go_sources([program])
     cwd, place = paths.NODE / "go" / source.module, libflux.folder(source.module)
     helper = place / "helper"
-    command = [go, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-tags", go_tags(source)]
-    run([*command, "-o", helper, "github.com/influxdata/pkg-config"], cwd=cwd, env=go_environment(), log=log)
+    command = [*_go_build(go, source), "-o", helper, "github.com/influxdata/pkg-config"]
+    run(command, cwd=cwd, env=go_environment(), log=log)
     libflux.write_scripts(place, helper=helper)
     libflux.drop_interrupted_copies(place)
     env = go_environment(cgo=True) | libflux.environment(place, go=go)

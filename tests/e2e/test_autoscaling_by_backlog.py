@@ -45,7 +45,7 @@ async def queue(cluster, shop, monkeypatch):
 
 @pytest.fixture
 async def worker(cluster, shop, queue):
-    """What stands beside the Release, and its manifest."""
+    """Applies what the Release needs; its manifest."""
     objects = list(yaml.safe_load_all(Kubectl(cluster)("kustomize", DEMO)))
     beside = [one for one in objects if one["kind"] in {"ConfigMap", "ServiceAccount"}]
     (release,) = (one for one in objects if one["kind"] == RELEASES.kind)

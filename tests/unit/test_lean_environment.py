@@ -13,7 +13,7 @@ OWN = {"controller", "crds", "hack", "workloads"}
 
 
 def lean() -> set[str]:
-    """The distributions that `run_lean` names; what these bring is there too, but nobody has promised it."""
+    """The distributions that `run_lean` names, without those that these depend on."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     (line,) = re.findall(r"^run_lean\(\) \{(.*)\}$", LIBRARY.read_text(), re.MULTILINE)
     assert "--no-dev" in line

@@ -86,7 +86,7 @@ def _scrub(value: Any) -> Any:
 
 @cache
 def _names_of(kind: type) -> tuple[tuple[str, bool], ...] | None:
-    """Of the fields of a dataclass, and whether each is a text; None: it is no dataclass."""
+    """The name of each field of a dataclass, and whether it is a text; None for any other type."""
     if not is_dataclass(kind):
         return None
     kept = ("reason",) if issubclass(kind, TYPED) else ()
