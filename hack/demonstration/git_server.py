@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from hack.git_http import Pushed, git_http
+from hack.git_http import git_http
 from hack.node import network
 from hack.node.pki import Authority
 from hack.node.trouble import TroubleError
@@ -144,7 +144,7 @@ def serving(folder: Path, name: str, *, address: str = network.ADDRESS) -> Itera
         pods_url = f"https://{name}/{NAME}"
 
         def announce(to: str, word: str) -> None:
-            http.pushed = _said(to, word, pods_url)
+            http.pushed = lambda _: _say(to, word, pods_url, commit=_newest(repository))
 
         yield GitServer(
             url=f"{http.url}/{NAME}",
@@ -157,14 +157,17 @@ def serving(folder: Path, name: str, *, address: str = network.ADDRESS) -> Itera
         )
 
 
-def _said(to: str, word: str, url: str) -> Pushed:
-    """What Gitea sends of a push, as far as anybody reads it."""
-    body = json.dumps({"ref": "refs/heads/main", "repository": {"clone_url": url}}).encode()
+def _newest(repository: Path) -> str:
+    said = subprocess.run(["git", "-C", repository, "rev-parse", "main"], check=True, capture_output=True, text=True)
+    return said.stdout.strip()
+
+
+def _say(to: str, word: str, url: str, *, commit: str) -> None:
+    """What Gitea says of a push, as far as anybody reads it. The same words again would be one push that is sent twice,
+    and nothing is fetched for it.
+    """
+    body = json.dumps({"ref": "refs/heads/main", "after": commit, "repository": {"clone_url": url}}).encode()
     signature = hmac.new(word.encode(), body, hashlib.sha256).hexdigest()
     headers = {"Content-Type": "application/json", "X-Gitea-Signature": signature}
-
-    def pushed(_: str) -> None:
-        with suppress(httpx.HTTPError):  # whoever does not hear it looks at the next interval
-            httpx.post(to, content=body, headers=headers, timeout=_CALL_S, trust_env=False)
-
-    return pushed
+    with suppress(httpx.HTTPError):  # whoever does not hear it looks at the next interval
+        httpx.post(to, content=body, headers=headers, timeout=_CALL_S, trust_env=False)
