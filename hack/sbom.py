@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from hack.node.trouble import TroubleError
 from hack.publish import wheels
 from hack.publish.packages import Package
 
@@ -25,6 +26,7 @@ def sbom(
     """The same bytes for the same packages: no time and no random number is in it.
 
     `installed`: those of the image, by `wheels.key`. `requirements` lock others, for another Python or system.
+    Raises TroubleError where they lock none of that name and version, which would be left out.
     """
     said = subprocess.run(
         [
@@ -35,6 +37,10 @@ def sbom(
         check=True, capture_output=True, text=True, timeout=120,
     ).stdout  # fmt: skip
     document: dict[str, Any] = json.loads(said)
+    locked = {wheels.key(each["name"], each["version"]) for each in document["components"]}
+    if unknown := sorted(f"{package} {its}" for package, its in set(installed) - locked):
+        files = " or ".join(map(str, requirements))
+        raise TroubleError(f"image {name} for {architecture} has {', '.join(unknown)}, which {files} does not lock.")
     document["metadata"]["component"] = {
         "type": "container",
         "bom-ref": f"{name}@{version}?arch={architecture}",

@@ -124,7 +124,7 @@ class Release:
             version=self._version,
             architecture=architecture,
             requirements=requirements(DOCKERFILES[name]),
-            installed={one.key for one in wheels.distributions(files)},
+            installed=_from_pypi(files),
             debian=packages.installed(files),
             debian_version=_debian_version(files),
         )
@@ -140,6 +140,12 @@ def _refuse(name: str, native: Image, foreign: Image) -> None:
     if found:
         more = f"\n… {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise TroubleError(f"image {name}:\n" + "\n".join(found[:_SHOWN]) + more)
+
+
+def _from_pypi(files: Mapping[str, tree.File]) -> set[tuple[str, str]]:
+    """By `wheels.key`. What lies elsewhere came with Debian's packages; our own code is what the SBOM is of."""
+    found = {one.key for one in wheels.distributions(files) if one.folder.startswith("app/")}
+    return {key for key in found if key[0] != "pointsman"}
 
 
 def _debian_version(files: Mapping[str, tree.File]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from hack.node.trouble import TroubleError
 from hack.publish import wheels
 from hack.publish.machines import ARM64
 from hack.publish.packages import package
@@ -52,6 +53,15 @@ def test_what_is_locked_for_another_python_or_system_is_no_part_of_the_image(tmp
     refs = {each["bom-ref"] for each in document["components"]}
     assert {each["ref"] for each in document["dependencies"]} == refs | {"web@0.2.0?arch=arm64"}
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document)) is None
+
+
+def test_a_package_that_no_requirements_lock_is_an_error(tmp_path: Path) -> None:
+    locked = tmp_path / "requirements.txt"
+    locked.write_text("numpy==2.4.6\n")
+    installed = {wheels.key("numpy", "2.4.6"), wheels.key("typing-extensions", "4.16.0")}
+    unlisted = r"image web for arm64 has typing_extensions 4\.16\.0, which .*txt does not lock"
+    with pytest.raises(TroubleError, match=unlisted):
+        sbom("web", version="0.2.0", architecture="arm64", requirements=[locked], installed=installed)
 
 
 def test_the_sbom_of_an_architecture_lists_debians_packages_of_it() -> None:
