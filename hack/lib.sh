@@ -28,7 +28,7 @@ integration_programs=(etcd kube-apiserver kube-controller-manager kubectl gatewa
 # beside the cluster's own
 e2e_programs=(gitea gitea-files kustomize-controller kustomize-controller-crds telegraf-node metrics-server)
 keda_programs=(keda-operator keda-adapter keda-crds)
-kind_programs=(kind kind-node-files kubeadm)
+kind_programs=(kind kind-node-files kubeadm helm)
 run() { uv run --locked --quiet "$@"; }
 # Without what only tests and checks need, a gigabyte, and compiled as it is imported: a demo's first run is short. What is
 # there already stays.
