@@ -20,6 +20,7 @@ from controller.decision_log.sinks import (
 )
 from controller.kube.client import KindsGoneError, KubeError
 from controller.kube.lease import LeaseLostError
+from controller.runtime.ending import until_signal
 from controller.runtime.reachability import NETWORK_S
 from controller.runtime.settings import settings
 
@@ -122,7 +123,7 @@ def run(
         sinks=sinks,
     )
     try:
-        asyncio.run(operator.run(chosen, kopf_adapter.watch))
+        asyncio.run(until_signal(operator.run(chosen, kopf_adapter.watch)))
     except (KubeError, LeaseLostError, KindsGoneError, BaseExceptionGroup) as problem:
         stop_for(problem)
 

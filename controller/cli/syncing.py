@@ -15,6 +15,7 @@ from controller.cli._terminal import Terminal, echo
 from controller.cli.running import network, set_up_logging, stop_for
 from controller.kube.client import KindsGoneError, KubeClient, KubeError
 from controller.kube.lease import LeaseLostError
+from controller.runtime.ending import until_signal
 from controller.runtime.settings import settings
 from controller.views.repositories import listing, row_of
 
@@ -75,7 +76,7 @@ def sync(
         source_networks=[network(one, "--git-network") for one in git_network or ()],
     )
     try:
-        asyncio.run(agent.run(chosen, kopf_adapter.watch, hook_port=hook_port))
+        asyncio.run(until_signal(agent.run(chosen, kopf_adapter.watch, hook_port=hook_port)))
     except (KubeError, LeaseLostError, KindsGoneError, BaseExceptionGroup) as problem:
         stop_for(problem)
 

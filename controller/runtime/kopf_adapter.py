@@ -13,9 +13,8 @@ import asyncio
 import contextlib
 import faulthandler
 import logging
-import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NoReturn, cast
 
 import kopf
@@ -23,6 +22,7 @@ import kopf
 from controller.api.resources import RELEASES, Resource
 from controller.kube.client import KindsGoneError
 from controller.runtime.controller import Event
+from controller.runtime.ending import on_signal
 from controller.runtime.event_router import EventRouter
 from controller.runtime.kinds import gone, missing_kinds, until_released
 from controller.runtime.settings import Settings
@@ -43,7 +43,7 @@ async def watch(event_router: EventRouter, settings: Settings) -> None:
     if missing:  # kopf would not say so, and never see them come
         await _leave(event_router, settings, missing)
     kopfs = _KopfThread(event_router, settings)
-    with _signals(kopfs.stop):
+    with on_signal(kopfs.stop):
         kopfs.start()
         try:
             await kopfs.ending.wait()
@@ -133,19 +133,6 @@ class _KopfThread:
     def _tell(self, what: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the operator's loop is closed: it went on without kopf
             self._loop.call_soon_threadsafe(what, *arguments)
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Of those who end a pod, or a terminal's program."""
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop)
-    try:
-        yield
-    finally:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
 
 
 def registry_of(

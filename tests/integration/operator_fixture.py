@@ -61,6 +61,11 @@ class OperatorProcess:
             self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import random
+import re
+import signal
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -279,6 +282,33 @@ async def test_a_second_operator_takes_over_and_the_first_ones_end_is_clean(shop
     assert shop.operator.stop() == 0
     await shop.commit("2")
     await shop.until_phase("Healthy")
+
+
+async def test_two_that_are_stopped_at_once_end_cleanly_and_neither_keeps_the_lease(shop, second_operator):
+    """As all pods of a Deployment are. The first process of a container hears SIGTERM only where it has a handler."""
+    await until(lambda: "leads" in shop.operator.log.read_text(), "the first one leads")
+    second_operator.start()
+    await until(lambda: "standing by" in second_operator.log.read_text(), "the second one stands by")
+    codes = await asyncio.gather(asyncio.to_thread(second_operator.stop), asyncio.to_thread(shop.operator.stop))
+    assert set(codes) == {0}
+    assert (await shop.kube.get(LEASES, shop.namespace, LEASE_NAME))["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 0.5, 1.0])
+async def test_it_is_stopped_while_it_starts(api_server, namespace, tmp_path, seconds):
+    """Before Python runs its first line there is no handler; from then on there is."""
+    starting = OperatorProcess(api_server, namespace, tmp_path / "operator.log")
+    with starting.running():
+        await until(lambda: hears_sigterm(starting), "it has a handler")
+        assert "leads" not in starting.log.read_text(), "long before it works"
+        await asyncio.sleep(seconds)
+        assert await asyncio.to_thread(starting.stop) == 0, starting.log.read_text()
+
+
+def hears_sigterm(operator):
+    status = Path(f"/proc/{operator.pid}/status").read_text()
+    caught = int(re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)[0], 16)
+    return caught >> (signal.SIGTERM - 1) & 1
 
 
 async def test_another_pod_leads_once_the_lease_of_a_killed_one_has_run_out(
