@@ -71,10 +71,6 @@ async def test_the_operator_of_before_is_killed_and_every_release_goes_on(upgrad
     await upgrade.taken_over(*shops.values())
     await upgrade.touched(*shops.values())
     assert await pictures(upgrade, shops) == before
-    for shop in shops.values():
-        counted, pods = await upgrade.autoscaled(shop)
-        assert pods
-        assert counted == pods, shop.name
     await _everything_goes_on(upgrade, shops, before)
     assert upgrade.current.alive
 

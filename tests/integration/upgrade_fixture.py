@@ -40,7 +40,7 @@ _KEPT = (
     "judged", "rejected", "lastRollback", "handledActions", "queuedRevisions", "unproven", "analysisRun", "canarySince",
     "approvedBy", "pausedBy",
 )  # fmt: skip
-"""Without `selector`, which `Upgrade.autoscaled` is for: in 0.1.0 it was of stable's pods alone."""
+"""Without `selector`: autoscalers count the pods of all versions that share the work, and in 0.1.0 stable's alone."""
 
 
 class Upgrade:
@@ -111,12 +111,6 @@ class Upgrade:
         status = await shop.status()
         kept = {key: status[key] for key in _KEPT if key in status}
         return Picture(await shop.shares(), kept, await self.objects(shop))
-
-    async def autoscaled(self, shop: Shop) -> tuple[set[str], set[str]]:
-        """The pods that an autoscaler counts, and all there are: the same where all versions share the work."""
-        labels = ((await shop.status())["selector"], f"{RELEASE_LABEL}={shop.name}")
-        counted, all_ = [await self.kube.list(PODS, self.namespace, labels=one) for one in labels]
-        return {one["metadata"]["name"] for one in counted}, {one["metadata"]["name"] for one in all_}
 
     async def objects(self, shop: Shop) -> dict[str, Any]:
         found: dict[str, Any] = {}
