@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from controller.api import times
 from controller.api.resources import EVENTS
+from controller.in_flight import InFlight
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
 
@@ -39,6 +40,7 @@ class Events:
         self._emitted = emitted
         self._backlog: deque[dict[str, Any]] = deque(maxlen=_BACKLOG)
         self._arrived = asyncio.Event()
+        self._in_flight = InFlight()
         self._sent: OrderedDict[tuple[str, str, str], tuple[str, int, float]] = OrderedDict()
 
     def emit(self, subject: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
@@ -73,15 +75,7 @@ class Events:
         """Until cancelled."""
         while True:
             while self._backlog:
-                event = self._backlog.popleft()
-                try:
-                    await self._send(event)
-                except KubeError as error:
-                    _LOG.warning(
-                        "event %s of %s was dropped: %s", event["reason"], event["involvedObject"]["name"], error
-                    )
-                except Exception:  # noqa: BLE001 - one that cannot be sent must not keep back those after it
-                    _LOG.exception("event %s of %s was dropped", event["reason"], event["involvedObject"]["name"])
+                await self._in_flight.send(self._send_or_drop(self._backlog.popleft()))
             self._arrived.clear()
             await self._arrived.wait()
 
@@ -89,10 +83,20 @@ class Events:
         """Gives what is still waiting a last chance."""
         try:
             async with asyncio.timeout(seconds):
+                await self._in_flight.landed()
                 while self._backlog:
                     await self._send(self._backlog.popleft())
         except (TimeoutError, KubeError) as error:
-            _LOG.warning("%d events were dropped at shutdown: %s", len(self._backlog) + 1, error)
+            why = str(error) or f"no answer within {seconds:g} s"
+            _LOG.warning("%d events were dropped at the end: %s", len(self._backlog) + 1, why)
+
+    async def _send_or_drop(self, event: dict[str, Any]) -> None:
+        try:
+            await self._send(event)
+        except KubeError as error:
+            _LOG.warning("event %s of %s was dropped: %s", event["reason"], event["involvedObject"]["name"], error)
+        except Exception:  # noqa: BLE001 - one that cannot be sent must not keep back those after it
+            _LOG.exception("event %s of %s was dropped", event["reason"], event["involvedObject"]["name"])
 
     async def _send(self, event: dict[str, Any]) -> None:
         subject = event["involvedObject"]

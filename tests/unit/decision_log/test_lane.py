@@ -166,6 +166,29 @@ async def test_the_end_waits_for_a_sink_that_hangs_no_longer_than_it_was_given()
     assert sink.closed
 
 
+async def test_what_is_on_its_way_at_the_end_is_written_once_and_what_waits_after_it():
+    class Slow(Sink):
+        def __init__(self):
+            super().__init__()
+            self.asked = asyncio.Event()
+
+        async def send(self, batch):
+            await super().send(batch)
+            self.asked.set()
+            await asyncio.sleep(0.05)
+
+    sink = Slow()
+    sink.most = 1
+    async with running(sink) as (lane, counted):
+        lane.offer(event("on its way"))
+        lane.offer(event("waits"))
+        await sink.asked.wait()
+    lane.offer(event("came since"))
+    await lane.flush(30)
+    assert sink.taken == [b"on its way", b"waits", b"came since"]
+    assert counted.fates == {Fate.WRITTEN: 3}
+
+
 async def test_a_status_is_logged_when_what_boards_show_of_it_changes():
     lane = Lane(Sink())
     log = DecisionLog([lane], lambda: 0.0)
