@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +37,7 @@ _BOOTSTRAP = (
     "mmdebstrap",
     "--quiet",
     "--variant=minbase",
+    "--format=directory",
     f"--include={_PACKAGES}",
     "--aptopt=Acquire::Languages none",
     *(f"--dpkgopt=path-exclude=/{folder}*" for folder in LEFT_OUT),
@@ -71,20 +71,21 @@ def build(
     with alone("images", waiting="waiting for another process that builds an image"), Steps() as steps:
         if archive.exists():  # another process has built it meanwhile
             return archive
-        base = _base(steps, cache)
-        with steps.step(f"image {tag}", seconds=30), _storage(cache) as buildah:
-            if _said(buildah, "images", "--quiet", "--filter", f"reference={BASE}") == "":
-                _said(buildah, "pull", f"oci-archive:{base}")
-            _build(buildah, name, dockerfile=dockerfile, context=context, arguments=arguments)
-            # An earlier stage is no part of the image: without a name of its own its layers go with what is replaced.
-            for stage in stages(dockerfile.read_text()):
-                kept = f"{name}-{stage}"
-                _build(buildah, kept, dockerfile=dockerfile, context=context, arguments=arguments, stage=stage)
-            temporary = archive.with_suffix(".new")
-            # Not `push`, which would compress (7 s) what the import only has to inflate.
-            container = _said(buildah, "from", "--pull-never", name)
-            _said(buildah, "commit", "--disable-compression", container, f"oci-archive:{temporary}:{name}")
-            _said(buildah, "rmi", "--prune", "--force")  # what this one replaces
+        temporary = archive.with_suffix(".new")
+        with _storage(cache) as buildah:
+            _base(steps, buildah)
+            with steps.step(f"image {tag}", seconds=60):
+                # An earlier stage is no part of the image: without a name of its own its layers go with what is
+                # replaced, and that of its last step is not kept at all.
+                for stage in stages(dockerfile.read_text()):
+                    kept = f"{name}-{stage}"
+                    _build(buildah, kept, dockerfile=dockerfile, context=context, arguments=arguments, stage=stage)
+                _build(buildah, name, dockerfile=dockerfile, context=context, arguments=arguments)
+                # Not `push`, which would compress (7 s) what the import only has to inflate.
+                container = _said(buildah, "from", "--pull-never", name)
+                folder.mkdir(parents=True, exist_ok=True)
+                _said(buildah, "commit", "--disable-compression", container, f"oci-archive:{temporary}:{name}")
+                _said(buildah, "rmi", "--prune", "--force")  # what this one replaces
         for older in folder.glob(f"{archive.name.rsplit('.', 2)[0]}.*.tar"):
             older.unlink()
         temporary.rename(archive)
@@ -183,25 +184,18 @@ def _build(
     _said(buildah, *command, f"--file={dockerfile}", str(context))
 
 
-def _base(steps: Steps, cache: Path) -> Path:
-    archive = cache / "images" / f"python-base-{base_key()}.tar"
-    if not archive.exists():
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            steps.step("base image of Debian and Python", seconds=60),
-            _storage(cache) as buildah,
-            tempfile.TemporaryDirectory(dir=archive.parent) as work,
-        ):
-            root, image = Path(work) / "root.tar", Path(work) / "image.tar"
-            output_of([*_BOOTSTRAP, str(root)])
-            container = _said(buildah, "from", "scratch")
-            _said(buildah, "add", container, str(root), "/")
-            _said(buildah, "config", "--cmd=python3", container)
-            _said(buildah, "commit", "--disable-compression", container, f"oci-archive:{image}:{BASE}")
-            if _said(buildah, "images", "--quiet", "--filter", f"reference={BASE}"):
-                _said(buildah, "rmi", "--force", BASE)  # of another recipe
-            image.rename(archive)
-    return archive
+def _base(steps: Steps, buildah: list[str]) -> None:
+    """Makes it, unless it is there by this recipe."""
+    name = f"{BASE}-{base_key()}"
+    if _said(buildah, "images", "--quiet", "--filter", f"reference={name}"):
+        return
+    with steps.step("base image of Debian and Python", seconds=60):
+        container = _said(buildah, "from", "scratch")
+        output_of([*_BOOTSTRAP, _said(buildah, "mount", container)])
+        _said(buildah, "config", "--cmd=python3", container)
+        image = _said(buildah, "commit", "--rm", container, name)
+        _said(buildah, "tag", image, BASE)  # and no longer that of another recipe
+        _said(buildah, "rmi", "--prune", "--force")
 
 
 @contextmanager

@@ -1,26 +1,35 @@
 """Python packages of the other architecture."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from hack.node.trouble import TroubleError
 from hack.publish import tree, wheels
 from hack.publish.machines import AMD64, ARM64
 from tests.image_parts import SITE, distribution, elf
+from tests.image_parts import layer as files
 
 HERE = "cp311-cp311-manylinux_2_28_x86_64"
 THERE = "cp311-cp311-manylinux_2_28_aarch64"
 SO = "fast/_fast.cpython-311-{}-linux-gnu.so"
 
 
-def layer() -> tree.Tree:
+BYTE_CODE = {
+    "fast/__pycache__/__init__.cpython-311.pyc": "of same",
+    "fast/__pycache__/config.cpython-311.pyc": "of config",
+}
+
+
+def layer(by_pip: Mapping[str, str] = BYTE_CODE) -> tree.Tree:
+    """`by_pip`: byte code that RECORD names."""
     fast = distribution(
         "Fast", "1.0", HERE,
         {
             SO.format("x86_64"): elf(AMD64),
             "fast/__init__.py": "same",
-            "fast/__pycache__/__init__.cpython-311.pyc": "of same",
             "fast/config.py": "for amd64",
-            "fast/__pycache__/config.cpython-311.pyc": "of config",
+            **by_pip,
             "../../../bin/fast": "#!/app/bin/python\n",
             "../../../bin/program": elf(AMD64),
         },
@@ -57,8 +66,9 @@ def test_scripts_keep_the_path_of_the_images_python() -> None:
     assert wheels.for_machine(layer(), built())["app/bin/fast"].content() == b"#!/app/bin/python\n"
 
 
-def test_byte_code_stays_with_a_module_that_is_the_same() -> None:
-    after = wheels.for_machine(layer(), built())
+@pytest.mark.parametrize("before", [layer(), layer({}) | files({f"{SITE}/{p}": t for p, t in BYTE_CODE.items()})])
+def test_byte_code_stays_with_a_module_that_is_the_same(before: tree.Tree) -> None:
+    after = wheels.for_machine(before, built())
     assert f"{SITE}/fast/__pycache__/__init__.cpython-311.pyc" in after
     assert f"{SITE}/fast/__pycache__/config.cpython-311.pyc" not in after
 
