@@ -1,5 +1,6 @@
 """From 0.1.0, operator and CRDs, to today's in mid-release, and one version down: nothing is lost."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -71,6 +72,8 @@ async def test_the_operator_of_before_is_killed_and_every_release_goes_on(upgrad
     await upgrade.taken_over(*shops.values())
     await upgrade.touched(*shops.values())
     assert await pictures(upgrade, shops) == before
+    for shop in shops.values():
+        await until(partial(upgrade.autoscaled, shop), f"an autoscaler counts all pods of {shop.name}")
     await _everything_goes_on(upgrade, shops, before)
     assert upgrade.current.alive
 

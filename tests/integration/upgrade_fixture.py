@@ -40,7 +40,7 @@ _KEPT = (
     "judged", "rejected", "lastRollback", "handledActions", "queuedRevisions", "unproven", "analysisRun", "canarySince",
     "approvedBy", "pausedBy",
 )  # fmt: skip
-"""Without `selector`: autoscalers count the pods of all versions that share the work, and in 0.1.0 stable's alone."""
+"""Without `selector`, which `Upgrade.autoscaled` is for: in 0.1.0 it was of stable's pods alone."""
 
 
 class Upgrade:
@@ -111,6 +111,13 @@ class Upgrade:
         status = await shop.status()
         kept = {key: status[key] for key in _KEPT if key in status}
         return Picture(await shop.shares(), kept, await self.objects(shop))
+
+    async def autoscaled(self, shop: Shop) -> bool:
+        """Whether an autoscaler counts all the pods there are, as where all versions share the work; there are some."""
+        labels = ((await shop.status())["selector"], f"{RELEASE_LABEL}={shop.name}")
+        found = [await self.kube.list(PODS, self.namespace, labels=one) for one in labels]
+        counted, all_ = [{pod["metadata"]["name"] for pod in pods} for pods in found]
+        return bool(all_) and counted == all_
 
     async def objects(self, shop: Shop) -> dict[str, Any]:
         found: dict[str, Any] = {}
