@@ -1,4 +1,4 @@
-"""What is on its way out when its process is told to end."""
+"""What is on its way when its process ends."""
 
 from __future__ import annotations
 

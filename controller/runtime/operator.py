@@ -213,7 +213,7 @@ class Operator:
             _give_memory_back()
 
     async def run(self, settings: Settings, feed: Feed) -> None:
-        """As long as `feed` does; then what runs is let go."""
+        """As long as `feed` does; then, however that ends, what runs is let go."""
         watches = self.event_router.child_watches(settings.only)
         coroutines: list[Coroutine[Any, Any, None]] = [
             *(watch.run() for watch in watches),
@@ -225,12 +225,14 @@ class Operator:
             coroutines += [self._work(controller, queue, watches) for _ in range(workers)]
             coroutines.append(resyncing(self.event_router, controller, settings.only))
         self.event_router.start(settings.only)
-        async with background(coroutines):
-            self.ready = True
-            await feed(self.event_router, settings)
-        self._stop()
-        await asyncio.gather(self.events.flush(_LAST_WORDS_S), self.log.flush(_LAST_WORDS_S))
-        await self.close()
+        try:
+            async with background(coroutines):
+                self.ready = True
+                await feed(self.event_router, settings)
+        finally:
+            self._stop()
+            await asyncio.gather(self.events.flush(_LAST_WORDS_S), self.log.flush(_LAST_WORDS_S))
+            await self.close()
 
     def _stop(self) -> None:
         self.event_router.close()
