@@ -53,8 +53,7 @@ def load_images(say: Say, *folders: Path) -> list[str]:
     say(f"building the images of {', '.join(folder.name for folder in folders)} (from the cache when nothing changed)")
     backend = choose()
     archives = build_images(*folders)
-    for archive in archives:
-        backend.load_image(archive)
+    backend.load_images(*archives)
     return [archive.name for archive in archives]
 
 
