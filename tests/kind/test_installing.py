@@ -61,9 +61,11 @@ class Terminal:
 def administrator(cluster):
     """Has no Pointsman; afterwards all is there that the other tests expect."""
     terminal = Terminal(cluster)
-    terminal.remove()
-    yield terminal
-    install(cluster, print, SUBJECT, replicas=2)
+    try:
+        terminal.remove()
+        yield terminal
+    finally:
+        install(cluster, print, SUBJECT, replicas=2)
 
 
 @pytest.fixture

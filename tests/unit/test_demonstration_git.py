@@ -67,13 +67,14 @@ async def test_each_push_is_said_where_the_cluster_listens_as_gitea_says_it(repo
 
     async with listening([web.post(PATH, hook)], "127.0.0.1", 0, most=4) as port:
         repository.server.announce(f"http://127.0.0.1:{port}{PATH}", "a word")
-        first = await asyncio.to_thread(repository.commit, "version 1", VERSION="1")
-        second = await asyncio.to_thread(repository.commit, "version 2", VERSION="2")
-        async with asyncio.timeout(30):
-            while len(heard) < 2:  # noqa: ASYNC110 - git has ended before the server says it
-                await asyncio.sleep(0.05)
+        commits = []
+        for number in (1, 2):
+            commits.append(await asyncio.to_thread(repository.commit, f"version {number}", VERSION=str(number)))
+            async with asyncio.timeout(30):
+                while len(heard) < number:  # noqa: ASYNC110 - git has ended before the server says it
+                    await asyncio.sleep(0.05)
     pushes = [push for push, _, _ in heard]
-    assert [push and push.commit for push in pushes] == [first, second], "the same words twice would be one push"
+    assert [push and push.commit for push in pushes] == commits, "the same words twice would be one push"
     assert {push and push.branch for push in pushes} == {"main"}
     assert all(push and address_of(repository.server.pods_url) in push.repositories for push in pushes)
     assert all(signed and true for _, signed, true in heard)
