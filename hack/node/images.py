@@ -193,9 +193,10 @@ def _base(steps: Steps, buildah: list[str]) -> None:
         container = _said(buildah, "from", "scratch")
         output_of([*_BOOTSTRAP, _said(buildah, "mount", container)])
         _said(buildah, "config", "--cmd=python3", container)
-        image = _said(buildah, "commit", "--rm", container, name)
-        _said(buildah, "tag", image, BASE)  # and no longer that of another recipe
-        _said(buildah, "rmi", "--prune", "--force")
+        listed = ("images", "--filter", f"reference={BASE}*", "--format", "{{.Name}}:{{.Tag}}")
+        for older in _said(buildah, *listed).split():  # of another recipe
+            _said(buildah, "rmi", "--force", older)
+        _said(buildah, "tag", _said(buildah, "commit", "--rm", container, name), BASE)
 
 
 @contextmanager
