@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from controller.backoff import delay_s
 from controller.decision_log.entry import Entry, Sink, SinkDownError, SinkRefusedError
-from controller.in_flight import InFlight
+from controller.sending import Sending
 
 _LOG = logging.getLogger(__name__)
 MOST_ENTRIES = 20_000
@@ -47,7 +47,7 @@ class Lane:
         self._failures = 0
         self._not_before = 0.0
         self._arrived = asyncio.Event()
-        self._in_flight = InFlight()
+        self._sending = Sending()
 
     def __len__(self) -> int:
         return len(self._incoming) + len(self._encoded)
@@ -68,7 +68,7 @@ class Lane:
             self._arrived.clear()
             await self._encode()
             if loop.time() >= self._not_before:
-                await self._in_flight.send(self._send())
+                await self._sending.send(self._send())
             if self._encoded:
                 self._arrived.set()
 
@@ -76,7 +76,7 @@ class Lane:
         """Gives what still waits a last chance."""
         try:
             async with asyncio.timeout(seconds):
-                await self._in_flight.landed()
+                await self._sending.finished()
                 await self._encode()
                 await self._send()
         except TimeoutError:

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from controller.api import times
 from controller.api.resources import EVENTS
-from controller.in_flight import InFlight
 from controller.kube.client import KubeClient, KubeError
 from controller.kube.objects import Key
+from controller.sending import Sending
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG = 1000
@@ -40,7 +40,7 @@ class Events:
         self._emitted = emitted
         self._backlog: deque[dict[str, Any]] = deque(maxlen=_BACKLOG)
         self._arrived = asyncio.Event()
-        self._in_flight = InFlight()
+        self._sending = Sending()
         self._sent: OrderedDict[tuple[str, str, str], tuple[str, int, float]] = OrderedDict()
 
     def emit(self, subject: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
@@ -75,7 +75,7 @@ class Events:
         """Until cancelled."""
         while True:
             while self._backlog:
-                await self._in_flight.send(self._send_or_drop(self._backlog.popleft()))
+                await self._sending.send(self._send_or_drop(self._backlog.popleft()))
             self._arrived.clear()
             await self._arrived.wait()
 
@@ -83,7 +83,7 @@ class Events:
         """Gives what is still waiting a last chance."""
         try:
             async with asyncio.timeout(seconds):
-                await self._in_flight.landed()
+                await self._sending.finished()
                 while self._backlog:
                     await self._send(self._backlog.popleft())
         except (TimeoutError, KubeError) as error:
