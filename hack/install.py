@@ -53,7 +53,8 @@ def load_images(say: Say, *folders: Path) -> list[str]:
     say(f"building the images of {', '.join(folder.name for folder in folders)} (from the cache when nothing changed)")
     backend = choose()
     archives = build_images(*folders)
-    backend.load_images(*archives)
+    for archive in archives:
+        backend.load_image(archive)
     return [archive.name for archive in archives]
 
 

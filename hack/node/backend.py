@@ -50,8 +50,8 @@ class Backend(Protocol):
     def logs(self) -> Mapping[str, Path]:
         """Log files by the program's name."""
 
-    def load_images(self, *archives: Path) -> None:
-        """Makes the images of OCI archives known to the nodes."""
+    def load_image(self, archive: Path) -> None:
+        """Makes the images of an OCI archive known to the nodes."""
 
 
 def choose(name: str | None = None, *, nodes: int | None = None, state: Path = paths.STATE) -> Backend:

@@ -139,7 +139,7 @@ def _image(arguments: argparse.Namespace) -> int:
         raise TroubleError(f"there is no {dockerfile}: name one with --dockerfile.")
     given = dict(part.partition("=")[::2] for part in arguments.build_arg)
     archive = images.build(arguments.tag, dockerfile=dockerfile, context=context, build_args=given)
-    choose().load_images(archive)
+    choose().load_image(archive)
     print(images.full_name(arguments.tag))
     return 0
 

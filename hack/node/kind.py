@@ -86,11 +86,10 @@ class Kind:
     def logs(self) -> Mapping[str, Path]:
         return {name: self._log(name) for name in (*self._parts(), *self._node_processes())}
 
-    def load_images(self, *archives: Path) -> None:
+    def load_image(self, archive: Path) -> None:
         load_cluster(self.state)  # tells if there is none
         with CLAIM.exclusive():
-            for archive in archives:
-                self.nodes.load(archive)
+            self.nodes.load(archive)
 
     @cached_property
     def nodes(self) -> KindNodes:

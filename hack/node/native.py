@@ -8,7 +8,6 @@ finds it whatever was killed before.
 import os
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -119,12 +118,11 @@ class Native:
     def logs(self) -> Mapping[str, Path]:
         return {name: self.state / "log" / f"{name}.log" for name in _PARTS}
 
-    def load_images(self, *archives: Path) -> None:
+    def load_image(self, archive: Path) -> None:
         load_cluster(self.state)  # tells if there is none
-        with CLAIM.exclusive(), ThreadPoolExecutor() as loading:
-            present = self.containers.images().items()
-            missing = [one for one in archives if not images.names(one).items() <= present]
-            list(loading.map(self.containers.load, missing))
+        with CLAIM.exclusive():
+            if not images.names(archive).items() <= self.containers.images().items():
+                self.containers.load(archive)
 
     def check(self) -> None:
         if sys.platform != "linux":
