@@ -5,8 +5,6 @@ same for both, so it is taken over, and nothing of the other architecture has to
 """
 
 import hashlib
-import posixpath
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -18,7 +16,6 @@ from hack.publish.packages import STATUS, Archive, Package, installed
 
 _DATABASE = "var/lib/dpkg/info/"
 _REMADE = {"etc/ld.so.cache", f"{STATUS}-old"}  # the loader finds Debian's folders without its cache
-_BYTE_CODE = re.compile(r"^(?P<folder>.*)__pycache__/(?P<module>[^/]+)\.cpython-\d+(?:\.opt-\d)?\.pyc$")
 
 
 def specific(image: Mapping[str, tree.File]) -> list[Package]:
@@ -114,10 +111,9 @@ def _stanza(archive: Archive) -> str:
 
 def _stale(path: str, result: Mapping[str, tree.File], native: Mapping[str, tree.File]) -> bool:
     """Byte code of a source that is another one now, or gone."""
-    match = _BYTE_CODE.match(path)
-    if match is None:
+    source = tree.source_of(path)
+    if not source:
         return False
-    source = posixpath.join(match["folder"], f"{match['module']}.py")
     if source not in result or source not in native:
         return True
     now, before = result[source], native[source]

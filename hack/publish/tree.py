@@ -5,6 +5,7 @@ So owners, modes, times and links stay as they are, whoever runs this.
 
 import io
 import posixpath
+import re
 import tarfile
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -14,6 +15,7 @@ from typing import IO
 
 from hack.node.trouble import TroubleError
 
+_BYTE_CODE = re.compile(r"^(?P<folder>.*)__pycache__/(?P<module>[^/]+)\.cpython-\d+(?:\.opt-\d)?\.pyc$")
 _LINKS = 40  # as the kernel: more of them in one path lead round in a circle
 
 
@@ -120,6 +122,12 @@ def resolved(tree: Mapping[str, File], path: str) -> str | None:
 def normal(path: str) -> str:
     """Without `.`, `..` and slashes at the ends; empty for the root itself."""
     return posixpath.normpath("/" + path).lstrip("/")
+
+
+def source_of(path: str) -> str:
+    """The path of the source of this byte code; empty: it is none."""
+    match = _BYTE_CODE.match(path)
+    return f"{match['folder']}{match['module']}.py" if match else ""
 
 
 def _with_names(info: tarfile.TarInfo, path: str) -> tarfile.TarInfo:

@@ -96,7 +96,7 @@ def _exchange(result: tree.Tree, native: Distribution, other: Distribution, whee
     site = posixpath.dirname(native.folder)
     prefix = posixpath.normpath(posixpath.join(site, "../../.."))
     before = native.record(result)
-    compiled = [path for path in result if _source_of(path) in before]  # RECORD has it only where pip compiled it
+    compiled = [path for path in result if tree.source_of(path) in before]  # RECORD has it only where pip compiled it
     files = {path: result.pop(path) for path in {**before, **dict.fromkeys(compiled)} if path in result}
     rows: list[list[str]] = []
     for path, row in other.record(wheels).items():
@@ -109,7 +109,7 @@ def _exchange(result: tree.Tree, native: Distribution, other: Distribution, whee
             result[place] = new
             rows.append([posixpath.relpath(place, site), *row[1:]])
     for place, file in files.items():
-        source = _source_of(place)
+        source = tree.source_of(place)
         if source in files and result.get(source) is files[source]:
             result[place] = file
             rows += [before[place]] if place in before else []
@@ -117,12 +117,6 @@ def _exchange(result: tree.Tree, native: Distribution, other: Distribution, whee
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([*sorted(rows), [posixpath.relpath(record, site), "", ""]])
     result[record] = tree.text_file(record, text.getvalue(), like=files[f"{native.folder}/RECORD"].info)
-
-
-def _source_of(path: str) -> str:
-    """Of byte code; empty: it is none."""
-    folder, name = posixpath.split(path)
-    return f"{posixpath.dirname(folder)}/{name.partition('.')[0]}.py" if name.endswith(".pyc") else ""
 
 
 def _script(file: tree.File) -> bool:
